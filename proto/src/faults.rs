@@ -1,0 +1,263 @@
+//! The fault vocabulary: one name per defect, whatever the maker calls it.
+//!
+//! The catalogue is data (`faults.toml`): users add their own codes or change words, parts and first steps.
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{
+    limits::MAX_WORD_LEN,
+    words::{Severity, closed_vocabulary, is_word},
+};
+
+/// A normalised fault name: lower-case words joined by `_`, optionally `(sub)` as in `note_jam(stacker)`.
+/// Any well-formed code is accepted; the catalogue says what the known ones mean.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FaultCode(std::sync::Arc<str>);
+
+impl FaultCode {
+    pub fn new(text: &str) -> Option<Self> {
+        let (base, sub) = match text.split_once('(') {
+            Some((base, rest)) => (base, Some(rest.strip_suffix(')')?)),
+            None => (text, None),
+        };
+        let sub_ok = sub.is_none_or(|s| {
+            !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        });
+        (is_word(base) && sub_ok && text.len() <= MAX_WORD_LEN).then(|| Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name without its sub-code: what the catalogue knows.
+    pub fn base(&self) -> &str {
+        self.0.split_once('(').map_or(&*self.0, |(base, _)| base)
+    }
+
+    pub fn sub(&self) -> Option<&str> {
+        self.0.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'))
+    }
+}
+
+impl fmt::Display for FaultCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for FaultCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for FaultCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FaultCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&text).ok_or_else(|| {
+            de::Error::custom(format!("{text:?} is no fault code like paper_out or note_jam(stacker)"))
+        })
+    }
+}
+
+closed_vocabulary!(
+    /// Who can mend it without a special tool.
+    WhoCanFix { Attendant = "attendant", Engineer = "engineer" }
+);
+
+closed_vocabulary!(
+    /// 营业员处理类, 维护类, 更换类 (SR-015 … SR-017).
+    FaultClass { Operator = "operator", Maintenance = "maintenance", Replacement = "replacement" }
+);
+
+/// What a fault code means and what people do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultEntry {
+    pub code: FaultCode,
+    pub zh: String,
+    pub en: String,
+    pub meaning_zh: String,
+    pub meaning_en: String,
+    pub who: WhoCanFix,
+    pub class: FaultClass,
+    pub severity: Severity,
+    /// Whether the fault alone takes a required peripheral out of work.
+    pub stops_peripheral: bool,
+    /// Parts an engineer is likely to need, most likely first.
+    #[serde(default)]
+    pub parts: Vec<String>,
+    #[serde(default)]
+    pub first_steps_zh: Vec<String>,
+    #[serde(default)]
+    pub first_steps_en: Vec<String>,
+}
+
+/// All fault codes that have a meaning here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalogue {
+    entries: BTreeMap<String, FaultEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CatalogueFile {
+    schema: String,
+    #[serde(default)]
+    fault: Vec<FaultEntry>,
+}
+
+const SCHEMA: &str = "kioskwatch-faults-1";
+const BUILT_IN: &str = include_str!("../faults.toml");
+
+/// What is wrong with a catalogue file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogueError {
+    #[error("reading the fault catalogue: {0}")]
+    Syntax(String),
+    #[error("reading the fault catalogue: schema is {0:?}, expected {SCHEMA:?}")]
+    Schema(String),
+    #[error("reading the fault catalogue: fault {0} stands there twice")]
+    Twice(String),
+    #[error("reading the fault catalogue: {0} carries a sub-code; an entry describes the code without it")]
+    SubCode(String),
+}
+
+impl Catalogue {
+    /// The catalogue that ships with the product.
+    pub fn built_in() -> Self {
+        Self::from_toml(BUILT_IN).expect("the shipped catalogue is parsed by a test")
+    }
+
+    pub fn from_toml(text: &str) -> Result<Self, CatalogueError> {
+        let file: CatalogueFile = toml::from_str(text).map_err(|e| CatalogueError::Syntax(e.to_string()))?;
+        if file.schema != SCHEMA {
+            return Err(CatalogueError::Schema(file.schema));
+        }
+        let mut entries = BTreeMap::new();
+        for entry in file.fault {
+            if entry.code.sub().is_some() {
+                return Err(CatalogueError::SubCode(entry.code.to_string()));
+            }
+            let code = entry.code.to_string();
+            if entries.insert(code.clone(), entry).is_some() {
+                return Err(CatalogueError::Twice(code));
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// This catalogue with the entries of another in place of or beside its own.
+    #[must_use]
+    pub fn extended_by(mut self, other: Self) -> Self {
+        self.entries.extend(other.entries);
+        self
+    }
+
+    /// By the code without its sub-code.
+    pub fn get(&self, code: &FaultCode) -> Option<&FaultEntry> {
+        self.entries.get(code.base())
+    }
+
+    /// Default severity; unknown codes are `minor`, never harmless.
+    pub fn severity(&self, code: &FaultCode) -> Severity {
+        self.get(code).map_or(Severity::Minor, |e| e.severity)
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &FaultEntry> {
+        self.entries.values()
+    }
+}
+
+/// Fault codes that our own programs raise by name.
+pub mod codes {
+    macro_rules! codes {
+        ($($name:ident = $text:literal),+ $(,)?) => {
+            $(pub const $name: &str = $text;)+
+            /// Every code named here; the catalogue has an entry for each.
+            pub const ALL: &[&str] = &[$($text),+];
+        };
+    }
+    codes! {
+        PAPER_LOW = "paper_low", PAPER_OUT = "paper_out", PAPER_JAM = "paper_jam",
+        TICKET_NOT_TAKEN = "ticket_not_taken", COVER_OPEN = "cover_open", CUTTER_ERROR = "cutter_error",
+        HEAD_OVERHEAT = "head_overheat", VOLTAGE_ERROR = "voltage_error", PRINTER_OFFLINE = "printer_offline",
+        PRINTER_ERROR_RECOVERABLE = "printer_error_recoverable",
+        PRINTER_ERROR_UNRECOVERABLE = "printer_error_unrecoverable",
+        STACKER_FULL = "stacker_full", STACKER_REMOVED = "stacker_removed", NOTE_JAM = "note_jam",
+        FRAUD_ATTEMPT = "fraud_attempt", ACCEPTOR_DISABLED = "acceptor_disabled",
+        ACCEPTOR_FAILURE = "acceptor_failure",
+        COIN_JAM = "coin_jam", HOPPER_EMPTY = "hopper_empty", SENSOR_FAULT = "sensor_fault",
+        CARD_JAM = "card_jam", CARD_STOCK_LOW = "card_stock_low", CARD_STOCK_EMPTY = "card_stock_empty",
+        CARD_BIN_FULL = "card_bin_full", CARD_LEFT_IN_READER = "card_left_in_reader",
+        CARD_UNIT_FAILURE = "card_unit_failure",
+        ON_BATTERY = "on_battery", BATTERY_LOW = "battery_low", UPS_FAULT = "ups_fault",
+        UPS_BYPASS = "ups_bypass", UPS_OVERLOAD = "ups_overload", UPS_TEST_RUNNING = "ups_test_running",
+        UPS_SHUTDOWN_ACTIVE = "ups_shutdown_active",
+        COMM_TIMEOUT = "comm_timeout", COMM_GARBLED = "comm_garbled", PORT_MISSING = "port_missing",
+        DEVICE_RESTARTED = "device_restarted", UNKNOWN_CODE = "unknown_code",
+        APPLICATION_DOWN = "application_down", DISK_FULL = "disk_full", TEMPERATURE_HIGH = "temperature_high",
+        CLOCK_WRONG = "clock_wrong", JOURNAL_CORRUPT = "journal_corrupt",
+        KIOSK_OFFLINE = "kiosk_offline", SITE_OFFLINE = "site_offline", JOURNAL_FORK = "journal_fork",
+        ACCEPTOR_NOT_OURS = "acceptor_not_ours",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_catalogue_knows_every_code_we_name() {
+        let catalogue = Catalogue::built_in();
+        for code in codes::ALL {
+            let entry = catalogue.get(&FaultCode::new(code).unwrap()).unwrap_or_else(|| panic!("{code}"));
+            assert!(!entry.zh.is_empty() && !entry.first_steps_zh.is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn default_severities_follow_the_contract() {
+        let catalogue = Catalogue::built_in();
+        let info =
+            ["paper_low", "card_stock_low", "ticket_not_taken", "ups_test_running", "device_restarted"];
+        let major = [
+            "fraud_attempt",
+            "ups_fault",
+            "battery_low",
+            "application_down",
+            "kiosk_offline",
+            "site_offline",
+            "journal_fork",
+            "acceptor_not_ours",
+        ];
+        for entry in catalogue.entries() {
+            let code = entry.code.as_str();
+            let expected = match code {
+                _ if info.contains(&code) => Severity::Info,
+                _ if major.contains(&code) => Severity::Major,
+                _ => Severity::Minor,
+            };
+            assert_eq!(entry.severity, expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn fault_codes_have_a_shape() {
+        for good in ["paper_out", "note_jam(stacker)", "unknown_code(3f)"] {
+            assert_eq!(FaultCode::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "Paper", "a b", "note_jam(", "note_jam()", "note_jam(x", "a(b)c", "a(b(c))"] {
+            assert!(FaultCode::new(bad).is_none(), "{bad}");
+        }
+        assert_eq!(FaultCode::new("note_jam(stacker)").unwrap().base(), "note_jam");
+    }
+}

@@ -1,0 +1,38 @@
+//! Named limits of the wire. Whoever hits one is told which, and a counter says how often.
+
+/// Identifiers: kiosks, sites, peripherals.
+pub const MAX_NAME_LEN: usize = 64;
+/// One MQTT payload.
+pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
+/// MQTT packet: payload, topic and properties.
+pub const MAX_PACKET_BYTES: usize = MAX_PAYLOAD_BYTES + 4 * 1024;
+/// The `result` of a command record, as JSON text.
+pub const MAX_RESULT_BYTES: usize = 32 * 1024;
+/// One journal record as JSON text: a result and its envelope fit, and a batch of one fits a payload.
+pub const MAX_RECORD_BYTES: usize = 40 * 1024;
+/// Journal records sent and not yet acknowledged.
+pub const MAX_IN_FLIGHT_RECORDS: u64 = 100;
+/// Free text from devices and people: fault texts, reasons.
+pub const MAX_TEXT_CHARS: usize = 1_000;
+/// Raw device bytes kept beside a fault.
+pub const MAX_RAW_BYTES: usize = 256;
+/// Peripherals of one kiosk.
+pub const MAX_PERIPHERALS: usize = 64;
+/// Faults of one peripheral at one time.
+pub const MAX_FAULTS_PER_PERIPHERAL: usize = 64;
+/// A word of an open vocabulary (status, fault code, record kind).
+pub const MAX_WORD_LEN: usize = 64;
+/// A device time may be this far ahead of the server's before it counts as wrong.
+pub const MAX_FUTURE_MS: i64 = 2 * 60 * 1000;
+/// A heartbeat interval an agent may announce, in seconds.
+pub const HEARTBEAT_INTERVAL_S: std::ops::RangeInclusive<u32> = 1..=3600;
+/// `not_after` of a command that moves parts or restarts something is at most this far away.
+pub const MAX_DISRUPTIVE_WINDOW_MS: i64 = 10 * 60 * 1000;
+/// An agent keeps the ids of commands this long after their `not_after`.
+pub const KEEP_COMMAND_IDS_MS: i64 = 24 * 60 * 60 * 1000;
+/// After connecting, an agent waits this long for the server's ack before it sends.
+pub const WAIT_FOR_ACK_MS: u64 = 10_000;
+/// At most one resend of the journal in this time.
+pub const RESEND_PAUSE_MS: u64 = 1_000;
+/// Whole payload of one artifact chunk before base64.
+pub const MAX_CHUNK_BYTES: usize = 40 * 1024;

@@ -1,0 +1,138 @@
+//! The only place with topic text: `kiosk/v1/{shard}/{kiosk_id}/{channel}`.
+use std::fmt;
+
+use crate::{
+    ids::{KioskId, Shard},
+    words::closed_vocabulary,
+};
+
+const ROOT: &str = "kiosk/v1";
+
+closed_vocabulary!(
+    /// What a message is about; fixes sender, QoS and whether it may be retained.
+    Channel {
+        Presence = "presence",
+        Inventory = "inventory",
+        Heartbeat = "heartbeat",
+        Journal = "journal",
+        Ack = "ack",
+        Command = "command",
+        Progress = "progress",
+        Artifact = "artifact",
+    }
+);
+
+impl Channel {
+    pub const fn qos(self) -> u8 {
+        match self {
+            Self::Heartbeat | Self::Progress => 0,
+            _ => 1,
+        }
+    }
+
+    pub const fn retained(self) -> bool {
+        matches!(self, Self::Presence | Self::Inventory)
+    }
+
+    pub const fn from_agent(self) -> bool {
+        !matches!(self, Self::Ack | Self::Command)
+    }
+}
+
+/// The address of one message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Topic {
+    pub kiosk: KioskId,
+    pub channel: Channel,
+}
+
+/// Why a topic is not one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    #[error("not a kiosk/v1 topic of five levels")]
+    Shape,
+    #[error("the kiosk id is malformed")]
+    Kiosk,
+    #[error("no such channel")]
+    Channel,
+    #[error("the shard is malformed or does not belong to the kiosk id")]
+    WrongShard,
+}
+
+impl Topic {
+    pub fn new(kiosk: KioskId, channel: Channel) -> Self {
+        Self { kiosk, channel }
+    }
+
+    /// Checks the shard too: the broker does not.
+    pub fn parse(text: &str) -> Result<Self, TopicError> {
+        let rest = text.strip_prefix(ROOT).and_then(|r| r.strip_prefix('/')).ok_or(TopicError::Shape)?;
+        let mut levels = rest.split('/');
+        let (Some(shard), Some(kiosk), Some(channel), None) =
+            (levels.next(), levels.next(), levels.next(), levels.next())
+        else {
+            return Err(TopicError::Shape);
+        };
+        let kiosk = KioskId::new(kiosk).map_err(|_| TopicError::Kiosk)?;
+        let channel = Channel::parse(channel).ok_or(TopicError::Channel)?;
+        if shard.parse() != Ok(kiosk.shard()) {
+            return Err(TopicError::WrongShard);
+        }
+        Ok(Self { kiosk, channel })
+    }
+
+    /// What an agent subscribes to: its own channels from the server.
+    pub fn agent_filters(kiosk: &KioskId) -> [String; 2] {
+        [Channel::Ack, Channel::Command].map(|channel| Self::new(kiosk.clone(), channel).to_string())
+    }
+
+    /// What a server subscribes to: one channel of every kiosk of every shard.
+    pub fn fleet_filter(channel: Channel) -> String {
+        format!("{ROOT}/+/+/{channel}")
+    }
+
+    /// What the owner of one shard subscribes to.
+    pub fn shard_filter(shard: Shard, channel: Channel) -> String {
+        format!("{ROOT}/{shard}/+/{channel}")
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{ROOT}/{}/{}/{}", self.kiosk.shard(), self.kiosk, self.channel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_round_trip() {
+        for &channel in Channel::ALL {
+            let topic = Topic::new(KioskId::new("K-0001").unwrap(), channel);
+            assert_eq!(Topic::parse(&topic.to_string()), Ok(topic));
+        }
+    }
+
+    #[test]
+    fn foreign_topics_are_refused_by_name() {
+        let shard = KioskId::new("123456789").unwrap().shard();
+        assert_eq!(shard.to_string(), "26");
+        let table = [
+            ("kiosk/v1/27/123456789/journal", TopicError::WrongShard),
+            ("kiosk/v1/2/123456789/journal", TopicError::WrongShard),
+            ("kiosk/v1/26/123456789/jornal", TopicError::Channel),
+            ("kiosk/v1/26/+/journal", TopicError::Kiosk),
+            ("kiosk/v1/26//journal", TopicError::Kiosk),
+            ("kiosk/v1/26/123456789", TopicError::Shape),
+            ("kiosk/v1/26/123456789/journal/x", TopicError::Shape),
+            ("kiosk/v2/26/123456789/journal", TopicError::Shape),
+            ("kiosk/v1x/26/123456789/journal", TopicError::Shape),
+            ("", TopicError::Shape),
+        ];
+        for (text, error) in table {
+            assert_eq!(Topic::parse(text), Err(error), "{text}");
+        }
+    }
+}
