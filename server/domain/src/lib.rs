@@ -1,7 +1,9 @@
 //! What the server knows and decides: pure functions over values, `now` always an argument.
 pub mod calendar;
+pub mod cases;
 pub mod inspection;
 pub mod interval;
 pub mod service_hours;
 pub mod sla;
 pub mod uptime;
+pub mod wall;
