@@ -1,6 +1,8 @@
 //! What the server knows and decides: pure functions over values, `now` always an argument.
 pub mod calendar;
 pub mod cases;
+pub mod change;
+pub mod image;
 pub mod inspection;
 pub mod interval;
 pub mod service_hours;

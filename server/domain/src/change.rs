@@ -1,0 +1,556 @@
+//! What a decision changes, as plain values: the only language between the domain and the store.
+//!
+//! The domain never writes; it returns [`Change`]s. The store puts all changes of one plan into one
+//! transaction; only after its commit are acknowledgements sent and effects performed.
+use std::sync::Arc;
+
+use kioskwatch_proto::{
+    BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
+    faults::{FaultClass, FaultCode},
+    journal::Digest,
+    words::{ServiceState, Severity},
+};
+use uuid::Uuid;
+
+/// One row to insert, replace or extend.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Insert or replace.
+    Site(SiteRow),
+    /// Insert or replace.
+    Kiosk(KioskRow),
+    /// Insert; closes nothing by itself.
+    Assignment(AssignmentRow),
+    /// Insert or replace the current state of a kiosk.
+    KioskState(Box<KioskStateRow>),
+    /// Insert or replace the head of one journal.
+    JournalHead(JournalHeadRow),
+    /// Insert; the same key with the same bytes changes nothing, with other bytes the commit fails.
+    JournalRecord(JournalRecordRow),
+    /// Insert.
+    JournalGap(JournalGapRow),
+    /// Insert, or extend `to` of the row with the same kiosk, source and `from`.
+    Evidence(EvidenceRow),
+    /// Insert.
+    Transition(TransitionRow),
+    /// Insert or replace.
+    Incident(Box<IncidentRow>),
+    /// Insert or replace.
+    Ticket(Box<TicketRow>),
+    /// Insert.
+    TicketEvent(TicketEventRow),
+    /// Insert or replace.
+    Clock(ClockRow),
+    /// Insert or replace.
+    Command(Box<CommandRow>),
+    /// Insert.
+    CommandEvent(CommandEventRow),
+    /// Insert or replace.
+    Exclusion(ExclusionRow),
+    /// Insert, or extend `to` of the row with the same server and `from`.
+    Liveness(LivenessRow),
+    /// Append; the store chains the hashes.
+    Audit(AuditRow),
+}
+
+/// A place with kiosks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteRow {
+    pub id: SiteId,
+    pub name: String,
+    pub region: String,
+    pub customer: String,
+    pub zone: Zone,
+    /// IANA zone.
+    pub timezone: String,
+    /// JSON text of schedule versions, see `service_hours`.
+    pub service_hours: String,
+    /// JSON text for people: names, phones.
+    pub contacts: String,
+    /// Whether read-only commands may run by themselves.
+    pub remote_consent: bool,
+    pub updated_at: Timestamp,
+}
+
+/// How far away a site is for the service organisation (SR-004, SR-005, SR-007).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Zone {
+    Urban,
+    Suburb,
+    Remote,
+}
+
+/// Whether a kiosk's journal is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Admission {
+    Accepted,
+    /// Nobody registered it yet: shown and counted, its journal waits.
+    Quarantined,
+    Refused,
+}
+
+/// One registered terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KioskRow {
+    pub id: KioskId,
+    /// `None`: not assigned to a site yet.
+    pub site: Option<SiteId>,
+    pub admission: Admission,
+    pub model: String,
+    pub serial_no: String,
+    pub commissioned_at: Option<Timestamp>,
+    pub decommissioned_at: Option<Timestamp>,
+    pub updated_at: Timestamp,
+}
+
+/// A kiosk belonged to a group for a time (uptime definition 2.9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignmentRow {
+    pub kiosk: KioskId,
+    pub group: GroupKind,
+    pub group_id: String,
+    pub from: Timestamp,
+    pub to: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GroupKind {
+    Site,
+    Engineer,
+}
+
+/// Our verdict on a kiosk's connection (D2 of the design: judged on heartbeats).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PresenceVerdict {
+    Unknown,
+    Online,
+    Late,
+    Offline,
+}
+
+/// The state of a kiosk as of the last commit; what a restart begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KioskStateRow {
+    pub kiosk: KioskId,
+    pub presence: PresenceVerdict,
+    /// When it became true.
+    pub presence_since: Timestamp,
+    pub presence_reason: String,
+    pub last_seen_at: Option<Timestamp>,
+    pub session: Option<SessionId>,
+    pub boot: Option<BootId>,
+    /// The epoch whose records move the current state.
+    pub epoch: Option<Epoch>,
+    pub interval_s: u32,
+    pub service: Option<ServiceState>,
+    pub service_since: Option<Timestamp>,
+    pub service_cause: Option<String>,
+    /// JSON text: `{name: {"status":…, "faults":[…]}}`.
+    pub peripherals: String,
+    /// JSON text of the last inventory, empty before the first.
+    pub inventory: String,
+    /// Server minus device wall time in milliseconds, as the quickest heartbeat of this boot showed it.
+    pub clock_offset_ms: Option<i64>,
+    /// Highest counter ever put into a command for this kiosk.
+    pub command_counter: u64,
+}
+
+/// How far one journal of a kiosk is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalHeadRow {
+    pub kiosk: KioskId,
+    pub epoch: Epoch,
+    pub upto: u64,
+    /// Of record `upto`.
+    pub digest: Option<Digest>,
+    pub first_seen_at: Timestamp,
+    /// JSON text: what the next record's evidence is placed against.
+    pub cursor: String,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecordOutcome {
+    Applied,
+    /// Its number is used, its content was not understood; kept raw.
+    Quarantined,
+    /// Sent again after a change of epoch; already applied under its old number.
+    Repeat,
+}
+
+/// A journal record as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRecordRow {
+    pub kiosk: KioskId,
+    pub epoch: Epoch,
+    pub seq: u64,
+    pub kind: String,
+    /// Device wall time.
+    pub at: Timestamp,
+    /// Where the record stands in server time.
+    pub placed_at: Timestamp,
+    pub received_at: Timestamp,
+    pub outcome: RecordOutcome,
+    /// Why it was quarantined.
+    pub reason: Option<String>,
+    pub digest: Digest,
+    /// The exact JSON bytes.
+    pub raw: Arc<str>,
+}
+
+/// Records that will never come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalGapRow {
+    pub kiosk: KioskId,
+    pub epoch: Epoch,
+    pub from_seq: u64,
+    pub through_seq: u64,
+    pub at: Timestamp,
+    /// `lost` (no longer held by the agent) or `dropped` (evicted by its size cap).
+    pub reason: String,
+}
+
+/// Where evidence comes from (uptime definition 2.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EvidenceSource {
+    Journal,
+    Live,
+}
+
+/// What the evidence says of the kiosk (uptime definition 2.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EvidenceState {
+    Off,
+    Oos,
+    OnOnly,
+    Degraded,
+    Full,
+}
+
+/// A span of time and the state it proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceRow {
+    pub kiosk: KioskId,
+    pub source: EvidenceSource,
+    /// Server time, milliseconds; half-open.
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub state: EvidenceState,
+    /// One of power, network, host, hardware, supplies, software, unexplained.
+    pub cause: Option<String>,
+    /// `None`: every part of it arrived within ten minutes of its time. Otherwise when it arrived.
+    pub received_at: Option<Timestamp>,
+    /// The journal record that closed it, for "why".
+    pub epoch: Option<Epoch>,
+    pub seq: Option<u64>,
+}
+
+/// A change of presence, service state, or a peripheral's status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransitionRow {
+    pub kiosk: KioskId,
+    /// `presence`, `service`, `peripheral`, `boot`, `journal`.
+    pub kind: String,
+    pub peripheral: Option<PeripheralName>,
+    pub from: String,
+    pub to: String,
+    /// When it became true.
+    pub at: Timestamp,
+    pub noticed_at: Timestamp,
+    pub reason: String,
+}
+
+/// A machine-seen problem episode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentRow {
+    pub id: Uuid,
+    /// `kiosk/peripheral/fault`, or `site/fault` for a site outage. At most one is open.
+    pub fingerprint: String,
+    pub kiosk: Option<KioskId>,
+    pub site: Option<SiteId>,
+    pub peripheral: Option<PeripheralName>,
+    pub fault: FaultCode,
+    pub severity: Severity,
+    pub opened_at: Timestamp,
+    pub noticed_at: Timestamp,
+    pub closed_at: Option<Timestamp>,
+    pub close_reason: Option<String>,
+    pub raw: Option<String>,
+    pub text: Option<String>,
+    pub ticket: Option<Uuid>,
+    /// What triage decided, with its reason: "ticket opened", "suppressed: …", "held until …".
+    pub triage: String,
+    pub triage_reason: String,
+    /// When triage must look again (hold, opening time).
+    pub triage_due_at: Option<Timestamp>,
+    /// The site incident that explains this one.
+    pub parent: Option<Uuid>,
+}
+
+macro_rules! stored_words {
+    ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The word in the database, the API and the metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+/// Where a ticket stands (chapter 3.5 of the service rules).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TicketState {
+    New,
+    Triaged,
+    PendingBatch,
+    Assigned,
+    Contacted,
+    Unreachable,
+    Scheduled,
+    EnRoute,
+    OnSite,
+    AccessDenied,
+    Repairing,
+    WaitingParts,
+    WaitingCustomer,
+    MultiVisit,
+    ExternalRepair,
+    Resolved,
+    Closed,
+    CalledBack,
+    Cancelled,
+    CancelledReassigned,
+}
+
+stored_words!(TicketState {
+    New = "new", Triaged = "triaged", PendingBatch = "pending_batch", Assigned = "assigned",
+    Contacted = "contacted", Unreachable = "unreachable", Scheduled = "scheduled", EnRoute = "en_route",
+    OnSite = "on_site", AccessDenied = "access_denied", Repairing = "repairing",
+    WaitingParts = "waiting_parts", WaitingCustomer = "waiting_customer", MultiVisit = "multi_visit",
+    ExternalRepair = "external_repair", Resolved = "resolved", Closed = "closed",
+    CalledBack = "called_back", Cancelled = "cancelled", CancelledReassigned = "cancelled_reassigned",
+});
+
+impl TicketState {
+    /// `resolved` is open: it still waits for sign-off or quiet time.
+    pub const fn is_open(self) -> bool {
+        !matches!(self, Self::Closed | Self::CalledBack | Self::Cancelled | Self::CancelledReassigned)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TicketSource {
+    Agent,
+    Server,
+    Call,
+    Portal,
+    Station,
+    Inspection,
+}
+
+stored_words!(TicketSource {
+    Agent = "agent", Server = "server", Call = "call", Portal = "portal", Station = "station",
+    Inspection = "inspection",
+});
+
+/// Human work on incidents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketRow {
+    pub id: Uuid,
+    /// Short number for people, rising.
+    pub number: u64,
+    pub state: TicketState,
+    pub kiosk: Option<KioskId>,
+    pub site: Option<SiteId>,
+    pub peripheral: Option<PeripheralName>,
+    pub fault: FaultCode,
+    pub class: FaultClass,
+    /// Set by triage (SR-013), never copied from the fault: `Minor` = 普通, `Major` = 重大.
+    pub severity: Severity,
+    /// 1 highest … 4.
+    pub priority: u8,
+    pub source: TicketSource,
+    pub zone: Zone,
+    pub opened_at: Timestamp,
+    /// T0: detected by the agent.
+    pub t0: Option<Timestamp>,
+    /// T1: the order reached the service organisation.
+    pub t1: Timestamp,
+    /// T5: restored.
+    pub t5: Option<Timestamp>,
+    /// T6: signed, or confirmed in another way.
+    pub t6: Option<Timestamp>,
+    /// T7: closed.
+    pub t7: Option<Timestamp>,
+    pub resolution: Option<String>,
+    pub sign_off: Option<String>,
+    pub cancel_reason: Option<String>,
+    /// Every fault gone since; resolves by itself when it holds.
+    pub recovering_since: Option<Timestamp>,
+    /// The next instant the sweep must look at this ticket.
+    pub due_at: Option<Timestamp>,
+    pub parent: Option<Uuid>,
+    pub assignee: Option<String>,
+    pub reopened: u32,
+    /// JSON text of what is not queried: plan, t2, t3, t4, t8, visits, parts.
+    pub extra: String,
+}
+
+/// A line of a ticket's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketEventRow {
+    pub ticket: Uuid,
+    /// 1, 2, 3 … within the ticket.
+    pub n: u32,
+    pub at: Timestamp,
+    pub actor: String,
+    pub action: String,
+    pub from: Option<TicketState>,
+    pub to: TicketState,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ClockState {
+    Running,
+    Paused,
+    Met,
+    Breached,
+    Dropped,
+}
+
+stored_words!(ClockState {
+    Running = "running", Paused = "paused", Met = "met", Breached = "breached", Dropped = "dropped",
+});
+
+/// A service clock of a ticket (chapter 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockRow {
+    pub ticket: Uuid,
+    /// solution, phone, contact, depart, arrive, repair, restore, total …
+    pub name: String,
+    pub state: ClockState,
+    pub started_at: Timestamp,
+    pub budget_s: u64,
+    pub warn_at: Option<Timestamp>,
+    pub due_at: Option<Timestamp>,
+    pub remaining_s: Option<u64>,
+    pub stopped_at: Option<Timestamp>,
+    /// Seen by the sweep; a breach stays.
+    pub breached_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CommandState {
+    AwaitingApproval,
+    Queued,
+    Sent,
+    Accepted,
+    Deferred,
+    Started,
+    Succeeded,
+    Failed,
+    Refused,
+    Expired,
+    Cancelled,
+    Unknown,
+}
+
+stored_words!(CommandState {
+    AwaitingApproval = "awaiting_approval", Queued = "queued", Sent = "sent", Accepted = "accepted",
+    Deferred = "deferred", Started = "started", Succeeded = "succeeded", Failed = "failed",
+    Refused = "refused", Expired = "expired", Cancelled = "cancelled", Unknown = "unknown",
+});
+
+impl CommandState {
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Refused | Self::Expired | Self::Cancelled | Self::Unknown
+        )
+    }
+}
+
+/// A remote command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandRow {
+    pub id: CommandId,
+    pub kiosk: KioskId,
+    pub action: String,
+    /// JSON object text.
+    pub args: String,
+    pub actor: String,
+    pub approver: Option<String>,
+    pub ticket: Option<Uuid>,
+    pub state: CommandState,
+    pub counter: u64,
+    pub requested_at: Timestamp,
+    pub issued_at: Option<Timestamp>,
+    pub not_after: Timestamp,
+    pub sent_at: Option<Timestamp>,
+    pub attempts: u32,
+    pub finished_at: Option<Timestamp>,
+    pub reason: Option<String>,
+    /// JSON text.
+    pub result: Option<String>,
+}
+
+/// A step of a command, for people who watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandEventRow {
+    pub command: CommandId,
+    pub at: Timestamp,
+    pub state: CommandState,
+    pub step: String,
+    pub percent: Option<u8>,
+    pub line: Option<String>,
+}
+
+/// Approved time that does not count (uptime definition 2.4) and opens no ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExclusionRow {
+    pub id: Uuid,
+    /// Exactly one of kiosk and site.
+    pub kiosk: Option<KioskId>,
+    pub site: Option<SiteId>,
+    /// planned, site_closed, customer_power, customer_network, force_majeure, customer_hold.
+    pub class: String,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub requested_by: String,
+    pub approved_by: Option<String>,
+    pub approved_at: Option<Timestamp>,
+    pub reason: String,
+}
+
+/// The server was able to receive for this time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivenessRow {
+    pub server: Uuid,
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// Who did what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    pub at: Timestamp,
+    pub actor: String,
+    pub action: String,
+    pub object: String,
+    /// JSON text.
+    pub detail: String,
+}
+
+stored_words!(Zone { Urban = "urban", Suburb = "suburb", Remote = "remote" });
+stored_words!(Admission { Accepted = "accepted", Quarantined = "quarantined", Refused = "refused" });
+stored_words!(GroupKind { Site = "site", Engineer = "engineer" });
+stored_words!(PresenceVerdict { Unknown = "unknown", Online = "online", Late = "late", Offline = "offline" });
+stored_words!(RecordOutcome { Applied = "applied", Quarantined = "quarantined", Repeat = "repeat" });
+stored_words!(EvidenceSource { Journal = "journal", Live = "live" });
+stored_words!(EvidenceState { Off = "OFF", Oos = "OOS", OnOnly = "ON_ONLY", Degraded = "DEGRADED", Full = "FULL" });

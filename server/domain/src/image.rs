@@ -1,0 +1,27 @@
+//! What the store hands back at a start: the rows a fleet is rebuilt from.
+use crate::change::{
+    AssignmentRow, ClockRow, CommandRow, ExclusionRow, IncidentRow, JournalHeadRow, KioskRow, KioskStateRow,
+    SiteRow, TicketRow,
+};
+
+/// Everything that can still change. Closed history stays in the store.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FleetImage {
+    pub sites: Vec<SiteRow>,
+    pub kiosks: Vec<KioskRow>,
+    pub assignments: Vec<AssignmentRow>,
+    pub states: Vec<KioskStateRow>,
+    pub heads: Vec<JournalHeadRow>,
+    pub open_incidents: Vec<IncidentRow>,
+    /// Open ones, and closed ones that may still be reopened.
+    pub tickets: Vec<TicketRow>,
+    /// Last used history number of each of these tickets.
+    pub ticket_events: Vec<(uuid::Uuid, u32)>,
+    pub clocks: Vec<ClockRow>,
+    pub open_commands: Vec<CommandRow>,
+    /// Of the last two months and the future.
+    pub exclusions: Vec<ExclusionRow>,
+    pub last_ticket_number: u64,
+    /// When this or another server was last known to receive.
+    pub last_alive_at: Option<kioskwatch_proto::Timestamp>,
+}
