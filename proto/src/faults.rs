@@ -92,7 +92,7 @@ pub struct FaultEntry {
     pub severity: Severity,
     /// Whether the fault alone takes a required peripheral out of work.
     pub stops_peripheral: bool,
-    /// Parts an engineer is likely to need, most likely first.
+    /// Parts an engineer is likely to need, most likely first: keys of [`PartEntry`].
     #[serde(default)]
     pub parts: Vec<String>,
     #[serde(default)]
@@ -101,10 +101,21 @@ pub struct FaultEntry {
     pub first_steps_en: Vec<String>,
 }
 
-/// All fault codes that have a meaning here.
+/// What people call a part that is carried to a repair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartEntry {
+    /// The same key in every language, for stock lists.
+    pub key: String,
+    pub zh: String,
+    pub en: String,
+}
+
+/// All fault codes that have a meaning here, and the parts they name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
     entries: BTreeMap<String, FaultEntry>,
+    parts: BTreeMap<String, PartEntry>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +124,8 @@ struct CatalogueFile {
     schema: String,
     #[serde(default)]
     fault: Vec<FaultEntry>,
+    #[serde(default)]
+    part: Vec<PartEntry>,
 }
 
 const SCHEMA: &str = "kioskwatch-faults-1";
@@ -127,6 +140,8 @@ pub enum CatalogueError {
     Schema(String),
     #[error("reading the fault catalogue: fault {0} stands there twice")]
     Twice(String),
+    #[error("reading the fault catalogue: part {0} stands there twice")]
+    PartTwice(String),
     #[error("reading the fault catalogue: {0} carries a sub-code; an entry describes the code without it")]
     SubCode(String),
 }
@@ -152,13 +167,21 @@ impl Catalogue {
                 return Err(CatalogueError::Twice(code));
             }
         }
-        Ok(Self { entries })
+        let mut parts = BTreeMap::new();
+        for part in file.part {
+            let key = part.key.clone();
+            if parts.insert(key.clone(), part).is_some() {
+                return Err(CatalogueError::PartTwice(key));
+            }
+        }
+        Ok(Self { entries, parts })
     }
 
     /// This catalogue with the entries of another in place of or beside its own.
     #[must_use]
     pub fn extended_by(mut self, other: Self) -> Self {
         self.entries.extend(other.entries);
+        self.parts.extend(other.parts);
         self
     }
 
@@ -170,6 +193,11 @@ impl Catalogue {
     /// Default severity; unknown codes are `minor`, never harmless.
     pub fn severity(&self, code: &FaultCode) -> Severity {
         self.get(code).map_or(Severity::Minor, |e| e.severity)
+    }
+
+    /// A part by its key; a site's own stock numbers need no entry and are shown as they are.
+    pub fn part(&self, key: &str) -> Option<&PartEntry> {
+        self.parts.get(key)
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &FaultEntry> {
@@ -220,8 +248,78 @@ mod tests {
         let catalogue = Catalogue::built_in();
         for code in codes::ALL {
             let entry = catalogue.get(&FaultCode::new(code).unwrap()).unwrap_or_else(|| panic!("{code}"));
-            assert!(!entry.zh.is_empty() && !entry.first_steps_zh.is_empty(), "{code}");
+            for text in [&entry.zh, &entry.en, &entry.meaning_zh, &entry.meaning_en] {
+                assert!(!text.trim().is_empty(), "{code}");
+            }
+            assert!((2..=4).contains(&entry.first_steps_zh.len()), "{code}");
+            assert_eq!(
+                entry.first_steps_zh.len(),
+                entry.first_steps_en.len(),
+                "{code}: one step, two languages"
+            );
         }
+        assert_eq!(catalogue.entries().count(), codes::ALL.len(), "an entry whose code nobody raises");
+    }
+
+    #[test]
+    fn every_part_that_a_fault_names_has_words_and_none_is_left_over() {
+        let catalogue = Catalogue::built_in();
+        let named: std::collections::BTreeSet<&str> =
+            catalogue.entries().flat_map(|e| &e.parts).map(String::as_str).collect();
+        let known: std::collections::BTreeSet<&str> = catalogue.parts.keys().map(String::as_str).collect();
+        assert_eq!(named, known);
+    }
+
+    #[test]
+    fn a_site_replaces_and_adds_entries() {
+        let own = r#"
+            schema = "kioskwatch-faults-1"
+            [[fault]]
+            code = "paper_low"
+            zh = "票纸将尽"
+            en = "Ticket paper low"
+            meaning_zh = "票纸将尽"
+            meaning_en = "Ticket paper low"
+            who = "attendant"
+            class = "operator"
+            severity = "minor"
+            stops_peripheral = false
+            parts = ["80mm-roll"]
+            [[fault]]
+            code = "lamp_out"
+            zh = "灯箱不亮"
+            en = "Lamp out"
+            meaning_zh = "灯箱不亮"
+            meaning_en = "The lamp is out"
+            who = "attendant"
+            class = "operator"
+            severity = "info"
+            stops_peripheral = false
+        "#;
+        let catalogue = Catalogue::built_in().extended_by(Catalogue::from_toml(own).unwrap());
+        assert_eq!(catalogue.severity(&FaultCode::new("paper_low").unwrap()), Severity::Minor);
+        assert_eq!(catalogue.severity(&FaultCode::new("lamp_out").unwrap()), Severity::Info);
+        assert_eq!(catalogue.severity(&FaultCode::new("never_heard_of").unwrap()), Severity::Minor);
+        assert_eq!(catalogue.get(&FaultCode::new("paper_out").unwrap()).unwrap().zh, "缺纸");
+        assert_eq!(catalogue.part("cutter").unwrap().zh, "切刀组件");
+    }
+
+    #[test]
+    fn a_careless_catalogue_is_refused_with_the_reason() {
+        let entry = |code: &str| {
+            format!(
+                "[[fault]]\ncode = {code:?}\nzh = \"\"\nen = \"\"\nmeaning_zh = \"\"\nmeaning_en = \"\"\n\
+                 who = \"engineer\"\nclass = \"operator\"\nseverity = \"minor\"\nstops_peripheral = true\n"
+            )
+        };
+        let schema = "schema = \"kioskwatch-faults-1\"\n";
+        let error = |text: String| Catalogue::from_toml(&text).unwrap_err();
+        let twice = error([schema, &entry("a"), &entry("a")].concat());
+        assert_eq!(twice, CatalogueError::Twice("a".into()));
+        let sub = error([schema, &entry("a(b)")].concat());
+        assert_eq!(sub, CatalogueError::SubCode("a(b)".into()));
+        assert!(matches!(error("schema = \"other\"".into()), CatalogueError::Schema(_)));
+        assert!(matches!(error(format!("{schema}colour = 1")), CatalogueError::Syntax(_)));
     }
 
     #[test]
