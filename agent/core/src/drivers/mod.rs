@@ -6,6 +6,8 @@
 //!
 //! Each device is a folder: `mod.rs` (the byte tables and the driver), `frame.rs`, `session.rs`, `faults.rs`,
 //! `README.md`, `sample.toml` and recorded exchanges under `testcases/`.
+pub mod line;
+
 use kioskwatch_proto::{faults::FaultCode, words::PeripheralStatus};
 
 /// Milliseconds of a clock that never jumps.
@@ -65,8 +67,8 @@ pub trait Driver: Send + std::fmt::Debug {
     /// The port was opened anew: forget partial input and work under way.
     fn line_opened(&mut self, now: Mono);
     /// Whether the last answers put the device on the driver's allow-list of "nothing is moving, nobody's
-    /// money is inside": needed before work that moves parts. Unknown or old means no.
-    fn idle(&self) -> bool;
+    /// money is inside": needed before work that moves parts. Unknown or, at `now`, old means no.
+    fn idle(&self, now: Mono) -> bool;
     /// Whether the device handles money or cards: then every doubt counts as "not idle".
     fn guards_valuables(&self) -> bool;
 }
