@@ -1,0 +1,74 @@
+//! What a journal guarantees, whoever keeps it, and the pure part of keeping it within its cap.
+//!
+//! A journal is the list of records of one epoch, numbered 1, 2, 3 … without gaps. Each entry covers the
+//! numbers `seq ..= through`; only a `dropped` record covers more than its own. Entries leave at the old end
+//! only: what lies between [`JournalView::first`] and [`JournalView::last`] is covered without a hole.
+use kioskwatch_proto::{Epoch, Timestamp, journal::Digest};
+
+use crate::effect::Draft;
+
+/// What [`crate::delivery::Delivery`] looks up.
+pub trait JournalView {
+    fn epoch(&self) -> Epoch;
+    /// The lowest number still held; `last + 1` when empty.
+    fn first(&self) -> u64;
+    /// The highest number given; 0 when none was.
+    fn last(&self) -> u64;
+    /// What the server has committed, by its last word. May go back when the server was restored.
+    fn acked(&self) -> u64;
+    /// Digest of the entry that ends at `seq`; `None` when none does or it is no longer held.
+    fn digest(&self, seq: u64) -> Option<Digest>;
+}
+
+/// One stored record: its exact JSON bytes, which the server's digest is taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub seq: u64,
+    /// The last number it stands for; `seq` for all but `dropped`.
+    pub through: u64,
+    pub json: String,
+}
+
+/// How much to read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    pub records: usize,
+    /// Sum of the JSON bytes and one separator each; the first entry is always given.
+    pub bytes: usize,
+}
+
+/// What an append did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Appended {
+    /// The highest number now.
+    pub last: u64,
+    /// Records that left unacknowledged to keep the cap.
+    pub evicted: u64,
+    /// A range went whole: the engine must be told [`crate::input::Input::SnapshotWanted`].
+    pub snapshot_wanted: bool,
+}
+
+/// The durable journal.
+///
+/// Every method that returns `Ok` has its effect on disk, whole; one that returns `Err` or is interrupted by
+/// a crash has had none of it.
+pub trait Journal: JournalView {
+    type Error: std::error::Error;
+
+    /// Numbers and keeps the drafts in order, making room first where the cap asks for it.
+    fn append(&mut self, drafts: &[Draft], now: Timestamp) -> Result<Appended, Self::Error>;
+
+    /// The entry that covers `from` and those after it, in order; empty above `last`. A `from` below
+    /// `first` reads from `first`.
+    fn read(&self, from: u64, limit: ReadLimit) -> Result<Vec<Entry>, Self::Error>;
+
+    /// Sets the acknowledged mark, forwards or back; above `last` it is refused by doing nothing.
+    fn ack(&mut self, upto: u64, now: Timestamp) -> Result<(), Self::Error>;
+
+    /// Forgets acknowledged entries older than the keeping time. Returns how many.
+    fn prune(&mut self, now: Timestamp) -> Result<u64, Self::Error>;
+
+    /// Begins a new epoch: its record 1 is `snapshot`, then come the entries that end at `resend_from` or
+    /// later under new numbers with `was`; the others are forgotten, and nothing is acknowledged.
+    fn start_epoch(&mut self, epoch: Epoch, snapshot: &Draft, resend_from: u64) -> Result<(), Self::Error>;
+}
