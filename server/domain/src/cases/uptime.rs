@@ -1,0 +1,253 @@
+//! Cases of the uptime definitions.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use serde_json::Value;
+
+use super::Fields;
+use super::node::{CaseError, Node};
+use super::output::object;
+use crate::calendar::WorkCalendar;
+use crate::interval::{Interval, IntervalSet};
+use crate::service_hours::{Schedule, ScheduleVersion, Weekly, Window};
+use crate::uptime::restate::{FREEZE_HOURS, freeze_at};
+use crate::uptime::{Beat, Cause, Evidence, Figures, Inputs, Ratio, Shares, Source, State, Timeline, live};
+
+/// Interval and timeout of heartbeats when a file does not give its own.
+const HEARTBEAT_INTERVAL_S: i64 = 60;
+const HEARTBEAT_TIMEOUT_S: i64 = 180;
+
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// The policy all cases of a file share.
+pub(super) struct Header {
+    interval_s: i64,
+    timeout_s: i64,
+    freeze_hours: i64,
+}
+
+/// One kiosk's inputs, owned.
+struct Kiosk {
+    period: Interval,
+    as_of: Option<i64>,
+    freeze_at: i64,
+    service: IntervalSet,
+    commissioned: IntervalSet,
+    exclusions: IntervalSet,
+    server_down: IntervalSet,
+    evidence: Vec<Evidence>,
+}
+
+impl Header {
+    pub(super) fn read(file: &Node<'_>) -> Result<Self, CaseError> {
+        let policy = file.get("policy_defaults");
+        let value = |key: &str, default: i64| match &policy {
+            Some(policy) => policy.or(key, default, Node::int),
+            None => Ok(default),
+        };
+        Ok(Self {
+            interval_s: value("hb_interval_s", HEARTBEAT_INTERVAL_S)?,
+            timeout_s: value("hb_timeout_s", HEARTBEAT_TIMEOUT_S)?,
+            freeze_hours: value("freeze_hours", FREEZE_HOURS)?,
+        })
+    }
+
+    pub(super) fn evaluate(&self, case: &Node<'_>) -> Result<Fields, CaseError> {
+        match case.maybe("type", Node::text)? {
+            None => self.single(case),
+            Some("aggregate") => self.aggregate(case),
+            Some(other) => Err(case.error(format!("type \"{other}\" is not \"aggregate\""))),
+        }
+    }
+
+    fn single(&self, case: &Node<'_>) -> Result<Fields, CaseError> {
+        let zone = case.need("tz")?.zone()?;
+        let kiosk = self.kiosk(case, &case.need("period")?, zone)?;
+        let official = kiosk.timeline(true).figures();
+        let mut out = Fields::new();
+        out.insert("official".to_owned(), figures(&official));
+        if case.or("restate", false, Node::flag)? {
+            out.insert("restated".to_owned(), figures(&kiosk.timeline(false).figures()));
+        }
+        if let Some((a, b)) = case.maybe("slo", Node::pair)? {
+            out.insert("slo_met".to_owned(), Value::from(official.avail.meets(a.int()?, b.int()?)));
+        }
+        Ok(out)
+    }
+
+    fn aggregate(&self, case: &Node<'_>) -> Result<Fields, CaseError> {
+        let zone = case.need("tz")?.zone()?;
+        let mut shares: Shares<&str> = Shares::default();
+        for entry in case.need("kiosks")?.items()? {
+            let zone = entry.or("tz", zone, Node::zone)?;
+            let kiosk = self.kiosk(&entry, &case.need("period")?, zone)?;
+            let owners: BTreeMap<&str, IntervalSet> = entry
+                .need("owner")?
+                .entries()?
+                .into_iter()
+                .map(|(group, when)| Ok((group, when.interval_set(zone)?)))
+                .collect::<Result<_, CaseError>>()?;
+            shares.add(&kiosk.timeline(true), &owners);
+        }
+        let total: Figures = shares.groups.values().sum();
+        let mut out: Fields =
+            shares.groups.iter().map(|(group, sums)| ((*group).to_owned(), figures(sums))).collect();
+        out.insert("TOTAL".to_owned(), figures(&total));
+        Ok(out)
+    }
+
+    fn kiosk(&self, node: &Node<'_>, period: &Node<'_>, zone: Tz) -> Result<Kiosk, CaseError> {
+        let period = period.interval(zone)?;
+        let mut evidence =
+            node.list("evidence")?.iter().map(|entry| claim(entry, zone)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(heartbeats) = node.get("heartbeats") {
+            evidence.extend(self.heartbeats(&heartbeats, zone)?);
+        }
+        let calendar = node.maybe("calendar", day_lists)?.unwrap_or_default();
+        let schedule = node.maybe("service_hours", schedule)?.unwrap_or_else(Schedule::always_open);
+        Ok(Kiosk {
+            period,
+            as_of: node.maybe("as_of", |at| at.instant(zone))?,
+            freeze_at: freeze_at(period.to, self.freeze_hours),
+            service: schedule.open_times(zone, &calendar, period),
+            commissioned: node
+                .maybe("commissioned", |set| set.interval_set(zone))?
+                .unwrap_or_else(IntervalSet::always),
+            exclusions: approved(&node.list("exclusions")?, zone)?,
+            server_down: node.maybe("server_down", |set| set.interval_set(zone))?.unwrap_or_default(),
+            evidence,
+        })
+    }
+
+    fn heartbeats(&self, node: &Node<'_>, zone: Tz) -> Result<Vec<Evidence>, CaseError> {
+        let state = state(&node.need("state")?)?;
+        let (interval_s, timeout_s) = (self.interval_s, self.timeout_s);
+        let beats = node
+            .need("times")?
+            .items()?
+            .iter()
+            .map(|time| Ok(Beat { at: time.instant(zone)?, state, interval_s, timeout_s }))
+            .collect::<Result<Vec<_>, CaseError>>()?;
+        Ok(live::evidence_of(&beats))
+    }
+}
+
+impl Kiosk {
+    fn timeline(&self, official: bool) -> Timeline {
+        Timeline::build(&Inputs {
+            period: self.period,
+            as_of: self.as_of,
+            service: &self.service,
+            commissioned: &self.commissioned,
+            exclusions: &self.exclusions,
+            server_down: &self.server_down,
+            evidence: &self.evidence,
+            received_before: official.then_some(self.freeze_at),
+        })
+    }
+}
+
+fn claim(node: &Node<'_>, zone: Tz) -> Result<Evidence, CaseError> {
+    let src = node.or("src", Source::Live, |src| {
+        Source::named(src.text()?).ok_or_else(|| src.error("is neither \"journal\" nor \"live\""))
+    })?;
+    let on_device = Evidence {
+        src,
+        from: node.need("from")?.instant(zone)?,
+        to: node.need("to")?.instant(zone)?,
+        state: state(&node.need("state")?)?,
+        cause: node.maybe("cause", cause)?,
+        recv: node.maybe("recv", |recv| recv.instant(zone))?,
+    };
+    Ok(on_device.from_device_clock(node.or("skew_s", 0, Node::int)?))
+}
+
+fn state(node: &Node<'_>) -> Result<State, CaseError> {
+    let names = State::ALL.map(State::as_str).join(", ");
+    State::named(node.text()?).ok_or_else(|| node.error(format!("is none of {names}")))
+}
+
+fn cause(node: &Node<'_>) -> Result<Cause, CaseError> {
+    let names = Cause::ALL.map(Cause::as_str).join(", ");
+    Cause::named(node.text()?).ok_or_else(|| node.error(format!("is none of {names}")))
+}
+
+fn approved(exclusions: &[Node<'_>], zone: Tz) -> Result<IntervalSet, CaseError> {
+    let mut windows = Vec::new();
+    for one in exclusions {
+        let window = Interval::new(one.need("from")?.instant(zone)?, one.need("to")?.instant(zone)?);
+        if one.need("approved")?.flag()? {
+            windows.push(window);
+        }
+    }
+    Ok(windows.into_iter().collect())
+}
+
+fn day_lists(node: &Node<'_>) -> Result<WorkCalendar, CaseError> {
+    Ok(WorkCalendar::from_lists(&node.dates("off")?, &node.dates("work")?))
+}
+
+fn schedule(node: &Node<'_>) -> Result<Schedule, CaseError> {
+    Ok(Schedule::new(node.items()?.iter().map(version).collect::<Result<_, _>>()?))
+}
+
+fn version(node: &Node<'_>) -> Result<ScheduleVersion, CaseError> {
+    let mut version =
+        ScheduleVersion::new(node.maybe("effective_from", Node::date)?, weekly(&node.need("weekly")?)?);
+    if let Some(exceptions) = node.get("exceptions") {
+        for (day, rows) in exceptions.entries()? {
+            let day = day.parse().map_err(|_| rows.error("the key is no date such as \"2026-03-16\""))?;
+            version.exceptions.insert(day, windows(&rows)?);
+        }
+    }
+    if node.or("use_calendar", false, Node::flag)? {
+        version.makeup_day = Some(node.or("makeup_day_hours", Vec::new(), windows)?);
+    }
+    Ok(version)
+}
+
+fn weekly(node: &Node<'_>) -> Result<Weekly, CaseError> {
+    if node.text().is_ok_and(|text| text == "24x7") {
+        return Ok(Weekly::AlwaysOpen);
+    }
+    let mut week: [Vec<Window>; 7] = Default::default();
+    for (name, rows) in node.entries()? {
+        let day = WEEKDAYS.iter().position(|weekday| *weekday == name);
+        let day = day.ok_or_else(|| rows.error(format!("is none of {}", WEEKDAYS.join(", "))))?;
+        week[day] = windows(&rows)?;
+    }
+    Ok(Weekly::Rows(week))
+}
+
+fn windows(node: &Node<'_>) -> Result<Vec<Window>, CaseError> {
+    let window = |row: &Node<'_>| {
+        let (opens, closes) = row.pair()?;
+        let window = Window::new(opens.time_of_day()?, closes.time_of_day()?);
+        window.ok_or_else(|| row.error("lies outside the day"))
+    };
+    node.items()?.iter().map(window).collect()
+}
+
+fn figures(figures: &Figures) -> Value {
+    let causes = figures.causes.iter().map(|(cause, s)| (cause.as_str().to_owned(), Value::from(*s)));
+    object([
+        ("accountable_s", Value::from(figures.accountable_s)),
+        ("known_s", Value::from(figures.known_s)),
+        ("coverage", Value::from(figures.coverage().text())),
+        ("on", ratio(figures.on)),
+        ("avail", ratio(figures.avail)),
+        ("full", ratio(figures.full)),
+        ("online", ratio(figures.online)),
+        ("down_causes_s", Value::Object(causes.collect())),
+    ])
+}
+
+fn ratio(ratio: Ratio) -> Value {
+    object([
+        ("num", Value::from(ratio.num)),
+        ("den", Value::from(ratio.den)),
+        ("ratio", Value::from(ratio.text())),
+        ("display", Value::from(ratio.display())),
+    ])
+}
