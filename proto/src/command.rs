@@ -4,7 +4,10 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{CommandId, KioskId, Timestamp, limits::MAX_DISRUPTIVE_WINDOW_MS, words::closed_vocabulary};
+use crate::{
+    CommandId, KioskId, Timestamp, limits::MAX_DISRUPTIVE_WINDOW_MS, payload::Payload,
+    words::closed_vocabulary,
+};
 
 /// Separates our signatures from anything else the key might ever sign.
 const DOMAIN: &[u8] = b"kioskwatch-command-v1\0";
@@ -67,6 +70,9 @@ pub struct Envelope {
     /// base64url without padding of the Ed25519 signature.
     pub sig: String,
 }
+
+/// Nothing to check here: an envelope proves itself when it is opened.
+impl Payload<'_> for Envelope {}
 
 /// What is signed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

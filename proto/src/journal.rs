@@ -2,9 +2,13 @@
 //!
 //! A record travels as the exact JSON bytes the agent stored: the server's digest is taken over those bytes.
 //! Reading happens in two steps, so that a readable number with a bad body can still be quarantined by name.
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+mod record;
+#[cfg(test)]
+mod tests;
 
-use serde::{Deserialize, Serialize, de};
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
@@ -12,8 +16,13 @@ use crate::{
     BootId, CommandId, Epoch, PeripheralName, Timestamp,
     faults::FaultCode,
     heartbeat::PeripheralState,
+    limits::MAX_RAW_BYTES,
+    payload::{Payload, PayloadError, check_number},
+    text::{clean, clean_option},
     words::{PeripheralStatus, ServiceState, Severity, ShutdownReason, Word, closed_vocabulary},
 };
+
+pub use record::RecordError;
 
 /// First 8 bytes of SHA-256 over the exact bytes of one record; empty on the wire for "nothing applied yet".
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,6 +90,12 @@ pub struct Batch<'a> {
     pub records: Vec<&'a RawValue>,
 }
 
+impl<'a> Payload<'a> for Batch<'a> {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        check_number("first", self.first)
+    }
+}
+
 /// The server's word that everything up to `upto` is committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
@@ -92,6 +107,13 @@ pub struct Ack {
     pub server_time: Timestamp,
     #[serde(default)]
     pub rejected: Vec<Rejected>,
+}
+
+impl Payload<'_> for Ack {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        self.rejected.iter_mut().for_each(|r| clean(&mut r.reason));
+        check_number("upto", self.upto)
+    }
 }
 
 /// A record whose number is used up and whose content the server could not apply.
@@ -112,12 +134,14 @@ pub struct Header {
     pub was: Option<Was>,
 }
 
+/// A place in an earlier journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Was {
     pub epoch: Epoch,
     pub seq: u64,
 }
 
+/// One line of the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     pub header: Header,
@@ -137,7 +161,8 @@ pub enum Body {
     Command(CommandResult),
     Alive(Alive),
     Dropped(Dropped),
-    /// A kind of a newer agent: stored raw and accepted.
+    /// Stored raw and accepted, without effect: a kind of a newer agent, or a known kind
+    /// with a word of a newer agent where this version has a closed list.
     Other(Word),
 }
 
@@ -153,11 +178,13 @@ pub struct Boot {
     pub clean: bool,
 }
 
+/// The machine is going down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shutdown {
     pub reason: ShutdownReason,
 }
 
+/// The service state changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub state: ServiceState,
@@ -165,6 +192,7 @@ pub struct Service {
     pub cause: Option<String>,
 }
 
+/// The status of one peripheral changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peripheral {
     pub peripheral: PeripheralName,
@@ -176,6 +204,7 @@ closed_vocabulary!(
     FaultState { Raised = "raised", Cleared = "cleared" }
 );
 
+/// A fault began or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub peripheral: PeripheralName,
@@ -194,6 +223,19 @@ pub struct FaultDetail {
     pub raw: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+impl FaultDetail {
+    /// Cut to the limits, free of control characters. Raw bytes stay whole digits.
+    pub(crate) fn clean(&mut self) {
+        clean_option(&mut self.text);
+        clean_option(&mut self.raw);
+        if let Some(raw) = &mut self.raw
+            && let Some((cut, _)) = raw.char_indices().nth(2 * MAX_RAW_BYTES)
+        {
+            raw.truncate(cut);
+        }
+    }
 }
 
 /// The whole state: what it does not name is cleared.
@@ -242,6 +284,7 @@ impl CommandOutcome {
     }
 }
 
+/// One step in the life of a remote command, as the agent saw it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandResult {
     pub command: CommandId,
@@ -266,6 +309,20 @@ pub struct Dropped {
 }
 
 impl Body {
+    /// The kinds this version knows, in the order of the contract.
+    pub const KINDS: &'static [&'static str] = &[
+        "boot",
+        "shutdown",
+        "service",
+        "peripheral",
+        "fault",
+        "snapshot",
+        "transaction",
+        "command",
+        "alive",
+        "dropped",
+    ];
+
     pub fn kind(&self) -> &str {
         match self {
             Self::Boot(_) => "boot",
@@ -280,182 +337,5 @@ impl Body {
             Self::Dropped(_) => "dropped",
             Self::Other(word) => word.as_str(),
         }
-    }
-}
-
-/// Why a record cannot be applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecordError {
-    /// Not even a number: the whole message is unreadable.
-    Unnumbered(String),
-    /// The number is readable, the rest is not: goes to quarantine under this number.
-    Bad { seq: u64, reason: String },
-}
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unnumbered(reason) => write!(f, "a journal record without a readable number: {reason}"),
-            Self::Bad { seq, reason } => write!(f, "journal record {seq}: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for RecordError {}
-
-#[derive(Deserialize)]
-struct SeqOnly {
-    seq: u64,
-}
-
-#[derive(Deserialize)]
-struct HeaderWire<'a> {
-    seq: u64,
-    boot: BootId,
-    at: Timestamp,
-    mono_ms: u64,
-    #[serde(default)]
-    was: Option<Was>,
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-}
-
-impl Record {
-    /// Reads the exact bytes of one record.
-    pub fn parse(json: &str) -> Result<Self, RecordError> {
-        // serde reads a struct from a JSON array too; a record is an object.
-        if !json.trim_start().starts_with('{') {
-            return Err(RecordError::Unnumbered("a record is a JSON object".into()));
-        }
-        let wire: HeaderWire<'_> = match serde_json::from_str(json) {
-            Ok(wire) => wire,
-            Err(error) => {
-                return Err(match serde_json::from_str::<SeqOnly>(json) {
-                    Ok(SeqOnly { seq: 0 }) => RecordError::Unnumbered("numbers start at 1".into()),
-                    Ok(SeqOnly { seq }) => RecordError::Bad { seq, reason: error.to_string() },
-                    Err(_) => RecordError::Unnumbered(error.to_string()),
-                });
-            }
-        };
-        let seq = wire.seq;
-        if seq == 0 {
-            return Err(RecordError::Unnumbered("numbers start at 1".into()));
-        }
-        let bad = |reason: String| RecordError::Bad { seq, reason };
-        if json.len() > crate::limits::MAX_RECORD_BYTES {
-            return Err(bad(format!("{} bytes are more than a record may have", json.len())));
-        }
-        let body = parse_body(&wire.kind, json).map_err(|e| bad(format!("{}: {e}", wire.kind)))?;
-        if let Body::Dropped(dropped) = &body
-            && dropped.through < seq
-        {
-            return Err(bad(format!("dropped: through {} lies before its own number", dropped.through)));
-        }
-        let header = Header { seq, boot: wire.boot, at: wire.at, mono_ms: wire.mono_ms, was: wire.was };
-        Ok(Self { header, body })
-    }
-
-    /// The bytes the agent stores and sends.
-    pub fn to_json(&self) -> String {
-        let mut map = serde_json::Map::new();
-        let header = &self.header;
-        map.insert("seq".into(), header.seq.into());
-        map.insert("boot".into(), header.boot.to_string().into());
-        map.insert("at".into(), header.at.to_string().into());
-        map.insert("mono_ms".into(), header.mono_ms.into());
-        if let Some(was) = &header.was {
-            map.insert("was".into(), to_value(was));
-        }
-        map.insert("kind".into(), self.body.kind().into());
-        let body = match &self.body {
-            Body::Boot(b) => to_value(b),
-            Body::Shutdown(b) => to_value(b),
-            Body::Service(b) => to_value(b),
-            Body::Peripheral(b) => to_value(b),
-            Body::Fault(b) => to_value(b),
-            Body::Snapshot(b) => to_value(b),
-            Body::Transaction(b) => to_value(b),
-            Body::Command(b) => to_value(b),
-            Body::Alive(b) => to_value(b),
-            Body::Dropped(b) => to_value(b),
-            Body::Other(_) => Value::Null,
-        };
-        if let Value::Object(fields) = body {
-            map.extend(fields);
-        }
-        Value::Object(map).to_string()
-    }
-}
-
-fn to_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).expect("wire types have text keys and finite numbers")
-}
-
-fn parse_body(kind: &str, json: &str) -> Result<Body, serde_json::Error> {
-    let from = json;
-    Ok(match kind {
-        "boot" => Body::Boot(serde_json::from_str(from)?),
-        "shutdown" => Body::Shutdown(serde_json::from_str(from)?),
-        "service" => Body::Service(serde_json::from_str(from)?),
-        "peripheral" => Body::Peripheral(serde_json::from_str(from)?),
-        "fault" => Body::Fault(serde_json::from_str(from)?),
-        "snapshot" => Body::Snapshot(serde_json::from_str(from)?),
-        "transaction" => Body::Transaction(serde_json::from_str(from)?),
-        "command" => Body::Command(serde_json::from_str(from)?),
-        "alive" => Body::Alive(serde_json::from_str(from)?),
-        "dropped" => Body::Dropped(serde_json::from_str(from)?),
-        other => Body::Other(
-            Word::new(other)
-                .ok_or_else(|| de::Error::custom("a kind is a word of lower-case letters, digits and `_`"))?,
-        ),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEAD: &str =
-        r#""boot":"6f1c0d9e-0000-4000-8000-000000000001","at":"2026-11-21T08:00:00.123Z","mono_ms":7"#;
-
-    #[test]
-    fn a_record_round_trips() {
-        let json = format!(
-            r#"{{"seq":3,{HEAD},"kind":"fault","peripheral":"printer","fault":"paper_out","state":"raised","severity":"minor","detail":{{"raw":"7e"}}}}"#
-        );
-        let record = Record::parse(&json).unwrap();
-        assert_eq!(record.header.seq, 3);
-        assert_eq!(Record::parse(&record.to_json()).unwrap(), record);
-    }
-
-    #[test]
-    fn unknown_kinds_and_words_are_accepted() {
-        let record = Record::parse(&format!(r#"{{"seq":1,{HEAD},"kind":"weather","rain":true}}"#)).unwrap();
-        assert_eq!(record.body.kind(), "weather");
-        let json = format!(r#"{{"seq":1,{HEAD},"kind":"peripheral","peripheral":"p","status":"sleepy"}}"#);
-        assert!(
-            matches!(Record::parse(&json).unwrap().body, Body::Peripheral(p) if p.status.as_str() == "sleepy")
-        );
-    }
-
-    #[test]
-    fn a_bad_body_keeps_its_number_and_a_missing_number_does_not() {
-        let bad = Record::parse(&format!(r#"{{"seq":9,{HEAD},"kind":"service","state":"dancing"}}"#));
-        assert!(matches!(bad, Err(RecordError::Bad { seq: 9, .. })), "{bad:?}");
-        assert!(matches!(Record::parse(r#"{"seq":5}"#), Err(RecordError::Bad { seq: 5, .. })));
-        assert!(matches!(Record::parse(r#"{"seq":0}"#), Err(RecordError::Unnumbered(_))));
-        assert!(matches!(Record::parse(r#"{"seq":"x"}"#), Err(RecordError::Unnumbered(_))));
-        assert!(matches!(Record::parse("[1]"), Err(RecordError::Unnumbered(_))));
-    }
-
-    #[test]
-    fn digest_is_the_head_of_sha_256() {
-        // printf abc | sha256sum
-        assert_eq!(Digest::of(b"abc").to_string(), "ba7816bf8f01cfea");
-        let ack: Ack = serde_json::from_str(
-            r#"{"epoch":"6f1c0d9e-0000-4000-8000-000000000001","upto":0,"digest":"","server_time":"2026-11-21T08:00:00.000Z"}"#,
-        )
-        .unwrap();
-        assert_eq!(ack.digest, None);
     }
 }

@@ -12,10 +12,14 @@ pub mod inventory;
 pub mod journal;
 pub mod limits;
 pub mod local;
+pub mod payload;
 pub mod presence;
+pub mod text;
 pub mod time;
 pub mod topic;
 pub mod words;
 
 pub use ids::{BootId, CommandId, Epoch, IdError, KioskId, PeripheralName, SessionId, SiteId};
+pub use payload::{Payload, PayloadError, parse_payload};
+pub use text::clean_text;
 pub use time::Timestamp;

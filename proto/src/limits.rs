@@ -10,6 +10,8 @@ pub const MAX_PACKET_BYTES: usize = MAX_PAYLOAD_BYTES + 4 * 1024;
 pub const MAX_RESULT_BYTES: usize = 32 * 1024;
 /// One journal record as JSON text: a result and its envelope fit, and a batch of one fits a payload.
 pub const MAX_RECORD_BYTES: usize = 40 * 1024;
+/// Any counted number (`seq`, `mono_ms`, `duration_ms` …): 2^53 - 1, exact in every JSON reader and in BIGINT.
+pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 /// Journal records sent and not yet acknowledged.
 pub const MAX_IN_FLIGHT_RECORDS: u64 = 100;
 /// Free text from devices and people: fault texts, reasons.
@@ -34,5 +36,14 @@ pub const KEEP_COMMAND_IDS_MS: i64 = 24 * 60 * 60 * 1000;
 pub const WAIT_FOR_ACK_MS: u64 = 10_000;
 /// At most one resend of the journal in this time.
 pub const RESEND_PAUSE_MS: u64 = 1_000;
+/// The facts of `PUT /v1/busy` hold at most this long, in seconds.
+pub const BUSY_VALID_S: std::ops::RangeInclusive<u32> = 1..=10;
+/// A pushed peripheral state may be believed this long, in seconds: an application that says nothing for a day
+/// knows nothing.
+pub const PUSHED_VALID_S: std::ops::RangeInclusive<u32> = 1..=86_400;
+/// The kiosk application lends a port for this long at once, in seconds.
+pub const LEASE_S: std::ops::RangeInclusive<u32> = 1..=3600;
+/// Characters of a file name in an artifact.
+pub const MAX_FILE_NAME_LEN: usize = 128;
 /// Whole payload of one artifact chunk before base64.
 pub const MAX_CHUNK_BYTES: usize = 40 * 1024;

@@ -1,10 +1,18 @@
 //! Payloads of the agent's local interface for the kiosk application.
+//!
+//! Unlike on MQTT, unknown fields are refused: the application's developer reads the answer and mends the typo.
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    PeripheralName, Timestamp,
+    BootId, KioskId, PeripheralName, Timestamp,
     faults::FaultCode,
+    heartbeat::{JournalHead, PeripheralState},
     journal::{FaultDetail, TransactionOutcome},
+    limits::{BUSY_VALID_S, LEASE_S, MAX_FAULTS_PER_PERIPHERAL, PUSHED_VALID_S},
+    payload::{Payload, PayloadError, check_count, check_number, check_range},
+    text::{clean, clean_option},
     words::{PeripheralStatus, ServiceState},
 };
 
@@ -21,6 +29,7 @@ pub struct PushedPeripheral {
     pub valid_for_s: u32,
 }
 
+/// One fault of a pushed peripheral.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PushedFault {
@@ -34,7 +43,7 @@ pub struct PushedFault {
 #[serde(deny_unknown_fields)]
 pub struct PushedService {
     pub state: ServiceState,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
 
@@ -90,3 +99,73 @@ pub struct LeaseRequest {
     pub peripheral: PeripheralName,
     pub seconds: u32,
 }
+
+/// The answer to a [`LeaseRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Names it in `DELETE /v1/leases/{id}`.
+    pub id: String,
+    pub peripheral: PeripheralName,
+    /// The agent has let go of the port by then, whatever happens.
+    pub until: Timestamp,
+}
+
+/// The answer to `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    pub kiosk: KioskId,
+    pub agent_version: String,
+    pub boot: BootId,
+    pub service: ServiceState,
+    /// Whether the broker is connected.
+    pub connected: bool,
+    /// When the server last acknowledged a record; absent until it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<Timestamp>,
+    pub journal: JournalHead,
+    pub peripherals: BTreeMap<PeripheralName, PeripheralState>,
+}
+
+impl Payload<'_> for PushedPeripheral {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        check_range("valid_for_s", self.valid_for_s, &PUSHED_VALID_S)?;
+        check_count("faults", self.faults.len(), MAX_FAULTS_PER_PERIPHERAL)?;
+        self.faults.iter_mut().for_each(|f| f.detail.clean());
+        Ok(())
+    }
+}
+
+impl Payload<'_> for PushedService {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        clean_option(&mut self.cause);
+        Ok(())
+    }
+}
+
+impl Payload<'_> for PushedTransaction {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        clean(&mut self.id);
+        clean(&mut self.kind);
+        check_number("duration_ms", self.duration_ms)
+    }
+}
+
+impl Payload<'_> for Busy {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        check_range("valid_for_s", self.valid_for_s, &BUSY_VALID_S)
+    }
+}
+
+impl Payload<'_> for Grant {}
+
+impl Payload<'_> for HoldRequest {}
+
+impl Payload<'_> for LeaseRequest {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        check_range("seconds", self.seconds, &LEASE_S)
+    }
+}
+
+impl Payload<'_> for Lease {}
+
+impl Payload<'_> for AgentStatus {}

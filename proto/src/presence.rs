@@ -1,7 +1,12 @@
 //! The retained birth and last will of an agent: hints for presence, never a verdict.
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, Epoch, SessionId, Timestamp, words::closed_vocabulary};
+use crate::{
+    BootId, Epoch, SessionId, Timestamp,
+    payload::{Payload, PayloadError},
+    text::clean_option,
+    words::closed_vocabulary,
+};
 
 closed_vocabulary!(
     /// What the connection says of itself.
@@ -24,4 +29,11 @@ pub struct Presence {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl Payload<'_> for Presence {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        clean_option(&mut self.reason);
+        Ok(())
+    }
 }

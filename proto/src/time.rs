@@ -37,7 +37,8 @@ impl Timestamp {
     }
 
     pub fn parse(text: &str) -> Result<Self, chrono::ParseError> {
-        DateTime::parse_from_rfc3339(text).map(|t| Self(t.timestamp_millis()))
+        // An offset can carry year 0 or 9999 over the edge of what can be written back.
+        DateTime::parse_from_rfc3339(text).map(|t| Self(t.timestamp_millis().clamp(MIN_MS, MAX_MS)))
     }
 }
 
