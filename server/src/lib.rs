@@ -1,1 +1,8 @@
-//! placeholder
+//! The server: ingest, tickets, uptime, API, console. A library with thin mains, so that the demo and the
+//! tests start the same program.
+#[cfg(feature = "embedded-broker")]
+pub mod broker;
+pub mod clock;
+pub mod config;
+pub mod mqtt;
+pub mod random;

@@ -1,0 +1,136 @@
+//! The server's configuration: one TOML file, every key also as `KIOSKWATCH__SECTION__KEY`.
+//!
+//! A file is checked whole before anything starts; what is refused is named by file, line and key, with what
+//! would be right. Keys live here and nowhere else.
+mod layers;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use layers::ConfigError;
+pub use sections::*;
+
+/// The complete, commented sample: `kioskwatch-server config sample`.
+pub const SAMPLE: &str = include_str!("../../sample.toml");
+
+/// Environment variables with this prefix override keys: `KIOSKWATCH__HTTP__LISTEN`.
+pub const ENV_PREFIX: &str = "KIOSKWATCH__";
+
+/// The checked configuration of a server.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+pub struct Config {
+    pub storage: Storage,
+    pub database: Database,
+    pub mqtt: Mqtt,
+    pub http: Http,
+    pub monitoring: Monitoring,
+    pub fleet: FleetSection,
+    pub presence: Presence,
+    pub uptime: Uptime,
+    pub tickets: Tickets,
+    pub inspection: Inspection,
+    pub commands: Commands,
+    pub calendars: Calendars,
+    pub faults: Faults,
+    pub console: Console,
+}
+
+impl Config {
+    /// Reads a file (or none) and the environment, and checks the whole.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match path {
+            Some(path) => Some((
+                path.display().to_string(),
+                std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
+            )),
+            None => None,
+        };
+        let env = std::env::vars().filter(|(name, _)| name.starts_with(ENV_PREFIX));
+        Self::from_parts(text.as_ref().map(|(name, text)| (name.as_str(), text.as_str())), env)
+    }
+
+    /// The same from values, for tests and embedders.
+    pub fn from_parts(
+        file: Option<(&str, &str)>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let config: Self = layers::read(file, env, ENV_PREFIX)?;
+        config.check().map_err(|(key, problem)| layers::blame(file, &key, problem))?;
+        Ok(config)
+    }
+
+    /// What types alone do not hold: ranges, urls, files that belong together.
+    fn check(&self) -> Result<(), (String, String)> {
+        self.mqtt.address().map_err(|problem| ("mqtt.url".to_owned(), problem))?;
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 12] = [
+            ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
+            ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
+            ("presence.settle_s", self.presence.settle_s.unwrap_or(0), 0..=3_600),
+            ("uptime.freeze_hours", self.uptime.freeze_hours, 0..=31 * 24),
+            ("uptime.planned_notice_h", self.uptime.planned_notice_h, 0..=31 * 24),
+            ("tickets.recover_hold_s", self.tickets.recover_hold_s, 0..=7 * 86_400),
+            ("tickets.quiet_h", self.tickets.quiet_h, 0..=31 * 24),
+            ("tickets.reopen_days", self.tickets.reopen_days, 0..=60),
+            ("tickets.batch_kiosks", self.tickets.batch_kiosks, 2..=1_000),
+            ("http.max_sse", self.http.max_sse as u64, 1..=100_000),
+            ("commands.default_valid_s", self.commands.default_valid_s, 10..=600),
+            ("fleet.sweep_interval_ms", self.fleet.sweep_interval_ms, 50..=60_000),
+        ];
+        for (key, value, allowed) in ranges {
+            if !allowed.contains(&value) {
+                return Err((
+                    key.to_owned(),
+                    format!("{value} is out of range: expected {} to {}", allowed.start(), allowed.end()),
+                ));
+            }
+        }
+        let url = &self.database.url;
+        if !url.is_empty() && !url.starts_with("sqlite:") && !url.starts_with("postgres") {
+            let problem =
+                "expected sqlite://path, postgres://user@host/name, or nothing for SQLite in data_dir";
+            return Err(("database.url".to_owned(), problem.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// `[database] url`, or SQLite in the data directory.
+    pub fn database_url(&self) -> String {
+        if self.database.url.is_empty() {
+            format!("sqlite://{}", self.storage.data_dir.join("kioskwatch.sqlite").display())
+        } else {
+            self.database.url.clone()
+        }
+    }
+
+    /// The file of the command-signing secret.
+    pub fn signing_key_file(&self) -> PathBuf {
+        self.commands
+            .signing_key_file
+            .clone()
+            .unwrap_or_else(|| self.storage.data_dir.join("command-signing.key"))
+    }
+
+    /// The effective configuration as TOML, with passwords in urls blanked.
+    pub fn redacted(&self) -> String {
+        let mut shown = self.clone();
+        shown.database.url = blank_password(&shown.database.url);
+        shown.mqtt.url = blank_password(&shown.mqtt.url);
+        toml::to_string_pretty(&shown).unwrap_or_else(|e| format!("# {e}"))
+    }
+}
+
+/// `scheme://user:secret@host` with the secret replaced.
+pub fn blank_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority_end = rest.find('/').unwrap_or(rest.len());
+    let Some(at) = rest[..authority_end].rfind('@') else { return url.to_owned() };
+    match rest[..at].split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,84 @@
+use super::*;
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    Config::from_parts(Some(("server.toml", text)), [])
+}
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+#[test]
+fn the_sample_is_complete_and_shows_the_defaults() {
+    assert_eq!(load(SAMPLE).unwrap(), Config::default());
+    // Every key is in the sample, commented out when it has no default.
+    let all = toml::to_string(&Config::default()).unwrap();
+    for line in all.lines().filter(|l| l.contains(" = ")) {
+        let key = line.split(" = ").next().unwrap();
+        assert!(SAMPLE.contains(&format!("\n{key} =")), "{key} is not in the sample");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_by_file_line_and_key() {
+    let table = [
+        ("[http]\nlissten = \"x\"", "server.toml:2:", "unknown field `lissten`"),
+        ("[http]\nlisten = 8080", "server.toml:2:", "invalid type"),
+        ("[http]\nlisten = \"here\"", "server.toml:2:", "socket address"),
+        ("\n[tickets]\nquiet_h = -1", "server.toml:3:", "-1"),
+        ("[htp]\n", "server.toml:1:", "unknown field `htp`"),
+        ("[mqtt]\nurl = \"http://x\"", "server.toml:2:", "mqtt.url: expected embedded, mqtt://host:port"),
+        ("[mqtt]\n\nurl = \"mqtts://x\"", "server.toml:3:", "ca_file"),
+        ("[mqtt]\nurl = \"mqtt://u:p@x\"", "server.toml:2:", "password_file"),
+        ("[presence]\nmissed_heartbeats = 1", "server.toml:2:", "expected 2 to 100"),
+        ("[database]\nurl = \"mysql://x\"", "server.toml:2:", "sqlite://path"),
+        (
+            "[fleet]\nunknown_kiosks = \"eat\"",
+            "server.toml:2:",
+            "expected one of `refuse`, `quarantine`, `accept`",
+        ),
+        ("[console\n", "server.toml:1:", ""),
+    ];
+    for (text, place, problem) in table {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains(problem), "{text:?} gave: {error}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_and_no_file_is_needed() {
+    let vars = env(&[
+        ("KIOSKWATCH__HTTP__LISTEN", "0.0.0.0:9000"),
+        ("KIOSKWATCH__PRESENCE__MISSED_HEARTBEATS", "5"),
+        ("KIOSKWATCH__STORAGE__DATA_DIR", "/tmp/1"),
+        ("KIOSKWATCH__FLEET__UNKNOWN_KIOSKS", "accept"),
+        ("KIOSKWATCH__CONSOLE__OPEN_ACCESS", "true"),
+    ]);
+    let config = Config::from_parts(None, vars).unwrap();
+    assert_eq!(config.http.listen.port(), 9000);
+    assert_eq!(config.presence.missed_heartbeats, 5);
+    assert_eq!(config.fleet.unknown_kiosks, UnknownKiosks::Accept);
+    assert!(config.console.open_access);
+}
+
+#[test]
+fn a_bad_variable_is_blamed_by_name() {
+    let table = [
+        (("KIOSKWATCH__HTTP__LISTN", "x"), "KIOSKWATCH__HTTP__LISTN"),
+        (("KIOSKWATCH__PRESENCE__MISSED_HEARTBEATS", "many"), "KIOSKWATCH__PRESENCE__MISSED_HEARTBEATS"),
+        (("KIOSKWATCH__NONSENSE", "x"), "KIOSKWATCH__NONSENSE"),
+    ];
+    for (pair, blamed) in table {
+        let error = Config::from_parts(None, env(&[pair])).unwrap_err().to_string();
+        assert!(error.contains(blamed), "{error}");
+    }
+}
+
+#[test]
+fn passwords_are_never_shown() {
+    let mut config = Config::default();
+    config.database.url = "postgres://kw:s3cret@db/kiosks".to_owned();
+    assert!(!config.redacted().contains("s3cret"));
+    assert!(config.redacted().contains("postgres://kw:***@db/kiosks"));
+    assert_eq!(blank_password("sqlite:///tmp/x@y"), "sqlite:///tmp/x@y");
+}

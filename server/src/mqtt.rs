@@ -1,0 +1,322 @@
+//! The server's side of the broker: one module around the MQTT client.
+//!
+//! The session is clean and acknowledgements are automatic: correctness rests on the journal's own ack, so
+//! nothing may pile up in the broker. Two connections share the work, because a storm of heartbeats must not
+//! delay a fault: `journal` carries what must arrive, `beats` carries heartbeats.
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use kioskwatch_proto::{
+    Timestamp,
+    limits::MAX_PACKET_BYTES,
+    topic::{Channel, Topic},
+};
+use rumqttc::{
+    Transport,
+    v5::{
+        AsyncClient, Event, EventLoop, MqttOptions,
+        mqttbytes::{
+            QoS,
+            v5::{Filter, Packet, PublishProperties},
+        },
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use crate::clock;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT_S: u64 = 10;
+/// First pause before a reconnect; doubles, with full jitter.
+const BACKOFF_BASE_MS: u64 = 250;
+const BACKOFF_CAP_MS: u64 = 5_000;
+/// Messages received and not yet taken by the ingest, per connection.
+pub const RECEIVE_QUEUE: usize = 8_192;
+/// How long a full receive queue holds the connection back before a message is dropped and counted.
+const HOLD_BACK: Duration = Duration::from_secs(2);
+/// Messages handed over for sending and not yet written.
+const SEND_QUEUE: usize = 4_096;
+/// Of ours, sent and not yet acknowledged by the broker. The client's default table costs 14 MB.
+const MAX_INFLIGHT: u16 = 256;
+
+/// Where the broker is and who we are to it.
+#[derive(Debug, Clone)]
+pub struct BrokerAddress {
+    pub host: String,
+    pub port: u16,
+    pub tls: Option<TlsFiles>,
+    pub user: Option<String>,
+    /// Read from a file at every connect; never shown.
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub ca: PathBuf,
+    /// Certificate and key, when the broker asks for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    Journal,
+    Beats,
+}
+
+impl Lane {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Beats => "beats",
+        }
+    }
+
+    fn channels(self) -> &'static [Channel] {
+        match self {
+            Self::Journal => &[
+                Channel::Presence,
+                Channel::Inventory,
+                Channel::Journal,
+                Channel::Progress,
+                Channel::Artifact,
+            ],
+            Self::Beats => &[Channel::Heartbeat],
+        }
+    }
+}
+
+/// A message as it came.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub topic: Bytes,
+    pub payload: Bytes,
+    /// Delivered from the broker's store, or flagged so by its sender.
+    pub retained: bool,
+    pub at: Timestamp,
+}
+
+/// What a connection tells the ingest.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// Subscribed: from now on we hear everything.
+    Up(Lane),
+    Down(Lane, String),
+    Message(Received),
+}
+
+/// Counts what a connection had to give up; read by the metrics.
+#[derive(Debug, Default)]
+pub struct LinkCounters {
+    pub dropped_incoming: std::sync::atomic::AtomicU64,
+    pub dropped_outgoing: std::sync::atomic::AtomicU64,
+}
+
+/// One connection, kept up by a task of its own.
+#[derive(Debug)]
+pub struct Link {
+    client: watch::Receiver<Option<AsyncClient>>,
+    counters: Arc<LinkCounters>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MqttConfigError {
+    #[error("reading {what} {path}: {source}")]
+    Read { what: &'static str, path: PathBuf, source: std::io::Error },
+}
+
+impl Link {
+    /// Connects in the background, for ever, until stopped.
+    pub fn start(
+        address: BrokerAddress,
+        client_id: String,
+        lane: Lane,
+        events: mpsc::Sender<LinkEvent>,
+    ) -> Self {
+        let (client_tx, client) = watch::channel(None);
+        let (stop, stopped) = watch::channel(false);
+        let counters = Arc::new(LinkCounters::default());
+        let keeper =
+            Keeper { address, client_id, lane, events, counters: Arc::clone(&counters), client: client_tx };
+        let task = tokio::spawn(keeper.run(stopped));
+        Self { client, counters, stop, task }
+    }
+
+    pub fn counters(&self) -> &LinkCounters {
+        &self.counters
+    }
+
+    /// Hands a message over for sending. `false`: not connected or the queue is full; the sender's own
+    /// repetition (acks, commands) makes up for it.
+    pub fn publish(&self, topic: &Topic, payload: Vec<u8>, expiry_s: Option<u32>) -> bool {
+        let qos = if topic.channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+        let properties =
+            PublishProperties { message_expiry_interval: expiry_s, ..PublishProperties::default() };
+        let sent = match &*self.client.borrow() {
+            Some(client) => client
+                .try_publish_with_properties(
+                    topic.to_string(),
+                    qos,
+                    topic.channel.retained(),
+                    payload,
+                    properties,
+                )
+                .is_ok(),
+            None => false,
+        };
+        if !sent {
+            self.counters.dropped_outgoing.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        sent
+    }
+
+    /// Says goodbye to the broker; what was handed over before is written first.
+    pub async fn stop(self) {
+        let client = self.client.borrow().clone();
+        if let Some(client) = client {
+            let _ = client.try_disconnect();
+        }
+        let _ = self.stop.send(true);
+        let mut task = self.task;
+        if tokio::time::timeout(Duration::from_secs(2), &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+struct Keeper {
+    address: BrokerAddress,
+    client_id: String,
+    lane: Lane,
+    events: mpsc::Sender<LinkEvent>,
+    counters: Arc<LinkCounters>,
+    client: watch::Sender<Option<AsyncClient>>,
+}
+
+impl Keeper {
+    async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let mut failures = 0_u32;
+        while !*stopped.borrow() {
+            let reason = match self.options() {
+                Ok(options) => {
+                    let (client, event_loop) = AsyncClient::new(options, SEND_QUEUE);
+                    self.one_connection(client, event_loop, &mut failures, &stopped).await
+                }
+                Err(error) => error.to_string(),
+            };
+            self.client.send_replace(None);
+            if *stopped.borrow() {
+                break;
+            }
+            if self.events.send(LinkEvent::Down(self.lane, reason)).await.is_err() {
+                break;
+            }
+            failures = failures.saturating_add(1);
+            let pause = backoff(failures);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+
+    /// One client and event loop from connect to loss: nothing of a lost session is carried over.
+    async fn one_connection(
+        &self,
+        client: AsyncClient,
+        mut event_loop: EventLoop,
+        failures: &mut u32,
+        stopped: &watch::Receiver<bool>,
+    ) -> String {
+        loop {
+            match event_loop.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                    let filters = self.lane.channels().iter().map(|&channel| {
+                        let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+                        Filter::new(Topic::fleet_filter(channel), qos)
+                    });
+                    if client.try_subscribe_many(filters).is_err() {
+                        return "subscribing: the send queue is full".to_owned();
+                    }
+                }
+                Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                    let refused = ack.return_codes.iter().any(|code| format!("{code:?}").contains("Fail"));
+                    if refused {
+                        return "the broker refuses our subscriptions".to_owned();
+                    }
+                    *failures = 0;
+                    self.client.send_replace(Some(client.clone()));
+                    if self.events.send(LinkEvent::Up(self.lane)).await.is_err() {
+                        return "the ingest ended".to_owned();
+                    }
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => {
+                    let received = Received {
+                        topic: publish.topic,
+                        payload: publish.payload,
+                        retained: publish.retain,
+                        at: clock::now(),
+                    };
+                    self.hand_over(received).await;
+                }
+                Ok(_) => {}
+                Err(error) => return error.to_string(),
+            }
+            if *stopped.borrow() && self.client.borrow().is_none() {
+                return "stopped".to_owned();
+            }
+        }
+    }
+
+    async fn hand_over(&self, received: Received) {
+        let event = match self.events.try_send(LinkEvent::Message(received)) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(event)) => event,
+            Err(mpsc::error::TrySendError::Closed(_)) => return,
+        };
+        // Not reading holds the broker back, and through it the agents; not for ever, or we lose the session.
+        if tokio::time::timeout(HOLD_BACK, self.events.send(event)).await.is_err() {
+            self.counters.dropped_incoming.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    fn options(&self) -> Result<MqttOptions, MqttConfigError> {
+        let address = &self.address;
+        let mut options = MqttOptions::new(&self.client_id, &address.host, address.port);
+        options.set_keep_alive(KEEP_ALIVE);
+        options.set_connection_timeout(CONNECT_TIMEOUT_S);
+        options.set_clean_start(true);
+        options.set_max_packet_size(Some(u32::try_from(MAX_PACKET_BYTES).unwrap_or(u32::MAX)));
+        options.set_outgoing_inflight_upper_limit(MAX_INFLIGHT);
+        if let Some(user) = &address.user {
+            let password = match &address.password_file {
+                Some(path) => String::from_utf8_lossy(&read("password file", path)?).trim_end().to_owned(),
+                None => String::new(),
+            };
+            options.set_credentials(user, password);
+        }
+        if let Some(tls) = &address.tls {
+            let identity = match &tls.identity {
+                Some((cert, key)) => Some((read("certificate", cert)?, read("private key", key)?)),
+                None => None,
+            };
+            options.set_transport(Transport::tls(read("CA certificate", &tls.ca)?, identity, None));
+        }
+        Ok(options)
+    }
+}
+
+fn read(what: &'static str, path: &std::path::Path) -> Result<Vec<u8>, MqttConfigError> {
+    std::fs::read(path).map_err(|source| MqttConfigError::Read { what, path: path.to_owned(), source })
+}
+
+/// Full jitter: anywhere between nothing and the doubled cap.
+fn backoff(failures: u32) -> Duration {
+    let cap = BACKOFF_BASE_MS.saturating_mul(1 << failures.min(16)).min(BACKOFF_CAP_MS);
+    Duration::from_millis(crate::random::below(cap) + 1)
+}
