@@ -6,3 +6,4 @@ pub mod clock;
 pub mod config;
 pub mod mqtt;
 pub mod random;
+pub mod store;

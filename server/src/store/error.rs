@@ -1,0 +1,149 @@
+//! What can go wrong between us and the database, sorted by what the caller can do about it.
+use kioskwatch_domain::change::JournalRecordRow;
+use kioskwatch_proto::{Epoch, KioskId, Timestamp};
+use uuid::Uuid;
+
+/// A failed store call. Nothing of a failed commit is in the database, unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer, or not in time. Calling again with the same arguments is safe and right.
+    #[error("{doing} {table}: the database is not available")]
+    Unavailable {
+        doing: &'static str,
+        table: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    /// No answer within the named limit; the connection was given up. Calling again is safe and right.
+    #[error("{doing} {table}: no answer from the database within {limit_ms} ms")]
+    Stalled { doing: &'static str, table: &'static str, limit_ms: u64 },
+    /// The disk of the database is full. Worth another try once somebody made room.
+    #[error("{doing} {table}: the database's disk is full")]
+    Full {
+        doing: &'static str,
+        table: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    /// An applied journal number came again with other bytes.
+    #[error("kiosk {kiosk} sent other content under the applied number {seq} of epoch {epoch}")]
+    JournalFork { kiosk: KioskId, epoch: Epoch, seq: u64 },
+    /// The database refused a row: a second open incident, a second ticket with the same number.
+    #[error("{doing} {table}: the rows contradict what is stored")]
+    Conflict {
+        doing: &'static str,
+        table: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Another server owns the partition now. This one must stop writing.
+    #[error("partition {partition} was taken over; fence {fence} is no longer valid")]
+    Fenced { partition: String, fence: u64 },
+    /// Another server owns the partition and its time is not over.
+    #[error("partition {partition} belongs to server {owner} until {until}")]
+    LeaseHeld { partition: String, owner: Uuid, until: Timestamp },
+    /// A stored row makes no sense to this version.
+    #[error("{table} {id}: {what}")]
+    Inconsistent { table: &'static str, id: String, what: String },
+    /// A number does not fit the 63 bits a column holds. The batch can never be stored as it is.
+    #[error("{table}.{column} = {value} is above 2^63 - 1")]
+    TooLarge { table: &'static str, column: &'static str, value: u64 },
+    /// The cursor was not made by this list.
+    #[error("the cursor does not belong to this list")]
+    BadCursor,
+    /// The URL names no database we know, or is malformed.
+    #[error("database url: {what}")]
+    Url { what: String },
+    /// Another process has the SQLite file open as its server.
+    #[error("{path} is in use by process {holder}; SQLite serves one server, use PostgreSQL for several")]
+    InUse { path: String, holder: String },
+    /// A file operation beside the database failed.
+    #[error("{doing} {path}")]
+    File {
+        doing: &'static str,
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The schema was made by a newer version of the server.
+    #[error(
+        "the database has schema version {found}, this server knows up to {known}: start the newer version"
+    )]
+    SchemaTooNew { found: i64, known: i64 },
+    /// Anything else: a bug of ours or a damaged database.
+    #[error("{doing} {table} failed")]
+    Failed {
+        doing: &'static str,
+        table: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anybody changing the arguments.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Stalled { .. } | Self::Full { .. })
+    }
+
+    pub(super) fn fork(row: &JournalRecordRow) -> Self {
+        Self::JournalFork { kiosk: row.kiosk.clone(), epoch: row.epoch, seq: row.seq }
+    }
+
+    /// Sorts what the driver says.
+    pub(super) fn of(doing: &'static str, table: &'static str, source: sqlx::Error) -> Self {
+        match kind(&source) {
+            Kind::Away => Self::Unavailable { doing, table, source },
+            Kind::Full => Self::Full { doing, table, source },
+            Kind::Conflict => Self::Conflict { doing, table, source },
+            Kind::Other => Self::Failed { doing, table, source },
+        }
+    }
+}
+
+enum Kind {
+    Away,
+    Full,
+    Conflict,
+    Other,
+}
+
+fn kind(error: &sqlx::Error) -> Kind {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Kind::Away,
+        sqlx::Error::Database(e) => e.code().map_or(Kind::Other, |code| kind_of_code(&code)),
+        _ => Kind::Other,
+    }
+}
+
+/// PostgreSQL says five characters, SQLite a decimal number of at most four whose low byte is the primary code.
+fn kind_of_code(code: &str) -> Kind {
+    if code.len() == 5 {
+        return kind_of_sqlstate(code);
+    }
+    match code.parse::<u32>().map(|n| n & 0xff) {
+        // BUSY, LOCKED, READONLY, IOERR, CANTOPEN
+        Ok(5 | 6 | 8 | 10 | 14) => Kind::Away,
+        Ok(13) => Kind::Full,
+        Ok(19) => Kind::Conflict,
+        _ => Kind::Other,
+    }
+}
+
+fn kind_of_sqlstate(code: &str) -> Kind {
+    match code {
+        "53100" => Kind::Full,
+        // A standby after a fail-over; a lock not granted in time.
+        "25006" | "55P03" => Kind::Away,
+        _ => match code.get(..2) {
+            // Connection, resources, operator intervention (also the statement timeout), disk, lost race.
+            Some("08" | "53" | "57" | "58" | "40") => Kind::Away,
+            Some("23") => Kind::Conflict,
+            _ => Kind::Other,
+        },
+    }
+}
