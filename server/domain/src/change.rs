@@ -21,8 +21,10 @@ pub enum Change {
     Kiosk(KioskRow),
     /// Insert; closes nothing by itself.
     Assignment(AssignmentRow),
-    /// Insert or replace the current state of a kiosk.
+    /// Insert or replace the current state of a kiosk; an empty `inventory` keeps the stored one.
     KioskState(Box<KioskStateRow>),
+    /// Update these columns of the kiosk's state and nothing else; many come in one batch.
+    Seen(SeenRow),
     /// Insert or replace the head of one journal.
     JournalHead(JournalHeadRow),
     /// Insert; the same key with the same bytes changes nothing, with other bytes the commit fails.
@@ -147,12 +149,24 @@ pub struct KioskStateRow {
     pub service_cause: Option<String>,
     /// JSON text: `{name: {"status":…, "faults":[…]}}`.
     pub peripherals: String,
-    /// JSON text of the last inventory, empty before the first.
+    /// JSON text of a new inventory. Empty in a [`Change`]: what is stored stays (the fleet keeps no
+    /// inventory text); empty in an image: there is none yet.
     pub inventory: String,
     /// Server minus device wall time in milliseconds, as the quickest heartbeat of this boot showed it.
     pub clock_offset_ms: Option<i64>,
     /// Highest counter ever put into a command for this kiosk.
     pub command_counter: u64,
+}
+
+/// When a kiosk was heard last: flushed in batches, because heartbeats make no rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRow {
+    pub kiosk: KioskId,
+    pub last_seen_at: Timestamp,
+    pub session: Option<SessionId>,
+    pub boot: Option<BootId>,
+    pub interval_s: u32,
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// How far one journal of a kiosk is applied.

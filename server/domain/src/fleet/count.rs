@@ -1,0 +1,106 @@
+//! Words for what happened, counted per plan; the shell turns them into metrics.
+use crate::{
+    change::TicketSource,
+    triage::{HoldReason, SuppressReason},
+};
+
+/// One kind of outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Count {
+    Message(MessageOutcome),
+    Record(RecordFate),
+    /// Triage decided not to act.
+    Suppressed(SuppressReason),
+    /// Triage decided to wait.
+    Held(HoldReason),
+    TicketOpened(TicketSource),
+    TicketReopened,
+    TicketResolved,
+    ClockBreached,
+    Security(SecurityEvent),
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The label of the metric.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words!(
+    /// What became of a message.
+    MessageOutcome {
+        Applied = "applied",
+        /// The id is not registered and policy refuses it.
+        Refused = "refused",
+        /// Waits for approval, or the kiosk is retired.
+        NotAdmitted = "not_admitted",
+        /// A last will of a session that is not the current one.
+        StaleWill = "stale_will",
+        /// A progress line of a command nobody knows.
+        UnknownCommand = "unknown_command",
+    }
+);
+
+words!(
+    /// What became of a journal record.
+    RecordFate {
+        Applied = "applied",
+        /// Only evidence: its epoch is no longer the current one.
+        Historic = "historic",
+        Repeat = "repeat",
+        /// Already applied under its old number, before the epoch changed.
+        RepeatOfOldEpoch = "repeat_of_old_epoch",
+        /// After a number that is missing; the agent sends it again.
+        AfterGap = "after_gap",
+        Quarantined = "quarantined",
+        /// Without a readable number.
+        Unreadable = "unreadable",
+        /// Numbers that will never come.
+        Lost = "lost",
+        /// Numbers evicted by the agent's size cap.
+        Dropped = "dropped",
+        /// A time too far in the future, placed at its receipt.
+        ClockAhead = "clock_ahead",
+        UnknownKind = "unknown_kind",
+    }
+);
+
+words!(
+    /// What a security officer wants to know.
+    SecurityEvent {
+        /// An applied number came with other content.
+        JournalFork = "journal_fork",
+        /// Two agents speak with one id.
+        TwoAgents = "two_agents",
+        TooManyEpochs = "too_many_epochs",
+    }
+);
+
+impl Count {
+    /// (metric group, label), stable.
+    #[must_use]
+    pub const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Message(outcome) => ("message", outcome.as_str()),
+            Self::Record(fate) => ("record", fate.as_str()),
+            Self::Suppressed(reason) => ("suppressed", reason.as_str()),
+            Self::Held(reason) => ("held", reason.as_str()),
+            Self::TicketOpened(source) => ("ticket_opened", source.as_str()),
+            Self::TicketReopened => ("ticket_reopened", "reopened"),
+            Self::TicketResolved => ("ticket_resolved", "resolved"),
+            Self::ClockBreached => ("clock_breached", "breached"),
+            Self::Security(event) => ("security", event.as_str()),
+        }
+    }
+}

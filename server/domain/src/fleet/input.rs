@@ -1,0 +1,182 @@
+//! Everything that can happen to a fleet, as one enum, and what people may ask of it.
+use std::sync::Arc;
+
+use kioskwatch_proto::{
+    CommandId, Epoch, KioskId, PeripheralName, Timestamp,
+    artifact::Progress,
+    command::Action,
+    faults::FaultCode,
+    heartbeat::Heartbeat,
+    inventory::Inventory,
+    journal::{Digest, Record, RecordError},
+    presence::Presence,
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::change::{ExclusionRow, KioskRow, SiteRow, TicketSource};
+
+/// One thing that happened. The receive time of a message is taken at the edge; `now` belongs to the plan.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The first input of a process: nothing was heard since `last_alive_at`, everybody is unknown.
+    ServerStarted {
+        server: Uuid,
+        last_alive_at: Option<Timestamp>,
+    },
+    /// Connected and subscribed: from now on silence means something.
+    BrokerUp,
+    BrokerDown,
+    /// Look for everything that has become due. Takes no other input and may come at any time.
+    Sweep,
+    /// Write when kiosks were heard last, and their live evidence.
+    FlushLiveness,
+    Presence {
+        kiosk: KioskId,
+        received_at: Timestamp,
+        retained: bool,
+        message: Presence,
+    },
+    /// `raw` is the text to keep for people.
+    Inventory {
+        kiosk: KioskId,
+        received_at: Timestamp,
+        message: Box<Inventory>,
+        raw: Arc<str>,
+    },
+    /// Only those of which [`Heard::durable`](super::Heard) says so.
+    Heartbeat {
+        kiosk: KioskId,
+        received_at: Timestamp,
+        message: Box<Heartbeat>,
+    },
+    Batch {
+        kiosk: KioskId,
+        received_at: Timestamp,
+        batch: RecordBatch,
+    },
+    /// A plan with this record could not be committed or made; the third time it goes to quarantine.
+    RecordFailed {
+        kiosk: KioskId,
+        epoch: Epoch,
+        seq: u64,
+        reason: String,
+    },
+    Progress {
+        kiosk: KioskId,
+        received_at: Timestamp,
+        message: Progress,
+    },
+    /// A person or a program of ours asks; the answer stands in [`Committed::replies`](super::Committed).
+    Request {
+        actor: Actor,
+        request: Request,
+    },
+}
+
+/// A journal message, read record by record.
+#[derive(Debug, Clone)]
+pub struct RecordBatch {
+    pub epoch: Epoch,
+    /// The lowest number the agent still holds.
+    pub first: u64,
+    pub records: Vec<IncomingRecord>,
+}
+
+/// One record as it came and as it was understood. Made outside of the plan, where it can run in parallel.
+#[derive(Debug, Clone)]
+pub struct IncomingRecord {
+    pub raw: Arc<str>,
+    pub digest: Digest,
+    pub parsed: Result<Record, RecordError>,
+}
+
+impl IncomingRecord {
+    /// Reads the exact JSON bytes of one record.
+    #[must_use]
+    pub fn read(raw: &str) -> Self {
+        Self { raw: raw.into(), digest: Digest::of(raw.as_bytes()), parsed: Record::parse(raw) }
+    }
+}
+
+/// Who asks. Roles and scopes are checked before; the fleet checks what depends on its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub name: String,
+}
+
+/// What can be asked of a fleet.
+#[derive(Debug, Clone)]
+pub enum Request {
+    PutSite(SiteRow),
+    /// Registers, changes, approves (`admission`) or retires a kiosk.
+    PutKiosk(KioskRow),
+    PutExclusion(ExclusionRow),
+    Command(CommandRequest),
+    /// By another person than the requester.
+    ApproveCommand {
+        command: CommandId,
+    },
+    RejectCommand {
+        command: CommandId,
+        reason: String,
+    },
+    CancelCommand {
+        command: CommandId,
+        reason: String,
+    },
+    OpenTicket(NewTicket),
+    Ticket {
+        ticket: Uuid,
+        action: TicketAction,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct CommandRequest {
+    pub kiosk: KioskId,
+    pub action: Action,
+    pub args: Map<String, Value>,
+    pub ticket: Option<Uuid>,
+    /// Shorter than the policy's window; longer is cut.
+    pub valid_for_ms: Option<i64>,
+}
+
+/// A problem told by a person (SR-030).
+#[derive(Debug, Clone)]
+pub struct NewTicket {
+    pub kiosk: KioskId,
+    pub peripheral: Option<PeripheralName>,
+    pub fault: FaultCode,
+    pub source: TicketSource,
+    pub text: String,
+}
+
+/// What a person may do with a ticket here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TicketAction {
+    Note {
+        text: String,
+    },
+    /// 催上门: raises the priority one step, once (SR-121, SR-124).
+    Urge {
+        reason: String,
+    },
+    Resolve {
+        resolution: String,
+    },
+    /// With the customer's signature or what the sign-off allows instead (SR-160, C10, C11, C35).
+    Close {
+        sign_off: String,
+        reason: String,
+    },
+    /// 撤单: ground from the closed list (SR-091) and a reason (SR-097).
+    Cancel {
+        ground: String,
+        reason: String,
+    },
+    /// Within seven days of closing (SR-032).
+    Reopen {
+        reason: String,
+    },
+}

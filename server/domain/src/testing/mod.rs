@@ -1,0 +1,2 @@
+//! For tests and simulations of this and other packages; nothing here runs in a server.
+pub mod memory_store;
