@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    CommandId, KioskId, Timestamp, limits::MAX_DISRUPTIVE_WINDOW_MS, payload::Payload,
+    CommandId, KioskId, Timestamp,
+    limits::MAX_DISRUPTIVE_WINDOW_MS,
+    payload::{Payload, parse_payload},
     words::closed_vocabulary,
 };
 
@@ -95,6 +97,8 @@ pub struct Command {
     pub ticket: Option<String>,
 }
 
+impl Payload<'_> for Command {}
+
 /// Why an envelope proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
@@ -151,7 +155,7 @@ impl Envelope {
         let sig = URL_SAFE_NO_PAD.decode(&self.sig).map_err(|_| EnvelopeError::Malformed)?;
         let sig = Signature::from_slice(&sig).map_err(|_| EnvelopeError::Malformed)?;
         key.key.verify_strict(&signed_bytes(&payload), &sig).map_err(|_| EnvelopeError::BadSignature)?;
-        serde_json::from_slice(&payload).map_err(|_| EnvelopeError::Malformed)
+        parse_payload(&payload).map_err(|_| EnvelopeError::Malformed)
     }
 }
 
