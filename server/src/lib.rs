@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod metrics;
 pub mod mqtt;
 pub mod random;
 pub mod store;

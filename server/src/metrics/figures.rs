@@ -1,0 +1,149 @@
+//! The fleet as it is now, as metrics.
+use std::collections::BTreeMap;
+
+use super::text::Family;
+
+/// One scrape's worth of state.
+#[derive(Debug, Clone, Default)]
+pub struct FleetFigures {
+    /// `unknown`, `online`, `late`, `offline` → kiosks.
+    pub kiosks: BTreeMap<&'static str, u64>,
+    /// (site, presence) → kiosks.
+    pub site_kiosks: BTreeMap<(String, &'static str), u64>,
+    /// Empty when per-kiosk series are off.
+    pub each: Vec<KioskFigure>,
+    /// (peripheral kind, fault, severity) → open incidents.
+    pub faults: BTreeMap<(String, String, &'static str), u64>,
+    /// (state, priority, class) → tickets.
+    pub tickets: BTreeMap<(&'static str, u8, &'static str), u64>,
+    /// (kind, state) → inspections.
+    pub inspections: BTreeMap<(String, String), u64>,
+    pub uptime: Vec<UptimeFigure>,
+    /// queue → waiting.
+    pub queues: BTreeMap<&'static str, u64>,
+    /// 1 while the broker and the database are there and the fleet has settled.
+    pub ready: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct KioskFigure {
+    pub kiosk: String,
+    pub site: String,
+    pub up: bool,
+    pub in_service: bool,
+    /// Milliseconds since 1970, `None` if never heard.
+    pub last_heartbeat_ms: Option<i64>,
+    pub peripherals: Vec<PeripheralFigure>,
+}
+
+#[derive(Debug, Clone)]
+pub struct PeripheralFigure {
+    pub name: String,
+    pub kind: String,
+    pub up: bool,
+}
+
+/// Seconds, never ratios: ratios are divided at the end, after summing.
+#[derive(Debug, Clone)]
+pub struct UptimeFigure {
+    /// `site` or `fleet`.
+    pub scope: &'static str,
+    pub id: String,
+    /// `on`, `avail`, `full`.
+    pub ratio: &'static str,
+    /// `today`, `month`, `last_month`.
+    pub period: &'static str,
+    pub up_s: i64,
+    pub accountable_s: i64,
+}
+
+impl FleetFigures {
+    pub(super) fn write(&self, page: &mut String) {
+        let mut family = Family::gauge(page, "kioskwatch_kiosks", "Kiosks by presence.");
+        for (state, count) in &self.kiosks {
+            family.sample(&[("state", state)], count);
+        }
+        let mut family = Family::gauge(page, "kioskwatch_site_kiosks", "Kiosks of a site by presence.");
+        for ((site, state), count) in &self.site_kiosks {
+            family.sample(&[("site", site), ("state", state)], count);
+        }
+        self.write_each(page);
+        let mut family = Family::gauge(page, "kioskwatch_faults_active", "Open incidents.");
+        for ((kind, fault, severity), count) in &self.faults {
+            family.sample(&[("kind", kind), ("fault", fault), ("severity", severity)], count);
+        }
+        let mut family = Family::gauge(page, "kioskwatch_tickets_open", "Open tickets.");
+        for ((state, priority, class), count) in &self.tickets {
+            family.sample(&[("state", state), ("priority", &priority.to_string()), ("class", class)], count);
+        }
+        let mut family = Family::gauge(page, "kioskwatch_inspections", "Inspections of the running periods.");
+        for ((kind, state), count) in &self.inspections {
+            family.sample(&[("kind", kind), ("state", state)], count);
+        }
+        let help = "Seconds up within accountable time. Divide sums.";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_up_seconds", help);
+        for figure in &self.uptime {
+            family.sample(&figure.labels(), figure.up_s);
+        }
+        let help = "Seconds that count for the ratio (its denominator).";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_accountable_seconds", help);
+        for figure in &self.uptime {
+            family.sample(&figure.labels(), figure.accountable_s);
+        }
+        let mut family = Family::gauge(page, "kioskwatch_queue_depth", "Waiting in a bounded queue.");
+        for (queue, depth) in &self.queues {
+            family.sample(&[("queue", queue)], depth);
+        }
+        Family::gauge(page, "kioskwatch_ready", "1 while the server can receive and commit.")
+            .sample(&[], u8::from(self.ready));
+    }
+
+    fn write_each(&self, page: &mut String) {
+        if self.each.is_empty() {
+            return;
+        }
+        let mut family = Family::gauge(page, "kioskwatch_kiosk_up", "1 while the kiosk is online or late.");
+        for kiosk in &self.each {
+            family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], u8::from(kiosk.up));
+        }
+        let mut family = Family::gauge(
+            page,
+            "kioskwatch_kiosk_last_heartbeat_timestamp_seconds",
+            "When the kiosk was last heard, Unix time.",
+        );
+        for kiosk in &self.each {
+            if let Some(ms) = kiosk.last_heartbeat_ms {
+                let seconds = format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
+                family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], seconds);
+            }
+        }
+        let mut family = Family::gauge(
+            page,
+            "kioskwatch_kiosk_in_service",
+            "1 while the kiosk serves customers, degraded or not.",
+        );
+        for kiosk in &self.each {
+            family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], u8::from(kiosk.in_service));
+        }
+        let mut family = Family::gauge(page, "kioskwatch_peripheral_up", "1 while the peripheral works.");
+        for kiosk in &self.each {
+            for p in &kiosk.peripherals {
+                family.sample(
+                    &[
+                        ("kiosk", &kiosk.kiosk),
+                        ("site", &kiosk.site),
+                        ("peripheral", &p.name),
+                        ("kind", &p.kind),
+                    ],
+                    u8::from(p.up),
+                );
+            }
+        }
+    }
+}
+
+impl UptimeFigure {
+    fn labels(&self) -> [(&str, &str); 4] {
+        [("scope", self.scope), ("id", &self.id), ("ratio", self.ratio), ("period", self.period)]
+    }
+}

@@ -1,0 +1,191 @@
+//! Every metric name of the server stands in this folder, nowhere else.
+//!
+//! What happens is counted in [`Counters`] (crate `prometheus`). What *is* (the fleet's own series) is not kept
+//! in metric objects at all: it is written as text from one snapshot at each scrape, because per-series state
+//! is what costs at fleet scale.
+mod figures;
+mod text;
+
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
+};
+
+pub use figures::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure};
+
+/// Buckets from 1 ms to 10 s, for what should be quick.
+const QUICK: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Buckets from a minute to a week, for stages of human work.
+const STAGES: &[f64] = &[
+    60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0, 259_200.0, 604_800.0,
+];
+
+/// What happened since the start.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    registry: Registry,
+    messages: IntCounterVec,
+    ingest: Histogram,
+    fault_to_ticket: Histogram,
+    tickets_opened: IntCounterVec,
+    breaches: IntCounterVec,
+    stages: HistogramVec,
+    commands: IntCounterVec,
+    dropped: IntCounterVec,
+    suppressed: IntCounterVec,
+    notifications: IntCounterVec,
+    security: IntCounterVec,
+    sweep: Histogram,
+    commit: Histogram,
+    commit_failures: IntCounterVec,
+}
+
+impl Counters {
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let vec = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok(vec)
+        };
+        let histogram = |name: &str, help: &str, buckets: &[f64]| -> Result<Histogram, prometheus::Error> {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok(histogram)
+        };
+        let stage_options = HistogramOpts::new(
+            "kioskwatch_ticket_stage_seconds",
+            "Time a ticket spent in a stage, from entering to leaving it.",
+        );
+        let stages = HistogramVec::new(stage_options.buckets(STAGES.to_vec()), &["stage"])?;
+        registry.register(Box::new(stages.clone()))?;
+        let build = prometheus::IntGaugeVec::new(
+            Opts::new("kioskwatch_build_info", "Always 1; the version is in the label."),
+            &["version"],
+        )?;
+        registry.register(Box::new(build.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            messages: counter(
+                "kioskwatch_messages_total",
+                "MQTT messages by channel and what became of them.",
+                &["channel", "outcome"],
+            )?,
+            ingest: histogram("kioskwatch_ingest_seconds", "From a message's arrival to its commit.", QUICK)?,
+            fault_to_ticket: histogram(
+                "kioskwatch_fault_to_ticket_seconds",
+                "From a fault's arrival at the server to its committed ticket.",
+                QUICK,
+            )?,
+            tickets_opened: counter(
+                "kioskwatch_tickets_opened_total",
+                "Tickets opened.",
+                &["source", "class"],
+            )?,
+            breaches: counter("kioskwatch_sla_breaches_total", "Service clocks that ran out.", &["clock"])?,
+            stages,
+            commands: counter(
+                "kioskwatch_commands_total",
+                "Commands by action and state reached.",
+                &["action", "state"],
+            )?,
+            dropped: counter(
+                "kioskwatch_dropped_total",
+                "What a full queue or a limit gave up.",
+                &["queue", "reason"],
+            )?,
+            suppressed: counter(
+                "kioskwatch_suppressed_total",
+                "Decisions not to open a ticket, by reason.",
+                &["reason"],
+            )?,
+            notifications: counter(
+                "kioskwatch_notifications_total",
+                "Notifications by channel and outcome.",
+                &["channel", "outcome"],
+            )?,
+            security: counter(
+                "kioskwatch_security_events_total",
+                "Forked journals, doubled identities and the like.",
+                &["event"],
+            )?,
+            sweep: histogram("kioskwatch_sweep_seconds", "How long one look for due deadlines took.", QUICK)?,
+            commit: histogram("kioskwatch_commit_seconds", "How long one database commit took.", QUICK)?,
+            commit_failures: counter(
+                "kioskwatch_commit_failures_total",
+                "Commits that failed and were tried again, by reason.",
+                &["reason"],
+            )?,
+            registry,
+        })
+    }
+
+    pub fn message(&self, channel: &str, outcome: &str) {
+        self.messages.with_label_values(&[channel, outcome]).inc();
+    }
+
+    pub fn messages(&self, channel: &str, outcome: &str, count: u64) {
+        self.messages.with_label_values(&[channel, outcome]).inc_by(count);
+    }
+
+    pub fn ingested(&self, seconds: f64) {
+        self.ingest.observe(seconds);
+    }
+
+    pub fn fault_to_ticket(&self, seconds: f64) {
+        self.fault_to_ticket.observe(seconds);
+    }
+
+    pub fn ticket_opened(&self, source: &str, class: &str) {
+        self.tickets_opened.with_label_values(&[source, class]).inc();
+    }
+
+    pub fn clock_breached(&self, clock: &str) {
+        self.breaches.with_label_values(&[clock]).inc();
+    }
+
+    pub fn stage_left(&self, stage: &str, seconds: f64) {
+        self.stages.with_label_values(&[stage]).observe(seconds);
+    }
+
+    pub fn command(&self, action: &str, state: &str) {
+        self.commands.with_label_values(&[action, state]).inc();
+    }
+
+    pub fn dropped(&self, queue: &str, reason: &str, count: u64) {
+        self.dropped.with_label_values(&[queue, reason]).inc_by(count);
+    }
+
+    pub fn suppressed(&self, reason: &str) {
+        self.suppressed.with_label_values(&[reason]).inc();
+    }
+
+    pub fn notification(&self, channel: &str, outcome: &str) {
+        self.notifications.with_label_values(&[channel, outcome]).inc();
+    }
+
+    pub fn security(&self, event: &str) {
+        self.security.with_label_values(&[event]).inc();
+    }
+
+    pub fn swept(&self, seconds: f64) {
+        self.sweep.observe(seconds);
+    }
+
+    pub fn committed(&self, seconds: f64) {
+        self.commit.observe(seconds);
+    }
+
+    pub fn commit_failed(&self, reason: &str) {
+        self.commit_failures.with_label_values(&[reason]).inc();
+    }
+
+    /// The whole page in the Prometheus text format.
+    pub fn page(&self, figures: &FleetFigures) -> String {
+        let mut page = Vec::new();
+        // Writing into memory cannot fail; a family without samples is left out by the encoder.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut page);
+        let mut page = String::from_utf8(page).unwrap_or_default();
+        figures.write(&mut page);
+        page
+    }
+}
