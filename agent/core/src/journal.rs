@@ -37,6 +37,38 @@ pub struct ReadLimit {
     pub bytes: usize,
 }
 
+/// How much a journal may keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalLimits {
+    /// JSON bytes of all entries together.
+    pub cap_bytes: u64,
+    /// Milliseconds that acknowledged entries stay, within the cap: a restored server gets them again.
+    pub keep_acked_ms: i64,
+    /// See [`crate::eviction::PROTECTED_HEAD`]; smaller only in tests.
+    pub protect_head: usize,
+}
+
+impl JournalLimits {
+    /// Bytes to free so that `incoming` more fit; 0 when they do. Frees a tenth more than needed, so that a
+    /// full journal does not make room at every record.
+    pub fn need(&self, held: u64, incoming: u64) -> u64 {
+        if held + incoming <= self.cap_bytes {
+            return 0;
+        }
+        held + incoming - self.cap_bytes + self.cap_bytes / 10
+    }
+}
+
+impl Default for JournalLimits {
+    fn default() -> Self {
+        Self {
+            cap_bytes: 64 * 1024 * 1024,
+            keep_acked_ms: 72 * 60 * 60 * 1000,
+            protect_head: crate::eviction::PROTECTED_HEAD,
+        }
+    }
+}
+
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Appended {

@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod drivers;
 pub mod effect;
 pub mod engine;
+pub mod eviction;
 pub mod input;
 pub mod journal;
 pub mod journal_suite;
