@@ -85,3 +85,14 @@ fn a_change_under_an_open_pause_has_no_due_time() {
     let repriced = reprice(&clock, 0, 7_200, &[change]).unwrap();
     assert_eq!((repriced.due_before, repriced.due, repriced.breached_before_change), (None, None, false));
 }
+
+#[test]
+fn a_change_in_the_due_second_finds_the_clock_unbroken() {
+    let (calendar, pauses) = (week(), Pauses::none());
+    let clock = Clock { hours: Hours::Always, zone: Shanghai, calendar: &calendar, pauses: &pauses };
+    let lowered = |at| PriorityChange { at, budget_s: 14_400, grace_s: change::GRACE_S };
+    let in_time = reprice(&clock, 0, 7_200, &[lowered(7_200)]).unwrap();
+    assert_eq!((in_time.due, in_time.breached_before_change), (Some(14_400), false));
+    let too_late = reprice(&clock, 0, 7_200, &[lowered(7_201)]).unwrap();
+    assert_eq!((too_late.due, too_late.breached_before_change), (Some(7_200), true));
+}
