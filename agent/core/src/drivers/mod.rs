@@ -6,7 +6,13 @@
 //!
 //! Each device is a folder: `mod.rs` (the byte tables and the driver), `frame.rs`, `session.rs`, `faults.rs`,
 //! `README.md`, `sample.toml` and recorded exchanges under `testcases/`.
+pub mod ccnet;
+pub mod escpos;
+mod found;
 pub mod line;
+pub mod megatec;
+pub mod registry;
+mod scrap;
 
 use kioskwatch_proto::{faults::FaultCode, words::PeripheralStatus};
 

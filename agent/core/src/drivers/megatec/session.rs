@@ -1,0 +1,205 @@
+//! One question to a UPS at a time: asks, waits, asks once more.
+//!
+//! An answer is known by its first character and length, so an answer to another question is never taken.
+//! Two answers to the same question cannot be told apart: after a failed question the line must fall silent
+//! before the next.
+use super::frame::{self, Line, Parser, Status};
+use crate::drivers::{Mono, scrap::Scrap};
+
+/// Every byte sequence this driver can send. There is no other way to the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Frame {
+    Status,
+    Rating,
+    Info,
+    /// Ten seconds on battery.
+    Test,
+}
+
+impl Frame {
+    pub(super) const fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Status => b"Q1\r",
+            Self::Rating => b"F\r",
+            Self::Info => b"I\r",
+            Self::Test => b"T\r",
+        }
+    }
+
+    /// Asked in all. The test is ordered once: a second order could begin a second test.
+    const fn tries(self) -> u8 {
+        match self {
+            Self::Status | Self::Rating | Self::Info => 2,
+            Self::Test => 1,
+        }
+    }
+
+    fn answer(self, line: &[u8]) -> Option<Answer> {
+        match self {
+            Self::Status => Status::parse(line).map(|status| Answer::Status(status, line.to_vec())),
+            Self::Rating => frame::is_rating(line).then(|| Answer::Rating(line.to_vec())),
+            Self::Info => frame::parse_info(line).map(Answer::Info),
+            Self::Test => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer {
+    /// With the line it was read from.
+    Status(Status, Vec<u8>),
+    Rating(Vec<u8>),
+    Info([String; 3]),
+}
+
+/// How a question ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum End {
+    Answered(Answer),
+    Silent,
+    /// The UPS sent the command back: it does not know it.
+    Echoed(Vec<u8>),
+    Garbled(Vec<u8>),
+}
+
+/// The longest answer takes 200 ms at 2400 baud, and simple controllers think for some hundreds more.
+const REPLY_MS: u64 = 1_000;
+/// The line must be silent this long before a question after a failed one: some fifty characters.
+const QUIET_MS: u64 = 200;
+/// A line that never falls silent is asked nevertheless after this long.
+const QUIET_AT_MOST_MS: u64 = 2_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Resting,
+    Quieting { question: Frame, until: Mono, at_most: Mono },
+    Waiting { question: Frame, until: Mono },
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    parser: Parser,
+    phase: Phase,
+    tries_left: u8,
+    scrap: Scrap,
+    /// The last question failed, or the port is new: an old answer may be on its way.
+    doubtful: bool,
+    outbox: Option<Frame>,
+    end: Option<End>,
+}
+
+impl Session {
+    pub(super) fn new() -> Self {
+        Self {
+            parser: Parser::default(),
+            phase: Phase::Resting,
+            tries_left: 0,
+            scrap: Scrap::default(),
+            doubtful: true,
+            outbox: None,
+            end: None,
+        }
+    }
+
+    pub(super) fn ask(&mut self, question: Frame, now: Mono) {
+        self.tries_left = question.tries();
+        self.scrap.clear();
+        self.end = None;
+        self.begin_try(question, self.doubtful, now);
+    }
+
+    pub(super) fn received(&mut self, bytes: &[u8], now: Mono) {
+        for byte in bytes {
+            if let Phase::Quieting { question, at_most, .. } = self.phase {
+                self.phase = Phase::Quieting { question, until: (now + QUIET_MS).min(at_most), at_most };
+            }
+            if let Some(line) = self.parser.push(*byte) {
+                self.heard(line, now);
+            }
+        }
+    }
+
+    fn heard(&mut self, line: Line, now: Mono) {
+        let Phase::Waiting { question, .. } = self.phase else { return };
+        let text = match line {
+            // An empty line is what is left of an answer that ends in CR LF or comes after a break.
+            Line::Text(text) if text.iter().all(u8::is_ascii_whitespace) => return,
+            Line::Text(text) => text,
+            Line::Overlong(noise) => {
+                self.scrap.extend(&noise);
+                return self.fail(question, now);
+            }
+        };
+        if let Some(answer) = question.answer(&text) {
+            self.doubtful = false;
+            return self.finish(End::Answered(answer));
+        }
+        if question.bytes().strip_suffix(b"\r") == Some(text.trim_ascii()) {
+            self.doubtful = true;
+            return self.finish(End::Echoed(question.bytes().to_vec()));
+        }
+        self.scrap.extend(&text);
+        let of_another_question =
+            Status::parse(&text).is_some() || frame::is_rating(&text) || frame::parse_info(&text).is_some();
+        if !of_another_question {
+            self.fail(question, now);
+        }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Mono> {
+        match self.phase {
+            Phase::Resting => None,
+            Phase::Quieting { until, .. } | Phase::Waiting { until, .. } => Some(until),
+        }
+    }
+
+    pub(super) fn wake(&mut self, now: Mono) {
+        match self.phase {
+            Phase::Quieting { question, until, .. } if now >= until => self.send(question, now),
+            Phase::Waiting { question, until } if now >= until => self.fail(question, now),
+            _ => {}
+        }
+    }
+
+    fn begin_try(&mut self, question: Frame, quiet_first: bool, now: Mono) {
+        if quiet_first {
+            self.phase = Phase::Quieting { question, until: now + QUIET_MS, at_most: now + QUIET_AT_MOST_MS };
+        } else {
+            self.send(question, now);
+        }
+    }
+
+    fn send(&mut self, question: Frame, now: Mono) {
+        // What stands unfinished on the line was there before the question.
+        self.parser.restart();
+        self.outbox = Some(question);
+        self.phase = Phase::Waiting { question, until: now + REPLY_MS };
+    }
+
+    fn fail(&mut self, question: Frame, now: Mono) {
+        let unfinished = self.parser.restart();
+        self.scrap.extend(&unfinished);
+        self.doubtful = true;
+        self.tries_left = self.tries_left.saturating_sub(1);
+        if self.tries_left > 0 {
+            self.begin_try(question, true, now);
+        } else if self.scrap.is_empty() {
+            self.finish(End::Silent);
+        } else {
+            self.finish(End::Garbled(self.scrap.first().to_vec()));
+        }
+    }
+
+    fn finish(&mut self, end: End) {
+        self.phase = Phase::Resting;
+        self.end = Some(end);
+    }
+
+    pub(super) fn poll_transmit(&mut self) -> Option<Frame> {
+        self.outbox.take()
+    }
+
+    pub(super) fn take_end(&mut self) -> Option<End> {
+        self.end.take()
+    }
+}
