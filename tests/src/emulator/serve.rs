@@ -103,7 +103,6 @@ impl<M: Model> Service<M> {
                 Ok(_) | Err(_) => break false,
             }
         };
-        self.line.set_host_present(present);
         if present {
             // Always a new registration: a hang-up that the old one has seen would stay with it.
             self.master = register(Master(pty));
@@ -111,6 +110,8 @@ impl<M: Model> Service<M> {
             self.outbox.clear();
             self.forget_host(&pty);
         }
+        // Last, so that who sees the host gone finds the port ready for the next one.
+        self.line.set_host_present(present);
     }
 
     fn forget_host(&self, pty: &Arc<Pty>) {

@@ -213,8 +213,6 @@ async fn the_next_host_finds_no_left_over_bytes() {
         drop(host);
         wait_until("the host is gone", || !printer.line().host_present()).await;
     }
-    // The clean-up follows the departure at once, but not in the same instant.
-    tokio::time::sleep(Duration::from_millis(50)).await;
     Host::open(printer.path()).ask_in_vain(&[]);
 }
 
