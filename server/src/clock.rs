@@ -1,13 +1,15 @@
 //! The only place in the server that reads a clock.
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use kioskwatch_proto::Timestamp;
 
-/// Wall time for records.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
-pub fn now() -> Timestamp {
+fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A point of the clock that never jumps, for measuring how long something took.
@@ -25,39 +27,59 @@ impl Stopwatch {
     }
 }
 
-/// Wall time that cannot be moved while the process runs: the wall clock at the start plus the steady clock,
-/// brought back to the wall clock when the two differ by more than [`ServerClock::MAX_DRIFT_MS`] — and said so.
+/// The server's wall time: it starts at the machine's wall clock and goes on by the steady one, so that an
+/// adjusted clock moves no deadline. A jump is followed only through [`Clock::follow_jump`], which says so.
 #[derive(Debug)]
-pub struct ServerClock {
-    started_wall: i64,
-    started: Stopwatch,
+pub struct Clock(Mutex<Base>);
+
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    wall_ms: i64,
+    since: Stopwatch,
 }
 
-/// The wall clock jumped against the steady one.
+impl Base {
+    fn now() -> Self {
+        Self { wall_ms: wall_ms(), since: Stopwatch::start() }
+    }
+
+    fn read(self) -> i64 {
+        self.wall_ms.saturating_add(i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The machine's wall clock went another way than time itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockJump {
-    /// Positive: the wall clock went forward.
+    /// Positive: it went forward.
     pub by_ms: i64,
 }
 
-impl ServerClock {
-    /// Ordinary adjustment of the wall clock is followed below this without a word.
-    pub const MAX_DRIFT_MS: i64 = 1_000;
+impl Clock {
+    /// A difference below this is ordinary adjustment and is left alone.
+    pub const TOLERATED_MS: i64 = 1_000;
 
     pub fn start() -> Self {
-        Self { started_wall: now().ms(), started: Stopwatch::start() }
+        Self(Mutex::new(Base::now()))
     }
 
-    /// Now, and whether the wall clock was found to have jumped since the last call.
-    pub fn now(&mut self) -> (Timestamp, Option<ClockJump>) {
-        let steady =
-            self.started_wall + i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX / 2);
-        let wall = now().ms();
-        let by_ms = wall - steady;
-        if by_ms.abs() <= Self::MAX_DRIFT_MS {
-            return (Timestamp(steady), None);
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.base().read())
+    }
+
+    /// If the machine's wall clock and ours have come apart, takes over the machine's and says by how much.
+    pub fn follow_jump(&self) -> Option<ClockJump> {
+        let mut base = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let machine = Base::now();
+        let by_ms = machine.wall_ms - base.read();
+        if by_ms.abs() <= Self::TOLERATED_MS {
+            return None;
         }
-        *self = Self { started_wall: wall, started: Stopwatch::start() };
-        (Timestamp(wall), Some(ClockJump { by_ms }))
+        *base = machine;
+        Some(ClockJump { by_ms })
+    }
+
+    fn base(&self) -> Base {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
 //! The server: ingest, tickets, uptime, API, console. A library with thin mains, so that the demo and the
 //! tests start the same program.
+pub mod app;
 #[cfg(feature = "embedded-broker")]
 pub mod broker;
 pub mod clock;

@@ -26,7 +26,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::clock;
+use crate::clock::Clock;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT_S: u64 = 10;
@@ -58,6 +58,14 @@ pub struct TlsFiles {
     pub ca: PathBuf,
     /// Certificate and key, when the broker asks for one.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// What a connection needs to know.
+#[derive(Debug, Clone)]
+pub struct LinkOptions {
+    pub address: BrokerAddress,
+    pub client_id: String,
+    pub lane: Lane,
 }
 
 /// What a connection is for.
@@ -132,17 +140,11 @@ pub enum MqttConfigError {
 
 impl Link {
     /// Connects in the background, for ever, until stopped.
-    pub fn start(
-        address: BrokerAddress,
-        client_id: String,
-        lane: Lane,
-        events: mpsc::Sender<LinkEvent>,
-    ) -> Self {
+    pub fn start(options: LinkOptions, clock: Arc<Clock>, events: mpsc::Sender<LinkEvent>) -> Self {
         let (client_tx, client) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(LinkCounters::default());
-        let keeper =
-            Keeper { address, client_id, lane, events, counters: Arc::clone(&counters), client: client_tx };
+        let keeper = Keeper { options, clock, events, counters: Arc::clone(&counters), client: client_tx };
         let task = tokio::spawn(keeper.run(stopped));
         Self { client, counters, stop, task }
     }
@@ -190,9 +192,8 @@ impl Link {
 }
 
 struct Keeper {
-    address: BrokerAddress,
-    client_id: String,
-    lane: Lane,
+    options: LinkOptions,
+    clock: Arc<Clock>,
     events: mpsc::Sender<LinkEvent>,
     counters: Arc<LinkCounters>,
     client: watch::Sender<Option<AsyncClient>>,
@@ -202,7 +203,7 @@ impl Keeper {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut failures = 0_u32;
         while !*stopped.borrow() {
-            let reason = match self.options() {
+            let reason = match self.mqtt_options() {
                 Ok(options) => {
                     let (client, event_loop) = AsyncClient::new(options, SEND_QUEUE);
                     self.one_connection(client, event_loop, &mut failures, &stopped).await
@@ -213,7 +214,7 @@ impl Keeper {
             if *stopped.borrow() {
                 break;
             }
-            if self.events.send(LinkEvent::Down(self.lane, reason)).await.is_err() {
+            if self.events.send(LinkEvent::Down(self.options.lane, reason)).await.is_err() {
                 break;
             }
             failures = failures.saturating_add(1);
@@ -236,7 +237,7 @@ impl Keeper {
         loop {
             match event_loop.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    let filters = self.lane.channels().iter().map(|&channel| {
+                    let filters = self.options.lane.channels().iter().map(|&channel| {
                         let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
                         Filter::new(Topic::fleet_filter(channel), qos)
                     });
@@ -251,7 +252,7 @@ impl Keeper {
                     }
                     *failures = 0;
                     self.client.send_replace(Some(client.clone()));
-                    if self.events.send(LinkEvent::Up(self.lane)).await.is_err() {
+                    if self.events.send(LinkEvent::Up(self.options.lane)).await.is_err() {
                         return "the ingest ended".to_owned();
                     }
                 }
@@ -260,7 +261,7 @@ impl Keeper {
                         topic: publish.topic,
                         payload: publish.payload,
                         retained: publish.retain,
-                        at: clock::now(),
+                        at: self.clock.now(),
                     };
                     self.hand_over(received).await;
                 }
@@ -285,9 +286,9 @@ impl Keeper {
         }
     }
 
-    fn options(&self) -> Result<MqttOptions, MqttConfigError> {
-        let address = &self.address;
-        let mut options = MqttOptions::new(&self.client_id, &address.host, address.port);
+    fn mqtt_options(&self) -> Result<MqttOptions, MqttConfigError> {
+        let address = &self.options.address;
+        let mut options = MqttOptions::new(&self.options.client_id, &address.host, address.port);
         options.set_keep_alive(KEEP_ALIVE);
         options.set_connection_timeout(CONNECT_TIMEOUT_S);
         options.set_clean_start(true);

@@ -1,0 +1,206 @@
+//! The use cases: load → decide → save in one transaction → tell.
+//!
+//! [`Hub`] is the one writer: every message, request and tick goes through it, is decided by the fleet in one
+//! plan, committed, and only then acknowledged and told. Everybody else holds an [`App`]: reads of the store
+//! and of the fleet in memory, and a way to ask the hub.
+mod decode;
+mod hub;
+mod live;
+
+use std::sync::{Arc, RwLock, atomic::AtomicBool};
+
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    fleet::{Actor, Answer, Fleet, Refusal, Request},
+    policy::Policy,
+};
+use kioskwatch_proto::command::CommandSigner;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+pub use self::{
+    hub::{Hub, HubOptions},
+    live::{LiveEvent, LiveKind},
+};
+use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};
+
+/// Requests of people waiting for the hub.
+pub const REQUEST_QUEUE: usize = 256;
+/// Live events a slow listener may lag behind before it must reload.
+pub const LIVE_QUEUE: usize = 4_096;
+
+/// What every part of the server may use. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Config,
+    clock: Arc<Clock>,
+    store: Store,
+    fleet: Arc<RwLock<Fleet>>,
+    policy: Arc<Policy>,
+    calendar: WorkCalendar,
+    signer: CommandSigner,
+    counters: Counters,
+    requests: mpsc::Sender<Asked>,
+    live: broadcast::Sender<LiveEvent>,
+    health: Health,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// What `/readyz` says.
+#[derive(Debug, Default)]
+pub struct Health {
+    pub broker: AtomicBool,
+    pub database: AtomicBool,
+    pub stopping: AtomicBool,
+}
+
+impl Health {
+    /// Empty when everything is there.
+    pub fn missing(&self) -> Vec<&'static str> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut missing = Vec::new();
+        if self.stopping.load(Relaxed) {
+            missing.push("the server is stopping");
+        }
+        if !self.database.load(Relaxed) {
+            missing.push("the database does not answer");
+        }
+        if !self.broker.load(Relaxed) {
+            missing.push("the broker is not connected");
+        }
+        missing
+    }
+}
+
+/// A request on its way to the hub.
+struct Asked {
+    actor: Actor,
+    request: Request,
+    answer: oneshot::Sender<Result<Answer, RequestError>>,
+}
+
+/// Why a request came to nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RequestError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nothing was changed, or the answer was lost with the server; asking again is safe for idempotent
+    /// requests.
+    #[error("the server cannot save changes now: {0}")]
+    Unavailable(String),
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    pub config: Config,
+    pub clock: Arc<Clock>,
+    pub store: Store,
+    pub fleet: Fleet,
+    pub policy: Arc<Policy>,
+    pub calendar: WorkCalendar,
+    pub signer: CommandSigner,
+    pub counters: Counters,
+}
+
+impl App {
+    /// The app, and the receiver of requests for its [`Hub`].
+    pub fn new(parts: Parts) -> (Self, RequestReceiver) {
+        let (requests, receiver) = mpsc::channel(REQUEST_QUEUE);
+        let (live, _) = broadcast::channel(LIVE_QUEUE);
+        let shared = Shared {
+            config: parts.config,
+            clock: parts.clock,
+            store: parts.store,
+            fleet: Arc::new(RwLock::new(parts.fleet)),
+            policy: parts.policy,
+            calendar: parts.calendar,
+            signer: parts.signer,
+            counters: parts.counters,
+            requests,
+            live,
+            health: Health::default(),
+        };
+        (Self { shared: Arc::new(shared) }, RequestReceiver(receiver))
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.shared.clock
+    }
+
+    /// Reads only; writes go through [`App::request`].
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
+    pub fn calendar(&self) -> &WorkCalendar {
+        &self.shared.calendar
+    }
+
+    pub fn signer(&self) -> &CommandSigner {
+        &self.shared.signer
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
+    /// A short look at the fleet in memory. Never hold it across an `await`.
+    pub fn fleet(&self) -> std::sync::RwLockReadGuard<'_, Fleet> {
+        self.shared.fleet.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn fleet_mut(&self) -> std::sync::RwLockWriteGuard<'_, Fleet> {
+        self.shared.fleet.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Asks the hub; answered after the commit.
+    pub async fn request(&self, actor: Actor, request: Request) -> Result<Answer, RequestError> {
+        let gone = || RequestError::Unavailable("the server is stopping".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.shared.requests.send(Asked { actor, request, answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Changes as they are committed, for pages that are open.
+    pub fn live(&self) -> broadcast::Receiver<LiveEvent> {
+        self.shared.live.subscribe()
+    }
+
+    fn tell(&self, event: LiveEvent) {
+        // Nobody listening is fine.
+        let _ = self.shared.live.send(event);
+    }
+}
+
+/// Goes to the [`Hub`].
+#[derive(Debug)]
+pub struct RequestReceiver(mpsc::Receiver<Asked>);
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asked")
+            .field("actor", &self.actor)
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
