@@ -166,11 +166,9 @@ impl Hub {
         if let Some(jump) = jump {
             tracing::warn!(by_ms = jump.by_ms, "the machine's clock jumped; deadlines start anew");
         }
-        if deaf_for > DEAF_AFTER || jump.is_some() {
-            if self.hears() {
-                tracing::warn!(?deaf_for, "messages were not read for a while; nobody is judged by it");
-                turn.inputs.extend([Input::BrokerDown, Input::BrokerUp]);
-            }
+        if self.hears() && (deaf_for > DEAF_AFTER || jump.is_some()) {
+            tracing::warn!(?deaf_for, "messages were not read for a while; nobody is judged by it");
+            turn.inputs.extend([Input::BrokerDown, Input::BrokerUp]);
         }
         self.last_turn = Stopwatch::start();
         self.drain(turn);
@@ -273,10 +271,10 @@ impl Hub {
                 self.app.counters().commit_failed("poisoned");
                 if let Some(answer) = reply.remove(&0) {
                     let _ = answer.send(Err(RequestError::Unavailable(problem)));
-                } else if let Some(failed) = record_failed(&piece, problem) {
-                    if let Ok(committed) = self.settle(std::slice::from_ref(&failed)).await {
-                        self.tell(std::slice::from_ref(&failed), committed, reply);
-                    }
+                } else if let Some(failed) = record_failed(&piece, problem)
+                    && let Ok(committed) = self.settle(std::slice::from_ref(&failed)).await
+                {
+                    self.tell(std::slice::from_ref(&failed), committed, reply);
                 }
             }
         }
