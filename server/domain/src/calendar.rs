@@ -83,19 +83,34 @@ impl WorkCalendar {
     ///
     /// # Errors
     /// The first file that cannot be read, with its name, its key and what would be right; also two
-    /// files for one year.
+    /// files of different ids for one year.
     pub fn from_files<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
         missing: MissingYears,
     ) -> Result<Self, CalendarFileError> {
-        let mut years = BTreeMap::new();
-        for (name, text) in files {
-            let file = CalendarFile::parse(name, text)?;
-            if years.insert(file.year, file.days).is_some() {
-                return Err(CalendarFileError::twice(name, file.year));
-            }
+        let parsed = files.into_iter().map(|(name, text)| Ok((name, CalendarFile::parse(name, text)?)));
+        Self::assemble(parsed.collect::<Result<Vec<_>, CalendarFileError>>()?, missing)
+    }
+
+    /// Puts parsed files, each with its name, together. A file replaces an earlier one of the same `id`:
+    /// that is how a site corrects a calendar that was shipped.
+    ///
+    /// # Errors
+    /// Two files of different ids describe one year.
+    pub fn assemble<'a>(
+        files: impl IntoIterator<Item = (&'a str, CalendarFile)>,
+        missing: MissingYears,
+    ) -> Result<Self, CalendarFileError> {
+        let mut by_year: BTreeMap<i32, CalendarFile> = BTreeMap::new();
+        for (name, file) in files {
+            match by_year.get(&file.year) {
+                Some(known) if known.id != file.id => {
+                    return Err(CalendarFileError::twice(name, file.year, &known.id));
+                }
+                _ => by_year.insert(file.year, file),
+            };
         }
-        Ok(Self { years, missing })
+        Ok(Self { years: by_year.into_iter().map(|(year, file)| (year, file.days)).collect(), missing })
     }
 
     /// A calendar of bare lists, without years or sources: what a site's own schedule may carry.

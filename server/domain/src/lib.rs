@@ -7,6 +7,7 @@ pub mod ids;
 pub mod image;
 pub mod inspection;
 pub mod interval;
+pub mod json;
 pub mod policy;
 pub mod service_hours;
 pub mod sla;

@@ -3,6 +3,8 @@
 //! A schedule is written on the wall clock of the site and comes in versions that begin on a date and
 //! never reach back. A window belongs to the date it starts on, even when it ends after midnight.
 
+mod text;
+
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, NaiveDate};

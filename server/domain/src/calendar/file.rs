@@ -28,8 +28,9 @@ impl CalendarFileError {
         Self { file: file.to_owned(), key: key.into(), problem: problem.into() }
     }
 
-    pub(super) fn twice(file: &str, year: i32) -> Self {
-        Self::new(file, "year", format!("another file already describes {year}; keep one of them"))
+    pub(super) fn twice(file: &str, year: i32, other_id: &str) -> Self {
+        let cure = "give both the same id to replace it, or keep one";
+        Self::new(file, "year", format!("calendar {other_id} already describes {year}; {cure}"))
     }
 }
 

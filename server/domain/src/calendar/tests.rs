@@ -84,7 +84,13 @@ fn mistakes_in_a_file_name_the_key_and_the_cure() {
 }
 
 #[test]
-fn two_files_for_one_year_are_refused() {
-    let error = WorkCalendar::from_files([("a", CN_2026), ("b", CN_2026)], MissingYears::Refuse).unwrap_err();
+fn a_file_of_the_same_id_replaces_the_shipped_one_and_another_id_is_refused() {
+    let corrected = CN_2026.replacen("\"2026-01-04\"", "", 1);
+    let files = [("shipped", CN_2026), ("mine", corrected.as_str())];
+    let calendar = WorkCalendar::from_files(files, MissingYears::Refuse).unwrap();
+    assert!(!calendar.ask().is_working_day(day("2026-01-04")).unwrap());
+
+    let other = CN_2026.replacen("cn-2026", "mine-2026", 1);
+    let error = WorkCalendar::from_files([("a", CN_2026), ("b", &other)], MissingYears::Refuse).unwrap_err();
     assert_eq!((error.file.as_str(), error.key.as_str()), ("b", "year"));
 }

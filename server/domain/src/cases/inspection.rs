@@ -4,10 +4,10 @@ use chrono_tz::Tz;
 use serde_json::Value;
 
 use super::Fields;
-use super::node::{CaseError, Node};
 use super::output::{fields, instant};
 use crate::calendar::{MissingYears, WorkCalendar};
 use crate::inspection::{Facts, Period, Plan, Planner, Policy, outcome};
+use crate::json::{Node, ReadError as CaseError};
 
 /// Policy and working days all cases of a file share.
 pub(super) struct Header {

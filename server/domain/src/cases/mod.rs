@@ -5,7 +5,6 @@
 //! never read. The formats are described beside the files in `tests/cases/README.md`.
 
 mod inspection;
-mod node;
 mod output;
 mod sla;
 mod time;
@@ -13,8 +12,8 @@ mod uptime;
 
 use serde_json::{Map, Value};
 
-pub use node::CaseError;
-use node::Node;
+use crate::json::Node;
+pub use crate::json::ReadError as CaseError;
 
 /// Which table a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +61,8 @@ pub fn evaluate(kind: CaseKind, text: &str) -> Result<Vec<Value>, CaseError> {
 /// The file or its header cannot be read.
 pub fn evaluate_each(kind: CaseKind, text: &str) -> Result<Vec<Result<Value, CaseError>>, CaseError> {
     let file: Value = serde_json::from_str(text)
-        .map_err(|error| CaseError::new("file", "", format!("not JSON: {error}")))?;
-    let header = Node::header(&file);
+        .map_err(|error| CaseError::new("file", "it", format!("not JSON: {error}")))?;
+    let header = Node::root("header", &file);
     let run: Evaluator = match kind {
         CaseKind::Uptime => {
             let header = uptime::Header::read(&header)?;
@@ -84,7 +83,7 @@ pub fn evaluate_each(kind: CaseKind, text: &str) -> Result<Vec<Result<Value, Cas
 
 fn one(entry: &Node<'_>, run: impl Fn(&Node<'_>) -> Result<Fields, CaseError>) -> Result<Value, CaseError> {
     let id = entry.need("id")?.text()?;
-    let fields = run(&entry.as_case(id))?;
+    let fields = run(&entry.as_root(id))?;
     let mut out = Map::new();
     out.insert("id".to_owned(), Value::from(id));
     out.extend(fields);

@@ -6,9 +6,9 @@ use chrono_tz::Tz;
 use serde_json::Value;
 
 use super::Fields;
-use super::node::{CaseError, Node};
 use super::output::{days, fields, instant, instant_or_null};
 use crate::calendar::{MissingYears, WorkCalendar};
+use crate::json::{Node, ReadError as CaseError};
 use crate::sla::change::GRACE_S;
 use crate::sla::days::{calendar_days, customer_search, notice_before, working_days};
 use crate::sla::{

@@ -8,7 +8,7 @@ fn mistakes_name_the_case_and_the_key() {
         format!(r#"{{"calendar_data": {{"tz": "Asia/Shanghai", "years": {{}}}}, "cases": [{case}]}}"#)
     };
     let table = [
-        (CaseKind::Uptime, "{".to_owned(), "file", ""),
+        (CaseKind::Uptime, "{".to_owned(), "file", "it"),
         (CaseKind::Uptime, "{}".to_owned(), "header", "cases"),
         (CaseKind::Sla, "{}".to_owned(), "header", "calendar_data"),
         (CaseKind::Uptime, uptime(r#"{"id": "U1"}"#), "U1", "tz"),
@@ -53,7 +53,7 @@ fn mistakes_name_the_case_and_the_key() {
     ];
     for (kind, text, case, key) in table {
         let error = evaluate(kind, &text).unwrap_err();
-        assert_eq!((error.case.as_str(), error.key.as_str()), (case, key), "{error}");
+        assert_eq!((error.place.as_str(), error.key.as_str()), (case, key), "{error}");
     }
 }
 

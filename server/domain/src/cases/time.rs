@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 
-use super::node::{CaseError, Node};
 use crate::calendar::{CalendarYear, MissingYears, WorkCalendar, YearStatus};
 use crate::interval::{BEGINNING, END, Interval, IntervalSet};
+use crate::json::{Node, ReadError as CaseError};
 use crate::wall;
 
 impl Node<'_> {
@@ -21,23 +21,6 @@ impl Node<'_> {
         let text = self.text()?;
         parse_instant(zone, text)
             .ok_or_else(|| self.error(format!("\"{text}\" is no date-time such as \"2026-03-10T23:30\"")))
-    }
-
-    pub(super) fn date(&self) -> Result<NaiveDate, CaseError> {
-        let text = self.text()?;
-        parse_date(text).ok_or_else(|| self.error(format!("\"{text}\" is no date such as \"2026-03-16\"")))
-    }
-
-    /// A list of dates that may be absent.
-    pub(super) fn dates(&self, key: &str) -> Result<Vec<NaiveDate>, CaseError> {
-        self.list(key)?.iter().map(Self::date).collect()
-    }
-
-    /// A time of day as seconds after midnight, up to `24:00`.
-    pub(super) fn time_of_day(&self) -> Result<u32, CaseError> {
-        let text = self.text()?;
-        parse_time_of_day(text)
-            .ok_or_else(|| self.error(format!("\"{text}\" is no time of day from \"00:00\" to \"24:00\"")))
     }
 
     /// `[from, to]`, where a `to` of null means without end.
@@ -90,20 +73,4 @@ fn parse_instant(zone: Tz, text: &str) -> Option<i64> {
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;
     Some(wall::instant_of(zone, local))
-}
-
-fn parse_date(text: &str) -> Option<NaiveDate> {
-    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
-}
-
-fn parse_time_of_day(text: &str) -> Option<u32> {
-    let mut parts = text.split(':');
-    let mut next = |most: u32| parts.next()?.parse::<u32>().ok().filter(|part| *part <= most);
-    let (hours, minutes) = (next(24)?, next(59)?);
-    let seconds = match parts.next() {
-        None => 0,
-        Some(seconds) => seconds.parse::<u32>().ok().filter(|part| *part <= 59)?,
-    };
-    let total = hours * 3_600 + minutes * 60 + seconds;
-    (parts.next().is_none() && total <= 86_400).then_some(total)
 }

@@ -6,19 +6,17 @@ use chrono_tz::Tz;
 use serde_json::Value;
 
 use super::Fields;
-use super::node::{CaseError, Node};
 use super::output::object;
 use crate::calendar::WorkCalendar;
 use crate::interval::{Interval, IntervalSet};
-use crate::service_hours::{Schedule, ScheduleVersion, Weekly, Window};
+use crate::json::{Node, ReadError as CaseError};
+use crate::service_hours::Schedule;
 use crate::uptime::restate::{FREEZE_HOURS, freeze_at};
 use crate::uptime::{Beat, Cause, Evidence, Figures, Inputs, Ratio, Shares, Source, State, Timeline, live};
 
 /// Interval and timeout of heartbeats when a file does not give its own.
 const HEARTBEAT_INTERVAL_S: i64 = 60;
 const HEARTBEAT_TIMEOUT_S: i64 = 180;
-
-const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// The policy all cases of a file share.
 pub(super) struct Header {
@@ -105,7 +103,7 @@ impl Header {
             evidence.extend(self.heartbeats(&heartbeats, zone)?);
         }
         let calendar = node.maybe("calendar", day_lists)?.unwrap_or_default();
-        let schedule = node.maybe("service_hours", schedule)?.unwrap_or_else(Schedule::always_open);
+        let schedule = node.maybe("service_hours", Schedule::read)?.unwrap_or_else(Schedule::always_open);
         Ok(Kiosk {
             period,
             as_of: node.maybe("as_of", |at| at.instant(zone))?,
@@ -186,47 +184,6 @@ fn approved(exclusions: &[Node<'_>], zone: Tz) -> Result<IntervalSet, CaseError>
 
 fn day_lists(node: &Node<'_>) -> Result<WorkCalendar, CaseError> {
     Ok(WorkCalendar::from_lists(&node.dates("off")?, &node.dates("work")?))
-}
-
-fn schedule(node: &Node<'_>) -> Result<Schedule, CaseError> {
-    Ok(Schedule::new(node.items()?.iter().map(version).collect::<Result<_, _>>()?))
-}
-
-fn version(node: &Node<'_>) -> Result<ScheduleVersion, CaseError> {
-    let mut version =
-        ScheduleVersion::new(node.maybe("effective_from", Node::date)?, weekly(&node.need("weekly")?)?);
-    if let Some(exceptions) = node.get("exceptions") {
-        for (day, rows) in exceptions.entries()? {
-            let day = day.parse().map_err(|_| rows.error("the key is no date such as \"2026-03-16\""))?;
-            version.exceptions.insert(day, windows(&rows)?);
-        }
-    }
-    if node.or("use_calendar", false, Node::flag)? {
-        version.makeup_day = Some(node.or("makeup_day_hours", Vec::new(), windows)?);
-    }
-    Ok(version)
-}
-
-fn weekly(node: &Node<'_>) -> Result<Weekly, CaseError> {
-    if node.text().is_ok_and(|text| text == "24x7") {
-        return Ok(Weekly::AlwaysOpen);
-    }
-    let mut week: [Vec<Window>; 7] = Default::default();
-    for (name, rows) in node.entries()? {
-        let day = WEEKDAYS.iter().position(|weekday| *weekday == name);
-        let day = day.ok_or_else(|| rows.error(format!("is none of {}", WEEKDAYS.join(", "))))?;
-        week[day] = windows(&rows)?;
-    }
-    Ok(Weekly::Rows(week))
-}
-
-fn windows(node: &Node<'_>) -> Result<Vec<Window>, CaseError> {
-    let window = |row: &Node<'_>| {
-        let (opens, closes) = row.pair()?;
-        let window = Window::new(opens.time_of_day()?, closes.time_of_day()?);
-        window.ok_or_else(|| row.error("lies outside the day"))
-    };
-    node.items()?.iter().map(window).collect()
 }
 
 fn figures(figures: &Figures) -> Value {

@@ -108,3 +108,20 @@ fn a_wall_time_that_comes_twice_means_its_first_pass_and_a_missing_one_the_end_o
     let apia = chrono_tz::Pacific::Apia;
     assert_eq!(at(apia, "2011-12-30T12:00:00"), at(apia, "2011-12-31T00:00:00"));
 }
+
+#[test]
+fn the_text_of_a_site_is_read_and_a_mistake_in_it_named() {
+    let text =
+        r#"[{"weekly": "24x7"}, {"effective_from": "2026-03-16", "weekly": {"sun": [["20:00", "02:00"]]}}]"#;
+    let mut sundays: [Vec<Window>; 7] = Default::default();
+    sundays[6] = row("20:00", "02:00");
+    let from = Some("2026-03-16".parse().unwrap());
+    let expected = Schedule::new(vec![
+        ScheduleVersion::new(None, Weekly::AlwaysOpen),
+        ScheduleVersion::new(from, Weekly::Rows(sundays)),
+    ]);
+    assert_eq!(Schedule::parse(text).unwrap(), expected);
+    let error = Schedule::parse(r#"[{"weekly": {"mon": [["8", "25:00"]]}}]"#).unwrap_err();
+    assert_eq!((error.place.as_str(), error.key.as_str()), ("service_hours", "[0].weekly.mon[0][0]"));
+    assert!(Schedule::parse("always").is_err());
+}

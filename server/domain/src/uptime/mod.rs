@@ -15,6 +15,7 @@
 //! - [`explain`]: from pieces to sentences
 //! - [`aggregate`]: from kiosks to groups
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
+//! - [`rows`]: from what is stored to what the sweep takes
 
 pub mod aggregate;
 pub mod causes;
@@ -25,6 +26,7 @@ pub mod figures;
 pub mod live;
 pub mod ratio;
 pub mod restate;
+pub mod rows;
 pub mod sweep;
 
 pub use aggregate::Shares;
