@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     CommandId, KioskId, Timestamp,
     limits::MAX_DISRUPTIVE_WINDOW_MS,
-    payload::{Payload, parse_payload},
+    payload::{Payload, PayloadError, check_number, parse_payload},
     words::closed_vocabulary,
 };
 
@@ -97,7 +97,11 @@ pub struct Command {
     pub ticket: Option<String>,
 }
 
-impl Payload<'_> for Command {}
+impl Payload<'_> for Command {
+    fn settle(&mut self) -> Result<(), PayloadError> {
+        check_number("counter", self.counter)
+    }
+}
 
 /// Why an envelope proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -74,8 +74,15 @@ closed_vocabulary!(
 );
 
 closed_vocabulary!(
-    /// 营业员处理类, 维护类, 更换类 (SR-015 … SR-017).
-    FaultClass { Operator = "operator", Maintenance = "maintenance", Replacement = "replacement" }
+    /// What kind of work a fault asks for; decides which clocks run on its ticket.
+    FaultClass {
+        /// 营业员处理类: the person on site mends it, guided by phone if need be.
+        Operator = "operator",
+        /// 维护类: an engineer mends it on site.
+        Maintenance = "maintenance",
+        /// 更换类: a unit is exchanged.
+        Replacement = "replacement",
+    }
 );
 
 /// What a fault code means and what people do about it.

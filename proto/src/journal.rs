@@ -16,9 +16,9 @@ use crate::{
     BootId, CommandId, Epoch, PeripheralName, Timestamp,
     faults::FaultCode,
     heartbeat::PeripheralState,
-    limits::MAX_RAW_BYTES,
+    limits::{MAX_RAW_BYTES, MAX_REJECTED_PER_ACK},
     payload::{Payload, PayloadError, check_number},
-    text::{clean, clean_option},
+    text::{self, clean, clean_option},
     words::{PeripheralStatus, ServiceState, Severity, ShutdownReason, Word, closed_vocabulary},
 };
 
@@ -107,6 +107,19 @@ pub struct Ack {
     pub server_time: Timestamp,
     #[serde(default)]
     pub rejected: Vec<Rejected>,
+}
+
+impl Ack {
+    /// With the list of refused records cut to what fits a payload: an ack that its reader drops as too large
+    /// would be sent, and dropped, for ever.
+    #[must_use]
+    pub fn within_limits(mut self) -> Self {
+        self.rejected.truncate(MAX_REJECTED_PER_ACK);
+        for rejected in &mut self.rejected {
+            rejected.reason = text::reason(&rejected.reason);
+        }
+        self
+    }
 }
 
 impl Payload<'_> for Ack {

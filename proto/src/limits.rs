@@ -16,6 +16,10 @@ pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 pub const MAX_IN_FLIGHT_RECORDS: u64 = 100;
 /// Free text from devices and people: fault texts, reasons.
 pub const MAX_TEXT_CHARS: usize = 1_000;
+/// Why something was refused: quotes what came in, and a hundred of them fit one ack.
+pub const MAX_REASON_CHARS: usize = 120;
+/// Refused records named in one ack; the numbers of all are used up, named or not.
+pub const MAX_REJECTED_PER_ACK: usize = 100;
 /// Raw device bytes kept beside a fault.
 pub const MAX_RAW_BYTES: usize = 256;
 /// Peripherals of one kiosk.

@@ -2,7 +2,10 @@
 use serde::Deserialize;
 use serde_json::error::Category;
 
-use crate::limits::{MAX_NUMBER, MAX_PAYLOAD_BYTES};
+use crate::{
+    limits::{MAX_NUMBER, MAX_PAYLOAD_BYTES},
+    text::reason,
+};
 
 /// Why a payload is dropped. [`PayloadError::reason`] is the word for a counter, `Display` the one for a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +35,7 @@ impl PayloadError {
     }
 
     pub(crate) fn field(field: &str, why: impl std::fmt::Display) -> Self {
-        Self::BadField(format!("{field}: {why}"))
+        Self::BadField(reason(format_args!("{field}: {why}")))
     }
 }
 
@@ -52,17 +55,17 @@ pub fn parse_payload<'a, T: Payload<'a>>(bytes: &'a [u8]) -> Result<T, PayloadEr
     if bytes.len() > MAX_PAYLOAD_BYTES {
         return Err(PayloadError::TooLarge { bytes: bytes.len() });
     }
-    let text = std::str::from_utf8(bytes).map_err(|e| PayloadError::NotJson(e.to_string()))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| PayloadError::NotJson(reason(e)))?;
     // serde reads a struct from an array too, field by field; the contract says object.
     if !is_object(text) {
         return Err(match serde_json::from_str::<serde::de::IgnoredAny>(text) {
             Ok(_) => PayloadError::NotObject,
-            Err(error) => PayloadError::NotJson(error.to_string()),
+            Err(error) => PayloadError::NotJson(reason(error)),
         });
     }
     let mut value: T = serde_json::from_str(text).map_err(|error| match error.classify() {
-        Category::Data => PayloadError::BadField(error.to_string()),
-        Category::Syntax | Category::Eof | Category::Io => PayloadError::NotJson(error.to_string()),
+        Category::Data => PayloadError::BadField(reason(error)),
+        Category::Syntax | Category::Eof | Category::Io => PayloadError::NotJson(reason(error)),
     })?;
     value.settle()?;
     Ok(value)

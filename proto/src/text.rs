@@ -1,12 +1,21 @@
 //! Free text from devices and people, made safe to store and to show.
-use crate::limits::MAX_TEXT_CHARS;
+use crate::limits::{MAX_REASON_CHARS, MAX_TEXT_CHARS};
 
 /// The text without control and direction-changing characters, cut to [`MAX_TEXT_CHARS`].
 ///
 /// A device's answer reaches logs, tables and printed reports: an escape sequence or a line break in it
 /// must not become part of them. Tabs and line breaks become a space, so that words stay apart.
 pub fn clean_text(text: &str) -> String {
-    let mut cleaned: String = text.chars().filter_map(clean_char).take(MAX_TEXT_CHARS).collect();
+    clean_to(text, MAX_TEXT_CHARS)
+}
+
+/// Why something was refused, cut to [`MAX_REASON_CHARS`]: a parser's words quote what came in, at any length.
+pub(crate) fn reason(error: impl std::fmt::Display) -> String {
+    clean_to(&error.to_string(), MAX_REASON_CHARS)
+}
+
+fn clean_to(text: &str, max_chars: usize) -> String {
+    let mut cleaned: String = text.chars().filter_map(clean_char).take(max_chars).collect();
     cleaned.truncate(cleaned.trim_end().len());
     cleaned
 }

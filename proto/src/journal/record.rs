@@ -10,7 +10,7 @@ use crate::{
     heartbeat::check_peripherals,
     limits::{MAX_NUMBER, MAX_RECORD_BYTES, MAX_RESULT_BYTES},
     payload::{PayloadError, check_number, is_object},
-    text::{clean, clean_option},
+    text::{clean, clean_option, reason},
     words::{ServiceState, Severity, ShutdownReason, Word, is_word},
 };
 
@@ -62,19 +62,22 @@ impl Record {
             Ok(wire) => wire,
             Err(error) => {
                 let seq = serde_json::from_str::<SeqOnly>(json)
-                    .map_err(|_| RecordError::Unnumbered(error.to_string()))?
+                    .map_err(|_| RecordError::Unnumbered(reason(&error)))?
                     .seq;
                 check_seq(seq)?;
-                return Err(RecordError::Bad { seq, reason: error.to_string() });
+                return Err(RecordError::Bad { seq, reason: reason(error) });
             }
         };
         let seq = wire.seq;
         check_seq(seq)?;
-        let bad = |reason: String| RecordError::Bad { seq, reason };
+        let bad = |why: String| RecordError::Bad { seq, reason: reason(why) };
         if json.len() > MAX_RECORD_BYTES {
             return Err(bad(format!("{} bytes are more than a record may have", json.len())));
         }
         check_number("mono_ms", wire.mono_ms).map_err(|e| bad(e.to_string()))?;
+        if let Some(was) = &wire.was {
+            check_seq(was.seq).map_err(|_| bad("was: no number of a record".into()))?;
+        }
         let mut body = match parse_body(&wire.kind, json) {
             Ok(body) => body,
             Err(_) if only_a_word_is_new(&wire.kind, json) => {
@@ -161,6 +164,7 @@ fn settle_body(body: &mut Body, seq: u64) -> Result<(), PayloadError> {
         }
         Body::Dropped(dropped) => {
             check_number("through", dropped.through)?;
+            dropped.counts.values().try_for_each(|count| check_number("counts", *count))?;
             if dropped.through < seq {
                 let through = dropped.through;
                 return Err(PayloadError::field(

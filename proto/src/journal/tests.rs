@@ -71,6 +71,24 @@ fn limits_hold_inside_a_record_too() {
 }
 
 #[test]
+fn a_hundred_refusals_fit_one_ack_whatever_they_quote() {
+    let word = "钞".repeat(5_000);
+    let rejected: Vec<Rejected> = (1..=6_000)
+        .map(|seq| {
+            let json = format!(r#"{{"seq":{seq},{HEAD},"kind":"shutdown","reason":"{word}"}}"#);
+            match Record::parse(if seq <= 100 { &json } else { r#"{"seq":101}"# }) {
+                Err(RecordError::Bad { seq, reason }) => Rejected { seq, reason },
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    let epoch = "6f1c0d9e-0000-4000-8000-000000000001".parse().unwrap();
+    let ack = Ack { epoch, upto: 6_000, digest: None, server_time: Timestamp(0), rejected }.within_limits();
+    let json = serde_json::to_vec(&ack).unwrap();
+    assert_eq!(crate::parse_payload::<Ack>(&json).unwrap(), ack);
+}
+
+#[test]
 fn digest_is_the_head_of_sha_256() {
     // printf abc | sha256sum
     assert_eq!(Digest::of(b"abc").to_string(), "ba7816bf8f01cfea");
