@@ -33,6 +33,8 @@ pub struct CalendarYear {
     pub status: YearStatus,
     /// Where the lists come from, for the reader of a deadline.
     pub source: String,
+    /// Id and date of the notice, such as `cn-2026@2025-11-04`; empty for lists without a file.
+    pub version: String,
     pub off: BTreeSet<NaiveDate>,
     pub work: BTreeSet<NaiveDate>,
 }
@@ -120,6 +122,7 @@ impl WorkCalendar {
         let blank = || CalendarYear {
             status: YearStatus::Provisional,
             source: String::new(),
+            version: String::new(),
             off: BTreeSet::new(),
             work: BTreeSet::new(),
         };
@@ -140,6 +143,12 @@ impl WorkCalendar {
     /// The years with a file, in order.
     pub fn years(&self) -> impl Iterator<Item = i32> + '_ {
         self.years.keys().copied()
+    }
+
+    /// The versions of all years, for a ticket to pin when its clocks start (rulebook 4.1).
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.years.values().map(|year| year.version.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     /// What the lists say about a day. A make-up day wins over a day off (rulebook 4.1).

@@ -106,6 +106,7 @@ impl CalendarFile {
         let source_date =
             date(&raw.source_date).map_err(|problem| CalendarFileError::new(file, "source_date", problem))?;
         let (off, work) = lists(file, raw.year, &raw.holiday)?;
+        let version = format!("{}@{source_date}", raw.id);
         Ok(Self {
             id: raw.id,
             country: raw.country,
@@ -113,7 +114,7 @@ impl CalendarFile {
             year: raw.year,
             source_date,
             source_url: raw.source_url,
-            days: CalendarYear { status, source: raw.source, off, work },
+            days: CalendarYear { status, source: raw.source, version, off, work },
         })
     }
 }

@@ -15,6 +15,7 @@ fn the_shipped_year_has_the_days_of_the_notice() {
     let file = CalendarFile::parse("cn-2026.toml", CN_2026).unwrap();
     assert_eq!((file.year, file.days.off.len(), file.days.work.len()), (2026, 33, 6));
     assert_eq!(file.days.status, YearStatus::Official);
+    assert_eq!(china().version(), "cn-2026@2025-11-04");
 }
 
 #[test]
@@ -93,4 +94,16 @@ fn a_file_of_the_same_id_replaces_the_shipped_one_and_another_id_is_refused() {
     let other = CN_2026.replacen("cn-2026", "mine-2026", 1);
     let error = WorkCalendar::from_files([("a", CN_2026), ("b", &other)], MissingYears::Refuse).unwrap_err();
     assert_eq!((error.file.as_str(), error.key.as_str()), ("b", "year"));
+}
+
+#[test]
+fn counting_back_undoes_counting_on() {
+    let calendar = china();
+    let mut start = day("2026-01-05");
+    for n in 1..30 {
+        let mut ask = calendar.ask();
+        start = ask.nth_after(start, 3).unwrap();
+        let later = ask.nth_after(start, n).unwrap();
+        assert_eq!(ask.nth_before(later, n).unwrap(), start);
+    }
 }

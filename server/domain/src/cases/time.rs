@@ -53,7 +53,7 @@ impl Node<'_> {
             let source = data.or("source", String::new(), |node| Ok(node.text()?.to_owned()))?;
             let off: BTreeSet<NaiveDate> = data.dates("off")?.into_iter().collect();
             let work: BTreeSet<NaiveDate> = data.dates("work")?.into_iter().collect();
-            years.insert(number, CalendarYear { status, source, off, work });
+            years.insert(number, CalendarYear { status, source, version: String::new(), off, work });
         }
         Ok((zone, WorkCalendar::new(years, missing)))
     }

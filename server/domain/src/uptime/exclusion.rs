@@ -80,6 +80,17 @@ pub enum NotAccountable {
     Excluded,
 }
 
+impl NotAccountable {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCommissioned => "not_commissioned",
+            Self::OutsideServiceHours => "outside_service_hours",
+            Self::Excluded => "excluded",
+        }
+    }
+}
+
 /// The rest of the period: what is not accountable, in order, and the first reason why.
 #[must_use]
 pub fn not_accountable(inputs: &Inputs<'_>) -> Vec<(Interval, NotAccountable)> {

@@ -17,6 +17,17 @@ pub enum Verdict {
     LeftOut,
 }
 
+impl Verdict {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::LeftOut => "left_out",
+        }
+    }
+}
+
 /// The reason of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {

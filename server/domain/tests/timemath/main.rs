@@ -5,6 +5,8 @@ mod cases;
 #[cfg(test)]
 mod clock_model;
 #[cfg(test)]
+mod inspection_bounds;
+#[cfg(test)]
 mod interval_model;
 #[cfg(test)]
 mod uptime_model;
