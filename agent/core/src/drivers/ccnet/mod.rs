@@ -171,8 +171,12 @@ impl Driver for Ccnet {
     }
 
     fn received(&mut self, bytes: &[u8], now: Mono) {
-        if !self.stood_down {
-            self.session.received(bytes, now);
+        // Byte by byte, so that it does not matter how the line cut them.
+        for byte in bytes {
+            if self.stood_down {
+                return;
+            }
+            self.session.received(*byte, now);
             self.advance(now);
         }
     }

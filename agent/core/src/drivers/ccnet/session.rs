@@ -119,16 +119,15 @@ impl Session {
         self.outbox.push_back(Frame::Ack);
     }
 
-    pub(super) fn received(&mut self, bytes: &[u8], now: Mono) {
-        for byte in bytes {
-            if let Phase::Quieting { question, at_most, .. } = self.phase {
-                self.phase = Phase::Quieting { question, until: (now + QUIET_MS).min(at_most), at_most };
-            }
-            let mut items = Vec::new();
-            self.parser.push(*byte, |item| items.push(item));
-            for item in items {
-                self.heard(item, now);
-            }
+    pub(super) fn received(&mut self, byte: u8, now: Mono) {
+        if let Phase::Quieting { question, at_most, .. } = self.phase {
+            self.phase = Phase::Quieting { question, until: (now + QUIET_MS).min(at_most), at_most };
+        }
+        // A byte can complete several items: those of a frame whose checksum fails.
+        let mut items = Vec::new();
+        self.parser.push(byte, |item| items.push(item));
+        for item in items {
+            self.heard(item, now);
         }
     }
 

@@ -172,17 +172,15 @@ impl Session {
         self.outbox.push_back(frame);
     }
 
-    pub(super) fn received(&mut self, bytes: &[u8], now: Mono) {
-        for byte in bytes {
-            // A byte can complete at most a handful of items: those of one broken group.
-            let mut items = Vec::new();
-            self.parser.push(*byte, |item| items.push(item));
-            for item in items {
-                self.heard(&item, now);
-            }
-            if let Phase::Quieting { at_most, .. } = self.phase {
-                self.phase = Phase::Quieting { until: (now + QUIET_MS).min(at_most), at_most };
-            }
+    pub(super) fn received(&mut self, byte: u8, now: Mono) {
+        // A byte can complete several items: those of a group that turns out to be none.
+        let mut items = Vec::new();
+        self.parser.push(byte, |item| items.push(item));
+        for item in items {
+            self.heard(&item, now);
+        }
+        if let Phase::Quieting { at_most, .. } = self.phase {
+            self.phase = Phase::Quieting { until: (now + QUIET_MS).min(at_most), at_most };
         }
     }
 
@@ -190,7 +188,7 @@ impl Session {
         match item {
             Item::FlowControl => return,
             Item::Automatic(group) => {
-                self.automatic = Some(*group);
+                self.automatic.get_or_insert(*group);
                 return;
             }
             _ => {}
@@ -304,7 +302,7 @@ impl Session {
         self.end.take()
     }
 
-    /// The last group of automatic status since the last call.
+    /// The first group of automatic status since the last call.
     pub(super) fn take_automatic(&mut self) -> Option<[u8; 4]> {
         self.automatic.take()
     }

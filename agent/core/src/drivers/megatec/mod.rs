@@ -274,8 +274,11 @@ impl Driver for Megatec {
     }
 
     fn received(&mut self, bytes: &[u8], now: Mono) {
-        self.session.received(bytes, now);
-        self.advance(now);
+        // Byte by byte, so that it does not matter how the line cut them.
+        for byte in bytes {
+            self.session.received(*byte, now);
+            self.advance(now);
+        }
     }
 
     fn wake_at(&self) -> Option<Mono> {

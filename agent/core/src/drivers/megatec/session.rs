@@ -108,14 +108,12 @@ impl Session {
         self.begin_try(question, self.doubtful, now);
     }
 
-    pub(super) fn received(&mut self, bytes: &[u8], now: Mono) {
-        for byte in bytes {
-            if let Phase::Quieting { question, at_most, .. } = self.phase {
-                self.phase = Phase::Quieting { question, until: (now + QUIET_MS).min(at_most), at_most };
-            }
-            if let Some(line) = self.parser.push(*byte) {
-                self.heard(line, now);
-            }
+    pub(super) fn received(&mut self, byte: u8, now: Mono) {
+        if let Phase::Quieting { question, at_most, .. } = self.phase {
+            self.phase = Phase::Quieting { question, until: (now + QUIET_MS).min(at_most), at_most };
+        }
+        if let Some(line) = self.parser.push(byte) {
+            self.heard(line, now);
         }
     }
 
