@@ -1,1 +1,7 @@
-//! placeholder
+//! The agent on a self-service terminal: the shell around the pure core.
+//!
+//! Bytes, messages and timers come in at the edge, become one input of the engine, and the effects that come
+//! back are done here. `README.md` beside this crate draws the picture.
+pub mod clock;
+pub mod config;
+pub mod journal;

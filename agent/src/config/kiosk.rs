@@ -1,0 +1,39 @@
+//! `[kiosk]`: which terminal this is.
+use std::path::PathBuf;
+
+use kioskwatch_agent_core::config::DEFAULT_HEARTBEAT_INTERVAL_S;
+use kioskwatch_proto::{KioskId, limits::HEARTBEAT_INTERVAL_S};
+
+use super::{ConfigError, Section};
+use crate::clock::KERNEL_BOOT_ID;
+
+#[derive(Debug, Clone)]
+pub struct Kiosk {
+    pub id: KioskId,
+    pub heartbeat_interval_s: u32,
+    /// Names the present run of the machine.
+    pub boot_id_file: PathBuf,
+    /// IANA zone of the terminal's wall clock; told in the inventory.
+    pub timezone: Option<String>,
+}
+
+impl Kiosk {
+    pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
+        const ID: &str = "give the id this terminal has in the register, 1 to 64 letters, digits, `_` or `-`";
+        let Some(id) = section.take("id", ID)? else { return Err(section.missing("id", ID)) };
+        let kiosk = Self {
+            id: id.value,
+            heartbeat_interval_s: section.within(
+                "heartbeat_interval_s",
+                HEARTBEAT_INTERVAL_S,
+                DEFAULT_HEARTBEAT_INTERVAL_S,
+            )?,
+            boot_id_file: section.or("boot_id_file", "a path is right", PathBuf::from(KERNEL_BOOT_ID))?,
+            timezone: section
+                .take("timezone", "an IANA name like Asia/Shanghai is right")?
+                .map(|found| found.value),
+        };
+        section.finish()?;
+        Ok(kiosk)
+    }
+}

@@ -1,0 +1,100 @@
+//! The agent's configuration: one TOML file, overridden key by key from the environment.
+//!
+//! Every section is a file here and lists its keys, defaults and limits. What is wrong is told with file and
+//! line (or variable), key, and what would be right. Nothing outside this folder knows a key's name.
+mod commands;
+mod gate;
+mod journal;
+mod kiosk;
+mod local_api;
+mod log;
+mod mqtt;
+mod peripheral;
+mod section;
+mod show;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use self::{
+    commands::Commands,
+    gate::Gate,
+    journal::Journal,
+    kiosk::Kiosk,
+    local_api::LocalApi,
+    log::Log,
+    mqtt::{Endpoint, Mqtt, Tls},
+    peripheral::Peripheral,
+    source::Environment,
+};
+use self::{section::Section, source::Source};
+
+/// The complete, commented sample that ships with the agent.
+pub const SAMPLE: &str = include_str!("../../sample.toml");
+/// Every override in the environment begins so: `KIOSKWATCH__SECTION__KEY`.
+pub const ENV_PREFIX: &str = "KIOSKWATCH__";
+
+/// The checked configuration of one agent.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub kiosk: Kiosk,
+    pub gate: Gate,
+    pub mqtt: Mqtt,
+    pub journal: Journal,
+    pub local_api: LocalApi,
+    pub commands: Commands,
+    pub log: Log,
+    pub peripherals: Vec<Peripheral>,
+    /// Overrides in the environment that mean nothing to an agent: worth a log line, no error, because the
+    /// server's share their prefix.
+    pub unused: Vec<String>,
+}
+
+/// What is wrong with the configuration, where, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("reading the configuration {path}")]
+    Read { path: String, source: std::io::Error },
+    #[error("{place}: {what}")]
+    Syntax { place: String, what: String },
+    #[error("{place}: {key}: {what}; {right}")]
+    Value { place: String, key: String, what: String, right: String },
+    #[error("{place}: {key} is missing; {right}")]
+    Missing { place: String, key: String, right: String },
+    #[error("{place}: {key} is no key of the agent; {right}")]
+    Unknown { place: String, key: String, right: String },
+}
+
+/// Reads file and environment. Without a file, the environment alone must name the required keys.
+pub fn load(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigError> {
+    let (name, text) = match file {
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+            (name, text)
+        }
+        None => ("the environment".to_owned(), String::new()),
+    };
+    parse(&name, &text, environment)
+}
+
+/// As [`load`], of a text that is already read; `name` stands for the file in errors.
+pub fn parse(name: &str, text: &str, environment: Environment) -> Result<Config, ConfigError> {
+    let mut source = Source::parse(name, text, environment)?;
+    let gate = Gate::read(source.section("gate")?)?;
+    let config = Config {
+        kiosk: Kiosk::read(source.section("kiosk")?)?,
+        mqtt: Mqtt::read(source.section("mqtt")?)?,
+        journal: Journal::read(source.section("journal")?)?,
+        local_api: LocalApi::read(source.section("local_api")?, &gate)?,
+        commands: Commands::read(source.section("commands")?)?,
+        log: Log::read(source.section("log")?)?,
+        peripherals: peripheral::read_all(source.tables("peripheral")?, &gate)?,
+        gate,
+        unused: source.finish()?,
+    };
+    Ok(config)
+}

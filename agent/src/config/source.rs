@@ -1,0 +1,200 @@
+//! Where values come from: a file with lines, and an environment with variables.
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, ENV_PREFIX, Section};
+
+/// Overrides as `(variable, value)`; taken as a value so that nothing but `main` reads the process's own.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(pub Vec<(String, String)>);
+
+impl Environment {
+    /// The variables of this process that are meant for Kioskwatch.
+    pub fn of_process() -> Self {
+        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+        let mut all: Vec<_> = std::env::vars_os()
+            .map(|(name, value)| (text(name), text(value)))
+            .filter(|(name, _)| name.starts_with(ENV_PREFIX))
+            .collect();
+        all.sort();
+        Self(all)
+    }
+}
+
+/// One value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
+    pub(super) value: toml::Value,
+    /// A variable's value is a bare text; its type follows from the key.
+    pub(super) from_environment: bool,
+    pub(super) place: String,
+}
+
+/// A table of settings with the place it begins at.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub(super) entries: BTreeMap<String, Setting>,
+    pub(super) place: String,
+}
+
+pub(super) struct Source {
+    name: String,
+    sections: BTreeMap<String, Settings>,
+    lists: BTreeMap<String, Vec<Settings>>,
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
+}
+
+impl Source {
+    pub(super) fn parse(name: &str, text: &str, environment: Environment) -> Result<Self, ConfigError> {
+        let place = |offset: usize| format!("{name}:{}", line_of(text, offset));
+        let syntax = |error: &toml::de::Error| ConfigError::Syntax {
+            place: place(error.span().map_or(0, |span| span.start)),
+            what: error.message().to_owned(),
+        };
+        let tree = DeTable::parse(text).map_err(|e| syntax(&e))?.into_inner();
+        let mut source = Self { name: name.to_owned(), sections: BTreeMap::new(), lists: BTreeMap::new() };
+        for (key, value) in tree {
+            let at = place(key.span().start);
+            let key = key.into_inner().into_owned();
+            match value.into_inner() {
+                DeValue::Table(table) => {
+                    let settings = Self::settings(table, at, &place)?;
+                    source.sections.insert(key, settings);
+                }
+                DeValue::Array(items) => {
+                    let mut list = Vec::new();
+                    for item in items {
+                        let at = place(item.span().start);
+                        let DeValue::Table(table) = item.into_inner() else {
+                            return Err(not_a_section(at, &key));
+                        };
+                        list.push(Self::settings(table, at, &place)?);
+                    }
+                    source.lists.insert(key, list);
+                }
+                _ => return Err(not_a_section(at, &key)),
+            }
+        }
+        source.override_with(environment);
+        Ok(source)
+    }
+
+    fn settings(
+        table: DeTable<'_>,
+        at: String,
+        place: &impl Fn(usize) -> String,
+    ) -> Result<Settings, ConfigError> {
+        let mut entries = BTreeMap::new();
+        for (key, value) in table {
+            let at = place(key.span().start);
+            let key = key.into_inner().into_owned();
+            let value = plain(value.into_inner())
+                .ok_or_else(|| ConfigError::Syntax { place: at.clone(), what: format!("{key} is no plain value") })?;
+            entries.insert(key, Setting { value, from_environment: false, place: at });
+        }
+        Ok(Settings { entries, place: at })
+    }
+
+    /// `KIOSKWATCH__MQTT__URL`, and `KIOSKWATCH__PERIPHERAL__0__PORT` for the first of a list.
+    fn override_with(&mut self, environment: Environment) {
+        for (variable, value) in environment.0 {
+            let path = variable[ENV_PREFIX.len()..].to_ascii_lowercase();
+            let setting = Setting {
+                value: toml::Value::String(value),
+                from_environment: true,
+                place: variable.clone(),
+            };
+            let parts: Vec<&str> = path.split("__").collect();
+            match parts[..] {
+                [section, key] => {
+                    let settings = self.sections.entry(section.to_owned()).or_default();
+                    settings.entries.insert(key.to_owned(), setting);
+                }
+                [list, index, key] => {
+                    // A number far away would make empty peripherals up to it; the next free one is enough.
+                    let Ok(index) = index.parse::<usize>() else { continue };
+                    let items = self.lists.entry(list.to_owned()).or_default();
+                    if index >= items.len() {
+                        items.push(Settings { entries: BTreeMap::new(), place: variable });
+                    }
+                    let index = index.min(items.len() - 1);
+                    items[index].entries.insert(key.to_owned(), setting);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn section(&mut self, name: &str) -> Result<Section, ConfigError> {
+        if let Some(items) = self.lists.get(name).filter(|items| !items.is_empty()) {
+            return Err(ConfigError::Syntax {
+                place: items[0].place.clone(),
+                what: format!("{name} stands there once, as [{name}], not as [[{name}]]"),
+            });
+        }
+        let settings = self.sections.remove(name).unwrap_or_default();
+        Ok(Section::new(settings, format!("[{name}]"), &self.name))
+    }
+
+    pub(super) fn tables(&mut self, name: &str) -> Result<Vec<Section>, ConfigError> {
+        if let Some(settings) = self.sections.get(name) {
+            return Err(ConfigError::Syntax {
+                place: settings.place.clone(),
+                what: format!("{name} is a list: write [[{name}]], once for each"),
+            });
+        }
+        let items = self.lists.remove(name).unwrap_or_default();
+        Ok(items.into_iter().map(|item| Section::new(item, format!("[[{name}]]"), &self.name)).collect())
+    }
+
+    /// What nobody asked for: an error in the file, a remark when it comes from the environment.
+    pub(super) fn finish(self) -> Result<Vec<String>, ConfigError> {
+        let mut unused = Vec::new();
+        let all = self
+            .sections
+            .into_iter()
+            .chain(self.lists.into_iter().flat_map(|(k, v)| v.into_iter().map(move |s| (k.clone(), s))));
+        for (name, settings) in all {
+            for setting in settings.entries.values().filter(|s| s.from_environment) {
+                unused.push(setting.place.clone());
+            }
+            if !settings.place.is_empty() && !settings.place.starts_with(ENV_PREFIX) {
+                return Err(ConfigError::Unknown {
+                    place: settings.place,
+                    key: format!("[{name}]"),
+                    right: "sections are [kiosk], [gate], [mqtt], [journal], [local_api], [commands], [log] and \
+                            [[peripheral]]"
+                        .into(),
+                });
+            }
+        }
+        Ok(unused)
+    }
+}
+
+fn not_a_section(place: String, key: &str) -> ConfigError {
+    ConfigError::Syntax {
+        place,
+        what: format!("{key} stands outside a section; write it below [kiosk], [mqtt] or another one"),
+    }
+}
+
+/// Values as they are used here: no dates, no tables.
+fn plain(value: DeValue<'_>) -> Option<toml::Value> {
+    Some(match value {
+        DeValue::String(text) => toml::Value::String(text.into_owned()),
+        DeValue::Integer(number) => {
+            toml::Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()?)
+        }
+        DeValue::Float(number) => toml::Value::Float(number.as_str().parse().ok()?),
+        DeValue::Boolean(flag) => toml::Value::Boolean(flag),
+        DeValue::Array(items) => toml::Value::Array(
+            items.into_iter().map(|item| plain(item.into_inner())).collect::<Option<Vec<_>>>()?,
+        ),
+        DeValue::Datetime(_) | DeValue::Table(_) => return None,
+    })
+}

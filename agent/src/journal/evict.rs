@@ -1,0 +1,125 @@
+//! Doing what the core planned to make room under the size cap.
+use kioskwatch_agent_core::eviction::{EntryFacts, EvictionPlan, Holds, plan_eviction};
+use kioskwatch_proto::journal::{Body, Record};
+use rusqlite::{Connection, params};
+
+use super::{
+    JournalError, Notice,
+    row::{RECORD_COLUMNS, RecordRow, number, record_crc, signed},
+    store::sql,
+    turn::Turn,
+};
+
+impl Turn<'_> {
+    /// Frees about this many bytes of records.
+    pub(super) fn free(&mut self, need: u64) -> Result<(), JournalError> {
+        let facts = facts(self.conn)?;
+        let plan = plan_eviction(&facts, self.state.acked, need, self.limits.protect_head);
+        self.forget(&plan)?;
+        for replacement in &plan.replace {
+            self.replace(replacement)?;
+        }
+        self.state.held_bytes = held_bytes(self.conn)?;
+        if plan.evicted > 0 || plan.snapshot_wanted {
+            self.notices
+                .push(Notice::Evicted { records: plan.evicted, snapshot_wanted: plan.snapshot_wanted });
+        }
+        Ok(())
+    }
+
+    fn forget(&self, plan: &EvictionPlan) -> Result<(), JournalError> {
+        let Some(through) = plan.forget_through else { return Ok(()) };
+        self.conn
+            .execute("DELETE FROM record WHERE seq <= ?1", [signed(through)])
+            .map(|_| ())
+            .map_err(sql("evicting from"))
+    }
+
+    fn replace(
+        &self,
+        replacement: &kioskwatch_agent_core::eviction::Replacement,
+    ) -> Result<(), JournalError> {
+        let json: String = self
+            .conn
+            .query_row("SELECT json FROM record WHERE seq = ?1", [signed(replacement.first)], |row| {
+                row.get(0)
+            })
+            .map_err(sql("evicting from"))?;
+        let damaged = |e: kioskwatch_proto::journal::RecordError| JournalError::Damaged {
+            doing: "evicting from",
+            what: e.to_string(),
+        };
+        let first = Record::parse(&json).map_err(damaged)?;
+        let json = replacement.record(&first.header).to_json();
+        let (seq, through) = (replacement.first, replacement.through);
+        self.conn
+            .execute(
+                "DELETE FROM record WHERE seq >= ?1 AND seq <= ?2",
+                params![signed(seq), signed(through)],
+            )
+            .map_err(sql("evicting from"))?;
+        insert_row(self.conn, seq, through, "dropped", &json)
+    }
+}
+
+pub(super) fn insert_row(
+    conn: &Connection,
+    seq: u64,
+    through: u64,
+    kind: &str,
+    json: &str,
+) -> Result<(), JournalError> {
+    conn.prepare_cached("INSERT INTO record (seq, through, kind, json, crc) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut statement| {
+            let crc = i64::from(record_crc(seq, through, json));
+            statement.execute(params![signed(seq), signed(through), kind, json, crc])
+        })
+        .map(|_| ())
+        .map_err(sql("writing"))
+}
+
+/// JSON bytes of all records together.
+pub(super) fn held_bytes(conn: &Connection) -> Result<u64, JournalError> {
+    conn.query_row("SELECT coalesce(sum(length(CAST(json AS BLOB))), 0) FROM record", [], |row| row.get(0))
+        .map(number)
+        .map_err(sql("measuring"))
+}
+
+fn facts(conn: &Connection) -> Result<Vec<EntryFacts>, JournalError> {
+    let mut statement = conn
+        .prepare(
+            "SELECT seq, through, kind, length(CAST(json AS BLOB)), CASE kind WHEN 'dropped' THEN json END
+             FROM record ORDER BY seq",
+        )
+        .map_err(sql("evicting from"))?;
+    let rows = statement
+        .query_map([], |row| {
+            let (kind, dropped): (String, Option<String>) = (row.get(2)?, row.get(4)?);
+            let holds = match dropped.and_then(|json| Record::parse(&json).ok()).map(|record| record.body) {
+                Some(Body::Dropped(dropped)) => Holds::Dropped(dropped.counts),
+                _ => Holds::Kind(kind),
+            };
+            let (seq, through) = (number(row.get(0)?), number(row.get(1)?));
+            Ok(EntryFacts { seq, through, bytes: number(row.get(3)?), holds })
+        })
+        .map_err(sql("evicting from"))?;
+    rows.collect::<Result<_, _>>().map_err(sql("evicting from"))
+}
+
+/// Every record that ends at this number or later, in order. What does not carry its check sum, or is no
+/// record, is left out.
+pub(super) fn records_from(conn: &Connection, from: u64) -> Result<Vec<Record>, JournalError> {
+    let mut statement = conn
+        .prepare(&format!("SELECT {RECORD_COLUMNS} FROM record WHERE through >= ?1 ORDER BY seq"))
+        .map_err(sql("reading"))?;
+    let rows = statement.query_map([signed(from)], RecordRow::read).map_err(sql("reading"))?;
+    let mut records = Vec::new();
+    for row in rows {
+        if let Ok(row) = row.map_err(sql("reading"))?
+            && let Ok(record) = Record::parse(&row.json)
+        {
+            records.push(record);
+        }
+    }
+    Ok(records)
+}

@@ -1,0 +1,175 @@
+//! What one transaction changes: operations applied one after the other to rows and state.
+use kioskwatch_agent_core::{effect::Draft, journal::JournalLimits};
+use kioskwatch_proto::{
+    Epoch,
+    journal::{Body, Digest, Record, Was},
+    limits::{KEEP_COMMAND_IDS_MS, MAX_RECORD_BYTES},
+};
+use rusqlite::{Connection, params};
+
+use super::{
+    CommandRow, JournalError, Notice, Op, Written,
+    evict::{held_bytes, insert_row, records_from},
+    row::{State, number, signed},
+    store::sql,
+};
+
+/// Records aged out by one tick at most: a tick is small whatever piled up.
+const MAX_AGED: u64 = 500;
+
+/// The inside of one transaction. Nothing of it counts before the commit.
+pub(super) struct Turn<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) state: State,
+    pub(super) limits: JournalLimits,
+    pub(super) notices: Vec<Notice>,
+}
+
+impl Turn<'_> {
+    pub(super) fn apply(&mut self, op: &Op) -> Result<Option<Written>, JournalError> {
+        match op {
+            Op::Record(draft) => return self.append(draft).map(Some),
+            Op::Tick { boot, at } => {
+                self.state.boot = Some(*boot);
+                self.state.alive_until = Some(*at);
+                self.state.clean = false;
+                self.forget_commands(at.ms())?;
+                self.age_out(at.ms())?;
+            }
+            Op::Clean => self.state.clean = true,
+            Op::Acked { upto, at } => self.acknowledge(*upto, at.ms())?,
+            Op::Remember(snapshot) => self.state.remembered = Some(snapshot.clone()),
+            Op::Command(row) => save_command(self.conn, row)?,
+            Op::Forget(id) => {
+                self.conn
+                    .prepare_cached("DELETE FROM command WHERE id = ?1")
+                    .and_then(|mut s| s.execute([id.to_string()]))
+                    .map_err(sql("writing"))?;
+            }
+            Op::Counter(counter) => self.state.counter = self.state.counter.max(*counter),
+            Op::NewEpoch { epoch, first, resend_from } => {
+                return self.new_epoch(*epoch, first, *resend_from).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn append(&mut self, draft: &Draft) -> Result<Written, JournalError> {
+        self.insert(draft.numbered(self.state.last_seq + 1, None))
+    }
+
+    /// Writes a record under the next number and moves `last_seq` behind its end, after making room for it.
+    fn insert(&mut self, mut record: Record) -> Result<Written, JournalError> {
+        let seq = record.header.seq;
+        let mut json = record.to_json();
+        if json.len() > MAX_RECORD_BYTES
+            && let Body::Command(result) = &mut record.body
+        {
+            // The outcome matters more than its details.
+            result.result = None;
+            result.reason.get_or_insert_with(|| "the result was too large for a record".to_owned());
+            json = record.to_json();
+        }
+        let bytes = json.len() as u64;
+        let need = self.limits.need(self.state.held_bytes, bytes);
+        if need > 0 {
+            self.free(need)?;
+        }
+        let through = match &record.body {
+            Body::Dropped(dropped) => dropped.through,
+            _ => seq,
+        };
+        insert_row(self.conn, seq, through, record.body.kind(), &json)?;
+        self.state.held_bytes += bytes;
+        self.state.last_seq = through;
+        Ok(Written { seq, digest: Digest::of(json.as_bytes()) })
+    }
+
+    /// Forwards, or back when the server was restored from an older backup. Above the last number is no news.
+    pub(super) fn acknowledge(&mut self, upto: u64, at_ms: i64) -> Result<(), JournalError> {
+        let before = self.state.acked;
+        if upto > self.state.last_seq || upto == before {
+            return Ok(());
+        }
+        let acked_at = (upto > before).then_some(at_ms);
+        // By the key: a `dropped` that straddles the mark keeps its age, which only matters for the cap.
+        self.conn
+            .prepare_cached("UPDATE record SET acked_at = ?1 WHERE seq > ?2 AND seq <= ?3")
+            .and_then(|mut s| {
+                s.execute(params![acked_at, signed(upto.min(before)), signed(upto.max(before))])
+            })
+            .map_err(sql("writing"))?;
+        self.state.acked = upto;
+        Ok(())
+    }
+
+    /// Forgets acknowledged records whose keeping time is over; returns how many.
+    pub(super) fn age_out(&mut self, now_ms: i64) -> Result<u64, JournalError> {
+        let first = first_held(self.conn, &self.state)?;
+        let high = (first + MAX_AGED).min(self.state.acked + 1);
+        let oldest_kept = now_ms.saturating_sub(self.limits.keep_acked_ms);
+        let count = self
+            .conn
+            .prepare_cached("DELETE FROM record WHERE seq >= ?1 AND seq < ?2 AND acked_at <= ?3")
+            .and_then(|mut s| s.execute(params![signed(first), signed(high), oldest_kept]))
+            .map_err(sql("writing"))?;
+        if count > 0 {
+            self.state.held_bytes = held_bytes(self.conn)?;
+        }
+        Ok(count as u64)
+    }
+
+    fn forget_commands(&self, now_ms: i64) -> Result<(), JournalError> {
+        self.conn
+            .prepare_cached("DELETE FROM command WHERE not_after < ?1")
+            .and_then(|mut s| s.execute([now_ms.saturating_sub(KEEP_COMMAND_IDS_MS)]))
+            .map(|_| ())
+            .map_err(sql("writing"))
+    }
+
+    fn new_epoch(&mut self, epoch: Epoch, first: &Draft, resend_from: u64) -> Result<Written, JournalError> {
+        let carried = records_from(self.conn, resend_from)?;
+        self.conn.execute("DELETE FROM record", []).map_err(sql("writing"))?;
+        let old = std::mem::replace(&mut self.state.epoch, epoch);
+        self.state.last_seq = 0;
+        self.state.acked = 0;
+        self.state.held_bytes = 0;
+        let written = self.append(first)?;
+        for record in carried {
+            self.carry(old, record)?;
+        }
+        Ok(written)
+    }
+
+    /// Writes a record of an older epoch under the next number of this one, with where it stood.
+    pub(super) fn carry(&mut self, old: Epoch, mut record: Record) -> Result<(), JournalError> {
+        let old_seq = record.header.seq;
+        let seq = self.state.last_seq + 1;
+        // The first place is the one a server may already have applied.
+        record.header.was.get_or_insert(Was { epoch: old, seq: old_seq });
+        record.header.seq = seq;
+        if let Body::Dropped(dropped) = &mut record.body {
+            dropped.through = seq + (dropped.through - old_seq);
+        }
+        self.insert(record).map(|_| ())
+    }
+}
+
+pub(super) fn save_command(conn: &Connection, row: &CommandRow) -> Result<(), JournalError> {
+    conn.prepare_cached(
+        "INSERT INTO command (id, counter, not_after, state) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (id) DO UPDATE SET counter = ?2, not_after = ?3, state = ?4",
+    )
+    .and_then(|mut s| {
+        s.execute(params![row.id.to_string(), signed(row.counter), row.not_after.ms(), row.state])
+    })
+    .map(|_| ())
+    .map_err(sql("writing"))
+}
+
+/// The lowest number held: of the first row, or one above the last number given.
+pub(super) fn first_held(conn: &Connection, state: &State) -> Result<u64, JournalError> {
+    let first: Option<i64> =
+        conn.query_row("SELECT min(seq) FROM record", [], |row| row.get(0)).map_err(sql("reading"))?;
+    Ok(first.map_or(state.last_seq + 1, number))
+}
