@@ -19,7 +19,8 @@ pub struct Commands {
 
 impl Commands {
     pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
-        const KEYS: &str = "a list of key_id:base64url Ed25519 public keys is right, as the server prints them";
+        const KEYS: &str =
+            "a list of key_id:base64url Ed25519 public keys is right, as the server prints them";
         const PROGRAM: &str = "a list of a program's path and its arguments is right";
         let mut commands = Self::default();
         if let Some(found) = section.take::<Vec<String>>("keys", KEYS)? {

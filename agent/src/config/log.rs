@@ -9,7 +9,8 @@ pub struct Log {
 
 impl Log {
     pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
-        const RIGHT: &str = "error, warn, info, debug or trace is right, or directives like info,rumqttc=debug";
+        const RIGHT: &str =
+            "error, warn, info, debug or trace is right, or directives like info,rumqttc=debug";
         let found = section.take::<String>("level", RIGHT)?;
         let level = match found {
             Some(found) => {

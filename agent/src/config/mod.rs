@@ -94,7 +94,7 @@ pub fn parse(name: &str, text: &str, environment: Environment) -> Result<Config,
         log: Log::read(source.section("log")?)?,
         peripherals: peripheral::read_all(source.tables("peripheral")?, &gate)?,
         gate,
-        unused: source.finish()?,
+        unused: source.unused(),
     };
     Ok(config)
 }

@@ -84,12 +84,21 @@ impl Mqtt {
         let cert_file = file("cert_file", FILE)?;
         let key_file = file("key_file", FILE)?;
         let password_file = file("password_file", "the path of a file with the password is right")?;
-        if !endpoint.tls && let Some(found) = ca_file.as_ref().or(cert_file.as_ref()).or(key_file.as_ref()) {
+        if !endpoint.tls
+            && let Some(found) = ca_file.as_ref().or(cert_file.as_ref()).or(key_file.as_ref())
+        {
             let right = "write mqtts:// in [mqtt] url to use certificates";
-            return Err(section.wrong(&found.place, "ca_file, cert_file, key_file", "the url is not TLS", right));
+            return Err(section.wrong(
+                &found.place,
+                "ca_file, cert_file, key_file",
+                "the url is not TLS",
+                right,
+            ));
         }
         if endpoint.tls && ca_file.is_none() {
-            return Err(section.missing("ca_file", "name the PEM file of the authority that signed the broker"));
+            return Err(
+                section.missing("ca_file", "name the PEM file of the authority that signed the broker")
+            );
         }
         if cert_file.is_some() != key_file.is_some() {
             return Err(section.missing("cert_file or key_file", "a certificate and its key belong together"));

@@ -81,10 +81,16 @@ impl Peripheral {
             None => return Err(section.missing("driver", &drivers)),
         };
         let (driver, info) = driver;
-        const KIND: &str = "a word of lower-case letters, digits and `_` is right, like printer or bill_acceptor";
+        const KIND: &str =
+            "a word of lower-case letters, digits and `_` is right, like printer or bill_acceptor";
         let kind = match section.take::<String>("kind", KIND)? {
             Some(found) if !is_word(&found.value) => {
-                return Err(section.wrong(&found.place, "kind", format!("{:?} is no word", found.value), KIND));
+                return Err(section.wrong(
+                    &found.place,
+                    "kind",
+                    format!("{:?} is no word", found.value),
+                    KIND,
+                ));
             }
             Some(found) => found.value,
             None => match info {
@@ -102,7 +108,8 @@ impl Peripheral {
             return Err(section.wrong(&mode.place, "mode", what, right));
         }
         let probe_ms = section.seconds("probe_interval_s", 0.2..=86_400.0)?;
-        let probe_ms = probe_ms.unwrap_or_else(|| info.map_or(10_000, |i| u64::from(i.probe_interval_s) * 1000));
+        let probe_ms =
+            probe_ms.unwrap_or_else(|| info.map_or(10_000, |i| u64::from(i.probe_interval_s) * 1000));
         let mut core = PeripheralConfig::new(name, &kind, &driver, mode.value, probe_ms);
         core.required = section.or("required", "true or false is right", false)?;
         core.guards_valuables =

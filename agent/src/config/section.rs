@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ConfigError,
-    source::{Setting, Settings},
+    source::{Setting, Settings, Unused},
 };
 
 pub(super) struct Section {
@@ -14,7 +14,7 @@ pub(super) struct Section {
     pub(super) title: String,
     file: String,
     known: BTreeSet<&'static str>,
-    unused: Vec<String>,
+    unused: Unused,
 }
 
 /// A value with the place it came from, for checks that need more than its type.
@@ -24,9 +24,9 @@ pub(super) struct Found<T> {
 }
 
 impl Section {
-    pub(super) fn new(settings: Settings, title: String, file: &str) -> Self {
+    pub(super) fn new(settings: Settings, title: String, file: &str, unused: &Unused) -> Self {
         let file = file.to_owned();
-        Self { settings, title, file, known: BTreeSet::new(), unused: Vec::new() }
+        Self { settings, title, file, known: BTreeSet::new(), unused: unused.clone() }
     }
 
     pub(super) fn place(&self) -> String {
@@ -103,7 +103,8 @@ impl Section {
         key: &'static str,
         limits: std::ops::RangeInclusive<f64>,
     ) -> Result<Option<u64>, ConfigError> {
-        let right = format!("seconds from {} to {} are right, decimals allowed", limits.start(), limits.end());
+        let right =
+            format!("seconds from {} to {} are right, decimals allowed", limits.start(), limits.end());
         let Some(found) = self.take::<Number>(key, &right)? else { return Ok(None) };
         if !limits.contains(&found.value.0) {
             let what = format!("{} is outside its limits", found.value.0);
@@ -128,14 +129,14 @@ impl Section {
     }
 
     /// Refuses keys nobody asked for; remarks on variables.
-    pub(super) fn finish(mut self) -> Result<Vec<String>, ConfigError> {
+    pub(super) fn finish(mut self) -> Result<(), ConfigError> {
         for (key, setting) in self.rest() {
             if !setting.from_environment {
                 return Err(self.unknown(setting.place, &key, &self.known()));
             }
-            self.unused.push(setting.place);
+            self.unused.borrow_mut().push(setting.place);
         }
-        Ok(self.unused)
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where values come from: a file with lines, and an environment with variables.
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use toml::de::{DeTable, DeValue};
 
@@ -36,13 +36,21 @@ pub(super) struct Setting {
 pub(super) struct Settings {
     pub(super) entries: BTreeMap<String, Setting>,
     pub(super) place: String,
+    /// Not only made by the environment.
+    pub(super) in_file: bool,
 }
 
 pub(super) struct Source {
     name: String,
     sections: BTreeMap<String, Settings>,
     lists: BTreeMap<String, Vec<Settings>>,
+    unused: Unused,
 }
+
+/// Overrides that mean nothing here, collected while the sections are read.
+pub(super) type Unused = Rc<RefCell<Vec<String>>>;
+
+const SECTIONS: &[&str] = &["kiosk", "gate", "mqtt", "journal", "local_api", "commands", "log", "peripheral"];
 
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
@@ -56,7 +64,12 @@ impl Source {
             what: error.message().to_owned(),
         };
         let tree = DeTable::parse(text).map_err(|e| syntax(&e))?.into_inner();
-        let mut source = Self { name: name.to_owned(), sections: BTreeMap::new(), lists: BTreeMap::new() };
+        let mut source = Self {
+            name: name.to_owned(),
+            sections: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            unused: Unused::default(),
+        };
         for (key, value) in tree {
             let at = place(key.span().start);
             let key = key.into_inner().into_owned();
@@ -80,6 +93,7 @@ impl Source {
             }
         }
         source.override_with(environment);
+        source.check_names()?;
         Ok(source)
     }
 
@@ -92,11 +106,13 @@ impl Source {
         for (key, value) in table {
             let at = place(key.span().start);
             let key = key.into_inner().into_owned();
-            let value = plain(value.into_inner())
-                .ok_or_else(|| ConfigError::Syntax { place: at.clone(), what: format!("{key} is no plain value") })?;
+            let value = plain(value.into_inner()).ok_or_else(|| ConfigError::Syntax {
+                place: at.clone(),
+                what: format!("{key} is no plain value"),
+            })?;
             entries.insert(key, Setting { value, from_environment: false, place: at });
         }
-        Ok(Settings { entries, place: at })
+        Ok(Settings { entries, place: at, in_file: true })
     }
 
     /// `KIOSKWATCH__MQTT__URL`, and `KIOSKWATCH__PERIPHERAL__0__PORT` for the first of a list.
@@ -119,7 +135,7 @@ impl Source {
                     let Ok(index) = index.parse::<usize>() else { continue };
                     let items = self.lists.entry(list.to_owned()).or_default();
                     if index >= items.len() {
-                        items.push(Settings { entries: BTreeMap::new(), place: variable });
+                        items.push(Settings { entries: BTreeMap::new(), place: variable, in_file: false });
                     }
                     let index = index.min(items.len() - 1);
                     items[index].entries.insert(key.to_owned(), setting);
@@ -137,7 +153,7 @@ impl Source {
             });
         }
         let settings = self.sections.remove(name).unwrap_or_default();
-        Ok(Section::new(settings, format!("[{name}]"), &self.name))
+        Ok(Section::new(settings, format!("[{name}]"), &self.name, &self.unused))
     }
 
     pub(super) fn tables(&mut self, name: &str) -> Result<Vec<Section>, ConfigError> {
@@ -148,31 +164,36 @@ impl Source {
             });
         }
         let items = self.lists.remove(name).unwrap_or_default();
-        Ok(items.into_iter().map(|item| Section::new(item, format!("[[{name}]]"), &self.name)).collect())
+        Ok(items
+            .into_iter()
+            .map(|item| Section::new(item, format!("[[{name}]]"), &self.name, &self.unused))
+            .collect())
     }
 
-    /// What nobody asked for: an error in the file, a remark when it comes from the environment.
-    pub(super) fn finish(self) -> Result<Vec<String>, ConfigError> {
-        let mut unused = Vec::new();
-        let all = self
-            .sections
-            .into_iter()
-            .chain(self.lists.into_iter().flat_map(|(k, v)| v.into_iter().map(move |s| (k.clone(), s))));
-        for (name, settings) in all {
-            for setting in settings.entries.values().filter(|s| s.from_environment) {
-                unused.push(setting.place.clone());
-            }
-            if !settings.place.is_empty() && !settings.place.starts_with(ENV_PREFIX) {
+    /// A section that no agent has is an error in the file, a remark when it comes from the environment.
+    fn check_names(&self) -> Result<(), ConfigError> {
+        let single = self.sections.iter();
+        let lists =
+            self.lists.iter().flat_map(|(name, all)| all.iter().map(move |settings| (name, settings)));
+        for (name, settings) in single.chain(lists).filter(|(name, _)| !SECTIONS.contains(&name.as_str())) {
+            if settings.in_file {
                 return Err(ConfigError::Unknown {
-                    place: settings.place,
+                    place: settings.place.clone(),
                     key: format!("[{name}]"),
-                    right: "sections are [kiosk], [gate], [mqtt], [journal], [local_api], [commands], [log] and \
+                    right:
+                        "sections are [kiosk], [gate], [mqtt], [journal], [local_api], [commands], [log] and \
                             [[peripheral]]"
-                        .into(),
+                            .into(),
                 });
             }
+            self.unused.borrow_mut().extend(settings.entries.values().map(|s| s.place.clone()));
         }
-        Ok(unused)
+        Ok(())
+    }
+
+    /// Overrides that nothing has taken.
+    pub(super) fn unused(&self) -> Vec<String> {
+        self.unused.take()
     }
 }
 
