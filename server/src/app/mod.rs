@@ -5,7 +5,9 @@
 //! and of the fleet in memory, and a way to ask the hub.
 mod decode;
 mod hub;
+mod inspections;
 mod live;
+mod uptime;
 
 use std::sync::{Arc, RwLock, atomic::AtomicBool};
 
@@ -19,7 +21,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use self::{
     hub::{Hub, HubOptions},
+    inspections::{DueInspection, DuePage},
     live::{LiveEvent, LiveKind},
+    uptime::{UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeScope},
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};
 
@@ -162,6 +166,11 @@ impl App {
 
     pub fn health(&self) -> &Health {
         &self.shared.health
+    }
+
+    /// The zone of times where no site is meant.
+    pub fn default_zone(&self) -> chrono_tz::Tz {
+        self.config().console.timezone.parse().unwrap_or(chrono_tz::UTC)
     }
 
     /// A short look at the fleet in memory. Never hold it across an `await`.

@@ -1,0 +1,356 @@
+//! Uptime figures: from stored evidence, service hours, exclusions and outages to integers, for any scope.
+//!
+//! The arithmetic is the domain's; this file gathers its inputs. A group's figures are sums over its kiosks,
+//! each limited to the time it belonged to the group.
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    change::{AssignmentRow, ExclusionRow, GroupKind, SiteRow},
+    interval::{BEGINNING, END, Interval, IntervalSet},
+    service_hours::Schedule,
+    uptime::{
+        Evidence, Exclusion, Explained, Figures, Inputs, Timeline,
+        exclusion::granted,
+        restate::freeze_at,
+        rows::{commissioned, server_down, span},
+    },
+    wall,
+};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+
+use super::App;
+use crate::store::{KioskFilter, KioskView, PageRequest, Scope, StoreError};
+
+/// Kiosks whose evidence is read in one go.
+const KIOSKS_AT_ONCE: usize = 500;
+
+/// Whose figures are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UptimeScope {
+    Kiosk(KioskId),
+    Site(SiteId),
+    Region(String),
+    Customer(String),
+    Engineer(String),
+    Model(String),
+    Fleet,
+}
+
+/// For which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UptimePeriod {
+    /// A local month of each kiosk's own zone.
+    Month { year: i32, month: u32 },
+    /// The local day of each kiosk's own zone that holds this instant.
+    DayOf(Timestamp),
+    /// The same instants for all.
+    Between(Timestamp, Timestamp),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UptimeQuery {
+    pub scope: UptimeScope,
+    pub period: UptimePeriod,
+    /// What was known of the running period at this instant; default now.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Figures with what a reader needs to trust them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UptimeAnswer {
+    pub figures: Figures,
+    /// When the official figures of this period are fixed, in seconds since 1970: the latest of the kiosks'.
+    pub frozen_at: Option<i64>,
+    pub kiosks: usize,
+    /// Sites whose service hours or zone could not be read; they count as always open.
+    pub problems: Vec<String>,
+}
+
+/// One kiosk's figures with every interval behind them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UptimeExplained {
+    pub zone: Tz,
+    pub period: Interval,
+    pub figures: Figures,
+    pub intervals: Vec<Explained>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UptimeError {
+    /// Also: outside the reader's scope.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    #[error("{year}-{month:02} is no month")]
+    NoMonth { year: i32, month: u32 },
+    #[error("the period ends before it begins")]
+    Backwards,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A kiosk with what its figures depend on beside evidence.
+struct Subject {
+    view: KioskView,
+    zone: Tz,
+    schedule: Schedule,
+    period: Interval,
+}
+
+/// What is the same for every kiosk of one question.
+struct Frame {
+    now: i64,
+    as_of: i64,
+    outages: IntervalSet,
+    exclusions: Vec<ExclusionRow>,
+    assignments: Vec<AssignmentRow>,
+    freeze_hours: i64,
+    notice_s: i64,
+    calendar: WorkCalendar,
+}
+
+impl App {
+    /// The figures of a scope that `reader` may see.
+    pub async fn uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
+        let sites = self.sites_by_id(reader).await?;
+        let mut problems = Vec::new();
+        let subjects = self.subjects(reader, query, &sites, &mut problems).await?;
+        let mut answer =
+            UptimeAnswer { figures: Figures::default(), frozen_at: None, kiosks: subjects.len(), problems };
+        let Some(span) = span_of(&subjects) else { return Ok(answer) };
+        let frame = self.frame(reader, span, query.as_of).await?;
+        for chunk in subjects.chunks(KIOSKS_AT_ONCE) {
+            let evidence = self.evidence_of(reader, chunk, span).await?;
+            for subject in chunk {
+                let claims = evidence.get(&subject.view.kiosk.id).map_or(&[][..], Vec::as_slice);
+                let member = frame.membership(subject, &query.scope);
+                answer.figures += &frame.timeline(subject, claims, &member).figures();
+                let freeze = freeze_at(subject.period.to, frame.freeze_hours);
+                answer.frozen_at = answer.frozen_at.max((freeze <= frame.now).then_some(freeze));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Every interval of one kiosk's period and why it counted as it did; the intervals sum to the figures.
+    pub async fn explain_uptime(
+        &self,
+        reader: &Scope,
+        kiosk: &KioskId,
+        period: UptimePeriod,
+        as_of: Option<Timestamp>,
+    ) -> Result<UptimeExplained, UptimeError> {
+        let query = UptimeQuery { scope: UptimeScope::Kiosk(kiosk.clone()), period, as_of };
+        let sites = self.sites_by_id(reader).await?;
+        let subjects = self.subjects(reader, &query, &sites, &mut Vec::new()).await?;
+        let (Some(span), Some(subject)) = (span_of(&subjects), subjects.first()) else {
+            return Err(UptimeError::NotFound("kiosk"));
+        };
+        let frame = self.frame(reader, span, as_of).await?;
+        let evidence = self.evidence_of(reader, &subjects, span).await?;
+        let claims = evidence.get(kiosk).map_or(&[][..], Vec::as_slice);
+        let timeline = frame.timeline(subject, claims, &everything());
+        Ok(UptimeExplained {
+            zone: subject.zone,
+            period: subject.period,
+            figures: timeline.figures(),
+            intervals: timeline.explain(),
+        })
+    }
+
+    async fn sites_by_id(&self, reader: &Scope) -> Result<BTreeMap<SiteId, SiteRow>, StoreError> {
+        let mut sites = BTreeMap::new();
+        let mut page = PageRequest::first();
+        loop {
+            let found = self.store().sites(reader, &page).await?;
+            sites.extend(found.items.into_iter().map(|site| (site.id.clone(), site)));
+            match found.next_cursor {
+                Some(cursor) => page = page.after(cursor),
+                None => return Ok(sites),
+            }
+        }
+    }
+
+    async fn subjects(
+        &self,
+        reader: &Scope,
+        query: &UptimeQuery,
+        sites: &BTreeMap<SiteId, SiteRow>,
+        problems: &mut Vec<String>,
+    ) -> Result<Vec<Subject>, UptimeError> {
+        let kiosks = match &query.scope {
+            UptimeScope::Kiosk(id) => {
+                vec![self.store().kiosk(reader, id).await?.ok_or(UptimeError::NotFound("kiosk"))?]
+            }
+            UptimeScope::Site(id) if !sites.contains_key(id) => return Err(UptimeError::NotFound("site")),
+            _ => self.all_kiosks(reader).await?,
+        };
+        let default_zone = self.default_zone();
+        let mut subjects = Vec::with_capacity(kiosks.len());
+        for view in kiosks {
+            let site = view.kiosk.site.as_ref().and_then(|id| sites.get(id));
+            if !belongs(&view, site, &query.scope) {
+                continue;
+            }
+            let zone =
+                site.map_or(Ok(default_zone), |site| site.timezone.parse().map_err(|_| &site.timezone));
+            let zone = zone.unwrap_or_else(|name| {
+                problems.push(format!("{}: {name:?} is no IANA time zone", view.kiosk.id));
+                default_zone
+            });
+            let text = site.map(|site| site.service_hours.trim()).filter(|text| !text.is_empty());
+            let schedule =
+                text.map_or(Ok(Schedule::always_open()), Schedule::parse).unwrap_or_else(|error| {
+                    problems.push(format!("{}: {error}", view.kiosk.id));
+                    Schedule::always_open()
+                });
+            let period = period_in(query.period, zone)?;
+            subjects.push(Subject { view, zone, schedule, period });
+        }
+        Ok(subjects)
+    }
+
+    async fn all_kiosks(&self, reader: &Scope) -> Result<Vec<KioskView>, StoreError> {
+        let mut kiosks = Vec::new();
+        let mut page = PageRequest::first();
+        loop {
+            let found = self.store().kiosks(reader, &KioskFilter::default(), &page).await?;
+            kiosks.extend(found.items);
+            match found.next_cursor {
+                Some(cursor) => page = page.after(cursor),
+                None => return Ok(kiosks),
+            }
+        }
+    }
+
+    async fn frame(
+        &self,
+        reader: &Scope,
+        span: Interval,
+        as_of: Option<Timestamp>,
+    ) -> Result<Frame, StoreError> {
+        let (from, to) = (ms(span.from), ms(span.to));
+        let now = self.clock().now();
+        let mut alive = self.store().server_liveness(from, to).await?;
+        // This server is receiving right now, whatever it last wrote down.
+        if self.fleet().hears(now)
+            && let Some(last) = alive.iter_mut().max_by_key(|row| row.to)
+        {
+            last.to = last.to.max(now.plus_ms(1_000));
+        }
+        let config = &self.config().uptime;
+        Ok(Frame {
+            now: now.secs(),
+            as_of: as_of.map_or(now, |t| t.min(now)).secs(),
+            outages: server_down(&alive, span),
+            exclusions: self.store().exclusions(reader, from, to).await?,
+            assignments: self.store().assignments(reader, from, to).await?,
+            freeze_hours: i64::try_from(config.freeze_hours).unwrap_or(i64::MAX / 3_600),
+            notice_s: i64::try_from(config.planned_notice_h).unwrap_or(0) * 3_600,
+            calendar: self.calendar().clone(),
+        })
+    }
+
+    /// Stored evidence, and what heartbeats have said since it was last written.
+    async fn evidence_of(
+        &self,
+        reader: &Scope,
+        subjects: &[Subject],
+        span: Interval,
+    ) -> Result<BTreeMap<KioskId, Vec<Evidence>>, StoreError> {
+        let ids: Vec<KioskId> = subjects.iter().map(|subject| subject.view.kiosk.id.clone()).collect();
+        let rows = self.store().evidence(reader, &ids, ms(span.from), ms(span.to)).await?;
+        let mut by_kiosk: BTreeMap<KioskId, Vec<Evidence>> = BTreeMap::new();
+        for row in rows {
+            let claim = Evidence::from(&row);
+            by_kiosk.entry(row.kiosk).or_default().push(claim);
+        }
+        Ok(by_kiosk)
+    }
+}
+
+impl Frame {
+    fn timeline(&self, subject: &Subject, evidence: &[Evidence], member: &IntervalSet) -> Timeline {
+        let inputs = Inputs {
+            period: subject.period,
+            as_of: Some(self.as_of),
+            service: &subject.schedule.open_times(subject.zone, &self.calendar, subject.period),
+            commissioned: &commissioned(&subject.view.kiosk).intersect(member),
+            exclusions: &self.exclusions_of(subject),
+            server_down: &self.outages,
+            evidence,
+            received_before: Some(freeze_at(subject.period.to, self.freeze_hours)),
+        };
+        Timeline::build(&inputs)
+    }
+
+    fn exclusions_of(&self, subject: &Subject) -> IntervalSet {
+        let kiosk = &subject.view.kiosk;
+        let about = |row: &&ExclusionRow| {
+            row.kiosk.as_ref() == Some(&kiosk.id) || (row.site.is_some() && row.site == kiosk.site)
+        };
+        let mine: Vec<Exclusion> =
+            self.exclusions.iter().filter(about).filter_map(Exclusion::of_row).collect();
+        granted(&mine, self.notice_s)
+    }
+
+    /// When the kiosk belonged to the group asked for (uptime definition 2.9).
+    fn membership(&self, subject: &Subject, scope: &UptimeScope) -> IntervalSet {
+        let (group, id) = match scope {
+            UptimeScope::Site(id) => (GroupKind::Site, id.as_str()),
+            UptimeScope::Engineer(name) => (GroupKind::Engineer, name.as_str()),
+            _ => return everything(),
+        };
+        let mine =
+            self.assignments.iter().filter(|row| row.kiosk == subject.view.kiosk.id && row.group == group);
+        let mut any = false;
+        let member: IntervalSet = mine
+            .inspect(|_| any = true)
+            .filter(|row| row.group_id == id)
+            .map(|row| span(row.from, row.to))
+            .collect();
+        // A kiosk whose assignments were never written down belongs where it stands.
+        if any || group == GroupKind::Engineer { member } else { everything() }
+    }
+}
+
+fn everything() -> IntervalSet {
+    IntervalSet::of(Interval::new(BEGINNING, END))
+}
+
+fn belongs(view: &KioskView, site: Option<&SiteRow>, scope: &UptimeScope) -> bool {
+    match scope {
+        UptimeScope::Kiosk(_) | UptimeScope::Fleet | UptimeScope::Engineer(_) => true,
+        // A kiosk that moved away still owes the site the time it stood there: membership decides.
+        UptimeScope::Site(_) => true,
+        UptimeScope::Region(name) => site.is_some_and(|site| site.region == *name),
+        UptimeScope::Customer(name) => site.is_some_and(|site| site.customer == *name),
+        UptimeScope::Model(name) => view.kiosk.model == *name,
+    }
+}
+
+fn period_in(period: UptimePeriod, zone: Tz) -> Result<Interval, UptimeError> {
+    match period {
+        UptimePeriod::Month { year, month } => {
+            wall::month(zone, year, month).ok_or(UptimeError::NoMonth { year, month })
+        }
+        UptimePeriod::DayOf(at) => {
+            let day = wall::date_of(zone, at.secs());
+            let next = day.succ_opt().unwrap_or(day);
+            Ok(Interval::new(wall::day_start(zone, day), wall::day_start(zone, next)))
+        }
+        UptimePeriod::Between(from, to) if to > from => Ok(Interval::new(from.secs(), to.secs())),
+        UptimePeriod::Between(..) => Err(UptimeError::Backwards),
+    }
+}
+
+fn span_of(subjects: &[Subject]) -> Option<Interval> {
+    let from = subjects.iter().map(|subject| subject.period.from).min()?;
+    let to = subjects.iter().map(|subject| subject.period.to).max()?;
+    Some(Interval::new(from, to))
+}
+
+const fn ms(seconds: i64) -> Timestamp {
+    Timestamp(seconds.saturating_mul(1_000))
+}
