@@ -5,7 +5,8 @@
 //! finding means for the kiosk: confirmation, flapping and policy belong to the engine.
 //!
 //! Each device is a folder: `mod.rs` (the byte tables and the driver), `frame.rs`, `session.rs`, `faults.rs`,
-//! `README.md`, `sample.toml` and recorded exchanges under `testcases/`.
+//! `README.md`, `sample.toml` and recorded exchanges under `testcases/`. [`registry`] names them all;
+//! `README.md` beside this file says how to add one.
 pub mod ccnet;
 pub mod escpos;
 mod found;
@@ -88,13 +89,14 @@ pub enum Outcome {
     NoAnswer { work: Work },
     /// What came back was no valid answer, also after the retries; `raw` holds the first bytes of it.
     Garbled { work: Work, raw: Vec<u8> },
-    /// The answer to [`Work::Identify`].
+    /// The answer to [`Work::Identify`]; all fields are empty when the device does not know the question.
     Identity(Identity),
     /// The end of a self-test or reset.
     Tested(TestResult),
     /// An event that is no fault: logged, never a ticket.
     Event { name: &'static str, raw: Vec<u8> },
-    /// Somebody else enabled the device: stop talking to it at once.
+    /// Somebody else enabled the device: stop talking to it at once. The driver refuses all work until
+    /// [`Driver::line_opened`].
     NotOurs { raw: Vec<u8> },
 }
 

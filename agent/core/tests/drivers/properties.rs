@@ -142,7 +142,7 @@ fn subject() -> impl Strategy<Value = Subject> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
     /// Whatever is asked and whatever comes back: only frames of the list leave, every finding is bounded,
     /// and all work ends.
@@ -179,6 +179,32 @@ proptest! {
             check_bounds(outcome)?;
         }
         prop_assert_eq!(bench.driver.working(), None);
+    }
+
+    /// Work that moves parts ends in the time it names, with one verdict or finding, whatever the line says.
+    #[test]
+    fn work_that_moves_parts_ends_in_the_time_it_names(
+        subject in subject(),
+        work in prop::sample::select(vec![Work::SelfTest, Work::Reset]),
+        answers in prop::collection::vec(prop_oneof![Just(None), line_bytes().prop_map(Some)], 1..20),
+    ) {
+        let mut bench = subject.bench();
+        bench.begin(Work::Probe).unwrap();
+        bench.run(subject.healthy);
+        let began = bench.now;
+        if bench.begin(work).is_ok() {
+            let mut answers = answers.iter().cycle();
+            let (_, found) = bench.run(|request| match answers.next().unwrap() {
+                None => (subject.healthy)(request),
+                Some(noise) => noise.clone(),
+            });
+            let plan = bench.driver.plan(work).unwrap();
+            prop_assert!(bench.now - began <= plan.worst_case_ms, "{} ms", bench.now - began);
+            let ends = found.iter().filter(|o| !matches!(o, Outcome::Event { .. })).count();
+            prop_assert_eq!(ends, 1, "{:?}", found);
+        } else {
+            prop_assert_eq!(bench.driver.plan(work), None);
+        }
     }
 
     /// After any noise, a probe on a line that has become clean reads the device, or the second one does.

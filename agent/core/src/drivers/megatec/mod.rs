@@ -254,8 +254,8 @@ impl Driver for Megatec {
     }
 
     fn plan(&self, work: Work) -> Option<WorkPlan> {
-        // The last question may be asked just before the limit, twice.
-        const LAST_QUESTION_MS: u64 = 5_000;
+        // The last question may be asked just before the limit, twice, each time after a wait for silence.
+        const LAST_QUESTION_MS: u64 = 7_000;
         match work {
             Work::SelfTest => Some(WorkPlan {
                 worst_case_ms: TEST_LIMIT_MS + LAST_QUESTION_MS,
