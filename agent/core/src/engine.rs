@@ -2,68 +2,487 @@
 //!
 //! Knows: configuration, what every peripheral said, what the application said, the commands at hand.
 //! Must not know: files, sockets, clocks. The shell calls it from one place, one input at a time.
-use kioskwatch_proto::{Epoch, inventory::Inventory, journal::Snapshot};
+use std::collections::BTreeMap;
+
+use kioskwatch_proto::{
+    BootId, Epoch, PeripheralName, Timestamp,
+    heartbeat::PeripheralState,
+    inventory::Inventory,
+    journal::{Alive, Body, Boot, Fault, FaultState, Peripheral as PeripheralRecord, Shutdown, Snapshot},
+    journal::{Service as ServiceRecord, Transaction},
+    local::Busy,
+    words::ShutdownReason,
+};
 
 use crate::{
+    application::{Application, ApplicationWord, BUSY_VALID_S},
+    commands::{Commands, Site},
+    condition::{Change, cut_text},
     config::{BootFacts, ConfigError, EngineConfig, PeripheralSetup},
+    confirm::Sight,
     drivers::Mono,
-    effect::Effect,
-    input::{Input, Now},
+    effect::{Draft, Effect, HeartbeatDraft, LocalRefusal, Note},
+    heartbeat::Heartbeats,
+    host::Host,
+    input::{Input, Local, Now},
+    job::SUPPORTED,
+    peripheral::{Moment, Outputs, Peripheral},
+    server_time::ServerTime,
+    service::{Part, Service, decide},
 };
+
+/// Nothing is worth a second look within the same few milliseconds.
+const MIN_WAKE_PAUSE_MS: u64 = 5;
+/// A transaction's id and type are labels, not texts.
+const MAX_LABEL_CHARS: usize = 128;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
-    peripherals: Vec<PeripheralSetup>,
-    boot: BootFacts,
+    boot: BootId,
+    peripherals: Vec<Peripheral>,
+    host: Host,
+    application: Application,
+    service: Service,
+    heartbeats: Heartbeats,
+    commands: Commands,
+    time: ServerTime,
+    tick_at: Mono,
+    /// Since when nobody hears us.
+    away_since: Option<Mono>,
+    stopping: bool,
+    /// The hard state changed in this step.
+    changed: bool,
+    now: Now,
 }
 
 impl Engine {
     /// Begins: `out` gets the `boot` and `snapshot` records, the first tick, the inventory and the ports to
-    /// open.
+    /// open. All of it is to be durable before anything of it is told.
     pub fn new(
         config: EngineConfig,
         peripherals: Vec<PeripheralSetup>,
-        boot: BootFacts,
+        facts: BootFacts,
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Result<Self, ConfigError> {
         config.check(&peripherals)?;
+        let kiosk = config.kiosk.clone();
+        let peripherals =
+            peripherals.into_iter().map(|setup| Peripheral::new(setup, kiosk.as_str(), now.mono)).collect();
+        let remembered = facts.remembered.unwrap_or_else(nothing_remembered);
+        let same_boot = facts.previous.is_some_and(|p| p.boot == facts.boot);
+        let host_faults = remembered.peripherals.get(&PeripheralName::host()).map(|h| h.faults.clone());
+        let mut engine = Self {
+            boot: facts.boot,
+            peripherals,
+            host: Host::new(config.host, &host_faults.unwrap_or_default(), now.mono),
+            application: Application::new(config.application, now.mono),
+            service: Service::new(same_boot.then_some(remembered.service), now.mono),
+            heartbeats: Heartbeats::new(kiosk.as_str(), config.heartbeat_interval_s),
+            commands: Commands::new(kiosk, config.trusted_keys.clone(), facts.command_counter),
+            time: ServerTime::default(),
+            tick_at: now.mono + config.tick_interval_ms,
+            away_since: Some(now.mono),
+            stopping: false,
+            changed: true,
+            now,
+            config,
+        };
+        for peripheral in &mut engine.peripherals {
+            if let Some(state) = remembered.peripherals.get(peripheral.name()) {
+                peripheral.condition.remember(&state.faults);
+            }
+        }
+        engine.record(
+            Body::Boot(Boot {
+                previous_boot: facts.previous.map(|p| p.boot),
+                previous_alive_until: facts.previous.map(|p| p.alive_until),
+                clean: facts.previous.is_some_and(|p| p.clean),
+            }),
+            out,
+        );
+        engine.record(Body::Snapshot(engine.snapshot(None)), out);
+        if facts.journal_replaced {
+            let changes = engine.host.journal_replaced(sight(now, &engine.config));
+            engine.tell_host(changes, out);
+        }
+        engine.with_commands(out, |commands, site| commands.restore(facts.commands, site));
         out.push(Effect::Tick { until: now.wall });
-        Ok(Self { config, peripherals, boot })
+        out.push(Effect::InventoryChanged);
+        engine.finish(out);
+        Ok(engine)
     }
 
     /// Takes one input and appends what follows from it to `out`.
-    pub fn step(&mut self, _now: Now, _input: Input, _out: &mut Vec<Effect>) {}
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
+        // The monotonic clock does not go back; a shell that mixed two readings must not make us believe so.
+        self.now = Now { wall: now.wall, mono: now.mono.max(self.now.mono) };
+        if self.stopping {
+            if matches!(input, Input::Local(_)) {
+                out.push(Effect::Refused(LocalRefusal::Stopping));
+            }
+            return;
+        }
+        self.take(input, out);
+        if self.stopping {
+            return;
+        }
+        self.do_what_is_due(out);
+        self.finish(out);
+    }
 
     /// When [`Input::Wake`] is due (monotonic milliseconds); there is always a next time.
     pub fn next_wake(&self) -> Mono {
-        0
+        let now = self.now.mono;
+        let own = [
+            Some(self.tick_at),
+            self.heartbeats.next_wake(),
+            self.service.next_wake(),
+            self.host.next_wake(),
+            self.commands.next_wake(now),
+            self.application.down_at().filter(|at| *at > now),
+        ];
+        let devices = self.peripherals.iter().filter_map(|p| p.next_wake(now));
+        let next = own.into_iter().flatten().chain(devices).min().unwrap_or(self.tick_at);
+        next.max(now + MIN_WAKE_PAUSE_MS)
     }
 
     /// The whole hard state; for `snapshot` records that the journal makes itself (a new epoch).
-    pub fn snapshot(&self, _previous_epoch: Option<Epoch>) -> Snapshot {
-        Snapshot {
-            service: kioskwatch_proto::words::ServiceState::OutOfService,
-            peripherals: std::collections::BTreeMap::new(),
-            previous_epoch: None,
-        }
+    pub fn snapshot(&self, previous_epoch: Option<Epoch>) -> Snapshot {
+        Snapshot { service: self.service.state(), peripherals: self.states(), previous_epoch }
+    }
+
+    /// A snapshot as the first record of a new epoch.
+    pub fn epoch_draft(&self, previous_epoch: Epoch) -> Draft {
+        self.draft(Body::Snapshot(self.snapshot(Some(previous_epoch))))
     }
 
     /// What the kiosk is made of.
     pub fn inventory(&self, epoch: Epoch) -> Inventory {
         let agent = self.config.agent.clone();
-        let _ = &self.peripherals;
         Inventory {
             agent_version: agent.agent_version,
             os: agent.os,
-            boot: self.boot.boot,
+            boot: self.boot,
             epoch,
             timezone: agent.timezone,
             config_hash: agent.config_hash,
-            peripherals: Vec::new(),
-            actions: Vec::new(),
+            peripherals: self.peripherals.iter().map(Peripheral::inventory).collect(),
+            actions: SUPPORTED.iter().map(ToString::to_string).collect(),
         }
     }
+
+    /// The server's time as far as it is known, else the wall clock's.
+    pub fn server_time(&self, now: Now) -> Timestamp {
+        self.time.at(now)
+    }
+
+    fn take(&mut self, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Wake => {}
+            Input::PortOpened { peripheral } => self.on(&peripheral, out, Peripheral::opened),
+            Input::PortTrouble { peripheral, trouble } => {
+                self.on(&peripheral, out, |p, at, o| p.trouble(trouble, at, o));
+            }
+            Input::Bytes { peripheral, bytes } => {
+                self.on(&peripheral, out, |p, at, o| p.received(&bytes, at, o));
+            }
+            Input::Host(load) => {
+                let changes = self.host.sample(load, sight(self.now, &self.config));
+                self.tell_host(changes, out);
+            }
+            Input::ServerTime(server) => self.server_said(server, out),
+            Input::Local(local) => {
+                self.application.sign_of_life(self.now.mono);
+                if let Err(refusal) = self.local(local, out) {
+                    out.push(Effect::Refused(refusal));
+                }
+            }
+            Input::Command(payload) => {
+                self.with_commands(out, |commands, site| commands.receive(&payload, site));
+            }
+            Input::Stored(token) => self.with_commands(out, |commands, site| commands.stored(token, site)),
+            Input::ConnectionUp { session } => {
+                self.heartbeats.connected(session, self.now.mono);
+                self.came_back(out);
+            }
+            Input::ConnectionDown => {
+                self.heartbeats.disconnected();
+                self.away_since.get_or_insert(self.now.mono);
+            }
+            Input::SnapshotWanted => self.record(Body::Snapshot(self.snapshot(None)), out),
+            Input::Shutdown(reason) => self.shut_down(reason, out),
+        }
+    }
+
+    fn local(&mut self, local: Local, out: &mut Vec<Effect>) -> Result<(), LocalRefusal> {
+        match local {
+            Local::Peripheral { name, state } => self.ask(&name, out, |p, at, o| p.pushed(state, at, o)),
+            Local::Service(service) => {
+                self.application.says(service);
+                Ok(())
+            }
+            Local::Busy(busy @ Busy { valid_for_s, .. }) => {
+                if !BUSY_VALID_S.contains(&valid_for_s) {
+                    return Err(LocalRefusal::OutOfRange);
+                }
+                self.application.facts(busy, self.now.mono);
+                Ok(())
+            }
+            Local::Transaction(t) => {
+                let short = |text: &str| !text.is_empty() && text.chars().count() <= MAX_LABEL_CHARS;
+                if !short(&t.id) || !short(&t.kind) {
+                    return Err(LocalRefusal::OutOfRange);
+                }
+                let (id, kind) = (cut_text(&t.id), cut_text(&t.kind));
+                let transaction = Transaction { id, kind, outcome: t.outcome, duration_ms: t.duration_ms };
+                self.record(Body::Transaction(transaction), out);
+                Ok(())
+            }
+            Local::Grant { request, grant } => self.commands.grant(&request, grant, self.now.mono),
+            Local::Lease { lease, request } => {
+                let name = request.peripheral.clone();
+                self.ask(&name, out, |p, at, o| p.lease(lease, &request, at, o))
+            }
+            Local::EndLease { lease } => self.end_lease(&lease, out),
+        }
+    }
+
+    fn end_lease(&mut self, lease: &str, out: &mut Vec<Effect>) -> Result<(), LocalRefusal> {
+        for index in 0..self.peripherals.len() {
+            let mut outputs = Outputs::default();
+            if self.peripherals[index].end_lease(lease, &mut outputs) {
+                self.hear(index, outputs, out);
+                return Ok(());
+            }
+        }
+        Err(LocalRefusal::UnknownLease)
+    }
+
+    fn server_said(&mut self, server: Timestamp, out: &mut Vec<Effect>) {
+        self.time.heard(server, self.now.mono);
+        let changes = self.host.compare_clocks(self.now.wall, server, sight(self.now, &self.config));
+        self.tell_host(changes, out);
+    }
+
+    /// Word for the server that the silence was the line's and not ours.
+    fn came_back(&mut self, out: &mut Vec<Effect>) {
+        let gap = self.away_since.take().map_or(0, |since| self.now.mono - since);
+        if gap >= u64::from(self.heartbeats.interval_s()) * 1000 {
+            self.record(Body::Alive(Alive { until: self.now.wall }), out);
+        }
+    }
+
+    fn shut_down(&mut self, reason: ShutdownReason, out: &mut Vec<Effect>) {
+        for index in 0..self.peripherals.len() {
+            let mut outputs = Outputs::default();
+            self.peripherals[index].stop(&mut outputs);
+            out.append(&mut outputs.effects);
+        }
+        self.record(Body::Shutdown(Shutdown { reason }), out);
+        out.push(Effect::Remember(self.snapshot(None)));
+        out.push(Effect::Tick { until: self.now.wall });
+        out.push(Effect::Stop(reason));
+        self.stopping = true;
+    }
+
+    fn do_what_is_due(&mut self, out: &mut Vec<Effect>) {
+        for index in 0..self.peripherals.len() {
+            let mut outputs = Outputs::default();
+            self.peripherals[index].wake(moment(self.now, &self.config), &mut outputs);
+            self.hear(index, outputs, out);
+        }
+        let seeing = sight(self.now, &self.config);
+        let mut changes = self.host.wake(seeing);
+        changes.extend(self.host.application_down(self.application.down(self.now.mono), seeing));
+        self.tell_host(changes, out);
+        self.with_commands(out, Commands::advance);
+        self.update_service(out);
+        if self.now.mono >= self.tick_at {
+            self.tick_at = self.now.mono + self.config.tick_interval_ms;
+            out.push(Effect::Tick { until: self.now.wall });
+        }
+        if let Some((session, seq)) = self.heartbeats.take_due(self.now.mono) {
+            out.push(Effect::Heartbeat(HeartbeatDraft {
+                boot: self.boot,
+                session,
+                seq,
+                at: self.now.wall,
+                mono_ms: self.now.mono,
+                interval_s: self.heartbeats.interval_s(),
+                service: self.service.state(),
+                peripherals: self.states(),
+                host: self.host.load(),
+            }));
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Effect>) {
+        if std::mem::take(&mut self.changed) {
+            out.push(Effect::Remember(self.snapshot(None)));
+        }
+    }
+
+    fn update_service(&mut self, out: &mut Vec<Effect>) {
+        let word = self.application.word(self.now.mono);
+        let parts: Vec<_> = self
+            .peripherals
+            .iter()
+            .map(|p| Part {
+                name: p.name(),
+                required: p.config.required,
+                status: p.condition.status(),
+                faults: p.condition.faults().collect(),
+            })
+            .collect();
+        let heard = word != ApplicationWord::Awaited
+            && self.peripherals.iter().all(|p| !p.config.required || p.known());
+        let verdict = decide(&word, &parts, &self.config.catalogue);
+        let told = self.service.update(self.now.mono, heard, verdict).cloned();
+        if let Some(verdict) = told {
+            self.changed = true;
+            self.record(Body::Service(ServiceRecord { state: verdict.state, cause: verdict.cause }), out);
+        }
+    }
+
+    /// The states of all peripherals, and of the terminal itself when something is wrong with it.
+    fn states(&self) -> BTreeMap<PeripheralName, PeripheralState> {
+        let mut states: BTreeMap<_, _> =
+            self.peripherals.iter().map(|p| (p.name().clone(), p.condition.state())).collect();
+        let host = self.host.condition().state();
+        if !host.faults.is_empty() {
+            states.insert(self.host.name().clone(), host);
+        }
+        states
+    }
+
+    /// Passes an input to a peripheral.
+    fn on(
+        &mut self,
+        name: &PeripheralName,
+        out: &mut Vec<Effect>,
+        act: impl FnOnce(&mut Peripheral, Moment<'_>, &mut Outputs),
+    ) {
+        let asked = self.ask(name, out, |p, at, outputs| {
+            act(p, at, outputs);
+            Ok(())
+        });
+        if asked.is_err() {
+            out.push(Effect::Note(Note::UnknownPeripheral { peripheral: name.clone() }));
+        }
+    }
+
+    /// Passes an input to a peripheral that may refuse it.
+    fn ask(
+        &mut self,
+        name: &PeripheralName,
+        out: &mut Vec<Effect>,
+        act: impl FnOnce(&mut Peripheral, Moment<'_>, &mut Outputs) -> Result<(), LocalRefusal>,
+    ) -> Result<(), LocalRefusal> {
+        let index =
+            self.peripherals.iter().position(|p| p.name() == name).ok_or(LocalRefusal::UnknownPeripheral)?;
+        let mut outputs = Outputs::default();
+        let answer = act(&mut self.peripherals[index], moment(self.now, &self.config), &mut outputs);
+        self.hear(index, outputs, out);
+        answer
+    }
+
+    /// Tells what a peripheral had to say, and passes on the ends of work.
+    fn hear(&mut self, index: usize, outputs: Outputs, out: &mut Vec<Effect>) {
+        out.extend(outputs.effects);
+        let name = self.peripherals[index].name().clone();
+        for change in outputs.changes {
+            self.tell(&name, change, out);
+        }
+        if outputs.inventory {
+            out.push(Effect::InventoryChanged);
+        }
+        for (work, end) in outputs.ended {
+            self.with_commands(out, |commands, site| commands.ended(name.as_str(), work, end, site));
+        }
+    }
+
+    /// Lets the commands act, and hears the peripherals they acted upon.
+    fn with_commands(&mut self, out: &mut Vec<Effect>, act: impl FnOnce(&mut Commands, &mut Site<'_>)) {
+        let mut site = Site {
+            now: self.now,
+            boot: self.boot,
+            gate: self.config.application,
+            application: &self.application,
+            time: &self.time,
+            peripherals: &mut self.peripherals,
+            flapping: &self.config.flapping,
+            effects: out,
+            outputs: Vec::new(),
+        };
+        act(&mut self.commands, &mut site);
+        let outputs = site.outputs;
+        for (index, outputs) in outputs {
+            self.hear(index, outputs, out);
+        }
+    }
+
+    fn tell_host(&mut self, changes: Vec<Change>, out: &mut Vec<Effect>) {
+        let name = self.host.name().clone();
+        for change in changes {
+            self.tell(&name, change, out);
+        }
+    }
+
+    fn tell(&mut self, peripheral: &PeripheralName, change: Change, out: &mut Vec<Effect>) {
+        let (fault, state, detail) = match change {
+            Change::Status(status) => {
+                self.changed = true;
+                let record = PeripheralRecord { peripheral: peripheral.clone(), status };
+                return self.record(Body::Peripheral(record), out);
+            }
+            Change::Raised(code, detail) => (code, FaultState::Raised, detail),
+            Change::Cleared(code) => {
+                (code, FaultState::Cleared, kioskwatch_proto::journal::FaultDetail::default())
+            }
+            Change::Flapping { fault, began } => {
+                let fault = fault.map(|f| f.to_string());
+                out.push(Effect::Note(Note::Flapping { peripheral: peripheral.clone(), fault, began }));
+                return;
+            }
+            Change::FaultsCut => {
+                out.push(Effect::Note(Note::FaultsCut { peripheral: peripheral.clone() }));
+                return;
+            }
+        };
+        self.changed = true;
+        let severity = self.config.catalogue.severity(&fault);
+        let record = Fault { peripheral: peripheral.clone(), fault, state, severity, detail };
+        self.record(Body::Fault(record), out);
+    }
+
+    fn draft(&self, body: Body) -> Draft {
+        Draft { boot: self.boot, at: self.now.wall, mono_ms: self.now.mono, body }
+    }
+
+    fn record(&self, body: Body, out: &mut Vec<Effect>) {
+        out.push(Effect::Record(self.draft(body)));
+    }
 }
+
+/// The terminal's own checks are believed at once.
+fn sight(now: Now, config: &EngineConfig) -> Sight<'_> {
+    Sight { now: now.mono, probes: 1, limits: &config.flapping }
+}
+
+fn moment(now: Now, config: &EngineConfig) -> Moment<'_> {
+    Moment { now, flapping: &config.flapping }
+}
+
+fn nothing_remembered() -> Snapshot {
+    Snapshot {
+        service: kioskwatch_proto::words::ServiceState::OutOfService,
+        peripherals: BTreeMap::new(),
+        previous_epoch: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
