@@ -4,4 +4,9 @@
 //! back are done here. `README.md` beside this crate draws the picture.
 pub mod clock;
 pub mod config;
+pub mod host;
 pub mod journal;
+pub mod port;
+pub mod proxy;
+pub mod serial;
+pub mod watchdog;
