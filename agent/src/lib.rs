@@ -6,6 +6,8 @@ pub mod clock;
 pub mod config;
 pub mod host;
 pub mod journal;
+pub mod local_api;
+pub mod mqtt;
 pub mod port;
 pub mod proxy;
 pub mod serial;
