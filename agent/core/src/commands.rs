@@ -353,6 +353,9 @@ impl Commands {
             if matches!(why, Unsafe::NoGrant | Unsafe::NoLease) {
                 waiting.ask(site);
             }
+            if why == Unsafe::NotIdle {
+                site.peripherals.iter_mut().for_each(Peripheral::look_soon);
+            }
             let since = *waiting.blocked_since.get_or_insert(now);
             if !waiting.told_deferred && now >= since + DEFER_AFTER_MS {
                 waiting.told_deferred = true;

@@ -135,6 +135,8 @@ pub enum CloseReason {
     LeaseOver,
     /// Somebody else enabled the device: not opened again before the agent or its configuration restarts.
     NotOurs,
+    /// It came open when nobody waited for it any more.
+    NotAsked,
     /// The agent stops.
     Stopping,
 }

@@ -30,6 +30,8 @@ const DEFAULT_WORST_CASE_MS: u64 = 30_000;
 const OVERDUE_GRACE_MS: u64 = 5_000;
 /// A driver that asks to be woken in the past is woken this often.
 const WAKE_PAUSE_MS: u64 = 10;
+/// Between two looks for a command that waits.
+const LOOK_PAUSE_MS: u64 = 1_000;
 /// Outcomes taken from a driver in one go; the rest waits for the next input.
 const MAX_OUTCOMES_PER_STEP: usize = 64;
 /// The longest lease.
@@ -101,6 +103,8 @@ pub(crate) struct Peripheral {
     barred: bool,
     /// A command is next: the schedule stands back.
     reserved: bool,
+    /// When the last probe began.
+    probed_at: Mono,
 }
 
 /// Circumstances of one call.
@@ -137,6 +141,7 @@ impl Peripheral {
             lease: None,
             barred: false,
             reserved: false,
+            probed_at: now,
             config,
         }
     }
@@ -187,6 +192,12 @@ impl Peripheral {
         self.condition.status() != &PeripheralStatus::Starting
     }
 
+    /// A command waits to learn that the device is idle: look before the grid says so, but not all the time.
+    pub(crate) fn look_soon(&mut self) {
+        let pause = self.config.confirm_interval_ms.max(LOOK_PAUSE_MS);
+        self.schedule.by(self.probed_at + pause);
+    }
+
     /// The schedule stands back while a command waits for the device.
     pub(crate) fn reserve(&mut self, reserved: bool) {
         self.reserved = reserved;
@@ -220,13 +231,15 @@ impl Peripheral {
     }
 
     pub(crate) fn opened(&mut self, at: Moment<'_>, out: &mut Outputs) {
-        // A port that came open after its lease was over goes back at once.
-        if !matches!(self.line, Line::Opening { .. } | Line::Closed { .. }) {
-            if self.line == Line::Unused {
-                let reason = if self.barred { CloseReason::NotOurs } else { CloseReason::LeaseOver };
-                out.effects.push(Effect::ClosePort { peripheral: self.name().clone(), reason });
+        match self.line {
+            Line::Opening { .. } => {}
+            Line::Open => return,
+            // Too late: its lease is over, it was given up, or it is not ours any more.
+            Line::Closed { .. } | Line::Unused => {
+                let (peripheral, reason) = (self.name().clone(), CloseReason::NotAsked);
+                out.effects.push(Effect::ClosePort { peripheral, reason });
+                return;
             }
-            return;
         }
         self.line = Line::Open;
         self.identify_tried = false;
@@ -438,6 +451,7 @@ impl Peripheral {
             }
         }
         self.schedule.begun(at.now.mono);
+        self.probed_at = at.now.mono;
         // A device that cannot be asked just now is asked at the next time of the grid.
         let _ = self.start(Work::Probe, at, out);
     }

@@ -403,7 +403,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn a_bad_line_delays_but_never_skips_and_never_sticks(ops in prop::collection::vec(op(), 1..120)) {

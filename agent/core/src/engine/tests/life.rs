@@ -1,0 +1,163 @@
+//! Starts, connections, heartbeats, the application's life, and the end.
+use kioskwatch_proto::{
+    Timestamp,
+    heartbeat::HostLoad,
+    journal::Body,
+    local::PushedService,
+    words::{PortMode, ServiceState, ShutdownReason},
+};
+
+use super::bench::*;
+use crate::{
+    config::{ApplicationGate, BootFacts, PreviousRun},
+    effect::Effect,
+    input::{Input, Local},
+};
+
+const REQUIRED: ApplicationGate = ApplicationGate::Required { down_after_ms: 60_000 };
+
+#[test]
+fn a_start_says_boot_then_snapshot_then_what_it_sees() {
+    let mut bench = Bench::printer();
+    assert_eq!(bench.said(), ["boot", "snapshot"]);
+    bench.pass(5_000);
+    assert_eq!(bench.said()[2..], ["printer is online", "service in_service ()"]);
+}
+
+#[test]
+fn a_boot_names_the_run_before_and_its_last_tick() {
+    let previous = PreviousRun { boot: BOOT, alive_until: Timestamp(WALL - 9_000), clean: false };
+    let facts = BootFacts { previous: Some(previous), ..BootFacts::first_start(BOOT) };
+    let bench = Bench::started(ApplicationGate::None, Vec::new(), facts);
+    let Body::Boot(boot) = &bench.records()[0] else { panic!("the first record is the boot") };
+    assert_eq!(boot.previous_boot, Some(BOOT));
+    assert_eq!(boot.previous_alive_until, Some(Timestamp(WALL - 9_000)));
+    assert!(!boot.clean);
+}
+
+#[test]
+fn a_fault_from_before_a_restart_is_neither_cleared_nor_raised_again() {
+    let mut first = Bench::printer();
+    first.answer("printer", "fault:paper_out");
+    first.pass(5_000);
+    let remembered = first.engine.snapshot(None);
+    let previous = PreviousRun { boot: BOOT, alive_until: Timestamp(WALL), clean: true };
+    let facts =
+        BootFacts { previous: Some(previous), remembered: Some(remembered), ..BootFacts::first_start(BOOT) };
+    let mut bench =
+        Bench::started(ApplicationGate::None, vec![device("printer", "printer", PortMode::Owned)], facts);
+    bench.answer("printer", "fault:paper_out");
+    bench.pass(10_000);
+    let faults: Vec<_> =
+        bench.said().into_iter().filter(|s| s.contains("paper_out") && s.contains('/')).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+    let Body::Snapshot(snapshot) = &bench.records()[1] else { panic!("the second record is the snapshot") };
+    assert_eq!(snapshot.service, ServiceState::OutOfService);
+    assert_eq!(snapshot.peripherals[&name("printer")].faults[0].as_str(), "paper_out");
+}
+
+#[test]
+fn the_durable_tick_is_never_older_than_its_interval() {
+    let mut bench = Bench::printer();
+    bench.pass(100_000);
+    let ticks: Vec<_> =
+        bench.log.iter().filter(|(_, e)| matches!(e, Effect::Tick { .. })).map(|(at, _)| *at).collect();
+    assert!(ticks.windows(2).all(|w| w[1] - w[0] <= 10_000), "{ticks:?}");
+    assert!(bench.mono - ticks.last().unwrap() <= 10_000);
+}
+
+#[test]
+fn heartbeats_go_out_only_while_connected_and_count_per_session() {
+    let mut bench = Bench::printer();
+    bench.pass(60_000);
+    assert!(!bench.log.iter().any(|(_, e)| matches!(e, Effect::Heartbeat(_))));
+    bench.input(Input::ConnectionUp { session: SESSION });
+    bench.pass(95_000);
+    let beats: Vec<_> = bench
+        .log
+        .iter()
+        .filter_map(|(at, e)| if let Effect::Heartbeat(h) = e { Some((*at, h.clone())) } else { None })
+        .collect();
+    assert_eq!(
+        beats.iter().map(|(_, h)| h.seq).collect::<Vec<_>>(),
+        (1..=beats.len() as u64).collect::<Vec<_>>()
+    );
+    assert!(beats.windows(2).all(|w| w[1].0 - w[0].0 <= 30_000));
+    assert_eq!(beats[0].1.session, SESSION);
+    assert_eq!(beats[0].1.service, ServiceState::InService);
+}
+
+#[test]
+fn alive_is_said_after_a_gap_and_not_after_a_hiccup() {
+    let mut bench = Bench::printer();
+    bench.pass(10_000);
+    bench.input(Input::ConnectionUp { session: SESSION });
+    bench.input(Input::ConnectionDown);
+    bench.pass(29_000);
+    bench.input(Input::ConnectionUp { session: SESSION });
+    assert!(!bench.said().contains(&"alive".to_owned()));
+    bench.input(Input::ConnectionDown);
+    bench.pass(30_000);
+    bench.input(Input::ConnectionUp { session: SESSION });
+    assert!(bench.said().contains(&"alive".to_owned()));
+}
+
+#[test]
+fn a_required_application_that_falls_silent_is_a_fault_and_out_of_service() {
+    let mut bench = Bench::new(REQUIRED, vec![device("printer", "printer", PortMode::Owned)]);
+    bench.pass(10_000);
+    assert_eq!(bench.service(), ServiceState::OutOfService, "not heard yet");
+    bench.local(Local::Service(PushedService { state: ServiceState::InService, cause: None }));
+    assert_eq!(bench.service(), ServiceState::InService);
+    bench.pass(59_000);
+    assert_eq!(bench.service(), ServiceState::InService);
+    bench.forget_log();
+    bench.pass(2_000);
+    assert_eq!(bench.said(), ["+host/application_down", "service out_of_service (application_down)"]);
+    bench.forget_log();
+    bench.local(Local::Busy(FREE));
+    assert_eq!(bench.said(), ["-host/application_down", "service in_service ()"]);
+}
+
+#[test]
+fn a_person_at_the_machine_makes_it_supervised() {
+    let mut bench = Bench::printer();
+    bench.pass(5_000);
+    bench.local(Local::Service(PushedService { state: ServiceState::Supervised, cause: Some("li".into()) }));
+    assert_eq!(bench.said().last().unwrap(), "service supervised (li)");
+}
+
+#[test]
+fn faults_of_the_terminal_do_not_touch_the_service() {
+    let mut bench = Bench::printer();
+    bench.pass(5_000);
+    bench.input(Input::Host(HostLoad { disk_used_ratio: Some(0.99), ..HostLoad::default() }));
+    bench.input(Input::ServerTime(bench.now().wall.plus_ms(-300_000)));
+    assert_eq!(bench.service(), ServiceState::InService);
+    assert_eq!(bench.said()[4..], ["+host/disk_full", "+host/clock_wrong"]);
+    let host = &bench.engine.snapshot(None).peripherals[&name("host")];
+    assert_eq!(host.faults.len(), 2);
+}
+
+#[test]
+fn a_shutdown_is_the_last_word() {
+    let mut bench = Bench::printer();
+    bench.pass(5_000);
+    bench.forget_log();
+    bench.input(Input::Shutdown(ShutdownReason::Planned));
+    let kinds: Vec<_> = bench.log.iter().map(|(_, e)| e.clone()).collect();
+    assert!(matches!(kinds[0], Effect::ClosePort { .. }));
+    assert!(matches!(kinds.last(), Some(Effect::Stop(ShutdownReason::Planned))));
+    assert_eq!(bench.said(), ["shutdown"]);
+    bench.forget_log();
+    bench.input(Input::Wake);
+    assert!(bench.log.is_empty());
+}
+
+#[test]
+fn a_lost_range_is_followed_by_the_whole_state() {
+    let mut bench = Bench::printer();
+    bench.forget_log();
+    bench.input(Input::SnapshotWanted);
+    assert_eq!(bench.said(), ["snapshot"]);
+}

@@ -1,0 +1,5 @@
+mod bench;
+mod commands;
+mod life;
+mod peripherals;
+mod properties;
