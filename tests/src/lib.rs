@@ -1,3 +1,4 @@
 //! placeholder
 
 pub mod emulator;
+pub mod harness;

@@ -3,25 +3,23 @@ use kioskwatch_domain::change::JournalRecordRow;
 use kioskwatch_proto::{Epoch, KioskId, Timestamp};
 use uuid::Uuid;
 
-/// A failed store call. Nothing of a failed commit is in the database, unless the variant says otherwise.
+/// A failed store call. `statement` is the name in the first line of the SQL. Nothing of a failed commit is in the database, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database does not answer, or not in time. Calling again with the same arguments is safe and right.
-    #[error("{doing} {table}: the database is not available")]
+    #[error("{statement}: the database is not available")]
     Unavailable {
-        doing: &'static str,
-        table: &'static str,
+        statement: &'static str,
         #[source]
         source: sqlx::Error,
     },
     /// No answer within the named limit; the connection was given up. Calling again is safe and right.
-    #[error("{doing} {table}: no answer from the database within {limit_ms} ms")]
-    Stalled { doing: &'static str, table: &'static str, limit_ms: u64 },
+    #[error("{statement}: no answer from the database within {limit_ms} ms")]
+    Stalled { statement: &'static str, limit_ms: u64 },
     /// The disk of the database is full. Worth another try once somebody made room.
-    #[error("{doing} {table}: the database's disk is full")]
+    #[error("{statement}: the database's disk is full")]
     Full {
-        doing: &'static str,
-        table: &'static str,
+        statement: &'static str,
         #[source]
         source: sqlx::Error,
     },
@@ -29,10 +27,9 @@ pub enum StoreError {
     #[error("kiosk {kiosk} sent other content under the applied number {seq} of epoch {epoch}")]
     JournalFork { kiosk: KioskId, epoch: Epoch, seq: u64 },
     /// The database refused a row: a second open incident, a second ticket with the same number.
-    #[error("{doing} {table}: the rows contradict what is stored")]
+    #[error("{statement}: the rows contradict what is stored")]
     Conflict {
-        doing: &'static str,
-        table: &'static str,
+        statement: &'static str,
         #[source]
         source: sqlx::Error,
     },
@@ -65,16 +62,20 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// A migration in the database is not the one this server carries.
+    #[error(
+        "migration {version} was applied with another text: this database was not made by a released server"
+    )]
+    ForeignMigration { version: i64 },
     /// The schema was made by a newer version of the server.
     #[error(
         "the database has schema version {found}, this server knows up to {known}: start the newer version"
     )]
     SchemaTooNew { found: i64, known: i64 },
     /// Anything else: a bug of ours or a damaged database.
-    #[error("{doing} {table} failed")]
+    #[error("{statement} failed")]
     Failed {
-        doing: &'static str,
-        table: &'static str,
+        statement: &'static str,
         #[source]
         source: sqlx::Error,
     },
@@ -91,12 +92,12 @@ impl StoreError {
     }
 
     /// Sorts what the driver says.
-    pub(super) fn of(doing: &'static str, table: &'static str, source: sqlx::Error) -> Self {
+    pub(super) fn of(statement: &'static str, source: sqlx::Error) -> Self {
         match kind(&source) {
-            Kind::Away => Self::Unavailable { doing, table, source },
-            Kind::Full => Self::Full { doing, table, source },
-            Kind::Conflict => Self::Conflict { doing, table, source },
-            Kind::Other => Self::Failed { doing, table, source },
+            Kind::Away => Self::Unavailable { statement, source },
+            Kind::Full => Self::Full { statement, source },
+            Kind::Conflict => Self::Conflict { statement, source },
+            Kind::Other => Self::Failed { statement, source },
         }
     }
 }

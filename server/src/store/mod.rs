@@ -7,19 +7,104 @@
 //!
 //! Writes go through [`Store::commit`]: all changes of one decision in one transaction. Reads are methods
 //! named by meaning; each takes the [`Scope`] of the reader, and what lies outside is simply not there.
-#![expect(dead_code, reason = "the bodies that use it follow")]
+//! Every statement has a name, which is its first line, what errors say, and what the databases log.
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+mod audit;
+mod commands;
+mod commit;
+mod database;
 mod error;
+mod evidence;
+mod exclusions;
+mod image;
+mod incidents;
+mod journal;
+mod kiosks;
+mod lease;
+mod liveness;
+mod lock;
 mod page;
-mod stubs;
+mod plan;
+mod row;
+mod sites;
+mod sql;
+mod states;
+mod ticket_parts;
+mod tickets;
+mod tokens;
+mod transitions;
 mod view;
 
 pub use error::StoreError;
+pub use evidence::MAX_EVIDENCE_KIOSKS;
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
 pub use view::{
     AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskView, Lease, TicketFilter, TicketView,
     TokenHash, TokenRow,
 };
 
-/// The database of one server. Cheap to clone.
+use database::{Database, Opener};
+use row::{Loaded, RowReader};
+use sql::{Backend, Query, Sql, sql};
+
+const PING: Sql = sql!(ping, "SELECT name FROM meta WHERE name = 'audit_head'");
+
+/// The database of one server. Cheap to clone; all clones share the connections and the lease.
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    database: Arc<Database>,
+    /// Also keeps commits in one order.
+    holder: Arc<Mutex<lease::Holder>>,
+}
+
+impl Store {
+    /// Opens `sqlite://path` or `postgres://…` for a server and brings the schema up to date.
+    /// An SQLite file has one server at a time; the next one gets [`StoreError::InUse`].
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_as(url, Opener::Server).await
+    }
+
+    /// The same for a short command that may run beside a server: it does not take the file for itself.
+    pub async fn open_beside(url: &str) -> Result<Self, StoreError> {
+        Self::open_as(url, Opener::Tool).await
+    }
+
+    async fn open_as(url: &str, opener: Opener) -> Result<Self, StoreError> {
+        let database = Database::open(url, opener).await?;
+        Ok(Self { database: Arc::new(database), holder: Arc::default() })
+    }
+
+    /// Whether the database answers the writer now.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.database.write(PING.name, PING.query(self.backend())).await.map(drop)
+    }
+
+    /// Ends all connections. The SQLite file is free when the last clone is gone.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    fn backend(&self) -> Backend {
+        self.database.backend
+    }
+
+    async fn rows<T: Loaded>(
+        &self,
+        sql: &Sql,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.database.read(sql.name, bind(sql.query(self.backend()))).await?;
+        rows.iter().map(|row| T::decode(&mut RowReader::new(row, T::TABLE))).collect()
+    }
+
+    async fn row<T: Loaded>(
+        &self,
+        sql: &Sql,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(sql, bind).await?.pop())
+    }
+}

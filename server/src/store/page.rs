@@ -55,6 +55,11 @@ impl PageRequest {
         Self { limit: self.limit, cursor: Some(cursor) }
     }
 
+    /// Rows of a page.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// One row more than the page holds: whether there is another page.
     pub(super) fn fetch_limit(&self) -> i64 {
         i64::from(self.limit) + 1
@@ -103,5 +108,19 @@ impl Key for String {
 impl Key for i64 {
     fn before_all() -> Self {
         i64::MAX
+    }
+}
+
+/// Newest first; the second part tells apart what happened in the same millisecond.
+impl Key for (i64, i64) {
+    fn before_all() -> Self {
+        (i64::MAX, i64::MAX)
+    }
+}
+
+/// Newest first, then by id.
+impl Key for (i64, String) {
+    fn before_all() -> Self {
+        (i64::MAX, String::new())
     }
 }

@@ -101,12 +101,12 @@ async fn the_reader_finds_frames_in_garbage_and_in_pieces() {
     let mut model = acceptor(Phase::Disabled);
     let disabled = [0x02, 0x03, 0x06, 0x19, 0x82, 0x0F];
     assert_eq!(say(&mut model, &[&[0x55, 0x02, 0x03, 0x01][..], POLL].concat()), disabled);
-    assert_eq!(say(&mut model, &POLL[..4]), []);
+    assert_eq!(say(&mut model, &POLL[..4]), b"");
     assert_eq!(say(&mut model, &POLL[4..]), disabled);
     let other_address = [0x02, 0x01, 0x06, 0x33, 0, 0];
-    assert_eq!(say(&mut model, &other_address), [], "not for this one");
+    assert_eq!(say(&mut model, &other_address), b"", "not for this one");
     assert_eq!(say(&mut model, NAK), disabled, "NAK repeats the last answer");
-    assert_eq!(say(&mut model, ACK), [], "an ACK is not answered");
+    assert_eq!(say(&mut model, ACK), b"", "an ACK is not answered");
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn whatever_moves_a_note_is_written_down_and_done() {
     assert_eq!(model.state().notes.returned, [2]);
     let mut model = acceptor(Phase::Disabled);
     say(&mut model, DOWNLOAD);
-    assert_eq!(say(&mut model, POLL), [], "deaf in firmware mode");
+    assert_eq!(say(&mut model, POLL), b"", "deaf in firmware mode");
 }
 
 #[tokio::test]

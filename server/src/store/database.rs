@@ -1,0 +1,235 @@
+//! From a URL to connections: which database, with which guarantees, for whom.
+//!
+//! One connection writes, so that commits have one order; a small pool reads.
+use std::{path::PathBuf, time::Duration};
+
+use sqlx::{AnyPool, Executor, any::AnyPoolOptions, migrate::MigrateError, pool::PoolConnection};
+
+use super::{
+    StoreError, audit,
+    lock::FileLock,
+    sql::{Backend, Query},
+};
+
+/// Waiting for a free or new connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// One statement on a read connection. Reports over a month of a large fleet stay below it.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// One whole commit. Agents send again after 15 s; a commit that takes longer is no use to them.
+pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Readers beside the writer. SQLite reads from memory and few cores; PostgreSQL waits for a network.
+const SQLITE_READERS: u32 = 4;
+const POSTGRES_READERS: u32 = 8;
+
+/// FULL: with NORMAL a power cut takes back commits that agents were told of. The size limit keeps one slow
+/// reader from leaving a huge WAL behind. A writer waits for a tool's short transaction, not for ever.
+const SQLITE_WRITER: &str = "-- sqlite_writer
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;
+PRAGMA busy_timeout = 5000;
+PRAGMA cache_size = -65536;
+PRAGMA journal_size_limit = 67108864;";
+const SQLITE_READER: &str = "-- sqlite_reader
+PRAGMA busy_timeout = 5000;
+PRAGMA cache_size = -16384;
+PRAGMA query_only = ON;";
+/// Stated because an administrator may have other defaults. The limits are a little below ours, so that
+/// the database's own, more telling error comes first.
+const POSTGRES_WRITER: &str = "-- postgres_writer
+SET synchronous_commit = on;
+SET default_transaction_isolation = 'read committed';
+SET lock_timeout = '10s';
+SET statement_timeout = '14s';
+SET idle_in_transaction_session_timeout = '30s';";
+const POSTGRES_READER: &str = "-- postgres_reader
+SET default_transaction_read_only = on;
+SET statement_timeout = '29s';";
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// Connections to one database.
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) backend: Backend,
+    writer: AnyPool,
+    reader: AnyPool,
+    /// Held as long as this server lives.
+    _lock: Option<FileLock>,
+}
+
+/// Who opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opener {
+    /// The one server of an SQLite file, one of several on PostgreSQL.
+    Server,
+    /// A short command beside a running server.
+    Tool,
+}
+
+impl Database {
+    pub(super) async fn open(url: &str, opener: Opener) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        match Target::parse(url)? {
+            Target::Sqlite(path) => Self::open_sqlite(path, opener).await,
+            Target::Postgres(url) => {
+                let (writer, reader) = (POSTGRES_WRITER, POSTGRES_READER);
+                let database = Self {
+                    backend: Backend::Postgres,
+                    writer: connect(&url, 1, writer).await?,
+                    reader: connect_lazy(&url, POSTGRES_READERS, reader)?,
+                    _lock: None,
+                };
+                database.migrate().await?;
+                Ok(database)
+            }
+        }
+    }
+
+    async fn open_sqlite(path: PathBuf, opener: Opener) -> Result<Self, StoreError> {
+        let lock = match FileLock::beside(&path) {
+            Ok(lock) => Some(lock),
+            // The server that holds it has migrated; a tool only checks that it fits.
+            Err(StoreError::InUse { .. }) if opener == Opener::Tool => None,
+            Err(error) => return Err(error),
+        };
+        let url = sqlite_url(&path);
+        let writer = connect(&url, 1, SQLITE_WRITER).await?;
+        let reader = connect_lazy(&url, SQLITE_READERS, SQLITE_READER)?;
+        let database = Self { backend: Backend::Sqlite, writer, reader, _lock: lock };
+        database.migrate().await?;
+        Ok(database)
+    }
+
+    /// Under an advisory lock on PostgreSQL, under our file lock on SQLite.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.writer().await?;
+        MIGRATOR.run(&mut *connection).await.map_err(migration_error)?;
+        let guard = sqlx::raw_sql(audit::GUARD.text(self.backend));
+        connection.execute(guard).await.map(drop).map_err(|e| StoreError::of(audit::GUARD.name, e))
+    }
+
+    pub(super) async fn writer(&self) -> Result<PoolConnection<sqlx::Any>, StoreError> {
+        self.writer.acquire().await.map_err(|e| StoreError::of("acquire_writer", e))
+    }
+
+    /// All rows of a read, or an error in bounded time.
+    pub(super) async fn read(
+        &self,
+        statement: &'static str,
+        query: Query,
+    ) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
+        let mut connection = self.reader.acquire().await.map_err(|e| StoreError::of("acquire_reader", e))?;
+        let answer = tokio::time::timeout(READ_TIMEOUT, query.fetch_all(&mut *connection)).await;
+        settle(statement, READ_TIMEOUT, connection, answer)
+    }
+
+    /// One statement that changes rows, in a transaction of its own; gives the rows it returns.
+    pub(super) async fn write(
+        &self,
+        statement: &'static str,
+        query: Query,
+    ) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
+        let mut connection = self.writer().await?;
+        let answer = tokio::time::timeout(COMMIT_TIMEOUT, query.fetch_all(&mut *connection)).await;
+        settle(statement, COMMIT_TIMEOUT, connection, answer)
+    }
+
+    pub(super) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// A connection that did not answer is not given back: the next caller gets a new one.
+pub(super) fn settle<T>(
+    statement: &'static str,
+    limit: Duration,
+    connection: PoolConnection<sqlx::Any>,
+    answer: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
+) -> Result<T, StoreError> {
+    let result = match answer {
+        Ok(result) => result.map_err(|e| StoreError::of(statement, e)),
+        Err(_) => Err(StoreError::Stalled { statement, limit_ms: limit.as_millis() as u64 }),
+    };
+    if result.as_ref().is_err_and(StoreError::is_retryable) {
+        drop(connection.detach());
+    }
+    result
+}
+
+enum Target {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, StoreError> {
+        let bad = |what: &str| Err(StoreError::Url { what: what.into() });
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url.into()));
+        }
+        let Some(path) = url.strip_prefix("sqlite://") else {
+            return bad("it starts with sqlite:// or postgres://");
+        };
+        if path.is_empty() || path.contains(":memory:") {
+            return bad("sqlite:// needs a path, a database in memory would forget what agents were told");
+        }
+        std::path::absolute(path).map(Self::Sqlite).map_err(|source| StoreError::File {
+            doing: "finding",
+            path: path.into(),
+            source,
+        })
+    }
+}
+
+/// The path as it is, whatever characters it has: sqlx decodes percent signs and looks for parameters.
+fn sqlite_url(path: &std::path::Path) -> String {
+    let mut url = String::from("sqlite://");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url.push_str("?mode=rwc");
+    url
+}
+
+fn options(max: u32, setup: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
+        move |connection, _| {
+            Box::pin(async move { connection.execute(sqlx::raw_sql(setup)).await.map(drop) })
+        },
+    )
+}
+
+async fn connect(url: &str, max: u32, setup: &'static str) -> Result<AnyPool, StoreError> {
+    // The writer stays: its caches are warm, and a commit does not wait for a handshake.
+    let options = options(max, setup).min_connections(max).idle_timeout(None).max_lifetime(None);
+    options.connect(url).await.map_err(open_error)
+}
+
+fn connect_lazy(url: &str, max: u32, setup: &'static str) -> Result<AnyPool, StoreError> {
+    options(max, setup).connect_lazy(url).map_err(open_error)
+}
+
+fn open_error(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Configuration(what) => StoreError::Url { what: what.to_string() },
+        other => StoreError::of("connect", other),
+    }
+}
+
+fn migration_error(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(found) => {
+            let known = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
+            StoreError::SchemaTooNew { found, known }
+        }
+        MigrateError::VersionMismatch(version) => StoreError::ForeignMigration { version },
+        MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => StoreError::of("migrate", e),
+        other => StoreError::of("migrate", sqlx::Error::Migrate(Box::new(other))),
+    }
+}

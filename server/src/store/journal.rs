@@ -1,0 +1,262 @@
+//! The agents' journals as far as they are applied: heads, records, and what will never come.
+use std::borrow::Cow;
+
+use kioskwatch_domain::change::{JournalGapRow, JournalHeadRow, JournalRecordRow, RecordOutcome};
+use kioskwatch_proto::{Epoch, KioskId};
+
+use super::{
+    Page, PageRequest, Scope, Store, StoreError,
+    row::{Loaded, RowReader, RowWriter, Stored},
+    sql::{Sql, sql},
+};
+
+macro_rules! head_columns {
+    () => {
+        "kiosk, epoch, upto, digest, first_seen_at, position"
+    };
+}
+macro_rules! record_columns {
+    () => {
+        "kiosk, epoch, seq, kind, at, placed_at, received_at, outcome, reason, digest, raw"
+    };
+}
+macro_rules! gap_columns {
+    () => {
+        "kiosk, epoch, from_seq, through_seq, at, reason"
+    };
+}
+
+const ALL_HEADS: Sql =
+    sql!(all_journal_heads, "SELECT " [head_columns] " FROM journal_head ORDER BY kiosk, epoch");
+const HEADS: Sql = sql!(
+    journal_heads,
+    "SELECT " [head_columns] " FROM journal_head WHERE kiosk = $1 ORDER BY first_seen_at DESC, epoch"
+);
+const RECORDS: Sql = sql!(
+    journal_records,
+    "SELECT " [record_columns] " FROM journal_record
+     WHERE kiosk = $1 AND epoch = $2 AND seq < $3
+     ORDER BY seq DESC LIMIT $4"
+);
+const RECORD: Sql = sql!(
+    journal_record,
+    "SELECT " [record_columns] " FROM journal_record WHERE kiosk = $1 AND epoch = $2 AND seq = $3"
+);
+const GAPS: Sql = sql!(
+    journal_gaps,
+    "SELECT " [gap_columns] " FROM journal_gap WHERE kiosk = $1 ORDER BY at, epoch, from_seq"
+);
+
+impl Stored for JournalHeadRow {
+    const TABLE: &'static str = "journal_head";
+    const WRITE: Sql = sql!(
+        store_journal_heads,
+        "INSERT INTO journal_head (" [head_columns] ")
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT),
+                value->>5
+         FROM " ROWS " WHERE true
+         ON CONFLICT (kiosk, epoch) DO UPDATE SET
+           upto = excluded.upto, digest = excluded.digest, first_seen_at = excluded.first_seen_at,
+           position = excluded.position"
+    );
+    type Key<'a> = (&'a KioskId, Epoch);
+
+    fn key(&self) -> Option<Self::Key<'_>> {
+        Some((&self.kiosk, self.epoch))
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.kiosk.as_str());
+        row.display(&self.epoch);
+        row.count("upto", self.upto)?;
+        row.opt_display(self.digest.as_ref());
+        row.time(self.first_seen_at);
+        row.text(&self.cursor);
+        Ok(())
+    }
+}
+
+impl Loaded for JournalHeadRow {
+    const TABLE: &'static str = "journal_head";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            kiosk: row.id()?,
+            epoch: row.id()?,
+            upto: row.number()?,
+            digest: row.opt_id()?,
+            first_seen_at: row.time()?,
+            cursor: row.text()?,
+        })
+    }
+}
+
+impl Stored for JournalRecordRow {
+    const TABLE: &'static str = "journal_record";
+    const WRITE: Sql = sql!(
+        store_journal_records,
+        "INSERT INTO journal_record (" [record_columns] ")
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT),
+                CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), value->>7, value->>8, value->>9,
+                value->>10
+         FROM " ROWS " WHERE true
+         ON CONFLICT (kiosk, epoch, seq) DO NOTHING"
+    );
+    /// The digest stands for the bytes.
+    const CLASH: Option<Sql> = Some(sql!(
+        find_journal_fork,
+        "SELECT kiosk, epoch, CAST(seq AS TEXT)
+         FROM " ROWS "
+         JOIN journal_record ON kiosk = value->>0 AND epoch = value->>1 AND seq = CAST(value->>2 AS BIGINT)
+         WHERE digest <> value->>9
+         ORDER BY kiosk, epoch, seq LIMIT 1"
+    ));
+    type Key<'a> = (&'a KioskId, Epoch, u64);
+
+    fn key(&self) -> Option<Self::Key<'_>> {
+        Some((&self.kiosk, self.epoch, self.seq))
+    }
+
+    fn join<'a>(earlier: &Self, later: &'a Self) -> Result<Cow<'a, Self>, StoreError> {
+        if earlier.digest == later.digest { Ok(Cow::Borrowed(later)) } else { Err(StoreError::fork(later)) }
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.kiosk.as_str());
+        row.display(&self.epoch);
+        row.count("seq", self.seq)?;
+        row.text(&self.kind);
+        row.time(self.at);
+        row.time(self.placed_at);
+        row.time(self.received_at);
+        row.text(self.outcome.as_str());
+        row.opt_text(self.reason.as_deref());
+        row.display(&self.digest);
+        row.text(&self.raw);
+        Ok(())
+    }
+}
+
+impl Loaded for JournalRecordRow {
+    const TABLE: &'static str = "journal_record";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            kiosk: row.id()?,
+            epoch: row.id()?,
+            seq: row.number()?,
+            kind: row.text()?,
+            at: row.time()?,
+            placed_at: row.time()?,
+            received_at: row.time()?,
+            outcome: row.word(RecordOutcome::parse)?,
+            reason: row.opt_text()?,
+            digest: row.id()?,
+            raw: row.text()?.into(),
+        })
+    }
+}
+
+impl Stored for JournalGapRow {
+    const TABLE: &'static str = "journal_gap";
+    const WRITE: Sql = sql!(
+        store_journal_gaps,
+        "INSERT INTO journal_gap (" [gap_columns] ")
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT),
+                CAST(value->>4 AS BIGINT), value->>5
+         FROM " ROWS " WHERE true
+         ON CONFLICT (kiosk, epoch, from_seq) DO NOTHING"
+    );
+    type Key<'a> = (&'a KioskId, Epoch, u64);
+
+    fn key(&self) -> Option<Self::Key<'_>> {
+        Some((&self.kiosk, self.epoch, self.from_seq))
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.kiosk.as_str());
+        row.display(&self.epoch);
+        row.count("from_seq", self.from_seq)?;
+        row.count("through_seq", self.through_seq)?;
+        row.time(self.at);
+        row.text(&self.reason);
+        Ok(())
+    }
+}
+
+impl Loaded for JournalGapRow {
+    const TABLE: &'static str = "journal_gap";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            kiosk: row.id()?,
+            epoch: row.id()?,
+            from_seq: row.number()?,
+            through_seq: row.number()?,
+            at: row.time()?,
+            reason: row.text()?,
+        })
+    }
+}
+
+impl Store {
+    pub(super) async fn all_journal_heads(&self) -> Result<Vec<JournalHeadRow>, StoreError> {
+        self.rows(&ALL_HEADS, |q| q).await
+    }
+
+    /// The journals of a kiosk, newest first. `None`: no such kiosk for this reader.
+    pub async fn journal_heads(
+        &self,
+        scope: &Scope,
+        kiosk: &KioskId,
+    ) -> Result<Option<Vec<JournalHeadRow>>, StoreError> {
+        if !self.sees(scope, kiosk).await? {
+            return Ok(None);
+        }
+        self.rows(&HEADS, |q| q.bind(kiosk.to_string())).await.map(Some)
+    }
+
+    /// Records of one journal as they came, highest number first. `None`: no such kiosk for this reader.
+    pub async fn journal_records(
+        &self,
+        scope: &Scope,
+        kiosk: &KioskId,
+        epoch: Epoch,
+        page: &PageRequest,
+    ) -> Result<Option<Page<JournalRecordRow>>, StoreError> {
+        let start: i64 = page.start()?;
+        if !self.sees(scope, kiosk).await? {
+            return Ok(None);
+        }
+        let (kiosk, epoch, limit) = (kiosk.to_string(), epoch.to_string(), page.fetch_limit());
+        let rows = self.rows(&RECORDS, |q| q.bind(kiosk).bind(epoch).bind(start).bind(limit)).await?;
+        Ok(Some(page.finish(rows, |record: &JournalRecordRow| record.seq.cast_signed())))
+    }
+
+    /// One record, to tell a repeat from a fork.
+    pub async fn journal_record(
+        &self,
+        scope: &Scope,
+        kiosk: &KioskId,
+        epoch: Epoch,
+        seq: u64,
+    ) -> Result<Option<JournalRecordRow>, StoreError> {
+        let Ok(seq) = i64::try_from(seq) else { return Ok(None) };
+        if !self.sees(scope, kiosk).await? {
+            return Ok(None);
+        }
+        self.row(&RECORD, |q| q.bind(kiosk.to_string()).bind(epoch.to_string()).bind(seq)).await
+    }
+
+    /// What will never come of a kiosk's journals. `None`: no such kiosk for this reader.
+    pub async fn journal_gaps(
+        &self,
+        scope: &Scope,
+        kiosk: &KioskId,
+    ) -> Result<Option<Vec<JournalGapRow>>, StoreError> {
+        if !self.sees(scope, kiosk).await? {
+            return Ok(None);
+        }
+        self.rows(&GAPS, |q| q.bind(kiosk.to_string())).await.map(Some)
+    }
+}

@@ -1,0 +1,244 @@
+//! Kiosks: what was registered, and whom they belong to.
+use std::collections::HashMap;
+
+use kioskwatch_domain::change::{Admission, AssignmentRow, GroupKind, KioskRow, KioskStateRow};
+use kioskwatch_proto::{KioskId, Timestamp};
+
+use super::{
+    KioskFilter, KioskView, Page, PageRequest, Scope, Store, StoreError,
+    row::{Loaded, RowReader, RowWriter, Stored},
+    sql::{Sql, sql},
+};
+
+macro_rules! columns {
+    () => {
+        "id, site, admission, model, serial_no, commissioned_at, decommissioned_at, updated_at"
+    };
+}
+macro_rules! assignment_columns {
+    () => {
+        "kiosk, group_kind, group_id, from_at, to_at"
+    };
+}
+
+const ALL: Sql = sql!(all_kiosks, "SELECT " [columns] " FROM kiosk ORDER BY id");
+const LIST: Sql = sql!(
+    list_kiosks,
+    "SELECT " [columns] " FROM kiosk
+     WHERE id > $2 AND ($1 IS NULL OR site IN " TEXTS ")
+       AND ($4 IS NULL OR site = $4)
+       AND ($5 IS NULL OR id IN (SELECT kiosk FROM kiosk_state WHERE presence = $5))
+     ORDER BY id LIMIT $3"
+);
+const ONE: Sql = sql!(
+    one_kiosk,
+    "SELECT " [columns] " FROM kiosk WHERE id = $2 AND ($1 IS NULL OR site IN " TEXTS ")"
+);
+const VISIBLE: Sql = sql!(
+    kiosk_is_visible,
+    "SELECT id FROM kiosk WHERE id = $2 AND ($1 IS NULL OR site IN " TEXTS ")"
+);
+const OPEN_TICKETS: Sql = sql!(
+    count_open_tickets,
+    "SELECT kiosk, COUNT(*) FROM ticket WHERE is_open = 1 AND kiosk IN " TEXTS " GROUP BY kiosk"
+);
+const ALL_ASSIGNMENTS: Sql = sql!(
+    all_assignments,
+    "SELECT " [assignment_columns] " FROM assignment ORDER BY kiosk, group_kind, group_id, from_at"
+);
+const ASSIGNMENTS: Sql = sql!(
+    list_assignments,
+    "SELECT " [assignment_columns] " FROM assignment
+     WHERE from_at < $3 AND (to_at IS NULL OR to_at > $2)
+       AND ($1 IS NULL OR kiosk IN (SELECT id FROM kiosk WHERE site IN " TEXTS "))
+     ORDER BY kiosk, group_kind, group_id, from_at"
+);
+
+impl Stored for KioskRow {
+    const TABLE: &'static str = "kiosk";
+    const WRITE: Sql = sql!(
+        store_kiosks,
+        "INSERT INTO kiosk (" [columns] ")
+         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, CAST(value->>5 AS BIGINT),
+                CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT)
+         FROM " ROWS " WHERE true
+         ON CONFLICT (id) DO UPDATE SET
+           site = excluded.site, admission = excluded.admission, model = excluded.model,
+           serial_no = excluded.serial_no, commissioned_at = excluded.commissioned_at,
+           decommissioned_at = excluded.decommissioned_at, updated_at = excluded.updated_at"
+    );
+    type Key<'a> = &'a KioskId;
+
+    fn key(&self) -> Option<&KioskId> {
+        Some(&self.id)
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.id.as_str());
+        row.opt_display(self.site.as_ref());
+        row.text(self.admission.as_str());
+        row.text(&self.model);
+        row.text(&self.serial_no);
+        row.opt_time(self.commissioned_at);
+        row.opt_time(self.decommissioned_at);
+        row.time(self.updated_at);
+        Ok(())
+    }
+}
+
+impl Loaded for KioskRow {
+    const TABLE: &'static str = "kiosk";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id()?,
+            site: row.opt_id()?,
+            admission: row.word(Admission::parse)?,
+            model: row.text()?,
+            serial_no: row.text()?,
+            commissioned_at: row.opt_time()?,
+            decommissioned_at: row.opt_time()?,
+            updated_at: row.time()?,
+        })
+    }
+}
+
+impl Stored for AssignmentRow {
+    const TABLE: &'static str = "assignment";
+    /// The same assignment again, with an end: it was closed.
+    const WRITE: Sql = sql!(
+        store_assignments,
+        "INSERT INTO assignment (" [assignment_columns] ")
+         SELECT value->>0, value->>1, value->>2, CAST(value->>3 AS BIGINT), CAST(value->>4 AS BIGINT)
+         FROM " ROWS " WHERE true
+         ON CONFLICT (kiosk, group_kind, group_id, from_at) DO UPDATE SET to_at = excluded.to_at"
+    );
+    type Key<'a> = (&'a KioskId, GroupKind, &'a str, Timestamp);
+
+    fn key(&self) -> Option<Self::Key<'_>> {
+        Some((&self.kiosk, self.group, &self.group_id, self.from))
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.kiosk.as_str());
+        row.text(self.group.as_str());
+        row.text(&self.group_id);
+        row.time(self.from);
+        row.opt_time(self.to);
+        Ok(())
+    }
+}
+
+impl Loaded for AssignmentRow {
+    const TABLE: &'static str = "assignment";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            kiosk: row.id()?,
+            group: row.word(GroupKind::parse)?,
+            group_id: row.text()?,
+            from: row.time()?,
+            to: row.opt_time()?,
+        })
+    }
+}
+
+/// How many of something a kiosk has.
+struct Count {
+    kiosk: KioskId,
+    count: u64,
+}
+
+impl Loaded for Count {
+    const TABLE: &'static str = "ticket";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self { kiosk: row.id()?, count: row.number()? })
+    }
+}
+
+/// Only that the row is there.
+struct Present;
+
+impl Loaded for Present {
+    const TABLE: &'static str = "kiosk";
+
+    fn decode(_row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self)
+    }
+}
+
+impl Store {
+    pub(super) async fn all_kiosks(&self) -> Result<Vec<KioskRow>, StoreError> {
+        self.rows(&ALL, |q| q).await
+    }
+
+    pub(super) async fn all_assignments(&self) -> Result<Vec<AssignmentRow>, StoreError> {
+        self.rows(&ALL_ASSIGNMENTS, |q| q).await
+    }
+
+    /// By id.
+    pub async fn kiosks(
+        &self,
+        scope: &Scope,
+        filter: &KioskFilter,
+        page: &PageRequest,
+    ) -> Result<Page<KioskView>, StoreError> {
+        let start: String = page.start()?;
+        let site = filter.site.as_ref().map(ToString::to_string);
+        let presence = filter.presence.map(|p| p.as_str().to_owned());
+        let rows: Vec<KioskRow> = self
+            .rows(&LIST, |q| {
+                q.bind(scope.to_json()).bind(start).bind(page.fetch_limit()).bind(site).bind(presence)
+            })
+            .await?;
+        let page = page.finish(rows, |kiosk| kiosk.id.to_string());
+        Ok(Page { items: self.with_states(page.items).await?, next_cursor: page.next_cursor })
+    }
+
+    pub async fn kiosk(&self, scope: &Scope, id: &KioskId) -> Result<Option<KioskView>, StoreError> {
+        let row = self.row(&ONE, |q| q.bind(scope.to_json()).bind(id.to_string())).await?;
+        let views = self.with_states(row.into_iter().collect()).await?;
+        Ok(views.into_iter().next())
+    }
+
+    async fn with_states(&self, kiosks: Vec<KioskRow>) -> Result<Vec<KioskView>, StoreError> {
+        if kiosks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = id_array(kiosks.iter().map(|k| &k.id));
+        let states = self.kiosk_states(&ids).await?;
+        let counts: Vec<Count> = self.rows(&OPEN_TICKETS, |q| q.bind(ids)).await?;
+        let mut states: HashMap<KioskId, KioskStateRow> =
+            states.into_iter().map(|s| (s.kiosk.clone(), s)).collect();
+        let counts: HashMap<KioskId, u64> = counts.into_iter().map(|c| (c.kiosk, c.count)).collect();
+        let view = |kiosk: KioskRow| {
+            let open_tickets = counts.get(&kiosk.id).copied().unwrap_or(0);
+            KioskView { state: states.remove(&kiosk.id), open_tickets, kiosk }
+        };
+        Ok(kiosks.into_iter().map(view).collect())
+    }
+
+    /// Whether there is such a kiosk for this reader.
+    pub(super) async fn sees(&self, scope: &Scope, kiosk: &KioskId) -> Result<bool, StoreError> {
+        let found: Option<Present> =
+            self.row(&VISIBLE, |q| q.bind(scope.to_json()).bind(kiosk.to_string())).await?;
+        Ok(found.is_some())
+    }
+
+    /// Assignments of visible kiosks that overlap `from..to`.
+    pub async fn assignments(
+        &self,
+        scope: &Scope,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<AssignmentRow>, StoreError> {
+        self.rows(&ASSIGNMENTS, |q| q.bind(scope.to_json()).bind(from.ms()).bind(to.ms())).await
+    }
+}
+
+/// A JSON array of kiosk ids, as `TEXTS` takes it.
+pub(super) fn id_array<'a>(ids: impl Iterator<Item = &'a KioskId>) -> String {
+    let ids: Vec<&str> = ids.map(KioskId::as_str).collect();
+    serde_json::Value::from(ids).to_string()
+}

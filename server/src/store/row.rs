@@ -1,0 +1,238 @@
+//! Rows on their way in (JSON arrays) and out (columns in the order of the SELECT).
+use std::{borrow::Cow, hash::Hash, str::FromStr};
+
+use kioskwatch_proto::Timestamp;
+use sqlx::{Column, Row as _, any::AnyRow};
+
+use super::{StoreError, sql::Sql};
+
+/// A row that `commit` writes.
+pub(super) trait Stored: Clone {
+    const TABLE: &'static str;
+    /// Takes a JSON array of rows as `$1`.
+    const WRITE: Sql;
+    /// For rows that never change: gives the text columns `id` of those in `$1` that are stored with other content.
+    const CLASH: Option<Sql> = None;
+    /// What makes two rows the same; a batch holds it once.
+    type Key<'a>: Hash + Eq
+    where
+        Self: 'a;
+
+    /// `None`: every row is its own.
+    fn key(&self) -> Option<Self::Key<'_>>;
+
+    /// Two rows of one batch with the same key become one; the later one wins unless the table says otherwise.
+    fn join<'a>(_earlier: &Self, later: &'a Self) -> Result<Cow<'a, Self>, StoreError> {
+        Ok(Cow::Borrowed(later))
+    }
+
+    /// Puts the rows of a batch into an order in which the table's own rules hold at every step.
+    fn arrange(_rows: &mut [Cow<'_, Self>]) {}
+
+    /// Writes the columns in the order in which [`Self::WRITE`] reads them.
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError>;
+}
+
+/// A row that reads give.
+pub(super) trait Loaded: Sized {
+    const TABLE: &'static str;
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError>;
+}
+
+/// PostgreSQL has no NUL in text and SQLite would cut there: both get the replacement character.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+/// Writes one row as a JSON array.
+pub(super) struct RowWriter<'a> {
+    json: &'a mut Vec<u8>,
+    table: &'static str,
+    /// 1, 2, 3 … within the statement.
+    place: u64,
+    first: bool,
+}
+
+impl<'a> RowWriter<'a> {
+    pub(super) fn begin(json: &'a mut Vec<u8>, table: &'static str, place: u64) -> Self {
+        json.push(b'[');
+        Self { json, table, place, first: true }
+    }
+
+    pub(super) fn end(self) {
+        self.json.push(b']');
+    }
+
+    fn separate(&mut self) {
+        if !std::mem::take(&mut self.first) {
+            self.json.push(b',');
+        }
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.separate();
+        // Writing a text into memory has no way to fail.
+        let _ = serde_json::to_writer(&mut *self.json, &storable(text));
+    }
+
+    pub(super) fn display(&mut self, value: &impl std::fmt::Display) {
+        self.text(&value.to_string());
+    }
+
+    pub(super) fn int(&mut self, value: i64) {
+        self.separate();
+        let _ = serde_json::to_writer(&mut *self.json, &value);
+    }
+
+    /// A count of ours that may be above what a column holds.
+    pub(super) fn count(&mut self, column: &'static str, value: u64) -> Result<(), StoreError> {
+        let fits =
+            i64::try_from(value).map_err(|_| StoreError::TooLarge { table: self.table, column, value })?;
+        self.int(fits);
+        Ok(())
+    }
+
+    pub(super) fn opt_count(&mut self, column: &'static str, value: Option<u64>) -> Result<(), StoreError> {
+        match value {
+            Some(value) => self.count(column, value),
+            None => {
+                self.null();
+                Ok(())
+            }
+        }
+    }
+
+    /// Where the row stands in its statement, for rows that are numbered as they come.
+    pub(super) fn place(&mut self) {
+        self.int(self.place.cast_signed());
+    }
+
+    pub(super) fn time(&mut self, at: Timestamp) {
+        self.int(at.ms());
+    }
+
+    pub(super) fn opt_time(&mut self, at: Option<Timestamp>) {
+        self.opt_int(at.map(Timestamp::ms));
+    }
+
+    pub(super) fn opt_int(&mut self, value: Option<i64>) {
+        match value {
+            Some(value) => self.int(value),
+            None => self.null(),
+        }
+    }
+
+    pub(super) fn opt_text(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(text),
+            None => self.null(),
+        }
+    }
+
+    pub(super) fn opt_display(&mut self, value: Option<&impl std::fmt::Display>) {
+        match value {
+            Some(value) => self.display(value),
+            None => self.null(),
+        }
+    }
+
+    fn null(&mut self) {
+        self.separate();
+        self.json.extend_from_slice(b"null");
+    }
+}
+
+/// Reads the columns of one row from left to right.
+pub(super) struct RowReader<'a> {
+    row: &'a AnyRow,
+    table: &'static str,
+    next: usize,
+}
+
+impl<'a> RowReader<'a> {
+    pub(super) fn new(row: &'a AnyRow, table: &'static str) -> Self {
+        Self { row, table, next: 0 }
+    }
+
+    /// The row is known by its first column.
+    pub(super) fn senseless(&self, what: String) -> StoreError {
+        let id = self.row.try_get::<String, _>(0).unwrap_or_else(|_| "?".into());
+        StoreError::Inconsistent { table: self.table, id, what }
+    }
+
+    fn column(&mut self) -> usize {
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn bad(&self, index: usize, what: &dyn std::fmt::Display) -> StoreError {
+        let name = self.row.columns().get(index).map_or("?", Column::name);
+        self.senseless(format!("column {name}: {what}"))
+    }
+
+    pub(super) fn opt_text(&mut self) -> Result<Option<String>, StoreError> {
+        let index = self.column();
+        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, StoreError> {
+        let index = self.column();
+        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+    }
+
+    pub(super) fn opt_int(&mut self) -> Result<Option<i64>, StoreError> {
+        let index = self.column();
+        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+    }
+
+    pub(super) fn int(&mut self) -> Result<i64, StoreError> {
+        let index = self.column();
+        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+    }
+
+    /// An integer in the range of `T`.
+    pub(super) fn number<T: TryFrom<i64>>(&mut self) -> Result<T, StoreError> {
+        let value = self.int()?;
+        T::try_from(value).map_err(|_| self.bad(self.next - 1, &format_args!("{value} is out of range")))
+    }
+
+    pub(super) fn opt_number<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, StoreError> {
+        let Some(value) = self.opt_int()? else { return Ok(None) };
+        T::try_from(value)
+            .map(Some)
+            .map_err(|_| self.bad(self.next - 1, &format_args!("{value} is out of range")))
+    }
+
+    pub(super) fn time(&mut self) -> Result<Timestamp, StoreError> {
+        self.int().map(Timestamp)
+    }
+
+    pub(super) fn opt_time(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.opt_int()?.map(Timestamp))
+    }
+
+    /// A word of one of our enums, or a name with a constructor that may refuse.
+    pub(super) fn word<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+        let text = self.text()?;
+        parse(&text)
+            .ok_or_else(|| self.bad(self.next - 1, &format_args!("{text:?} is no word of this column")))
+    }
+
+    pub(super) fn opt_word<T>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let Some(text) = self.opt_text()? else { return Ok(None) };
+        let word = parse(&text);
+        word.map(Some)
+            .ok_or_else(|| self.bad(self.next - 1, &format_args!("{text:?} is no word of this column")))
+    }
+
+    pub(super) fn id<T: FromStr>(&mut self) -> Result<T, StoreError> {
+        self.word(|text| text.parse().ok())
+    }
+
+    pub(super) fn opt_id<T: FromStr>(&mut self) -> Result<Option<T>, StoreError> {
+        self.opt_word(|text| text.parse().ok())
+    }
+}

@@ -1,0 +1,83 @@
+//! SQL texts: one body each, stamped for both databases where a list of rows comes in as JSON.
+//!
+//! A batch travels as one JSON array, so that a statement has one parameter and one constant text whatever
+//! the number of rows; only the function that unpacks the array has another name in each database.
+use sqlx::{Any, AnyConnection};
+
+/// Which database answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// One statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sql {
+    /// As in the first line of the text; what errors and the databases' own logs say.
+    pub(super) name: &'static str,
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+pub(super) type Query = sqlx::query::Query<'static, Any, <Any as sqlx::Database>::Arguments>;
+pub(super) type Connection = AnyConnection;
+
+impl Sql {
+    pub(super) const fn text(&self, backend: Backend) -> &'static str {
+        match backend {
+            Backend::Sqlite => self.sqlite,
+            Backend::Postgres => self.postgres,
+        }
+    }
+
+    pub(super) fn query(&self, backend: Backend) -> Query {
+        sqlx::query(self.text(backend))
+    }
+}
+
+/// `sql!(name, "text" ROWS "text" …)`: a statement whose parts are literals and these words:
+/// `ROWS` — the rows of the JSON array `$1`, each as `value`;
+/// `TEXTS` — a sub-select of the texts in the JSON array `$1`;
+/// `[columns]` — what the macro `columns!()` says.
+macro_rules! sql {
+    ($name:ident, $($part:tt)+) => {
+        $crate::store::sql::Sql {
+            name: stringify!($name),
+            sqlite: concat!("-- ", stringify!($name), "\n", $($crate::store::sql::for_sqlite!($part)),+),
+            postgres: concat!("-- ", stringify!($name), "\n", $($crate::store::sql::for_postgres!($part)),+),
+        }
+    };
+}
+
+macro_rules! for_sqlite {
+    (ROWS) => {
+        "json_each($1)"
+    };
+    (TEXTS) => {
+        "(SELECT value FROM json_each($1))"
+    };
+    ([$columns:ident]) => {
+        $columns!()
+    };
+    ($text:literal) => {
+        $text
+    };
+}
+
+macro_rules! for_postgres {
+    (ROWS) => {
+        "json_array_elements(CAST($1 AS JSON)) AS json_rows(value)"
+    };
+    (TEXTS) => {
+        "(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS json_texts(value))"
+    };
+    ([$columns:ident]) => {
+        $columns!()
+    };
+    ($text:literal) => {
+        $text
+    };
+}
+
+pub(super) use {for_postgres, for_sqlite, sql};

@@ -1,0 +1,138 @@
+//! The current state of each kiosk, as of the last commit.
+use std::borrow::Cow;
+
+use kioskwatch_domain::change::{KioskStateRow, PresenceVerdict, SeenRow};
+use kioskwatch_proto::{KioskId, words::ServiceState};
+
+use super::{
+    Store, StoreError,
+    row::{Loaded, RowReader, RowWriter, Stored},
+    sql::{Sql, sql},
+};
+
+macro_rules! columns {
+    () => {
+        "kiosk, presence, presence_since, presence_reason, last_seen_at, session, boot, epoch, interval_s, \
+         service, service_since, service_cause, peripherals, inventory, clock_offset_ms, command_counter"
+    };
+}
+
+const ALL: Sql = sql!(all_states, "SELECT " [columns] " FROM kiosk_state ORDER BY kiosk");
+const SOME: Sql = sql!(some_states, "SELECT " [columns] " FROM kiosk_state WHERE kiosk IN " TEXTS);
+
+impl Stored for KioskStateRow {
+    const TABLE: &'static str = "kiosk_state";
+    /// Without an inventory the stored one stays.
+    const WRITE: Sql = sql!(
+        store_states,
+        "INSERT INTO kiosk_state (" [columns] ")
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT),
+                value->>5, value->>6, value->>7, CAST(value->>8 AS BIGINT), value->>9,
+                CAST(value->>10 AS BIGINT), value->>11, value->>12, value->>13,
+                CAST(value->>14 AS BIGINT), CAST(value->>15 AS BIGINT)
+         FROM " ROWS " WHERE true
+         ON CONFLICT (kiosk) DO UPDATE SET
+           presence = excluded.presence, presence_since = excluded.presence_since,
+           presence_reason = excluded.presence_reason, last_seen_at = excluded.last_seen_at,
+           session = excluded.session, boot = excluded.boot, epoch = excluded.epoch,
+           interval_s = excluded.interval_s, service = excluded.service,
+           service_since = excluded.service_since, service_cause = excluded.service_cause,
+           peripherals = excluded.peripherals,
+           inventory = CASE WHEN excluded.inventory = '' THEN kiosk_state.inventory ELSE excluded.inventory END,
+           clock_offset_ms = excluded.clock_offset_ms, command_counter = excluded.command_counter"
+    );
+    type Key<'a> = &'a KioskId;
+
+    fn key(&self) -> Option<&KioskId> {
+        Some(&self.kiosk)
+    }
+
+    fn join<'a>(earlier: &Self, later: &'a Self) -> Result<Cow<'a, Self>, StoreError> {
+        if !later.inventory.is_empty() || earlier.inventory.is_empty() {
+            return Ok(Cow::Borrowed(later));
+        }
+        Ok(Cow::Owned(Self { inventory: earlier.inventory.clone(), ..later.clone() }))
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.kiosk.as_str());
+        row.text(self.presence.as_str());
+        row.time(self.presence_since);
+        row.text(&self.presence_reason);
+        row.opt_time(self.last_seen_at);
+        row.opt_display(self.session.as_ref());
+        row.opt_display(self.boot.as_ref());
+        row.opt_display(self.epoch.as_ref());
+        row.int(i64::from(self.interval_s));
+        row.opt_text(self.service.map(ServiceState::as_str));
+        row.opt_time(self.service_since);
+        row.opt_text(self.service_cause.as_deref());
+        row.text(&self.peripherals);
+        row.text(&self.inventory);
+        row.opt_int(self.clock_offset_ms);
+        row.count("command_counter", self.command_counter)
+    }
+}
+
+impl Stored for SeenRow {
+    const TABLE: &'static str = "kiosk_state";
+    /// A kiosk without a state has nothing to update: its first state says all this itself.
+    const WRITE: Sql = sql!(
+        store_seen,
+        "UPDATE kiosk_state SET
+           last_seen_at = CAST(value->>1 AS BIGINT), session = value->>2, boot = value->>3,
+           interval_s = CAST(value->>4 AS BIGINT), clock_offset_ms = CAST(value->>5 AS BIGINT)
+         FROM " ROWS " WHERE kiosk = value->>0"
+    );
+    type Key<'a> = &'a KioskId;
+
+    fn key(&self) -> Option<&KioskId> {
+        Some(&self.kiosk)
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.kiosk.as_str());
+        row.time(self.last_seen_at);
+        row.opt_display(self.session.as_ref());
+        row.opt_display(self.boot.as_ref());
+        row.int(i64::from(self.interval_s));
+        row.opt_int(self.clock_offset_ms);
+        Ok(())
+    }
+}
+
+impl Loaded for KioskStateRow {
+    const TABLE: &'static str = "kiosk_state";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            kiosk: row.id()?,
+            presence: row.word(PresenceVerdict::parse)?,
+            presence_since: row.time()?,
+            presence_reason: row.text()?,
+            last_seen_at: row.opt_time()?,
+            session: row.opt_id()?,
+            boot: row.opt_id()?,
+            epoch: row.opt_id()?,
+            interval_s: row.number()?,
+            service: row.opt_word(ServiceState::parse)?,
+            service_since: row.opt_time()?,
+            service_cause: row.opt_text()?,
+            peripherals: row.text()?,
+            inventory: row.text()?,
+            clock_offset_ms: row.opt_int()?,
+            command_counter: row.number()?,
+        })
+    }
+}
+
+impl Store {
+    pub(super) async fn all_states(&self) -> Result<Vec<KioskStateRow>, StoreError> {
+        self.rows(&ALL, |q| q).await
+    }
+
+    /// Of the kiosks in a JSON array of ids.
+    pub(super) async fn kiosk_states(&self, ids: &str) -> Result<Vec<KioskStateRow>, StoreError> {
+        self.rows(&SOME, |q| q.bind(ids.to_owned())).await
+    }
+}

@@ -1,0 +1,123 @@
+//! What the store promises, on both databases with the same words.
+//!
+//! Each promise is one function that gets an empty database; the table below runs it twice.
+mod durable;
+mod hostile;
+mod proxy;
+mod reading;
+mod rows;
+mod writing;
+
+use std::sync::Arc;
+
+use kioskwatch_server::store::Store;
+use kioskwatch_tests::harness::postgres::Postgres;
+
+/// An empty database, gone with the test.
+pub(crate) struct Empty {
+    pub(crate) url: String,
+    _directory: Option<Directory>,
+    _cluster: Option<Arc<Postgres>>,
+}
+
+struct Directory(std::path::PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Empty {
+    pub(crate) fn sqlite() -> Self {
+        // A blank and a percent sign: a path is a path, not a URL.
+        let name = format!("kw store 100% {}", uuid::Uuid::new_v4().simple());
+        let directory = std::env::temp_dir().join(name);
+        let url = format!("sqlite://{}/db.sqlite", directory.display());
+        Self { url, _directory: Some(Directory(directory)), _cluster: None }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let cluster = Postgres::shared();
+        Self { url: cluster.fresh_database().await, _directory: None, _cluster: Some(cluster) }
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.url).await.unwrap()
+    }
+}
+
+macro_rules! promises {
+    ($($file:ident: $($promise:ident),+;)+) => {
+        mod sqlite {
+            $($(#[tokio::test]
+            async fn $promise() {
+                super::$file::$promise(super::Empty::sqlite()).await;
+            })+)+
+        }
+        mod postgres {
+            $($(#[tokio::test]
+            async fn $promise() {
+                super::$file::$promise(super::Empty::postgres().await).await;
+            })+)+
+        }
+    };
+}
+
+promises! {
+    writing:
+        an_image_is_what_was_committed,
+        a_row_again_replaces_the_first,
+        being_seen_updates_that_and_nothing_else,
+        a_state_without_inventory_keeps_the_stored_one,
+        every_word_of_every_enum_is_accepted,
+        the_same_key_twice_in_a_batch_is_one_row,
+        one_incident_is_open_per_fingerprint,
+        a_problem_may_close_and_open_again_in_one_batch,
+        the_same_record_again_changes_nothing,
+        other_bytes_under_an_applied_number_are_a_fork,
+        a_refused_batch_leaves_nothing,
+        evidence_only_grows,
+        history_is_not_rewritten,
+        five_thousand_rows_of_a_kind_go_in_one_commit,
+        what_happened_in_one_millisecond_keeps_its_order,
+        the_audit_is_one_chain,
+        the_audit_notices_what_was_done_behind_its_back;
+    reading:
+        pages_follow_each_other_without_gap_or_repeat,
+        a_foreign_cursor_is_refused,
+        what_is_out_of_scope_is_not_there,
+        tickets_are_narrowed_by_state_kiosk_site_and_openness,
+        kiosks_are_narrowed_by_site_and_presence,
+        a_ticket_comes_with_all_that_hangs_on_it,
+        overlapping_spans_are_found_and_touching_ones_are_not,
+        closed_history_stays_out_of_the_image,
+        journals_are_read_by_epoch,
+        tokens_are_found_by_hash_until_revoked;
+    durable:
+        a_restart_finds_the_same_image,
+        a_second_migration_changes_nothing,
+        a_newer_schema_is_refused,
+        a_tool_works_beside_a_server,
+        a_lost_lease_stops_every_commit,
+        a_lease_is_not_taken_before_its_time,
+        commits_of_several_tasks_all_arrive;
+    hostile:
+        no_text_is_dangerous,
+        numbers_beyond_a_column_are_refused_before_the_database,
+        a_senseless_row_names_itself,
+        an_image_of_a_large_record_survives;
+}
+
+/// The database as somebody sees it who does not go through the store.
+pub(crate) fn raw_url(empty: &Empty) -> String {
+    empty.url.replace('%', "%25").replace(' ', "%20")
+}
+
+pub(crate) fn drop_guards(empty: &Empty) -> &'static [&'static str] {
+    if empty.url.starts_with("sqlite") {
+        &["DROP TRIGGER audit_keeps_entries", "DROP TRIGGER audit_loses_nothing"]
+    } else {
+        &["DROP TRIGGER audit_keeps_entries ON audit"]
+    }
+}

@@ -1,0 +1,189 @@
+//! A throw-away PostgreSQL: a cluster in a temporary directory, reached through a socket in it.
+//!
+//! A watchdog shell waits at the other end of a pipe and removes everything when we are gone, however we went.
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+/// Who runs the server when we are root: PostgreSQL refuses to.
+const ACCOUNT: &str = "postgres";
+/// `$1` pg_ctl, `$2` directory, then the command before pg_ctl. Reads until we are gone.
+const WATCHDOG: &str = r#"pg_ctl=$1 dir=$2; shift 2; cat >/dev/null
+"$@" "$pg_ctl" stop -s -m immediate -D "$dir/data" >/dev/null 2>&1; rm -rf "$dir""#;
+
+static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+static DATABASES: AtomicU64 = AtomicU64::new(1);
+
+/// One running cluster; stopped and removed when dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    programs: PathBuf,
+    directory: PathBuf,
+    watchdog: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl Postgres {
+    /// The cluster all tests of this process share; each takes a database of its own.
+    pub fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = shared.upgrade() {
+            return running;
+        }
+        let started = Arc::new(Self::start());
+        *shared = Arc::downgrade(&started);
+        started
+    }
+
+    /// A cluster of one's own, for tests that stop it.
+    ///
+    /// # Panics
+    /// With what to install when this machine has no PostgreSQL.
+    pub fn start() -> Self {
+        let programs = programs();
+        let directory = fresh_directory();
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", WATCHDOG, "watchdog"]).arg(programs.join("pg_ctl")).arg(&directory);
+        watchdog.args(account_prefix());
+        // A process group of its own: Ctrl-C in a terminal must not end it before it has cleaned up.
+        std::os::unix::process::CommandExt::process_group(&mut watchdog, 0);
+        let mut watchdog = watchdog
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the shell that watches over the cluster starts");
+        let pipe = watchdog.stdin.take();
+        let cluster = Self { programs, directory, watchdog, pipe };
+        if is_root() {
+            run(Command::new("chown").arg(ACCOUNT).arg(&cluster.directory));
+        }
+        let data = cluster.data();
+        let mut initdb = cluster.command("initdb", |c| {
+            c.arg("-D").arg(&data).args(["-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]);
+        });
+        run(initdb.stdout(Stdio::null()));
+        cluster.resume();
+        cluster
+    }
+
+    /// Starts it, also again after [`Self::crash`], and waits until it answers.
+    pub fn resume(&self) {
+        let options = format!("-c listen_addresses= -k {} -c max_connections=200", self.directory.display());
+        let data = self.data();
+        let log = self.directory.join("log");
+        let mut start = self.command("pg_ctl", |c| {
+            c.args(["start", "-s", "-w", "-t", "60", "-D"])
+                .arg(&data)
+                .arg("-l")
+                .arg(&log)
+                .arg("-o")
+                .arg(&options);
+        });
+        run(&mut start);
+    }
+
+    /// Ends it as a power cut would end the process: no goodbye to anybody.
+    pub fn crash(&self) {
+        let data = self.data();
+        let mut stop = self.command("pg_ctl", |c| {
+            c.args(["stop", "-s", "-m", "immediate", "-D"]).arg(&data);
+        });
+        run(&mut stop);
+    }
+
+    /// A new, empty database.
+    pub async fn fresh_database(&self) -> String {
+        let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let mut connection =
+            PgConnection::connect(&self.url("postgres")).await.expect("the cluster takes connections");
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        connection.execute(create).await.expect("the database is made");
+        connection.close().await.expect("the connection ends");
+        self.url(&name)
+    }
+
+    /// Where the server listens.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://{ACCOUNT}@localhost/{database}?host={}", self.directory.display())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn command(&self, program: &str, arguments: impl FnOnce(&mut Command)) -> Command {
+        let program = self.programs.join(program);
+        let mut command = match account_prefix().split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        arguments(&mut command);
+        // The account that runs it need not be allowed to stand where we stand.
+        command.current_dir(&self.directory).stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        let _ = self.watchdog.wait();
+    }
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    let status = command.status();
+    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{command:?}: {status:?}");
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// What runs a program as the account of the Debian package.
+fn account_prefix() -> &'static [&'static str] {
+    if is_root() { &["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] } else { &[] }
+}
+
+/// The newest installed version, else what is in the path.
+fn programs() -> PathBuf {
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = debian
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    found.sort();
+    let in_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let mut candidates: Vec<PathBuf> = found.into_iter().rev().map(|(_, path)| path).collect();
+    candidates.extend(in_path.unwrap_or_default());
+    let complete = |path: &Path| path.join("initdb").exists() && path.join("pg_ctl").exists();
+    candidates.into_iter().find(|path| complete(path)).expect(
+        "these tests need PostgreSQL's initdb and pg_ctl, in /usr/lib/postgresql/*/bin or in the path: \
+         `apt-get install postgresql` (the tests start a cluster of their own, no service has to run)",
+    )
+}
+
+/// Short, because a socket's path has at most 107 bytes.
+fn fresh_directory() -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("kw-pg-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir_all(&directory).expect("the temporary directory takes a new one");
+    directory
+}
