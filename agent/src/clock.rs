@@ -2,7 +2,11 @@
 //!
 //! Wall time goes into records and is never used to order or to wait; the boot clock counts through suspend,
 //! never jumps, and is comparable within one boot.
-use std::{fs, path::Path, time::SystemTime};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use kioskwatch_proto::{BootId, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
@@ -37,6 +41,14 @@ pub fn mono_ms() -> u64 {
     let secs = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
     secs * 1000 + nanos / 1_000_000
+}
+
+/// Waits until the boot clock shows this; for ever without a time.
+pub async fn sleep_until(mono: Option<u64>) {
+    match mono {
+        Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(mono_ms()))).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Why the run of the machine has no name.

@@ -2,13 +2,17 @@
 //!
 //! Bytes, messages and timers come in at the edge, become one input of the engine, and the effects that come
 //! back are done here. `README.md` beside this crate draws the picture.
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod courier;
 pub mod host;
 pub mod journal;
 pub mod local_api;
 pub mod mqtt;
 pub mod port;
+pub mod probe;
 pub mod proxy;
+pub mod run;
 pub mod serial;
 pub mod watchdog;

@@ -52,10 +52,6 @@ impl Display for Config {
             None => writeln!(f, "# no local interface")?,
         }
         writeln!(f, "\n[commands]\nkeys = {}", list(&self.commands.key_texts))?;
-        writeln!(f, "restart_application = {}", list(&self.commands.restart_application))?;
-        writeln!(f, "reboot = {}", list(&self.commands.reboot))?;
-        writeln!(f, "read_log = {}", list(&self.commands.read_log))?;
-        writeln!(f, "ping_targets = {}", list(&self.commands.ping_targets))?;
         writeln!(f, "\n[log]\nlevel = {}", quoted(&self.log.level))?;
         self.show_peripherals(f)
     }

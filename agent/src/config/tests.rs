@@ -60,7 +60,6 @@ fn the_environment_alone_is_enough_and_wins_over_the_file() {
         ("KIOSKWATCH__PERIPHERAL__0__PROBE_INTERVAL_S", "0.5"),
         ("KIOSKWATCH__PERIPHERAL__0__REQUIRED", "true"),
         ("KIOSKWATCH__PERIPHERAL__0__CUSTOM", "true"),
-        ("KIOSKWATCH__COMMANDS__REBOOT", "systemctl, reboot"),
         ("KIOSKWATCH__HTTP__LISTEN", "127.0.0.1:80"),
     ];
     let config = parse("the environment", "", env(&pairs)).unwrap();
@@ -68,7 +67,6 @@ fn the_environment_alone_is_enough_and_wins_over_the_file() {
     assert_eq!(config.kiosk.heartbeat_interval_s, 5);
     assert_eq!(config.journal.tick_ms, 500);
     assert_eq!(config.mqtt.endpoint.port, 1883);
-    assert_eq!(config.commands.reboot, ["systemctl", "reboot"]);
     let printer = &config.peripherals[0];
     assert_eq!((printer.core.probe_interval_ms, printer.core.required), (500, true));
     assert_eq!(printer.core.mode, PortMode::Owned);

@@ -9,13 +9,13 @@ use std::{
 
 use kioskwatch_agent_core::journal::{Entry, ReadLimit};
 use kioskwatch_proto::journal::Digest;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock;
 
 use super::{
-    Done, GROUP_WINDOW_MS, JournalConfig, JournalError, MAX_GROUP, Notice, Op, Opened, QUEUE, is_telemetry,
-    open, store::Store,
+    Done, GROUP_WINDOW_MS, Head, JournalConfig, JournalError, MAX_GROUP, Notice, Op, Opened, QUEUE,
+    is_telemetry, open, store::Store,
 };
 
 /// While the disk is full, what waits is tried again this often.
@@ -43,6 +43,7 @@ struct Write {
 /// The handle of the journal. Dropping it ends the thread after what was asked is done.
 pub struct Journal {
     requests: Option<SyncSender<Request>>,
+    head: watch::Receiver<Head>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,12 +58,19 @@ impl Journal {
     pub fn open(config: &JournalConfig) -> Result<(Self, Opened), JournalError> {
         let (store, opened, lock) = open::open(config)?;
         let (sender, receiver) = sync_channel(QUEUE);
-        let writer = Writer { store, stuck: VecDeque::new(), full: false, notices: Vec::new(), _lock: lock };
+        let (head, seen) = watch::channel(store.head());
+        let writer =
+            Writer { head, store, stuck: VecDeque::new(), full: false, notices: Vec::new(), _lock: lock };
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&receiver))
             .map_err(|source| JournalError::Thread { source })?;
-        Ok((Self { requests: Some(sender), thread: Some(thread) }, opened))
+        Ok((Self { requests: Some(sender), head: seen, thread: Some(thread) }, opened))
+    }
+
+    /// Where the journal stands on disk; changes are seen as soon as they are durable.
+    pub fn head(&self) -> watch::Receiver<Head> {
+        self.head.clone()
     }
 
     /// Commits these together. Answers come in the order of the requests.
@@ -109,6 +117,8 @@ impl Drop for Journal {
 }
 
 struct Writer {
+    /// Where the journal stands, for everybody who wants to know.
+    head: watch::Sender<Head>,
     store: Store,
     /// Requests that wait for room on the disk, in order.
     stuck: VecDeque<Write>,
@@ -209,6 +219,7 @@ impl Writer {
     }
 
     fn answer(&mut self, group: Vec<Write>, done: Vec<Done>) {
+        self.head.send_replace(self.store.head());
         for (write, mut done) in group.into_iter().zip(done) {
             for place in write.left_out {
                 done.written.insert(place.min(done.written.len()), None);
@@ -290,6 +301,7 @@ impl Writer {
             Ok((store, notice)) => {
                 self.store = store;
                 self.notices.push(notice);
+                self.head.send_replace(self.store.head());
             }
             Err(error) => fatal(&error),
         }

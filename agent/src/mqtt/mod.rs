@@ -71,7 +71,7 @@ pub struct Mqtt {
     kiosk: KioskId,
     client: Slot,
     orders: mpsc::Sender<Order>,
-    task: tokio::task::JoinHandle<()>,
+    task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 /// Everything a connection needs.
@@ -96,7 +96,7 @@ impl Mqtt {
         let client = Slot::default();
         let (orders, receiver) = mpsc::channel(ORDERS);
         let task = tokio::spawn(link::Link::new(setup, client.clone(), receiver).run());
-        Self { kiosk, client, orders, task }
+        Self { kiosk, client, orders, task: Mutex::new(Some(task)) }
     }
 
     /// Hands a message over with the QoS and retention of its channel. "Ok" means queued, no more.
@@ -121,9 +121,12 @@ impl Mqtt {
     }
 
     /// Says goodbye with a last retained presence, disconnects in order, and ends the task.
-    pub async fn goodbye(self, presence: Vec<u8>) {
-        if self.orders.send(Order::Goodbye { presence }).await.is_ok() {
-            drop(self.task.await);
+    pub async fn goodbye(&self, presence: Vec<u8>) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.orders.send(Order::Goodbye { presence }).await.is_ok()
+            && let Some(task) = task
+        {
+            drop(task.await);
         }
     }
 }

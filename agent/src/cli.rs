@@ -1,0 +1,214 @@
+//! The command line. `main` and any program that carries an agent inside it call [`main_with_args`].
+use std::{
+    error::Error,
+    ffi::OsString,
+    fmt::Write as _,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    config::{self, Config, Environment},
+    journal, probe, run,
+};
+
+/// The work failed.
+const FAILED: u8 = 1;
+/// Wrong usage or configuration.
+const WRONG: u8 = 2;
+
+#[derive(Parser)]
+#[command(
+    name = "kioskwatch-agent",
+    version,
+    about = "Watches the devices of one kiosk and tells its server"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run until SIGTERM
+    Run(ConfigArg),
+    /// Say what is wrong with the configuration, or print what is in effect
+    CheckConfig(ConfigArg),
+    /// Ask every owned device once and print the answers as JSON lines
+    Probe {
+        /// Required: the agent itself asks again and again
+        #[arg(long, required = true)]
+        once: bool,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Look into the journal
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// About the configuration itself
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum JournalCommand {
+    /// Print every record as a JSON line; the agent may be running
+    Export(ConfigArg),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the commented sample
+    Sample,
+}
+
+#[derive(Args)]
+struct ConfigArg {
+    /// The TOML file; without it the environment names the required keys
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How a command ended when it did not succeed.
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn wrong(error: &dyn Error) -> Self {
+        Self { code: WRONG, text: chain(error) }
+    }
+    fn failed(error: &dyn Error) -> Self {
+        Self { code: FAILED, text: chain(error) }
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // A transparent error repeats its cause.
+        if !text.ends_with(&error.to_string()) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ": {error}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs one command line of the agent, first argument included, and says how it ended: 0 done, 1 failed,
+/// 2 wrong usage or configuration. Reads the process's environment and writes to its standard output.
+pub fn main_with_args<I, T>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come as errors too; printing them can only fail with a closed output.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { WRONG } else { 0 });
+        }
+    };
+    match execute(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, text }) => {
+            drop(writeln!(io::stderr(), "kioskwatch-agent: {text}"));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    let out = &mut io::stdout();
+    match command {
+        Command::Run(arg) => run_agent(&load(&arg)?),
+        Command::CheckConfig(arg) => print(out, &load(&arg)?.to_string()),
+        Command::Probe { once: _, config } => {
+            let config = load(&config)?;
+            let all =
+                runtime()?.block_on(probe::probe_once(&config, out)).map_err(|e| Failure::failed(&e))?;
+            if all {
+                return Ok(());
+            }
+            Err(Failure { code: FAILED, text: "not every owned device answered".into() })
+        }
+        Command::Journal(JournalCommand::Export(arg)) => {
+            let config = load(&arg)?;
+            journal::export(&config.journal.path, out).map(|_| ()).map_err(|e| Failure::failed(&e))
+        }
+        Command::Config(ConfigCommand::Sample) => print(out, config::SAMPLE),
+    }
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
+    out.write_all(text.as_bytes()).map_err(|e| Failure::failed(&e))
+}
+
+fn load(arg: &ConfigArg) -> Result<Config, Failure> {
+    config::load(arg.config.as_deref(), Environment::of_process()).map_err(|e| Failure::wrong(&e))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Looking up names and holders of ports: rare, and each idle thread costs memory.
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()
+        .map_err(|e| Failure::failed(&e))
+}
+
+fn run_agent(config: &Config) -> Result<(), Failure> {
+    start_log(&config.log.level);
+    // A second one in the same process is refused, and is the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    runtime()?.block_on(run::run(config)).map_err(|error| match &error {
+        run::RunError::Start(start) if start.is_configuration() => Failure::wrong(&error),
+        _ => Failure::failed(&error),
+    })
+}
+
+/// To standard error; the service manager adds the time.
+fn start_log(level: &str) {
+    let filter = level.parse::<tracing_subscriber::EnvFilter>().unwrap_or_default();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    // Already set when several agents share a process.
+    drop(subscriber.try_init());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn code(args: &[&str]) -> ExitCode {
+        main_with_args(std::iter::once("kioskwatch-agent").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn exit_codes_tell_usage_from_failure() {
+        assert_eq!(code(&["--version"]), ExitCode::SUCCESS);
+        assert_eq!(code(&["config", "sample"]), ExitCode::SUCCESS);
+        assert_eq!(code(&["frobnicate"]), ExitCode::from(WRONG));
+        assert_eq!(code(&["check-config", "--config", "/no/such/file"]), ExitCode::from(WRONG));
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/sample.toml");
+        assert_eq!(code(&["check-config", "--config", sample]), ExitCode::SUCCESS);
+        assert_eq!(code(&["journal", "export", "--config", sample]), ExitCode::from(FAILED));
+    }
+}

@@ -1,0 +1,260 @@
+//! Carries the journal to the server: asks the core what to send, reads it, hands it to the broker.
+//!
+//! A task of its own, because it waits for the journal; the loop never does.
+use std::sync::Arc;
+
+use kioskwatch_agent_core::{
+    delivery::{Delivery, DeliveryConfig, DeliveryInput, DeliveryOutput, NewEpochReason, Turn},
+    journal::{Entry, JournalView, ReadLimit},
+};
+use kioskwatch_proto::{
+    Epoch, SessionId,
+    journal::{Ack, Batch, Digest},
+    topic::Channel,
+};
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    clock,
+    journal::{Head, Journal, Notice, Op},
+    mqtt::Mqtt,
+};
+
+/// Words for the courier that may wait.
+const QUEUE: usize = 64;
+
+/// What the loop tells the courier.
+#[derive(Debug)]
+enum Word {
+    Connected(SessionId),
+    Disconnected,
+    Ack(Ack),
+}
+
+/// What the courier tells the loop.
+#[derive(Debug, PartialEq)]
+pub enum CourierEvent {
+    /// The server knows other records under our numbers: begin a new epoch.
+    NewEpochWanted { reason: NewEpochReason, resend_from: u64 },
+    /// The journal did something on its own while an acknowledgement was written.
+    Notices(Vec<Notice>),
+}
+
+/// The handle; the task ends when it is dropped.
+#[derive(Debug)]
+pub struct Courier {
+    words: mpsc::Sender<Word>,
+}
+
+impl Courier {
+    pub fn start<E: Send + 'static>(
+        config: DeliveryConfig,
+        journal: Arc<Journal>,
+        mqtt: Arc<Mqtt>,
+        events: mpsc::Sender<E>,
+        wrap: fn(CourierEvent) -> E,
+    ) -> Self {
+        let (words, receiver) = mpsc::channel(QUEUE);
+        let head = journal.head();
+        let task = Task {
+            delivery: Delivery::new(config),
+            view: View::new(&head),
+            head,
+            journal,
+            mqtt,
+            events,
+            wrap,
+        };
+        tokio::spawn(task.run(receiver));
+        Self { words }
+    }
+
+    pub fn connected(&self, session: SessionId) {
+        self.tell(Word::Connected(session));
+    }
+
+    pub fn disconnected(&self) {
+        self.tell(Word::Disconnected);
+    }
+
+    pub fn acknowledged(&self, ack: Ack) {
+        self.tell(Word::Ack(ack));
+    }
+
+    fn tell(&self, word: Word) {
+        if self.words.try_send(word).is_err() {
+            // An ack comes again; a lost connection is found by the next failed publish.
+            tracing::warn!("the courier takes no more words");
+        }
+    }
+}
+
+/// The journal as the core wants to see it. The one digest it may ask for is looked up beforehand.
+struct View {
+    head: Head,
+    digest: Option<(u64, Digest)>,
+}
+
+impl View {
+    fn new(head: &watch::Receiver<Head>) -> Self {
+        Self { head: *head.borrow(), digest: None }
+    }
+}
+
+impl JournalView for View {
+    fn epoch(&self) -> Epoch {
+        self.head.epoch
+    }
+    fn first(&self) -> u64 {
+        self.head.first
+    }
+    fn last(&self) -> u64 {
+        self.head.last_seq
+    }
+    fn acked(&self) -> u64 {
+        self.head.acked
+    }
+    fn digest(&self, seq: u64) -> Option<Digest> {
+        self.digest.filter(|(of, _)| *of == seq).map(|(_, digest)| digest)
+    }
+}
+
+struct Task<E> {
+    delivery: Delivery,
+    view: View,
+    head: watch::Receiver<Head>,
+    journal: Arc<Journal>,
+    mqtt: Arc<Mqtt>,
+    events: mpsc::Sender<E>,
+    wrap: fn(CourierEvent) -> E,
+}
+
+impl<E: Send> Task<E> {
+    async fn run(mut self, mut words: mpsc::Receiver<Word>) {
+        loop {
+            let wake = self.delivery.next_wake();
+            let input = tokio::select! {
+                word = words.recv() => match word {
+                    None => return,
+                    Some(Word::Connected(session)) => DeliveryInput::Connected(session),
+                    Some(Word::Disconnected) => DeliveryInput::Disconnected,
+                    Some(Word::Ack(ack)) => {
+                        let digest = self.journal.digest(ack.upto).await;
+                        self.view.digest = digest.ok().and_then(Result::ok).flatten().map(|d| (ack.upto, d));
+                        DeliveryInput::Ack(ack)
+                    }
+                },
+                changed = self.head.changed() => match changed {
+                    Ok(()) => self.moved(),
+                    Err(_) => return,
+                },
+                () = clock::sleep_until(wake) => DeliveryInput::Wake,
+            };
+            self.take(input).await;
+        }
+    }
+
+    fn moved(&mut self) -> DeliveryInput {
+        let head = *self.head.borrow_and_update();
+        if head.epoch == self.view.head.epoch { DeliveryInput::Appended } else { DeliveryInput::EpochStarted }
+    }
+
+    /// One input, and everything that follows from it.
+    async fn take(&mut self, input: DeliveryInput) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            self.view.head = *self.head.borrow();
+            let turn = Turn { now: clock::mono_ms(), random: getrandom::u32().unwrap_or(0) };
+            let mut outputs = Vec::new();
+            self.delivery.step(turn, input, &self.view, &mut outputs);
+            for output in outputs {
+                inputs.extend(self.perform(output).await);
+            }
+        }
+        self.view.digest = None;
+    }
+
+    async fn perform(&mut self, output: DeliveryOutput) -> Option<DeliveryInput> {
+        match output {
+            DeliveryOutput::Send { from, max_records, max_bytes } => {
+                let records = usize::try_from(max_records).unwrap_or(usize::MAX);
+                return Some(self.send(from, ReadLimit { records, bytes: max_bytes }).await);
+            }
+            DeliveryOutput::Acked { upto } => {
+                let op = Op::Acked { upto, at: clock::wall() };
+                if let Ok(Ok(done)) = self.journal.write(vec![op]).await
+                    && !done.notices.is_empty()
+                {
+                    self.tell(CourierEvent::Notices(done.notices)).await;
+                }
+                tracing::debug!(upto, "the server has committed");
+            }
+            DeliveryOutput::StartNewEpoch { reason, resend_from } => {
+                tracing::error!(?reason, resend_from, "the server knows other records under our numbers");
+                self.tell(CourierEvent::NewEpochWanted { reason, resend_from }).await;
+            }
+            DeliveryOutput::Rejected(all) => {
+                for rejected in all {
+                    tracing::warn!(
+                        seq = rejected.seq,
+                        reason = rejected.reason,
+                        "the server refused a record"
+                    );
+                }
+            }
+            DeliveryOutput::Ignored(why) => tracing::info!(?why, "an acknowledgement changed nothing"),
+            DeliveryOutput::Stalled => self.mqtt.rebuild("no acknowledgement for too long"),
+        }
+        None
+    }
+
+    async fn tell(&self, event: CourierEvent) {
+        // The receiver is gone only when the agent ends.
+        drop(self.events.send((self.wrap)(event)).await);
+    }
+
+    async fn send(&self, from: u64, limit: ReadLimit) -> DeliveryInput {
+        let entries = match self.journal.read(from, limit).await {
+            Ok(Ok(entries)) => entries,
+            Ok(Err(error)) => {
+                tracing::error!(%error, from, "records could not be read");
+                return DeliveryInput::NotSent;
+            }
+            Err(_) => return DeliveryInput::NotSent,
+        };
+        let Some(last) = entries.last() else { return DeliveryInput::NotSent };
+        let (through, records) = (last.through, entries.len() as u64);
+        let head = self.view.head;
+        match self.mqtt.publish(Channel::Journal, batch(head.epoch, head.first, &entries)) {
+            Ok(()) => {
+                tracing::debug!(from, through, records, "records sent");
+                DeliveryInput::Sent { through, records }
+            }
+            Err(error) => {
+                tracing::debug!(%error, from, "records not sent");
+                DeliveryInput::NotSent
+            }
+        }
+    }
+}
+
+/// The message: each record as the exact bytes that were stored.
+fn batch(epoch: Epoch, first: u64, entries: &[Entry]) -> Vec<u8> {
+    let records =
+        entries.iter().filter_map(|entry| serde_json::from_str::<&RawValue>(&entry.json).ok()).collect();
+    serde_json::to_vec(&Batch { epoch, first, records }).expect("raw JSON and numbers serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_carries_the_stored_bytes_unchanged() {
+        let json = r#"{"seq":3,"kind":"weather",  "spaced":1.50}"#;
+        let entry = Entry { seq: 3, through: 3, json: json.to_owned() };
+        let text = String::from_utf8(batch(Epoch(uuid::Uuid::nil()), 2, &[entry])).unwrap();
+        assert!(text.contains(json) && text.contains("\"first\":2"), "{text}");
+    }
+}

@@ -1,0 +1,164 @@
+//! The event loop: everything that happens becomes one input of the engine, in one place, one at a time.
+//!
+//! The loop never waits for a disk, a port, the broker or the application. What takes time has a task of its
+//! own and answers through [`Event`]; what must be durable first is remembered in [`Agent::waiting`] until
+//! the journal says so.
+mod agent;
+mod perform;
+mod start;
+mod tell;
+
+use std::time::Duration;
+
+use kioskwatch_agent_core::input::{Input, Now};
+use kioskwatch_proto::{PeripheralName, words::ShutdownReason};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, interval, sleep_until},
+};
+
+pub use start::{Start, StartError, engine_config};
+
+use self::agent::Agent;
+use crate::{
+    clock, config::Config, courier::CourierEvent, local_api::Call, mqtt::LinkEvent, serial::PortEvent,
+};
+
+/// Events that may wait for the loop. Ports wait for room, messages of the broker do not.
+const EVENTS: usize = 256;
+/// How often the terminal itself is looked at.
+const HOST_EVERY: Duration = Duration::from_secs(10);
+/// At the end, how long the last records may take to reach the server.
+const FLUSH_LIMIT: Duration = Duration::from_secs(8);
+/// … and how long without any progress is enough.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What reaches the loop from its tasks.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Port(PeripheralName, PortEvent),
+    Link(LinkEvent),
+    Courier(CourierEvent),
+    Local(Call),
+}
+
+/// Why the loop ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everything is said.
+    Done,
+    /// The journal was replaced: begin again on the new one.
+    Again,
+}
+
+/// Why the agent cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("listening for signals")]
+    Signals(#[source] std::io::Error),
+    #[error("the journal no longer answers")]
+    JournalGone,
+}
+
+/// Runs the agent until it is told to stop.
+pub async fn run(config: &Config) -> Result<(), RunError> {
+    let mut replaced = false;
+    loop {
+        match run_once(config, replaced).await? {
+            Ending::Done => return Ok(()),
+            Ending::Again => replaced = true,
+        }
+    }
+}
+
+pub(crate) fn now() -> Now {
+    let clock::Now { wall, mono_ms } = clock::now();
+    Now { wall, mono: mono_ms }
+}
+
+async fn run_once(config: &Config, journal_replaced: bool) -> Result<Ending, RunError> {
+    let mut stop = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let [Ok(terminate), Ok(interrupt)] = &mut stop else {
+        let [a, b] = stop;
+        return Err(RunError::Signals(a.err().or(b.err()).unwrap_or_else(std::io::Error::last_os_error)));
+    };
+    let (mut agent, mut events) = Start::new(config)?.begin(journal_replaced).await?;
+    agent.notifier.ready();
+    let mut host = interval(HOST_EVERY);
+    let mut watchdog = interval(agent.notifier.interval().unwrap_or(Duration::from_secs(3600)));
+    loop {
+        let wake = agent.engine.next_wake();
+        tokio::select! {
+            // Stopping first; then what is durable, so that it is told before something newer is done.
+            biased;
+            () = told_to_stop(terminate, interrupt) => {
+                agent.step(Input::Shutdown(ShutdownReason::Planned));
+            }
+            done = agent.next_written() => agent.written(done)?,
+            _ = watchdog.tick() => agent.notifier.alive(),
+            Some(event) = events.recv() => agent.happened(event),
+            _ = host.tick() => {
+                let load = agent.sampler.sample();
+                agent.step(Input::Host(load));
+            }
+            () = clock::sleep_until(Some(wake)) => agent.step(Input::Wake),
+        }
+        if agent.replaced {
+            tracing::warn!("beginning again on a new journal");
+            agent.leave("journal replaced").await;
+            return Ok(Ending::Again);
+        }
+        if agent.stopping {
+            break;
+        }
+    }
+    agent.notifier.stopping();
+    finish(&mut agent, &mut events, terminate, interrupt).await?;
+    Ok(Ending::Done)
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// The last records are on disk before anything else; then the server gets some seconds to have them.
+async fn finish(
+    agent: &mut Agent,
+    events: &mut tokio::sync::mpsc::Receiver<Event>,
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+) -> Result<(), RunError> {
+    while !agent.waiting.is_empty() {
+        let done = agent.next_written().await;
+        agent.written(done)?;
+    }
+    let deadline = Instant::now() + FLUSH_LIMIT;
+    let mut progress_by = Instant::now() + FLUSH_PATIENCE;
+    let mut head = agent.journal.head();
+    while agent.mqtt.is_connected() {
+        let acked = head.borrow_and_update().acked;
+        if head.borrow().pending() == 0 {
+            break;
+        }
+        tokio::select! {
+            () = sleep_until(deadline.min(progress_by)) => break,
+            // Whoever asks twice means it.
+            () = told_to_stop(terminate, interrupt) => break,
+            Some(event) = events.recv() => agent.happened(event),
+            _ = head.changed() => {
+                if head.borrow().acked > acked {
+                    progress_by = Instant::now() + FLUSH_PATIENCE;
+                }
+            }
+        }
+    }
+    let pending = head.borrow().pending();
+    tracing::info!(pending, "stopping");
+    agent.leave("stopped").await;
+    Ok(())
+}
