@@ -2,33 +2,32 @@
 //!
 //! Knows: configuration, what every peripheral said, what the application said, the commands at hand.
 //! Must not know: files, sockets, clocks. The shell calls it from one place, one input at a time.
+mod local;
+mod telling;
+
 use std::collections::BTreeMap;
 
 use kioskwatch_proto::{
     BootId, Epoch, PeripheralName, Timestamp,
-    heartbeat::PeripheralState,
     inventory::Inventory,
-    journal::{Alive, Body, Boot, Fault, FaultState, Peripheral as PeripheralRecord, Shutdown, Snapshot},
-    journal::{Service as ServiceRecord, Transaction},
-    local::Busy,
-    words::ShutdownReason,
+    journal::{Alive, Body, Boot, Shutdown, Snapshot},
+    words::{ServiceState, ShutdownReason},
 };
 
 use crate::{
-    application::{Application, ApplicationWord, BUSY_VALID_S},
+    application::Application,
     commands::{Commands, Site},
-    condition::{Change, cut_text},
     config::{BootFacts, ConfigError, EngineConfig, PeripheralSetup},
     confirm::Sight,
     drivers::Mono,
     effect::{Draft, Effect, HeartbeatDraft, LocalRefusal, Note},
     heartbeat::Heartbeats,
     host::Host,
-    input::{Input, Local, Now},
+    input::{Input, Now},
     job::SUPPORTED,
     peripheral::{Moment, Outputs, Peripheral},
     server_time::ServerTime,
-    service::{Part, Service, decide},
+    service::Service,
 };
 
 /// Nothing is worth a second look within the same few milliseconds.
@@ -217,50 +216,6 @@ impl Engine {
         }
     }
 
-    fn local(&mut self, local: Local, out: &mut Vec<Effect>) -> Result<(), LocalRefusal> {
-        match local {
-            Local::Peripheral { name, state } => self.ask(&name, out, |p, at, o| p.pushed(state, at, o)),
-            Local::Service(service) => {
-                self.application.says(service);
-                Ok(())
-            }
-            Local::Busy(busy @ Busy { valid_for_s, .. }) => {
-                if !BUSY_VALID_S.contains(&valid_for_s) {
-                    return Err(LocalRefusal::OutOfRange);
-                }
-                self.application.facts(busy, self.now.mono);
-                Ok(())
-            }
-            Local::Transaction(t) => {
-                let short = |text: &str| !text.is_empty() && text.chars().count() <= MAX_LABEL_CHARS;
-                if !short(&t.id) || !short(&t.kind) {
-                    return Err(LocalRefusal::OutOfRange);
-                }
-                let (id, kind) = (cut_text(&t.id), cut_text(&t.kind));
-                let transaction = Transaction { id, kind, outcome: t.outcome, duration_ms: t.duration_ms };
-                self.record(Body::Transaction(transaction), out);
-                Ok(())
-            }
-            Local::Grant { request, grant } => self.commands.grant(&request, grant, self.now.mono),
-            Local::Lease { lease, request } => {
-                let name = request.peripheral.clone();
-                self.ask(&name, out, |p, at, o| p.lease(lease, &request, at, o))
-            }
-            Local::EndLease { lease } => self.end_lease(&lease, out),
-        }
-    }
-
-    fn end_lease(&mut self, lease: &str, out: &mut Vec<Effect>) -> Result<(), LocalRefusal> {
-        for index in 0..self.peripherals.len() {
-            let mut outputs = Outputs::default();
-            if self.peripherals[index].end_lease(lease, &mut outputs) {
-                self.hear(index, outputs, out);
-                return Ok(());
-            }
-        }
-        Err(LocalRefusal::UnknownLease)
-    }
-
     fn server_said(&mut self, server: Timestamp, out: &mut Vec<Effect>) {
         self.time.heard(server, self.now.mono);
         let changes = self.host.compare_clocks(self.now.wall, server, sight(self.now, &self.config));
@@ -325,39 +280,6 @@ impl Engine {
         }
     }
 
-    fn update_service(&mut self, out: &mut Vec<Effect>) {
-        let word = self.application.word(self.now.mono);
-        let parts: Vec<_> = self
-            .peripherals
-            .iter()
-            .map(|p| Part {
-                name: p.name(),
-                required: p.config.required,
-                status: p.condition.status(),
-                faults: p.condition.faults().collect(),
-            })
-            .collect();
-        let heard = word != ApplicationWord::Awaited
-            && self.peripherals.iter().all(|p| !p.config.required || p.known());
-        let verdict = decide(&word, &parts, &self.config.catalogue);
-        let told = self.service.update(self.now.mono, heard, verdict).cloned();
-        if let Some(verdict) = told {
-            self.changed = true;
-            self.record(Body::Service(ServiceRecord { state: verdict.state, cause: verdict.cause }), out);
-        }
-    }
-
-    /// The states of all peripherals, and of the terminal itself when something is wrong with it.
-    fn states(&self) -> BTreeMap<PeripheralName, PeripheralState> {
-        let mut states: BTreeMap<_, _> =
-            self.peripherals.iter().map(|p| (p.name().clone(), p.condition.state())).collect();
-        let host = self.host.condition().state();
-        if !host.faults.is_empty() {
-            states.insert(self.host.name().clone(), host);
-        }
-        states
-    }
-
     /// Passes an input to a peripheral.
     fn on(
         &mut self,
@@ -389,21 +311,6 @@ impl Engine {
         answer
     }
 
-    /// Tells what a peripheral had to say, and passes on the ends of work.
-    fn hear(&mut self, index: usize, outputs: Outputs, out: &mut Vec<Effect>) {
-        out.extend(outputs.effects);
-        let name = self.peripherals[index].name().clone();
-        for change in outputs.changes {
-            self.tell(&name, change, out);
-        }
-        if outputs.inventory {
-            out.push(Effect::InventoryChanged);
-        }
-        for (work, end) in outputs.ended {
-            self.with_commands(out, |commands, site| commands.ended(name.as_str(), work, end, site));
-        }
-    }
-
     /// Lets the commands act, and hears the peripherals they acted upon.
     fn with_commands(&mut self, out: &mut Vec<Effect>, act: impl FnOnce(&mut Commands, &mut Site<'_>)) {
         let mut site = Site {
@@ -423,48 +330,6 @@ impl Engine {
             self.hear(index, outputs, out);
         }
     }
-
-    fn tell_host(&mut self, changes: Vec<Change>, out: &mut Vec<Effect>) {
-        let name = self.host.name().clone();
-        for change in changes {
-            self.tell(&name, change, out);
-        }
-    }
-
-    fn tell(&mut self, peripheral: &PeripheralName, change: Change, out: &mut Vec<Effect>) {
-        let (fault, state, detail) = match change {
-            Change::Status(status) => {
-                self.changed = true;
-                let record = PeripheralRecord { peripheral: peripheral.clone(), status };
-                return self.record(Body::Peripheral(record), out);
-            }
-            Change::Raised(code, detail) => (code, FaultState::Raised, detail),
-            Change::Cleared(code) => {
-                (code, FaultState::Cleared, kioskwatch_proto::journal::FaultDetail::default())
-            }
-            Change::Flapping { fault, began } => {
-                let fault = fault.map(|f| f.to_string());
-                out.push(Effect::Note(Note::Flapping { peripheral: peripheral.clone(), fault, began }));
-                return;
-            }
-            Change::FaultsCut => {
-                out.push(Effect::Note(Note::FaultsCut { peripheral: peripheral.clone() }));
-                return;
-            }
-        };
-        self.changed = true;
-        let severity = self.config.catalogue.severity(&fault);
-        let record = Fault { peripheral: peripheral.clone(), fault, state, severity, detail };
-        self.record(Body::Fault(record), out);
-    }
-
-    fn draft(&self, body: Body) -> Draft {
-        Draft { boot: self.boot, at: self.now.wall, mono_ms: self.now.mono, body }
-    }
-
-    fn record(&self, body: Body, out: &mut Vec<Effect>) {
-        out.push(Effect::Record(self.draft(body)));
-    }
 }
 
 /// The terminal's own checks are believed at once.
@@ -477,11 +342,7 @@ fn moment(now: Now, config: &EngineConfig) -> Moment<'_> {
 }
 
 fn nothing_remembered() -> Snapshot {
-    Snapshot {
-        service: kioskwatch_proto::words::ServiceState::OutOfService,
-        peripherals: BTreeMap::new(),
-        previous_epoch: None,
-    }
+    Snapshot { service: ServiceState::OutOfService, peripherals: BTreeMap::new(), previous_epoch: None }
 }
 
 #[cfg(test)]

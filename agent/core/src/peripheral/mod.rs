@@ -2,20 +2,20 @@
 //!
 //! Invariants: at most one piece of work at a time; not one byte goes out unless the agent owns the port or
 //! holds a lease of it; after "somebody else enabled it" the port stays closed for this run of the agent.
+mod access;
+mod work;
+
 use kioskwatch_proto::{
-    PeripheralName, Timestamp,
-    faults::codes,
+    PeripheralName,
     inventory::InventoryItem,
-    local::{LeaseRequest, PushedPeripheral},
     words::{PeripheralStatus, PortMode},
 };
 
 use crate::{
-    condition::{Change, Condition, Observation, cut_text, detail_of, own_code},
+    condition::{Change, Condition, Observation},
     config::{FlappingLimits, PeripheralConfig, PeripheralSetup},
-    confirm::Sight,
-    drivers::{CannotDo, Driver, Identity, Mono, Outcome, Reading, TestResult, Work},
-    effect::{CloseReason, Effect, LocalRefusal, Note},
+    drivers::{Driver, Identity, Mono, Reading, TestResult, Work},
+    effect::{CloseReason, Effect, Note},
     input::{Now, PortTrouble},
     schedule::{Grid, Schedule, spread},
 };
@@ -24,20 +24,10 @@ use crate::{
 const OPEN_SPREAD_MS: u64 = 1_000;
 /// An `OpenPort` nobody answered is asked again.
 const OPEN_PATIENCE_MS: u64 = 30_000;
-/// Work whose driver names no worst case.
-const DEFAULT_WORST_CASE_MS: u64 = 30_000;
-/// What we grant a driver beyond its own worst case before we give the work up.
-const OVERDUE_GRACE_MS: u64 = 5_000;
 /// A driver that asks to be woken in the past is woken this often.
 const WAKE_PAUSE_MS: u64 = 10;
 /// Between two looks for a command that waits.
 const LOOK_PAUSE_MS: u64 = 1_000;
-/// Outcomes taken from a driver in one go; the rest waits for the next input.
-const MAX_OUTCOMES_PER_STEP: usize = 64;
-/// The longest lease.
-pub(crate) const MAX_LEASE_S: u32 = 300;
-/// The longest time a pushed state may be believed.
-pub(crate) const MAX_PUSHED_VALID_S: u32 = 24 * 60 * 60;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
@@ -222,14 +212,6 @@ impl Peripheral {
         }
     }
 
-    /// Begins a command's work.
-    pub(crate) fn begin(&mut self, work: Work, at: Moment<'_>, out: &mut Outputs) -> Result<(), CannotDo> {
-        if !self.ready() {
-            return Err(CannotDo::Occupied);
-        }
-        self.start(work, at, out)
-    }
-
     pub(crate) fn opened(&mut self, at: Moment<'_>, out: &mut Outputs) {
         match self.line {
             Line::Opening { .. } => {}
@@ -280,77 +262,6 @@ impl Peripheral {
             self.config.probe_interval_ms
         };
         self.line = Line::Closed { open_at: at.now.mono + pause };
-    }
-
-    pub(crate) fn received(&mut self, bytes: &[u8], at: Moment<'_>, out: &mut Outputs) {
-        if self.line != Line::Open {
-            return;
-        }
-        if let Some(driver) = &mut self.driver {
-            driver.received(bytes, at.now.mono);
-        }
-        self.pump(at, out);
-    }
-
-    /// The application's word about a device it reads itself.
-    pub(crate) fn pushed(
-        &mut self,
-        state: PushedPeripheral,
-        at: Moment<'_>,
-        out: &mut Outputs,
-    ) -> Result<(), LocalRefusal> {
-        if self.config.mode == PortMode::Owned {
-            return Err(LocalRefusal::OwnedByAgent);
-        }
-        if !(1..=MAX_PUSHED_VALID_S).contains(&state.valid_for_s) {
-            return Err(LocalRefusal::OutOfRange);
-        }
-        let faults = state
-            .faults
-            .into_iter()
-            .map(|f| {
-                let raw = f.detail.raw.and_then(|r| hex::decode(r).ok()).unwrap_or_default();
-                (f.code, detail_of(&raw, f.detail.text.as_deref()))
-            })
-            .collect();
-        let observation = Observation::Whole { status: state.status, faults };
-        // The application has already decided what it tells us: one word is enough.
-        let sight = Sight { now: at.now.mono, probes: 1, limits: at.flapping };
-        out.changes.extend(self.condition.observe(observation, sight));
-        self.fresh_until = at.now.mono + remaining_ms(at.now.wall, state.at, state.valid_for_s);
-        self.calm(at, out);
-        Ok(())
-    }
-
-    pub(crate) fn lease(
-        &mut self,
-        id: String,
-        request: &LeaseRequest,
-        at: Moment<'_>,
-        out: &mut Outputs,
-    ) -> Result<(), LocalRefusal> {
-        if self.config.mode != PortMode::Lease || self.barred {
-            return Err(LocalRefusal::NotLeasable);
-        }
-        if self.lease.is_some() {
-            return Err(LocalRefusal::AlreadyLeased);
-        }
-        if !(1..=MAX_LEASE_S).contains(&request.seconds) {
-            return Err(LocalRefusal::OutOfRange);
-        }
-        self.lease = Some(Lease { id, until: at.now.mono + u64::from(request.seconds) * 1000 });
-        self.line = Line::Closed { open_at: at.now.mono };
-        self.wake(at, out);
-        Ok(())
-    }
-
-    /// Whether that lease was this peripheral's.
-    pub(crate) fn end_lease(&mut self, id: &str, out: &mut Outputs) -> bool {
-        let ours = self.lease.as_ref().is_some_and(|l| l.id == id);
-        if ours {
-            self.close(CloseReason::LeaseOver, out);
-        }
-        ours
     }
 
     pub(crate) fn stop(&mut self, out: &mut Outputs) {
@@ -427,163 +338,5 @@ impl Peripheral {
         if at.now.mono >= self.fresh_until {
             out.changes.extend(self.condition.set_status(self.resting_status()));
         }
-    }
-
-    fn give_up_overdue(&mut self, at: Moment<'_>, out: &mut Outputs) {
-        if let Some(running) = self.running.filter(|r| at.now.mono >= r.overdue_at) {
-            out.effects.push(Effect::Note(Note::WorkOverdue { peripheral: self.name().clone() }));
-            if let Some(driver) = &mut self.driver {
-                driver.line_opened(at.now.mono);
-            }
-            self.end(End::Overdue, out);
-            if running.work == Work::Probe {
-                self.observe(Observation::no_answer(), at, out);
-            }
-            self.pump(at, out);
-        }
-    }
-
-    fn probe(&mut self, at: Moment<'_>, out: &mut Outputs) {
-        if !self.identify_tried {
-            self.identify_tried = true;
-            if self.start(Work::Identify, at, out).is_ok() {
-                return;
-            }
-        }
-        self.schedule.begun(at.now.mono);
-        self.probed_at = at.now.mono;
-        // A device that cannot be asked just now is asked at the next time of the grid.
-        let _ = self.start(Work::Probe, at, out);
-    }
-
-    fn start(&mut self, work: Work, at: Moment<'_>, out: &mut Outputs) -> Result<(), CannotDo> {
-        let now = at.now.mono;
-        let driver = self.driver.as_mut().ok_or(CannotDo::Unsupported)?;
-        driver.begin(work, now)?;
-        let worst = driver.plan(work).map_or(DEFAULT_WORST_CASE_MS, |p| p.worst_case_ms);
-        self.running = Some(Running { work, overdue_at: now + worst + OVERDUE_GRACE_MS });
-        self.pump(at, out);
-        Ok(())
-    }
-
-    /// Takes what the driver has to say and to send.
-    fn pump(&mut self, at: Moment<'_>, out: &mut Outputs) {
-        self.transmit(out);
-        for _ in 0..MAX_OUTCOMES_PER_STEP {
-            let Some(outcome) = self.driver.as_mut().and_then(|d| d.poll_outcome()) else { break };
-            self.outcome(outcome, at, out);
-        }
-        self.transmit(out);
-    }
-
-    fn transmit(&mut self, out: &mut Outputs) {
-        let allowed = self.line == Line::Open && self.may_write();
-        let peripheral = self.config.name.clone();
-        while let Some(bytes) = self.driver.as_mut().and_then(|d| d.poll_transmit()) {
-            let peripheral = peripheral.clone();
-            out.effects.push(if allowed {
-                Effect::Transmit { peripheral, bytes }
-            } else {
-                Effect::Note(Note::BytesWithheld { peripheral, bytes: bytes.len() })
-            });
-        }
-    }
-
-    fn outcome(&mut self, outcome: Outcome, at: Moment<'_>, out: &mut Outputs) {
-        match outcome {
-            Outcome::Reading(reading) => {
-                self.observe(Observation::reading(reading.status.clone(), &reading.faults), at, out);
-                self.end_of(Work::Probe, End::Reading(reading), out);
-            }
-            Outcome::NoAnswer { work } => {
-                self.end_of(work, End::NoAnswer, out);
-                self.line_finding(work, Observation::no_answer(), at, out);
-            }
-            Outcome::Garbled { work, raw } => {
-                self.end_of(work, End::Garbled, out);
-                self.line_finding(work, Observation::garbled(&raw), at, out);
-            }
-            Outcome::Identity(identity) => {
-                let identity = cut_identity(identity);
-                out.inventory |= self.identity.as_ref() != Some(&identity);
-                self.identity = Some(identity.clone());
-                self.end_of(Work::Identify, End::Identity(identity), out);
-            }
-            Outcome::Tested(mut result) => {
-                result.summary = cut_text(&result.summary);
-                if let Some(reading) = &result.reading {
-                    self.observe(Observation::reading(reading.status.clone(), &reading.faults), at, out);
-                }
-                self.end_of(result.work, End::Tested(result), out);
-                self.schedule.by(at.now.mono + self.config.confirm_interval_ms);
-            }
-            Outcome::Event { name, raw } => {
-                let peripheral = self.name().clone();
-                out.effects.push(Effect::Note(Note::DeviceEvent { peripheral, name, raw }));
-            }
-            Outcome::NotOurs { raw } => self.bar(&raw, at, out),
-        }
-    }
-
-    /// A probe that got nowhere is a finding; other work only gives a reason to look soon.
-    fn line_finding(&mut self, work: Work, observation: Observation, at: Moment<'_>, out: &mut Outputs) {
-        if work == Work::Probe {
-            self.observe(observation, at, out);
-        } else {
-            self.schedule.by(at.now.mono);
-        }
-    }
-
-    /// Somebody else is this device's master: silence, at once and for good.
-    fn bar(&mut self, raw: &[u8], at: Moment<'_>, out: &mut Outputs) {
-        self.barred = true;
-        self.close(CloseReason::NotOurs, out);
-        out.changes.extend(self.condition.raise(own_code(codes::ACCEPTOR_NOT_OURS), detail_of(raw, None)));
-        out.changes.extend(self.condition.set_status(PeripheralStatus::PortBusy));
-        self.fresh_until = at.now.mono + self.config.stale_after_ms;
-    }
-
-    fn observe(&mut self, observation: Observation, at: Moment<'_>, out: &mut Outputs) {
-        if self.barred {
-            return;
-        }
-        let sight = self.sight(at);
-        out.changes.extend(self.condition.observe(observation, sight));
-        self.fresh_until = at.now.mono + self.config.stale_after_ms;
-        if self.condition.doubtful() {
-            self.schedule.by(at.now.mono + self.config.confirm_interval_ms);
-        }
-    }
-
-    fn sight<'a>(&self, at: Moment<'a>) -> Sight<'a> {
-        Sight { now: at.now.mono, probes: self.config.confirm_probes, limits: at.flapping }
-    }
-
-    fn end_of(&mut self, work: Work, end: End, out: &mut Outputs) {
-        if self.running.is_some_and(|r| r.work == work) {
-            self.end(end, out);
-        }
-    }
-
-    fn end(&mut self, end: End, out: &mut Outputs) {
-        if let Some(running) = self.running.take() {
-            out.ended.push((running.work, end));
-        }
-    }
-}
-
-/// How long a pushed state may still be believed.
-fn remaining_ms(now: Timestamp, at: Timestamp, valid_for_s: u32) -> u64 {
-    let age = now.since(at).max(0);
-    u64::try_from((i64::from(valid_for_s) * 1000).saturating_sub(age)).unwrap_or(0)
-}
-
-fn cut_identity(identity: Identity) -> Identity {
-    let cut = |text: Option<String>| text.map(|t| cut_text(&t)).filter(|t| !t.is_empty());
-    Identity {
-        maker: cut(identity.maker),
-        model: cut(identity.model),
-        firmware: cut(identity.firmware),
-        serial: cut(identity.serial),
     }
 }
