@@ -19,7 +19,7 @@ pub enum Change {
     Site(SiteRow),
     /// Insert or replace.
     Kiosk(KioskRow),
-    /// Insert; closes nothing by itself.
+    /// Insert, or set `to` of the row with the same kiosk, group and `from`.
     Assignment(AssignmentRow),
     /// Insert or replace the current state of a kiosk; an empty `inventory` keeps the stored one.
     KioskState(Box<KioskStateRow>),

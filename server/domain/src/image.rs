@@ -13,11 +13,13 @@ pub struct FleetImage {
     pub states: Vec<KioskStateRow>,
     pub heads: Vec<JournalHeadRow>,
     pub open_incidents: Vec<IncidentRow>,
-    /// Open ones, and closed ones that may still be reopened.
+    /// Open ones, and closed ones that may still come back: those with a `due_at`.
     pub tickets: Vec<TicketRow>,
     /// Last used history number of each of these tickets.
     pub ticket_events: Vec<(uuid::Uuid, u32)>,
     pub clocks: Vec<ClockRow>,
+    /// Those in a state that is not final, and the expired and unknown ones of the last day: the agent's
+    /// word may still correct them.
     pub open_commands: Vec<CommandRow>,
     /// Of the last two months and the future.
     pub exclusions: Vec<ExclusionRow>,

@@ -4,15 +4,37 @@
 //! the store has committed the plan's changes.* A plan that could not be committed is dropped and nothing
 //! happened; acknowledgements come out of `adopt` only, so none is ever sent before its commit.
 //! One plan at a time: a plan made before another one was adopted is refused.
+//!
+//! Knows: what the rules say. Must not know: stores, brokers, clocks, threads.
+mod apply;
 mod count;
 mod draft;
+mod hours;
+mod ingest;
 mod input;
+mod kiosk;
+mod listen;
+mod live;
+mod load;
+mod operate;
+mod outage;
 mod plan;
+mod problems;
+mod remote;
+mod silence;
+mod site;
+mod sweep;
+mod ticket_file;
 mod view;
+mod work;
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
-use kioskwatch_proto::{KioskId, Timestamp, heartbeat::Heartbeat};
+use kioskwatch_proto::{CommandId, Epoch, KioskId, SiteId, Timestamp};
+use uuid::Uuid;
 
 pub(crate) use self::count::words as count_words;
 pub use self::{
@@ -21,13 +43,73 @@ pub use self::{
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     view::{KioskView, PresenceCounts},
 };
-use crate::{ids::Ids, image::FleetImage, policy::Policy};
+use self::{
+    draft::{Draft, is_forgotten},
+    kiosk::{Kiosk, Liveness, Profile, Shared},
+    site::Site,
+    ticket_file::TicketFile,
+};
+use crate::{
+    change::{CommandRow, IncidentRow},
+    ids::Ids,
+    policy::Policy,
+};
+
+/// Place of a kiosk in the fleet; stable while the process runs.
+type Ix = u32;
+
+/// Shared states of peripherals that are remembered; beyond it each kiosk keeps its own.
+const MAX_SHARED: usize = 4_096;
 
 /// Everything the server knows that can still change. A few hundred bytes for a quiet kiosk.
 #[derive(Debug)]
 pub struct Fleet {
     policy: Arc<Policy>,
+    /// Rises with each adopted plan.
     generation: u64,
+    kiosks: Vec<Kiosk>,
+    live: Vec<Liveness>,
+    by_id: HashMap<KioskId, Ix>,
+    sites: BTreeMap<SiteId, Site>,
+    /// Open ones.
+    incidents: HashMap<Uuid, IncidentRow>,
+    /// Open ones, and closed ones that may come back.
+    tickets: HashMap<Uuid, TicketFile>,
+    /// Open ones, and those of which the truth may still come.
+    commands: HashMap<CommandId, CommandRow>,
+    /// When the sweep must look at what.
+    due: BTreeSet<(Timestamp, Due)>,
+    /// When the sweep must look at whose silence. Heartbeats leave it alone; the sweep arms it again.
+    silence_due: BTreeSet<(Timestamp, Ix)>,
+    server: Server,
+    /// Records that could not be applied, and how often.
+    failures: HashMap<(Ix, Epoch, u64), u8>,
+    last_number: u64,
+    shared: HashSet<Shared>,
+    profiles: HashSet<Arc<Profile>>,
+}
+
+/// Something with a stored deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Incident(Uuid),
+    Ticket(Uuid),
+    Command(CommandId),
+}
+
+/// Whether we hear.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Server {
+    id: Uuid,
+    /// `None` while the broker or we are away.
+    hearing_since: Option<Timestamp>,
+    /// From `unknown` no verdict falls before this.
+    settled_at: Timestamp,
+    deaf_since: Option<Timestamp>,
+    /// The outage was long enough that nothing is known of anybody.
+    all_unknown: bool,
+    /// The liveness row that grows: from, to.
+    alive: Option<(Timestamp, Timestamp)>,
 }
 
 /// What a heartbeat did.
@@ -43,13 +125,6 @@ pub struct Heard {
 pub struct StalePlan;
 
 impl Fleet {
-    /// Rebuilds the fleet from what the store holds. Follow with [`Input::ServerStarted`].
-    #[must_use]
-    pub fn from_image(policy: Arc<Policy>, image: FleetImage) -> Self {
-        drop(image);
-        Self { policy, generation: 0 }
-    }
-
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -57,9 +132,12 @@ impl Fleet {
 
     /// Decides what the inputs mean, all of them in order. Changes nothing.
     pub fn plan(&self, now: Timestamp, inputs: &[Input], ids: &mut Ids) -> Plan {
-        let _ = (now, inputs, ids);
-        let overlay = draft::Overlay { generation: self.generation };
-        Plan { changes: Vec::new(), committed: Committed::default(), overlay }
+        let mut draft = Draft::new(self, now, ids);
+        for (position, input) in inputs.iter().enumerate() {
+            draft.take(position, input);
+            draft.judge_sites();
+        }
+        draft.finish()
     }
 
     /// Makes a committed plan the truth and hands out what may follow.
@@ -67,40 +145,129 @@ impl Fleet {
     /// # Errors
     /// The plan was made before another one was adopted.
     pub fn adopt(&mut self, plan: Plan) -> Result<Committed, StalePlan> {
-        if plan.overlay.generation != self.generation {
+        let over = plan.overlay;
+        if over.generation != self.generation {
             return Err(StalePlan);
         }
         self.generation += 1;
+        self.by_id.extend(over.ids);
+        for (ix, mut kiosk) in over.kiosks {
+            self.share(&mut kiosk);
+            match self.kiosks.get_mut(ix as usize) {
+                Some(slot) => *slot = kiosk,
+                None => self.kiosks.push(kiosk),
+            }
+        }
+        for (ix, live) in over.live {
+            // New kiosks only; of the others the truth is made by replaying the edits.
+            if ix as usize >= self.live.len() {
+                self.live.push(live);
+            }
+        }
+        for (ix, edit) in &over.edits {
+            self.live[*ix as usize].apply(edit);
+        }
+        for (ix, at) in over.rearm {
+            self.arm(ix, at);
+        }
+        self.sites.extend(over.sites);
+        for (id, row) in over.incidents {
+            let key = Due::Incident(id);
+            self.move_due(key, self.incidents.get(&id).and_then(|i| i.triage_due_at), row.triage_due_at);
+            if row.closed_at.is_some() {
+                self.move_due(key, row.triage_due_at, None);
+                self.incidents.remove(&id);
+            } else {
+                self.incidents.insert(id, row);
+            }
+        }
+        for (id, file) in over.tickets {
+            let key = Due::Ticket(id);
+            let gone = is_forgotten(file.row.state) || over.forgotten_tickets.contains(&id);
+            let next = file.row.due_at.filter(|_| !gone);
+            self.move_due(key, self.tickets.get(&id).and_then(|t| t.row.due_at), next);
+            if gone {
+                self.tickets.remove(&id);
+            } else {
+                self.tickets.insert(id, file);
+            }
+        }
+        for (id, row) in over.commands {
+            let key = Due::Command(id);
+            let policy = &self.policy.commands;
+            let gone = over.forgotten_commands.contains(&id);
+            let next = crate::command::next_look(&row, policy).filter(|_| !gone);
+            let before = self.commands.get(&id).and_then(|c| crate::command::next_look(c, policy));
+            self.move_due(key, before, next);
+            if gone || next.is_none() {
+                self.commands.remove(&id);
+            } else {
+                self.commands.insert(id, row);
+            }
+        }
+        if let Some(server) = over.server {
+            self.server = server;
+        }
+        for (key, times) in over.failures {
+            match times {
+                Some(times) => self.failures.insert(key, times),
+                None => self.failures.remove(&key),
+            };
+        }
+        self.last_number = over.last_number.unwrap_or(self.last_number);
         Ok(plan.committed)
     }
 
-    /// Takes note of a heartbeat: constant time, no changes, no commit.
-    pub fn heard(&mut self, received_at: Timestamp, kiosk: &KioskId, heartbeat: &Heartbeat) -> Heard {
-        let _ = (received_at, kiosk, heartbeat);
-        Heard { durable: false }
+    fn move_due(&mut self, key: Due, before: Option<Timestamp>, after: Option<Timestamp>) {
+        if let Some(before) = before {
+            self.due.remove(&(before, key));
+        }
+        if let Some(after) = after {
+            self.due.insert((after, key));
+        }
     }
 
-    /// One kiosk, or `None` when the id was never seen.
-    #[must_use]
-    pub fn kiosk(&self, id: &KioskId) -> Option<KioskView<'_>> {
-        let _ = id;
-        None
+    fn arm(&mut self, ix: Ix, at: Option<Timestamp>) {
+        let Some(live) = self.live.get_mut(ix as usize) else { return };
+        if let Some(before) = live.armed.take() {
+            self.silence_due.remove(&(before, ix));
+        }
+        if let Some(at) = at {
+            live.armed = Some(at);
+            self.silence_due.insert((at, ix));
+        }
     }
 
-    /// All kiosks, in no particular order.
-    pub fn kiosks(&self) -> impl Iterator<Item = KioskView<'_>> {
-        std::iter::empty()
+    /// Quiet kiosks look alike: they share one copy.
+    fn share(&mut self, kiosk: &mut Kiosk) {
+        let quiet = kiosk.state.peripherals.iter().all(|(_, peripheral)| peripheral.faults.is_empty());
+        let key = Shared(kiosk.state.peripherals.clone());
+        if let Some(Shared(known)) = self.shared.get(&key) {
+            kiosk.state.peripherals = known.clone();
+        } else if quiet && self.shared.len() < MAX_SHARED {
+            self.shared.insert(key);
+        }
+        if let Some(profile) = &kiosk.state.profile {
+            if let Some(known) = self.profiles.get(profile) {
+                kiosk.state.profile = Some(known.clone());
+            } else if self.profiles.len() < MAX_SHARED {
+                self.profiles.insert(profile.clone());
+            }
+        }
     }
 
     /// Whether silence means something now: connected, and settled after a start or an outage.
     #[must_use]
     pub fn hears(&self, now: Timestamp) -> bool {
-        let _ = now;
-        false
-    }
-
-    #[must_use]
-    pub fn presence_counts(&self) -> PresenceCounts {
-        PresenceCounts::default()
+        self.server.hears(now)
     }
 }
+
+impl Server {
+    fn hears(&self, now: Timestamp) -> bool {
+        self.hearing_since.is_some() && self.settled_at <= now
+    }
+}
+
+#[cfg(test)]
+mod tests;

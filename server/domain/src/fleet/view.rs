@@ -1,12 +1,16 @@
 //! What the fleet shows: borrowed, for metrics, the API and tests.
+use std::collections::{BTreeMap, HashMap};
+
 use kioskwatch_proto::{
-    BootId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
+    BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
     heartbeat::{HostLoad, PeripheralState},
+    journal::Digest,
     words::ServiceState,
 };
 use uuid::Uuid;
 
-use crate::change::{Admission, PresenceVerdict};
+use super::Fleet;
+use crate::change::{Admission, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
 
 /// One kiosk as of now: the committed state plus what heartbeats said since.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,4 +41,138 @@ pub struct PresenceCounts {
     pub online: u64,
     pub late: u64,
     pub offline: u64,
+}
+
+impl Fleet {
+    /// One kiosk, or `None` when the id was never seen.
+    #[must_use]
+    pub fn kiosk(&self, id: &KioskId) -> Option<KioskView<'_>> {
+        self.by_id.get(id).map(|&ix| self.view(ix as usize))
+    }
+
+    /// All kiosks, in no particular order.
+    pub fn kiosks(&self) -> impl Iterator<Item = KioskView<'_>> {
+        (0..self.kiosks.len()).map(|ix| self.view(ix))
+    }
+
+    fn view(&self, ix: usize) -> KioskView<'_> {
+        let (kiosk, live) = (&self.kiosks[ix], &self.live[ix]);
+        let state = &kiosk.state;
+        KioskView {
+            id: &kiosk.id,
+            site: kiosk.site.as_ref(),
+            admission: kiosk.admission,
+            presence: state.presence,
+            presence_since: state.presence_since,
+            presence_reason: state.presence_reason.as_str(),
+            last_seen_at: live.last_seen,
+            interval_s: live.interval_s,
+            session: state.session,
+            boot: state.boot,
+            epoch: state.epoch,
+            service: state.service,
+            service_since: state.service_since,
+            peripherals: &state.peripherals,
+            load: live.load.unpack(),
+            open_incidents: &kiosk.incidents,
+            tickets: &kiosk.tickets,
+        }
+    }
+
+    /// How far a journal is applied, and the digest of that record: what an ack would say.
+    #[must_use]
+    pub fn journal(&self, id: &KioskId, epoch: Epoch) -> Option<(u64, Option<Digest>)> {
+        let ix = *self.by_id.get(id)?;
+        self.kiosks[ix as usize].head(epoch).map(|head| (head.upto, head.digest))
+    }
+
+    /// Kind of a peripheral, for grouping.
+    #[must_use]
+    pub fn peripheral_kind(&self, id: &KioskId, name: &PeripheralName) -> Option<&str> {
+        let ix = *self.by_id.get(id)?;
+        self.kiosks[ix as usize].state.profile.as_ref()?.kind(name)
+    }
+
+    /// Open problems.
+    pub fn incidents(&self) -> impl Iterator<Item = &IncidentRow> {
+        self.incidents.values()
+    }
+
+    /// Open tickets, and closed ones that may come back.
+    pub fn tickets(&self) -> impl Iterator<Item = &TicketRow> {
+        self.tickets.values().map(|file| &file.row)
+    }
+
+    #[must_use]
+    pub fn ticket(&self, id: Uuid) -> Option<&TicketRow> {
+        self.tickets.get(&id).map(|file| &file.row)
+    }
+
+    /// Open commands, and those of which the truth may still come.
+    pub fn commands(&self) -> impl Iterator<Item = &CommandRow> {
+        self.commands.values()
+    }
+
+    #[must_use]
+    pub fn presence_counts(&self) -> PresenceCounts {
+        let mut counts = PresenceCounts::default();
+        for kiosk in &self.kiosks {
+            match kiosk.state.presence {
+                PresenceVerdict::Unknown => counts.unknown += 1,
+                PresenceVerdict::Online => counts.online += 1,
+                PresenceVerdict::Late => counts.late += 1,
+                PresenceVerdict::Offline => counts.offline += 1,
+            }
+        }
+        counts
+    }
+
+    /// When the next sweep has something to do, as far as is known now.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let work = self.due.first().map(|&(at, _)| at);
+        let silence = self.silence_due.first().map(|&(at, _)| at);
+        work.into_iter().chain(silence).min()
+    }
+
+    /// The first difference between the committed parts of two fleets: for tests that rebuild one.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.kiosks.len() != other.kiosks.len() {
+            return Some(format!("{} kiosks, {} kiosks", self.kiosks.len(), other.kiosks.len()));
+        }
+        for kiosk in &self.kiosks {
+            let twin = other.by_id.get(&kiosk.id).map(|&ix| &other.kiosks[ix as usize]);
+            if twin != Some(kiosk) {
+                return Some(format!("{kiosk:#?}\n{twin:#?}"));
+            }
+        }
+        first_difference("site", &self.sites.iter().collect(), &other.sites.iter().collect())
+            .or_else(|| first_difference("incident", &sorted(&self.incidents), &sorted(&other.incidents)))
+            .or_else(|| first_difference("ticket", &sorted(&self.tickets), &sorted(&other.tickets)))
+            .or_else(|| first_difference("command", &self.running(), &other.running()))
+            .or_else(|| (self.last_number != other.last_number).then(|| "ticket numbers".to_owned()))
+    }
+}
+
+impl Fleet {
+    fn running(&self) -> BTreeMap<&CommandId, &CommandRow> {
+        self.commands.iter().filter(|(_, row)| !row.state.is_final()).collect()
+    }
+}
+
+fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> BTreeMap<&K, &V> {
+    map.iter().collect()
+}
+
+fn first_difference<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    left: &BTreeMap<&K, &V>,
+    right: &BTreeMap<&K, &V>,
+) -> Option<String> {
+    let keys = left.keys().chain(right.keys());
+    let differs = |key: &&&K| left.get(*key) != right.get(*key);
+    keys.clone()
+        .find(differs)
+        .map(|key| format!("{what} {key:?}: {:#?}\n{:#?}", left.get(key), right.get(key)))
 }

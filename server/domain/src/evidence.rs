@@ -1,0 +1,321 @@
+//! What records and heartbeats prove about a kiosk (D4, uptime definition 2.6).
+//!
+//! Each journal has a cursor: the last record, where it stands in server time, and the state it left. The
+//! next record of the same boot proves the machine ON between them, in that state; a record of another boot
+//! proves OFF from the last tick of the old one. Spans are coalesced: a row grows while nothing changes.
+use kioskwatch_proto::{
+    BootId, KioskId, Timestamp,
+    faults::codes,
+    journal::Record,
+    words::{ServiceState, ShutdownReason},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    change::{EvidenceRow, EvidenceSource, EvidenceState},
+    fleet::count_words as words,
+};
+
+/// Evidence that arrives within this time of what it proves counts as prompt.
+pub const PROMPT_MS: i64 = 10 * 60 * 1_000;
+
+words!(
+    /// Why a kiosk does not do its full work, strongest first (uptime definition 2.10).
+    Cause {
+        Power = "power",
+        Network = "network",
+        Host = "host",
+        Hardware = "hardware",
+        Supplies = "supplies",
+        Software = "software",
+        Unexplained = "unexplained",
+    }
+);
+
+impl Cause {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.as_str() == text)
+    }
+
+    /// What a raised fault explains.
+    #[must_use]
+    pub fn of_fault(base: &str, on_host: bool) -> Self {
+        match base {
+            codes::ON_BATTERY | codes::BATTERY_LOW | codes::UPS_SHUTDOWN_ACTIVE => Self::Power,
+            codes::KIOSK_OFFLINE | codes::SITE_OFFLINE => Self::Network,
+            codes::APPLICATION_DOWN => Self::Software,
+            codes::PAPER_LOW
+            | codes::PAPER_OUT
+            | codes::STACKER_FULL
+            | codes::HOPPER_EMPTY
+            | codes::CARD_STOCK_LOW
+            | codes::CARD_STOCK_EMPTY
+            | codes::CARD_BIN_FULL => Self::Supplies,
+            _ if on_host => Self::Host,
+            _ => Self::Hardware,
+        }
+    }
+
+    const fn of_shutdown(reason: ShutdownReason) -> Self {
+        match reason {
+            ShutdownReason::PowerLoss => Self::Power,
+            ShutdownReason::Planned | ShutdownReason::Reboot | ShutdownReason::Update => Self::Host,
+        }
+    }
+}
+
+/// The state a service word proves; `required_down`: a required module is out of order, which makes the
+/// kiosk out of service whatever its application says.
+#[must_use]
+pub const fn state_of(service: ServiceState, required_down: bool) -> EvidenceState {
+    match service {
+        _ if required_down => EvidenceState::Oos,
+        ServiceState::InService => EvidenceState::Full,
+        ServiceState::Degraded => EvidenceState::Degraded,
+        ServiceState::OutOfService | ServiceState::Supervised => EvidenceState::Oos,
+    }
+}
+
+/// What a kiosk's clock and ours have to do with each other within one boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootClock {
+    pub boot: BootId,
+    /// Server time at `mono_ms` 0, as the quickest heartbeat of the boot shows it.
+    pub mono_zero: i64,
+}
+
+/// Where a record stands in server time, and whether its own time was too far in the future.
+///
+/// The boot's quickest heartbeat and the `mono_ms` difference say it best; without one the device's own
+/// time is held between the record before it and its arrival.
+#[must_use]
+pub fn place(
+    record: &Record,
+    received_at: Timestamp,
+    clocks: &[BootClock],
+    cursor: &Cursor,
+) -> (Timestamp, bool) {
+    let header = &record.header;
+    let by_mono = clocks.iter().find(|clock| clock.boot == header.boot).map(|clock| {
+        Timestamp(clock.mono_zero.saturating_add(i64::try_from(header.mono_ms).unwrap_or(i64::MAX)))
+    });
+    let ahead = by_mono.is_none() && header.at.since(received_at) > kioskwatch_proto::limits::MAX_FUTURE_MS;
+    let wanted = by_mono.unwrap_or(if ahead { received_at } else { header.at });
+    let not_before = match &cursor.last {
+        Some(last) if header.was.is_none() => last.placed.min(received_at),
+        _ => Timestamp(i64::MIN),
+    };
+    (wanted.clamp(not_before, received_at), ahead)
+}
+
+/// A record as the next one sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    pub boot: BootId,
+    #[serde(with = "ms")]
+    pub placed: Timestamp,
+    #[serde(with = "ms")]
+    pub at: Timestamp,
+}
+
+/// A row that may still grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSpan {
+    #[serde(with = "ms")]
+    from: Timestamp,
+    #[serde(with = "ms")]
+    to: Timestamp,
+    #[serde(with = "word_state")]
+    state: EvidenceState,
+    #[serde(with = "word_cause")]
+    cause: Option<Cause>,
+    #[serde(with = "ms_option")]
+    received_at: Option<Timestamp>,
+}
+
+/// What the next record's evidence is placed against; stored beside the journal's head.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    pub last: Option<Point>,
+    /// The state the last record left; `None`: on, but nobody said how.
+    #[serde(with = "word_state_option")]
+    state: Option<EvidenceState>,
+    #[serde(with = "word_cause")]
+    cause: Option<Cause>,
+    shutdown: Option<ShutdownReason>,
+    open: Option<OpenSpan>,
+}
+
+/// A stretch of time and what it was like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub state: EvidenceState,
+    pub cause: Option<Cause>,
+}
+
+impl Cursor {
+    /// What a record proves about the time before it. Moves the cursor.
+    /// `lived_until` is what a `boot` or `alive` record says about the time before.
+    pub fn advance(
+        &mut self,
+        record: &Record,
+        placed: Timestamp,
+        lived_until: Option<Timestamp>,
+    ) -> Vec<Proof> {
+        let boot = record.header.boot;
+        let now = Point { boot, placed, at: record.header.at };
+        let starts = matches!(record.body, kioskwatch_proto::journal::Body::Boot(_));
+        let mut proofs = Vec::new();
+        if let Some(last) = self.last {
+            if placed < last.placed {
+                return proofs;
+            }
+            let held = self.state.unwrap_or(EvidenceState::OnOnly);
+            // Without a word about the end of its life, the old run is known to its last record only.
+            let end = lived_until
+                .map_or(last.placed, |until| last.placed.plus_ms(until.since(last.at)))
+                .clamp(last.placed, placed);
+            if last.boot != boot {
+                let cause = self.shutdown.map(Cause::of_shutdown).or(self.power_cause());
+                push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
+                push(&mut proofs, Proof { from: end, to: placed, state: EvidenceState::Off, cause });
+            } else if starts {
+                push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
+                push(&mut proofs, Proof { from: end, to: placed, state: EvidenceState::OnOnly, cause: None });
+            } else {
+                push(&mut proofs, Proof { from: last.placed, to: placed, state: held, cause: self.cause });
+            }
+        }
+        if starts || self.last.is_none_or(|last| last.boot != boot) {
+            (self.state, self.cause, self.shutdown) = (None, None, None);
+        }
+        if let kioskwatch_proto::journal::Body::Shutdown(shutdown) = &record.body {
+            self.shutdown = Some(shutdown.reason);
+        }
+        self.last = Some(now);
+        proofs
+    }
+
+    fn power_cause(&self) -> Option<Cause> {
+        self.cause.filter(|&cause| cause == Cause::Power)
+    }
+
+    /// The state from the last record on.
+    pub fn set_state(&mut self, state: EvidenceState, cause: Option<Cause>) {
+        self.state = Some(state);
+        self.cause = match state {
+            EvidenceState::Full | EvidenceState::OnOnly => None,
+            _ => cause,
+        };
+    }
+
+    /// Records are missing: the time across them proves nothing.
+    pub fn interrupt(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Adds a proof to the open row or begins a new one; the row as it is now.
+    pub fn paint(&mut self, kiosk: &KioskId, proof: Proof, received_at: Timestamp) -> EvidenceRow {
+        let late = received_at.since(proof.from) > PROMPT_MS;
+        let received = late.then_some(received_at);
+        let span = match self.open {
+            Some(open)
+                if open.to == proof.from
+                    && (open.state, open.cause, open.received_at) == (proof.state, proof.cause, received) =>
+            {
+                OpenSpan { to: proof.to, ..open }
+            }
+            _ => OpenSpan {
+                from: proof.from,
+                to: proof.to,
+                state: proof.state,
+                cause: proof.cause,
+                received_at: received,
+            },
+        };
+        self.open = Some(span);
+        EvidenceRow {
+            kiosk: kiosk.clone(),
+            source: EvidenceSource::Journal,
+            from: span.from,
+            to: span.to,
+            state: span.state,
+            cause: span.cause.map(|cause| cause.as_str().to_owned()),
+            received_at: span.received_at,
+            epoch: None,
+            seq: None,
+        }
+    }
+}
+
+fn push(proofs: &mut Vec<Proof>, proof: Proof) {
+    if proof.from < proof.to {
+        proofs.push(proof);
+    }
+}
+
+mod ms {
+    use kioskwatch_proto::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(super) fn serialize<S: Serializer>(t: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_i64(t.ms())
+    }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(d).map(Timestamp)
+    }
+}
+
+mod ms_option {
+    use kioskwatch_proto::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(t: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
+        t.map(Timestamp::ms).serialize(s)
+    }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(d)?.map(Timestamp))
+    }
+}
+
+macro_rules! stored_word {
+    ($name:ty, $option:ident) => {
+        mod $option {
+            use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+            use super::*;
+
+            pub(super) fn serialize<S: Serializer>(word: &Option<$name>, s: S) -> Result<S::Ok, S::Error> {
+                word.map(<$name>::as_str).serialize(s)
+            }
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$name>, D::Error> {
+                let text = Option::<std::borrow::Cow<'de, str>>::deserialize(d)?;
+                Ok(text.and_then(|text| <$name>::parse(&text)))
+            }
+        }
+    };
+}
+stored_word!(EvidenceState, word_state_option);
+stored_word!(Cause, word_cause);
+
+mod word_state {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::change::EvidenceState;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(super) fn serialize<S: Serializer>(state: &EvidenceState, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(state.as_str())
+    }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<EvidenceState, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        EvidenceState::parse(&text).ok_or_else(|| de::Error::custom("no evidence state"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! One kiosk in memory: what is committed, and what heartbeats said since.
+use std::sync::Arc;
+
+use kioskwatch_proto::{
+    BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
+    heartbeat::{HostLoad, PeripheralState},
+    inventory::Inventory,
+    journal::Digest,
+    words::{PeripheralStatus, PortMode, ServiceState},
+};
+use uuid::Uuid;
+
+use super::{hours::Window, live::LiveSpan};
+use crate::{
+    change::{Admission, JournalHeadRow, KioskStateRow, PresenceVerdict},
+    evidence::{BootClock, Cause, Cursor},
+    journal::Remembered,
+    presence::PresenceReason,
+};
+
+/// Journals of one kiosk that are kept in memory; the oldest goes first.
+pub(super) const MAX_EPOCHS: usize = 16;
+
+/// All peripherals with their status and faults, in order of their names. Shared between kiosks that look
+/// the same.
+pub(super) type Peripherals = Arc<[(PeripheralName, PeripheralState)]>;
+
+/// Peripherals as a key of what is shared.
+#[derive(Debug, PartialEq)]
+pub(super) struct Shared(pub(super) Peripherals);
+
+impl Eq for Shared {}
+
+impl std::hash::Hash for Shared {
+    fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+        for (name, peripheral) in self.0.iter() {
+            name.hash(hasher);
+            peripheral.status.hash(hasher);
+            peripheral.faults.hash(hasher);
+        }
+    }
+}
+
+/// What is committed about a kiosk. Copied by a plan that touches it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Kiosk {
+    pub(super) id: KioskId,
+    pub(super) site: Option<SiteId>,
+    /// Since when it belongs to the site.
+    pub(super) assigned_from: Option<Timestamp>,
+    pub(super) admission: Admission,
+    pub(super) commissioned_at: Option<Timestamp>,
+    pub(super) decommissioned_at: Option<Timestamp>,
+    pub(super) state: State,
+    pub(super) heads: Vec<Head>,
+    /// Open ones.
+    pub(super) incidents: Vec<Uuid>,
+    /// Open ones, and closed ones that may come back.
+    pub(super) tickets: Vec<Uuid>,
+    pub(super) commands: Vec<CommandId>,
+    /// Approved exclusions of this kiosk alone.
+    pub(super) windows: Vec<Window>,
+}
+
+/// What a `KioskStateRow` holds beside the liveness.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    pub(super) presence: PresenceVerdict,
+    pub(super) presence_since: Timestamp,
+    pub(super) presence_reason: PresenceReason,
+    pub(super) session: Option<SessionId>,
+    pub(super) boot: Option<BootId>,
+    pub(super) epoch: Option<Epoch>,
+    pub(super) service: Option<ServiceState>,
+    pub(super) service_since: Option<Timestamp>,
+    pub(super) service_cause: Option<Arc<str>>,
+    pub(super) peripherals: Peripherals,
+    pub(super) profile: Option<Arc<Profile>>,
+    /// Of the stored inventory text, to know a retained message that comes again.
+    pub(super) inventory: Option<Digest>,
+    pub(super) command_counter: u64,
+}
+
+/// What the inventory says, as far as decisions need it. Shared between kiosks of one make.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Profile {
+    pub(super) items: Vec<Item>,
+    pub(super) actions: Vec<String>,
+    pub(super) agent_version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Item {
+    pub(super) name: PeripheralName,
+    pub(super) kind: String,
+    pub(super) mode: PortMode,
+    pub(super) required: bool,
+}
+
+impl Profile {
+    pub(super) fn of(inventory: &Inventory) -> Self {
+        let items = inventory.peripherals.iter().map(|item| Item {
+            name: item.name.clone(),
+            kind: item.kind.clone(),
+            mode: item.mode,
+            required: item.required,
+        });
+        Self {
+            items: items.collect(),
+            actions: inventory.actions.clone(),
+            agent_version: inventory.agent_version.clone(),
+        }
+    }
+
+    pub(super) fn kind(&self, name: &PeripheralName) -> Option<&str> {
+        self.items.iter().find(|item| item.name == *name).map(|item| item.kind.as_str())
+    }
+}
+
+/// How far one journal is applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Head {
+    pub(super) epoch: Epoch,
+    pub(super) upto: u64,
+    pub(super) digest: Option<Digest>,
+    pub(super) first_seen_at: Timestamp,
+    pub(super) cursor: Cursor,
+    pub(super) remembered: Remembered,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct CursorText {
+    #[serde(flatten)]
+    cursor: Cursor,
+    recent: String,
+}
+
+impl Head {
+    pub(super) fn new(epoch: Epoch, first_seen_at: Timestamp) -> Self {
+        Self {
+            epoch,
+            upto: 0,
+            digest: None,
+            first_seen_at,
+            cursor: Cursor::default(),
+            remembered: Remembered::default(),
+        }
+    }
+
+    pub(super) fn to_row(&self, kiosk: &KioskId) -> JournalHeadRow {
+        let text = CursorText { cursor: self.cursor.clone(), recent: self.remembered.to_text() };
+        JournalHeadRow {
+            kiosk: kiosk.clone(),
+            epoch: self.epoch,
+            upto: self.upto,
+            digest: self.digest,
+            first_seen_at: self.first_seen_at,
+            cursor: serde_json::to_string(&text).unwrap_or_default(),
+        }
+    }
+
+    /// A cursor that cannot be read proves nothing: evidence begins anew.
+    pub(super) fn from_row(row: &JournalHeadRow) -> Self {
+        let text: Option<CursorText> = serde_json::from_str(&row.cursor).ok();
+        let (cursor, recent) = text.map_or_else(Default::default, |t| (t.cursor, t.recent));
+        Self {
+            epoch: row.epoch,
+            upto: row.upto,
+            digest: row.digest,
+            first_seen_at: row.first_seen_at,
+            cursor,
+            remembered: Remembered::from_text(&recent),
+        }
+    }
+}
+
+impl Kiosk {
+    pub(super) fn new(id: KioskId, admission: Admission, now: Timestamp) -> Self {
+        let state = State {
+            presence: PresenceVerdict::Unknown,
+            presence_since: now,
+            presence_reason: PresenceReason::NeverSeen,
+            session: None,
+            boot: None,
+            epoch: None,
+            service: None,
+            service_since: None,
+            service_cause: None,
+            peripherals: Arc::new([]),
+            profile: None,
+            inventory: None,
+            command_counter: 0,
+        };
+        Self {
+            id,
+            site: None,
+            assigned_from: None,
+            admission,
+            commissioned_at: None,
+            decommissioned_at: None,
+            state,
+            heads: Vec::new(),
+            incidents: Vec::new(),
+            tickets: Vec::new(),
+            commands: Vec::new(),
+            windows: Vec::new(),
+        }
+    }
+
+    pub(super) fn head(&self, epoch: Epoch) -> Option<&Head> {
+        self.heads.iter().find(|head| head.epoch == epoch)
+    }
+
+    /// Whether its journal is acknowledged and its problems are ours.
+    pub(super) fn in_service(&self, now: Timestamp) -> bool {
+        self.admission == Admission::Accepted && self.decommissioned_at.is_none_or(|at| now < at)
+    }
+
+    /// Whether a required module is out of order, by its status.
+    pub(super) fn required_down(&self) -> bool {
+        let Some(profile) = &self.state.profile else { return false };
+        self.state.peripherals.iter().any(|(name, peripheral)| {
+            let broken = matches!(
+                peripheral.status,
+                PeripheralStatus::Offline
+                    | PeripheralStatus::PowerOff
+                    | PeripheralStatus::NoDevice
+                    | PeripheralStatus::HardwareError
+                    | PeripheralStatus::UserError
+                    | PeripheralStatus::FraudAttempt
+            );
+            broken && profile.items.iter().any(|item| item.required && item.name == *name)
+        })
+    }
+
+    /// Why it does not do its full work: the strongest of its raised faults.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        let told = self.state.service_cause.as_deref().and_then(Cause::parse);
+        let faults = self.state.peripherals.iter().flat_map(|(name, peripheral)| {
+            peripheral.faults.iter().map(|fault| Cause::of_fault(fault.base(), name.is_host()))
+        });
+        faults.chain(told).min()
+    }
+
+    pub(super) fn state_row(&self, live: &Liveness, inventory: String) -> KioskStateRow {
+        let state = &self.state;
+        KioskStateRow {
+            kiosk: self.id.clone(),
+            presence: state.presence,
+            presence_since: state.presence_since,
+            presence_reason: state.presence_reason.as_str().to_owned(),
+            last_seen_at: live.last_seen,
+            session: state.session,
+            boot: state.boot,
+            epoch: state.epoch,
+            interval_s: live.interval_s,
+            service: state.service,
+            service_since: state.service_since,
+            service_cause: state.service_cause.as_deref().map(str::to_owned),
+            peripherals: peripherals_text(&state.peripherals),
+            inventory,
+            clock_offset_ms: live.offset_ms,
+            command_counter: state.command_counter,
+        }
+    }
+}
+
+/// `{name: {"status":…, "faults":[…]}}`
+fn peripherals_text(peripherals: &[(PeripheralName, PeripheralState)]) -> String {
+    let map: std::collections::BTreeMap<&PeripheralName, &PeripheralState> =
+        peripherals.iter().map(|(name, state)| (name, state)).collect();
+    serde_json::to_string(&map).unwrap_or_default()
+}
+
+pub(super) fn peripherals_from_text(text: &str) -> Peripherals {
+    let map: std::collections::BTreeMap<PeripheralName, PeripheralState> =
+        serde_json::from_str(text).unwrap_or_default();
+    map.into_iter().collect()
+}
+
+/// What heartbeats move without a commit. Rebuilt by listening after a restart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Liveness {
+    pub(super) last_seen: Option<Timestamp>,
+    pub(super) interval_s: u32,
+    /// Of the last heartbeat or birth.
+    pub(super) session: Option<SessionId>,
+    pub(super) clocks: Vec<BootClock>,
+    pub(super) offset_ms: Option<i64>,
+    /// The will of the current session, if nothing was heard after it.
+    pub(super) will_at: Option<Timestamp>,
+    /// When the deadline structure looks at this kiosk again.
+    pub(super) armed: Option<Timestamp>,
+    pub(super) span: Option<LiveSpan>,
+    /// Ended spans that are not flushed yet.
+    pub(super) ended: Vec<LiveSpan>,
+    /// `last_seen` of the last flush.
+    pub(super) flushed: Option<Timestamp>,
+    pub(super) load: Load,
+    /// The session before this one: two that alternate are two agents.
+    pub(super) other_session: Option<SessionId>,
+    /// When two agents with this id were last told about.
+    pub(super) two_agents_at: Option<Timestamp>,
+}
+
+/// Host load in a quarter of the space; `NaN` = not told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load([f32; 4]);
+
+impl Default for Load {
+    fn default() -> Self {
+        Self([f32::NAN; 4])
+    }
+}
+
+impl PartialEq for Load {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.map(f32::to_bits) == other.0.map(f32::to_bits)
+    }
+}
+
+impl Load {
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough for a load")]
+    pub(super) fn pack(load: &HostLoad) -> Self {
+        let all = [load.cpu_ratio, load.memory_used_ratio, load.disk_used_ratio, load.temperature_celsius];
+        Self(all.map(|value| value.map_or(f32::NAN, |v| v as f32)))
+    }
+
+    pub(super) fn unpack(self) -> HostLoad {
+        let [cpu, memory, disk, temperature] =
+            self.0.map(|value| (!value.is_nan()).then(|| f64::from(value)));
+        HostLoad {
+            cpu_ratio: cpu,
+            memory_used_ratio: memory,
+            disk_used_ratio: disk,
+            temperature_celsius: temperature,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Messages that are no records: birth, will, goodbye, inventory, and heartbeats that change something.
+use std::sync::Arc;
+
+use kioskwatch_proto::{
+    BootId, Epoch, KioskId, SessionId, Timestamp,
+    artifact::Progress,
+    heartbeat::Heartbeat,
+    inventory::Inventory,
+    journal::{Ack, Digest},
+    presence::{Presence, PresenceState},
+};
+
+use super::{
+    Ix,
+    count::{Count, MessageOutcome, SecurityEvent},
+    draft::Draft,
+    input::Input,
+    kiosk::{Kiosk, Profile},
+    live::LiveEdit,
+};
+use crate::{
+    change::{Admission, Change, CommandEventRow, KioskRow},
+    policy::UnknownKiosks,
+    presence::PresenceReason,
+};
+
+/// Two agents with one id are told about once in this time.
+const TELL_AGAIN_MS: i64 = 60 * 60 * 1_000;
+
+impl Draft<'_> {
+    pub(super) fn take(&mut self, position: usize, input: &Input) {
+        match input {
+            Input::ServerStarted { server, last_alive_at } => self.server_started(*server, *last_alive_at),
+            Input::BrokerUp => self.broker_up(),
+            Input::BrokerDown => self.broker_down(),
+            Input::Sweep => self.sweep(),
+            Input::FlushLiveness => self.flush_liveness(),
+            Input::Presence { kiosk, received_at, retained, message } => {
+                self.presence(kiosk, *received_at, *retained, message);
+            }
+            Input::Inventory { kiosk, received_at, message, raw } => {
+                self.inventory(kiosk, *received_at, message, raw);
+            }
+            Input::Heartbeat { kiosk, received_at, message } => self.heartbeat(kiosk, *received_at, message),
+            Input::Batch { kiosk, received_at, batch } => self.batch(kiosk, *received_at, batch),
+            Input::RecordFailed { kiosk, epoch, seq, reason } => {
+                self.record_failed(kiosk, *epoch, *seq, reason);
+            }
+            Input::Progress { kiosk, received_at, message } => self.progress(kiosk, *received_at, message),
+            Input::Request { actor, request } => {
+                let reply = self.request(actor, request);
+                self.replies.push((position, reply));
+            }
+        }
+    }
+
+    /// The kiosk, registered now if nobody did and the policy wants to see it.
+    pub(super) fn meet(&mut self, id: &KioskId) -> Option<Ix> {
+        if let Some(ix) = self.find(id) {
+            return Some(ix);
+        }
+        let admission = match self.policy.unknown_kiosks {
+            UnknownKiosks::Refuse => {
+                self.count(Count::Message(MessageOutcome::Refused));
+                return None;
+            }
+            UnknownKiosks::Quarantine => Admission::Quarantined,
+            UnknownKiosks::Accept => Admission::Accepted,
+        };
+        let mut kiosk = Kiosk::new(id.clone(), admission, self.now);
+        kiosk.commissioned_at = (admission == Admission::Accepted).then_some(self.now);
+        self.rows.push(Change::Kiosk(KioskRow {
+            id: id.clone(),
+            site: None,
+            admission,
+            model: String::new(),
+            serial_no: String::new(),
+            commissioned_at: kiosk.commissioned_at,
+            decommissioned_at: None,
+            updated_at: self.now,
+        }));
+        let detail = serde_json::json!({ "admission": admission.as_str(), "policy": self.policy.version });
+        self.audit("kiosk_seen_first", format!("kiosk/{id}"), &detail);
+        Some(self.add_kiosk(kiosk))
+    }
+
+    /// Whether the journal of a kiosk is acknowledged.
+    pub(super) fn is_admitted(&self, ix: Ix) -> bool {
+        self.kiosk(ix).in_service(self.now)
+    }
+
+    fn presence(&mut self, id: &KioskId, at: Timestamp, retained: bool, message: &Presence) {
+        let Some(ix) = self.meet(id) else { return };
+        let current = self.live(ix).session == Some(message.session);
+        match message.state {
+            PresenceState::Online => {
+                self.note_connection(ix, message.session, message.boot);
+                if !retained {
+                    self.edit_live(ix, LiveEdit::Life { at });
+                    self.alive(ix, at, PresenceReason::Birth);
+                }
+                self.acknowledge(ix, message.epoch);
+            }
+            PresenceState::Offline | PresenceState::Planned if !current => {
+                self.count(Count::Message(MessageOutcome::StaleWill));
+                return;
+            }
+            PresenceState::Offline => {
+                self.edit_live(ix, LiveEdit::Will { at });
+                self.judge_silence(ix);
+            }
+            PresenceState::Planned => self.goodbye(ix, at),
+        }
+        self.count(Count::Message(MessageOutcome::Applied));
+    }
+
+    /// A connection or a run of the machine we may not know yet.
+    fn note_connection(&mut self, ix: Ix, session: SessionId, boot: BootId) {
+        let second_voice = self.live(ix).is_second_voice(session, boot);
+        if self.live(ix).session != Some(session) {
+            self.edit_live(ix, LiveEdit::Session { session });
+        }
+        let state = &self.kiosk(ix).state;
+        if state.session != Some(session) || state.boot != Some(boot) {
+            let state = &mut self.kiosk_mut(ix).state;
+            state.session = Some(session);
+            state.boot = Some(boot);
+        }
+        if second_voice {
+            self.two_agents(ix, "a connection or boot that had been replaced speaks again");
+        }
+    }
+
+    pub(super) fn two_agents(&mut self, ix: Ix, how: &str) {
+        self.count(Count::Security(SecurityEvent::TwoAgents));
+        let told = self.live(ix).two_agents_at;
+        if told.is_none_or(|at| self.now.since(at) >= TELL_AGAIN_MS) {
+            self.edit_live(ix, LiveEdit::TwoAgents { at: self.now });
+            self.security(SecurityEvent::TwoAgents, ix, &format!("two agents use this id: {how}"));
+        }
+    }
+
+    fn heartbeat(&mut self, id: &KioskId, at: Timestamp, beat: &Heartbeat) {
+        let Some(ix) = self.meet(id) else { return };
+        self.note_connection(ix, beat.session, beat.boot);
+        let (cause, required_down) = (self.kiosk(ix).cause(), self.kiosk(ix).required_down());
+        self.edit_live(ix, LiveEdit::Beat { at, beat: Box::new(beat.clone()), cause, required_down });
+        self.alive(ix, at, PresenceReason::Heartbeat);
+        let journal = beat.journal;
+        let known = self.kiosk(ix).head(journal.epoch).map(|head| head.upto);
+        // The agent must hear where we are: it never told us this epoch, or it lost what it had sent.
+        if known.is_none_or(|upto| journal.last_seq < upto) {
+            self.acknowledge(ix, journal.epoch);
+        }
+        self.count(Count::Message(MessageOutcome::Applied));
+    }
+
+    /// Says how far a journal is applied; 0 if it was never seen.
+    pub(super) fn acknowledge(&mut self, ix: Ix, epoch: Epoch) {
+        if !self.is_admitted(ix) {
+            self.count(Count::Message(MessageOutcome::NotAdmitted));
+            return;
+        }
+        let head = self.kiosk(ix).head(epoch);
+        let (upto, digest) = head.map_or((0, None), |head| (head.upto, head.digest));
+        let ack = self.acks.entry((ix, epoch)).or_insert_with(|| Ack {
+            epoch,
+            upto,
+            digest,
+            server_time: self.now,
+            rejected: Vec::new(),
+        });
+        (ack.upto, ack.digest) = (upto, digest);
+    }
+
+    fn inventory(&mut self, id: &KioskId, _at: Timestamp, message: &Inventory, raw: &Arc<str>) {
+        let Some(ix) = self.meet(id) else { return };
+        let digest = Digest::of(raw.as_bytes());
+        // A retained message comes back at every connect; only a new text makes a row.
+        if self.kiosk(ix).state.inventory != Some(digest) {
+            let state = &mut self.kiosk_mut(ix).state;
+            state.profile = Some(Arc::new(Profile::of(message)));
+            state.inventory = Some(digest);
+            self.inventories.insert(ix, raw.clone());
+        }
+        self.count(Count::Message(MessageOutcome::Applied));
+    }
+
+    fn progress(&mut self, id: &KioskId, _at: Timestamp, message: &Progress) {
+        let known = self.command(message.command).filter(|row| row.kiosk == *id).map(|row| row.state);
+        let Some(state) = known else {
+            self.count(Count::Message(MessageOutcome::UnknownCommand));
+            return;
+        };
+        self.rows.push(Change::CommandEvent(CommandEventRow {
+            command: message.command,
+            at: message.at.min(self.now),
+            state,
+            step: message.step.clone(),
+            percent: message.percent,
+            line: message.line.clone(),
+        }));
+        self.count(Count::Message(MessageOutcome::Applied));
+    }
+}

@@ -1,0 +1,220 @@
+//! Heartbeats: constant time, no changes, no commit. Their evidence is kept as spans and flushed in batches.
+use kioskwatch_proto::{BootId, KioskId, SessionId, Timestamp, heartbeat::Heartbeat};
+
+use super::{
+    Fleet, Heard,
+    kiosk::{Liveness, Load},
+};
+use crate::{
+    change::{EvidenceRow, EvidenceSource, EvidenceState, PresenceVerdict},
+    evidence::{BootClock, Cause, state_of},
+};
+
+/// A heartbeat's state holds to the next one within this many intervals, else for one.
+const HOLD_INTERVALS: i64 = 3;
+/// Boots of which the clock is remembered: records of the last run still come after a restart.
+const MAX_CLOCKS: usize = 2;
+/// Ended spans kept for the next flush; the oldest goes first.
+const MAX_ENDED: usize = 32;
+
+/// A stretch of heartbeats that say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LiveSpan {
+    from: Timestamp,
+    /// The last heartbeat.
+    last: Timestamp,
+    interval_s: u32,
+    state: EvidenceState,
+    cause: Option<Cause>,
+    ended_at: Option<Timestamp>,
+    flushed_to: Option<Timestamp>,
+}
+
+impl LiveSpan {
+    fn to(&self, now: Timestamp) -> Timestamp {
+        self.ended_at.unwrap_or_else(|| now.min(self.last.plus_ms(i64::from(self.interval_s) * 1_000)))
+    }
+
+    /// The row to write now, unless it stands so already.
+    fn row(&self, kiosk: &KioskId, now: Timestamp) -> Option<EvidenceRow> {
+        let to = self.to(now);
+        (to > self.from && self.flushed_to.is_none_or(|flushed| flushed < to)).then(|| EvidenceRow {
+            kiosk: kiosk.clone(),
+            source: EvidenceSource::Live,
+            from: self.from,
+            to,
+            state: self.state,
+            cause: self.cause.map(|cause| cause.as_str().to_owned()),
+            received_at: None,
+            epoch: None,
+            seq: None,
+        })
+    }
+}
+
+/// What a plan changes in the liveness; replayed on what heartbeats made of it meanwhile.
+#[derive(Debug)]
+pub(super) enum LiveEdit {
+    Beat {
+        at: Timestamp,
+        beat: Box<Heartbeat>,
+        cause: Option<Cause>,
+        required_down: bool,
+    },
+    /// A journal message or a birth.
+    Life {
+        at: Timestamp,
+    },
+    Session {
+        session: SessionId,
+    },
+    Will {
+        at: Timestamp,
+    },
+    /// Everything up to here is written.
+    Flushed {
+        last_seen: Option<Timestamp>,
+        now: Timestamp,
+    },
+    TwoAgents {
+        at: Timestamp,
+    },
+}
+
+impl Liveness {
+    pub(super) fn apply(&mut self, edit: &LiveEdit) {
+        match edit {
+            LiveEdit::Beat { at, beat, cause, required_down } => {
+                self.beat(*at, beat, *cause, *required_down);
+            }
+            LiveEdit::Life { at } => {
+                self.last_seen = self.last_seen.max(Some(*at));
+                self.will_at = None;
+            }
+            LiveEdit::Session { session } => self.enter(*session),
+            LiveEdit::Will { at } => {
+                if self.last_seen.is_none_or(|seen| seen <= *at) {
+                    self.will_at = Some(*at);
+                }
+            }
+            LiveEdit::Flushed { last_seen, now } => {
+                self.flushed = *last_seen;
+                self.ended.retain(|span| span.ended_at.is_none_or(|ended| ended > *now));
+                if let Some(span) = &mut self.span {
+                    let to = now.min(&span.last.plus_ms(i64::from(span.interval_s) * 1_000)).to_owned();
+                    span.flushed_to = span.flushed_to.max(Some(to));
+                }
+            }
+            LiveEdit::TwoAgents { at } => self.two_agents_at = Some(*at),
+        }
+    }
+
+    fn enter(&mut self, session: SessionId) {
+        if self.session != Some(session) {
+            self.other_session = self.session;
+            self.session = Some(session);
+            self.will_at = None;
+        }
+    }
+
+    /// Whether a connection or a run of the machine that was replaced by another one speaks again: with
+    /// fresh ids for each, one agent alone never does that.
+    pub(super) fn is_second_voice(&self, session: SessionId, boot: BootId) -> bool {
+        let session_back = self.session != Some(session) && self.other_session == Some(session);
+        session_back || self.clocks.iter().skip(1).any(|clock| clock.boot == boot)
+    }
+
+    pub(super) fn beat(
+        &mut self,
+        at: Timestamp,
+        beat: &Heartbeat,
+        cause: Option<Cause>,
+        required_down: bool,
+    ) {
+        if self.last_seen.is_some_and(|seen| at < seen) {
+            return;
+        }
+        self.enter(beat.session);
+        self.learn_clock(at, beat);
+        let held = i64::from(self.interval_s) * 1_000 * HOLD_INTERVALS;
+        let state = state_of(beat.service, required_down);
+        let mut next = LiveSpan {
+            from: at,
+            last: at,
+            interval_s: beat.interval_s,
+            state,
+            cause: if state == EvidenceState::Full { None } else { cause },
+            ended_at: None,
+            flushed_to: None,
+        };
+        if let Some(span) = self.span.take() {
+            let together = at.since(span.last) <= held;
+            if together && (span.state, span.cause) == (next.state, next.cause) {
+                next = LiveSpan { from: span.from, flushed_to: span.flushed_to, ..next };
+            } else {
+                let alone = span.last.plus_ms(i64::from(span.interval_s) * 1_000);
+                if self.ended.len() == MAX_ENDED {
+                    self.ended.remove(0);
+                }
+                self.ended.push(LiveSpan { ended_at: Some(if together { at } else { alone }), ..span });
+            }
+        }
+        self.span = Some(next);
+        self.last_seen = Some(at);
+        self.will_at = None;
+        self.interval_s = beat.interval_s;
+        self.load = Load::pack(&beat.host);
+    }
+
+    /// The quickest heartbeat of a boot had the least delay: its arrival says best what our clock showed.
+    fn learn_clock(&mut self, at: Timestamp, beat: &Heartbeat) {
+        let mono_zero = at.ms().saturating_sub(i64::try_from(beat.mono_ms).unwrap_or(i64::MAX));
+        let offset = at.since(beat.at);
+        match self.clocks.iter().position(|clock| clock.boot == beat.boot) {
+            Some(at) => {
+                self.clocks.swap(0, at);
+                let clock = &mut self.clocks[0];
+                if mono_zero < clock.mono_zero {
+                    clock.mono_zero = mono_zero;
+                    self.offset_ms = Some(offset);
+                }
+            }
+            None => {
+                self.clocks.truncate(MAX_CLOCKS - 1);
+                self.clocks.insert(0, BootClock { boot: beat.boot, mono_zero });
+                self.offset_ms = Some(offset);
+            }
+        }
+    }
+
+    /// Evidence to write now.
+    pub(super) fn rows(&self, kiosk: &KioskId, now: Timestamp) -> impl Iterator<Item = EvidenceRow> {
+        self.ended.iter().chain(&self.span).filter_map(move |span| span.row(kiosk, now))
+    }
+}
+
+impl Fleet {
+    /// Takes note of a heartbeat: constant time, no changes, no commit. The caller must have checked the
+    /// interval against the wire's limits.
+    pub fn heard(&mut self, received_at: Timestamp, kiosk: &KioskId, heartbeat: &Heartbeat) -> Heard {
+        let Some(&ix) = self.by_id.get(kiosk) else {
+            return Heard { durable: true };
+        };
+        let (known, live) = (&self.kiosks[ix as usize], &mut self.live[ix as usize]);
+        let state = &known.state;
+        let second_voice = live.is_second_voice(heartbeat.session, heartbeat.boot);
+        let journal = &heartbeat.journal;
+        let head = known.head(journal.epoch);
+        let durable = state.presence != PresenceVerdict::Online
+            || state.session != Some(heartbeat.session)
+            || state.boot != Some(heartbeat.boot)
+            || second_voice
+            || head.is_none_or(|head| journal.last_seq < head.upto);
+        // A second voice is judged by the plan, which must still see that it is one.
+        if !second_voice {
+            let (cause, down) = (known.cause(), known.required_down());
+            live.beat(received_at, heartbeat, cause, down);
+        }
+        Heard { durable }
+    }
+}

@@ -1,0 +1,206 @@
+//! From rows to a fleet: what a start begins with.
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use kioskwatch_proto::{KioskId, SiteId, journal::Digest};
+
+use super::{
+    Due, Fleet, Ix, Server,
+    hours::Window,
+    kiosk::{Head, Kiosk, Liveness, Profile, State, peripherals_from_text},
+    site::Site,
+    ticket_file::TicketFile,
+};
+use crate::{
+    change::{GroupKind, KioskStateRow},
+    image::FleetImage,
+    policy::Policy,
+    presence::PresenceReason,
+};
+
+impl Fleet {
+    /// Rebuilds the fleet from what the store holds. Follow with [`Input::ServerStarted`](super::Input).
+    #[must_use]
+    pub fn from_image(policy: Arc<Policy>, image: FleetImage) -> Self {
+        let mut fleet = Self {
+            policy,
+            generation: 0,
+            kiosks: Vec::with_capacity(image.kiosks.len()),
+            live: Vec::with_capacity(image.kiosks.len()),
+            by_id: HashMap::with_capacity(image.kiosks.len()),
+            sites: image.sites.iter().map(|row| (row.id.clone(), Site::of(row))).collect(),
+            incidents: HashMap::new(),
+            tickets: HashMap::new(),
+            commands: HashMap::new(),
+            due: BTreeSet::new(),
+            silence_due: BTreeSet::new(),
+            server: Server::default(),
+            failures: HashMap::new(),
+            last_number: image.last_ticket_number,
+            shared: HashSet::new(),
+            profiles: HashSet::new(),
+        };
+        fleet.load_kiosks(&image);
+        fleet.load_work(image);
+        fleet
+    }
+
+    fn load_kiosks(&mut self, image: &FleetImage) {
+        let mut states: HashMap<&KioskId, &KioskStateRow> =
+            image.states.iter().map(|s| (&s.kiosk, s)).collect();
+        let mut members: BTreeMap<SiteId, Vec<Ix>> = BTreeMap::new();
+        for row in &image.kiosks {
+            let mut kiosk = Kiosk::new(row.id.clone(), row.admission, row.updated_at);
+            kiosk.site.clone_from(&row.site);
+            kiosk.commissioned_at = row.commissioned_at;
+            kiosk.decommissioned_at = row.decommissioned_at;
+            let mut live =
+                Liveness { interval_s: self.policy.presence.default_interval_s, ..Liveness::default() };
+            if let Some(state) = states.remove(&row.id) {
+                live.last_seen = state.last_seen_at;
+                live.flushed = state.last_seen_at;
+                live.interval_s = state.interval_s.max(1);
+                live.session = state.session;
+                live.offset_ms = state.clock_offset_ms;
+                kiosk.state = load_state(state);
+            }
+            let ix = Ix::try_from(self.kiosks.len()).expect("fewer than four thousand million kiosks");
+            if let Some(site) = &row.site {
+                members.entry(site.clone()).or_default().push(ix);
+            }
+            self.by_id.insert(row.id.clone(), ix);
+            self.share(&mut kiosk);
+            self.kiosks.push(kiosk);
+            self.live.push(live);
+        }
+        for (site, kiosks) in members {
+            if let Some(site) = self.sites.get_mut(&site) {
+                site.kiosks = Arc::new(kiosks);
+            }
+        }
+        for row in &image.heads {
+            if let Some(kiosk) = self.loaded(&row.kiosk) {
+                kiosk.heads.push(Head::from_row(row));
+            }
+        }
+        for row in image.assignments.iter().filter(|a| a.group == GroupKind::Site && a.to.is_none()) {
+            if let Some(kiosk) = self.loaded(&row.kiosk) {
+                kiosk.assigned_from = kiosk.assigned_from.max(Some(row.from));
+            }
+        }
+        for row in &image.exclusions {
+            let Some(window) = Window::of(row) else { continue };
+            if let Some(kiosk) = row.kiosk.as_ref().and_then(|id| self.loaded(id)) {
+                kiosk.windows.push(window);
+            }
+            if let Some(site) = row.site.as_ref().and_then(|id| self.sites.get_mut(id)) {
+                site.windows.push(window);
+            }
+        }
+        for kiosk in &mut self.kiosks {
+            kiosk.heads.sort_by_key(|head| (head.first_seen_at, head.epoch));
+        }
+    }
+
+    fn loaded(&mut self, id: &KioskId) -> Option<&mut Kiosk> {
+        let ix = *self.by_id.get(id)?;
+        self.kiosks.get_mut(ix as usize)
+    }
+
+    fn load_work(&mut self, image: FleetImage) {
+        let events: HashMap<_, _> = image.ticket_events.into_iter().collect();
+        let mut tickets = image.tickets;
+        tickets.sort_by_key(|row| row.number);
+        for row in tickets {
+            let (id, kiosk, site) = (row.id, row.kiosk.clone(), row.site.clone());
+            if let Some(due) = row.due_at {
+                self.due.insert((due, Due::Ticket(id)));
+            }
+            let mut file = TicketFile::of(row);
+            file.events = events.get(&id).copied().unwrap_or(0);
+            self.tickets.insert(id, file);
+            match (kiosk, site) {
+                (Some(kiosk), _) => {
+                    if let Some(kiosk) = self.loaded(&kiosk) {
+                        kiosk.tickets.push(id);
+                    }
+                }
+                (None, Some(site)) => {
+                    if let Some(site) = self.sites.get_mut(&site) {
+                        site.tickets.push(id);
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        let mut families: Vec<_> =
+            self.tickets.values().filter_map(|t| Some((t.row.parent?, t.row.number, t.row.id))).collect();
+        families.sort_unstable();
+        for (parent, _, child) in families {
+            if let Some(parent) = self.tickets.get_mut(&parent) {
+                parent.children.push(child);
+            }
+        }
+        let mut clocks = image.clocks;
+        clocks.sort_by(|a, b| a.name.cmp(&b.name));
+        for clock in clocks {
+            if let Some(file) = self.tickets.get_mut(&clock.ticket) {
+                file.clocks.push(clock);
+            }
+        }
+        let mut incidents = image.open_incidents;
+        incidents.sort_by_key(|row| (row.noticed_at, row.id));
+        for row in incidents {
+            if let Some(due) = row.triage_due_at {
+                self.due.insert((due, Due::Incident(row.id)));
+            }
+            if let Some(file) = row.ticket.and_then(|id| self.tickets.get_mut(&id)) {
+                file.open.push(row.id);
+            }
+            match (&row.kiosk, &row.site) {
+                (Some(kiosk), _) => {
+                    if let Some(kiosk) = self.loaded(&kiosk.clone()) {
+                        kiosk.incidents.push(row.id);
+                    }
+                }
+                (None, Some(site)) => {
+                    if let Some(site) = self.sites.get_mut(site) {
+                        site.outage = Some(row.id);
+                    }
+                }
+                (None, None) => {}
+            }
+            self.incidents.insert(row.id, row);
+        }
+        for row in image.open_commands {
+            if let Some(due) = crate::command::next_look(&row, &self.policy.commands) {
+                self.due.insert((due, Due::Command(row.id)));
+            }
+            if let Some(kiosk) = self.loaded(&row.kiosk.clone()) {
+                kiosk.commands.push(row.id);
+            }
+            self.commands.insert(row.id, row);
+        }
+    }
+}
+
+fn load_state(row: &KioskStateRow) -> State {
+    let inventory: Option<kioskwatch_proto::inventory::Inventory> = serde_json::from_str(&row.inventory).ok();
+    State {
+        presence: row.presence,
+        presence_since: row.presence_since,
+        presence_reason: PresenceReason::parse(&row.presence_reason).unwrap_or(PresenceReason::NeverSeen),
+        session: row.session,
+        boot: row.boot,
+        epoch: row.epoch,
+        service: row.service,
+        service_since: row.service_since,
+        service_cause: row.service_cause.as_deref().map(Arc::from),
+        peripherals: peripherals_from_text(&row.peripherals),
+        profile: inventory.map(|inventory| Arc::new(Profile::of(&inventory))),
+        inventory: (!row.inventory.is_empty()).then(|| Digest::of(row.inventory.as_bytes())),
+        command_counter: row.command_counter,
+    }
+}

@@ -1,0 +1,220 @@
+//! Presence of the fleet: signs of life, deadlines, and the server's own deafness.
+use kioskwatch_proto::{Timestamp, faults::codes, words::Severity};
+
+use super::{Fleet, Ix, draft::Draft, live::LiveEdit, problems::Problem};
+use crate::{
+    change::{Change, LivenessRow, PresenceVerdict, TransitionRow},
+    incident::CloseReason,
+    presence::{PresenceReason, Silence, Step},
+};
+
+impl Draft<'_> {
+    /// What the silence of a kiosk is judged on. `None`: it was never heard, or we do not hear.
+    fn silence(&self, ix: Ix) -> Option<Silence> {
+        let (server, live) = (self.server(), self.live(ix));
+        Some(Silence {
+            since: live.last_seen?.max(server.hearing_since?),
+            interval_s: live.interval_s.max(1),
+            missed_heartbeats: self.policy.presence.missed_heartbeats.max(1),
+            will_at: live.will_at,
+            settled_at: server.settled_at,
+        })
+    }
+
+    /// Arms the deadline of a kiosk for its next possible step.
+    pub(super) fn arm(&mut self, ix: Ix) {
+        let step = self.silence(ix).and_then(|silence| silence.next(self.kiosk(ix).state.presence));
+        self.over.rearm.insert(ix, step.map(|step| step.at));
+    }
+
+    /// A sign of life lifts any verdict to online.
+    pub(super) fn alive(&mut self, ix: Ix, at: Timestamp, reason: PresenceReason) {
+        let before = self.kiosk(ix).state.presence;
+        if before == PresenceVerdict::Online {
+            return;
+        }
+        // Older than the verdict it would lift: it says nothing new.
+        let since = self.kiosk(ix).state.presence_since;
+        self.step(ix, Step { to: PresenceVerdict::Online, at: at.max(since), reason });
+        self.clear_offline(ix, at);
+        self.arm(ix);
+        self.send_queued(ix);
+    }
+
+    fn clear_offline(&mut self, ix: Ix, at: Timestamp) {
+        if let Some(id) = self.find_incident(ix, None, codes::KIOSK_OFFLINE) {
+            self.close_incident(id, at, CloseReason::Heard);
+        }
+    }
+
+    /// Changes the verdict and what hangs on it.
+    pub(super) fn step(&mut self, ix: Ix, step: Step) {
+        let now = self.now;
+        let kiosk = self.kiosk_mut(ix);
+        let (id, site, before) = (kiosk.id.clone(), kiosk.site.clone(), kiosk.state.presence);
+        kiosk.state.presence = step.to;
+        kiosk.state.presence_since = step.at;
+        kiosk.state.presence_reason = step.reason;
+        self.transition(TransitionRow {
+            kiosk: id,
+            kind: "presence".into(),
+            peripheral: None,
+            from: before.as_str().into(),
+            to: step.to.as_str().into(),
+            at: step.at,
+            noticed_at: now,
+            reason: step.reason.as_str().into(),
+        });
+        if step.to == PresenceVerdict::Offline {
+            let severity = self.fault_severity(codes::KIOSK_OFFLINE, Severity::Major);
+            self.raise(ix, &Problem::of_host(codes::KIOSK_OFFLINE, severity, step.at, step.reason.as_str()));
+        }
+        if let Some(site) = site {
+            self.sites_to_judge.insert(site);
+        }
+    }
+
+    /// Takes all steps that have become due; arms the next one.
+    pub(super) fn judge_silence(&mut self, ix: Ix) {
+        while let Some(step) =
+            self.silence(ix).and_then(|silence| silence.next(self.kiosk(ix).state.presence))
+        {
+            if step.at > self.now {
+                break;
+            }
+            self.step(ix, step);
+        }
+        self.arm(ix);
+    }
+
+    /// The agent said goodbye on its current connection.
+    pub(super) fn goodbye(&mut self, ix: Ix, at: Timestamp) {
+        let state = &self.kiosk(ix).state;
+        if state.presence == PresenceVerdict::Offline {
+            return;
+        }
+        let at = at.max(state.presence_since);
+        self.step(ix, Step { to: PresenceVerdict::Offline, at, reason: PresenceReason::Goodbye });
+        self.arm(ix);
+    }
+
+    pub(super) fn server_started(&mut self, id: uuid::Uuid, last_alive_at: Option<Timestamp>) {
+        let now = self.now;
+        let since = last_alive_at.unwrap_or(now).min(now);
+        let server = self.server_mut();
+        *server = super::Server { id, deaf_since: Some(since), all_unknown: true, ..Default::default() };
+        self.forget_everybody(since, PresenceReason::ServerStarted);
+        let detail = serde_json::json!({ "deaf_since": since, "server": id });
+        self.audit("server_started", "server".into(), &detail);
+    }
+
+    pub(super) fn broker_up(&mut self) {
+        let (now, settle) = (self.now, self.policy.presence.settle_ms);
+        let server = self.server_mut();
+        if server.hearing_since.is_some() {
+            return;
+        }
+        let noticed = server.all_unknown;
+        server.hearing_since = Some(now);
+        server.settled_at = now.plus_ms(settle);
+        server.alive = Some((now, now));
+        let deaf_since = server.deaf_since.take();
+        server.all_unknown = false;
+        let grace = self.policy.presence.deaf_grace_ms;
+        if let Some(since) = deaf_since.filter(|&since| !noticed && now.since(since) >= grace) {
+            // After a long outage that no sweep noticed, everybody is unknown too.
+            self.forget_everybody(since, PresenceReason::BrokerDown);
+        }
+        for ix in 0..self.fleet_len() {
+            self.arm(ix);
+        }
+    }
+
+    pub(super) fn broker_down(&mut self) {
+        let now = self.now;
+        self.extend_liveness(true);
+        let server = self.server_mut();
+        if server.hearing_since.take().is_some() {
+            server.deaf_since = Some(now);
+            server.alive = None;
+        }
+    }
+
+    fn fleet_len(&self) -> Ix {
+        Ix::try_from(self.fleet.kiosks.len() + self.over.ids.len()).unwrap_or(Ix::MAX)
+    }
+
+    /// While we are deaf nothing is known of anybody.
+    fn forget_everybody(&mut self, since: Timestamp, reason: PresenceReason) {
+        for ix in 0..self.fleet_len() {
+            let state = &self.kiosk(ix).state;
+            if state.presence != PresenceVerdict::Unknown {
+                let at = since.max(state.presence_since);
+                self.step(ix, Step { to: PresenceVerdict::Unknown, at, reason });
+                self.over.rearm.insert(ix, None);
+            }
+        }
+    }
+
+    /// The part of the sweep that looks at silence, our own first.
+    pub(super) fn sweep_silence(&mut self) {
+        let (now, policy) = (self.now, self.policy.presence);
+        let server = self.server().clone();
+        if server.hearing_since.is_none() {
+            if let Some(since) = server.deaf_since
+                && !server.all_unknown
+                && since.plus_ms(policy.deaf_grace_ms) <= now
+            {
+                self.server_mut().all_unknown = true;
+                self.forget_everybody(since, PresenceReason::BrokerDown);
+            }
+            return;
+        }
+        self.extend_liveness(false);
+        let fleet: &Fleet = self.fleet;
+        for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)) {
+            self.judge_silence(ix);
+        }
+    }
+
+    /// Writes that we were able to hear, every ten seconds; the row of one stretch grows.
+    fn extend_liveness(&mut self, at_once: bool) {
+        let (now, every) = (self.now, self.policy.presence.liveness_every_ms);
+        let server = self.server_mut();
+        let Some((from, to)) = server.alive else { return };
+        if now <= to || (!at_once && now.since(to) < every) {
+            return;
+        }
+        server.alive = Some((from, now));
+        let row = LivenessRow { server: server.id, from, to: now };
+        self.rows.push(Change::Liveness(row));
+    }
+
+    /// Writes when kiosks were heard last and the evidence of their heartbeats.
+    pub(super) fn flush_liveness(&mut self) {
+        let now = self.now;
+        for ix in 0..self.fleet_len() {
+            let live = self.live(ix);
+            let id = &self.kiosk(ix).id;
+            let rows: Vec<_> = live.rows(id, now).collect();
+            let heard = live.last_seen != live.flushed;
+            if !heard && rows.is_empty() {
+                continue;
+            }
+            let last_seen = live.last_seen;
+            if let Some(at) = last_seen.filter(|_| heard) {
+                let seen = crate::change::SeenRow {
+                    kiosk: id.clone(),
+                    last_seen_at: at,
+                    session: live.session,
+                    boot: self.kiosk(ix).state.boot,
+                    interval_s: live.interval_s,
+                    clock_offset_ms: live.offset_ms,
+                };
+                self.rows.push(Change::Seen(seen));
+            }
+            self.evidence.extend(rows);
+            self.edit_live(ix, LiveEdit::Flushed { last_seen, now });
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Tickets as the rules move them: open, gather, recover, resolve, close, come back.
+use kioskwatch_proto::{
+    SiteId, Timestamp,
+    faults::{FaultClass, FaultCode},
+    words::{ServiceState, Severity},
+};
+use uuid::Uuid;
+
+use super::{
+    Ix,
+    count::Count,
+    draft::Draft,
+    plan::{Notice, NoticeKind},
+    ticket_file::TicketFile,
+};
+use crate::{
+    change::{ClockState, TicketRow, TicketSource, TicketState, Zone},
+    ticket::{self, BY_RULE, Step, Terms, Watch},
+    triage::{ShareReason, ticket_severity},
+};
+
+/// While the kiosk is out of service for another reason, a recovered ticket is looked at again after this.
+const LOOK_AGAIN_MS: i64 = 60_000;
+
+impl Draft<'_> {
+    /// One ticket for one fault episode (SR-013 for its severity).
+    pub(super) fn open_ticket(&mut self, ix: Ix, incident: Uuid) {
+        let Some(cause) = self.incident(incident).cloned() else { return };
+        let kiosk = self.kiosk(ix);
+        let (kiosk_id, site, service) = (kiosk.id.clone(), kiosk.site.clone(), kiosk.state.service);
+        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.zone);
+        let class = self.class_of(&cause.fault);
+        let severity = ticket_severity(cause.severity, service);
+        let source =
+            if crate::incident::is_ours(&cause.fault) { TicketSource::Server } else { TicketSource::Agent };
+        let row = TicketRow {
+            kiosk: Some(kiosk_id),
+            site,
+            peripheral: cause.peripheral.clone(),
+            class,
+            severity,
+            priority: ticket::priority(severity, class, service),
+            source,
+            zone,
+            t0: Some(cause.opened_at),
+            ..self.blank_ticket(cause.fault.clone())
+        };
+        let id = row.id;
+        self.file_ticket(row, &cause.triage_reason);
+        self.bind(id, incident);
+        self.join_batch(id);
+    }
+
+    pub(super) fn open_site_ticket(&mut self, site: &SiteId, incident: Uuid) {
+        let Some(cause) = self.incident(incident).cloned() else { return };
+        let zone = self.site(site).map_or(Zone::Urban, |site| site.zone);
+        let row = TicketRow {
+            site: Some(site.clone()),
+            class: FaultClass::Maintenance,
+            severity: Severity::Major,
+            priority: 1,
+            source: TicketSource::Server,
+            zone,
+            t0: Some(cause.opened_at),
+            ..self.blank_ticket(cause.fault)
+        };
+        let id = row.id;
+        self.file_ticket(row, "site_outage: most kiosks of the site dropped together");
+        self.bind(id, incident);
+    }
+
+    pub(super) fn class_of(&self, fault: &FaultCode) -> FaultClass {
+        self.policy.catalogue.get(fault).map_or(FaultClass::Maintenance, |entry| entry.class)
+    }
+
+    pub(super) fn blank_ticket(&mut self, fault: FaultCode) -> TicketRow {
+        let now = self.now;
+        TicketRow {
+            id: self.ids.uuid(now),
+            number: self.next_number(),
+            state: TicketState::New,
+            kiosk: None,
+            site: None,
+            peripheral: None,
+            fault,
+            class: FaultClass::Maintenance,
+            severity: Severity::Minor,
+            priority: 3,
+            source: TicketSource::Server,
+            zone: Zone::Urban,
+            opened_at: now,
+            t0: None,
+            t1: now,
+            t5: None,
+            t6: None,
+            t7: None,
+            resolution: None,
+            sign_off: None,
+            cancel_reason: None,
+            recovering_since: None,
+            due_at: None,
+            parent: None,
+            assignee: None,
+            reopened: 0,
+            extra: "{}".into(),
+        }
+    }
+
+    /// Puts a new ticket into the books: history, clocks, notice. New tickets are triaged by rule.
+    pub(super) fn file_ticket(&mut self, row: TicketRow, why: &str) {
+        let (id, state) = (row.id, row.state);
+        let (source, kiosk, site) = (row.source, row.kiosk.clone(), row.site.clone());
+        let text = format!("#{} {} ({})", row.number, row.fault, row.severity);
+        let terms = Terms { zone: row.zone, class: row.class, severity: row.severity };
+        let clocks = ticket::opening_clocks(id, row.t1, terms, &self.policy.clocks);
+        let reason = format!("{}, {}, {}", row.class, row.severity, row.zone.as_str());
+        self.over.tickets.insert(id, TicketFile { clocks, ..TicketFile::of(row) });
+        if let Some(ix) = kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) {
+            self.kiosk_mut(ix).tickets.push(id);
+        } else if let Some(site) = site.as_ref().and_then(|site| self.site_mut(site)) {
+            site.tickets.push(id);
+        }
+        self.ticket_step(
+            id,
+            Step { actor: BY_RULE, action: "open", to: Some(state), reason: why.to_owned() },
+        );
+        if state == TicketState::New {
+            let to = Some(TicketState::Triaged);
+            self.ticket_step(id, Step { actor: BY_RULE, action: "triage", to, reason });
+        }
+        self.look_later(id);
+        self.count(Count::TicketOpened(source));
+        self.notify(Notice { kind: NoticeKind::TicketOpened, ticket: Some(id), kiosk, site, text });
+    }
+
+    fn bind(&mut self, ticket: Uuid, incident: Uuid) {
+        if let Some(row) = self.incident_mut(incident) {
+            row.ticket = Some(ticket);
+        }
+        if let Some(file) = self.ticket_mut(ticket)
+            && !file.open.contains(&incident)
+        {
+            file.open.push(incident);
+        }
+    }
+
+    /// Another problem of the same peripheral joins an open ticket.
+    pub(super) fn gather(&mut self, id: Uuid, incident: Uuid) {
+        let Some(cause) = self.incident(incident).cloned() else { return };
+        self.bind(id, incident);
+        let Some(file) = self.ticket_mut(id) else { return };
+        let back = file.row.recovering_since.take().is_some();
+        let action = if back { "fault_back" } else { "gather" };
+        let reason = format!("{} ({})", cause.fault, cause.severity);
+        self.ticket_step(id, Step { actor: BY_RULE, action, to: None, reason });
+        self.raise_ticket_severity(id, cause.severity);
+        self.look_now(id);
+    }
+
+    /// A worse fault makes the ticket worse, never better; `restore` begins for a major one (SR-011).
+    pub(super) fn raise_ticket_severity(&mut self, id: Uuid, fault: Severity) {
+        let service = self
+            .ticket(id)
+            .and_then(|file| file.row.kiosk.clone())
+            .and_then(|kiosk| self.find(&kiosk))
+            .and_then(|ix| self.kiosk(ix).state.service);
+        let clocks = self.policy.clocks;
+        let Some(file) = self.ticket_mut(id) else { return };
+        let severity = ticket_severity(fault, service);
+        if severity <= file.row.severity {
+            return;
+        }
+        file.row.severity = severity;
+        file.row.priority = file.row.priority.min(ticket::priority(severity, file.row.class, service));
+        let terms = Terms { zone: file.row.zone, class: file.row.class, severity };
+        if !file.clocks.iter().any(|clock| clock.name == "restore") {
+            file.clocks.extend(ticket::restore_clock(id, file.row.t1, terms, &clocks));
+        }
+        let reason = format!("severity is {severity} now (SR-013)");
+        self.ticket_step(id, Step { actor: BY_RULE, action: "triage", to: None, reason });
+        self.look_later(id);
+    }
+
+    /// A resolved or closed ticket whose fault is back (SR-032, 4.2 re-open).
+    pub(super) fn reopen(&mut self, id: Uuid, incident: Uuid, why: ShareReason) {
+        self.bind(id, incident);
+        let was_closed = why == ShareReason::CameBack;
+        self.bring_back(id, BY_RULE, was_closed, format!("{}: the fault is back", why.as_str()));
+    }
+
+    pub(super) fn bring_back(&mut self, id: Uuid, actor: &str, was_closed: bool, reason: String) {
+        let (now, policy) = (self.now, self.policy.clocks);
+        let Some(file) = self.ticket_mut(id) else { return };
+        let row = &mut file.row;
+        let to = ticket::state_after_return(row.assignee.as_deref());
+        (row.t5, row.t6, row.t7, row.sign_off, row.resolution) = (None, None, None, None, None);
+        row.recovering_since = None;
+        row.reopened += u32::from(was_closed);
+        let terms = Terms { zone: row.zone, class: row.class, severity: row.severity };
+        let fresh = ticket::opening_clocks(id, now, terms, &policy);
+        ticket::on_return(&mut file.clocks, fresh, now);
+        let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
+        let text = format!("#{} {} is back", file.row.number, file.row.fault);
+        let action = if was_closed { "reopen" } else { "fault_back" };
+        self.ticket_step(id, Step { actor, action, to: Some(to), reason });
+        self.look_now(id);
+        self.count(Count::TicketReopened);
+        self.notify(Notice { kind: NoticeKind::TicketReopened, ticket: Some(id), kiosk, site, text });
+    }
+
+    /// An incident of the ticket ended; with the last one the ticket begins to recover.
+    pub(super) fn fault_gone(&mut self, id: Uuid, incident: Uuid, at: Timestamp) {
+        let Some(file) = self.ticket_mut(id) else { return };
+        file.open.retain(|&known| known != incident);
+        if !file.open.is_empty() || !file.row.state.is_open() {
+            return;
+        }
+        file.row.recovering_since = Some(at);
+        let reason = "every fault of the ticket is gone".to_owned();
+        self.ticket_step(id, Step { actor: BY_RULE, action: "recovering", to: None, reason });
+        self.look_later(id);
+    }
+
+    /// Looks at a ticket that is due: clocks, recovery, quiet time, and the end of its memory.
+    pub(super) fn look_at_ticket(&mut self, id: Uuid) {
+        let now = self.now;
+        let Some(file) = self.ticket_mut(id) else { return };
+        let looked_at = file.row.due_at.unwrap_or(now);
+        let recovering_since = file.row.recovering_since;
+        let ticked: Vec<_> = file
+            .clocks
+            .iter_mut()
+            .filter_map(|clock| {
+                let tick = ticket::tick(clock, looked_at, recovering_since, now)?;
+                Some((clock.name.clone(), tick))
+            })
+            .collect();
+        file.row.due_at = None;
+        for (name, tick) in ticked {
+            self.tell_clock(id, &name, tick);
+        }
+        self.recover(id);
+        self.close_quiet(id);
+        self.forget_old(id);
+        self.look_later(id);
+    }
+
+    fn tell_clock(&mut self, id: Uuid, name: &str, tick: ticket::Tick) {
+        let Some(file) = self.ticket(id) else { return };
+        let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
+        let text = format!("#{} {}: clock {name}", file.row.number, file.row.fault);
+        let kind = match tick {
+            ticket::Tick::Warned => NoticeKind::ClockWarning,
+            ticket::Tick::Breached => {
+                self.count(Count::ClockBreached);
+                let reason = format!("clock {name}, policy {}", self.policy.version);
+                self.ticket_step(id, Step { actor: BY_RULE, action: "breach", to: None, reason });
+                NoticeKind::ClockBreached
+            }
+        };
+        self.notify(Notice { kind, ticket: Some(id), kiosk, site, text });
+    }
+
+    /// Resolves by itself what healed before anybody came, when it holds (3.5).
+    fn recover(&mut self, id: Uuid) {
+        let (now, hold) = (self.now, self.policy.tickets.recover_hold_ms);
+        let Some(file) = self.ticket(id) else { return };
+        let Some(since) = file.row.recovering_since else { return };
+        if !file.open.is_empty() || !ticket::may_recover(file.row.state) {
+            return;
+        }
+        let since_good = match self.service_good_since(file) {
+            Some(good) => since.max(good),
+            None => now,
+        };
+        let holds_until = since_good.plus_ms(hold);
+        if holds_until > now {
+            let again = holds_until.min(now.plus_ms(LOOK_AGAIN_MS.max(1)));
+            if let Some(file) = self.ticket_mut(id) {
+                file.row.due_at = Some(again);
+            }
+            return;
+        }
+        self.resolve(id, BY_RULE, since, "self_recovered", "every fault stayed gone".into());
+    }
+
+    /// `None`: the kiosk is out of service for another reason.
+    fn service_good_since(&self, file: &TicketFile) -> Option<Timestamp> {
+        let Some(ix) = file.row.kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) else {
+            return Some(file.row.t1);
+        };
+        let state = &self.kiosk(ix).state;
+        match state.service {
+            Some(ServiceState::OutOfService | ServiceState::Supervised) => None,
+            Some(_) => state.service_since.or(Some(file.row.t1)),
+            None => Some(file.row.t1),
+        }
+    }
+
+    pub(super) fn resolve(&mut self, id: Uuid, actor: &str, t5: Timestamp, resolution: &str, why: String) {
+        let now = self.now;
+        let Some(file) = self.ticket_mut(id) else { return };
+        file.row.t5 = Some(t5);
+        file.row.resolution = Some(resolution.to_owned());
+        for clock in &mut file.clocks {
+            ticket::on_recovery(clock, t5, now);
+        }
+        let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
+        let text = format!("#{} {}: {resolution}", file.row.number, file.row.fault);
+        let parent = file.row.parent;
+        let to = Some(TicketState::Resolved);
+        self.ticket_step(id, Step { actor, action: "resolve", to, reason: why });
+        self.count(Count::TicketResolved);
+        self.notify(Notice { kind: NoticeKind::TicketResolved, ticket: Some(id), kiosk, site, text });
+        if let Some(parent) = parent {
+            self.recover_parent(parent);
+        }
+    }
+
+    /// A batch parent recovers when all its children are resolved.
+    fn recover_parent(&mut self, id: Uuid) {
+        let Some(file) = self.ticket(id) else { return };
+        let waits = |child: &Uuid| {
+            self.ticket(*child).is_some_and(|c| c.row.state.is_open() && c.row.state != TicketState::Resolved)
+        };
+        if !ticket::may_recover(file.row.state) || file.children.iter().any(waits) {
+            return;
+        }
+        let t5 = file.children.iter().filter_map(|&child| self.ticket(child)?.row.t5).max();
+        let reason = "all tickets of the batch are resolved".to_owned();
+        self.resolve(id, BY_RULE, t5.unwrap_or(self.now), "self_recovered", reason);
+        self.look_later(id);
+    }
+
+    /// C35: raised by a machine, nobody came, nobody urged, and it stayed quiet.
+    fn close_quiet(&mut self, id: Uuid) {
+        let (now, quiet) = (self.now, self.policy.tickets.quiet_ms);
+        let Some(file) = self.ticket(id) else { return };
+        let row = &file.row;
+        let by_machine = matches!(row.source, TicketSource::Agent | TicketSource::Server);
+        let healed = row.resolution.as_deref() == Some("self_recovered");
+        let quiet_since = row.t5.filter(|t5| t5.plus_ms(quiet) <= now);
+        if row.state != TicketState::Resolved || !by_machine || !healed || quiet_since.is_none() {
+            return;
+        }
+        if !file.open.is_empty() || file.was_visited() || file.was_urged() {
+            return;
+        }
+        self.close(id, BY_RULE, "self_recovered", "C35: healed by itself and stayed quiet".into());
+    }
+
+    pub(super) fn close(&mut self, id: Uuid, actor: &str, sign_off: &str, why: String) {
+        let now = self.now;
+        let Some(file) = self.ticket_mut(id) else { return };
+        file.row.t6 = file.row.t6.or(Some(now));
+        file.row.t7 = Some(now);
+        file.row.sign_off = Some(sign_off.to_owned());
+        file.row.recovering_since = None;
+        for clock in &mut file.clocks {
+            ticket::on_sign_off(clock, now);
+        }
+        let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
+        let text = format!("#{} {}: {sign_off}", file.row.number, file.row.fault);
+        let to = Some(TicketState::Closed);
+        self.ticket_step(id, Step { actor, action: "close", to, reason: why });
+        self.notify(Notice { kind: NoticeKind::TicketClosed, ticket: Some(id), kiosk, site, text });
+        self.look_later(id);
+    }
+
+    /// After the time of SR-032 a closed ticket cannot come back: the store keeps it, the fleet does not.
+    fn forget_old(&mut self, id: Uuid) {
+        let Some(file) = self.ticket(id) else { return };
+        let over = file.ended_at().is_some_and(|at| self.now.since(at) >= self.policy.tickets.reopen_ms);
+        if file.row.state.is_open() || !over {
+            return;
+        }
+        self.forget_ticket(id);
+    }
+
+    /// Takes a ticket out of the lists of its kiosk or site; `adopt` drops it.
+    pub(super) fn forget_ticket(&mut self, id: Uuid) {
+        let Some(file) = self.ticket(id) else { return };
+        let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
+        if let Some(ix) = kiosk.and_then(|kiosk| self.find(&kiosk)) {
+            self.kiosk_mut(ix).tickets.retain(|&known| known != id);
+        } else if let Some(site) = site.and_then(|site| self.site_mut(&site)) {
+            site.tickets.retain(|&known| known != id);
+        }
+        self.over.forgotten_tickets.insert(id);
+    }
+
+    fn watch(&self) -> Watch {
+        let policy = &self.policy.tickets;
+        Watch {
+            recover_hold_ms: policy.recover_hold_ms,
+            quiet_ms: policy.quiet_ms,
+            reopen_ms: policy.reopen_ms,
+        }
+    }
+
+    /// Stores when the sweep must look again. What is overdue already stays due.
+    pub(super) fn look_later(&mut self, id: Uuid) {
+        let (now, watch) = (self.now, self.watch());
+        let Some(file) = self.ticket_mut(id) else { return };
+        let next = ticket::next_look(&file.row, &file.clocks, watch, now);
+        let waiting = file.row.due_at;
+        file.row.due_at = match (waiting, next) {
+            (Some(waiting), Some(next)) => Some(waiting.min(next)),
+            (waiting, next) => waiting.or(next),
+        };
+    }
+
+    /// The next sweep looks, for what passed while the ticket seemed to recover.
+    fn look_now(&mut self, id: Uuid) {
+        let now = self.now;
+        if let Some(file) = self.ticket_mut(id)
+            && file.clocks.iter().any(|clock| clock.state == ClockState::Running)
+        {
+            file.row.due_at = Some(file.row.due_at.map_or(now, |due| due.min(now)));
+        }
+    }
+}
