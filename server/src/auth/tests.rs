@@ -1,0 +1,22 @@
+//! What a role may do, as one table.
+use super::{Right, Role};
+
+#[test]
+fn each_role_may_do_what_the_table_says_and_nothing_else() {
+    use Right::{Approve, Configure, Operate, ReadAudit, See, WorkTickets};
+    let table: [(Role, &[Right]); 6] = [
+        (Role::Viewer, &[See]),
+        (Role::Dispatcher, &[See, WorkTickets, Operate]),
+        (Role::Engineer, &[See]),
+        (Role::Manager, &[See]),
+        (Role::Admin, &[See, WorkTickets, Operate, Approve, Configure, ReadAudit]),
+        (Role::Customer, &[]),
+    ];
+    assert_eq!(table.len(), Role::ALL.len());
+    for (role, rights) in table {
+        for right in [See, WorkTickets, Operate, Approve, Configure, ReadAudit] {
+            assert_eq!(role.may(right), rights.contains(&right), "{role:?} {right:?}");
+        }
+        assert_eq!(Role::parse(role.as_str()), Some(role));
+    }
+}

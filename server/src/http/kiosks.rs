@@ -1,0 +1,135 @@
+//! `/kiosks`: terminals, registered and as they are now.
+use axum::{Json, extract::State};
+use kioskwatch_domain::{
+    change::{Admission, KioskRow, PresenceVerdict},
+    fleet::Request,
+};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    caller::{Configure, May, See},
+    input::{parse, word},
+    openapi::Failures,
+    view::{KioskDetail, KioskView, Listed},
+};
+use crate::store::{self, KioskFilter, Scope};
+
+/// Which kiosks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct KioskQuery {
+    site: Option<String>,
+    /// `unknown`, `online`, `late`, `offline`, as of the last commit.
+    presence: Option<String>,
+}
+
+/// A kiosk to register, change, admit or retire; what is left out is empty.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct PutKiosk {
+    #[schema(value_type = Option<String>)]
+    site: Option<SiteId>,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    serial_no: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    commissioned_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    decommissioned_at: Option<Timestamp>,
+    /// `accepted` (default), `quarantined`, `refused`.
+    #[serde(default = "accepted")]
+    admission: String,
+}
+
+fn accepted() -> String {
+    "accepted".to_owned()
+}
+
+/// Kiosks with their state now.
+#[utoipa::path(get, path = "/api/v1/kiosks", tag = "fleet", operation_id = "list_kiosks",
+    params(KioskQuery, PageQuery), responses((status = 200, body = Listed<KioskView>), Failures))]
+pub(super) async fn list(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Params(query): Params<KioskQuery>,
+    Params(page): Params<PageQuery>,
+) -> Result<Json<Listed<KioskView>>, Problem> {
+    let filter = KioskFilter {
+        site: query.site.as_deref().map(parse).transpose()?,
+        presence: query
+            .presence
+            .as_deref()
+            .map(|text| word("presence", text, PresenceVerdict::parse))
+            .transpose()?,
+    };
+    let page = web.app().store().kiosks(caller.scope(), &filter, &page.page()).await?;
+    Ok(Json(Listed::of(page, |view| KioskView::of(web.app(), &view))))
+}
+
+/// One kiosk with its state now.
+#[utoipa::path(get, path = "/api/v1/kiosks/{id}", tag = "fleet", operation_id = "get_kiosk",
+    params(("id" = String, Path)), responses((status = 200, body = KioskDetail), Failures))]
+pub(super) async fn get(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Id(id): Id<KioskId>,
+) -> Result<Json<KioskDetail>, Problem> {
+    let view = kiosk_in_scope(&web, &caller, &id).await?;
+    Ok(Json(KioskDetail::of(web.app(), &view)))
+}
+
+/// Registers a kiosk or changes it as a whole. Setting `admission` decides about one in quarantine.
+#[utoipa::path(put, path = "/api/v1/kiosks/{id}", tag = "fleet", operation_id = "put_kiosk",
+    params(("id" = String, Path)), request_body = PutKiosk,
+    responses((status = 200, body = KioskDetail), Failures))]
+pub(super) async fn put(
+    State(web): State<Web>,
+    May(caller, _): May<Configure>,
+    Id(id): Id<KioskId>,
+    Body(body): Body<PutKiosk>,
+) -> Result<Json<KioskDetail>, Problem> {
+    may_put(&web, &caller, &id, &body).await?;
+    let row = KioskRow {
+        id: id.clone(),
+        site: body.site,
+        admission: word("admission", &body.admission, Admission::parse)?,
+        model: clean_text(&body.model),
+        serial_no: clean_text(&body.serial_no),
+        commissioned_at: body.commissioned_at,
+        decommissioned_at: body.decommissioned_at,
+        updated_at: web.app().clock().now(),
+    };
+    web.app().request(caller.actor(), Request::PutKiosk(row)).await?;
+    let view = kiosk_in_scope(&web, &caller, &id).await?;
+    Ok(Json(KioskDetail::of(web.app(), &view)))
+}
+
+/// Neither taking a kiosk from a site outside of the scope nor giving it to one.
+async fn may_put(web: &Web, caller: &Caller, id: &KioskId, body: &PutKiosk) -> Result<(), Problem> {
+    if !caller.identity.sees_site(body.site.as_ref()) {
+        return Err(Problem::not_found("site"));
+    }
+    let stored = web.app().store().kiosk(&Scope::All, id).await?;
+    if stored.is_some_and(|view| !caller.identity.sees_site(view.kiosk.site.as_ref())) {
+        return Err(Problem::not_found("kiosk"));
+    }
+    if let (Some(from), Some(to)) = (body.commissioned_at, body.decommissioned_at)
+        && to < from
+    {
+        return Err(Problem::invalid("decommissioned_at lies before commissioned_at"));
+    }
+    Ok(())
+}
+
+/// A kiosk, or the problem that there is none for this caller.
+pub(crate) async fn kiosk_in_scope(
+    web: &Web,
+    caller: &Caller,
+    id: &KioskId,
+) -> Result<store::KioskView, Problem> {
+    let view = web.app().store().kiosk(caller.scope(), id).await?;
+    view.ok_or_else(|| Problem::not_found("kiosk"))
+}

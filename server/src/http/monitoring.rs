@@ -1,0 +1,41 @@
+//! `/metrics`, `/livez`, `/readyz`: on an address of their own, without a token.
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use super::headers;
+use crate::app::App;
+
+/// The routes of `[monitoring] listen`.
+pub fn monitoring_router(app: App) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .layer(axum::middleware::from_fn(headers::guard))
+        .with_state(app)
+}
+
+/// Always 200 while the process turns: whoever restarts us must not do so because of a database.
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(app): State<App>) -> Response {
+    let missing = app.health().missing();
+    if missing.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join("; "))).into_response()
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    let ready = app.health().missing().is_empty();
+    let figures = crate::metrics::FleetFigures { ready, ..Default::default() };
+    let page = app.counters().page(&figures);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
+}

@@ -1,0 +1,147 @@
+//! `/sites`: places with kiosks.
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State};
+use kioskwatch_domain::{
+    change::{SiteRow, Zone},
+    fleet::Request,
+    service_hours::Schedule,
+};
+use kioskwatch_proto::{SiteId, clean_text};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{
+    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    caller::{Configure, May, See},
+    input::word,
+    openapi::Failures,
+    view::{Listed, SiteView},
+};
+use crate::store::{PageRequest, StoreError};
+
+/// A site to register or change; what is left out is empty.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct PutSite {
+    name: String,
+    #[serde(default)]
+    region: String,
+    #[serde(default)]
+    customer: String,
+    /// `urban`, `suburb`, `remote`.
+    #[serde(default = "urban")]
+    zone: String,
+    /// IANA zone; the console's when left out.
+    timezone: Option<String>,
+    /// `[{"effective_from":"2026-03-16","weekly":{"mon":[["08:00","20:00"]]}}]`; empty: always open.
+    #[serde(default)]
+    service_hours: Value,
+    #[serde(default)]
+    contacts: Value,
+    #[serde(default)]
+    remote_consent: bool,
+}
+
+fn urban() -> String {
+    "urban".to_owned()
+}
+
+/// Every site the reader may see.
+#[utoipa::path(get, path = "/api/v1/sites", tag = "fleet", operation_id = "list_sites", params(PageQuery),
+    responses((status = 200, body = Listed<SiteView>), Failures))]
+pub(super) async fn list(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Params(page): Params<PageQuery>,
+) -> Result<Json<Listed<SiteView>>, Problem> {
+    let page = web.app().store().sites(caller.scope(), &page.page()).await?;
+    Ok(Json(Listed::of(page, SiteView::from)))
+}
+
+/// One site.
+#[utoipa::path(get, path = "/api/v1/sites/{id}", tag = "fleet", operation_id = "get_site",
+    params(("id" = String, Path)), responses((status = 200, body = SiteView), Failures))]
+pub(super) async fn get(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Id(id): Id<SiteId>,
+) -> Result<Json<SiteView>, Problem> {
+    stored(&web, &caller, &id).await.map(Json)
+}
+
+/// Registers a site or changes it as a whole.
+#[utoipa::path(put, path = "/api/v1/sites/{id}", tag = "fleet", operation_id = "put_site",
+    params(("id" = String, Path)), request_body = PutSite,
+    responses((status = 200, body = SiteView), Failures))]
+pub(super) async fn put(
+    State(web): State<Web>,
+    May(caller, _): May<Configure>,
+    Id(id): Id<SiteId>,
+    Body(body): Body<PutSite>,
+) -> Result<Json<SiteView>, Problem> {
+    if !caller.identity.sees_site(Some(&id)) {
+        return Err(Problem::not_found("site"));
+    }
+    let row = body.row(&web, id.clone())?;
+    web.app().request(caller.actor(), Request::PutSite(row)).await?;
+    stored(&web, &caller, &id).await.map(Json)
+}
+
+async fn stored(web: &Web, caller: &Caller, id: &SiteId) -> Result<SiteView, Problem> {
+    let row = web.app().store().site(caller.scope(), id).await?;
+    row.map(SiteView::from).ok_or_else(|| Problem::not_found("site"))
+}
+
+impl PutSite {
+    fn row(self, web: &Web, id: SiteId) -> Result<SiteRow, Problem> {
+        let name = clean_text(&self.name);
+        if name.is_empty() {
+            return Err(Problem::invalid("name: a site needs one"));
+        }
+        let timezone = self.timezone.unwrap_or_else(|| web.app().config().console.timezone.clone());
+        if timezone.parse::<chrono_tz::Tz>().is_err() {
+            let shown = clean_text(&timezone);
+            return Err(Problem::invalid(format!("timezone: {shown:?} is no IANA zone like Asia/Shanghai")));
+        }
+        let service_hours = text_of(&self.service_hours);
+        if !service_hours.is_empty() {
+            Schedule::parse(&service_hours).map_err(|error| Problem::invalid(error.to_string()))?;
+        }
+        Ok(SiteRow {
+            id,
+            name,
+            region: clean_text(&self.region),
+            customer: clean_text(&self.customer),
+            zone: word("zone", &self.zone, Zone::parse)?,
+            timezone,
+            service_hours,
+            contacts: text_of(&self.contacts),
+            remote_consent: self.remote_consent,
+            updated_at: web.app().clock().now(),
+        })
+    }
+}
+
+/// JSON as the text that is kept; null and empty lists are nothing.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Array(items) if items.is_empty() => String::new(),
+        value => value.to_string(),
+    }
+}
+
+/// All sites of a reader, for pages that name them.
+pub(crate) async fn site_names(web: &Web, caller: &Caller) -> Result<BTreeMap<SiteId, SiteRow>, StoreError> {
+    let mut sites = BTreeMap::new();
+    let mut page = PageRequest::first();
+    loop {
+        let found = web.app().store().sites(caller.scope(), &page).await?;
+        sites.extend(found.items.into_iter().map(|site| (site.id.clone(), site)));
+        match found.next_cursor {
+            Some(cursor) => page = page.after(cursor),
+            None => return Ok(sites),
+        }
+    }
+}

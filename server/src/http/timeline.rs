@@ -1,0 +1,230 @@
+//! `/kiosks/{id}/timeline`: what is known of a span of time, whoever was to answer for it.
+use axum::{Json, extract::State};
+use kioskwatch_domain::{
+    change::{EvidenceRow, TransitionRow},
+    interval::{BEGINNING, END, Interval, IntervalSet},
+    uptime::{Cause, Evidence, Inputs, Source, State, Timeline, rows::server_down, sweep::Piece},
+};
+use kioskwatch_proto::{Epoch, KioskId, PeripheralName, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Caller, Id, Params, PeriodQuery, Problem, Web,
+    caller::{May, See},
+    kiosk_in_scope,
+    openapi::Failures,
+};
+use crate::store::{PageRequest, StoreError};
+
+/// Transitions of one answer; more are cut off, oldest first.
+const MAX_TRANSITIONS: usize = 2_000;
+
+/// A kiosk's past.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelineView {
+    #[schema(value_type = String)]
+    kiosk: KioskId,
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    /// Without gaps and overlaps, in order.
+    intervals: Vec<IntervalView>,
+    /// What changed, newest first.
+    transitions: Vec<TransitionView>,
+}
+
+/// A stretch of one state.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IntervalView {
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    /// `FULL`, `DEGRADED`, `ON_ONLY`, `OOS`, `OFF`, or `UNKNOWN` where nobody said anything.
+    state: &'static str,
+    cause: Option<&'static str>,
+    /// `journal` or `live`: whose word it is.
+    source: Option<&'static str>,
+    /// The server could not receive in this time.
+    server_down: bool,
+    evidence: Vec<EvidenceView>,
+}
+
+/// What a record or a row of heartbeats proves.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct EvidenceView {
+    source: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    state: &'static str,
+    cause: Option<String>,
+    /// The journal record that closed it.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    epoch: Option<Epoch>,
+    seq: Option<u64>,
+    /// When it arrived, where that was late.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    received_at: Option<Timestamp>,
+}
+
+/// A change of presence, service or a peripheral.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TransitionView {
+    kind: String,
+    #[schema(value_type = Option<String>)]
+    peripheral: Option<PeripheralName>,
+    from: String,
+    to: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    noticed_at: Timestamp,
+    reason: String,
+}
+
+/// A stretch of one state with what proves it.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    /// `UNKNOWN` or a word of the evidence.
+    pub(crate) state: &'static str,
+    pub(crate) cause: Option<&'static str>,
+    source: Option<&'static str>,
+    server_down: bool,
+    evidence: Vec<EvidenceView>,
+}
+
+/// Intervals with state, cause and the evidence behind each.
+#[utoipa::path(get, path = "/api/v1/kiosks/{id}/timeline", tag = "fleet", operation_id = "get_timeline",
+    params(("id" = String, Path), PeriodQuery), responses((status = 200, body = TimelineView), Failures))]
+pub(super) async fn get(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Id(id): Id<KioskId>,
+    Params(query): Params<PeriodQuery>,
+) -> Result<Json<TimelineView>, Problem> {
+    let (from, to) = query.period(web.app().clock().now())?;
+    kiosk_in_scope(&web, &caller, &id).await?;
+    let intervals = timeline_of(&web, &caller, &id, from, to).await?;
+    let transitions = transitions(&web, &caller, &id, from, to).await?;
+    Ok(Json(TimelineView {
+        kiosk: id,
+        from,
+        to,
+        intervals: intervals.into_iter().map(IntervalView::from).collect(),
+        transitions: transitions.into_iter().map(TransitionView::from).collect(),
+    }))
+}
+
+/// What changed in `from..to`, newest first.
+pub(crate) async fn transitions(
+    web: &Web,
+    caller: &Caller,
+    id: &KioskId,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<TransitionRow>, StoreError> {
+    let mut rows = Vec::new();
+    let mut page = PageRequest::first();
+    loop {
+        let found = web.app().store().transitions(caller.scope(), id, from, to, &page).await?;
+        let Some(found) = found else { return Ok(rows) };
+        rows.extend(found.items);
+        match found.next_cursor {
+            Some(cursor) if rows.len() < MAX_TRANSITIONS => page = page.after(cursor),
+            _ => return Ok(rows),
+        }
+    }
+}
+
+/// The states of `from..to`, up to now; silence is `UNKNOWN`, not blamed on anybody.
+pub(crate) async fn timeline_of(
+    web: &Web,
+    caller: &Caller,
+    id: &KioskId,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<Span>, StoreError> {
+    let app = web.app();
+    let to = to.min(app.clock().now());
+    let store = app.store();
+    let rows = store.evidence(caller.scope(), std::slice::from_ref(id), from, to).await?;
+    //LIVE
+    let period = Interval::new(from.secs(), to.secs());
+    let down = server_down(&store.server_liveness(from, to).await?, period);
+    let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();
+    let always = IntervalSet::of(Interval::new(BEGINNING, END));
+    let inputs = Inputs {
+        period,
+        as_of: None,
+        service: &always,
+        commissioned: &always,
+        exclusions: &IntervalSet::empty(),
+        server_down: &down,
+        evidence: &evidence,
+        received_before: None,
+    };
+    let timeline = Timeline::build(&inputs);
+    Ok(timeline.pieces().iter().map(|piece| Span::of(piece, &rows)).collect())
+}
+
+impl Span {
+    fn of(piece: &Piece, rows: &[EvidenceRow]) -> Self {
+        let (from, to) = (Timestamp(piece.span.from * 1_000), Timestamp(piece.span.to * 1_000));
+        let (state, source) = piece.basis.state.unzip();
+        Self {
+            from,
+            to,
+            state: state.map_or("UNKNOWN", State::as_str),
+            cause: piece.basis.cause.map(Cause::as_str),
+            source: source.map(Source::as_str),
+            server_down: piece.basis.server_down,
+            evidence: rows
+                .iter()
+                .filter(|row| row.from.secs() < piece.span.to && row.to.secs() > piece.span.from)
+                .map(EvidenceView::from)
+                .collect(),
+        }
+    }
+}
+
+impl From<Span> for IntervalView {
+    fn from(span: Span) -> Self {
+        let Span { from, to, state, cause, source, server_down, evidence } = span;
+        Self { from, to, state, cause, source, server_down, evidence }
+    }
+}
+
+impl From<&EvidenceRow> for EvidenceView {
+    fn from(row: &EvidenceRow) -> Self {
+        Self {
+            source: row.source.as_str(),
+            from: row.from,
+            to: row.to,
+            state: row.state.as_str(),
+            cause: row.cause.clone(),
+            epoch: row.epoch,
+            seq: row.seq,
+            received_at: row.received_at,
+        }
+    }
+}
+
+impl From<TransitionRow> for TransitionView {
+    fn from(row: TransitionRow) -> Self {
+        Self {
+            kind: row.kind,
+            peripheral: row.peripheral,
+            from: row.from,
+            to: row.to,
+            at: row.at,
+            noticed_at: row.noticed_at,
+            reason: row.reason,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! JSON shapes of the API: the field names of the contract, made from rows and from the fleet in memory.
+mod command;
+mod kiosk;
+mod site;
+mod ticket;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(crate) use self::{
+    command::{CommandDetail, CommandStep},
+    kiosk::{KioskDetail, KioskNow, KioskView, PeripheralView, inventory},
+    site::SiteView,
+    ticket::{ClockView, IncidentView, TicketDetail, TicketEventView, TicketView},
+};
+use crate::store::Page;
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Listed<T: ToSchema> {
+    pub(crate) items: Vec<T>,
+    /// Send it back as `cursor` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl<T: ToSchema> Listed<T> {
+    pub(crate) fn of<R>(page: Page<R>, view: impl FnMut(R) -> T) -> Self {
+        Self { items: page.items.into_iter().map(view).collect(), next_cursor: page.next_cursor }
+    }
+}
+
+/// JSON that is kept as text; nothing when it is empty or unreadable.
+pub(crate) fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or(serde_json::Value::Null)
+}
