@@ -3,7 +3,7 @@ use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{EvidenceRow, TransitionRow},
     interval::{BEGINNING, END, Interval, IntervalSet},
-    uptime::{Cause, Evidence, Inputs, Source, State, Timeline, rows::server_down, sweep::Piece},
+    uptime::{self, Cause, Evidence, Inputs, Source, Timeline, rows::server_down, sweep::Piece},
 };
 use kioskwatch_proto::{Epoch, KioskId, PeripheralName, Timestamp};
 use serde::Serialize;
@@ -180,7 +180,7 @@ impl Span {
         Self {
             from,
             to,
-            state: state.map_or("UNKNOWN", State::as_str),
+            state: state.map_or("UNKNOWN", uptime::State::as_str),
             cause: piece.basis.cause.map(Cause::as_str),
             source: source.map(Source::as_str),
             server_down: piece.basis.server_down,
