@@ -57,8 +57,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Begins: `out` gets the `boot` and `snapshot` records, the first tick, the inventory and the ports to
-    /// open. All of it is to be durable before anything of it is told.
+    /// Begins: `out` gets the `boot` and `snapshot` records, the first tick and the inventory. The ports are
+    /// opened by the first wakes, one after the other.
     pub fn new(
         config: EngineConfig,
         peripherals: Vec<PeripheralSetup>,

@@ -115,31 +115,51 @@ pub fn plan_eviction(entries: &[EntryFacts], acked: u64, need: u64, protect: usi
 }
 
 /// Replaces runs of the given kinds, oldest first, until enough is free. Returns the bytes gained.
+/// One pass: a full journal has hundreds of thousands of entries.
 fn drop_runs(slots: &mut Vec<Slot>, kinds: &[&[&str]], protect: usize, need: u64) -> u64 {
     let goes = |slot: &Slot| match &slot.facts.holds {
         Holds::Kind(kind) => kinds.iter().any(|class| class.contains(&kind.as_str())),
         Holds::Dropped(_) => true,
     };
-    let (mut gained, mut at) = (0, protect);
-    while at < slots.len() && gained < need {
-        let length = slots[at..].iter().take_while(|s| goes(s)).count();
-        let bytes: u64 = slots[at..at + length].iter().map(|s| s.facts.bytes).sum();
-        // A run is worth replacing only when the replacement is smaller.
-        if length >= 2 && bytes > DROPPED_RECORD_BYTES {
-            gained += merge(slots, at, at + length);
+    let mut gained = 0;
+    let mut rest = slots.split_off(protect.min(slots.len())).into_iter().peekable();
+    while let Some(slot) = rest.next() {
+        if gained >= need || !goes(&slot) {
+            slots.push(slot);
+            continue;
         }
-        at += if length >= 2 && bytes > DROPPED_RECORD_BYTES { 1 } else { length.max(1) };
+        let mut run = vec![slot];
+        while let Some(next) = rest.next_if(|next| goes(next)) {
+            run.push(next);
+        }
+        let bytes: u64 = run.iter().map(|s| s.facts.bytes).sum();
+        // A run is worth replacing only when the replacement is smaller.
+        if run.len() >= 2 && bytes > DROPPED_RECORD_BYTES {
+            gained += bytes - DROPPED_RECORD_BYTES;
+            slots.push(dropped(&run));
+        } else {
+            slots.append(&mut run);
+        }
     }
     gained
 }
 
 /// Makes one dropped slot of `slots[from..to]`. Returns the bytes gained.
 fn merge(slots: &mut Vec<Slot>, from: usize, to: usize) -> u64 {
+    let bytes: u64 = slots[from..to].iter().map(|s| s.facts.bytes).sum();
+    let whole = dropped(&slots[from..to]);
+    slots.splice(from..to, [whole]);
+    bytes.saturating_sub(DROPPED_RECORD_BYTES)
+}
+
+/// What stands for consecutive slots, of which there is at least one.
+fn dropped(run: &[Slot]) -> Slot {
     let mut counts = BTreeMap::new();
-    let mut bytes = 0;
-    for slot in &slots[from..to] {
-        bytes += slot.facts.bytes;
-        match &slot.facts.holds {
+    let (mut seq, mut through) = (u64::MAX, 0);
+    for Slot { facts, .. } in run {
+        seq = seq.min(facts.seq);
+        through = through.max(facts.through);
+        match &facts.holds {
             Holds::Kind(kind) => *counts.entry(kind.clone()).or_insert(0) += 1,
             Holds::Dropped(more) => {
                 for (kind, n) in more {
@@ -148,19 +168,22 @@ fn merge(slots: &mut Vec<Slot>, from: usize, to: usize) -> u64 {
             }
         }
     }
-    let (seq, through) = (slots[from].facts.seq, slots[to - 1].facts.through);
     let facts = EntryFacts { seq, through, bytes: DROPPED_RECORD_BYTES, holds: Holds::Dropped(counts) };
-    slots.splice(from..to, [Slot { facts, replaced: true }]);
-    bytes.saturating_sub(DROPPED_RECORD_BYTES)
+    Slot { facts, replaced: true }
 }
 
 fn newly_evicted(entries: &[EntryFacts], replace: &[Replacement]) -> u64 {
-    let gone = |seq| replace.iter().any(|r| (r.first..=r.through).contains(&seq));
+    let gone = |seq| {
+        let at = replace.partition_point(|r| r.through < seq);
+        replace.get(at).is_some_and(|r| r.first <= seq)
+    };
     entries.iter().filter(|e| matches!(e.holds, Holds::Kind(_)) && gone(e.seq)).count() as u64
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn entries(kinds: &[&str]) -> Vec<EntryFacts> {
@@ -241,5 +264,39 @@ mod tests {
         assert_eq!(plan.replace[0].first, 11);
         let tight = plan_eviction(&entries(&["fault"; 12]), 0, 10_000, 10);
         assert_eq!(tight.replace.last().map(|r| r.through), Some(12));
+    }
+
+    #[test]
+    fn a_journal_of_a_quarter_million_records_makes_room_in_one_go() {
+        let kinds: Vec<_> = (0..250_000).map(|n| if n % 10 == 0 { "fault" } else { "transaction" }).collect();
+        let list = entries(&kinds);
+        let plan = plan_eviction(&list, 0, 5_000_000, PROTECTED_HEAD);
+        assert!(!plan.snapshot_wanted);
+        assert!(plan.replace.len() > 1_000);
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_covers_whole_entries_in_order_and_never_an_acknowledged_one(
+            kinds in prop::collection::vec(
+                prop::sample::select(vec!["fault", "transaction", "alive", "peripheral"]), 1..80),
+            acked in 0..90u64,
+            need in 0..40_000u64,
+            protect in 0..20usize,
+        ) {
+            let list = entries(&kinds);
+            let last = list.len() as u64;
+            let plan = plan_eviction(&list, acked, need, protect);
+            prop_assert!(plan.forget_through.is_none_or(|f| f <= acked.min(last)));
+            let mut before = acked.min(last);
+            for r in &plan.replace {
+                prop_assert!(r.first > before && r.first <= r.through && r.through <= last);
+                prop_assert_eq!(r.counts.values().sum::<u64>(), r.through - r.first + 1);
+                before = r.through;
+            }
+            let counted: u64 = plan.replace.iter().flat_map(|r| r.counts.values()).sum();
+            prop_assert_eq!(counted, plan.evicted);
+            prop_assert!(need > 0 || plan == EvictionPlan::default());
+        }
     }
 }

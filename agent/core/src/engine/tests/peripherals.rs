@@ -234,3 +234,24 @@ fn the_identity_reaches_the_inventory() {
     assert_eq!(inventory.peripherals[0].model.as_deref(), Some("M1"));
     assert_eq!(inventory.actions, ["probe", "identify", "self_test"]);
 }
+
+#[test]
+fn only_owned_and_leased_lines_ever_carry_a_byte_of_ours() {
+    for (mode, writes) in [
+        (PortMode::Owned, true),
+        (PortMode::Pushed, false),
+        (PortMode::Proxy, false),
+        (PortMode::Lease, false),
+    ] {
+        let mut bench = Bench::new(ApplicationGate::None, vec![device("device", "printer", mode)]);
+        bench.pass(120_000);
+        for action in ["probe", "identify", "self_test"] {
+            let told = bench.run(action, only("device"));
+            let refused = states(&told) == ["refused: not_ours"];
+            assert_eq!(refused, matches!(mode, PortMode::Pushed | PortMode::Proxy), "{mode} {action}");
+        }
+        bench.run("self_test", nothing());
+        let wrote = bench.log.iter().any(|(_, e)| matches!(e, Effect::Transmit { .. }));
+        assert_eq!(wrote, writes, "{mode}");
+    }
+}
