@@ -64,6 +64,13 @@ pub struct EvictionPlan {
     pub snapshot_wanted: bool,
 }
 
+/// How many of the oldest unacknowledged entries may be on their way or applied: as many as fit in flight
+/// behind `reached`, the highest number the server ever acknowledged in this epoch. After a restored server
+/// has taken its word back, that is more than behind `acked`.
+pub fn protected(entries: &[EntryFacts], acked: u64, reached: u64, head: usize) -> usize {
+    entries.iter().filter(|e| e.through > acked && e.through <= reached).count() + head
+}
+
 #[derive(Debug)]
 struct Slot {
     facts: EntryFacts,
@@ -71,7 +78,7 @@ struct Slot {
 }
 
 /// Plans to free `need` bytes. `entries` are all entries in order, `acked` the server's mark, `protect` how
-/// many of the oldest unacknowledged entries stay if at all possible ([`PROTECTED_HEAD`]).
+/// many of the oldest unacknowledged entries stay if at all possible ([`protected`]).
 ///
 /// Order: acknowledged entries, oldest first; then runs of unimportant kinds; then the oldest tenth whole,
 /// again and again. May free less than `need` when there is nothing left.

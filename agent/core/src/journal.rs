@@ -16,7 +16,8 @@ pub trait JournalView {
     fn last(&self) -> u64;
     /// What the server has committed, by its last word. May go back when the server was restored.
     fn acked(&self) -> u64;
-    /// Digest of the entry that ends at `seq`; `None` when none does or it is no longer held.
+    /// Digest of record `seq`; `None` when it is not held. A `dropped` record has none: the server may have
+    /// applied what it replaced, and that would be no contradiction.
     fn digest(&self, seq: u64) -> Option<Digest>;
 }
 

@@ -107,7 +107,9 @@ pub fn check_sound(journal: &impl Journal) {
         assert_eq!(record.header.seq, entry.seq);
         let through = if let Body::Dropped(d) = &record.body { d.through } else { entry.seq };
         assert_eq!(entry.through, through);
-        assert_eq!(journal.digest(entry.through), Some(Digest::of(entry.json.as_bytes())));
+        if entry.seq == entry.through {
+            assert_eq!(journal.digest(entry.seq), Some(Digest::of(entry.json.as_bytes())));
+        }
         next = entry.through + 1;
     }
     assert_eq!(journal.last() + 1, next, "the end is missing");

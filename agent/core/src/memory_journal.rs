@@ -10,7 +10,7 @@ use kioskwatch_proto::{
 
 use crate::{
     effect::Draft,
-    eviction::{EntryFacts, EvictionPlan, Holds, plan_eviction},
+    eviction::{EntryFacts, EvictionPlan, Holds, plan_eviction, protected},
     journal::{Appended, Entry, Journal, JournalLimits, JournalView, ReadLimit},
 };
 
@@ -26,6 +26,8 @@ struct State {
     epoch: Epoch,
     last: u64,
     acked: u64,
+    /// The highest `acked` ever was.
+    reached: u64,
     held: VecDeque<Held>,
     bytes: u64,
 }
@@ -40,7 +42,7 @@ pub struct MemoryJournal {
 
 impl MemoryJournal {
     pub fn new(epoch: Epoch, limits: JournalLimits) -> Self {
-        let state = State { epoch, last: 0, acked: 0, held: VecDeque::new(), bytes: 0 };
+        let state = State { epoch, last: 0, acked: 0, reached: 0, held: VecDeque::new(), bytes: 0 };
         Self { limits, state, committed: None }
     }
 
@@ -130,7 +132,8 @@ impl JournalView for MemoryJournal {
     fn digest(&self, seq: u64) -> Option<Digest> {
         let held = &self.state.held;
         let at = held.partition_point(|h| h.entry.through < seq);
-        held.get(at).filter(|h| h.entry.through == seq).map(|h| Digest::of(h.entry.json.as_bytes()))
+        let one = |h: &&Held| h.entry.through == seq && matches!(h.facts.holds, Holds::Kind(_));
+        held.get(at).filter(one).map(|h| Digest::of(h.entry.json.as_bytes()))
     }
 }
 
@@ -145,7 +148,8 @@ impl Journal for MemoryJournal {
             let need = self.limits.need(state.bytes, record.to_json().len() as u64);
             if need > 0 {
                 let facts: Vec<_> = state.held.iter().map(|h| h.facts.clone()).collect();
-                let plan = plan_eviction(&facts, state.acked, need, self.limits.protect_head);
+                let protect = protected(&facts, state.acked, state.reached, self.limits.protect_head);
+                let plan = plan_eviction(&facts, state.acked, need, protect);
                 state.apply(&plan);
                 done.evicted += plan.evicted;
                 done.snapshot_wanted |= plan.snapshot_wanted;
@@ -176,6 +180,7 @@ impl Journal for MemoryJournal {
             return Ok(());
         }
         self.state.acked = upto;
+        self.state.reached = self.state.reached.max(upto);
         for held in &mut self.state.held {
             held.acked_at = (held.entry.through <= upto).then(|| held.acked_at.unwrap_or(now));
         }
@@ -195,7 +200,7 @@ impl Journal for MemoryJournal {
     fn start_epoch(&mut self, epoch: Epoch, snapshot: &Draft, resend_from: u64) -> Result<(), Infallible> {
         let old = std::mem::replace(
             &mut self.state,
-            State { epoch, last: 0, acked: 0, held: VecDeque::new(), bytes: 0 },
+            State { epoch, last: 0, acked: 0, reached: 0, held: VecDeque::new(), bytes: 0 },
         );
         self.state.push(&snapshot.numbered(1, None));
         for held in old.held.iter().filter(|h| h.entry.through >= resend_from) {
