@@ -1,1 +1,161 @@
+use kioskwatch_proto::{
+    BootId,
+    journal::{Alive, Body, Boot, Header, Service, Shutdown},
+    words::ServiceState,
+};
+use uuid::Uuid;
 
+use super::*;
+
+fn record(boot: u128, at: i64, body: Body) -> Record {
+    let boot = BootId(Uuid::from_u128(boot));
+    let mono_ms = u64::try_from(at).unwrap();
+    Record { header: Header { seq: 1, boot, at: Timestamp(at), mono_ms, was: None }, body }
+}
+
+fn boot(alive_until: Option<i64>) -> Body {
+    Body::Boot(Boot { previous_boot: None, previous_alive_until: alive_until.map(Timestamp), clean: false })
+}
+
+fn service() -> Body {
+    Body::Service(Service { state: ServiceState::InService, cause: None })
+}
+
+/// Runs records through a cursor; a service record leaves FULL behind.
+fn proofs(records: &[Record]) -> Vec<(i64, i64, &'static str, Option<&'static str>)> {
+    let mut cursor = Cursor::default();
+    let mut all = Vec::new();
+    for record in records {
+        let lived = match &record.body {
+            Body::Boot(boot) => boot.previous_alive_until,
+            _ => None,
+        };
+        for p in cursor.advance(record, record.header.at, lived) {
+            all.push((p.from.ms(), p.to.ms(), p.state.as_str(), p.cause.map(Cause::as_str)));
+        }
+        if matches!(record.body, Body::Service(_)) {
+            cursor.set_state(EvidenceState::Full, None);
+        }
+    }
+    all
+}
+
+#[test]
+fn two_records_of_one_boot_prove_the_machine_on_in_the_state_of_the_first() {
+    let alive = Body::Alive(Alive { until: Timestamp(90) });
+    let got = proofs(&[record(1, 10, boot(None)), record(1, 20, service()), record(1, 90, alive)]);
+    assert_eq!(got, [(10, 20, "ON_ONLY", None), (20, 90, "FULL", None)]);
+}
+
+#[test]
+fn another_boot_proves_off_from_the_last_tick_of_the_old_one() {
+    let got = proofs(&[record(1, 20, service()), record(2, 500, boot(Some(80)))]);
+    assert_eq!(got, [(20, 80, "FULL", None), (80, 500, "OFF", None)]);
+}
+
+#[test]
+fn without_a_last_tick_the_machine_is_off_from_its_last_record() {
+    let got = proofs(&[record(1, 20, service()), record(2, 500, boot(None))]);
+    assert_eq!(got, [(20, 500, "OFF", None)]);
+}
+
+#[test]
+fn the_same_boot_after_an_agent_restart_is_on_and_nothing_more() {
+    let got = proofs(&[record(1, 20, service()), record(1, 500, boot(Some(80))), record(1, 600, service())]);
+    assert_eq!(got, [(20, 80, "FULL", None), (80, 500, "ON_ONLY", None), (500, 600, "ON_ONLY", None)]);
+}
+
+#[test]
+fn a_shutdown_tells_why_the_machine_was_off() {
+    for (reason, cause) in [(ShutdownReason::PowerLoss, "power"), (ShutdownReason::Reboot, "host")] {
+        let down = Body::Shutdown(Shutdown { reason });
+        let got = proofs(&[record(1, 20, service()), record(1, 50, down), record(2, 500, boot(Some(60)))]);
+        assert_eq!(got, [(20, 50, "FULL", None), (50, 60, "FULL", None), (60, 500, "OFF", Some(cause))]);
+    }
+}
+
+#[test]
+fn a_last_tick_outside_its_bounds_is_held_inside_them() {
+    for (told, end) in [(5, 20), (9_999, 500)] {
+        let got = proofs(&[record(1, 20, service()), record(2, 500, boot(Some(told)))]);
+        let off_from = got.iter().find(|p| p.2 == "OFF").map_or(500, |p| p.0);
+        assert_eq!(off_from, end);
+    }
+}
+
+#[test]
+fn across_missing_records_nothing_is_proved() {
+    let mut cursor = Cursor::default();
+    cursor.advance(&record(1, 10, service()), Timestamp(10), None);
+    cursor.interrupt();
+    assert!(cursor.advance(&record(1, 90, service()), Timestamp(90), None).is_empty());
+}
+
+#[test]
+fn a_row_grows_while_nothing_changes_and_prompt_and_late_parts_stay_apart() {
+    let kiosk = KioskId::new("K").unwrap();
+    let mut cursor = Cursor::default();
+    let mut paint = |from: i64, to: i64, received: i64| {
+        let proof =
+            Proof { from: Timestamp(from), to: Timestamp(to), state: EvidenceState::Full, cause: None };
+        let row = cursor.paint(&kiosk, proof, Timestamp(received));
+        (row.from.ms(), row.to.ms(), row.received_at.map(Timestamp::ms))
+    };
+    assert_eq!(paint(0, 10_000, 10_000), (0, 10_000, None));
+    assert_eq!(paint(10_000, 20_000, 20_000), (0, 20_000, None));
+    assert_eq!(paint(20_000, 2_000_000, 2_000_000), (20_000, 2_000_000, Some(2_000_000)));
+    assert_eq!(paint(2_000_000, 2_010_000, 9_000_000), (2_000_000, 2_010_000, Some(9_000_000)));
+    assert_eq!(paint(2_010_000, 2_020_000, 9_000_000), (2_000_000, 2_020_000, Some(9_000_000)));
+}
+
+#[test]
+fn a_cursor_survives_its_text() {
+    let mut cursor = Cursor::default();
+    cursor.advance(&record(1, 10, service()), Timestamp(10), None);
+    cursor.set_state(EvidenceState::Oos, Some(Cause::Supplies));
+    let proof =
+        Proof { from: Timestamp(1), to: Timestamp(2), state: EvidenceState::Off, cause: Some(Cause::Power) };
+    cursor.paint(&KioskId::new("K").unwrap(), proof, Timestamp(2));
+    let text = serde_json::to_string(&cursor).unwrap();
+    assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor);
+}
+
+#[test]
+fn records_are_placed_by_the_boots_quickest_heartbeat_or_between_their_neighbours() {
+    let clocks = [BootClock { boot: BootId(Uuid::from_u128(1)), mono_zero: 1_000 }];
+    let mut cursor = Cursor::default();
+    cursor.advance(&record(9, 700, service()), Timestamp(700), None);
+    // boot, device time, arrival, where, ahead
+    for (boot, at, received, placed, ahead) in [
+        (1, 500, 9_000, 1_500, false),
+        (1, 500, 1_200, 1_200, false),
+        (2, 800, 9_000, 800, false),
+        (2, 500, 9_000, 700, false),
+        (2, 60_000, 9_000, 9_000, false),
+        (2, 500_000, 9_000, 9_000, true),
+    ] {
+        let got = place(&record(boot, at, service()), Timestamp(received), &clocks, &cursor);
+        assert_eq!(got, (Timestamp(placed), ahead), "{boot} {at} {received}");
+    }
+}
+
+#[test]
+fn the_strongest_cause_comes_first() {
+    assert!(Cause::Power < Cause::Supplies && Cause::Supplies < Cause::Unexplained);
+    for (code, host, cause) in [
+        ("on_battery", false, "power"),
+        ("paper_out", false, "supplies"),
+        ("application_down", true, "software"),
+        ("disk_full", true, "host"),
+        ("note_jam", false, "hardware"),
+    ] {
+        assert_eq!(Cause::of_fault(code, host).as_str(), cause, "{code}");
+    }
+}
+
+#[test]
+fn a_required_module_out_of_order_beats_what_the_application_says() {
+    assert_eq!(state_of(ServiceState::InService, true), EvidenceState::Oos);
+    assert_eq!(state_of(ServiceState::Degraded, false), EvidenceState::Degraded);
+    assert_eq!(state_of(ServiceState::Supervised, false), EvidenceState::Oos);
+}

@@ -149,7 +149,7 @@ impl Draft<'_> {
         let journal = beat.journal;
         let known = self.kiosk(ix).head(journal.epoch).map(|head| head.upto);
         // The agent must hear where we are: it never told us this epoch, or it lost what it had sent.
-        if known.is_none_or(|upto| journal.last_seq < upto) {
+        if known.map_or(journal.last_seq > 0, |upto| journal.last_seq < upto) {
             self.acknowledge(ix, journal.epoch);
         }
         self.count(Count::Message(MessageOutcome::Applied));

@@ -209,7 +209,7 @@ impl Fleet {
             || state.session != Some(heartbeat.session)
             || state.boot != Some(heartbeat.boot)
             || second_voice
-            || head.is_none_or(|head| journal.last_seq < head.upto);
+            || head.map_or(journal.last_seq > 0, |head| journal.last_seq < head.upto);
         // A second voice is judged by the plan, which must still see that it is one.
         if !second_voice {
             let (cause, down) = (known.cause(), known.required_down());

@@ -112,6 +112,7 @@ impl Fleet {
     fn load_work(&mut self, image: FleetImage) {
         let events: HashMap<_, _> = image.ticket_events.into_iter().collect();
         let mut tickets = image.tickets;
+        tickets.retain(|row| row.state.is_open() || row.due_at.is_some());
         tickets.sort_by_key(|row| row.number);
         for row in tickets {
             let (id, kiosk, site) = (row.id, row.kiosk.clone(), row.site.clone());

@@ -1,1 +1,76 @@
+use super::*;
 
+fn check(fault: &str, change: impl FnOnce(&mut Case<'_>)) -> (&'static str, String) {
+    let fault = FaultCode::new(fault).unwrap();
+    let mut case = Case {
+        now: Timestamp(1_000),
+        fault: &fault,
+        severity: Severity::Minor,
+        in_service: true,
+        excluded_until: None,
+        site_outage: None,
+        opens_at: None,
+        hold: None,
+        open_ticket: None,
+        returning_ticket: None,
+    };
+    change(&mut case);
+    let decision = decide(&case);
+    let sentence = decision.sentence();
+    (decision.word(), sentence.split(':').next().unwrap().to_owned())
+}
+
+#[test]
+fn every_decision_has_its_reason() {
+    let id = Uuid::from_u128(1);
+    let later = Timestamp(2_000);
+    type Change = Box<dyn FnOnce(&mut Case<'_>)>;
+    let table: Vec<(&str, Change, &str, &str)> = vec![
+        ("paper_out", Box::new(|_| {}), "ticket opened", "needed"),
+        ("paper_out", Box::new(|c| c.in_service = false), "suppressed", "not_in_service"),
+        ("paper_low", Box::new(|c| c.severity = Severity::Info), "suppressed", "info"),
+        ("paper_out", Box::new(move |c| c.excluded_until = Some(later)), "suppressed", "maintenance"),
+        ("paper_out", Box::new(move |c| c.open_ticket = Some(id)), "gathered", "same_peripheral"),
+        (
+            "paper_out",
+            Box::new(move |c| c.returning_ticket = Some((id, ShareReason::CameBack))),
+            "reopened",
+            "came_back",
+        ),
+        ("kiosk_offline", Box::new(move |c| c.site_outage = Some(id)), "attached", "site_outage"),
+        ("kiosk_offline", Box::new(move |c| c.opens_at = Some(later)), "held", "outside_hours"),
+        (
+            "kiosk_offline",
+            Box::new(move |c| c.hold = Some((later, HoldReason::SiteHold))),
+            "held",
+            "site_hold",
+        ),
+        (
+            "kiosk_offline",
+            Box::new(|c| c.hold = Some((Timestamp(999), HoldReason::SiteHold))),
+            "ticket opened",
+            "needed",
+        ),
+        ("paper_out", Box::new(move |c| c.site_outage = Some(id)), "ticket opened", "needed"),
+        ("paper_out", Box::new(move |c| c.opens_at = Some(later)), "ticket opened", "needed"),
+    ];
+    for (fault, change, word, reason) in table {
+        assert_eq!(check(fault, change), (word, reason.to_owned()), "{fault} {reason}");
+    }
+}
+
+#[test]
+fn an_outage_is_two_and_half_of_those_that_should_be_on() {
+    for (down, all, expected) in
+        [(0, 0, false), (1, 1, false), (1, 2, false), (2, 2, true), (2, 4, true), (2, 5, false), (3, 5, true)]
+    {
+        assert_eq!(is_site_outage(down, all), expected, "{down} of {all}");
+    }
+}
+
+#[test]
+fn an_unusable_kiosk_makes_any_fault_major() {
+    assert_eq!(ticket_severity(Severity::Minor, Some(ServiceState::OutOfService)), Severity::Major);
+    assert_eq!(ticket_severity(Severity::Minor, Some(ServiceState::Degraded)), Severity::Minor);
+    assert_eq!(ticket_severity(Severity::Major, None), Severity::Major);
+}

@@ -1,1 +1,201 @@
+use kioskwatch_proto::{
+    CommandId,
+    command::{Action, Command},
+    inventory::{Inventory, InventoryItem},
+    journal::{Body, CommandOutcome, CommandResult},
+    words::PortMode,
+};
 
+use crate::{
+    change::CommandState,
+    fleet::{Answer, CommandRequest, Committed, Effect, Input, Request},
+    policy::{CommandPolicy, Policy},
+    testing::{ScriptedAgent, World},
+};
+
+fn started() -> (World, ScriptedAgent) {
+    let mut world = World::new();
+    let mut agent = world.kiosk("K-1", None);
+    world.beat(&mut agent);
+    (world, agent)
+}
+
+fn ask(
+    world: &mut World,
+    agent: &ScriptedAgent,
+    action: Action,
+) -> (Result<CommandId, &'static str>, Committed) {
+    let request = CommandRequest {
+        kiosk: agent.id.clone(),
+        action,
+        args: serde_json::from_str(r#"{"peripheral":"acceptor"}"#).unwrap(),
+        ticket: None,
+        valid_for_ms: None,
+    };
+    let (reply, done) = world.ask_all("li", Request::Command(request));
+    let id = reply.map_err(|refusal| refusal.rule).map(|answer| match answer {
+        Answer::Command(id) => id,
+        other => panic!("{other:?}"),
+    });
+    (id, done)
+}
+
+fn published(done: &Committed) -> Vec<&Command> {
+    done.effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Publish(command) => Some(&**command),
+            Effect::Notify(_) => None,
+        })
+        .collect()
+}
+
+fn state(world: &World, id: CommandId) -> &'static str {
+    world.store.commands[&id].state.as_str()
+}
+
+fn told(world: &mut World, agent: &mut ScriptedAgent, id: CommandId, state: CommandOutcome) {
+    let result = CommandResult { command: id, state, reason: None, result: None };
+    agent.record(world.now, Body::Command(result));
+    world.send(agent);
+}
+
+#[test]
+fn a_safe_command_is_sent_at_once_and_follows_the_agents_words() {
+    let (mut world, mut agent) = started();
+    let (id, done) = ask(&mut world, &agent, Action::SelfTest);
+    let (id, command) = (id.unwrap(), published(&done)[0].clone());
+    assert_eq!((command.id, command.counter), (id, u64::try_from(world.now.ms()).unwrap()));
+    assert_eq!(command.not_after.since(command.issued_at), 300_000);
+    assert_eq!(state(&world, id), "sent");
+    for outcome in [CommandOutcome::Accepted, CommandOutcome::Started, CommandOutcome::Succeeded] {
+        told(&mut world, &mut agent, id, outcome);
+        assert_eq!(state(&world, id), outcome.as_str());
+    }
+    told(&mut world, &mut agent, id, CommandOutcome::Failed);
+    assert_eq!(state(&world, id), "succeeded", "an end is an end");
+    assert!(world.store.command_events.len() >= 5);
+}
+
+#[test]
+fn an_unanswered_command_is_signed_again_with_a_new_counter_and_the_same_id() {
+    let (mut world, mut agent) = started();
+    let (id, first) = ask(&mut world, &agent, Action::Probe);
+    let id = id.unwrap();
+    let done = world.pass(60_000, &mut [&mut agent]);
+    let (first, again) = (published(&first)[0].clone(), published(&done));
+    assert!(again.len() >= 3, "{}", again.len());
+    let mut last = first.counter;
+    for command in again {
+        assert_eq!((command.id, command.not_after), (id, first.not_after));
+        assert!(command.counter > last);
+        last = command.counter;
+    }
+    assert_eq!(world.store.states[&agent.id].command_counter, last);
+}
+
+#[test]
+fn nobody_answers_and_the_command_expires_and_a_late_word_is_believed() {
+    let (mut world, mut agent) = started();
+    let id = ask(&mut world, &agent, Action::Probe).0.unwrap();
+    world.pass(400_000, &mut [&mut agent]);
+    assert_eq!(state(&world, id), "expired");
+    world.restart();
+    told(&mut world, &mut agent, id, CommandOutcome::Succeeded);
+    assert_eq!(state(&world, id), "succeeded");
+}
+
+#[test]
+fn a_command_that_began_and_never_ended_is_unknown() {
+    let (mut world, mut agent) = started();
+    let id = ask(&mut world, &agent, Action::SelfTest).0.unwrap();
+    told(&mut world, &mut agent, id, CommandOutcome::Started);
+    world.pass(300_000, &mut [&mut agent]);
+    assert_eq!(state(&world, id), "started");
+    world.pass(3_700_000, &mut [&mut agent]);
+    assert_eq!(state(&world, id), "unknown");
+}
+
+#[test]
+fn a_command_for_a_silent_kiosk_waits_until_it_is_heard() {
+    let (mut world, mut agent) = started();
+    world.pass(100_000, &mut []);
+    let (id, done) = ask(&mut world, &agent, Action::Probe);
+    assert!(published(&done).is_empty());
+    assert_eq!(state(&world, id.unwrap()), "queued");
+    let done = world.beat(&mut agent);
+    assert_eq!(published(&done).len(), 1);
+    let id = id.unwrap();
+    let cancel = Request::CancelCommand { command: id, reason: "x".into() };
+    assert_eq!(world.ask("li", cancel).unwrap_err().rule, "D6");
+    assert_eq!(state(&world, id), "sent");
+}
+
+#[test]
+fn what_interrupts_the_service_needs_a_second_person() {
+    let (mut world, mut agent) = started();
+    let (id, done) = ask(&mut world, &agent, Action::Reboot);
+    let id = id.unwrap();
+    assert!(published(&done).is_empty());
+    let approve = Request::ApproveCommand { command: id };
+    assert_eq!(world.ask("li", approve.clone()).unwrap_err().rule, "D6");
+    let (reply, done) = world.ask_all("wang", approve.clone());
+    assert_eq!(reply, Ok(Answer::Done));
+    assert_eq!(published(&done)[0].approver.as_deref(), Some("wang"));
+    assert!(world.ask("wang", approve).is_err(), "once");
+    let second = ask(&mut world, &agent, Action::Reboot).0.unwrap();
+    let reject = Request::RejectCommand { command: second, reason: "not now".into() };
+    assert_eq!(world.ask("wang", reject), Ok(Answer::Done));
+    assert_eq!(state(&world, second), "cancelled");
+    let third = ask(&mut world, &agent, Action::Reboot).0.unwrap();
+    world.pass(301_000, &mut [&mut agent]);
+    assert_eq!(state(&world, third), "expired");
+}
+
+#[test]
+fn money_and_card_units_need_a_second_person_whatever_the_configuration_says() {
+    for (kind, waits) in [("bill_acceptor", true), ("printer", false)] {
+        let commands = CommandPolicy { approve_disruptive: false, ..Policy::default().commands };
+        let mut world = World::with(Policy { commands, ..Policy::default() });
+        let mut agent = world.kiosk("K-1", None);
+        world.beat(&mut agent);
+        let inventory = Inventory {
+            agent_version: "1".into(),
+            os: "linux".into(),
+            boot: agent.boot,
+            epoch: agent.epoch,
+            timezone: None,
+            config_hash: "x".into(),
+            peripherals: vec![InventoryItem {
+                name: kioskwatch_proto::PeripheralName::new("acceptor").unwrap(),
+                kind: kind.into(),
+                driver: "ccnet".into(),
+                mode: PortMode::Owned,
+                required: true,
+                model: None,
+                firmware: None,
+                serial: None,
+            }],
+            actions: vec!["reset_peripheral".into()],
+        };
+        let raw: std::sync::Arc<str> = serde_json::to_string(&inventory).unwrap().into();
+        let message = Box::new(inventory);
+        let told = Input::Inventory { kiosk: agent.id.clone(), received_at: world.now, message, raw };
+        world.tell(std::slice::from_ref(&told));
+        let plan = world.fleet.plan(world.now, &[told], &mut world.ids);
+        assert!(plan.changes.is_empty(), "a retained message that comes again is no news");
+        let id = ask(&mut world, &agent, Action::ResetPeripheral).0.unwrap();
+        assert_eq!(world.store.commands[&id].state == CommandState::AwaitingApproval, waits, "{kind}");
+        let other = ask(&mut world, &agent, Action::Probe).0;
+        assert_eq!(other, Err("D6"), "the agent does not offer it");
+    }
+}
+
+#[test]
+fn open_commands_of_a_kiosk_are_limited() {
+    let (mut world, agent) = started();
+    for _ in 0..8 {
+        ask(&mut world, &agent, Action::Reboot).0.unwrap();
+    }
+    assert_eq!(ask(&mut world, &agent, Action::Reboot).0, Err("D10"));
+}

@@ -1,1 +1,254 @@
+use kioskwatch_proto::{presence::PresenceState, words::ServiceState};
 
+use crate::{
+    change::{EvidenceSource, PresenceVerdict},
+    fleet::{Count, Input, MessageOutcome},
+    testing::{ScriptedAgent, World, world::START},
+};
+
+fn verdict(world: &World, agent: &ScriptedAgent) -> (&'static str, &'static str) {
+    let kiosk = world.fleet.kiosk(&agent.id).unwrap();
+    (kiosk.presence.as_str(), kiosk.presence_reason)
+}
+
+/// A kiosk that was heard just now.
+fn heard() -> (World, ScriptedAgent) {
+    let mut world = World::new();
+    let mut agent = world.kiosk("K-1", None);
+    let online = agent.connect(world.now);
+    world.tell(&[online]);
+    world.pass(90_000, &mut [&mut agent]);
+    assert_eq!(verdict(&world, &agent), ("online", "birth"));
+    (world, agent)
+}
+
+#[test]
+fn a_silent_kiosk_becomes_late_and_offline_at_the_computed_times_whenever_we_look() {
+    for look_after in [91_000, 300_000, 3_600_000] {
+        let (mut world, agent) = heard();
+        let last = world.now;
+        world.now = last.plus_ms(look_after);
+        world.tell(&[Input::Sweep]);
+        assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"));
+        let steps: Vec<_> = world
+            .store
+            .transitions
+            .iter()
+            .filter(|row| row.kind == "presence")
+            .map(|row| (row.to.as_str(), row.at.since(last)))
+            .collect();
+        assert_eq!(steps[steps.len() - 2..], [("late", 45_000), ("offline", 90_000)]);
+    }
+}
+
+#[test]
+fn the_sweep_is_idempotent() {
+    let (mut world, _agent) = heard();
+    world.now = world.now.plus_ms(91_000);
+    world.tell(&[Input::Sweep]);
+    let rows = world.store.transitions.len();
+    for _ in 0..3 {
+        assert!(world.fleet.plan(world.now, &[Input::Sweep], &mut world.ids).changes.is_empty());
+        world.tell(&[Input::Sweep]);
+    }
+    assert_eq!(world.store.transitions.len(), rows);
+}
+
+#[test]
+fn a_heartbeat_in_time_costs_no_plan_and_keeps_the_kiosk_online() {
+    let (mut world, mut agent) = heard();
+    for _ in 0..20 {
+        world.now = world.now.plus_ms(30_000);
+        let beat = agent.heartbeat(world.now);
+        assert!(!world.fleet.heard(world.now, &agent.id, &beat).durable);
+        world.tell(&[Input::Sweep]);
+    }
+    assert_eq!(verdict(&world, &agent).0, "online");
+    assert!(world.store.transitions.iter().all(|row| row.to != "late"));
+}
+
+#[test]
+fn a_heartbeat_brings_a_kiosk_back_and_ends_its_incident() {
+    let (mut world, mut agent) = heard();
+    world.pass(120_000, &mut []);
+    assert_eq!(world.store.incidents.len(), 1);
+    world.beat(&mut agent);
+    assert_eq!(verdict(&world, &agent), ("online", "heartbeat"));
+    let incident = world.store.incidents.values().next().unwrap();
+    assert_eq!(incident.close_reason.as_deref(), Some("heard"));
+}
+
+#[test]
+fn the_will_of_the_current_session_shortens_the_wait_to_one_interval() {
+    let (mut world, agent) = heard();
+    let last = world.now;
+    world.now = last.plus_ms(10_000);
+    world.tell(&[agent.presence(world.now, PresenceState::Offline)]);
+    assert_eq!(verdict(&world, &agent).0, "online", "a will is a hint");
+    world.pass(21_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("offline", "last_will"));
+    let since = world.fleet.kiosk(&agent.id).unwrap().presence_since;
+    assert_eq!(since.since(last), 30_000);
+}
+
+#[test]
+fn a_heartbeat_after_a_will_undoes_it() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[agent.presence(world.now, PresenceState::Offline)]);
+    world.now = world.now.plus_ms(5_000);
+    world.beat(&mut agent);
+    world.pass(40_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "online");
+}
+
+#[test]
+fn the_will_of_another_session_is_ignored_and_counted() {
+    let (mut world, mut agent) = heard();
+    let old = agent.presence(world.now, PresenceState::Offline);
+    let online = agent.connect(world.now);
+    world.tell(&[online]);
+    let done = world.tell(&[old]);
+    assert_eq!(done.counts[&Count::Message(MessageOutcome::StaleWill)], 1);
+    world.pass(40_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "online");
+}
+
+#[test]
+fn a_goodbye_is_offline_at_once_and_its_ticket_waits_for_the_return() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[agent.presence(world.now, PresenceState::Planned)]);
+    assert_eq!(verdict(&world, &agent), ("offline", "goodbye"));
+    world.pass(540_000, &mut []);
+    assert!(world.tickets(&agent.id).is_empty());
+    world.beat(&mut agent);
+    world.pass(120_000, &mut [&mut agent]);
+    assert!(world.tickets(&agent.id).is_empty());
+    world.tell(&[agent.presence(world.now, PresenceState::Planned)]);
+    world.pass(660_000, &mut []);
+    assert_eq!(world.tickets(&agent.id).len(), 1, "it did not come back");
+}
+
+#[test]
+fn after_a_start_everybody_is_unknown_and_no_ticket_opens_before_the_fleet_has_settled() {
+    let (mut world, mut agent) = heard();
+    let mut silent = world.kiosk("K-2", None);
+    world.beat(&mut silent);
+    world.tell(&[Input::FlushLiveness]);
+    world.now = world.now.plus_ms(600_000);
+    world.restart();
+    assert_eq!(verdict(&world, &agent), ("unknown", "server_started"));
+    assert!(!world.fleet.hears(world.now));
+    world.beat(&mut agent);
+    assert_eq!(verdict(&world, &agent), ("online", "heartbeat"));
+    world.pass(80_000, &mut [&mut agent]);
+    assert!(world.store.tickets.is_empty());
+    assert_eq!(verdict(&world, &silent).0, "unknown");
+    world.pass(20_000, &mut [&mut agent]);
+    assert_eq!(verdict(&world, &silent), ("offline", "missed_heartbeats"));
+}
+
+#[test]
+fn while_the_broker_is_away_everybody_is_unknown_and_no_deadline_runs() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[Input::BrokerDown]);
+    let deaf_since = world.now;
+    world.pass(3_600_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
+    assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_since, deaf_since);
+    assert!(world.store.tickets.is_empty() && world.store.incidents.is_empty());
+    world.tell(&[Input::BrokerUp]);
+    world.beat(&mut agent);
+    world.pass(120_000, &mut [&mut agent]);
+    assert_eq!(verdict(&world, &agent).0, "online");
+    assert!(world.store.tickets.is_empty());
+}
+
+#[test]
+fn a_short_broker_outage_moves_deadlines_and_no_verdict() {
+    let (mut world, mut agent) = heard();
+    let rows = world.store.transitions.len();
+    world.tell(&[Input::BrokerDown]);
+    world.now = world.now.plus_ms(4_000);
+    world.tell(&[Input::Sweep, Input::BrokerUp]);
+    world.pass(80_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "late");
+    world.beat(&mut agent);
+    assert_eq!(world.store.transitions.len(), rows + 2);
+}
+
+#[test]
+fn a_broker_outage_nobody_looked_at_makes_everybody_unknown_too() {
+    let (mut world, agent) = heard();
+    world.tell(&[Input::BrokerDown]);
+    world.now = world.now.plus_ms(60_000);
+    world.tell(&[Input::BrokerUp]);
+    assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
+}
+
+#[test]
+fn a_registered_kiosk_that_never_spoke_stays_unknown() {
+    let mut world = World::new();
+    let agent = world.kiosk("K-1", None);
+    world.pass(600_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("unknown", "never_seen"));
+}
+
+#[test]
+fn we_write_down_that_we_were_able_to_hear() {
+    let (mut world, _agent) = heard();
+    world.pass(60_000, &mut []);
+    world.tell(&[Input::BrokerDown]);
+    world.pass(60_000, &mut []);
+    world.tell(&[Input::BrokerUp]);
+    world.pass(30_000, &mut []);
+    let rows: Vec<_> =
+        world.store.liveness.values().map(|r| (r.from.since(START), r.to.since(START))).collect();
+    assert_eq!(rows, [(0, 150_000), (210_000, 240_000)]);
+}
+
+#[test]
+fn heartbeats_become_one_span_that_ends_one_interval_after_the_last() {
+    let (mut world, mut agent) = heard();
+    let first = START;
+    world.tell(&[Input::FlushLiveness]);
+    world.pass(300_000, &mut [&mut agent]);
+    world.tell(&[Input::FlushLiveness]);
+    let last = world.now;
+    world.pass(300_000, &mut []);
+    world.tell(&[Input::FlushLiveness]);
+    let live: Vec<_> = world.store.evidence.values().filter(|e| e.source == EvidenceSource::Live).collect();
+    assert_eq!(live.len(), 1);
+    assert_eq!((live[0].from.since(first), live[0].to.since(last)), (30_000, 30_000));
+    assert_eq!(live[0].state.as_str(), "FULL");
+    let plan = world.fleet.plan(world.now, &[Input::FlushLiveness], &mut world.ids);
+    assert!(plan.changes.is_empty(), "nothing new to write");
+}
+
+#[test]
+fn a_gap_or_another_state_begins_a_new_span() {
+    let (mut world, mut agent) = heard();
+    agent.service = ServiceState::Degraded;
+    world.pass(60_000, &mut [&mut agent]);
+    let silent_from = world.now;
+    world.pass(91_000, &mut []);
+    world.beat(&mut agent);
+    world.now = world.now.plus_ms(60_000);
+    world.tell(&[Input::FlushLiveness]);
+    let live: Vec<_> = world
+        .store
+        .evidence
+        .values()
+        .filter(|e| e.source == EvidenceSource::Live)
+        .map(|e| (e.state.as_str(), e.from.since(silent_from), e.to.since(silent_from)))
+        .collect();
+    let expected =
+        [("FULL", -120_000, -30_000), ("DEGRADED", -30_000, 30_000), ("DEGRADED", 91_000, 121_000)];
+    assert_eq!(live, expected);
+}
+
+#[test]
+fn a_fleet_counts_its_verdicts() {
+    let (world, agent) = heard();
+    assert_eq!(world.fleet.presence_counts().online, 1);
+    assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence, PresenceVerdict::Online);
+}

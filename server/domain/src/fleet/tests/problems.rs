@@ -1,1 +1,203 @@
+use kioskwatch_proto::{
+    journal::FaultState::{Cleared, Raised},
+    words::{ServiceState, Severity},
+};
+use uuid::Uuid;
 
+use crate::{
+    change::{Admission, ExclusionRow, IncidentRow, KioskRow},
+    fleet::{Count, Input, Request},
+    testing::{ScriptedAgent, World},
+    triage::SuppressReason,
+};
+
+fn started() -> (World, ScriptedAgent) {
+    let mut world = World::new();
+    let mut agent = world.kiosk("K-1", None);
+    world.beat(&mut agent);
+    (world, agent)
+}
+
+fn open(world: &World) -> Vec<&IncidentRow> {
+    world.store.incidents.values().filter(|row| row.closed_at.is_none()).collect()
+}
+
+#[test]
+fn a_raised_fault_opens_one_incident_and_one_ticket_and_a_second_raise_updates_it() {
+    let (mut world, mut agent) = started();
+    for severity in [Severity::Minor, Severity::Minor, Severity::Major] {
+        agent.fault_of(world.now, "printer", "paper_jam", Raised, severity);
+    }
+    world.send(&mut agent);
+    let open = open(&world);
+    assert_eq!(open.len(), 1);
+    assert_eq!((open[0].fingerprint.as_str(), open[0].severity), ("K-1/printer/paper_jam", Severity::Major));
+    assert_eq!(open[0].triage, "ticket opened");
+    let tickets = world.tickets(&agent.id);
+    assert_eq!((tickets.len(), tickets[0].severity), (1, Severity::Major));
+    assert_eq!(open[0].ticket, Some(tickets[0].id));
+}
+
+#[test]
+fn a_clear_ends_the_episode_when_the_device_says_so() {
+    let (mut world, mut agent) = started();
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.now = world.now.plus_ms(40_000);
+    agent.fault(world.now.plus_ms(-10_000), "printer", "paper_jam", Cleared);
+    world.send(&mut agent);
+    let row = world.store.incidents.values().next().unwrap();
+    assert_eq!(row.closed_at, Some(world.now.plus_ms(-10_000)));
+    assert_eq!(row.close_reason.as_deref(), Some("cleared"));
+}
+
+#[test]
+fn a_snapshot_clears_what_it_does_not_name_and_raises_what_it_names() {
+    let (mut world, mut agent) = started();
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    agent.fault(world.now, "printer", "cover_open", Raised);
+    agent.snapshot(world.now, &[("printer", "cover_open"), ("acceptor", "note_jam(stacker)")]);
+    world.send(&mut agent);
+    let mut faults: Vec<_> = open(&world).iter().map(|row| row.fault.to_string()).collect();
+    faults.sort();
+    assert_eq!(faults, ["cover_open", "note_jam(stacker)"]);
+    let closed = world.store.incidents.values().find(|row| row.closed_at.is_some()).unwrap();
+    assert_eq!(closed.close_reason.as_deref(), Some("not_in_snapshot"));
+}
+
+#[test]
+fn what_only_the_server_sees_survives_a_snapshot() {
+    let (mut world, mut agent) = started();
+    world.pass(200_000, &mut []);
+    assert_eq!(open(&world)[0].fault.as_str(), "kiosk_offline");
+    // A journal that comes by another way than the heartbeats ends the silence, not the snapshot.
+    agent.service(world.now, ServiceState::InService);
+    let sent = agent.clone();
+    world.send(&mut agent);
+    let forged = sent.journal[0].1.replace("in_service", "degraded");
+    world.tell(&[sent.batch_of(world.now, 1, [forged.as_str()].into_iter())]);
+    agent.snapshot(world.now, &[]);
+    world.send(&mut agent);
+    let faults: Vec<_> = open(&world).iter().map(|row| row.fault.to_string()).collect();
+    assert_eq!(faults, ["journal_fork"]);
+}
+
+#[test]
+fn suppressed_problems_stay_visible_with_their_reason() {
+    let (mut world, mut agent) = started();
+    agent.fault_of(world.now, "printer", "paper_low", Raised, Severity::Info);
+    let done = world.send(&mut agent);
+    assert_eq!(done.counts[&Count::Suppressed(SuppressReason::Info)], 1);
+    let open = open(&world);
+    assert_eq!((open[0].triage.as_str(), open[0].ticket), ("suppressed", None));
+    assert!(open[0].triage_reason.starts_with("info:"));
+    assert!(world.store.tickets.is_empty());
+}
+
+#[test]
+fn an_information_that_gets_worse_is_looked_at_again() {
+    let (mut world, mut agent) = started();
+    agent.fault_of(world.now, "printer", "paper_low", Raised, Severity::Info);
+    world.send(&mut agent);
+    agent.fault_of(world.now, "printer", "paper_low", Raised, Severity::Minor);
+    world.send(&mut agent);
+    assert_eq!(world.tickets(&agent.id).len(), 1);
+}
+
+fn exclusion(world: &World, agent: &ScriptedAgent, approved_by: Option<&str>) -> ExclusionRow {
+    ExclusionRow {
+        id: Uuid::from_u128(1),
+        kiosk: Some(agent.id.clone()),
+        site: None,
+        class: "planned".into(),
+        from: world.now,
+        to: world.now.plus_ms(3_600_000),
+        requested_by: "li".into(),
+        approved_by: approved_by.map(str::to_owned),
+        approved_at: approved_by.map(|_| world.now),
+        reason: "new cabinet".into(),
+    }
+}
+
+#[test]
+fn planned_maintenance_holds_tickets_back_until_it_ends() {
+    let (mut world, mut agent) = started();
+    let row = exclusion(&world, &agent, Some("wang"));
+    world.ask("wang", Request::PutExclusion(row)).unwrap();
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    assert!(world.store.tickets.is_empty());
+    assert!(open(&world)[0].triage_reason.starts_with("maintenance:"));
+    world.pass(3_590_000, &mut [&mut agent]);
+    assert!(world.store.tickets.is_empty());
+    world.pass(20_000, &mut [&mut agent]);
+    assert_eq!(world.tickets(&agent.id).len(), 1, "only the approved window is forgiven");
+}
+
+#[test]
+fn an_exclusion_nobody_else_approved_excludes_nothing() {
+    let (mut world, mut agent) = started();
+    let own = exclusion(&world, &agent, Some("li"));
+    assert_eq!(world.ask("li", Request::PutExclusion(own)).unwrap_err().rule, "2.4");
+    let row = exclusion(&world, &agent, None);
+    world.ask("li", Request::PutExclusion(row)).unwrap();
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    assert_eq!(world.tickets(&agent.id).len(), 1);
+}
+
+#[test]
+fn a_kiosk_that_is_not_commissioned_opens_no_ticket() {
+    let (mut world, mut agent) = started();
+    let row = KioskRow { commissioned_at: None, ..world.store.kiosks[&agent.id].clone() };
+    world.ask("admin", Request::PutKiosk(row)).unwrap();
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    let done = world.send(&mut agent);
+    assert_eq!(done.counts[&Count::Suppressed(SuppressReason::NotInService)], 1);
+}
+
+#[test]
+fn retiring_a_kiosk_ends_its_problems() {
+    let (mut world, mut agent) = started();
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    let row = KioskRow { decommissioned_at: Some(world.now), ..world.store.kiosks[&agent.id].clone() };
+    world.ask("admin", Request::PutKiosk(row)).unwrap();
+    assert!(open(&world).is_empty());
+    assert_eq!(world.store.kiosks[&agent.id].admission, Admission::Accepted);
+}
+
+#[test]
+fn closed_sites_wait_for_their_opening_and_only_if_still_true() {
+    let hours = r#"[{"weekly":{"mon":[["08:00","10:30"]],"tue":[["08:00","20:00"]]}}]"#;
+    for returns in [false, true] {
+        let mut world = World::new();
+        let site = world.site("S", hours);
+        let mut agent = world.kiosk("K-1", Some(&site));
+        world.pass(1_900_000, &mut [&mut agent]);
+        world.pass(600_000, &mut []);
+        let open = open(&world);
+        assert_eq!((open.len(), world.store.tickets.len()), (1, 0));
+        assert!(open[0].triage_reason.starts_with("outside_hours:"), "{}", open[0].triage_reason);
+        let opening = open[0].triage_due_at.unwrap();
+        assert_eq!(opening.to_string(), "2026-11-24T00:00:00.000Z");
+        if returns {
+            world.now = opening.plus_ms(-60_000);
+            world.beat(&mut agent);
+        }
+        world.now = opening.plus_ms(1_000);
+        world.tell(&[Input::Sweep]);
+        let expected = usize::from(!returns);
+        world.pass(90_000, &mut if returns { vec![&mut agent] } else { vec![] });
+        assert_eq!(world.tickets(&agent.id).len(), expected);
+    }
+}
+
+#[test]
+fn a_fault_inside_closed_hours_is_a_ticket_all_the_same() {
+    let mut world = World::new();
+    let site = world.site("S", r#"[{"weekly":{"tue":[["08:00","20:00"]]}}]"#);
+    let mut agent = world.kiosk("K-1", Some(&site));
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    assert_eq!(world.tickets(&agent.id).len(), 1, "SR-001: faults are worked day and night");
+}

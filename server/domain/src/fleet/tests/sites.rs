@@ -1,1 +1,135 @@
+use kioskwatch_proto::journal::FaultState::{Cleared, Raised};
 
+use crate::{
+    change::{TicketRow, TicketState},
+    testing::{ScriptedAgent, World},
+};
+
+fn site_of(n: usize) -> (World, Vec<ScriptedAgent>) {
+    let mut world = World::new();
+    let site = world.site("S", "");
+    let mut agents: Vec<_> = (0..n).map(|i| world.kiosk(&format!("K-{i}"), Some(&site))).collect();
+    world.pass(60_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    (world, agents)
+}
+
+fn site_tickets(world: &World) -> Vec<&TicketRow> {
+    world.store.tickets.values().filter(|row| row.kiosk.is_none()).collect()
+}
+
+fn kiosk_tickets(world: &World) -> usize {
+    world.store.tickets.values().filter(|row| row.kiosk.is_some()).count()
+}
+
+#[test]
+fn one_site_down_is_one_ticket() {
+    // kiosks of the site, how many fall silent, is it an outage
+    for (all, down, outage) in
+        [(1, 1, false), (2, 1, false), (2, 2, true), (5, 2, false), (5, 3, true), (8, 4, true)]
+    {
+        let (mut world, mut agents) = site_of(all);
+        world.pass(240_000, &mut agents.iter_mut().skip(down).collect::<Vec<_>>());
+        assert_eq!(site_tickets(&world).len(), usize::from(outage), "{down} of {all}");
+        assert_eq!(kiosk_tickets(&world), if outage { 0 } else { down }, "{down} of {all}");
+        if outage {
+            let children = world.store.incidents.values().filter(|row| row.parent.is_some());
+            assert_eq!(children.count(), down);
+        }
+    }
+}
+
+#[test]
+fn the_ticket_of_the_first_offline_waits_for_its_neighbours() {
+    let (mut world, mut agents) = site_of(3);
+    world.pass(145_000, &mut agents.iter_mut().skip(1).collect::<Vec<_>>());
+    assert_eq!(kiosk_tickets(&world), 0);
+    world.pass(10_000, &mut agents.iter_mut().skip(1).collect::<Vec<_>>());
+    assert_eq!(kiosk_tickets(&world), 1);
+}
+
+#[test]
+fn late_joiners_belong_to_the_outage() {
+    let (mut world, mut agents) = site_of(4);
+    world.pass(200_000, &mut agents.iter_mut().skip(2).collect::<Vec<_>>());
+    world.pass(600_000, &mut agents.iter_mut().skip(3).collect::<Vec<_>>());
+    assert_eq!((site_tickets(&world).len(), kiosk_tickets(&world)), (1, 0));
+    let children = world.store.incidents.values().filter(|row| row.parent.is_some());
+    assert_eq!(children.count(), 3);
+}
+
+#[test]
+fn when_the_site_returns_only_those_still_down_get_their_own_and_the_site_ticket_resolves_itself() {
+    let (mut world, mut agents) = site_of(4);
+    world.pass(300_000, &mut []);
+    assert_eq!((site_tickets(&world).len(), kiosk_tickets(&world)), (1, 0));
+    world.pass(120_000, &mut agents.iter_mut().skip(1).collect::<Vec<_>>());
+    assert_eq!(kiosk_tickets(&world), 1);
+    assert_eq!(world.tickets(&agents[0].id).len(), 1);
+    world.pass(1_900_000, &mut agents.iter_mut().skip(1).collect::<Vec<_>>());
+    let ticket = site_tickets(&world)[0];
+    assert_eq!((ticket.state, ticket.resolution.as_deref()), (TicketState::Resolved, Some("self_recovered")));
+}
+
+#[test]
+fn a_site_that_drops_again_keeps_its_ticket() {
+    let (mut world, mut agents) = site_of(3);
+    for _ in 0..2 {
+        world.pass(300_000, &mut []);
+        world.pass(300_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    }
+    assert_eq!((site_tickets(&world).len(), kiosk_tickets(&world)), (1, 0));
+    let outages = world.store.incidents.values().filter(|row| row.fault.as_str() == "site_offline");
+    assert_eq!(outages.count(), 2);
+}
+
+#[test]
+fn a_restart_in_the_middle_of_an_outage_opens_nothing_twice() {
+    let (mut world, mut agents) = site_of(4);
+    world.pass(300_000, &mut []);
+    world.now = world.now.plus_ms(60_000);
+    world.restart();
+    world.pass(600_000, &mut []);
+    assert_eq!((site_tickets(&world).len(), kiosk_tickets(&world)), (1, 0));
+    world.pass(600_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    assert_eq!((site_tickets(&world).len(), kiosk_tickets(&world)), (1, 0));
+    assert!(world.store.incidents.values().all(|row| row.closed_at.is_some()));
+}
+
+#[test]
+fn five_kiosks_with_one_fault_on_one_day_wait_for_one_decision() {
+    let (mut world, mut agents) = site_of(6);
+    for (i, agent) in agents.iter_mut().enumerate() {
+        agent.fault(world.now, "printer", "paper_jam", Raised);
+        world.send(agent);
+        let parents = site_tickets(&world).len();
+        assert_eq!(parents, usize::from(i >= 4), "after {}", i + 1);
+    }
+    let parent = site_tickets(&world)[0].clone();
+    assert_eq!(parent.state, TicketState::PendingBatch);
+    let children: Vec<_> = world.store.tickets.values().filter(|row| row.parent == Some(parent.id)).collect();
+    assert_eq!(children.len(), 6);
+    assert!(children.iter().all(|row| row.state == TicketState::PendingBatch));
+    for agent in &mut agents {
+        agent.fault(world.now, "printer", "paper_jam", Cleared);
+        world.send(agent);
+    }
+    world.pass(1_900_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    assert_eq!(world.ticket(parent.id).state, TicketState::Resolved);
+}
+
+#[test]
+fn different_faults_or_days_are_no_batch() {
+    let (mut world, mut agents) = site_of(6);
+    for (i, agent) in agents.iter_mut().enumerate() {
+        let fault = if i % 2 == 0 { "paper_jam" } else { "cutter_error" };
+        agent.fault(world.now, "printer", fault, Raised);
+        world.send(agent);
+    }
+    assert!(site_tickets(&world).is_empty());
+    world.now = world.now.plus_ms(86_400_000);
+    for agent in agents.iter_mut().skip(1).step_by(2) {
+        agent.fault(world.now, "acceptor", "paper_jam", Raised);
+        world.send(agent);
+    }
+    assert!(site_tickets(&world).iter().all(|row| row.fault.as_str() == "site_offline"));
+}
