@@ -206,7 +206,7 @@ impl Draft<'_> {
                 let seen = crate::change::SeenRow {
                     kiosk: id.clone(),
                     last_seen_at: at,
-                    session: live.session,
+                    session: self.kiosk(ix).state.session,
                     boot: self.kiosk(ix).state.boot,
                     interval_s: live.interval_s,
                     clock_offset_ms: live.offset_ms,

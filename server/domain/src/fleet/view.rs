@@ -1,8 +1,6 @@
 //! What the fleet shows: borrowed, for metrics, the API and tests.
-use std::collections::{BTreeMap, HashMap};
-
 use kioskwatch_proto::{
-    BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
+    BootId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
     heartbeat::{HostLoad, PeripheralState},
     journal::Digest,
     words::ServiceState,
@@ -134,45 +132,4 @@ impl Fleet {
         let silence = self.silence_due.first().map(|&(at, _)| at);
         work.into_iter().chain(silence).min()
     }
-
-    /// The first difference between the committed parts of two fleets: for tests that rebuild one.
-    #[must_use]
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        if self.kiosks.len() != other.kiosks.len() {
-            return Some(format!("{} kiosks, {} kiosks", self.kiosks.len(), other.kiosks.len()));
-        }
-        for kiosk in &self.kiosks {
-            let twin = other.by_id.get(&kiosk.id).map(|&ix| &other.kiosks[ix as usize]);
-            if twin != Some(kiosk) {
-                return Some(format!("{kiosk:#?}\n{twin:#?}"));
-            }
-        }
-        first_difference("site", &self.sites.iter().collect(), &other.sites.iter().collect())
-            .or_else(|| first_difference("incident", &sorted(&self.incidents), &sorted(&other.incidents)))
-            .or_else(|| first_difference("ticket", &sorted(&self.tickets), &sorted(&other.tickets)))
-            .or_else(|| first_difference("command", &self.running(), &other.running()))
-            .or_else(|| (self.last_number != other.last_number).then(|| "ticket numbers".to_owned()))
-    }
-}
-
-impl Fleet {
-    fn running(&self) -> BTreeMap<&CommandId, &CommandRow> {
-        self.commands.iter().filter(|(_, row)| !row.state.is_final()).collect()
-    }
-}
-
-fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> BTreeMap<&K, &V> {
-    map.iter().collect()
-}
-
-fn first_difference<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
-    what: &str,
-    left: &BTreeMap<&K, &V>,
-    right: &BTreeMap<&K, &V>,
-) -> Option<String> {
-    let keys = left.keys().chain(right.keys());
-    let differs = |key: &&&K| left.get(*key) != right.get(*key);
-    keys.clone()
-        .find(differs)
-        .map(|key| format!("{what} {key:?}: {:#?}\n{:#?}", left.get(key), right.get(key)))
 }
