@@ -171,7 +171,8 @@ fn run_agent(config: &Config) -> Result<(), Failure> {
     start_log(&config.log.level);
     // A second one in the same process is refused, and is the same.
     drop(rustls::crypto::ring::default_provider().install_default());
-    runtime()?.block_on(run::run(config)).map_err(|error| match &error {
+    let running = async { run::run(config, run::Stop::from_signals()?).await };
+    runtime()?.block_on(running).map_err(|error| match &error {
         run::RunError::Start(start) if start.is_configuration() => Failure::wrong(&error),
         _ => Failure::failed(&error),
     })

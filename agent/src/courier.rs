@@ -13,7 +13,10 @@ use kioskwatch_proto::{
     topic::Channel,
 };
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     clock,
@@ -41,10 +44,11 @@ pub enum CourierEvent {
     Notices(Vec<Notice>),
 }
 
-/// The handle; the task ends when it is dropped.
+/// The handle of the courier's task.
 #[derive(Debug)]
 pub struct Courier {
     words: mpsc::Sender<Word>,
+    task: JoinHandle<()>,
 }
 
 impl Courier {
@@ -65,9 +69,16 @@ impl Courier {
             mqtt,
             events,
             wrap,
+            epoch_pause: EpochPause::default(),
         };
-        tokio::spawn(task.run(receiver));
-        Self { words }
+        Self { words, task: tokio::spawn(task.run(receiver)) }
+    }
+
+    /// Ends the task and lets go of the journal.
+    pub async fn stop(self) {
+        self.task.abort();
+        // Ended by us: that it was cancelled is no news.
+        drop(self.task.await);
     }
 
     pub fn connected(&self, session: SessionId) {
@@ -128,9 +139,42 @@ struct Task<E> {
     mqtt: Arc<Mqtt>,
     events: mpsc::Sender<E>,
     wrap: fn(CourierEvent) -> E,
+    epoch_pause: EpochPause,
 }
 
-impl<E: Send> Task<E> {
+/// New epochs come at growing distances: a server that contradicts every one of them must not fill the disk.
+#[derive(Default)]
+struct EpochPause {
+    /// The epoch whose end was already asked for.
+    asked: Option<Epoch>,
+    last_at: Option<u64>,
+    pause_ms: u64,
+}
+
+const FIRST_EPOCH_PAUSE_MS: u64 = 1_000;
+const MAX_EPOCH_PAUSE_MS: u64 = 15 * 60 * 1000;
+/// A disk is restored or cloned once; after this long without another contradiction the next is news.
+const EPOCH_PAUSE_FORGOTTEN_MS: u64 = 60 * 60 * 1000;
+
+impl EpochPause {
+    /// How long to wait before this epoch is replaced; `None` when that is already under way.
+    fn wait(&mut self, epoch: Epoch, now: u64) -> Option<u64> {
+        if self.asked.replace(epoch) == Some(epoch) {
+            return None;
+        }
+        let since = self.last_at.map(|at| now.saturating_sub(at));
+        self.pause_ms = match since {
+            Some(ms) if ms < EPOCH_PAUSE_FORGOTTEN_MS => {
+                (self.pause_ms * 2).clamp(FIRST_EPOCH_PAUSE_MS, MAX_EPOCH_PAUSE_MS)
+            }
+            _ => 0,
+        };
+        self.last_at = Some(now + self.pause_ms);
+        Some(self.pause_ms)
+    }
+}
+
+impl<E: Send + 'static> Task<E> {
     async fn run(mut self, mut words: mpsc::Receiver<Word>) {
         loop {
             let wake = self.delivery.next_wake();
@@ -191,8 +235,19 @@ impl<E: Send> Task<E> {
                 tracing::debug!(upto, "the server has committed");
             }
             DeliveryOutput::StartNewEpoch { reason, resend_from } => {
-                tracing::error!(?reason, resend_from, "the server knows other records under our numbers");
-                self.tell(CourierEvent::NewEpochWanted { reason, resend_from }).await;
+                let pause_ms = self.epoch_pause.wait(self.view.head.epoch, clock::mono_ms())?;
+                tracing::error!(
+                    ?reason,
+                    resend_from,
+                    pause_ms,
+                    "the server knows other records under our numbers"
+                );
+                let event = (self.wrap)(CourierEvent::NewEpochWanted { reason, resend_from });
+                let events = self.events.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+                    drop(events.send(event).await);
+                });
             }
             DeliveryOutput::Rejected(all) => {
                 for rejected in all {
@@ -249,6 +304,18 @@ fn batch(epoch: Epoch, first: u64, entries: &[Entry]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_epochs_come_at_growing_distances_and_once_for_each_epoch() {
+        let epoch = |n| Epoch(uuid::Uuid::from_u128(n));
+        let mut pause = EpochPause::default();
+        assert_eq!(pause.wait(epoch(1), 0), Some(0));
+        assert_eq!(pause.wait(epoch(1), 5), None);
+        assert_eq!(pause.wait(epoch(2), 10), Some(1_000));
+        assert_eq!(pause.wait(epoch(3), 1_500), Some(2_000));
+        let late = 1_500 + 2_000 + EPOCH_PAUSE_FORGOTTEN_MS;
+        assert_eq!(pause.wait(epoch(4), late), Some(0));
+    }
 
     #[test]
     fn a_batch_carries_the_stored_bytes_unchanged() {

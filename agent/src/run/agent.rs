@@ -256,12 +256,13 @@ impl Agent {
         }
     }
 
-    /// Says goodbye to the broker in order, so that no will speaks for us.
-    pub(super) async fn leave(&mut self, reason: &str) {
-        self.api = None;
+    /// Says goodbye to the broker in order, so that no will speaks for us, and lets go of everything.
+    pub(super) async fn leave(self, reason: &str) {
         let presence =
             self.session.map(|session| self.presence(PresenceState::Planned, session, Some(reason)));
         let payload = presence.and_then(|p| serde_json::to_vec(&p).ok()).unwrap_or_default();
+        drop(self.api);
         self.mqtt.goodbye(payload).await;
+        self.courier.stop().await;
     }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use kioskwatch_agent_core::input::{Input, Now};
 use kioskwatch_proto::{PeripheralName, words::ShutdownReason};
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
     time::{Instant, interval, sleep_until},
 };
 
@@ -62,11 +63,46 @@ pub enum RunError {
     JournalGone,
 }
 
+/// Requests to stop, counted: the second one means "at once".
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<u32>);
+
+impl Stop {
+    /// SIGTERM and SIGINT.
+    pub fn from_signals() -> Result<Self, RunError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+        let (sender, stop) = Self::by_hand();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                sender.send_modify(|count| *count += 1);
+            }
+        });
+        Ok(stop)
+    }
+
+    /// For an agent inside another program: whoever raises the number asks it to stop.
+    pub fn by_hand() -> (watch::Sender<u32>, Self) {
+        let (sender, receiver) = watch::channel(0);
+        (sender, Self(receiver))
+    }
+
+    async fn asked(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Runs the agent until it is told to stop.
-pub async fn run(config: &Config) -> Result<(), RunError> {
+pub async fn run(config: &Config, mut stop: Stop) -> Result<(), RunError> {
     let mut replaced = false;
     loop {
-        match run_once(config, replaced).await? {
+        match run_once(config, replaced, &mut stop).await? {
             Ending::Done => return Ok(()),
             Ending::Again => replaced = true,
         }
@@ -78,12 +114,7 @@ pub(crate) fn now() -> Now {
     Now { wall, mono: mono_ms }
 }
 
-async fn run_once(config: &Config, journal_replaced: bool) -> Result<Ending, RunError> {
-    let mut stop = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let [Ok(terminate), Ok(interrupt)] = &mut stop else {
-        let [a, b] = stop;
-        return Err(RunError::Signals(a.err().or(b.err()).unwrap_or_else(std::io::Error::last_os_error)));
-    };
+async fn run_once(config: &Config, journal_replaced: bool, stop: &mut Stop) -> Result<Ending, RunError> {
     let (mut agent, mut events) = Start::new(config)?.begin(journal_replaced).await?;
     agent.notifier.ready();
     let mut host = interval(HOST_EVERY);
@@ -93,17 +124,16 @@ async fn run_once(config: &Config, journal_replaced: bool) -> Result<Ending, Run
         tokio::select! {
             // Stopping first; then what is durable, so that it is told before something newer is done.
             biased;
-            () = told_to_stop(terminate, interrupt) => {
-                agent.step(Input::Shutdown(ShutdownReason::Planned));
-            }
+            () = stop.asked() => agent.step(Input::Shutdown(ShutdownReason::Planned)),
             done = agent.next_written() => agent.written(done)?,
             _ = watchdog.tick() => agent.notifier.alive(),
-            Some(event) = events.recv() => agent.happened(event),
             _ = host.tick() => {
                 let load = agent.sampler.sample();
                 agent.step(Input::Host(load));
             }
+            // Before the events: a port that never stops talking must not starve the timers.
             () = clock::sleep_until(Some(wake)) => agent.step(Input::Wake),
+            Some(event) = events.recv() => agent.happened(event),
         }
         if agent.replaced {
             tracing::warn!("beginning again on a new journal");
@@ -115,23 +145,16 @@ async fn run_once(config: &Config, journal_replaced: bool) -> Result<Ending, Run
         }
     }
     agent.notifier.stopping();
-    finish(&mut agent, &mut events, terminate, interrupt).await?;
+    flush(&mut agent, &mut events, stop).await?;
+    agent.leave("stopped").await;
     Ok(Ending::Done)
 }
 
-async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 /// The last records are on disk before anything else; then the server gets some seconds to have them.
-async fn finish(
+async fn flush(
     agent: &mut Agent,
-    events: &mut tokio::sync::mpsc::Receiver<Event>,
-    terminate: &mut Signal,
-    interrupt: &mut Signal,
+    events: &mut mpsc::Receiver<Event>,
+    stop: &mut Stop,
 ) -> Result<(), RunError> {
     while !agent.waiting.is_empty() {
         let done = agent.next_written().await;
@@ -140,18 +163,16 @@ async fn finish(
     let deadline = Instant::now() + FLUSH_LIMIT;
     let mut progress_by = Instant::now() + FLUSH_PATIENCE;
     let mut head = agent.journal.head();
-    while agent.mqtt.is_connected() {
-        let acked = head.borrow_and_update().acked;
-        if head.borrow().pending() == 0 {
-            break;
-        }
+    let mut acked = head.borrow().acked;
+    while agent.mqtt.is_connected() && head.borrow_and_update().pending() > 0 {
         tokio::select! {
             () = sleep_until(deadline.min(progress_by)) => break,
             // Whoever asks twice means it.
-            () = told_to_stop(terminate, interrupt) => break,
+            () = stop.asked() => break,
             Some(event) = events.recv() => agent.happened(event),
             _ = head.changed() => {
                 if head.borrow().acked > acked {
+                    acked = head.borrow().acked;
                     progress_by = Instant::now() + FLUSH_PATIENCE;
                 }
             }
@@ -159,6 +180,8 @@ async fn finish(
     }
     let pending = head.borrow().pending();
     tracing::info!(pending, "stopping");
-    agent.leave("stopped").await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The loop on a real journal, without a broker.
+use kioskwatch_proto::journal::{Body, Record};
+
+use super::*;
+use crate::{config, journal};
+
+struct Kiosk {
+    dir: std::path::PathBuf,
+    config: Config,
+}
+
+impl Kiosk {
+    fn new() -> Self {
+        let dir = std::env::temp_dir().join(format!("kioskwatch-run-{}", uuid::Uuid::new_v4().simple()));
+        let shown = dir.display();
+        let text = format!(
+            "[kiosk]\nid = \"K-1\"\n[gate]\napplication = \"none\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n\
+             [journal]\npath = \"{shown}/journal.sqlite\"\ntick_s = 0.1\n[local_api]\nsocket = \"{shown}/s\"\n"
+        );
+        Self { config: config::parse("test", &text, config::Environment::default()).unwrap(), dir }
+    }
+
+    fn records(&self) -> Vec<Body> {
+        let mut out = Vec::new();
+        journal::export(&self.config.journal.path, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        text.lines().map(|line| Record::parse(line).unwrap().body).collect()
+    }
+
+    /// Waits until the journal says so; the agent runs meanwhile.
+    async fn until(&self, what: impl Fn(&[Body]) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !(self.config.journal.path.exists() && self.dir.join("s").exists() && what(&self.records())) {
+            assert!(Instant::now() < deadline, "it never came to that");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Kiosk {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.dir));
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_agent_has_said_so_and_the_next_start_knows() {
+    let kiosk = Kiosk::new();
+    for clean in [false, true] {
+        let (ask, stop) = Stop::by_hand();
+        let stopper = async {
+            kiosk.until(|records| matches!(records.last(), Some(Body::Snapshot(_)))).await;
+            ask.send_modify(|count| *count += 1);
+            // Kept until the agent has ended.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = run(&kiosk.config, stop) => ended.unwrap(),
+            () = stopper => unreachable!(),
+        }
+        let records = kiosk.records();
+        assert!(matches!(records.last(), Some(Body::Shutdown(_))), "{records:?}");
+        let boot =
+            records.iter().rev().find_map(|r| if let Body::Boot(b) = r { Some(b.clone()) } else { None });
+        let boot = boot.unwrap();
+        assert_eq!((boot.clean, boot.previous_alive_until.is_some()), (clean, clean));
+    }
+}
+
+#[tokio::test]
+async fn a_journal_damaged_under_the_running_agent_is_replaced_and_told() {
+    let kiosk = Kiosk::new();
+    let (ask, stop) = Stop::by_hand();
+    let path = kiosk.config.journal.path.clone();
+    let mischief = async {
+        kiosk.until(|records| matches!(records.last(), Some(Body::Snapshot(_)))).await;
+        // A row under the next number: the agent's own then finds its place taken.
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        conn.busy_timeout(Duration::from_secs(5)).unwrap();
+        conn.execute("INSERT INTO record SELECT 3, 3, kind, json, crc, NULL FROM record WHERE seq = 2", [])
+            .unwrap();
+        drop(conn);
+        // A transaction makes the agent write.
+        post_transaction(&kiosk.dir.join("s")).await;
+        kiosk
+            .until(|records| {
+                records.iter().any(|r| matches!(r, Body::Fault(f) if f.fault.as_str() == "journal_corrupt"))
+            })
+            .await;
+        ask.send_modify(|count| *count += 1);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = run(&kiosk.config, stop) => ended.unwrap(),
+        () = mischief => unreachable!(),
+    }
+    assert!(kiosk.dir.join("journal.sqlite.corrupt-1").exists());
+    let records = kiosk.records();
+    assert!(records.iter().any(|r| matches!(r, Body::Transaction(_))), "what was being written is kept");
+}
+
+async fn post_transaction(socket: &std::path::Path) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let body = r#"{"id":"t1","type":"top_up","outcome":"completed","duration_ms":5}"#;
+    let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let head = format!(
+        "POST /v1/transactions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    drop(stream.read_to_string(&mut answer).await);
+}
