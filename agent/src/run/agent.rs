@@ -2,9 +2,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt as _, stream::FuturesOrdered};
-use kioskwatch_agent_core::{effect::Token, engine::Engine, input::Input};
+use kioskwatch_agent_core::{
+    effect::{HeartbeatDraft, Token},
+    engine::Engine,
+    input::Input,
+};
 use kioskwatch_proto::{
     BootId, Epoch, KioskId, PeripheralName, SessionId, Timestamp,
+    artifact::Progress,
     heartbeat::JournalHead,
     journal::Ack,
     local::{AgentStatus, HoldRequest},
@@ -33,8 +38,18 @@ use crate::{
 pub(super) struct Hanging {
     pub(super) tokens: Vec<Token>,
     pub(super) answer: Option<oneshot::Sender<Answer>>,
+    /// Told only after what they may tell of is on disk.
+    pub(super) messages: Vec<Message>,
     /// A new epoch begins with it: presence and inventory name the epoch.
     pub(super) announces: bool,
+}
+
+/// What the engine wants published.
+#[derive(Debug)]
+pub(super) enum Message {
+    Heartbeat(HeartbeatDraft),
+    Inventory,
+    Progress(Progress),
 }
 
 /// What became of one request.
@@ -187,6 +202,8 @@ impl Agent {
                 if let Some(answer) = hanging.answer {
                     drop(answer.send(Answer::NoRoom));
                 }
+                // A kiosk with a full disk still lives.
+                self.send(hanging.messages);
                 return Ok(());
             }
             Err(_) => return Err(RunError::JournalGone),
@@ -196,6 +213,7 @@ impl Agent {
             drop(answer.send(if kept { Answer::Done } else { Answer::NoRoom }));
         }
         self.noticed(done.notices);
+        self.send(hanging.messages);
         for token in hanging.tokens {
             self.step(Input::Stored(token));
         }

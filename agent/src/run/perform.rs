@@ -4,7 +4,7 @@ use kioskwatch_proto::topic::Channel;
 use tokio::sync::oneshot;
 
 use super::{
-    agent::{Agent, Hanging},
+    agent::{Agent, Hanging, Message},
     tell,
 };
 use crate::{
@@ -36,8 +36,28 @@ impl Agent {
                 None => drop(answer.send(Answer::Done)),
             }
         }
-        if !keep.ops.is_empty() {
+        if keep.ops.is_empty() {
+            self.send(keep.hanging.messages);
+        } else {
             self.keep(keep.ops, keep.hanging);
+        }
+    }
+
+    /// What the engine wants published. Not connected is no error: the next connection begins anew.
+    pub(super) fn send(&self, messages: Vec<Message>) {
+        for message in messages {
+            match message {
+                Message::Heartbeat(draft) => {
+                    self.publish(Channel::Heartbeat, &draft.complete(self.journal_head()));
+                }
+                Message::Inventory => {
+                    let epoch = self.journal.head().borrow().epoch;
+                    self.publish_inventory(epoch);
+                }
+                Message::Progress(progress) => {
+                    self.publish(Channel::Progress, &progress);
+                }
+            }
         }
     }
 
@@ -66,18 +86,9 @@ impl Agent {
                     port.write(bytes);
                 }
             }
-            Effect::Heartbeat(draft) => {
-                let heartbeat = draft.complete(self.journal_head());
-                self.publish(Channel::Heartbeat, &heartbeat);
-            }
-            Effect::InventoryChanged => {
-                let epoch = self.journal.head().borrow().epoch;
-                // Not connected: it is published with the next connection.
-                self.publish_inventory(epoch);
-            }
-            Effect::Progress(progress) => {
-                self.publish(Channel::Progress, &progress);
-            }
+            Effect::Heartbeat(draft) => keep.hanging.messages.push(Message::Heartbeat(draft)),
+            Effect::InventoryChanged => keep.hanging.messages.push(Message::Inventory),
+            Effect::Progress(progress) => keep.hanging.messages.push(Message::Progress(progress)),
             Effect::HoldRequest(request) => {
                 tracing::info!(
                     request = request.request,
