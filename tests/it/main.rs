@@ -1,4 +1,5 @@
 //! The one integration binary: what the compiler cannot hold, and the whole stack from serial byte to page.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+mod deploy;
 mod store_contract;
 mod tidy;
