@@ -212,7 +212,12 @@ impl Cursor {
         };
     }
 
-    /// Records are missing: the time across them proves nothing.
+    /// Records were evicted: the machine's boots still tell ON from OFF across them, not in which state.
+    pub fn blur(&mut self) {
+        (self.state, self.cause) = (None, None);
+    }
+
+    /// Records are lost: the time across them proves nothing.
     pub fn interrupt(&mut self) {
         *self = Self::default();
     }

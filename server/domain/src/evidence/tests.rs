@@ -92,6 +92,16 @@ fn across_missing_records_nothing_is_proved() {
 }
 
 #[test]
+fn across_evicted_records_the_boot_still_proves_the_machine_on() {
+    let mut cursor = Cursor::default();
+    cursor.advance(&record(1, 10, service()), Timestamp(10), None);
+    cursor.set_state(EvidenceState::Full, None);
+    cursor.blur();
+    let proofs = cursor.advance(&record(1, 90, service()), Timestamp(90), None);
+    assert_eq!((proofs.len(), proofs[0].state), (1, EvidenceState::OnOnly));
+}
+
+#[test]
 fn a_row_grows_while_nothing_changes_and_prompt_and_late_parts_stay_apart() {
     let kiosk = KioskId::new("K").unwrap();
     let mut cursor = Cursor::default();

@@ -184,7 +184,7 @@ impl Draft<'_> {
         let named = |name: Option<&PeripheralName>, code: &FaultCode| {
             after.iter().any(|(n, p)| Some(n) == name && p.faults.contains(code))
         };
-        for id in self.kiosk(ix).incidents.clone() {
+        for id in self.kiosk(ix).busy().incidents.clone() {
             let Some(row) = self.incident(id) else { continue };
             if !is_ours(&row.fault) && !named(row.peripheral.as_ref(), &row.fault) {
                 self.close_incident(id, at, CloseReason::NotInSnapshot);

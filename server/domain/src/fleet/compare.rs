@@ -35,9 +35,10 @@ fn ordered<K: Ord + Clone, V: Clone>(map: &HashMap<K, V>) -> BTreeMap<K, V> {
 
 fn sorted_kiosk(kiosk: &Kiosk) -> Kiosk {
     let mut kiosk = kiosk.clone();
-    kiosk.incidents.sort_unstable();
-    kiosk.tickets.sort_unstable();
-    kiosk.commands.sort_unstable();
+    let busy = kiosk.busy_mut();
+    busy.incidents.sort_unstable();
+    busy.tickets.sort_unstable();
+    busy.commands.sort_unstable();
     kiosk.heads.sort_unstable_by_key(|head| head.epoch);
     kiosk
 }

@@ -133,7 +133,7 @@ impl Draft<'_> {
         self.count_many(Count::Record(RecordFate::Dropped), through - from_seq + 1);
         let (placed_at, _) = self.place(delivery, record);
         self.keep(delivery, incoming, Kept { seq: from_seq, placed_at, outcome: RecordOutcome::Applied });
-        self.head_mut(delivery).cursor.interrupt();
+        self.head_mut(delivery).cursor.blur();
         self.settle(delivery, incoming, through);
     }
 

@@ -10,7 +10,10 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use super::{hours::Window, live::LiveSpan};
+use super::{
+    hours::Window,
+    live::{EndedSpan, LiveSpan},
+};
 use crate::{
     change::{Admission, JournalHeadRow, KioskStateRow, PresenceVerdict},
     evidence::{BootClock, Cause, Cursor},
@@ -53,6 +56,13 @@ pub(super) struct Kiosk {
     pub(super) decommissioned_at: Option<Timestamp>,
     pub(super) state: State,
     pub(super) heads: Vec<Head>,
+    /// What a quiet kiosk has none of.
+    busy: Option<Box<Busy>>,
+}
+
+/// What people or the sweep still have to do with a kiosk.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Busy {
     /// Open ones.
     pub(super) incidents: Vec<Uuid>,
     /// Open ones, and closed ones that may come back.
@@ -61,6 +71,9 @@ pub(super) struct Kiosk {
     /// Approved exclusions of this kiosk alone.
     pub(super) windows: Vec<Window>,
 }
+
+static IDLE: Busy =
+    Busy { incidents: Vec::new(), tickets: Vec::new(), commands: Vec::new(), windows: Vec::new() };
 
 /// What a `KioskStateRow` holds beside the liveness.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,11 +213,24 @@ impl Kiosk {
             decommissioned_at: None,
             state,
             heads: Vec::new(),
-            incidents: Vec::new(),
-            tickets: Vec::new(),
-            commands: Vec::new(),
-            windows: Vec::new(),
+            busy: None,
         }
+    }
+
+    pub(super) fn busy(&self) -> &Busy {
+        self.busy.as_deref().unwrap_or(&IDLE)
+    }
+
+    pub(super) fn busy_mut(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    /// Gives back the memory of what is done.
+    pub(super) fn tidy(&mut self) {
+        if self.busy.as_deref() == Some(&IDLE) {
+            self.busy = None;
+        }
+        self.heads.shrink_to_fit();
     }
 
     pub(super) fn head(&self, epoch: Epoch) -> Option<&Head> {
@@ -293,7 +319,7 @@ pub(super) struct Liveness {
     pub(super) armed: Option<Timestamp>,
     pub(super) span: Option<LiveSpan>,
     /// Ended spans that are not flushed yet.
-    pub(super) ended: Vec<LiveSpan>,
+    pub(super) ended: Vec<EndedSpan>,
     /// `last_seen` of the last flush.
     pub(super) flushed: Option<Timestamp>,
     pub(super) load: Load,

@@ -26,19 +26,26 @@ pub(super) struct LiveSpan {
     interval_s: u32,
     state: EvidenceState,
     cause: Option<Cause>,
-    ended_at: Option<Timestamp>,
-    flushed_to: Option<Timestamp>,
+    /// What is written of it already; `from`: nothing.
+    flushed_to: Timestamp,
+}
+
+/// A span that will not grow any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EndedSpan {
+    span: LiveSpan,
+    at: Timestamp,
 }
 
 impl LiveSpan {
-    fn to(&self, now: Timestamp) -> Timestamp {
-        self.ended_at.unwrap_or_else(|| now.min(self.last.plus_ms(i64::from(self.interval_s) * 1_000)))
+    /// Until when it holds if nothing more is heard.
+    fn holds_until(&self) -> Timestamp {
+        self.last.plus_ms(i64::from(self.interval_s) * 1_000)
     }
 
     /// The row to write now, unless it stands so already.
-    fn row(&self, kiosk: &KioskId, now: Timestamp) -> Option<EvidenceRow> {
-        let to = self.to(now);
-        (to > self.from && self.flushed_to.is_none_or(|flushed| flushed < to)).then(|| EvidenceRow {
+    fn row(&self, kiosk: &KioskId, to: Timestamp) -> Option<EvidenceRow> {
+        (to > self.from.max(self.flushed_to)).then(|| EvidenceRow {
             kiosk: kiosk.clone(),
             source: EvidenceSource::Live,
             from: self.from,
@@ -99,10 +106,9 @@ impl Liveness {
             }
             LiveEdit::Flushed { last_seen, now } => {
                 self.flushed = *last_seen;
-                self.ended.retain(|span| span.ended_at.is_none_or(|ended| ended > *now));
+                self.ended.retain(|ended| ended.at > *now);
                 if let Some(span) = &mut self.span {
-                    let to = now.min(&span.last.plus_ms(i64::from(span.interval_s) * 1_000)).to_owned();
-                    span.flushed_to = span.flushed_to.max(Some(to));
+                    span.flushed_to = span.flushed_to.max(span.holds_until().min(*now));
                 }
             }
             LiveEdit::TwoAgents { at } => self.two_agents_at = Some(*at),
@@ -144,19 +150,18 @@ impl Liveness {
             interval_s: beat.interval_s,
             state,
             cause: if state == EvidenceState::Full { None } else { cause },
-            ended_at: None,
-            flushed_to: None,
+            flushed_to: at,
         };
         if let Some(span) = self.span.take() {
             let together = at.since(span.last) <= held;
             if together && (span.state, span.cause) == (next.state, next.cause) {
                 next = LiveSpan { from: span.from, flushed_to: span.flushed_to, ..next };
             } else {
-                let alone = span.last.plus_ms(i64::from(span.interval_s) * 1_000);
+                let end = if together { at } else { span.holds_until() };
                 if self.ended.len() == MAX_ENDED {
                     self.ended.remove(0);
                 }
-                self.ended.push(LiveSpan { ended_at: Some(if together { at } else { alone }), ..span });
+                self.ended.push(EndedSpan { span, at: end });
             }
         }
         self.span = Some(next);
@@ -189,7 +194,9 @@ impl Liveness {
 
     /// Evidence to write now.
     pub(super) fn rows(&self, kiosk: &KioskId, now: Timestamp) -> impl Iterator<Item = EvidenceRow> {
-        self.ended.iter().chain(&self.span).filter_map(move |span| span.row(kiosk, now))
+        let ended = self.ended.iter().filter_map(|ended| ended.span.row(kiosk, ended.at));
+        let open = self.span.iter().filter_map(move |span| span.row(kiosk, span.holds_until().min(now)));
+        ended.chain(open)
     }
 }
 

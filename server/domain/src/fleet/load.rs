@@ -93,7 +93,7 @@ impl Fleet {
         for row in &image.exclusions {
             let Some(window) = Window::of(row) else { continue };
             if let Some(kiosk) = row.kiosk.as_ref().and_then(|id| self.loaded(id)) {
-                kiosk.windows.push(window);
+                kiosk.busy_mut().windows.push(window);
             }
             if let Some(site) = row.site.as_ref().and_then(|id| self.sites.get_mut(id)) {
                 site.windows.push(window);
@@ -125,7 +125,7 @@ impl Fleet {
             match (kiosk, site) {
                 (Some(kiosk), _) => {
                     if let Some(kiosk) = self.loaded(&kiosk) {
-                        kiosk.tickets.push(id);
+                        kiosk.busy_mut().tickets.push(id);
                     }
                 }
                 (None, Some(site)) => {
@@ -163,7 +163,7 @@ impl Fleet {
             match (&row.kiosk, &row.site) {
                 (Some(kiosk), _) => {
                     if let Some(kiosk) = self.loaded(&kiosk.clone()) {
-                        kiosk.incidents.push(row.id);
+                        kiosk.busy_mut().incidents.push(row.id);
                     }
                 }
                 (None, Some(site)) => {
@@ -180,7 +180,7 @@ impl Fleet {
                 self.due.insert((due, Due::Command(row.id)));
             }
             if let Some(kiosk) = self.loaded(&row.kiosk.clone()) {
-                kiosk.commands.push(row.id);
+                kiosk.busy_mut().commands.push(row.id);
             }
             self.commands.insert(row.id, row);
         }

@@ -241,6 +241,7 @@ impl Fleet {
 
     /// Quiet kiosks look alike: they share one copy.
     fn share(&mut self, kiosk: &mut Kiosk) {
+        kiosk.tidy();
         let quiet = kiosk.state.peripherals.iter().all(|(_, peripheral)| peripheral.faults.is_empty());
         let key = Shared(kiosk.state.peripherals.clone());
         if let Some(Shared(known)) = self.shared.get(&key) {

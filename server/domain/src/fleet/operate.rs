@@ -80,8 +80,9 @@ impl Draft<'_> {
             Some(ix) => ix,
             None => self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)),
         };
-        self.assign(ix, row);
+        let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at);
         let was_admitted = self.is_admitted(ix);
+        self.assign(ix, row);
         let kiosk = self.kiosk_mut(ix);
         kiosk.admission = row.admission;
         kiosk.commissioned_at = row.commissioned_at;
@@ -92,25 +93,30 @@ impl Draft<'_> {
         match (was_admitted, self.is_admitted(ix)) {
             (false, true) => self.welcome(ix),
             (true, false) if row.admission == Admission::Accepted => self.retire(ix),
+            _ if before != (row.site.clone(), row.commissioned_at) => self.look_at_problems(ix),
             _ => {}
         }
         Ok(Answer::Done)
     }
 
-    /// Approved: its journal may flow, and what was suppressed is looked at again.
+    /// Approved: its journal may flow.
     fn welcome(&mut self, ix: Ix) {
-        let kiosk = self.kiosk(ix);
-        if let Some(epoch) = kiosk.state.epoch {
+        if let Some(epoch) = self.kiosk(ix).state.epoch {
             self.acknowledge(ix, epoch);
         }
-        for id in self.kiosk(ix).incidents.clone() {
+        self.look_at_problems(ix);
+    }
+
+    /// What was held or suppressed under other circumstances is decided again.
+    fn look_at_problems(&mut self, ix: Ix) {
+        for id in self.kiosk(ix).busy().incidents.clone() {
             self.triage(id);
         }
     }
 
     /// Retired: its open problems end with it. Tickets are people's to close.
     fn retire(&mut self, ix: Ix) {
-        for id in self.kiosk(ix).incidents.clone() {
+        for id in self.kiosk(ix).busy().incidents.clone() {
             self.close_incident(id, self.now, CloseReason::Retired);
         }
     }
@@ -163,7 +169,7 @@ impl Draft<'_> {
         let window = Window::of(row);
         if let Some(id) = &row.kiosk {
             let ix = self.find(id).ok_or_else(|| invalid("kiosk", format!("no kiosk {id}")))?;
-            put_window(&mut self.kiosk_mut(ix).windows, row.id, window);
+            put_window(&mut self.kiosk_mut(ix).busy_mut().windows, row.id, window);
         }
         if let Some(id) = &row.site {
             let site = self.site_mut(id).ok_or_else(|| invalid("site", format!("no site {id}")))?;
@@ -187,7 +193,7 @@ impl Draft<'_> {
                 row.state.is_open() && row.fault == told.fault && row.peripheral == told.peripheral
             })
         };
-        if let Some(id) = self.kiosk(ix).tickets.iter().copied().find(same) {
+        if let Some(id) = self.kiosk(ix).busy().tickets.iter().copied().find(same) {
             self.urge(actor, id, format!("repeat call: {text}"));
             return Ok(Answer::Ticket(id));
         }

@@ -7,24 +7,25 @@ use kioskwatch_proto::{
 use uuid::Uuid;
 
 use super::{
-    Ix,
     draft::Draft,
     plan::{Notice, NoticeKind},
 };
 use crate::{
-    change::{IncidentRow, PresenceVerdict, TicketSource, TicketState},
+    change::{IncidentRow, TicketSource, TicketState},
     incident::{CloseReason, site_fingerprint},
     ticket::{BY_RULE, Step, may_join_batch},
     triage::{Decision, HoldReason, ShareReason, is_site_outage},
 };
 
 /// The kiosks of a site as an outage sees them.
+#[derive(Default)]
 struct Headcount {
+    /// In service, by day and by night.
     should_be_on: usize,
-    /// Offline, with the incident that says so.
-    down: Vec<(Ix, Uuid)>,
-    /// Those of them that dropped within the window.
-    dropped: Vec<(Ix, Uuid)>,
+    /// Offline until we hear of them, also while nobody can hear.
+    down: usize,
+    /// Those that dropped within the window and wait for their neighbours.
+    dropped: Vec<Uuid>,
 }
 
 impl Draft<'_> {
@@ -37,53 +38,46 @@ impl Draft<'_> {
 
     fn judge_site(&mut self, id: &SiteId) {
         let Some(site) = self.site(id) else { return };
-        let outage = site.outage;
+        let (outage, now) = (site.outage, self.now);
+        let working = site.hours.is_open(now) && !site.windows.iter().any(|window| window.holds(now));
         let heads = self.headcount(id);
         match outage {
-            None if is_site_outage(heads.dropped.len(), heads.should_be_on) => {
+            None if working && is_site_outage(heads.dropped.len(), heads.should_be_on) => {
                 self.begin_outage(id, &heads.dropped);
             }
-            // While we do not hear, nobody is down and nobody is back.
-            Some(incident)
-                if self.server().hears(self.now) && !is_site_outage(heads.down.len(), heads.should_be_on) =>
-            {
-                self.end_outage(id, incident, &heads.down);
+            // While we do not hear, nobody is back.
+            Some(incident) if self.server().hears(now) && !is_site_outage(heads.down, heads.should_be_on) => {
+                self.end_outage(id, incident);
             }
             _ => {}
         }
     }
 
     fn headcount(&self, id: &SiteId) -> Headcount {
-        let mut heads = Headcount { should_be_on: 0, down: Vec::new(), dropped: Vec::new() };
+        let mut heads = Headcount::default();
         let Some(site) = self.site(id) else { return heads };
         let now = self.now;
-        if !site.hours.is_open(now) || site.windows.iter().any(|window| window.holds(now)) {
-            return heads;
-        }
         for &ix in site.kiosks.iter() {
             let kiosk = self.kiosk(ix);
             let should = kiosk.in_service(now)
                 && kiosk.commissioned_at.is_some_and(|at| at <= now)
-                && !kiosk.windows.iter().any(|window| window.holds(now));
+                && !kiosk.busy().windows.iter().any(|window| window.holds(now));
             if !should {
                 continue;
             }
             heads.should_be_on += 1;
-            if kiosk.state.presence != PresenceVerdict::Offline {
-                continue;
-            }
             let Some(incident) = self.find_incident(ix, None, codes::KIOSK_OFFLINE) else { continue };
-            heads.down.push((ix, incident));
+            heads.down += 1;
             if self.incident(incident).is_some_and(|row| row.triage_reason.starts_with("site_hold")) {
-                heads.dropped.push((ix, incident));
+                heads.dropped.push(incident);
             }
         }
         heads
     }
 
-    fn begin_outage(&mut self, id: &SiteId, dropped: &[(Ix, Uuid)]) {
+    fn begin_outage(&mut self, id: &SiteId, dropped: &[Uuid]) {
         let Some(fault) = FaultCode::new(codes::SITE_OFFLINE) else { return };
-        let opened_at = dropped.iter().filter_map(|&(_, i)| self.incident(i)).map(|row| row.opened_at).min();
+        let opened_at = dropped.iter().filter_map(|&i| self.incident(i)).map(|row| row.opened_at).min();
         let incident = self.ids.uuid(self.now);
         let row = IncidentRow {
             id: incident,
@@ -109,7 +103,7 @@ impl Draft<'_> {
         if let Some(site) = self.site_mut(id) {
             site.outage = Some(incident);
         }
-        for &(_, child) in dropped {
+        for &child in dropped {
             self.note_decision(child, &Decision::Attach(incident, ShareReason::SiteOutage));
         }
         match self.site_ticket(id, codes::SITE_OFFLINE) {
@@ -146,9 +140,11 @@ impl Draft<'_> {
     }
 
     /// The site is back: its ticket recovers, and those still down get time and then tickets of their own.
-    fn end_outage(&mut self, id: &SiteId, incident: Uuid, still_down: &[(Ix, Uuid)]) {
+    fn end_outage(&mut self, id: &SiteId, incident: Uuid) {
         let until = self.now.plus_ms(self.policy.tickets.site_hold_ms);
-        for &(_, child) in still_down {
+        let members = self.site(id).map(|site| site.kiosks.clone()).unwrap_or_default();
+        for &ix in members.iter() {
+            let Some(child) = self.find_incident(ix, None, codes::KIOSK_OFFLINE) else { continue };
             if self.incident(child).is_some_and(|row| row.parent == Some(incident) && row.ticket.is_none()) {
                 let hold = Decision::Hold { until, why: HoldReason::SiteReturned };
                 self.note_decision(child, &hold);
@@ -180,7 +176,7 @@ impl Draft<'_> {
         }
         let mut members = Vec::new();
         for &ix in site.kiosks.iter() {
-            let same = self.kiosk(ix).tickets.iter().copied().find(|&t| {
+            let same = self.kiosk(ix).busy().tickets.iter().copied().find(|&t| {
                 self.ticket(t).is_some_and(|file| {
                     let other = &file.row;
                     other.fault == row.fault && other.parent.is_none() && site.hours.date(other.t1) == day

@@ -76,7 +76,7 @@ impl Draft<'_> {
                     None => row.peripheral.as_ref().is_some_and(PeripheralName::is_host),
                 }
         };
-        self.kiosk(ix).incidents.iter().copied().find(|&id| self.incident(id).is_some_and(same))
+        self.kiosk(ix).busy().incidents.iter().copied().find(|&id| self.incident(id).is_some_and(same))
     }
 
     /// Opens an episode, or updates the one that is open.
@@ -108,7 +108,7 @@ impl Draft<'_> {
             parent: None,
         };
         self.over.incidents.insert(id, row);
-        self.kiosk_mut(ix).incidents.push(id);
+        self.kiosk_mut(ix).busy_mut().incidents.push(id);
         self.triage(id);
     }
 
@@ -136,7 +136,9 @@ impl Draft<'_> {
 
     /// Decides what an open incident needs, and does it.
     pub(super) fn triage(&mut self, id: Uuid) {
-        let Some(row) = self.incident(id).cloned() else { return };
+        // With a ticket, also a cancelled one, people have it in hand.
+        let open = self.incident(id).filter(|row| row.closed_at.is_none() && row.ticket.is_none());
+        let Some(row) = open.cloned() else { return };
         let Some(ix) = row.kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) else { return };
         let decision = triage::decide(&self.case(ix, &row));
         match &decision {
@@ -174,7 +176,7 @@ impl Draft<'_> {
     fn case<'a>(&self, ix: Ix, row: &'a IncidentRow) -> Case<'a> {
         let (now, kiosk) = (self.now, self.kiosk(ix));
         let site = kiosk.site.as_ref().and_then(|id| self.site(id));
-        let windows = kiosk.windows.iter().chain(site.into_iter().flat_map(|site| &site.windows));
+        let windows = kiosk.busy().windows.iter().chain(site.into_iter().flat_map(|site| &site.windows));
         let excluded_until = windows.filter(|window| window.holds(now)).map(|window| window.to).max();
         let policy = &self.policy.tickets;
         let offline = row.fault.as_str() == codes::KIOSK_OFFLINE;
@@ -221,7 +223,7 @@ impl Draft<'_> {
     /// An open ticket to join, and a resolved or closed one that comes back.
     fn tickets_for(&self, ix: Ix, row: &IncidentRow) -> (Option<Uuid>, Option<(Uuid, ShareReason)>) {
         let (mut open, mut returning) = (None, None);
-        for &id in self.kiosk(ix).tickets.iter().rev() {
+        for &id in self.kiosk(ix).busy().tickets.iter().rev() {
             let Some(file) = self.ticket(id) else { continue };
             let ticket = &file.row;
             if ticket.peripheral != row.peripheral {
@@ -264,7 +266,7 @@ impl Draft<'_> {
         let (kiosk, site, ticket) = (row.kiosk.clone(), row.site.clone(), row.ticket);
         let fault = row.fault.clone();
         if let Some(ix) = kiosk.and_then(|kiosk| self.find(&kiosk)) {
-            self.kiosk_mut(ix).incidents.retain(|&known| known != id);
+            self.kiosk_mut(ix).busy_mut().incidents.retain(|&known| known != id);
         } else if let Some(site) = site.as_ref().and_then(|site| self.site_mut(site)) {
             site.outage = None;
         }

@@ -30,7 +30,8 @@ impl Draft<'_> {
         if !kiosk.in_service(self.now) {
             return Err(Refusal::new(RefusalKind::Conflict, "D6", "the kiosk is not in service"));
         }
-        let open = kiosk.commands.iter().filter(|&&id| self.command(id).is_some_and(|c| !c.state.is_final()));
+        let open =
+            kiosk.busy().commands.iter().filter(|&&id| self.command(id).is_some_and(|c| !c.state.is_final()));
         if open.count() >= self.policy.commands.max_open_per_kiosk {
             return Err(Refusal::new(
                 RefusalKind::Conflict,
@@ -69,7 +70,7 @@ impl Draft<'_> {
             result: None,
         };
         self.over.commands.insert(id, row);
-        self.kiosk_mut(ix).commands.push(id);
+        self.kiosk_mut(ix).busy_mut().commands.push(id);
         let detail =
             serde_json::json!({ "action": asked.action.as_str(), "command": id, "approval": approval });
         self.audit_by(&actor.name, "command_requested", format!("kiosk/{}", asked.kiosk), &detail);
@@ -196,7 +197,7 @@ impl Draft<'_> {
 
     /// A kiosk is heard again: what waited for it goes out.
     pub(super) fn send_queued(&mut self, ix: Ix) {
-        for id in self.kiosk(ix).commands.clone() {
+        for id in self.kiosk(ix).busy().commands.clone() {
             let waits =
                 self.command(id).is_some_and(|c| c.state == CommandState::Queued && self.now < c.not_after);
             if waits {
@@ -237,7 +238,7 @@ impl Draft<'_> {
             (row.kiosk.clone(), matches!(state, CommandState::Expired | CommandState::Unknown));
         self.command_event(id, state.as_str());
         if !keep && let Some(ix) = self.find(&kiosk) {
-            self.kiosk_mut(ix).commands.retain(|&known| known != id);
+            self.kiosk_mut(ix).busy_mut().commands.retain(|&known| known != id);
         }
     }
 
@@ -278,7 +279,7 @@ impl Draft<'_> {
                 if let Some(row) = self.command(id).cloned() {
                     self.over.commands.insert(id, row);
                 }
-                self.kiosk_mut(ix).commands.retain(|&known| known != id);
+                self.kiosk_mut(ix).busy_mut().commands.retain(|&known| known != id);
             }
         }
     }

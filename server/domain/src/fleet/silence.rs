@@ -1,7 +1,7 @@
 //! Presence of the fleet: signs of life, deadlines, and the server's own deafness.
 use kioskwatch_proto::{Timestamp, faults::codes, words::Severity};
 
-use super::{Fleet, Ix, draft::Draft, live::LiveEdit, problems::Problem};
+use super::{Fleet, Ix, draft::Draft, live::LiveEdit, problems::Problem, sweep::MAX_PER_SWEEP};
 use crate::{
     change::{Change, LivenessRow, PresenceVerdict, TransitionRow},
     incident::CloseReason,
@@ -172,7 +172,7 @@ impl Draft<'_> {
         }
         self.extend_liveness(false);
         let fleet: &Fleet = self.fleet;
-        for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)) {
+        for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)).take(MAX_PER_SWEEP) {
             self.judge_silence(ix);
         }
     }

@@ -2,7 +2,7 @@
 use super::{Due, Fleet, draft::Draft};
 
 /// Due things of one sweep; the rest follows with the next one.
-const MAX_PER_SWEEP: usize = 10_000;
+pub(super) const MAX_PER_SWEEP: usize = 10_000;
 
 impl Draft<'_> {
     pub(super) fn sweep(&mut self) {

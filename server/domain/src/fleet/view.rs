@@ -72,8 +72,8 @@ impl Fleet {
             service_since: state.service_since,
             peripherals: &state.peripherals,
             load: live.load.unpack(),
-            open_incidents: &kiosk.incidents,
-            tickets: &kiosk.tickets,
+            open_incidents: &kiosk.busy().incidents,
+            tickets: &kiosk.busy().tickets,
         }
     }
 

@@ -116,7 +116,7 @@ impl Draft<'_> {
         let reason = format!("{}, {}, {}", row.class, row.severity, row.zone.as_str());
         self.over.tickets.insert(id, TicketFile { clocks, ..TicketFile::of(row) });
         if let Some(ix) = kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) {
-            self.kiosk_mut(ix).tickets.push(id);
+            self.kiosk_mut(ix).busy_mut().tickets.push(id);
         } else if let Some(site) = site.as_ref().and_then(|site| self.site_mut(site)) {
             site.tickets.push(id);
         }
@@ -382,7 +382,7 @@ impl Draft<'_> {
         let Some(file) = self.ticket(id) else { return };
         let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
         if let Some(ix) = kiosk.and_then(|kiosk| self.find(&kiosk)) {
-            self.kiosk_mut(ix).tickets.retain(|&known| known != id);
+            self.kiosk_mut(ix).busy_mut().tickets.retain(|&known| known != id);
         } else if let Some(site) = site.and_then(|site| self.site_mut(&site)) {
             site.tickets.retain(|&known| known != id);
         }

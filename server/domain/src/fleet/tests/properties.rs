@@ -330,3 +330,12 @@ fn a_plan_without_adoption_changes_nothing() {
     drop(story.world.fleet.plan(story.world.now, &inputs, &mut story.world.ids));
     assert_eq!(format!("{:?}", story.world.fleet), before);
 }
+
+#[test]
+fn a_quiet_kiosk_takes_less_than_one_kibibyte() {
+    use crate::fleet::kiosk::{Head, Kiosk, Liveness};
+    let parts = [size_of::<Kiosk>(), size_of::<Liveness>(), size_of::<Head>()];
+    // One head with eight remembered contents, two boot clocks, the id and its two index entries.
+    let heap = 8 * 16 + 2 * 24 + 24 + 2 * 40;
+    assert!(parts.iter().sum::<usize>() + heap < 1_024, "{parts:?} + {heap}");
+}

@@ -133,3 +133,50 @@ fn different_faults_or_days_are_no_batch() {
     }
     assert!(site_tickets(&world).iter().all(|row| row.fault.as_str() == "site_offline"));
 }
+
+#[test]
+fn an_outage_over_night_ends_when_the_site_is_heard_and_not_when_it_closes() {
+    let mut world = World::new();
+    let site = world.site("S", r#"[{"weekly":{"mon":[["08:00","10:30"]],"tue":[["08:00","20:00"]]}}]"#);
+    let mut agents: Vec<_> = (0..5).map(|i| world.kiosk(&format!("K-{i}"), Some(&site))).collect();
+    world.pass(60_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    world.pass(300_000, &mut []);
+    assert_eq!(site_tickets(&world).len(), 1);
+    // At night one of five comes back: the site is still out.
+    world.pass(3_600_000, &mut agents.iter_mut().take(1).collect::<Vec<_>>());
+    let outage = world.store.incidents.values().find(|row| row.kiosk.is_none()).unwrap();
+    assert_eq!(outage.closed_at, None);
+    // Then most of them do; the two that stay away get tickets of their own, at opening time.
+    world.pass(7_200_000, &mut agents.iter_mut().take(3).collect::<Vec<_>>());
+    assert_eq!(kiosk_tickets(&world), 0);
+    let opening = world.store.incidents.values().filter_map(|row| row.triage_due_at).min().unwrap();
+    assert_eq!(opening.to_string(), "2026-11-24T00:00:00.000Z");
+    world.pass(opening.since(world.now) + 5_000, &mut agents.iter_mut().take(3).collect::<Vec<_>>());
+    assert_eq!(kiosk_tickets(&world), 2);
+}
+
+#[test]
+fn a_server_that_was_away_does_not_mistake_not_hearing_for_a_return() {
+    let (mut world, mut agents) = site_of(6);
+    world.pass(300_000, &mut []);
+    world.restart();
+    // Settled after 60 s, verdicts after 90 s: one that comes back in between is one, not all.
+    world.pass(65_000, &mut []);
+    world.beat(&mut agents[0]);
+    world.pass(300_000, &mut agents.iter_mut().take(1).collect::<Vec<_>>());
+    assert_eq!((site_tickets(&world).len(), kiosk_tickets(&world)), (1, 0));
+    let outage = world.store.incidents.values().find(|row| row.kiosk.is_none()).unwrap();
+    assert_eq!(outage.closed_at, None);
+}
+
+#[test]
+fn a_kiosk_that_moves_away_from_a_dark_site_is_judged_by_itself() {
+    let (mut world, _agents) = site_of(3);
+    let other = world.site("T", "");
+    world.pass(300_000, &mut []);
+    let id = kioskwatch_proto::KioskId::new("K-0").unwrap();
+    let row = crate::change::KioskRow { site: Some(other), ..world.store.kiosks[&id].clone() };
+    world.ask("admin", crate::fleet::Request::PutKiosk(row)).unwrap();
+    world.pass(70_000, &mut []);
+    assert_eq!(kiosk_tickets(&world), 1);
+}
