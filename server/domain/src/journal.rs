@@ -136,7 +136,7 @@ pub fn admit(
             _ => Admit::Repeat,
         };
     }
-    if seq == upto + 1 { Admit::Apply } else { Admit::AfterGap }
+    if seq == upto.saturating_add(1) { Admit::Apply } else { Admit::AfterGap }
 }
 
 /// The lost range when an agent's lowest number lies beyond what comes next.

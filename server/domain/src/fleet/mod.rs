@@ -27,6 +27,7 @@ mod site;
 mod sweep;
 mod ticket_file;
 mod view;
+mod watch;
 mod work;
 
 use std::{
