@@ -2,7 +2,6 @@
 //!
 //! Knows: routes, JSON shapes, statuses. Must not know: SQL, MQTT, rules; it asks the [`App`].
 //! A route is one function: its right ([`May`]), its input, a call of the app, a view of the answer.
-#![expect(dead_code, unused_imports, reason = "the console follows")]
 mod audit;
 mod caller;
 mod commands;
@@ -40,9 +39,9 @@ pub use self::{
 };
 pub(crate) use self::{
     caller::{Operate, See, WorkTickets, address, cookie, refuse_foreign_sites},
+    commands::{command_in_scope, give},
     input::{Body, Id, PageQuery, Params, PeriodQuery, parse},
     kiosks::kiosk_in_scope,
-    routes::PUBLIC_ASSETS_PREFIX,
     sites::site_names,
     tickets::ticket_in_scope,
     timeline::{Span, timeline_of, transitions},

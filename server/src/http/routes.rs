@@ -12,9 +12,6 @@ use super::{
 };
 use crate::console;
 
-/// Files a browser needs before anybody signed in.
-pub(crate) const PUBLIC_ASSETS_PREFIX: &str = "/assets/";
-
 /// API and console on one address.
 pub fn router(web: Web) -> Router {
     let door = || from_fn_with_state(web.clone(), caller::let_in);

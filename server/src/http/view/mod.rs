@@ -11,7 +11,7 @@ pub(crate) use self::{
     command::{CommandDetail, CommandStep},
     kiosk::{KioskDetail, KioskNow, KioskView, PeripheralView, inventory},
     site::SiteView,
-    ticket::{ClockView, IncidentView, TicketDetail, TicketEventView, TicketView},
+    ticket::{TicketDetail, TicketView},
 };
 use crate::store::Page;
 

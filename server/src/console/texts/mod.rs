@@ -1,0 +1,147 @@
+//! What the console says, one file per language.
+//!
+//! A page asks for a text by a field name, so a text that is missing in a language does not compile. Words of
+//! the API (states, actions) are looked up; a test holds both lists equal and complete.
+mod en;
+mod zh;
+
+use kioskwatch_proto::faults::{Catalogue, FaultCode};
+
+use crate::config::Language;
+
+macro_rules! texts {
+    ($($name:ident),+ $(,)?) => {
+        /// The sentences of one language.
+        #[derive(Debug)]
+        pub(crate) struct Texts {
+            /// For `<html lang>`.
+            pub(crate) lang: &'static str,
+            pub(crate) language: Language,
+            /// Words of the API → words for people.
+            words: &'static [(&'static str, &'static str)],
+            $(pub(crate) $name: &'static str,)+
+        }
+
+        impl Texts {
+            #[cfg(test)]
+            fn all(&self) -> Vec<(&'static str, &'static str)> {
+                vec![$((stringify!($name), self.$name)),+]
+            }
+        }
+    };
+}
+
+texts! {
+    fault_title,
+    product, skip_to_content, nav_fleet, nav_tickets, sign_out, other_language, signed_in_as,
+    demo_note, live_on, live_off, fleet_title, fleet_subtitle, kiosks, sites, open_tickets,
+    breached, all, problems, search, search_hint, show, no_kiosks, no_kiosks_hint, no_match,
+    without_site, healthy, more_hidden, last_seen, never, ago_s, ago_min, ago_h, ago_d, in_future,
+    all_well, need_attention, no_open_tickets, see_all, kiosk, model, serial_no, presence, service,
+    reason, peripherals, peripheral, no_peripherals, first_steps, parts, who_fixes, severity, today,
+    this_month, uptime_on, uptime_avail, uptime_full, coverage, coverage_low, timeline,
+    timeline_hint, timeline_none, changes, no_changes, self_test, self_test_warning, self_test_all,
+    self_test_start, self_test_need_role, progress, result, waits_for_kiosk, recent_commands,
+    no_commands, cpu, memory, disk, temperature, agent_version, commissioned, interval,
+    admission_wait, ticket, clocks, no_clocks, due, left, overdue_by, met_at, budget, paused_with,
+    history, incidents, no_incidents, still_there, children, parent, assignee, nobody, priority,
+    class, source, zone, detected, reported, restored, signed, closed, note, note_hint, note_add,
+    note_need_role, decision, raw_bytes, device_says, resolution, cancel_reason, tickets_title,
+    tickets_open, tickets_closed, ticket_none, next_page, sign_in, sign_in_hint, token, token_wrong,
+    signed_out, error_back, error_404, error_403, error_503, error_500, error_400, error_429,
+    error_code, not_found_hint, steps_none, recovering,
+}
+
+impl Texts {
+    pub(crate) fn of(language: Language) -> &'static Self {
+        match language {
+            Language::ZhCn => &zh::TEXTS,
+            Language::En => &en::TEXTS,
+        }
+    }
+
+    /// A word of the API for people; one that nobody knows is shown as it came.
+    pub(crate) fn word<'a>(&self, word: &'a str) -> &'a str
+    where
+        'static: 'a,
+    {
+        self.words.iter().find(|(key, _)| *key == word).map_or(word, |(_, text)| text)
+    }
+
+    /// The name of a fault, with its sub-code.
+    pub(crate) fn fault(&self, catalogue: &Catalogue, code: &FaultCode) -> String {
+        let name = match (catalogue.get(code), self.language) {
+            (Some(entry), Language::ZhCn) => entry.zh.as_str(),
+            (Some(entry), Language::En) => entry.en.as_str(),
+            (None, _) => code.base(),
+        };
+        match code.sub() {
+            Some(sub) => format!("{name} ({sub})"),
+            None => name.to_owned(),
+        }
+    }
+
+    pub(crate) fn part(&self, catalogue: &Catalogue, key: &str) -> String {
+        match (catalogue.part(key), self.language) {
+            (Some(part), Language::ZhCn) => part.zh.clone(),
+            (Some(part), Language::En) => part.en.clone(),
+            (None, _) => key.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kioskwatch_domain::change::{
+        Admission, ClockState, CommandState, PresenceVerdict, TicketSource, TicketState, Zone,
+    };
+    use kioskwatch_domain::presence::PresenceReason;
+    use kioskwatch_proto::{
+        command::Action,
+        faults::{FaultClass, WhoCanFix},
+        words::{PeripheralStatus, ServiceState, Severity},
+    };
+
+    use super::*;
+
+    #[test]
+    fn both_languages_say_everything_and_know_the_same_words() {
+        for texts in [&zh::TEXTS, &en::TEXTS] {
+            for (name, text) in texts.all() {
+                assert!(!text.trim().is_empty(), "{}: {name}", texts.lang);
+            }
+        }
+        let keys = |texts: &Texts| {
+            let mut keys: Vec<_> = texts.words.iter().map(|(key, _)| *key).collect();
+            keys.sort_unstable();
+            keys
+        };
+        assert_eq!(keys(&zh::TEXTS), keys(&en::TEXTS));
+        let mut unique = keys(&en::TEXTS);
+        unique.dedup();
+        assert_eq!(unique, keys(&en::TEXTS), "a word stands there twice");
+    }
+
+    #[test]
+    fn every_word_of_a_closed_list_has_a_word_for_people() {
+        let mut needed: Vec<&str> = Vec::new();
+        needed.extend(TicketState::ALL.iter().map(|w| w.as_str()));
+        needed.extend(TicketSource::ALL.iter().map(|w| w.as_str()));
+        needed.extend(ClockState::ALL.iter().map(|w| w.as_str()));
+        needed.extend(CommandState::ALL.iter().map(|w| w.as_str()));
+        needed.extend(PresenceVerdict::ALL.iter().map(|w| w.as_str()));
+        needed.extend(Zone::ALL.iter().map(|w| w.as_str()));
+        needed.extend(Admission::ALL.iter().map(|w| w.as_str()));
+        needed.extend(ServiceState::ALL.iter().map(|w| w.as_str()));
+        needed.extend(Severity::ALL.iter().map(|w| w.as_str()));
+        needed.extend(FaultClass::ALL.iter().map(|w| w.as_str()));
+        needed.extend(WhoCanFix::ALL.iter().map(|w| w.as_str()));
+        needed.extend(Action::ALL.iter().map(|w| w.as_str()));
+        needed.extend(PeripheralStatus::KNOWN);
+        needed.extend(PresenceReason::ALL.iter().map(|w| w.as_str()).filter(|w| *w != "journal"));
+        needed.extend(["FULL", "DEGRADED", "ON_ONLY", "OOS", "OFF", "UNKNOWN"]);
+        for word in needed {
+            assert!(zh::TEXTS.words.iter().any(|(key, _)| *key == word), "{word}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Lists of tickets: a page of its own, and the open ones beside the fleet and on a kiosk.
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
+use kioskwatch_domain::change::{ClockRow, ClockState, SiteRow, TicketRow};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    shell::{Shell, ago, render, zone},
+    texts::Texts,
+    time::{self, Ago},
+    tone::Tone,
+};
+use crate::{
+    http::{Caller, May, Problem, See, Web, site_names},
+    store::{PageRequest, TicketFilter},
+};
+
+/// Rows of the page.
+const ROWS: u32 = 50;
+/// Open tickets that are looked at for the lists and counts of the first page.
+const MAX_OPEN: usize = 1_000;
+/// Tickets whose clocks are read for the first page.
+const MAX_CLOCKS_READ: usize = 60;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Which {
+    /// `closed`, or nothing for the open ones.
+    #[serde(default)]
+    show: String,
+    cursor: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "tickets.html")]
+struct TicketsPage {
+    shell: Shell,
+    closed: bool,
+    tickets: Vec<TicketLine>,
+    next: Option<String>,
+}
+
+/// A ticket in a list.
+pub(super) struct TicketLine {
+    pub(super) id: Uuid,
+    pub(super) number: u64,
+    pub(super) title: String,
+    pub(super) place: String,
+    pub(super) priority: u8,
+    pub(super) severity: &'static str,
+    pub(super) tone: &'static str,
+    pub(super) state: &'static str,
+    pub(super) opened: Ago,
+    /// The clock that ends first, in words.
+    pub(super) clock: Option<ClockLine>,
+}
+
+pub(super) struct ClockLine {
+    pub(super) text: String,
+    pub(super) tone: &'static str,
+}
+
+pub(super) async fn page(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    shell: Shell,
+    Query(which): Query<Which>,
+) -> Result<Html<String>, Problem> {
+    let closed = which.show == "closed";
+    let filter = TicketFilter { open: Some(!closed), ..TicketFilter::default() };
+    let request = PageRequest::new(Some(ROWS), which.cursor);
+    let found = web.app().store().tickets(caller.scope(), &filter, &request).await?;
+    let tickets = lines(&web, &caller, shell.t, found.items).await?;
+    let next = found.next_cursor.map(|cursor| format!("/tickets?show={}&cursor={cursor}", which.show));
+    render(&TicketsPage { shell, closed, tickets, next })
+}
+
+/// The most urgent open tickets, how many there are, and how many of the looked at are overdue.
+pub(super) async fn open_lines(
+    web: &Web,
+    caller: &Caller,
+    t: &'static Texts,
+    shown: usize,
+) -> Result<(Vec<TicketLine>, usize, usize), Problem> {
+    let filter = TicketFilter { open: Some(true), ..TicketFilter::default() };
+    let mut rows = all(web, caller, &filter).await?;
+    let open = rows.len();
+    rows.sort_by_key(|row| (row.priority, row.opened_at));
+    rows.truncate(MAX_CLOCKS_READ);
+    let mut lines = lines(web, caller, t, rows).await?;
+    let is_overdue =
+        |line: &TicketLine| line.clock.as_ref().is_some_and(|clock| clock.tone == Tone::Out.class());
+    let breached = lines.iter().filter(|line| is_overdue(line)).count();
+    // Stable: among equals the order by priority stays.
+    lines.sort_by_key(|line| !is_overdue(line));
+    lines.truncate(shown);
+    Ok((lines, open, breached))
+}
+
+/// The open tickets of one kiosk.
+pub(super) async fn lines_of_kiosk(
+    web: &Web,
+    caller: &Caller,
+    t: &'static Texts,
+    kiosk: &KioskId,
+) -> Result<Vec<TicketLine>, Problem> {
+    let filter = TicketFilter { open: Some(true), kiosk: Some(kiosk.clone()), ..TicketFilter::default() };
+    let rows = all(web, caller, &filter).await?;
+    lines(web, caller, t, rows).await
+}
+
+async fn all(web: &Web, caller: &Caller, filter: &TicketFilter) -> Result<Vec<TicketRow>, Problem> {
+    let mut rows = Vec::new();
+    let mut page = PageRequest::first();
+    while rows.len() < MAX_OPEN {
+        let found = web.app().store().tickets(caller.scope(), filter, &page).await?;
+        rows.extend(found.items);
+        match found.next_cursor {
+            Some(cursor) => page = page.after(cursor),
+            None => break,
+        }
+    }
+    Ok(rows)
+}
+
+async fn lines(
+    web: &Web,
+    caller: &Caller,
+    t: &'static Texts,
+    rows: Vec<TicketRow>,
+) -> Result<Vec<TicketLine>, Problem> {
+    let sites = site_names(web, caller).await?;
+    let now = web.app().clock().now();
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows {
+        let view = web.app().store().ticket(caller.scope(), row.id).await?;
+        let clocks = view.map(|view| view.clocks).unwrap_or_default();
+        lines.push(TicketLine::new(web, t, now, &sites, &row, &clocks));
+    }
+    Ok(lines)
+}
+
+impl TicketLine {
+    fn new(
+        web: &Web,
+        t: &'static Texts,
+        now: Timestamp,
+        sites: &BTreeMap<SiteId, SiteRow>,
+        row: &TicketRow,
+        clocks: &[ClockRow],
+    ) -> Self {
+        let site = row.site.as_ref().and_then(|id| sites.get(id));
+        let zone = zone(web, site.map(|site| site.timezone.as_str()));
+        let place = [row.kiosk.as_ref().map(KioskId::as_str), site.map(|site| site.name.as_str())];
+        Self {
+            id: row.id,
+            number: row.number,
+            title: t.fault(&web.app().policy().catalogue, &row.fault),
+            place: place.into_iter().flatten().collect::<Vec<_>>().join(" · "),
+            priority: row.priority,
+            severity: t.word(row.severity.as_str()),
+            tone: Tone::of_ticket(row.state).class(),
+            state: t.word(row.state.as_str()),
+            opened: ago(t, zone, now, row.opened_at),
+            clock: clock_of(t, now, clocks),
+        }
+    }
+}
+
+/// What the clocks of a ticket come to: the one that is overdue, or the one that ends first.
+fn clock_of(t: &'static Texts, now: Timestamp, clocks: &[ClockRow]) -> Option<ClockLine> {
+    let breached = clocks.iter().find(|clock| clock.state == ClockState::Breached);
+    if let Some(clock) = breached {
+        let text = format!("{} {}", t.word(&clock.name), t.breached);
+        return Some(ClockLine { text, tone: Tone::Out.class() });
+    }
+    let running = clocks.iter().filter(|clock| clock.state == ClockState::Running);
+    let next = running.filter_map(|clock| Some((clock.due_at?, clock))).min_by_key(|(due, _)| *due)?;
+    let (due, clock) = next;
+    let left = time::length(t, due.since(now) / 1_000);
+    let warned = clock.warn_at.is_some_and(|warn| warn <= now);
+    let tone = if warned { Tone::Warn } else { Tone::Busy };
+    Some(ClockLine { text: format!("{} {} {left}", t.word(&clock.name), t.left), tone: tone.class() })
+}
