@@ -1,4 +1,6 @@
 //! `[log]`: how much the agent tells on standard error.
+use tracing::level_filters::LevelFilter;
+
 use super::{ConfigError, Section};
 
 #[derive(Debug, Clone)]
@@ -14,8 +16,8 @@ impl Log {
         let found = section.take::<String>("level", RIGHT)?;
         let level = match found {
             Some(found) => {
-                if let Err(error) = found.value.parse::<tracing_subscriber::EnvFilter>() {
-                    return Err(section.wrong(&found.place, "level", error, RIGHT));
+                if let Some(bad) = found.value.split(',').find(|part| !is_directive(part)) {
+                    return Err(section.wrong(&found.place, "level", format!("{bad:?} is no level"), RIGHT));
                 }
                 found.value
             }
@@ -24,4 +26,9 @@ impl Log {
         section.finish()?;
         Ok(Self { level })
     }
+}
+
+fn is_directive(part: &str) -> bool {
+    let (target, level) = part.split_once('=').unwrap_or(("all", part));
+    !target.is_empty() && level.parse::<LevelFilter>().is_ok()
 }

@@ -100,7 +100,7 @@ fn what_is_wrong_is_told_with_place_key_and_advice() {
         ("[mqtt]\nurl = \"mqtts://x\"\n", &["agent.toml:", "ca_file is missing", "PEM"]),
         ("[mqtt]\nurl = \"mqtt://x\"\nca_file = \"a\"\n", &["agent.toml:", "not TLS", "mqtts://"]),
         ("[commands]\nkeys = [\"k1\"]\n", &["agent.toml:2", "[commands] keys", "key_id:base64url"]),
-        ("[log]\nlevel = \"info,=\"\n", &["agent.toml:2", "[log] level", "debug"]),
+        ("[log]\nlevel = \"info,loud\"\n", &["agent.toml:2", "[log] level", "debug"]),
         ("[[peripheral]]\nname = \"a\"\n", &["agent.toml:1", "[[peripheral]] mode is missing", "owned"]),
         ("[[peripheral]]\nmode = \"owned\"\n", &["agent.toml:1", "[[peripheral]] name is missing"]),
         (

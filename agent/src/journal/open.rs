@@ -156,6 +156,8 @@ fn open_checked(config: &JournalConfig) -> Result<Store, JournalError> {
     }
     let state = State::load(&conn)?;
     check_chain(&conn, &state)?;
+    // Read for its errors: a command that cannot be read is damage too.
+    store::read_commands(&conn)?;
     let first = first_held(&conn, &state)?;
     Ok(Store { conn, config: config.clone(), state, first })
 }

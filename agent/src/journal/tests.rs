@@ -270,6 +270,35 @@ fn a_full_disk_drops_telemetry_keeps_faults_and_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn a_full_disk_never_loses_the_order_of_what_is_important() {
+    let dir = TempDir::new();
+    // A wall of 1 MiB that the cap of the records knows nothing of: as a disk that fills up from elsewhere.
+    let mut config = JournalConfig::new(dir.journal(), MIN_CAP_BYTES, 0);
+    config.limits.cap_bytes = 2 * MIN_CAP_BYTES;
+    let (journal, _) = Journal::open(&config).unwrap();
+    let (mut notices, mut left_out) = (Vec::new(), 0);
+    for round in 0..40 {
+        let ops = (0..200).flat_map(|i| [service(round * 200 + i), transaction(i)]).collect();
+        let done = write(&journal, ops);
+        assert_eq!(done.written.len(), 400, "every record is answered for");
+        left_out += done.written.iter().filter(|w| w.is_none()).count();
+        assert!(done.written.iter().step_by(2).all(Option::is_some), "only telemetry is left out");
+        notices.extend(done.notices);
+    }
+    assert!(left_out > 0 && notices.contains(&Notice::DiskFull(true)), "{left_out}");
+    assert!(notices.contains(&Notice::DiskFull(false)), "it goes on when there is room");
+    let at: Vec<i64> = read_all(&journal)
+        .iter()
+        .map(|s| Record::parse(&s.json).unwrap())
+        .filter(|r| r.body.kind() == "service")
+        .map(|r| r.header.at.ms())
+        .collect();
+    assert!(at.is_sorted(), "in the order they were given");
+    drop(journal);
+    assert_eq!(Journal::open(&config).unwrap().1.notices, []);
+}
+
+#[test]
 fn a_file_that_is_no_journal_is_set_aside_under_a_number() {
     for damage in [&b"this is not a database, and long enough to have a header of one"[..], &[0; 8192]] {
         let dir = TempDir::new();
@@ -311,6 +340,21 @@ fn a_flipped_record_is_never_read_and_the_others_are_carried_over() {
     let was: Vec<u64> =
         read_all(&journal).iter().map(|s| Record::parse(&s.json).unwrap().header.was.unwrap().seq).collect();
     assert_eq!(was, [1, 3]);
+}
+
+#[test]
+fn a_table_that_lost_a_column_is_damage() {
+    for (table, column) in
+        [("command", "counter"), ("record", "crc"), ("record", "through"), ("state", "clean")]
+    {
+        let dir = TempDir::new();
+        drop(Journal::open(&config(dir.journal())).unwrap());
+        let conn = rusqlite::Connection::open(dir.journal()).unwrap();
+        conn.execute_batch(&format!("ALTER TABLE {table} RENAME COLUMN {column} TO lost")).unwrap();
+        drop(conn);
+        let (_, opened) = Journal::open(&config(dir.journal())).unwrap();
+        assert!(matches!(&opened.notices[..], [Notice::SetAside { .. }]), "{table} {column}");
+    }
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Agent {
             Event::Link(LinkEvent::Up { session }) => self.connected(session),
             Event::Link(LinkEvent::Down) => {
                 self.session = None;
+                self.notifier.status("not connected to the broker; records are kept");
                 self.courier.disconnected();
                 self.step(Input::ConnectionDown);
             }
@@ -113,6 +114,7 @@ impl Agent {
 
     fn connected(&mut self, session: SessionId) {
         self.session = Some(session);
+        self.notifier.status("connected");
         self.announce();
         self.courier.connected(session);
         self.step(Input::ConnectionUp { session });

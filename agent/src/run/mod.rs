@@ -131,9 +131,9 @@ async fn run_once(config: &Config, journal_replaced: bool, stop: &mut Stop) -> R
                 let load = agent.sampler.sample();
                 agent.step(Input::Host(load));
             }
-            // Before the events: a port that never stops talking must not starve the timers.
-            () = clock::sleep_until(Some(wake)) => agent.step(Input::Wake),
+            // Every input lets the engine do what is due: a port that never stops talking starves no timer.
             Some(event) = events.recv() => agent.happened(event),
+            () = clock::sleep_until(Some(wake)) => agent.step(Input::Wake),
         }
         if agent.replaced {
             tracing::warn!("beginning again on a new journal");
