@@ -4,11 +4,19 @@ pub mod app;
 pub mod auth;
 #[cfg(feature = "embedded-broker")]
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 mod console;
+mod explain;
+mod explain_deadline;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;
+mod notify_ready;
 pub mod random;
+pub mod run;
+pub mod signing;
 pub mod store;
+
+pub(crate) use notify_ready::notify_ready;

@@ -6,7 +6,10 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::App;
-use crate::store::{KioskFilter, PageRequest, Scope, StoreError};
+use crate::{
+    config::Config,
+    store::{KioskFilter, PageRequest, Scope, StoreError},
+};
 
 /// One inspection of one kiosk.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,22 +29,22 @@ pub struct DuePage {
     pub problems: Vec<String>,
 }
 
-impl App {
-    /// The inspection policy of the configuration, with the other deadlines at their defaults.
-    pub fn inspection_policy(&self) -> Policy {
-        let config = &self.config().inspection;
-        Policy {
-            phone_start_day: config.phone_start_day,
-            phone_days: config.phone_days,
-            phone_report_day: config.phone_report_day,
-            onsite_start_month_of_quarter: config.onsite_start_month_of_quarter,
-            onsite_start_day: config.onsite_start_day,
-            onsite_days: config.onsite_days,
-            onsite_report_day: config.onsite_report_day,
-            ..Policy::default()
-        }
+/// The inspection policy of the configuration, with the other deadlines at their defaults.
+pub fn inspection_policy(config: &Config) -> Policy {
+    let config = &config.inspection;
+    Policy {
+        phone_start_day: config.phone_start_day,
+        phone_days: config.phone_days,
+        phone_report_day: config.phone_report_day,
+        onsite_start_month_of_quarter: config.onsite_start_month_of_quarter,
+        onsite_start_day: config.onsite_start_day,
+        onsite_days: config.onsite_days,
+        onsite_report_day: config.onsite_report_day,
+        ..Policy::default()
     }
+}
 
+impl App {
     /// What the kiosks that `reader` may see owe at `now`; paged by kiosk.
     pub async fn inspections(
         &self,
@@ -49,7 +52,7 @@ impl App {
         now: Timestamp,
         page: &PageRequest,
     ) -> Result<DuePage, StoreError> {
-        let policy = self.inspection_policy();
+        let policy = inspection_policy(self.config());
         let found = self.store().kiosks(reader, &KioskFilter::default(), page).await?;
         let default_zone = self.default_zone();
         let mut items = Vec::new();

@@ -4,9 +4,11 @@
 //! plan, committed, and only then acknowledged and told. Everybody else holds an [`App`]: reads of the store
 //! and of the fleet in memory, and a way to ask the hub.
 mod decode;
+mod figures;
 mod hub;
 mod inspections;
 mod live;
+pub mod seed;
 mod uptime;
 
 use std::sync::{Arc, RwLock, atomic::AtomicBool};
@@ -20,10 +22,10 @@ use kioskwatch_proto::command::CommandSigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use self::{
-    hub::{Hub, HubOptions},
-    inspections::{DueInspection, DuePage},
+    hub::{Hub, HubError, HubOptions},
+    inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
-    uptime::{UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeScope},
+    uptime::{UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope},
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};
 

@@ -21,7 +21,10 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::App;
-use crate::store::{KioskFilter, KioskView, PageRequest, Scope, StoreError};
+use crate::{
+    config::Config,
+    store::{KioskFilter, KioskView, PageRequest, Scope, Store, StoreError},
+};
 
 /// Kiosks whose evidence is read in one go.
 const KIOSKS_AT_ONCE: usize = 500;
@@ -110,9 +113,59 @@ struct Frame {
     calendar: WorkCalendar,
 }
 
+/// What heartbeats have said since evidence was last written, by kiosk.
+pub type LiveEvidence<'a> = &'a (dyn Fn(&KioskId) -> Vec<Evidence> + Sync);
+
+/// Computes figures from a store; needs no running server.
+#[derive(Clone, Copy)]
+pub struct UptimeReader<'a> {
+    pub store: &'a Store,
+    pub config: &'a Config,
+    pub calendar: &'a WorkCalendar,
+    pub now: Timestamp,
+    /// A server is receiving right now, whatever it last wrote down.
+    pub hears: bool,
+    pub live: LiveEvidence<'a>,
+}
+
 impl App {
     /// The figures of a scope that `reader` may see.
     pub async fn uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
+        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
+        self.uptime_reader(&live).figures(reader, query).await
+    }
+
+    /// Every interval of one kiosk's period and why it counted as it did; the intervals sum to the figures.
+    pub async fn explain_uptime(
+        &self,
+        reader: &Scope,
+        kiosk: &KioskId,
+        period: UptimePeriod,
+        as_of: Option<Timestamp>,
+    ) -> Result<UptimeExplained, UptimeError> {
+        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
+        self.uptime_reader(&live).explain(reader, kiosk, period, as_of).await
+    }
+
+    fn uptime_reader<'a>(&'a self, live: LiveEvidence<'a>) -> UptimeReader<'a> {
+        let now = self.clock().now();
+        UptimeReader {
+            store: self.store(),
+            config: self.config(),
+            calendar: self.calendar(),
+            now,
+            hears: self.fleet().hears(now),
+            live,
+        }
+    }
+
+    fn live_evidence(&self, kiosk: &KioskId) -> Vec<Evidence> {
+        self.fleet().live_evidence(kiosk).iter().map(Evidence::from).collect()
+    }
+}
+
+impl UptimeReader<'_> {
+    pub async fn figures(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         let sites = self.sites_by_id(reader).await?;
         let mut problems = Vec::new();
         let subjects = self.subjects(reader, query, &sites, &mut problems).await?;
@@ -134,7 +187,7 @@ impl App {
     }
 
     /// Every interval of one kiosk's period and why it counted as it did; the intervals sum to the figures.
-    pub async fn explain_uptime(
+    pub async fn explain(
         &self,
         reader: &Scope,
         kiosk: &KioskId,
@@ -163,7 +216,7 @@ impl App {
         let mut sites = BTreeMap::new();
         let mut page = PageRequest::first();
         loop {
-            let found = self.store().sites(reader, &page).await?;
+            let found = self.store.sites(reader, &page).await?;
             sites.extend(found.items.into_iter().map(|site| (site.id.clone(), site)));
             match found.next_cursor {
                 Some(cursor) => page = page.after(cursor),
@@ -181,12 +234,12 @@ impl App {
     ) -> Result<Vec<Subject>, UptimeError> {
         let kiosks = match &query.scope {
             UptimeScope::Kiosk(id) => {
-                vec![self.store().kiosk(reader, id).await?.ok_or(UptimeError::NotFound("kiosk"))?]
+                vec![self.store.kiosk(reader, id).await?.ok_or(UptimeError::NotFound("kiosk"))?]
             }
             UptimeScope::Site(id) if !sites.contains_key(id) => return Err(UptimeError::NotFound("site")),
             _ => self.all_kiosks(reader).await?,
         };
-        let default_zone = self.default_zone();
+        let default_zone = default_zone(self.config);
         let mut subjects = Vec::with_capacity(kiosks.len());
         for view in kiosks {
             let site = view.kiosk.site.as_ref().and_then(|id| sites.get(id));
@@ -215,7 +268,7 @@ impl App {
         let mut kiosks = Vec::new();
         let mut page = PageRequest::first();
         loop {
-            let found = self.store().kiosks(reader, &KioskFilter::default(), &page).await?;
+            let found = self.store.kiosks(reader, &KioskFilter::default(), &page).await?;
             kiosks.extend(found.items);
             match found.next_cursor {
                 Some(cursor) => page = page.after(cursor),
@@ -231,24 +284,24 @@ impl App {
         as_of: Option<Timestamp>,
     ) -> Result<Frame, StoreError> {
         let (from, to) = (ms(span.from), ms(span.to));
-        let now = self.clock().now();
-        let mut alive = self.store().server_liveness(from, to).await?;
+        let now = self.now;
+        let mut alive = self.store.server_liveness(from, to).await?;
         // This server is receiving right now, whatever it last wrote down.
-        if self.fleet().hears(now)
+        if self.hears
             && let Some(last) = alive.iter_mut().max_by_key(|row| row.to)
         {
             last.to = last.to.max(now.plus_ms(1_000));
         }
-        let config = &self.config().uptime;
+        let config = &self.config.uptime;
         Ok(Frame {
             now: now.secs(),
             as_of: as_of.map_or(now, |t| t.min(now)).secs(),
             outages: server_down(&alive, span),
-            exclusions: self.store().exclusions(reader, from, to).await?,
-            assignments: self.store().assignments(reader, from, to).await?,
+            exclusions: self.store.exclusions(reader, from, to).await?,
+            assignments: self.store.assignments(reader, from, to).await?,
             freeze_hours: i64::try_from(config.freeze_hours).unwrap_or(i64::MAX / 3_600),
             notice_s: i64::try_from(config.planned_notice_h).unwrap_or(0) * 3_600,
-            calendar: self.calendar().clone(),
+            calendar: self.calendar.clone(),
         })
     }
 
@@ -260,11 +313,15 @@ impl App {
         span: Interval,
     ) -> Result<BTreeMap<KioskId, Vec<Evidence>>, StoreError> {
         let ids: Vec<KioskId> = subjects.iter().map(|subject| subject.view.kiosk.id.clone()).collect();
-        let rows = self.store().evidence(reader, &ids, ms(span.from), ms(span.to)).await?;
+        let rows = self.store.evidence(reader, &ids, ms(span.from), ms(span.to)).await?;
         let mut by_kiosk: BTreeMap<KioskId, Vec<Evidence>> = BTreeMap::new();
         for row in rows {
             let claim = Evidence::from(&row);
             by_kiosk.entry(row.kiosk).or_default().push(claim);
+        }
+        for id in ids {
+            let live = (self.live)(&id);
+            by_kiosk.entry(id).or_default().extend(live);
         }
         Ok(by_kiosk)
     }
@@ -313,6 +370,10 @@ impl Frame {
         // A kiosk whose assignments were never written down belongs where it stands.
         if any || group == GroupKind::Engineer { member } else { everything() }
     }
+}
+
+fn default_zone(config: &Config) -> Tz {
+    config.console.timezone.parse().unwrap_or(chrono_tz::UTC)
 }
 
 fn everything() -> IntervalSet {

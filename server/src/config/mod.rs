@@ -70,7 +70,7 @@ impl Config {
         let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 12] = [
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
             ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
-            ("presence.settle_s", self.presence.settle_s.unwrap_or(0), 0..=3_600),
+            ("presence.settle_s", self.presence.settle_s, 0..=3_600),
             ("uptime.freeze_hours", self.uptime.freeze_hours, 0..=31 * 24),
             ("uptime.planned_notice_h", self.uptime.planned_notice_h, 0..=31 * 24),
             ("tickets.recover_hold_s", self.tickets.recover_hold_s, 0..=7 * 86_400),
@@ -94,6 +94,14 @@ impl Config {
             let problem =
                 "expected sqlite://path, postgres://user@host/name, or nothing for SQLite in data_dir";
             return Err(("database.url".to_owned(), problem.to_owned()));
+        }
+        if self.console.timezone.parse::<chrono_tz::Tz>().is_err() {
+            let problem = format!("{:?} is no IANA time zone such as Asia/Shanghai", self.console.timezone);
+            return Err(("console.timezone".to_owned(), problem));
+        }
+        if self.console.open_access && !self.http.listen.ip().is_loopback() {
+            let problem = "open access is for demos: [http] listen must then be a loopback address";
+            return Err(("console.open_access".to_owned(), problem.to_owned()));
         }
         Ok(())
     }

@@ -188,13 +188,13 @@ pub struct Presence {
     pub missed_heartbeats: u32,
     /// How long the ticket of the first offline kiosk waits for the rest of its site.
     pub site_hold_s: u64,
-    /// After a start or a broker outage; default: `missed_heartbeats` of each kiosk's own interval.
-    pub settle_s: Option<u64>,
+    /// After a start or a broker outage nobody is judged for this long: agents come back with jitter.
+    pub settle_s: u64,
 }
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { missed_heartbeats: 3, site_hold_s: 60, settle_s: None }
+        Self { missed_heartbeats: 3, site_hold_s: 60, settle_s: 120 }
     }
 }
 

@@ -1,2 +1,11 @@
-//! What whole-stack tests are built from: real processes in temporary places, gone when the test is.
+//! The whole stack on free ports: real processes, a real broker, a real database, emulated devices.
+//!
+//! The demo plays on it and the journeys test on it. Everything a test starts ends with its handle.
+pub mod api;
+pub mod kiosk;
+pub mod mosquitto;
 pub mod postgres;
+pub mod process;
+pub mod proxy;
+pub mod server;
+pub mod wait;

@@ -1,0 +1,144 @@
+//! The fleet as numbers, for one scrape.
+use std::collections::BTreeMap;
+
+use kioskwatch_domain::change::PresenceVerdict;
+use kioskwatch_proto::{Timestamp, words::ServiceState};
+
+use super::{App, UptimePeriod, UptimeQuery, UptimeScope};
+use crate::{
+    config::PerKiosk,
+    metrics::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure},
+    store::{PageRequest, Scope, StoreError},
+};
+
+/// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
+pub const AUTO_PER_KIOSK: usize = 5_000;
+
+impl App {
+    /// What is, from memory and, for what is not in memory, from the store. A store that does not answer
+    /// leaves its part out: a scrape still tells that the server lives.
+    pub async fn figures(&self) -> FleetFigures {
+        let mut figures = self.fleet_figures();
+        figures.ready = self.health().missing().is_empty();
+        if let Err(error) = self.stored_figures(&mut figures).await {
+            tracing::debug!(%error, "figures of the store left out of a scrape");
+        }
+        figures
+    }
+
+    fn fleet_figures(&self) -> FleetFigures {
+        let mut figures = FleetFigures::default();
+        for presence in PresenceVerdict::ALL {
+            figures.kiosks.insert(presence.as_str(), 0);
+        }
+        let fleet = self.fleet();
+        let each = match self.config().monitoring.per_kiosk {
+            PerKiosk::On => true,
+            PerKiosk::Off => false,
+            PerKiosk::Auto => fleet.kiosks().take(AUTO_PER_KIOSK + 1).count() <= AUTO_PER_KIOSK,
+        };
+        for kiosk in fleet.kiosks() {
+            let presence = kiosk.presence.as_str();
+            let site = kiosk.site.map_or_else(String::new, ToString::to_string);
+            *figures.kiosks.entry(presence).or_default() += 1;
+            *figures.site_kiosks.entry((site.clone(), presence)).or_default() += 1;
+            if each {
+                let serves = matches!(kiosk.service, Some(ServiceState::InService | ServiceState::Degraded));
+                let up = matches!(kiosk.presence, PresenceVerdict::Online | PresenceVerdict::Late);
+                figures.each.push(KioskFigure {
+                    kiosk: kiosk.id.to_string(),
+                    site,
+                    up,
+                    in_service: up && serves,
+                    last_heartbeat_ms: kiosk.last_seen_at.map(Timestamp::ms),
+                    peripherals: kiosk
+                        .peripherals
+                        .iter()
+                        .map(|(name, state)| PeripheralFigure {
+                            name: name.to_string(),
+                            kind: fleet.peripheral_kind(kiosk.id, name).unwrap_or("").to_owned(),
+                            up: up && state.status.works(),
+                        })
+                        .collect(),
+                });
+            }
+        }
+        for incident in fleet.incidents().filter(|incident| incident.closed_at.is_none()) {
+            let kind = match (&incident.kiosk, &incident.peripheral) {
+                (Some(kiosk), Some(name)) if name.is_host() => fleet.kiosk(kiosk).map(|_| "host"),
+                (Some(kiosk), Some(name)) => fleet.peripheral_kind(kiosk, name),
+                (Some(_), None) => Some("kiosk"),
+                _ => Some("site"),
+            };
+            let key =
+                (kind.unwrap_or("").to_owned(), incident.fault.base().to_owned(), incident.severity.as_str());
+            *figures.faults.entry(key).or_default() += 1;
+        }
+        for ticket in fleet.tickets().filter(|ticket| ticket.state.is_open()) {
+            let key = (ticket.state.as_str(), ticket.priority, ticket.class.as_str());
+            *figures.tickets.entry(key).or_default() += 1;
+        }
+        figures
+    }
+
+    async fn stored_figures(&self, figures: &mut FleetFigures) -> Result<(), StoreError> {
+        figures.inspections = self.inspection_counts().await?;
+        figures.uptime = self.uptime_figures().await;
+        Ok(())
+    }
+
+    async fn inspection_counts(&self) -> Result<BTreeMap<(String, String), u64>, StoreError> {
+        let now = self.clock().now();
+        let mut counts = BTreeMap::new();
+        let mut page = PageRequest::first();
+        loop {
+            let found = self.inspections(&Scope::All, now, &page).await?;
+            for item in &found.items {
+                let key = (item.due.kind.as_str().to_owned(), item.due.outcome.inspection.as_str().to_owned());
+                *counts.entry(key).or_default() += 1;
+            }
+            match found.next_cursor {
+                Some(cursor) => page = page.after(cursor),
+                None => return Ok(counts),
+            }
+        }
+    }
+
+    /// Every site and the whole fleet, for today, this month and the last one.
+    async fn uptime_figures(&self) -> Vec<UptimeFigure> {
+        let now = self.clock().now();
+        let (year, month) = self.month_of(now);
+        let (last_year, last_month) = if month == 1 { (year - 1, 12) } else { (year, month - 1) };
+        let periods = [
+            ("today", UptimePeriod::DayOf(now)),
+            ("month", UptimePeriod::Month { year, month }),
+            ("last_month", UptimePeriod::Month { year: last_year, month: last_month }),
+        ];
+        let mut scopes = vec![("fleet", String::new(), UptimeScope::Fleet)];
+        {
+            let fleet = self.fleet();
+            let mut sites: Vec<_> = fleet.kiosks().filter_map(|kiosk| kiosk.site.cloned()).collect();
+            sites.sort();
+            sites.dedup();
+            scopes.extend(sites.into_iter().map(|site| ("site", site.to_string(), UptimeScope::Site(site))));
+        }
+        let mut figures = Vec::new();
+        for (scope, id, wanted) in scopes {
+            for (name, period) in periods {
+                let query = UptimeQuery { scope: wanted.clone(), period, as_of: None };
+                let Ok(answer) = self.uptime(&Scope::All, &query).await else { continue };
+                let ratios =
+                    [("on", answer.figures.on), ("avail", answer.figures.avail), ("full", answer.figures.full)];
+                figures.extend(ratios.map(|(ratio, value)| UptimeFigure {
+                    scope,
+                    id: id.clone(),
+                    ratio,
+                    period: name,
+                    up_s: value.num,
+                    accountable_s: value.den,
+                }));
+            }
+        }
+        figures
+    }
+}

@@ -1,0 +1,171 @@
+//! Sites and kiosks of a small fleet, registered from a file at every start.
+use std::path::{Path, PathBuf};
+
+use kioskwatch_domain::{
+    change::{Admission, KioskRow, SiteRow, Zone},
+    fleet::{Actor, Request},
+    service_hours::Schedule,
+};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use serde::Deserialize;
+
+use super::{App, RequestError};
+use crate::store::{Scope, StoreError};
+
+/// ```toml
+/// [[site]]
+/// id = "S-01"
+/// name = "人民路营业厅"
+/// [[kiosk]]
+/// id = "K-0001"
+/// site = "S-01"
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seed {
+    #[serde(default)]
+    pub site: Vec<SeedSite>,
+    #[serde(default)]
+    pub kiosk: Vec<SeedKiosk>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedSite {
+    pub id: SiteId,
+    pub name: String,
+    #[serde(default)]
+    pub region: String,
+    #[serde(default)]
+    pub customer: String,
+    /// urban, suburb, remote.
+    #[serde(default = "urban")]
+    pub zone: String,
+    #[serde(default = "shanghai")]
+    pub timezone: String,
+    /// JSON text of schedule versions; empty means always open.
+    #[serde(default)]
+    pub service_hours: String,
+    #[serde(default)]
+    pub remote_consent: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedKiosk {
+    pub id: KioskId,
+    pub site: SiteId,
+    #[serde(default)]
+    pub model: String,
+    #[serde(default)]
+    pub serial_no: String,
+    /// Default: when it is first registered.
+    pub commissioned_at: Option<Timestamp>,
+}
+
+fn urban() -> String {
+    "urban".to_owned()
+}
+
+fn shanghai() -> String {
+    "Asia/Shanghai".to_owned()
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    #[error("reading the fleet file {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}:{line}: {problem}")]
+    Syntax { path: PathBuf, line: usize, problem: String },
+    #[error("{path}: site {site}: {problem}")]
+    Site { path: PathBuf, site: SiteId, problem: String },
+    #[error("registering {what}: {source}")]
+    Request { what: String, source: RequestError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Seed {
+    pub fn read(path: &Path) -> Result<Self, SeedError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SeedError::Read { path: path.to_owned(), source })?;
+        let seed: Self = toml::from_str(&text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text[..offset].matches('\n').count() + 1;
+            SeedError::Syntax { path: path.to_owned(), line, problem: error.message().trim().to_owned() }
+        })?;
+        for site in &seed.site {
+            let problem = if Zone::parse(&site.zone).is_none() {
+                Some(format!("zone {:?}: expected urban, suburb or remote", site.zone))
+            } else if site.timezone.parse::<chrono_tz::Tz>().is_err() {
+                Some(format!("{:?} is no IANA time zone such as Asia/Shanghai", site.timezone))
+            } else if !site.service_hours.is_empty() {
+                Schedule::parse(&site.service_hours).err().map(|error| error.to_string())
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                return Err(SeedError::Site { path: path.to_owned(), site: site.id.clone(), problem });
+            }
+        }
+        Ok(seed)
+    }
+}
+
+impl App {
+    /// Registers what is new or different; what is right already is left alone.
+    pub async fn seed(&self, seed: &Seed) -> Result<(), SeedError> {
+        let actor = || Actor { name: "fleet file".to_owned() };
+        let now = self.clock().now();
+        for site in &seed.site {
+            let known = self.store().site(&Scope::All, &site.id).await?;
+            let mut row = SiteRow {
+                id: site.id.clone(),
+                name: site.name.clone(),
+                region: site.region.clone(),
+                customer: site.customer.clone(),
+                zone: Zone::parse(&site.zone).unwrap_or(Zone::Urban),
+                timezone: site.timezone.clone(),
+                service_hours: site.service_hours.clone(),
+                contacts: known.as_ref().map_or_else(|| "[]".to_owned(), |row| row.contacts.clone()),
+                remote_consent: site.remote_consent,
+                updated_at: now,
+            };
+            if let Some(known) = &known {
+                row.updated_at = known.updated_at;
+            }
+            if known.as_ref() != Some(&row) {
+                row.updated_at = now;
+                let what = format!("site {}", site.id);
+                self.request(actor(), Request::PutSite(row))
+                    .await
+                    .map_err(|source| SeedError::Request { what, source })?;
+            }
+        }
+        for kiosk in &seed.kiosk {
+            let known = self.store().kiosk(&Scope::All, &kiosk.id).await?.map(|view| view.kiosk);
+            let first = known.as_ref().and_then(|row| row.commissioned_at);
+            let mut row = KioskRow {
+                id: kiosk.id.clone(),
+                site: Some(kiosk.site.clone()),
+                admission: Admission::Accepted,
+                model: kiosk.model.clone(),
+                serial_no: kiosk.serial_no.clone(),
+                commissioned_at: kiosk.commissioned_at.or(first).or(Some(now)),
+                decommissioned_at: known.as_ref().and_then(|row| row.decommissioned_at),
+                updated_at: now,
+            };
+            if let Some(known) = &known {
+                row.updated_at = known.updated_at;
+            }
+            if known.as_ref() != Some(&row) {
+                row.updated_at = now;
+                let what = format!("kiosk {}", kiosk.id);
+                self.request(actor(), Request::PutKiosk(row))
+                    .await
+                    .map_err(|source| SeedError::Request { what, source })?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,294 @@
+//! The wiring of a server: everything it is made of is put together here, and nowhere else.
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use kioskwatch_domain::{
+    calendar::{CalendarFileError, MissingYears, WorkCalendar},
+    fleet::Fleet,
+    policy::{CommandPolicy, Policy, PresencePolicy, TicketPolicy, UnknownKiosks},
+};
+use kioskwatch_proto::faults::{Catalogue, CatalogueError};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App, Hub, HubError, HubOptions, Parts,
+        seed::{Seed, SeedError},
+    },
+    clock::Clock,
+    config::{self, Config},
+    http,
+    metrics::Counters,
+    mqtt::{Lane, Link, LinkOptions, RECEIVE_QUEUE},
+    signing::{self, SigningKeyError},
+    store::{Store, StoreError},
+};
+
+/// The partition a server leases on PostgreSQL; one server owns the whole fleet for now.
+const PARTITION: &str = "fleet";
+const LEASE_MS: i64 = 15_000;
+const LEASE_RENEW: Duration = Duration::from_secs(5);
+/// Public holidays that ship with the product.
+const BUILT_IN_CALENDARS: &[(&str, &str)] =
+    &[("cn-2026.toml", include_str!("../../deploy/calendars/cn-2026.toml"))];
+
+/// Why a server did not start or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("making the data directory {path}: {source}")]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error("reading {what} {path}: {source}")]
+    Read { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("[faults] files: {path}: {source}")]
+    Catalogue { path: PathBuf, source: CatalogueError },
+    #[error("[calendars] files: {0}")]
+    Calendar(#[from] CalendarFileError),
+    #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    #[error("opening the database: {0}")]
+    Store(#[from] StoreError),
+    #[error("[mqtt] url: {0}")]
+    Mqtt(String),
+    #[cfg(feature = "embedded-broker")]
+    #[error(transparent)]
+    Broker(#[from] crate::broker::BrokerError),
+    #[error("[{section}] listen: cannot listen on {address}: {source}")]
+    Listen { section: &'static str, address: std::net::SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    #[error("registering metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("this server was built without the embedded broker: set [mqtt] url")]
+    NoEmbeddedBroker,
+    #[error("a part of the server ended by itself: {0}")]
+    Ended(String),
+}
+
+/// Where a started server can be reached; ports may have been chosen by the system.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    pub http: std::net::SocketAddr,
+    pub monitoring: std::net::SocketAddr,
+    /// Of the embedded broker.
+    pub broker: Option<std::net::SocketAddr>,
+}
+
+/// Two TLS providers in one program panic at the first connection; every main installs ours.
+pub fn install_tls_provider() {
+    // Already installed by an embedding program: fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Runs until `stop` turns true. `started` hears the addresses once everything listens.
+pub async fn serve(
+    config: Config,
+    mut stop: watch::Receiver<bool>,
+    started: impl FnOnce(Addresses),
+) -> Result<(), ServeError> {
+    install_tls_provider();
+    let data_dir = &config.storage.data_dir;
+    std::fs::create_dir_all(data_dir)
+        .map_err(|source| ServeError::DataDir { path: data_dir.clone(), source })?;
+    let seed = config.fleet.seed_file.as_deref().map(Seed::read).transpose()?;
+    let signer = signing::load_or_make(&config.signing_key_file(), &config.commands.key_id)?;
+    let policy = Arc::new(policy(&config)?);
+    let calendar = calendar(&config)?;
+    let clock = Arc::new(Clock::start());
+
+    let http_listener = listen("http", config.http.listen).await?;
+    let monitoring_listener = listen("monitoring", config.monitoring.listen).await?;
+
+    let store = Store::open(&config.database_url()).await?;
+    let server = Uuid::now_v7();
+    let lease = hold_lease(&store, server, &clock).await?;
+    let image = store.load_image(clock.now()).await?;
+    let last_alive_at = image.last_alive_at;
+    tracing::info!(kiosks = image.kiosks.len(), tickets = image.tickets.len(), "fleet loaded");
+
+    let (app, requests) = App::new(Parts {
+        fleet: Fleet::from_image(Arc::clone(&policy), image),
+        clock: Arc::clone(&clock),
+        store: store.clone(),
+        counters: Counters::new()?,
+        config,
+        policy,
+        calendar,
+        signer,
+    });
+    let broker = start_broker(&app).await?;
+    let (events_tx, events) = mpsc::channel(RECEIVE_QUEUE);
+    let link = |lane: Lane| -> Result<Link, ServeError> {
+        let mqtt = &app.config().mqtt;
+        let mut address = mqtt.address().map_err(ServeError::Mqtt)?;
+        if let Some(listening) = broker.address {
+            address.port = listening.port();
+        }
+        let short = server.simple().to_string();
+        let client_id = format!("{}-{}-{}", mqtt.client_id, lane.name(), &short[short.len() - 8..]);
+        Ok(Link::start(LinkOptions { address, client_id, lane }, Arc::clone(&clock), events_tx.clone()))
+    };
+    let (journal_link, beats_link) = (link(Lane::Journal)?, link(Lane::Beats)?);
+    drop(events_tx);
+    let hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
+    let hub_stop = watch::channel(false);
+    let hub_task = tokio::spawn(hub.run(HubOptions { server, last_alive_at }, hub_stop.1));
+
+    let addresses = Addresses {
+        http: address_of("http", &http_listener)?,
+        monitoring: address_of("monitoring", &monitoring_listener)?,
+        broker: broker.address,
+    };
+    let console = tokio::spawn(http::serve(app.clone(), http_listener, stop.clone()));
+    let monitoring = tokio::spawn(http::serve_monitoring(app.clone(), monitoring_listener, stop.clone()));
+    if let Some(seed) = &seed {
+        app.seed(seed).await?;
+    }
+    tracing::info!(console = %addresses.http, monitoring = %addresses.monitoring, "server started");
+    started(addresses);
+
+    let mut hub_task = hub_task;
+    let outcome = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => None,
+        ended = &mut hub_task => Some(ended),
+        ended = console => return Err(ServeError::Ended(format!("console: {ended:?}"))),
+        ended = monitoring => return Err(ServeError::Ended(format!("monitoring: {ended:?}"))),
+    };
+    // Stop taking, commit what was taken, say goodbye.
+    let _ = hub_stop.0.send(true);
+    let outcome = match outcome {
+        Some(ended) => ended,
+        None => hub_task.await,
+    };
+    if let Some(task) = lease {
+        task.abort();
+        if let Err(error) = store.release_lease(clock.now()).await {
+            tracing::warn!(%error, "the lease was not given back; it ends by itself");
+        }
+    }
+    store.close().await;
+    drop(broker);
+    match outcome {
+        Ok(result) => result.map_err(ServeError::Hub),
+        Err(error) => Err(ServeError::Ended(format!("hub: {error}"))),
+    }
+}
+
+async fn listen(section: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { section, address, source })
+}
+
+fn address_of(section: &'static str, listener: &TcpListener) -> Result<std::net::SocketAddr, ServeError> {
+    let unknown = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.local_addr().map_err(|source| ServeError::Listen { section, address: unknown, source })
+}
+
+/// On PostgreSQL several servers may be started; one owns the fleet, and every commit checks that it still does.
+async fn hold_lease(
+    store: &Store,
+    server: Uuid,
+    clock: &Arc<Clock>,
+) -> Result<Option<tokio::task::JoinHandle<()>>, StoreError> {
+    let until = |clock: &Clock| clock.now().plus_ms(LEASE_MS);
+    let lease = loop {
+        match store.take_lease(PARTITION, server, clock.now(), until(clock)).await {
+            Ok(lease) => break lease,
+            Err(StoreError::LeaseHeld { owner, until, .. }) => {
+                tracing::info!(%owner, %until, "another server owns the fleet; waiting to take over");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    tracing::info!(fence = lease.fence, "this server owns the fleet");
+    let (store, clock) = (store.clone(), Arc::clone(clock));
+    Ok(Some(tokio::spawn(async move {
+        let mut tick = tokio::time::interval(LEASE_RENEW);
+        loop {
+            tick.tick().await;
+            if let Err(error) = store.renew_lease(until(&clock)).await {
+                tracing::warn!(%error, "the lease was not renewed");
+            }
+        }
+    })))
+}
+
+struct RunningBroker {
+    address: Option<std::net::SocketAddr>,
+    #[cfg(feature = "embedded-broker")]
+    _broker: Option<crate::broker::Broker>,
+}
+
+#[cfg(feature = "embedded-broker")]
+async fn start_broker(app: &App) -> Result<RunningBroker, ServeError> {
+    let mqtt = &app.config().mqtt;
+    if !mqtt.is_embedded() {
+        return Ok(RunningBroker { address: None, _broker: None });
+    }
+    let broker = crate::broker::Broker::start(mqtt.listen).await?;
+    Ok(RunningBroker { address: Some(broker.address()), _broker: Some(broker) })
+}
+
+#[cfg(not(feature = "embedded-broker"))]
+async fn start_broker(app: &App) -> Result<RunningBroker, ServeError> {
+    if app.config().mqtt.is_embedded() {
+        return Err(ServeError::NoEmbeddedBroker);
+    }
+    Ok(RunningBroker { address: None })
+}
+
+/// What the configuration says, as the value that decisions are made by.
+pub fn policy(config: &Config) -> Result<Policy, ServeError> {
+    let mut catalogue = Catalogue::built_in();
+    for path in &config.faults.files {
+        let text = read("fault catalogue", path)?;
+        let own = Catalogue::from_toml(&text)
+            .map_err(|source| ServeError::Catalogue { path: path.clone(), source })?;
+        catalogue = catalogue.extended_by(own);
+    }
+    let defaults = Policy::default();
+    let ms = |seconds: u64| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    Ok(Policy {
+        unknown_kiosks: match config.fleet.unknown_kiosks {
+            config::UnknownKiosks::Refuse => UnknownKiosks::Refuse,
+            config::UnknownKiosks::Quarantine => UnknownKiosks::Quarantine,
+            config::UnknownKiosks::Accept => UnknownKiosks::Accept,
+        },
+        presence: PresencePolicy {
+            missed_heartbeats: config.presence.missed_heartbeats,
+            settle_ms: ms(config.presence.settle_s),
+            ..defaults.presence
+        },
+        tickets: TicketPolicy {
+            site_hold_ms: ms(config.presence.site_hold_s),
+            recover_hold_ms: ms(config.tickets.recover_hold_s),
+            quiet_ms: ms(config.tickets.quiet_h.saturating_mul(3_600)),
+            reopen_ms: ms(config.tickets.reopen_days.saturating_mul(86_400)),
+            batch_kiosks: usize::try_from(config.tickets.batch_kiosks).unwrap_or(usize::MAX),
+            ..defaults.tickets
+        },
+        commands: CommandPolicy { window_ms: ms(config.commands.default_valid_s), ..defaults.commands },
+        catalogue,
+        ..defaults
+    })
+}
+
+/// The built-in calendars and the configured ones.
+pub fn calendar(config: &Config) -> Result<WorkCalendar, ServeError> {
+    let mut files: Vec<(String, String)> =
+        BUILT_IN_CALENDARS.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect();
+    for path in &config.calendars.files {
+        files.push((path.display().to_string(), read("calendar", path)?));
+    }
+    let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    Ok(WorkCalendar::from_files(files, MissingYears::FollowTheWeek)?)
+}
+
+fn read(what: &'static str, path: &std::path::Path) -> Result<String, ServeError> {
+    std::fs::read_to_string(path).map_err(|source| ServeError::Read { what, path: path.to_owned(), source })
+}

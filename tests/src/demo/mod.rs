@@ -1,0 +1,85 @@
+//! The fleet in a box: a real broker, server and agents on emulated devices, and a story that checks itself.
+//!
+//! Nothing here is a mock. Every agent, the server and the broker are processes of their own; the devices are
+//! byte-exact emulators on pseudo-terminals; a line can be cut, a plug pulled, a process killed.
+mod cast;
+mod options;
+mod screen;
+mod story;
+mod truth;
+mod verdict;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+
+pub use self::{
+    options::Options,
+    screen::{complain, tell},
+};
+use self::{cast::Cast, screen::Screen, story::Story};
+
+/// The whole program, roles included.
+pub fn main() -> ExitCode {
+    if let Some(code) = crate::roles::play(std::env::args_os()) {
+        return code;
+    }
+    let options = match Options::try_parse().map(Options::check) {
+        Ok(Ok(options)) => options,
+        Ok(Err(problem)) => {
+            complain(&problem);
+            return ExitCode::from(2);
+        }
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("starting the runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(play(options));
+    // Blocking calls of the API client may still wait for their time-out.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `Ok(true)`: every line of the table is right (or the visitor ended an endless show).
+async fn play(options: Options) -> Result<bool, String> {
+    let screen = Screen::new();
+    screen.headline(&options);
+    let mut interrupted = Box::pin(tokio::signal::ctrl_c());
+    let show = async {
+        let cast = Cast::assemble(&options, &screen).await?;
+        let mut story = Story::new(cast, screen.clone());
+        let result = story.play(options.duration()).await;
+        let verdict = match &result {
+            Ok(()) => Some(story.verdict().await),
+            Err(_) => None,
+        };
+        story.curtain(&options).await;
+        result?;
+        Ok::<_, String>(verdict)
+    };
+    let verdict = tokio::select! {
+        verdict = show => verdict?,
+        _ = &mut interrupted => {
+            screen.line("stopped by Ctrl-C; everything that was started ends with this process");
+            return Ok(true);
+        }
+    };
+    let Some(verdict) = verdict else { return Ok(true) };
+    screen.table(&verdict);
+    Ok(verdict.all_right())
+}

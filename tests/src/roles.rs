@@ -1,0 +1,38 @@
+//! One executable, several programs: the demo and the tests start the real agent, server and broker as
+//! processes of their own by running themselves again. Killing and restarting them is part of the story.
+use std::{ffi::OsString, process::ExitCode};
+
+/// Which program a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Agent,
+    Server,
+}
+
+impl Role {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "__agent",
+            Self::Server => "__server",
+        }
+    }
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Agent => "kioskwatch-agent",
+            Self::Server => "kioskwatch-server",
+        }
+    }
+}
+
+/// If the first argument names a role, runs that program to its end.
+pub fn play(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut args = args.into_iter().skip(1);
+    let word = args.next()?;
+    let role = [Role::Agent, Role::Server].into_iter().find(|role| word == role.word())?;
+    let args = std::iter::once(OsString::from(role.program())).chain(args);
+    Some(match role {
+        Role::Agent => kioskwatch_agent::cli::main(args),
+        Role::Server => kioskwatch_server::cli::main(args),
+    })
+}
