@@ -32,7 +32,7 @@ pub fn play(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let role = [Role::Agent, Role::Server].into_iter().find(|role| word == role.word())?;
     let args = std::iter::once(OsString::from(role.program())).chain(args);
     Some(match role {
-        Role::Agent => kioskwatch_agent::cli::main(args),
+        Role::Agent => kioskwatch_agent::cli::main_with_args(args),
         Role::Server => kioskwatch_server::cli::main(args),
     })
 }

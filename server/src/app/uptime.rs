@@ -160,7 +160,7 @@ impl App {
     }
 
     fn live_evidence(&self, kiosk: &KioskId) -> Vec<Evidence> {
-        self.fleet().live_evidence(kiosk).iter().map(Evidence::from).collect()
+        self.fleet().live_evidence(kiosk, self.clock().now()).iter().map(Evidence::from).collect()
     }
 }
 

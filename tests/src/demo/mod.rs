@@ -2,12 +2,12 @@
 //!
 //! Nothing here is a mock. Every agent, the server and the broker are processes of their own; the devices are
 //! byte-exact emulators on pseudo-terminals; a line can be cut, a plug pulled, a process killed.
-mod cast;
-mod options;
-mod screen;
-mod story;
-mod truth;
-mod verdict;
+pub mod cast;
+pub mod options;
+pub mod screen;
+pub mod story;
+pub mod truth;
+pub mod verdict;
 
 use std::{process::ExitCode, time::Duration};
 

@@ -30,7 +30,6 @@ pub struct KioskOptions {
 }
 
 /// A terminal that can lose power, boot, and be looked into.
-#[derive(Debug)]
 pub struct Kiosk {
     pub id: String,
     pub printer: Printer,
@@ -40,6 +39,12 @@ pub struct Kiosk {
     program: Program,
     agent: Option<Process>,
     boot_id_file: PathBuf,
+}
+
+impl std::fmt::Debug for Kiosk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kiosk").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl Kiosk {

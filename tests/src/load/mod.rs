@@ -2,9 +2,9 @@
 //!
 //! Saturated publishers starve a lone subscriber of Mosquitto, so the generator holds a rate instead of
 //! pushing as hard as it can; what the bare subscriber receives in the same run is the yardstick.
-mod fleet;
-mod measure;
-mod options;
+pub mod fleet;
+pub mod measure;
+pub mod options;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -50,9 +50,9 @@ async fn run(options: &Options) -> Result<Report, String> {
     let text = |error: std::io::Error| error.to_string();
     let dir = Workdir::new("kioskwatch-load").map_err(text)?;
     let mosquitto = Mosquitto::start(dir.path()).await.map_err(text)?;
-    let postgres = if options.postgres { Some(Postgres::start().map_err(|e| e.to_string())?) } else { None };
+    let postgres = options.postgres.then(Postgres::start);
     let database = match &postgres {
-        Some(postgres) => Some(postgres.fresh_database().await.map_err(|e| e.to_string())?),
+        Some(postgres) => Some(postgres.fresh_database().await),
         None => None,
     };
     let mut server = Server::new(&ServerOptions {
