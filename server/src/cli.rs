@@ -253,8 +253,8 @@ async fn serve(config: Config) -> Result<(), Problem> {
 fn evaluate(kind: CaseKind, file: &Path) -> Result<(), Problem> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| Problem::Usage(format!("reading {}: {e}", file.display())))?;
-    let computed = cases::evaluate_each(kind, &text)
-        .map_err(|e| Problem::Usage(format!("{}: {e}", file.display())))?;
+    let computed =
+        cases::evaluate_each(kind, &text).map_err(|e| Problem::Usage(format!("{}: {e}", file.display())))?;
     let mut bad = 0;
     for case in computed {
         match case {
@@ -304,7 +304,11 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Problem>>) -> R
 fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KIOSKWATCH_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,mqtt5=warn,sqlx=warn"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .try_init();
 }
 
 /// Turns true at the first SIGTERM or SIGINT; a second one ends the process at once.
@@ -312,7 +316,8 @@ fn stop_signal() -> watch::Receiver<bool> {
     use tokio::signal::unix::{SignalKind, signal};
     let (tell, stop) = watch::channel(false);
     tokio::spawn(async move {
-        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             return;
         };
         for round in 0..2 {

@@ -1,5 +1,8 @@
 //! `kioskwatch-server explain`: how a date or a figure came about, step by step.
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
@@ -45,12 +48,12 @@ pub(crate) enum Explain {
 pub(crate) fn run(what: Explain) -> Result<(), Problem> {
     match what {
         Explain::Deadline(deadline) => deadline.explain(),
-        Explain::Uptime { config, kiosk, month } => uptime(config, &kiosk, &month),
-        Explain::Inspection { config, period } => inspection(config, &period),
+        Explain::Uptime { config, kiosk, month } => uptime(config.as_deref(), &kiosk, &month),
+        Explain::Inspection { config, period } => inspection(config.as_deref(), &period),
     }
 }
 
-fn uptime(config: Option<PathBuf>, kiosk: &str, month: &str) -> Result<(), Problem> {
+fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem> {
     let kiosk = KioskId::new(kiosk).map_err(|e| Problem::Usage(format!("--kiosk: {e}")))?;
     let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d")
         .map_err(|_| Problem::Usage(format!("--month {month}: expected a month like 2026-10")))?;
@@ -58,14 +61,20 @@ fn uptime(config: Option<PathBuf>, kiosk: &str, month: &str) -> Result<(), Probl
         use chrono::Datelike as _;
         UptimePeriod::Month { year: first.year(), month: first.month() }
     };
-    let config = load(config.as_deref())?;
+    let config = load(config)?;
     let calendar = run::calendar(&config).map_err(|e| Problem::Usage(e.to_string()))?;
     block_on(async {
         let store = open_beside(&config).await?;
         let now = crate::clock::Clock::start().now();
         let live = |_: &KioskId| Vec::new();
-        let reader =
-            UptimeReader { store: &store, config: &config, calendar: &calendar, now, hears: false, live: &live };
+        let reader = UptimeReader {
+            store: &store,
+            config: &config,
+            calendar: &calendar,
+            now,
+            hears: false,
+            live: &live,
+        };
         let told = reader.explain(&Scope::All, &kiosk, period, None).await.map_err(Problem::failed)?;
         let mut text = String::new();
         let figures = &told.figures;
@@ -77,11 +86,15 @@ fn uptime(config: Option<PathBuf>, kiosk: &str, month: &str) -> Result<(), Probl
             told.zone
         );
         let _ = writeln!(text, "accountable {} s, known {} s", figures.accountable_s, figures.known_s);
-        for (name, ratio) in [("on", figures.on), ("avail", figures.avail), ("full", figures.full), ("online", figures.online)]
+        for (name, ratio) in
+            [("on", figures.on), ("avail", figures.avail), ("full", figures.full), ("online", figures.online)]
         {
             let _ = writeln!(text, "{name:<7} {:>12} / {:<12} {}", ratio.num, ratio.den, ratio.display());
         }
-        let _ = writeln!(text, "\nfrom                 to                   seconds state    source  cause        on     avail  full   why");
+        let _ = writeln!(
+            text,
+            "\nfrom                 to                   seconds state    source  cause        on     avail  full   why"
+        );
         for piece in &told.intervals {
             let _ = writeln!(
                 text,
@@ -111,12 +124,12 @@ const fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn inspection(config: Option<PathBuf>, period: &str) -> Result<(), Problem> {
+fn inspection(config: Option<&Path>, period: &str) -> Result<(), Problem> {
     let wanted = Period::parse(period).ok_or_else(|| {
         Problem::Usage(format!("--period {period}: expected a month like 2026-09 or a quarter like 2026-Q3"))
     })?;
     // Without a file the defaults of the sample hold: dates can be asked for on any machine.
-    let config = load(config.as_deref())?;
+    let config = load(config)?;
     let calendar = run::calendar(&config).map_err(|e| Problem::Usage(e.to_string()))?;
     let policy = inspection_policy(&config);
     let zone: Tz = config.console.timezone.parse().unwrap_or(chrono_tz::Asia::Shanghai);
@@ -126,7 +139,12 @@ fn inspection(config: Option<PathBuf>, period: &str) -> Result<(), Problem> {
     let _ = writeln!(text, "{period}  inspection {}  ({zone})", wanted.kind().as_str());
     let rows = [
         ("period", Some(plan.period_from), Some(plan.period_to), "from its first day up to the next period"),
-        ("window", Some(plan.window_from), Some(plan.window_to), "planned start on a working day; ends at 24:00"),
+        (
+            "window",
+            Some(plan.window_from),
+            Some(plan.window_to),
+            "planned start on a working day; ends at 24:00",
+        ),
         ("latest start", Some(plan.latest_start), None, "the window must still fit into the period"),
         ("report due, strict", Some(plan.report_due_strict), None, "before this day begins"),
         ("report due, lenient", Some(plan.report_due_lenient), None, "in between the report is disputed"),

@@ -46,12 +46,15 @@ impl Deadline {
         let zone: Tz = config.console.timezone.parse().unwrap_or(chrono_tz::Asia::Shanghai);
         let at = |name: &str, text: &str| {
             instant(zone, text).ok_or_else(|| {
-                Problem::Usage(format!("--{name} {text}: expected a time like 2026-03-10T09:00 or with an offset"))
+                Problem::Usage(format!(
+                    "--{name} {text}: expected a time like 2026-03-10T09:00 or with an offset"
+                ))
             })
         };
         let start = at("start", &self.start)?;
-        let budget_s = seconds(&self.budget)
-            .ok_or_else(|| Problem::Usage(format!("--budget {}: expected 40m, 4h, 1d or 90s", self.budget)))?;
+        let budget_s = seconds(&self.budget).ok_or_else(|| {
+            Problem::Usage(format!("--budget {}: expected 40m, 4h, 1d or 90s", self.budget))
+        })?;
         let office_hours = office(&self.calendar);
         let hours = match (&office_hours, self.calendar.as_str()) {
             (Some(hours), _) => Hours::Office(hours),
@@ -115,7 +118,13 @@ mod tests {
 
     #[test]
     fn budgets_are_read_with_their_unit() {
-        let table = [("4h", Some(14_400)), ("40m", Some(2_400)), ("1d", Some(86_400)), ("90", Some(90)), ("90s", Some(90))];
+        let table = [
+            ("4h", Some(14_400)),
+            ("40m", Some(2_400)),
+            ("1d", Some(86_400)),
+            ("90", Some(90)),
+            ("90s", Some(90)),
+        ];
         for (text, expected) in table {
             assert_eq!(seconds(text), expected, "{text}");
         }

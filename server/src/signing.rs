@@ -26,8 +26,7 @@ pub fn load_or_make(path: &Path, key_id: &str) -> Result<CommandSigner, SigningK
     if !path.exists() {
         let secret = hex::encode(crate::random::bytes::<32>());
         let mut options = std::fs::OpenOptions::new();
-        let mut made =
-            options.write(true).create_new(true).mode(0o600).open(path).map_err(file("making"))?;
+        let mut made = options.write(true).create_new(true).mode(0o600).open(path).map_err(file("making"))?;
         made.write_all(secret.as_bytes()).and_then(|()| made.sync_all()).map_err(file("writing"))?;
     }
     let mode = std::fs::metadata(path).map_err(file("looking at"))?.permissions().mode();

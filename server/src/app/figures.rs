@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
-pub const AUTO_PER_KIOSK: usize = 5_000;
+const AUTO_PER_KIOSK: usize = 5_000;
 
 impl App {
     /// What is, from memory and, for what is not in memory, from the store. A store that does not answer
@@ -94,7 +94,8 @@ impl App {
         loop {
             let found = self.inspections(&Scope::All, now, &page).await?;
             for item in &found.items {
-                let key = (item.due.kind.as_str().to_owned(), item.due.outcome.inspection.as_str().to_owned());
+                let key =
+                    (item.due.kind.as_str().to_owned(), item.due.outcome.inspection.as_str().to_owned());
                 *counts.entry(key).or_default() += 1;
             }
             match found.next_cursor {
@@ -127,8 +128,11 @@ impl App {
             for (name, period) in periods {
                 let query = UptimeQuery { scope: wanted.clone(), period, as_of: None };
                 let Ok(answer) = self.uptime(&Scope::All, &query).await else { continue };
-                let ratios =
-                    [("on", answer.figures.on), ("avail", answer.figures.avail), ("full", answer.figures.full)];
+                let ratios = [
+                    ("on", answer.figures.on),
+                    ("avail", answer.figures.avail),
+                    ("full", answer.figures.full),
+                ];
                 figures.extend(ratios.map(|(ratio, value)| UptimeFigure {
                     scope,
                     id: id.clone(),

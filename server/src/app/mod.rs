@@ -25,7 +25,10 @@ pub use self::{
     hub::{Hub, HubError, HubOptions},
     inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
-    uptime::{UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope},
+    uptime::{
+        LiveEvidence, UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader,
+        UptimeScope,
+    },
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};
 

@@ -102,7 +102,10 @@ impl Cast {
         }
         let devices = kiosks.len() * 3;
         screen.line(&format!("{} agents started on {devices} emulated serial devices", kiosks.len()));
-        screen.line(&format!("console: http://{}   metrics: http://{}/metrics", server.http, server.monitoring));
+        screen.line(&format!(
+            "console: http://{}   metrics: http://{}/metrics",
+            server.http, server.monitoring
+        ));
 
         let cast = Self { dir, server, sites, kiosks, _broker: broker };
         let (api, wanted) = (cast.server.api(), cast.kiosks.len());
@@ -141,7 +144,8 @@ async fn start_broker(
 ) -> Result<(Option<Process>, SocketAddr), String> {
     if let Some(url) = &options.broker {
         let address = broker_address(url).unwrap_or_default();
-        let found = tokio::net::lookup_host(&address).await.map_err(|e| format!("--broker {url}: {e}"))?.next();
+        let found =
+            tokio::net::lookup_host(&address).await.map_err(|e| format!("--broker {url}: {e}"))?.next();
         return found.map(|found| (None, found)).ok_or_else(|| format!("--broker {url}: no such host"));
     }
     let port = free_port().map_err(|e| format!("finding a free port: {e}"))?;

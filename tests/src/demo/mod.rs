@@ -13,11 +13,11 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
+use self::{cast::Cast, screen::Screen, story::Story};
 pub use self::{
     options::Options,
     screen::{complain, tell},
 };
-use self::{cast::Cast, screen::Screen, story::Story};
 
 /// The whole program, roles included.
 pub fn main() -> ExitCode {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     emulator::{Paper, Phase},
-    harness::{api::Api, proxy::LineState},
+    harness::{api::Api, kiosk::Kiosk, proxy::LineState},
 };
 
 /// How often server and story are looked at.
@@ -154,7 +154,10 @@ impl Story {
             Deed::LineCut(s) => {
                 let site = &self.cast.sites[s];
                 let kiosks = self.cast.kiosks_of(s).len();
-                self.screen.line(&format!("{} {} loses its line; its {kiosks} kiosks go on working", site.id, site.name));
+                self.screen.line(&format!(
+                    "{} {} loses its line; its {kiosks} kiosks go on working",
+                    site.id, site.name
+                ));
                 site.line.set(LineState::Cut);
                 let expected = Expected::site("a site's line is cut, comes back", &site.id, now);
                 self.expected.push(expected);
@@ -173,7 +176,8 @@ impl Story {
                 self.say(k, "the printer's cover is opened while nobody listens");
                 self.cast.kiosks[k].printer.set(|p| p.cover_open = true);
                 self.truth.set(k, now, Real::OutOfService);
-                let server_back = SCRIPT.iter().find(|(_, deed)| *deed == Deed::ServerBack).map_or(0, |(at, _)| *at);
+                let server_back =
+                    SCRIPT.iter().find(|(_, deed)| *deed == Deed::ServerBack).map_or(0, |(at, _)| *at);
                 let here = SCRIPT.iter().find(|(_, other)| *other == deed).map_or(0, |(at, _)| *at);
                 let expect = Expect::while_server_is_away(server_back - here);
                 self.expect("cover open while the server is dead", k, "cover_open", expect);
@@ -262,7 +266,7 @@ impl Story {
             verdict.judge(expected, &tickets, command.as_ref());
         }
         verdict.no_others(&self.expected, &tickets);
-        let prints: u64 = self.cast.kiosks.iter().map(|k| u64::from(k.printer.state().test_prints)).sum();
+        let prints: u64 = self.cast.kiosks.iter().map(|k| k.printer.state().test_prints).sum();
         verdict.check("test receipts printed", "1", &prints.to_string());
         for (index, kiosk) in self.cast.kiosks.iter().enumerate() {
             let from = crate_time(self.began_ms);
@@ -271,7 +275,7 @@ impl Story {
             let answer = self.api.json(&path).await;
             verdict.uptime(&kiosk.id, self.truth.down(index, self.began_ms, until_ms), answer);
         }
-        let forbidden: Vec<String> = self.cast.kiosks.iter().flat_map(|kiosk| kiosk.violations()).collect();
+        let forbidden: Vec<String> = self.cast.kiosks.iter().flat_map(Kiosk::violations).collect();
         let forbidden: Vec<&String> = forbidden.iter().filter(|v| !v.contains("print")).collect();
         verdict.check("bytes that a monitor must never send", "none", &told(&forbidden));
         verdict

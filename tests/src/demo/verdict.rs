@@ -142,7 +142,11 @@ impl Verdict {
                     let quick = (-0.5..=within_s).contains(&took);
                     Line {
                         fact,
-                        became: format!("ticket {} {} {state}", short(ticket), ticket["fault"].as_str().unwrap_or("")),
+                        became: format!(
+                            "ticket {} {} {state}",
+                            short(ticket),
+                            ticket["fault"].as_str().unwrap_or("")
+                        ),
                         seconds: format!("{took:.2}"),
                         right: healed && quick,
                         why: format!("expected within {within_s} s and resolved by itself"),
@@ -235,7 +239,11 @@ impl fmt::Display for Verdict {
             f,
             "\nseconds down, measured / real (a change may be noticed {PER_CHANGE_S} s late: tick 1 s, probe 1 s and its confirmation)"
         )?;
-        writeln!(f, "{:<10} {:>15} {:>15} {:>15}  {:>9}  on ratio", "kiosk", "on", "avail", "full", "tolerance")?;
+        writeln!(
+            f,
+            "{:<10} {:>15} {:>15} {:>15}  {:>9}  on ratio",
+            "kiosk", "on", "avail", "full", "tolerance"
+        )?;
         for line in &self.uptime {
             let pair = |index: usize| format!("{:.0} / {:.1}", line.measured[index], line.real[index]);
             let mark = if line.right { "right" } else { "WRONG" };

@@ -45,7 +45,11 @@ impl Api {
     /// `GET` that must answer 200.
     pub async fn json(&self, path: &str) -> Result<Value, String> {
         let reply = self.get(path).await?;
-        if reply.status == 200 { Ok(reply.body) } else { Err(format!("GET {path}: {} {}", reply.status, reply.body)) }
+        if reply.status == 200 {
+            Ok(reply.body)
+        } else {
+            Err(format!("GET {path}: {} {}", reply.status, reply.body))
+        }
     }
 
     /// All pages of a list.

@@ -62,7 +62,8 @@ impl Mosquitto {
         self.kill().await?;
         self.process = Some(self.program.start()?);
         let address = self.address;
-        let listens = || async move { TcpStream::connect(address).await.map(drop).map_err(|e| e.to_string()) };
+        let listens =
+            || async move { TcpStream::connect(address).await.map(drop).map_err(|e| e.to_string()) };
         wait_for("mosquitto to listen", Duration::from_secs(10), listens).await.map_err(io::Error::other)
     }
 }

@@ -163,7 +163,13 @@ impl VirtualFleet {
         Ok(sent)
     }
 
-    async fn publish(&self, index: usize, kiosk: &KioskId, channel: Channel, payload: String) -> Result<(), String> {
+    async fn publish(
+        &self,
+        index: usize,
+        kiosk: &KioskId,
+        channel: Channel,
+        payload: String,
+    ) -> Result<(), String> {
         let client = &self.clients[index % self.clients.len()];
         let topic = Topic::new(kiosk.clone(), channel).to_string();
         let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
@@ -221,7 +227,8 @@ impl BareSubscriber {
             loop {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                        let _ = client.try_subscribe(Topic::fleet_filter(Channel::Heartbeat), QoS::AtMostOnce);
+                        let _ =
+                            client.try_subscribe(Topic::fleet_filter(Channel::Heartbeat), QoS::AtMostOnce);
                     }
                     Ok(Event::Incoming(Packet::SubAck(_))) => {
                         if let Some(subscribed) = subscribed.take() {

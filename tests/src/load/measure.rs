@@ -65,7 +65,11 @@ impl Page {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters are whole and not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counters are whole and not negative"
+)]
 const fn whole(value: f64) -> u64 {
     value as u64
 }
@@ -92,7 +96,9 @@ impl ServerProbe {
         options: &Options,
     ) -> Result<Report, String> {
         let page = Page::read(server).await?;
-        let since = |(beginning, holding): (&str, &str)| page.sum(beginning, holding) - self.page.sum(beginning, holding);
+        let since = |(beginning, holding): (&str, &str)| {
+            page.sum(beginning, holding) - self.page.sum(beginning, holding)
+        };
         let heartbeats = since(HEARTBEATS);
         let cpu_s = cpu_seconds(server)? - self.cpu_s;
         Ok(Report {
@@ -123,7 +129,9 @@ fn quantiles(before: &[(f64, f64)], after: &[(f64, f64)]) -> Option<(f64, f64)> 
     if total < 1.0 {
         return None;
     }
-    let at = |share: f64| grown.iter().find(|(_, count)| *count >= share * total).map_or(f64::INFINITY, |(b, _)| *b);
+    let at = |share: f64| {
+        grown.iter().find(|(_, count)| *count >= share * total).map_or(f64::INFINITY, |(b, _)| *b)
+    };
     Some((at(0.5), at(0.99)))
 }
 
@@ -131,7 +139,11 @@ impl fmt::Display for Report {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = |count: u64| count as f64 / self.sent.seconds;
-        writeln!(f, "{} kiosks, {:.1} s, Mosquitto, QoS 0 heartbeats, QoS 1 journal", self.kiosks, self.sent.seconds)?;
+        writeln!(
+            f,
+            "{} kiosks, {:.1} s, Mosquitto, QoS 0 heartbeats, QoS 1 journal",
+            self.kiosks, self.sent.seconds
+        )?;
         writeln!(f, "heartbeats sent               {:>10.0} /s", rate(self.sent.heartbeats))?;
         writeln!(f, "received by a bare subscriber {:>10.0} /s", rate(self.bare))?;
         writeln!(
@@ -140,10 +152,23 @@ impl fmt::Display for Report {
             rate(self.server),
             self.server as f64 * 100.0 / self.bare.max(1) as f64,
         )?;
-        writeln!(f, "server CPU                    {:>10.1} µs a heartbeat, faults and tickets included", self.cpu_us_per_message)?;
+        writeln!(
+            f,
+            "server CPU                    {:>10.1} µs a heartbeat, faults and tickets included",
+            self.cpu_us_per_message
+        )?;
         writeln!(f, "server memory                 {:>10.1} MiB", self.rss_mib)?;
-        writeln!(f, "database growth               {:>10.1} MiB (SQLite; its log included)", self.disk_growth_mib)?;
-        writeln!(f, "fault records sent            {:>10.1} /s, {} tickets opened", rate(self.sent.faults), self.tickets)?;
+        writeln!(
+            f,
+            "database growth               {:>10.1} MiB (SQLite; its log included)",
+            self.disk_growth_mib
+        )?;
+        writeln!(
+            f,
+            "fault records sent            {:>10.1} /s, {} tickets opened",
+            rate(self.sent.faults),
+            self.tickets
+        )?;
         match self.fault_to_ticket {
             Some((p50, p99)) => writeln!(
                 f,
@@ -158,7 +183,10 @@ impl fmt::Display for Report {
 }
 
 fn pid(server: &Server) -> Result<u32, String> {
-    server.process().and_then(crate::harness::process::Process::id).ok_or_else(|| "the server is gone".to_owned())
+    server
+        .process()
+        .and_then(crate::harness::process::Process::id)
+        .ok_or_else(|| "the server is gone".to_owned())
 }
 
 /// User and system time of the server's process.

@@ -10,8 +10,8 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
-pub use self::options::Options;
 use self::measure::{Report, ServerProbe};
+pub use self::options::Options;
 use crate::{
     harness::{
         mosquitto::Mosquitto,

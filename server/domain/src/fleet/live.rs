@@ -201,6 +201,12 @@ impl Liveness {
 }
 
 impl Fleet {
+    /// What heartbeats have proven and no flush has written yet.
+    #[must_use]
+    pub fn live_evidence(&self, id: &KioskId, now: Timestamp) -> Vec<EvidenceRow> {
+        self.by_id.get(id).map_or_else(Vec::new, |&ix| self.live[ix as usize].rows(id, now).collect())
+    }
+
     /// Takes note of a heartbeat: constant time, no changes, no commit. The caller must have checked the
     /// interval against the wire's limits.
     pub fn heard(&mut self, received_at: Timestamp, kiosk: &KioskId, heartbeat: &Heartbeat) -> Heard {
