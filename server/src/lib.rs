@@ -11,6 +11,7 @@ mod console;
 mod explain;
 mod explain_deadline;
 pub mod http;
+pub mod identity;
 pub mod metrics;
 pub mod mqtt;
 mod notify_ready;

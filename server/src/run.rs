@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     http,
+    identity::{Identity, IdentityError},
     metrics::Counters,
     mqtt::{Lane, Link, LinkOptions, RECEIVE_QUEUE},
     signing::{self, SigningKeyError},
@@ -46,6 +47,8 @@ pub enum ServeError {
     Catalogue { path: PathBuf, source: CatalogueError },
     #[error("[calendars] files: {0}")]
     Calendar(#[from] CalendarFileError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     #[error(transparent)]
     SigningKey(#[from] SigningKeyError),
     #[error("opening the database: {0}")]
@@ -103,9 +106,10 @@ pub async fn serve(
     let http_listener = listen("http", config.http.listen).await?;
     let monitoring_listener = listen("monitoring", config.monitoring.listen).await?;
 
+    let identity = Identity::claim(data_dir)?;
     let store = Store::open(&config.database_url()).await?;
+    let lease = hold_lease(&store, identity.id, &clock).await?;
     let server = Uuid::now_v7();
-    let lease = hold_lease(&store, server, &clock).await?;
     let image = store.load_image(clock.now()).await?;
     let last_alive_at = image.last_alive_at;
     tracing::info!(kiosks = image.kiosks.len(), tickets = image.tickets.len(), "fleet loaded");
@@ -165,14 +169,13 @@ pub async fn serve(
         Some(ended) => ended,
         None => hub_task.await,
     };
-    if let Some(task) = lease {
-        task.abort();
-        if let Err(error) = store.release_lease(clock.now()).await {
-            tracing::warn!(%error, "the lease was not given back; it ends by itself");
-        }
+    lease.abort();
+    if let Err(error) = store.release_lease(clock.now()).await {
+        tracing::warn!(%error, "the lease was not given back; it ends by itself");
     }
     store.close().await;
     drop(broker);
+    drop(identity);
     match outcome {
         Ok(result) => result.map_err(ServeError::Hub),
         Err(error) => Err(ServeError::Ended(format!("hub: {error}"))),
@@ -188,12 +191,13 @@ fn address_of(section: &'static str, listener: &TcpListener) -> Result<std::net:
     listener.local_addr().map_err(|source| ServeError::Listen { section, address: unknown, source })
 }
 
-/// On PostgreSQL several servers may be started; one owns the fleet, and every commit checks that it still does.
+/// Several servers may be started on one PostgreSQL; one owns the fleet, and every commit checks that it still
+/// does. A server that was killed takes its own lease again at once: it is known by its data directory.
 async fn hold_lease(
     store: &Store,
     server: Uuid,
     clock: &Arc<Clock>,
-) -> Result<Option<tokio::task::JoinHandle<()>>, StoreError> {
+) -> Result<tokio::task::JoinHandle<()>, StoreError> {
     let until = |clock: &Clock| clock.now().plus_ms(LEASE_MS);
     let lease = loop {
         match store.take_lease(PARTITION, server, clock.now(), until(clock)).await {
@@ -207,7 +211,7 @@ async fn hold_lease(
     };
     tracing::info!(fence = lease.fence, "this server owns the fleet");
     let (store, clock) = (store.clone(), Arc::clone(clock));
-    Ok(Some(tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         let mut tick = tokio::time::interval(LEASE_RENEW);
         loop {
             tick.tick().await;
@@ -215,7 +219,7 @@ async fn hold_lease(
                 tracing::warn!(%error, "the lease was not renewed");
             }
         }
-    })))
+    }))
 }
 
 struct RunningBroker {

@@ -70,7 +70,7 @@ impl Screen {
         if self.shared.living {
             let mut out = io::stdout().lock();
             let _ = write!(out, "\r\x1b[2K{text}").and_then(|()| out.flush());
-        } else {
+        } else if !text.is_empty() {
             drop(summary);
             let at = self.elapsed().as_secs_f32();
             let mut out = io::stdout().lock();
