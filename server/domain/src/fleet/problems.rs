@@ -273,7 +273,9 @@ impl Draft<'_> {
         if let Some(ticket) = ticket {
             self.fault_gone(ticket, id, at);
         }
-        if let (codes::KIOSK_OFFLINE, Some(site)) = (fault.as_str(), site) {
+        if let (codes::KIOSK_OFFLINE, Some(site)) = (fault.as_str(), site)
+            && self.site(&site).is_some_and(|site| site.outage.is_some())
+        {
             self.sites_to_judge.insert(site);
         }
     }

@@ -1,5 +1,5 @@
 //! Presence of the fleet: signs of life, deadlines, and the server's own deafness.
-use kioskwatch_proto::{Timestamp, faults::codes, words::Severity};
+use kioskwatch_proto::{SiteId, Timestamp, faults::codes, words::Severity};
 
 use super::{Fleet, Ix, draft::Draft, live::LiveEdit, problems::Problem, sweep::MAX_PER_SWEEP};
 use crate::{
@@ -69,7 +69,9 @@ impl Draft<'_> {
             let severity = self.fault_severity(codes::KIOSK_OFFLINE, Severity::Major);
             self.raise(ix, &Problem::of_host(codes::KIOSK_OFFLINE, severity, step.at, step.reason.as_str()));
         }
-        if let Some(site) = site {
+        // A whole fleet that comes back is not counted site by site for each kiosk.
+        let outage = |site: &SiteId| self.site(site).is_some_and(|site| site.outage.is_some());
+        if let Some(site) = site.filter(|site| step.to == PresenceVerdict::Offline || outage(site)) {
             self.sites_to_judge.insert(site);
         }
     }
