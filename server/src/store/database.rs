@@ -29,7 +29,8 @@ PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;
 PRAGMA busy_timeout = 5000;
 PRAGMA cache_size = -65536;
-PRAGMA journal_size_limit = 67108864;";
+PRAGMA wal_autocheckpoint = 16384;
+PRAGMA journal_size_limit = 134217728;";
 const SQLITE_READER: &str = "-- sqlite_reader
 PRAGMA busy_timeout = 5000;
 PRAGMA cache_size = -16384;
@@ -231,5 +232,65 @@ fn migration_error(error: MigrateError) -> StoreError {
         MigrateError::VersionMismatch(version) => StoreError::ForeignMigration { version },
         MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => StoreError::of("migrate", e),
         other => StoreError::of("migrate", sqlx::Error::Migrate(Box::new(other))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+
+    /// What agents were told is on the disk: losing this setting would show in no other test.
+    #[tokio::test]
+    async fn a_commit_on_sqlite_waits_for_the_disk() {
+        let directory = std::env::temp_dir().join(format!("kw-db-{}", uuid::Uuid::new_v4().simple()));
+        let url = format!("sqlite://{}", directory.join("a b%2F?.sqlite").display());
+        let database = Database::open(&url, Opener::Server).await.unwrap();
+        assert!(directory.join("a b%2F?.sqlite").exists(), "the path is taken as it stands");
+        for (pragma, expected) in [
+            ("PRAGMA synchronous", "2"),
+            ("PRAGMA journal_mode", "wal"),
+            ("PRAGMA foreign_keys", "1"),
+            ("PRAGMA busy_timeout", "5000"),
+        ] {
+            let row = database.write(pragma, sqlx::query(pragma)).await.unwrap().remove(0);
+            let value = row.try_get::<i64, _>(0).map(|n| n.to_string());
+            assert_eq!(value.or_else(|_| row.try_get::<String, _>(0)).unwrap(), expected, "{pragma}");
+        }
+        let refused = database.read("write", sqlx::query("DELETE FROM meta")).await;
+        assert!(refused.is_err(), "readers do not write: {:?}", refused.map(|rows| rows.len()));
+        database.close().await;
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn errors_are_sorted_by_what_to_do() {
+        use crate::store::error::{Kind, kind_of_code};
+        let cases = [
+            ("5", Kind::Away),
+            ("517", Kind::Away),
+            ("10", Kind::Away),
+            ("778", Kind::Away),
+            ("13", Kind::Full),
+            ("2067", Kind::Conflict),
+            ("1555", Kind::Conflict),
+            ("787", Kind::Conflict),
+            ("11", Kind::Other),
+            ("57P01", Kind::Away),
+            ("57014", Kind::Away),
+            ("08006", Kind::Away),
+            ("40001", Kind::Away),
+            ("53300", Kind::Away),
+            ("53100", Kind::Full),
+            ("25006", Kind::Away),
+            ("23505", Kind::Conflict),
+            ("23514", Kind::Conflict),
+            ("42P01", Kind::Other),
+            ("XX001", Kind::Other),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(kind_of_code(code), expected, "{code}");
+        }
     }
 }

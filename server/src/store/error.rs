@@ -102,7 +102,9 @@ impl StoreError {
     }
 }
 
-enum Kind {
+/// What to do about an error of the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
     Away,
     Full,
     Conflict,
@@ -122,7 +124,7 @@ fn kind(error: &sqlx::Error) -> Kind {
 }
 
 /// PostgreSQL says five characters, SQLite a decimal number of at most four whose low byte is the primary code.
-fn kind_of_code(code: &str) -> Kind {
+pub(super) fn kind_of_code(code: &str) -> Kind {
     if code.len() == 5 {
         return kind_of_sqlstate(code);
     }

@@ -65,9 +65,10 @@ macro_rules! for_sqlite {
     };
 }
 
+/// JSONB, because JSON is read anew for every column of every row: 3 times the time of the whole statement.
 macro_rules! for_postgres {
     (ROWS) => {
-        "json_array_elements(CAST($1 AS JSON)) AS json_rows(value)"
+        "jsonb_array_elements(CAST($1 AS JSONB)) AS json_rows(value)"
     };
     (TEXTS) => {
         "(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS json_texts(value))"
