@@ -61,6 +61,3 @@ where
 async fn no_page() -> Response {
     Problem::not_found("page").into_response()
 }
-
-#[cfg(test)]
-mod tests;

@@ -153,7 +153,11 @@ async fn decide(
     id: CommandId,
     request: Request,
 ) -> Result<Json<CommandDetail>, Problem> {
-    command_in_scope(web, caller, id).await?;
+    let state = command_in_scope(web, caller, id).await?.command.state;
+    if state.is_final() {
+        let detail = format!("the command has ended: {}", state.as_str());
+        return Err(Problem::conflict("command_ended", detail));
+    }
     web.app().request(caller.actor(), request).await?;
     command_in_scope(web, caller, id).await.map(|view| Json(view.into()))
 }

@@ -16,34 +16,34 @@ use super::{
 pub(crate) enum Failures {
     /// The request cannot be read.
     #[response(status = 400, content_type = "application/problem+json")]
-    BadRequest(#[to_schema] ProblemView<'static>),
+    BadRequest(ProblemView<'static>),
     /// No valid token.
     #[response(status = 401, content_type = "application/problem+json")]
-    Unauthenticated(#[to_schema] ProblemView<'static>),
+    Unauthenticated(ProblemView<'static>),
     /// The role may not.
     #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(#[to_schema] ProblemView<'static>),
+    Forbidden(ProblemView<'static>),
     /// Not there, or outside of the scope.
     #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[to_schema] ProblemView<'static>),
+    NotFound(ProblemView<'static>),
     /// The rules forbid it now; `rule` says which.
     #[response(status = 409, content_type = "application/problem+json")]
-    Conflict(#[to_schema] ProblemView<'static>),
+    Conflict(ProblemView<'static>),
     /// The body is too large.
     #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(#[to_schema] ProblemView<'static>),
+    TooLarge(ProblemView<'static>),
     /// The body is no JSON.
     #[response(status = 415, content_type = "application/problem+json")]
-    NotJson(#[to_schema] ProblemView<'static>),
+    NotJson(ProblemView<'static>),
     /// A value is not allowed.
     #[response(status = 422, content_type = "application/problem+json")]
-    Invalid(#[to_schema] ProblemView<'static>),
+    Invalid(ProblemView<'static>),
     /// Too many requests, or too many wrong tokens.
     #[response(status = 429, content_type = "application/problem+json")]
-    TooMany(#[to_schema] ProblemView<'static>),
+    TooMany(ProblemView<'static>),
     /// Database away, or no place for another live stream.
     #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(#[to_schema] ProblemView<'static>),
+    Unavailable(ProblemView<'static>),
 }
 
 #[derive(OpenApi)]
@@ -57,6 +57,7 @@ pub(crate) enum Failures {
         commands::cancel,
         uptime::get, inspections::list, events::watch, audit::list, faults::list,
     ),
+    components(schemas(ProblemView)),
     modifiers(&Security),
     security(("token" = []), ("session" = []))
 )]

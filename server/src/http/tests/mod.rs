@@ -1,1 +1,6 @@
-
+//! The router as a whole, over a real store and a real fleet; only the broker is a closed port.
+mod fixture;
+mod input;
+mod matrix;
+mod openapi;
+mod pages;

@@ -1,0 +1,313 @@
+//! A small fleet behind the real router.
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    change::{
+        Admission, Change, CommandRow, CommandState, IncidentRow, KioskRow, KioskStateRow, PresenceVerdict,
+        SiteRow, TicketEventRow, TicketRow, TicketSource, TicketState, Zone,
+    },
+    fleet::Fleet,
+    policy::Policy,
+};
+use kioskwatch_proto::{
+    CommandId, KioskId, SiteId, Timestamp,
+    command::CommandSigner,
+    faults::{FaultClass, FaultCode},
+    words::{ServiceState, Severity},
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use crate::{
+    app::{App, Hub, HubOptions, Parts},
+    auth::{NewToken, create_token},
+    clock::Clock,
+    config::Config,
+    http::{Web, router},
+    metrics::Counters,
+    mqtt::{BrokerAddress, Lane, Link, LinkOptions},
+    store::Store,
+};
+
+/// What people and devices may write anywhere; nowhere may it become more than text.
+pub(super) const HOSTILE: [&str; 6] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "'><svg/onload=alert(1)>",
+    "</title><script>alert(1)</script>",
+    "{{7*7}}{% raw %}",
+    "javascript:alert(1)",
+];
+
+pub(super) struct Fixture {
+    pub(super) router: Router,
+    pub(super) app: App,
+    folder: PathBuf,
+    _stop: watch::Sender<bool>,
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answered {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// 1: in site `near`, 2: in site `far`.
+pub(super) fn ticket_id(n: u128) -> Uuid {
+    Uuid::from_u128(0x10 + n)
+}
+
+pub(super) fn command_id(n: u128) -> CommandId {
+    CommandId(Uuid::from_u128(0x20 + n))
+}
+
+impl Fixture {
+    pub(super) async fn start() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    pub(super) async fn with(config: Config) -> Self {
+        let folder = std::env::temp_dir().join(format!("kw-http-{}", Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::open(&format!("sqlite://{}/test.sqlite", folder.display())).await.unwrap();
+        let clock = Arc::new(Clock::start());
+        store.commit(&rows(clock.now())).await.unwrap();
+        let image = store.load_image(clock.now()).await.unwrap();
+        let policy = Arc::new(Policy::default());
+        let (app, requests) = App::new(Parts {
+            config,
+            clock: Arc::clone(&clock),
+            store,
+            fleet: Fleet::from_image(Arc::clone(&policy), image),
+            policy,
+            calendar: WorkCalendar::from_lists(&[], &[]),
+            signer: CommandSigner::from_secret("test", &[1; 32]),
+            counters: Counters::new().unwrap(),
+        });
+        let (events_tx, events) = mpsc::channel(16);
+        let link = |lane| {
+            let address = BrokerAddress {
+                host: "127.0.0.1".into(),
+                port: 1,
+                tls: None,
+                user: None,
+                password_file: None,
+            };
+            let options = LinkOptions { address, client_id: "test".into(), lane };
+            Link::start(options, Arc::clone(&clock), events_tx.clone())
+        };
+        let hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
+        let (stop, stopped) = watch::channel(false);
+        let options = HubOptions { server: Uuid::from_u128(9), last_alive_at: None };
+        tokio::spawn(hub.run(options, stopped.clone()));
+        let router = router(Web::new(app.clone(), stopped));
+        Self { router, app, folder, _stop: stop }
+    }
+
+    /// A token's secret; no sites: all of them.
+    pub(super) async fn token(&self, role: &str, sites: &[&str]) -> String {
+        let request = NewToken {
+            name: format!("{role} {}", sites.join(" ")),
+            role: role.into(),
+            sites: sites.iter().map(ToString::to_string).collect(),
+            expires_days: None,
+        };
+        create_token(self.app.store(), self.app.clock().now(), request).await.unwrap()
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answered {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let is_stream =
+            head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        let text = if is_stream {
+            String::new()
+        } else {
+            String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap()
+        };
+        Answered { status: head.status, headers: head.headers, text }
+    }
+
+    /// With a token, or as nobody.
+    pub(super) async fn ask(&self, method: Method, path: &str, token: &str, body: Option<&str>) -> Answered {
+        let mut request = Request::builder().method(method).uri(path).header("host", "kiosk.test");
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        self.send(request.body(Body::from(body.unwrap_or_default().to_owned())).unwrap()).await
+    }
+
+    pub(super) async fn get(&self, path: &str, token: &str) -> Answered {
+        self.ask(Method::GET, path, token, None).await
+    }
+}
+
+fn rows(now: Timestamp) -> Vec<Change> {
+    let mut rows = Vec::new();
+    for (n, site) in [(1, "near"), (2, "far")] {
+        let hostile = HOSTILE[..4].join(" ");
+        let site_id = SiteId::new(site).unwrap();
+        rows.push(Change::Site(SiteRow {
+            id: site_id.clone(),
+            name: format!("{site} {hostile}"),
+            region: hostile.clone(),
+            customer: hostile.clone(),
+            zone: Zone::Urban,
+            timezone: "Asia/Shanghai".into(),
+            service_hours: String::new(),
+            contacts: String::new(),
+            remote_consent: false,
+            updated_at: now,
+        }));
+        let kiosk = KioskId::new(&format!("K-{n}")).unwrap();
+        rows.push(Change::Kiosk(KioskRow {
+            id: kiosk.clone(),
+            site: Some(site_id.clone()),
+            admission: Admission::Accepted,
+            model: hostile.clone(),
+            serial_no: hostile.clone(),
+            commissioned_at: Some(now.plus_ms(-86_400_000)),
+            decommissioned_at: None,
+            updated_at: now,
+        }));
+        rows.push(Change::KioskState(Box::new(state(&kiosk, now))));
+        ticket(&mut rows, u128::try_from(n).unwrap(), &kiosk, &site_id, now);
+        rows.push(Change::Command(Box::new(command(u128::try_from(n).unwrap(), &kiosk, now))));
+    }
+    rows
+}
+
+fn state(kiosk: &KioskId, now: Timestamp) -> KioskStateRow {
+    KioskStateRow {
+        kiosk: kiosk.clone(),
+        presence: PresenceVerdict::Online,
+        presence_since: now,
+        presence_reason: "heartbeat".into(),
+        last_seen_at: Some(now),
+        session: None,
+        boot: None,
+        epoch: None,
+        interval_s: 30,
+        service: Some(ServiceState::Degraded),
+        service_since: Some(now),
+        service_cause: Some(HOSTILE[0].into()),
+        peripherals: r#"{"printer":{"status":"online","faults":["paper_out"]}}"#.into(),
+        inventory: String::new(),
+        clock_offset_ms: None,
+        command_counter: 0,
+    }
+}
+
+fn command(n: u128, kiosk: &KioskId, now: Timestamp) -> CommandRow {
+    CommandRow {
+        id: command_id(n),
+        kiosk: kiosk.clone(),
+        action: "reboot".into(),
+        args: "{}".into(),
+        actor: HOSTILE[1].into(),
+        approver: None,
+        ticket: None,
+        state: CommandState::AwaitingApproval,
+        counter: 0,
+        requested_at: now,
+        issued_at: None,
+        not_after: now.plus_ms(300_000),
+        sent_at: None,
+        attempts: 0,
+        finished_at: None,
+        reason: Some(HOSTILE[0].into()),
+        result: Some(serde_json::json!({ HOSTILE[0]: HOSTILE[1] }).to_string()),
+    }
+}
+
+fn ticket(rows: &mut Vec<Change>, n: u128, kiosk: &KioskId, site: &SiteId, now: Timestamp) {
+    let fault = FaultCode::new("paper_out").unwrap();
+    rows.push(Change::Ticket(Box::new(TicketRow {
+        id: ticket_id(n),
+        number: u64::try_from(n).unwrap(),
+        state: TicketState::Triaged,
+        kiosk: Some(kiosk.clone()),
+        site: Some(site.clone()),
+        peripheral: None,
+        fault: fault.clone(),
+        class: FaultClass::Operator,
+        severity: Severity::Minor,
+        priority: 3,
+        source: TicketSource::Agent,
+        zone: Zone::Urban,
+        opened_at: now,
+        t0: None,
+        t1: now,
+        t5: None,
+        t6: None,
+        t7: None,
+        resolution: Some(HOSTILE[2].into()),
+        sign_off: None,
+        cancel_reason: None,
+        recovering_since: None,
+        due_at: None,
+        parent: None,
+        assignee: Some(HOSTILE[3].into()),
+        reopened: 0,
+        extra: String::new(),
+    })));
+    rows.push(Change::Incident(Box::new(IncidentRow {
+        id: Uuid::from_u128(0x30 + n),
+        fingerprint: format!("{kiosk}/printer/paper_out"),
+        kiosk: Some(kiosk.clone()),
+        site: Some(site.clone()),
+        peripheral: None,
+        fault,
+        severity: Severity::Minor,
+        opened_at: now,
+        noticed_at: now,
+        closed_at: None,
+        close_reason: None,
+        raw: Some("1b40".into()),
+        text: Some(HOSTILE[0].into()),
+        ticket: Some(ticket_id(n)),
+        triage: "ticket".into(),
+        triage_reason: HOSTILE[1].into(),
+        triage_due_at: None,
+        parent: None,
+    })));
+    rows.push(Change::TicketEvent(TicketEventRow {
+        ticket: ticket_id(n),
+        n: 1,
+        at: now,
+        actor: HOSTILE[0].into(),
+        action: "note".into(),
+        from: None,
+        to: TicketState::Triaged,
+        reason: HOSTILE.join(" "),
+    }));
+}
