@@ -34,8 +34,7 @@ async fn readyz(State(app): State<App>) -> Response {
 }
 
 async fn metrics(State(app): State<App>) -> Response {
-    let ready = app.health().missing().is_empty();
-    let figures = crate::metrics::FleetFigures { ready, ..Default::default() };
+    let figures = app.figures().await;
     let page = app.counters().page(&figures);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

@@ -151,10 +151,12 @@ pub(crate) async fn timeline_of(
     to: Timestamp,
 ) -> Result<Vec<Span>, StoreError> {
     let app = web.app();
-    let to = to.min(app.clock().now());
+    let now = app.clock().now();
+    let to = to.min(now);
     let store = app.store();
-    let rows = store.evidence(caller.scope(), std::slice::from_ref(id), from, to).await?;
-    //LIVE
+    let mut rows = store.evidence(caller.scope(), std::slice::from_ref(id), from, to).await?;
+    // What heartbeats have said since evidence was last written.
+    rows.extend(app.fleet().live_evidence(id, now));
     let period = Interval::new(from.secs(), to.secs());
     let down = server_down(&store.server_liveness(from, to).await?, period);
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();

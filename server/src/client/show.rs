@@ -1,0 +1,184 @@
+//! Answers as text for people.
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::table::{Table, clean};
+
+/// As the API gave it.
+pub(super) fn json(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// A field as text, `-` where there is nothing.
+fn text<'a>(value: &'a Value, path: &str) -> std::borrow::Cow<'a, str> {
+    match value.pointer(path) {
+        None | Some(Value::Null) => "-".into(),
+        Some(Value::String(text)) if text.is_empty() => "-".into(),
+        Some(Value::String(text)) => text.as_str().into(),
+        Some(other) => other.to_string().into(),
+    }
+}
+
+fn items(value: &Value) -> &[Value] {
+    value["items"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Faults of all peripherals as `printer:paper_out`.
+fn faults(kiosk: &Value) -> String {
+    let mut found = Vec::new();
+    for (name, peripheral) in kiosk["peripherals"].as_object().into_iter().flatten() {
+        for code in list(peripheral, "faults") {
+            found.push(format!("{name}:{}", code.as_str().unwrap_or("?")));
+        }
+    }
+    if found.is_empty() { "-".to_owned() } else { found.join(" ") }
+}
+
+pub(super) fn kiosks(page: &Value) -> String {
+    let mut table = Table::new(&["KIOSK", "SITE", "PRESENCE", "SERVICE", "TICKETS", "LAST SEEN", "FAULTS"]);
+    for kiosk in items(page) {
+        table.row(&[
+            &text(kiosk, "/id"),
+            &text(kiosk, "/site"),
+            &text(kiosk, "/presence/state"),
+            &text(kiosk, "/service"),
+            &text(kiosk, "/open_tickets"),
+            &text(kiosk, "/presence/last_seen_at"),
+            &faults(kiosk),
+        ]);
+    }
+    table.text()
+}
+
+pub(super) fn kiosk(kiosk: &Value) -> String {
+    let mut facts = Table::new(&[]);
+    for (name, path) in [
+        ("kiosk", "/id"),
+        ("site", "/site"),
+        ("model", "/model"),
+        ("serial no.", "/serial_no"),
+        ("admission", "/admission"),
+        ("presence", "/presence/state"),
+        ("  since", "/presence/since"),
+        ("  reason", "/presence/reason"),
+        ("last seen", "/presence/last_seen_at"),
+        ("service", "/service"),
+        ("  since", "/service_since"),
+        ("  cause", "/service_cause"),
+        ("agent", "/agent_version"),
+        ("open tickets", "/open_tickets"),
+    ] {
+        facts.row(&[name, &text(kiosk, path)]);
+    }
+    let mut devices = Table::new(&["PERIPHERAL", "STATUS", "KIND", "MODE", "FAULTS"]);
+    for (name, peripheral) in kiosk["peripherals"].as_object().into_iter().flatten() {
+        let codes: Vec<&str> = list(peripheral, "faults").iter().filter_map(Value::as_str).collect();
+        let codes = codes.join(" ");
+        let (status, kind, mode) =
+            (text(peripheral, "/status"), text(peripheral, "/kind"), text(peripheral, "/mode"));
+        devices.row(&[name, &status, &kind, &mode, &codes]);
+    }
+    format!("{}\n{}", facts.text().trim_start_matches('\n'), devices.text())
+}
+
+pub(super) fn tickets(page: &Value) -> String {
+    let mut table = Table::new(&["NO.", "STATE", "P", "FAULT", "KIOSK", "SITE", "OPENED", "ID"]);
+    for ticket in items(page) {
+        table.row(&[
+            &text(ticket, "/number"),
+            &text(ticket, "/state"),
+            &text(ticket, "/priority"),
+            &text(ticket, "/fault"),
+            &text(ticket, "/kiosk"),
+            &text(ticket, "/site"),
+            &text(ticket, "/opened_at"),
+            &text(ticket, "/id"),
+        ]);
+    }
+    table.text()
+}
+
+pub(super) fn ticket(ticket: &Value) -> String {
+    let mut facts = Table::new(&[]);
+    for (name, path) in [
+        ("ticket", "/number"),
+        ("state", "/state"),
+        ("fault", "/fault"),
+        ("kiosk", "/kiosk"),
+        ("peripheral", "/peripheral"),
+        ("site", "/site"),
+        ("severity", "/severity"),
+        ("priority", "/priority"),
+        ("class", "/class"),
+        ("source", "/source"),
+        ("assignee", "/assignee"),
+        ("opened", "/opened_at"),
+        ("restored", "/t5"),
+        ("closed", "/t7"),
+        ("resolution", "/resolution"),
+    ] {
+        facts.row(&[name, &text(ticket, path)]);
+    }
+    let mut clocks = Table::new(&["CLOCK", "STATE", "DUE", "REMAINING S"]);
+    for clock in list(ticket, "clocks") {
+        clocks.row(&[
+            &text(clock, "/name"),
+            &text(clock, "/state"),
+            &text(clock, "/due_at"),
+            &text(clock, "/remaining_s"),
+        ]);
+    }
+    let mut out = format!("{}\n{}\n", facts.text().trim_start_matches('\n'), clocks.text());
+    for line in list(ticket, "history") {
+        let moved = match (text(line, "/from"), text(line, "/to")) {
+            (from, to) if from == to || from == "-" => to.into_owned(),
+            (from, to) => format!("{from} -> {to}"),
+        };
+        let (at, actor, action, reason) =
+            (text(line, "/at"), text(line, "/actor"), text(line, "/action"), text(line, "/reason"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}", clean(&format!("{at}  {action}  {moved}  {actor}: {reason}")));
+    }
+    out
+}
+
+pub(super) fn uptime(figures: &Value) -> String {
+    let mut table = Table::new(&["RATIO", "VALUE", "UP S", "OF S"]);
+    for name in ["on", "avail", "full", "online"] {
+        let ratio = &figures[name];
+        table.row(&[name, &text(ratio, "/ratio"), &text(ratio, "/num"), &text(ratio, "/den")]);
+    }
+    let mut out = table.text();
+    let (accountable, coverage, kiosks) =
+        (text(figures, "/accountable_s"), text(figures, "/coverage"), text(figures, "/kiosks"));
+    let _ = writeln!(out, "\naccountable {accountable} s, coverage {coverage}, kiosks {kiosks}");
+    for (cause, seconds) in figures["causes"].as_object().into_iter().flatten() {
+        let _ = writeln!(out, "down by {cause}: {seconds} s");
+    }
+    for problem in list(figures, "problems") {
+        let _ = writeln!(out, "note: {}", clean(problem.as_str().unwrap_or("")));
+    }
+    out
+}
+
+pub(super) fn inspections(page: &Value) -> String {
+    let mut table =
+        Table::new(&["KIOSK", "KIND", "PERIOD", "STATE", "WINDOW FROM", "WINDOW TO", "REPORT DUE"]);
+    for due in items(page) {
+        table.row(&[
+            &text(due, "/kiosk"),
+            &text(due, "/kind"),
+            &text(due, "/period"),
+            &text(due, "/state"),
+            &text(due, "/window_from"),
+            &text(due, "/window_to"),
+            &text(due, "/report_due_at"),
+        ]);
+    }
+    table.text()
+}
