@@ -179,7 +179,12 @@ impl KioskPart {
             service: kiosk.service.map_or("—", |service| t.word(service.as_str())),
             service_tone: kiosk.service.map_or(Tone::Unknown, |s| Tone::of_word(s.as_str())).class(),
             service_since: since(kiosk.service_since),
-            service_cause: view.state.as_ref().and_then(|s| s.service_cause.clone()).unwrap_or_default(),
+            service_cause: view
+                .state
+                .as_ref()
+                .and_then(|state| state.service_cause.as_deref())
+                .map(|cause| told_cause(t, catalogue, cause))
+                .unwrap_or_default(),
             seen: since(kiosk.last_seen_at),
             waits_for_admission: kiosk.admission == Admission::Quarantined,
             facts: facts(t, zone, &view, &kiosk),
@@ -191,6 +196,17 @@ impl KioskPart {
             uptime: uptime(web, caller, t, id, now).await?,
             commands: commands.iter().map(|row| CommandLine::new(t, zone, now, row)).collect(),
         })
+    }
+}
+
+/// `printer: paper_out` in the reader's words; anything else as the kiosk said it.
+fn told_cause(t: &'static Texts, catalogue: &Catalogue, cause: &str) -> String {
+    let parts = cause.split_once([':', '/', ' ']).map(|(name, code)| (name.trim(), code.trim()));
+    match parts.and_then(|(name, code)| Some((name, FaultCode::new(code)?))) {
+        Some((name, code)) if catalogue.get(&code).is_some() => {
+            format!("{}: {}", t.word(name), t.fault(catalogue, &code))
+        }
+        _ => t.word(cause).to_owned(),
     }
 }
 

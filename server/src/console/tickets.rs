@@ -177,7 +177,7 @@ impl TicketLine {
 fn clock_of(t: &'static Texts, now: Timestamp, clocks: &[ClockRow]) -> Option<ClockLine> {
     let breached = clocks.iter().find(|clock| clock.state == ClockState::Breached);
     if let Some(clock) = breached {
-        let text = format!("{} {}", t.word(&clock.name), t.breached);
+        let text = format!("{} {}", t.word(&clock.name), t.word(clock.state.as_str()));
         return Some(ClockLine { text, tone: Tone::Out.class() });
     }
     let running = clocks.iter().filter(|clock| clock.state == ClockState::Running);
