@@ -1,12 +1,13 @@
 //! The one writer: takes what happened, plans, commits, adopts, tells. In that order, always.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::Ordering::Relaxed,
     time::Duration,
 };
 
 use kioskwatch_domain::{
+    change::{Change, TicketRow, TicketState},
     fleet::{Committed, Count, Effect, Input, Plan, RecordBatch},
     ids::Ids,
 };
@@ -291,6 +292,7 @@ impl Hub {
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }
         let changes = self.announce(&plan);
+        self.observe(&plan, inputs, now);
         let committed = self
             .app
             .fleet_mut()
@@ -352,6 +354,52 @@ impl Hub {
         plan.changes.iter().filter_map(|change| LiveEvent::of(change, site_of)).collect()
     }
 
+    /// Counts what the committed changes mean for people.
+    fn observe(&self, plan: &Plan, inputs: &[Input], planned_at: Timestamp) {
+        let counters = self.app.counters();
+        let now = self.app.clock().now();
+        let tickets: HashMap<Uuid, &TicketRow> = plan
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Ticket(row) => Some((row.id, &**row)),
+                _ => None,
+            })
+            .collect();
+        for change in &plan.changes {
+            match change {
+                Change::TicketEvent(event) => {
+                    let Some(ticket) = tickets.get(&event.ticket) else { continue };
+                    if event.n == 1 {
+                        counters.ticket_opened(ticket.source.as_str(), ticket.class.as_str());
+                        if let Some(received_at) = fault_received(inputs, ticket.kiosk.as_ref()) {
+                            counters.fault_to_ticket(seconds_between(received_at, now));
+                        }
+                    }
+                    if event.from == Some(event.to) {
+                        continue;
+                    }
+                    match event.to {
+                        TicketState::Resolved => {
+                            let restored = ticket.t5.unwrap_or(event.at);
+                            counters.stage_left("to_restored", seconds_between(ticket.t1, restored));
+                        }
+                        TicketState::Closed => {
+                            let restored = ticket.t5.unwrap_or(ticket.t1);
+                            counters.stage_left("to_closed", seconds_between(restored, event.at));
+                        }
+                        _ => {}
+                    }
+                }
+                Change::Clock(clock) if clock.breached_at == Some(planned_at) => {
+                    counters.clock_breached(&clock.name);
+                }
+                Change::Command(command) => counters.command(&command.action, command.state.as_str()),
+                _ => {}
+            }
+        }
+    }
+
     /// After the commit: answers, acknowledgements, effects, counts.
     fn tell(
         &self,
@@ -370,7 +418,8 @@ impl Hub {
             }
         }
         for (kiosk, ack) in committed.acks {
-            let payload = serde_json::to_vec(&ack).expect("an ack has text keys and whole numbers");
+            let payload =
+                serde_json::to_vec(&ack.within_limits()).expect("an ack has text keys and whole numbers");
             // Lost on a full queue or a lost connection: the agent sends again and is acknowledged again.
             self.journal_link.publish(&Topic::new(kiosk, Channel::Ack), payload, None);
         }
@@ -396,7 +445,6 @@ impl Hub {
                 let payload = serde_json::to_vec(&envelope).expect("an envelope is all text");
                 let kiosk = command.kiosk.clone();
                 tracing::info!(%kiosk, command = %command.id, action = command.action, "command sent");
-                self.app.counters().command(&command.action, "sent");
                 self.journal_link.publish(&Topic::new(kiosk, Channel::Command), payload, Some(expiry_s));
             }
             Effect::Notify(notice) => {
@@ -440,6 +488,14 @@ fn record_failed(input: &Input, reason: String) -> Option<Input> {
     let Input::Batch { kiosk, batch, .. } = input else { return None };
     let record = batch.records.first()?.parsed.as_ref().ok()?;
     Some(Input::RecordFailed { kiosk: kiosk.clone(), epoch: batch.epoch, seq: record.header.seq, reason })
+}
+
+/// When the journal message of a kiosk in this turn arrived, if it was one that made the ticket.
+fn fault_received(inputs: &[Input], kiosk: Option<&KioskId>) -> Option<Timestamp> {
+    inputs.iter().find_map(|input| match input {
+        Input::Batch { kiosk: sender, received_at, .. } if Some(sender) == kiosk => Some(*received_at),
+        _ => None,
+    })
 }
 
 fn received_at(input: &Input) -> Option<Timestamp> {

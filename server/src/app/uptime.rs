@@ -335,11 +335,19 @@ impl Frame {
             service: &subject.schedule.open_times(subject.zone, &self.calendar, subject.period),
             commissioned: &commissioned(&subject.view.kiosk).intersect(member),
             exclusions: &self.exclusions_of(subject),
-            server_down: &self.outages,
+            server_down: &self.outages_for(subject),
             evidence,
             received_before: Some(freeze_at(subject.period.to, self.freeze_hours)),
         };
         Timeline::build(&inputs)
+    }
+
+    /// Our outages as they were for one kiosk: after we are back its next heartbeat is due within one of its
+    /// intervals, and not having heard it before that says nothing about it.
+    fn outages_for(&self, subject: &Subject) -> IntervalSet {
+        let interval_s = subject.view.state.as_ref().map_or(0, |state| i64::from(state.interval_s));
+        let longer = |outage: &Interval| Interval::new(outage.from, outage.to.saturating_add(interval_s));
+        self.outages.intervals().iter().map(longer).collect()
     }
 
     fn exclusions_of(&self, subject: &Subject) -> IntervalSet {
