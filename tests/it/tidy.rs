@@ -51,12 +51,21 @@ fn lines_with(files: &[(String, String)], words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (name, text) in files {
         for (index, line) in code(text).lines().enumerate() {
-            if words.iter().any(|word| line.contains(word)) {
+            if words.iter().any(|word| holds(line, word)) {
                 found.push(format!("{name}:{}: {}", index + 1, line.trim()));
             }
         }
     }
     found
+}
+
+/// Whether a line has the word, and not as the beginning of a longer name.
+fn holds(line: &str, word: &str) -> bool {
+    let ends_in_name = word.ends_with(|c: char| c.is_alphanumeric());
+    line.match_indices(word).any(|(at, _)| {
+        let next = line[at + word.len()..].chars().next();
+        !ends_in_name || next.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+    })
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn what_is_wrong_is_named_by_file_line_and_key() {
 #[test]
 fn the_environment_overrides_and_no_file_is_needed() {
     let vars = env(&[
-        ("KIOSKWATCH__HTTP__LISTEN", "0.0.0.0:9000"),
+        ("KIOSKWATCH__HTTP__LISTEN", "127.0.0.1:9000"),
         ("KIOSKWATCH__PRESENCE__MISSED_HEARTBEATS", "5"),
         ("KIOSKWATCH__STORAGE__DATA_DIR", "/tmp/1"),
         ("KIOSKWATCH__FLEET__UNKNOWN_KIOSKS", "accept"),
