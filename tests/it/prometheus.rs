@@ -1,0 +1,83 @@
+//! `/metrics` as Prometheus takes it: promtool's own check, and a real Prometheus that scrapes the running stack.
+use std::{io::Write as _, process::Stdio, time::Duration};
+
+use kioskwatch_tests::harness::{
+    api::Api,
+    mosquitto::free_port,
+    process::Program,
+    stack::{PATIENCE, Plan},
+    wait::wait_until,
+};
+
+use crate::program;
+
+/// The names others rely on; each must have samples on a running stack.
+const PROMISED: &[&str] = &[
+    "kioskwatch_build_info",
+    "kioskwatch_kiosks",
+    "kioskwatch_site_kiosks",
+    "kioskwatch_kiosk_up",
+    "kioskwatch_kiosk_last_heartbeat_timestamp_seconds",
+    "kioskwatch_kiosk_in_service",
+    "kioskwatch_peripheral_up",
+    "kioskwatch_faults_active",
+    "kioskwatch_uptime_up_seconds",
+    "kioskwatch_uptime_accountable_seconds",
+    "kioskwatch_tickets_open",
+    "kioskwatch_tickets_opened_total",
+    "kioskwatch_inspections",
+    "kioskwatch_messages_total",
+    "kioskwatch_ingest_seconds_count",
+    "kioskwatch_fault_to_ticket_seconds_count",
+    "kioskwatch_queue_depth",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_metrics_are_well_formed_and_a_real_prometheus_reads_them() {
+    let stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    stack.ticket("K-0001", "cover_open").await;
+
+    let page = stack.server.monitoring_api().text("/metrics").await.unwrap();
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts: install the Debian package prometheus");
+    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let checked = promtool.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && told.trim().is_empty(), "promtool check metrics: {told}");
+
+    let port = free_port().unwrap();
+    let dir = stack.dir.path();
+    let config = dir.join("prometheus.yml");
+    let target = stack.server.monitoring;
+    let text = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: kioskwatch\n  static_configs: [{{targets: ['{target}']}}]\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let _prometheus = Program::new("prometheus", dir.join("prometheus.log"))
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .start()
+        .unwrap();
+    let prometheus = Api::new(([127, 0, 0, 1], port).into());
+    for name in PROMISED {
+        wait_until(name, PATIENCE + Duration::from_secs(15), || async {
+            let answer = prometheus.json(&format!("/api/v1/query?query={name}")).await?;
+            let series = answer["data"]["result"].as_array().map_or(0, Vec::len);
+            if series > 0 { Ok(()) } else { Err(answer.to_string()) }
+        })
+        .await;
+    }
+    // Ratios are divided from sums of whole seconds, and never above 1.
+    let ratio = "sum(kioskwatch_uptime_up_seconds{scope=\"site\",ratio=\"on\",period=\"today\"})/sum(kioskwatch_uptime_accountable_seconds{scope=\"site\",ratio=\"on\",period=\"today\"})";
+    let encoded: String = ratio.bytes().map(|b| format!("%{b:02X}")).collect();
+    let answer = prometheus.json(&format!("/api/v1/query?query={encoded}")).await.unwrap();
+    let value: f64 = answer["data"]["result"][0]["value"][1].as_str().unwrap().parse().unwrap();
+    assert!((0.5..=1.0).contains(&value), "{answer}");
+}
