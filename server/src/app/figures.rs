@@ -1,11 +1,12 @@
 //! The fleet as numbers, for one scrape.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use kioskwatch_domain::change::PresenceVerdict;
 use kioskwatch_proto::{Timestamp, words::ServiceState};
 
 use super::{App, UptimePeriod, UptimeQuery, UptimeScope};
 use crate::{
+    clock::Stopwatch,
     config::PerKiosk,
     metrics::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure},
     store::{PageRequest, Scope, StoreError},
@@ -14,12 +15,21 @@ use crate::{
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
 const AUTO_PER_KIOSK: usize = 5_000;
 
+/// How old uptime figures of a scrape may be.
+const UPTIME_FIGURES_KEPT: Duration = Duration::from_secs(10);
+
+/// The last computed figures and when that was.
+pub(super) type UptimeBoard = tokio::sync::Mutex<Option<(Stopwatch, Vec<UptimeFigure>)>>;
+
 impl App {
     /// What is, from memory and, for what is not in memory, from the store. A store that does not answer
     /// leaves its part out: a scrape still tells that the server lives.
     pub async fn figures(&self) -> FleetFigures {
         let mut figures = self.fleet_figures();
         figures.ready = self.health().missing().is_empty();
+        let waiting = self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed);
+        figures.queues.insert("messages", waiting);
+        figures.queues.insert("requests", self.waiting_requests());
         if let Err(error) = self.stored_figures(&mut figures).await {
             tracing::debug!(%error, "figures of the store left out of a scrape");
         }
@@ -83,7 +93,7 @@ impl App {
 
     async fn stored_figures(&self, figures: &mut FleetFigures) -> Result<(), StoreError> {
         figures.inspections = self.inspection_counts().await?;
-        figures.uptime = self.uptime_figures().await;
+        figures.uptime = self.recent_uptime_figures().await;
         Ok(())
     }
 
@@ -103,6 +113,19 @@ impl App {
                 None => return Ok(counts),
             }
         }
+    }
+
+    /// Whole periods move slowly: a scrape may see them a few seconds old, and scrapers do not wait in line.
+    async fn recent_uptime_figures(&self) -> Vec<UptimeFigure> {
+        let mut kept = self.uptime_board().lock().await;
+        if let Some((computed, figures)) = &*kept
+            && computed.elapsed() < UPTIME_FIGURES_KEPT
+        {
+            return figures.clone();
+        }
+        let figures = self.uptime_figures().await;
+        *kept = Some((Stopwatch::start(), figures.clone()));
+        figures
     }
 
     /// Every site and the whole fleet, for today, this month and the last one.

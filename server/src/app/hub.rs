@@ -130,7 +130,14 @@ impl Hub {
                 Some(event) = self.events.recv() => self.take_event(&mut turn, event),
             }
             self.drain(&mut turn);
+            self.app.health().waiting_messages.store(self.events.len() as u64, Relaxed);
+            let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
+            let watch = Stopwatch::start();
             self.decide(turn).await?;
+            if sweeps {
+                self.app.counters().swept(watch.elapsed().as_secs_f64());
+                self.count_dropped();
+            }
         }
         self.app.health().stopping.store(true, Relaxed);
         let mut last = Turn::default();
@@ -140,6 +147,23 @@ impl Hub {
         self.journal_link.stop().await;
         self.beats_link.stop().await;
         Ok(())
+    }
+
+    /// What the connections gave up since the last look.
+    fn count_dropped(&self) {
+        for (link, incoming, outgoing) in
+            [(&self.journal_link, "journal_in", "journal_out"), (&self.beats_link, "beats_in", "beats_out")]
+        {
+            let counters = link.counters();
+            for (queue, dropped) in
+                [(incoming, &counters.dropped_incoming), (outgoing, &counters.dropped_outgoing)]
+            {
+                match dropped.swap(0, Relaxed) {
+                    0 => {}
+                    count => self.app.counters().dropped(queue, "full", count),
+                }
+            }
+        }
     }
 
     /// Takes whatever else is waiting, so that one commit serves many.

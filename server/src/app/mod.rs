@@ -11,7 +11,10 @@ mod live;
 pub mod seed;
 mod uptime;
 
-use std::sync::{Arc, RwLock, atomic::AtomicBool};
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use kioskwatch_domain::{
     calendar::WorkCalendar,
@@ -55,6 +58,7 @@ struct Shared {
     requests: mpsc::Sender<Asked>,
     live: broadcast::Sender<LiveEvent>,
     health: Health,
+    uptime_board: figures::UptimeBoard,
 }
 
 impl std::fmt::Debug for App {
@@ -69,6 +73,8 @@ pub struct Health {
     pub broker: AtomicBool,
     pub database: AtomicBool,
     pub stopping: AtomicBool,
+    /// Messages received and not yet decided.
+    pub waiting_messages: AtomicU64,
 }
 
 impl Health {
@@ -136,6 +142,7 @@ impl App {
             requests,
             live,
             health: Health::default(),
+            uptime_board: figures::UptimeBoard::default(),
         };
         (Self { shared: Arc::new(shared) }, RequestReceiver(receiver))
     }
@@ -185,6 +192,16 @@ impl App {
 
     fn fleet_mut(&self) -> std::sync::RwLockWriteGuard<'_, Fleet> {
         self.shared.fleet.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn uptime_board(&self) -> &figures::UptimeBoard {
+        &self.shared.uptime_board
+    }
+
+    /// Requests of people that wait for the hub.
+    fn waiting_requests(&self) -> u64 {
+        let requests = &self.shared.requests;
+        (requests.max_capacity() - requests.capacity()) as u64
     }
 
     /// Asks the hub; answered after the commit.
