@@ -95,6 +95,17 @@ impl LiveEvent {
                 text: row.fault.to_string(),
                 percent: None,
             },
+            // A note moves nothing, and the ticket's page shows it all the same.
+            Change::TicketEvent(row) if row.from == Some(row.to) => Self {
+                kind: LiveKind::Ticket,
+                site: None,
+                kiosk: None,
+                id: Some(row.ticket.to_string()),
+                state: row.to.as_str().to_owned(),
+                at_ms: row.at.ms(),
+                text: row.action.clone(),
+                percent: None,
+            },
             Change::Command(row) => Self {
                 id: Some(row.id.to_string()),
                 state: row.state.as_str().to_owned(),
