@@ -156,12 +156,17 @@ pub async fn serve(
     started(addresses);
 
     let mut hub_task = hub_task;
+    // The listeners hear the same word and may be gone before we have heard it ourselves.
+    let told = stop.clone();
+    let unasked = |what: &str, ended: String| {
+        if *told.borrow() { Ok(None) } else { Err(ServeError::Ended(format!("{what}: {ended}"))) }
+    };
     let outcome = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => None,
         ended = &mut hub_task => Some(ended),
-        ended = console => return Err(ServeError::Ended(format!("console: {ended:?}"))),
-        ended = monitoring => return Err(ServeError::Ended(format!("monitoring: {ended:?}"))),
+        ended = console => unasked("console", format!("{ended:?}"))?,
+        ended = monitoring => unasked("monitoring", format!("{ended:?}"))?,
     };
     // Stop taking, commit what was taken, say goodbye.
     let _ = hub_stop.0.send(true);

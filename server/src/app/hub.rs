@@ -56,6 +56,8 @@ pub struct Hub {
     lanes_up: [bool; 2],
     /// When messages were last read: for noticing our own deafness.
     last_turn: Stopwatch,
+    /// Turns true when the server is to end.
+    stop: watch::Receiver<bool>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -84,6 +86,8 @@ enum Failed {
     /// This input, or one of these, can never be committed.
     Permanent(String),
     Fenced(StoreError),
+    /// The database is away and the server was told to end. Nothing of it was acknowledged: agents send again.
+    GivenUp,
 }
 
 impl Hub {
@@ -104,11 +108,13 @@ impl Hub {
             ids,
             lanes_up: [false; 2],
             last_turn: Stopwatch::start(),
+            stop: watch::channel(false).1,
         }
     }
 
     /// Runs until told to stop; then takes what was already received, commits it and says goodbye.
     pub async fn run(mut self, options: HubOptions, mut stop: watch::Receiver<bool>) -> Result<(), HubError> {
+        self.stop = stop.clone();
         let start = Input::ServerStarted { server: options.server, last_alive_at: options.last_alive_at };
         self.decide(Turn { inputs: vec![start], ..Turn::default() }).await?;
 
@@ -266,6 +272,7 @@ impl Hub {
                 return Ok(());
             }
             Err(Failed::Fenced(error)) => return Err(HubError::Fenced(error)),
+            Err(Failed::GivenUp) => return Ok(()),
             Err(Failed::Permanent(problem)) => problem,
         };
         tracing::error!(problem, inputs = turn.inputs.len(), "a batch failed; going on piece by piece");
@@ -290,6 +297,7 @@ impl Hub {
         match self.settle(&inputs).await {
             Ok(committed) => self.tell(&inputs, committed, reply),
             Err(Failed::Fenced(error)) => return Err(HubError::Fenced(error)),
+            Err(Failed::GivenUp) => {}
             Err(Failed::Permanent(problem)) => {
                 let [piece] = inputs;
                 tracing::error!(problem, "this input cannot be applied");
@@ -306,7 +314,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Plan, commit (again and again while the database is away), adopt.
+    /// Plan, commit (again and again while the database is away, until told to stop), adopt.
     async fn settle(&mut self, inputs: &[Input]) -> Result<Committed, Failed> {
         let now = self.app.clock().now();
         let plan = self.plan(now, inputs)?;
@@ -342,6 +350,7 @@ impl Hub {
 
     async fn commit(&self, plan: &Plan) -> Result<(), Failed> {
         let health = self.app.health();
+        let mut stop = self.stop.clone();
         let mut pause = RETRY_FIRST;
         loop {
             let error = match self.app.store().commit(&plan.changes).await {
@@ -364,7 +373,11 @@ impl Hub {
                 );
             }
             self.app.counters().commit_failed("unavailable");
-            tokio::time::sleep(pause).await;
+            // A sender that is gone means stop as well.
+            if tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await.is_ok() {
+                tracing::warn!(changes = plan.changes.len(), "stopping without the database; not committed");
+                return Err(Failed::GivenUp);
+            }
             pause = (pause * 2).min(RETRY_LAST);
         }
     }
