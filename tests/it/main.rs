@@ -1,5 +1,13 @@
 //! The one integration binary: what the compiler cannot hold, and the whole stack from serial byte to page.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 mod deploy;
+mod journeys;
+mod outage;
+mod programs;
 mod store_contract;
 mod tidy;
+
+/// The executable that plays agent and server.
+fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_kioskwatch-demo")
+}

@@ -2,10 +2,12 @@
 //!
 //! The demo plays on it and the journeys test on it. Everything a test starts ends with its handle.
 pub mod api;
+pub mod client;
 pub mod kiosk;
 pub mod mosquitto;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod server;
+pub mod stack;
 pub mod wait;

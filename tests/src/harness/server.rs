@@ -142,6 +142,11 @@ impl Server {
         }
     }
 
+    /// Whether the process that was started last is still there.
+    pub fn process_runs(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::runs)
+    }
+
     pub fn process(&self) -> Option<&Process> {
         self.process.as_ref()
     }

@@ -1,0 +1,183 @@
+//! The programs as a person at a terminal meets them: what they print, and with which code they end.
+use std::{io::Write as _, path::Path, process::Stdio};
+
+use kioskwatch_tests::{
+    harness::{
+        server::Workdir,
+        stack::{PATIENCE, Plan},
+        wait::wait_until,
+    },
+    roles::Role,
+};
+
+use crate::program;
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs a program of ours to its end.
+fn run(role: Role, args: &[&str]) -> Said {
+    let mut command = std::process::Command::new(program());
+    let output = command.arg(role.word()).args(args).stdin(Stdio::null()).output().unwrap();
+    Said {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_on_the_same_data_ends_and_says_why() {
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
+    // Ports of its own, so that only the data is in the way.
+    let text = std::fs::read_to_string(&stack.server.config).unwrap();
+    let text = text.replace(&stack.server.http.to_string(), "127.0.0.1:0");
+    let text = text.replace(&stack.server.monitoring.to_string(), "127.0.0.1:0");
+    let second = stack.dir.path().join("second.toml");
+    std::fs::write(&second, &text).unwrap();
+    let said = run(Role::Server, &["serve", "--config", second.to_str().unwrap()]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("data_dir of its own"), "{}", said.err);
+
+    // A data directory of its own, but the same file.
+    let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
+    assert!(stack.server.data_dir.join("kioskwatch.sqlite").exists(), "{:?}", stack.server.data_dir);
+    let other = stack.dir.path().join("other");
+    let text = text.replace(&format!("{:?}", stack.server.data_dir), &format!("{other:?}"));
+    std::fs::write(&second, text.replace("url = \"\"", &format!("url = {database:?}"))).unwrap();
+    let said = run(Role::Server, &["serve", "--config", second.to_str().unwrap()]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("SQLite serves one server"), "{}", said.err);
+
+    // The first one never noticed, and ends in order.
+    assert!(stack.server.stop().await.unwrap());
+    assert!(stack.kiosks[0].stop_agent().await.unwrap());
+}
+
+#[test]
+fn a_mistyped_key_is_named_with_file_and_line() {
+    let dir = Workdir::new("kioskwatch-it").unwrap();
+    let table = [
+        (Role::Server, "check-config", "[fleet]\n\nunknown_kisoks = \"accept\"\n", 3, "unknown_kisoks"),
+        (Role::Server, "serve", "[presence]\nmissed_heartbeats = \"three\"\n", 2, "u32"),
+        (Role::Agent, "check-config", "[kiosk]\nid = \"K-0001\"\nheartbeet_s = 3\n", 3, "heartbeet_s"),
+        (Role::Agent, "run", "[kiosk]\nid = \"K-0001\"\nheartbeet_s = 3\n", 3, "heartbeet_s"),
+    ];
+    for (role, verb, text, line, word) in table {
+        let path = dir.path().join("wrong.toml");
+        std::fs::write(&path, text).unwrap();
+        let said = run(role, &[verb, "--config", path.to_str().unwrap()]);
+        assert_eq!(said.code, 2, "{verb}: {}", said.err);
+        assert!(said.err.contains(&format!("{}:{line}", path.display())), "{verb}: {}", said.err);
+        assert!(said.err.contains(word), "{verb}: {}", said.err);
+    }
+}
+
+#[test]
+fn the_samples_are_configurations() {
+    let dir = Workdir::new("kioskwatch-it").unwrap();
+    for role in [Role::Server, Role::Agent] {
+        let sample = run(role, &["config", "sample"]);
+        assert_eq!(sample.code, 0, "{}", sample.err);
+        let path = dir.path().join("sample.toml");
+        std::fs::write(&path, &sample.out).unwrap();
+        let shown = run(role, &["check-config", "--config", path.to_str().unwrap()]);
+        assert_eq!(shown.code, 0, "{}", shown.err);
+        assert!(shown.out.contains("[mqtt]"), "{}", shown.out);
+        // What it shows is a configuration again.
+        std::fs::write(&path, &shown.out).unwrap();
+        let again = run(role, &["check-config", "--config", path.to_str().unwrap()]);
+        assert_eq!((again.code, again.out), (0, shown.out), "{}", again.err);
+    }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let dir = Workdir::new("kioskwatch-it").unwrap();
+    let path = dir.path().join("server.toml");
+    let mut file = std::fs::File::create(&path).unwrap();
+    writeln!(file, "[database]\nurl = \"postgres://kioskwatch:hunter2@db/fleet\"").unwrap();
+    let said = run(Role::Server, &["check-config", "--config", path.to_str().unwrap()]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(!said.out.contains("hunter2") && said.out.contains("kioskwatch:***@db"), "{}", said.out);
+}
+
+#[test]
+fn worked_examples_are_computed_one_line_each() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("server/domain/tests/cases");
+    for (kind, least) in [("uptime", 28), ("sla", 1), ("inspection", 1)] {
+        let file = cases.join(format!("{kind}.json"));
+        let said = run(Role::Server, &["evaluate", kind, file.to_str().unwrap()]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let lines: Vec<serde_json::Value> =
+            said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(|line| line["id"].is_string()), "{}", said.out);
+        if kind == "uptime" {
+            assert_eq!(lines.len(), least);
+        }
+        assert!(lines.len() >= least);
+    }
+    let said = run(Role::Server, &["evaluate", "uptime", "/no/such/file"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+}
+
+#[test]
+fn deadlines_and_inspections_explain_themselves() {
+    let inspection = run(Role::Server, &["explain", "inspection", "--period", "2026-09"]);
+    assert_eq!(inspection.code, 0, "{}", inspection.err);
+    for words in ["inspection phone", "Asia/Shanghai", "window", "report due, strict", "report due, lenient"]
+    {
+        assert!(inspection.out.contains(words), "{words}: {}", inspection.out);
+    }
+    let quarter = run(Role::Server, &["explain", "inspection", "--period", "2026-Q3"]);
+    assert!(quarter.out.contains("inspection onsite"), "{}", quarter.out);
+    assert_eq!(run(Role::Server, &["explain", "inspection", "--period", "2026-13"]).code, 2);
+
+    // A Friday afternoon: the weekend does not count, a pause does not either.
+    let deadline = run(
+        Role::Server,
+        &[
+            "explain",
+            "deadline",
+            "--calendar",
+            "cn-office",
+            "--start",
+            "2026-03-13T17:00",
+            "--budget",
+            "4h",
+            "--pause",
+            "2026-03-16T10:00/2026-03-16T11:00",
+        ],
+    );
+    assert_eq!(deadline.code, 0, "{}", deadline.err);
+    assert!(deadline.out.contains("due      2026-03-16 13:00:00"), "{}", deadline.out);
+    let always = run(
+        Role::Server,
+        &["explain", "deadline", "--calendar", "7x24", "--start", "2026-03-13T17:00", "--budget", "4h"],
+    );
+    assert!(always.out.contains("due      2026-03-13 21:00:00"), "{}", always.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_from_the_command_line_disturbs_nothing() {
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
+    let month = &kioskwatch_server::clock::Clock::start().now().to_string()[..7];
+    let told =
+        stack.server.command(&["explain", "uptime", "--kiosk", "K-0001", "--month", month]).await.unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("accountable") && text.contains("avail"), "{text}");
+    let audit = stack.server.command(&["audit", "verify"]).await.unwrap();
+    assert!(String::from_utf8_lossy(&audit.stdout).starts_with("intact:"), "{audit:?}");
+    let agent = stack.kiosks[0].dir.join("agent.toml");
+    let records = wait_until("the journal to be read beside its agent", PATIENCE, || async {
+        let said = run(Role::Agent, &["journal", "export", "--config", agent.to_str().unwrap()]);
+        if said.code == 0 { Ok(said.out) } else { Err(said.err) }
+    })
+    .await;
+    assert!(records.lines().count() >= 2, "{records}");
+    assert!(stack.server.stop().await.unwrap());
+}
