@@ -12,8 +12,13 @@ pub mod verdict;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
+use tokio::sync::watch;
 
-use self::{cast::Cast, screen::Screen, story::Story};
+use self::{
+    cast::Cast,
+    screen::Screen,
+    story::{Ended, Story},
+};
 pub use self::{
     options::Options,
     screen::{complain, tell},
@@ -55,31 +60,36 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// `Ok(true)`: every line of the table is right (or the visitor ended an endless show).
+/// `Ok(true)`: every line of the table is right, or the visitor ended the show.
 async fn play(options: Options) -> Result<bool, String> {
     let screen = Screen::new();
     screen.headline(&options);
-    let mut interrupted = Box::pin(tokio::signal::ctrl_c());
-    let show = async {
-        let cast = Cast::assemble(&options, &screen).await?;
-        let mut story = Story::new(cast, screen.clone());
-        let result = story.play(options.duration()).await;
-        let verdict = match &result {
-            Ok(()) => Some(story.verdict().await),
-            Err(_) => None,
-        };
-        story.curtain(&options).await;
-        result?;
-        Ok::<_, String>(verdict)
-    };
-    let verdict = tokio::select! {
-        verdict = show => verdict?,
-        _ = &mut interrupted => {
-            screen.line("stopped by Ctrl-C; everything that was started ends with this process");
-            return Ok(true);
+    let (interrupt, mut interrupted) = watch::channel(false);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            let _ = interrupt.send(true);
         }
+        // A second one does not wait for anybody.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+    let cast = tokio::select! {
+        cast = Cast::assemble(&options, &screen) => cast?,
+        _ = interrupted.wait_for(|stop| *stop) => return Ok(true),
     };
-    let Some(verdict) = verdict else { return Ok(true) };
+    let mut story = Story::new(cast, screen.clone());
+    let ended = story.play(options.duration(), &interrupted).await;
+    let verdict = match ended {
+        Ok(Ended::Played) => Some(story.verdict().await),
+        Ok(Ended::Interrupted) | Err(_) => None,
+    };
+    story.curtain(&options).await;
+    ended?;
+    let Some(verdict) = verdict else {
+        screen.line("stopped");
+        return Ok(true);
+    };
     screen.table(&verdict);
     Ok(verdict.all_right())
 }

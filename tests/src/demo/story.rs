@@ -2,7 +2,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     cast::{Cast, kiosk_id},
@@ -58,6 +58,13 @@ const SCRIPT: &[(u64, Deed)] = &[
     (68, Deed::CoverClosed(5)),
 ];
 
+/// How a show came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Played,
+    Interrupted,
+}
+
 /// See the module.
 pub struct Story {
     cast: Cast,
@@ -83,8 +90,12 @@ impl Story {
         }
     }
 
-    /// Plays the script and then waits: for `length` in all, or for ever.
-    pub async fn play(&mut self, length: Option<Duration>) -> Result<(), String> {
+    /// Plays the script and then waits: for `length` in all, or until interrupted.
+    pub async fn play(
+        &mut self,
+        length: Option<Duration>,
+        interrupted: &watch::Receiver<bool>,
+    ) -> Result<Ended, String> {
         let started = Instant::now();
         // The length counts from the program's start, as its user sees it.
         let end = length.map(|length| started + length.saturating_sub(self.screen.elapsed()));
@@ -92,6 +103,9 @@ impl Story {
         let mut next = script.next();
         let mut last_deed = started;
         loop {
+            if *interrupted.borrow() {
+                return Ok(Ended::Interrupted);
+            }
             if let Some(&(at, deed)) = next
                 && started.elapsed() >= Duration::from_secs(at)
             {
@@ -102,7 +116,7 @@ impl Story {
             self.look().await;
             let over = end.is_some_and(|end| Instant::now() >= end);
             if over && next.is_none() && last_deed.elapsed() >= LAST_LOOK {
-                return Ok(());
+                return Ok(Ended::Played);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -283,6 +297,7 @@ impl Story {
 
     /// Ends everything in order and says where to look.
     pub async fn curtain(mut self, options: &Options) {
+        // What fails to end in order is killed with its handle.
         for kiosk in &mut self.cast.kiosks {
             let _ = kiosk.kill_agent().await;
         }
