@@ -138,9 +138,10 @@ pub async fn serve(
     };
     let (journal_link, beats_link) = (link(Lane::Journal)?, link(Lane::Beats)?);
     drop(events_tx);
-    let hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
+    let mut hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
     let hub_stop = watch::channel(false);
-    let hub_task = tokio::spawn(hub.run(HubOptions { server, last_alive_at }, hub_stop.1));
+    hub.begin(&HubOptions { server, last_alive_at }, hub_stop.1).await?;
+    let hub_task = tokio::spawn(hub.run());
 
     let addresses = Addresses {
         http: address_of("http", &http_listener)?,

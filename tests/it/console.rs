@@ -44,6 +44,19 @@ impl Browser {
         Self { client, _driver: driver }
     }
 
+    /// Clicks as soon as nothing is in the way: a live page moves.
+    async fn click(&self, selector: &str) {
+        wait_until("a click to reach its button", PATIENCE, || async {
+            let button = self.client.find(Locator::Css(selector)).await.map_err(|e| e.to_string())?;
+            self.client
+                .execute("arguments[0].scrollIntoView({block: 'center'})", vec![json!(button)])
+                .await
+                .map_err(|e| e.to_string())?;
+            button.click().await.map_err(|e| e.to_string())
+        })
+        .await;
+    }
+
     /// Waits until the page shows a text; the page is not loaded again.
     async fn shows(&self, text: &str) {
         wait_until("the page to show a text", PATIENCE, || async {
@@ -71,9 +84,10 @@ async fn a_fault_appears_by_itself_and_a_self_test_is_watched_to_its_end() {
     browser.client.goto(&page("/kiosks/K-0001")).await.unwrap();
     let choice = browser.client.find(Locator::Css("#peripheral")).await.unwrap();
     choice.select_by_value("printer").await.unwrap();
-    browser.client.find(Locator::Css("#self-test button.primary")).await.unwrap().click().await.unwrap();
+    browser.click("#self-test button.primary").await;
     wait_until("the self-test to end on the page", PATIENCE, || async {
-        let part = browser.client.find(Locator::Css("#self-test .watched")).await.map_err(|e| e.to_string())?;
+        let part =
+            browser.client.find(Locator::Css("#self-test .watched")).await.map_err(|e| e.to_string())?;
         let html = part.html(true).await.map_err(|e| e.to_string())?;
         if html.contains("class=\"log\"") && html.contains("value=\"100\"") { Ok(()) } else { Err(html) }
     })
@@ -81,7 +95,7 @@ async fn a_fault_appears_by_itself_and_a_self_test_is_watched_to_its_end() {
     assert_eq!(stack.kiosks[0].printer.state().test_prints, 1);
 
     // English, on a phone: nothing is wider than the screen.
-    browser.client.find(Locator::Css("button[name=language]")).await.unwrap().click().await.unwrap();
+    browser.click("button[name=language]").await;
     browser.shows("Peripherals").await;
     browser.client.set_window_size(360, 760).await.unwrap();
     for path in ["/", "/kiosks/K-0001", "/tickets"] {

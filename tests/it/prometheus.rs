@@ -48,7 +48,8 @@ async fn the_metrics_are_well_formed_and_a_real_prometheus_reads_them() {
         .expect("promtool starts: install the Debian package prometheus");
     promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let checked = promtool.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
+    let told =
+        String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success() && told.trim().is_empty(), "promtool check metrics: {told}");
 
     let port = free_port().unwrap();

@@ -112,12 +112,16 @@ impl Hub {
         }
     }
 
-    /// Runs until told to stop; then takes what was already received, commits it and says goodbye.
-    pub async fn run(mut self, options: HubOptions, mut stop: watch::Receiver<bool>) -> Result<(), HubError> {
-        self.stop = stop.clone();
+    /// The first turn: nobody is judged by what was known before, and no page shows it as if it were now.
+    pub async fn begin(&mut self, options: &HubOptions, stop: watch::Receiver<bool>) -> Result<(), HubError> {
+        self.stop = stop;
         let start = Input::ServerStarted { server: options.server, last_alive_at: options.last_alive_at };
-        self.decide(Turn { inputs: vec![start], ..Turn::default() }).await?;
+        self.decide(Turn { inputs: vec![start], ..Turn::default() }).await
+    }
 
+    /// Runs until told to stop; then takes what was already received, commits it and says goodbye.
+    pub async fn run(mut self) -> Result<(), HubError> {
+        let mut stop = self.stop.clone();
         let mut sweep =
             tokio::time::interval(Duration::from_millis(self.app.config().fleet.sweep_interval_ms));
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -129,7 +133,7 @@ impl Hub {
             let mut turn = Turn::default();
             tokio::select! {
                 biased;
-                _ = stop.changed() => break,
+                _ = stop.wait_for(|stop| *stop) => break,
                 Some(asked) = self.requests.recv() => self.take_request(&mut turn, asked),
                 _ = sweep.tick() => self.tick(&mut turn, Input::Sweep),
                 _ = flush.tick() => self.tick(&mut turn, Input::FlushLiveness),

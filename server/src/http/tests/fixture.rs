@@ -122,10 +122,11 @@ impl Fixture {
             let options = LinkOptions { address, client_id: "test".into(), lane };
             Link::start(options, Arc::clone(&clock), events_tx.clone())
         };
-        let hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
+        let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
         let (stop, stopped) = watch::channel(false);
         let options = HubOptions { server: Uuid::from_u128(9), last_alive_at: None };
-        tokio::spawn(hub.run(options, stopped.clone()));
+        hub.begin(&options, stopped.clone()).await.unwrap();
+        tokio::spawn(hub.run());
         let router = router(Web::new(app.clone(), stopped));
         Self { router, app, folder, _stop: stop }
     }
