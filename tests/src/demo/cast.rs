@@ -79,6 +79,13 @@ impl Cast {
         server.start().await.map_err(|e| format!("starting the server: {e}\n{}", tail(&server.log())))?;
         let database = options.database.as_deref().unwrap_or("SQLite");
         screen.line(&format!("server up, a process of its own, on {database}"));
+        let known = server.api().list("/api/v1/tickets").await?;
+        if !known.is_empty() {
+            return Err(format!(
+                "the database holds {} tickets already; the story wants an empty one",
+                known.len()
+            ));
+        }
         let key = server.signing_key().await.map_err(told("asking for the signing key"))?;
 
         let mut kiosks = Vec::new();
