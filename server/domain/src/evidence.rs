@@ -87,8 +87,9 @@ pub struct BootClock {
 
 /// Where a record stands in server time, and whether its own time was too far in the future.
 ///
-/// The boot's quickest heartbeat and the `mono_ms` difference say it best; without one the device's own
-/// time is held between the record before it and its arrival.
+/// The boot's quickest heartbeat and the `mono_ms` difference say it best. Without one (we were started since)
+/// the difference to the record before it, if that is of the same boot; else the device's own time is held
+/// between the record before it and its arrival.
 #[must_use]
 pub fn place(
     record: &Record,
@@ -97,9 +98,10 @@ pub fn place(
     cursor: &Cursor,
 ) -> (Timestamp, bool) {
     let header = &record.header;
-    let by_mono = clocks.iter().find(|clock| clock.boot == header.boot).map(|clock| {
-        Timestamp(clock.mono_zero.saturating_add(i64::try_from(header.mono_ms).unwrap_or(i64::MAX)))
-    });
+    let heard = clocks.iter().find(|clock| clock.boot == header.boot).map(|clock| clock.mono_zero);
+    let by_mono = heard
+        .or_else(|| cursor.last.filter(|last| last.boot == header.boot).and_then(|last| last.mono_zero))
+        .map(|zero| Timestamp(zero.saturating_add(i64::try_from(header.mono_ms).unwrap_or(i64::MAX))));
     let ahead = by_mono.is_none() && header.at.since(received_at) > kioskwatch_proto::limits::MAX_FUTURE_MS;
     let wanted = by_mono.unwrap_or(if ahead { received_at } else { header.at });
     let not_before = match &cursor.last {
@@ -117,6 +119,9 @@ pub struct Point {
     pub placed: Timestamp,
     #[serde(with = "ms")]
     pub at: Timestamp,
+    /// Server time at `mono_ms` 0 of its boot, as it was placed.
+    #[serde(default)]
+    pub mono_zero: Option<i64>,
 }
 
 /// A row that may still grow.
@@ -166,7 +171,9 @@ impl Cursor {
         lived_until: Option<Timestamp>,
     ) -> Vec<Proof> {
         let boot = record.header.boot;
-        let now = Point { boot, placed, at: record.header.at };
+        let mono_ms = i64::try_from(record.header.mono_ms).unwrap_or(i64::MAX);
+        let mono_zero = Some(placed.ms().saturating_sub(mono_ms));
+        let now = Point { boot, placed, at: record.header.at, mono_zero };
         let starts = matches!(record.body, kioskwatch_proto::journal::Body::Boot(_));
         let mut proofs = Vec::new();
         if let Some(last) = self.last {
