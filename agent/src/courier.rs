@@ -40,6 +40,8 @@ enum Word {
 pub enum CourierEvent {
     /// The server knows other records under our numbers: begin a new epoch.
     NewEpochWanted { reason: NewEpochReason, resend_from: u64 },
+    /// The server lost records that we no longer hold: tell it the whole state.
+    SnapshotWanted,
     /// The journal did something on its own while an acknowledgement was written.
     Notices(Vec<Notice>),
 }
@@ -259,6 +261,10 @@ impl<E: Send + 'static> Task<E> {
                 }
             }
             DeliveryOutput::Ignored(why) => tracing::info!(?why, "an acknowledgement changed nothing"),
+            DeliveryOutput::SnapshotWanted => {
+                tracing::warn!("the server was restored to before our oldest record: the whole state again");
+                self.tell(CourierEvent::SnapshotWanted).await;
+            }
             DeliveryOutput::Stalled => self.mqtt.rebuild("no acknowledgement for too long"),
         }
         None

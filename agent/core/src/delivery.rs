@@ -90,6 +90,9 @@ pub enum DeliveryOutput {
     Rejected(Vec<Rejected>),
     /// Log and count.
     Ignored(IgnoredAck),
+    /// The server went back behind the oldest record still held: what lies between is lost to it, so tell it
+    /// the whole state anew ([`crate::input::Input::SnapshotWanted`]).
+    SnapshotWanted,
     /// The client may be wedged: build a new one.
     Stalled,
 }
@@ -253,6 +256,9 @@ impl Delivery {
         }
         if ack.upto != journal.acked() {
             out.push(DeliveryOutput::Acked { upto: ack.upto });
+            if ack.upto < journal.acked() && ack.upto + 1 < journal.first() {
+                out.push(DeliveryOutput::SnapshotWanted);
+            }
         }
         let first_word = matches!(self.link, Link::Waiting { .. });
         if first_word {

@@ -107,6 +107,7 @@ impl Agent {
             Event::Link(LinkEvent::Ack(payload)) => self.acknowledged(&payload),
             Event::Link(LinkEvent::Command(payload)) => self.step(Input::Command(payload)),
             Event::Courier(CourierEvent::NewEpochWanted { resend_from, .. }) => self.new_epoch(resend_from),
+            Event::Courier(CourierEvent::SnapshotWanted) => self.step(Input::SnapshotWanted),
             Event::Courier(CourierEvent::Notices(notices)) => self.noticed(notices),
             Event::Local(call) => self.asked(call),
         }

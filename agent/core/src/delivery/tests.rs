@@ -412,6 +412,21 @@ impl World {
     }
 }
 
+#[test]
+fn a_server_restored_to_before_our_oldest_record_is_told_the_whole_state_once() {
+    let mut bench = Bench::with(10);
+    bench.input(DeliveryInput::Connected(SESSION));
+    bench.ack(0);
+    bench.ack(10);
+    bench.append(2);
+    bench.journal.prune(NOW.plus_ms(JournalLimits::default().keep_acked_ms)).unwrap();
+    assert_eq!(bench.journal.first(), 11);
+    bench.ack_with(epoch(1), 4, None);
+    assert_eq!(bench.out, [DeliveryOutput::SnapshotWanted]);
+    bench.ack_with(epoch(1), 4, None);
+    assert_eq!(bench.out.len(), 1, "its word has not changed");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
