@@ -24,7 +24,8 @@ pub struct PresencePolicy {
     pub missed_heartbeats: u32,
     /// What counts for a kiosk that never announced an interval, in seconds.
     pub default_interval_s: u32,
-    /// After a start or a broker outage no verdict falls earlier than this.
+    /// After a start or a broker outage no verdict falls earlier than this: agents come back with up to two
+    /// minutes of jitter, and speak once more within an interval.
     pub settle_ms: i64,
     /// A broker outage shorter than this moves deadlines but leaves the verdicts as they were.
     pub deaf_grace_ms: i64,
@@ -120,7 +121,7 @@ impl Default for Policy {
             presence: PresencePolicy {
                 missed_heartbeats: 3,
                 default_interval_s: 30,
-                settle_ms: MINUTE_MS,
+                settle_ms: 150 * SECOND_MS,
                 deaf_grace_ms: 5 * SECOND_MS,
                 goodbye_ms: 10 * MINUTE_MS,
                 liveness_every_ms: 10 * SECOND_MS,

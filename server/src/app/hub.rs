@@ -22,7 +22,7 @@ use super::{App, Asked, RequestError, RequestReceiver, decode, live::LiveEvent};
 use crate::{
     clock::Stopwatch,
     mqtt::{Lane, Link, LinkEvent},
-    store::StoreError,
+    store::{Scope, StoreError},
 };
 
 /// Messages decided in one plan and committed in one transaction.
@@ -269,6 +269,7 @@ impl Hub {
         if turn.inputs.is_empty() {
             return Ok(());
         }
+        self.look_up_old_places(&mut turn.inputs).await;
         let whole = self.settle(&turn.inputs).await;
         let problem = match whole {
             Ok(committed) => {
@@ -290,6 +291,28 @@ impl Hub {
             }
         }
         Ok(())
+    }
+
+    /// Records sent again after a change of epoch meet what the store has under their old numbers: the fleet
+    /// remembers only the newest few. What cannot be looked up now is not taken; the agent sends it again.
+    async fn look_up_old_places(&self, inputs: &mut [Input]) {
+        for input in inputs {
+            let Input::Batch { kiosk, batch, .. } = input else { continue };
+            let mut readable = batch.records.len();
+            for (position, record) in batch.records.iter_mut().enumerate() {
+                let Some(was) = record.stood_at() else { continue };
+                let store = self.app.store();
+                match store.journal_record(&Scope::All, kiosk, was.epoch, was.seq).await {
+                    Ok(stored) => record.compare_with(stored.as_ref().map(|row| &*row.raw)),
+                    Err(error) => {
+                        tracing::warn!(%kiosk, error = chain(&error), "records sent again must wait");
+                        readable = position;
+                        break;
+                    }
+                }
+            }
+            batch.records.truncate(readable);
+        }
     }
 
     async fn decide_piece(

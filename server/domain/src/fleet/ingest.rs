@@ -11,7 +11,7 @@ use super::{
     Ix,
     count::{Count, MessageOutcome, RecordFate, SecurityEvent},
     draft::Draft,
-    input::{IncomingRecord, RecordBatch},
+    input::{IncomingRecord, RecordBatch, Stored},
     kiosk::{Head, MAX_EPOCHS},
     live::LiveEdit,
     problems::Problem,
@@ -158,7 +158,7 @@ impl Draft<'_> {
         if ahead {
             self.count(Count::Record(RecordFate::ClockAhead));
         }
-        let known = self.known_by_old_number(delivery, record);
+        let known = self.known_by_old_number(delivery, record, incoming.stored);
         let outcome = if known { RecordOutcome::Repeat } else { RecordOutcome::Applied };
         self.keep(delivery, incoming, Kept { seq, placed_at, outcome });
         if known {
@@ -171,14 +171,19 @@ impl Draft<'_> {
     }
 
     /// Whether a record that was sent again after a change of epoch is applied under its old number.
-    fn known_by_old_number(&mut self, delivery: Delivery, record: &Record) -> bool {
+    fn known_by_old_number(&mut self, delivery: Delivery, record: &Record, stored: Stored) -> bool {
         let Some(was) = record.header.was else { return false };
         let Some(old) = self.kiosk(delivery.ix).head(was.epoch) else { return false };
         if was.seq > old.upto {
             return false;
         }
-        // Beyond what is remembered the number alone speaks.
-        let same = old.remembered.get(old.upto, was.seq).is_none_or(|c| c.identity == Identity::of(record));
+        let stored = match (old.remembered.get(old.upto, was.seq), stored) {
+            (Some(content), _) => content.identity,
+            (None, Stored::Holds(identity)) => identity,
+            (None, Stored::Nothing) => return false,
+            (None, Stored::NotLookedUp) => return true,
+        };
+        let same = stored == Identity::of(record);
         if !same {
             self.fork(delivery, "a record sent again differs from the one applied under its old number");
         }

@@ -8,13 +8,14 @@ use kioskwatch_proto::{
     faults::FaultCode,
     heartbeat::Heartbeat,
     inventory::Inventory,
-    journal::{Digest, Record, RecordError},
+    journal::{Digest, Record, RecordError, Was},
     presence::Presence,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::change::{ExclusionRow, KioskRow, SiteRow, TicketSource};
+use crate::journal::Identity;
 
 /// One thing that happened. The receive time of a message is taken at the edge; `now` belongs to the plan.
 #[derive(Debug, Clone)]
@@ -89,13 +90,39 @@ pub struct IncomingRecord {
     pub raw: Arc<str>,
     pub digest: Digest,
     pub parsed: Result<Record, RecordError>,
+    pub stored: Stored,
+}
+
+/// What the store holds under the number a record had before its epoch changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stored {
+    /// Nobody looked: what the fleet remembers decides, and beyond that the number alone.
+    #[default]
+    NotLookedUp,
+    /// Not applied: the number is part of a gap.
+    Nothing,
+    Holds(Identity),
 }
 
 impl IncomingRecord {
     /// Reads the exact JSON bytes of one record.
     #[must_use]
     pub fn read(raw: &str) -> Self {
-        Self { raw: raw.into(), digest: Digest::of(raw.as_bytes()), parsed: Record::parse(raw) }
+        let digest = Digest::of(raw.as_bytes());
+        Self { raw: raw.into(), digest, parsed: Record::parse(raw), stored: Stored::NotLookedUp }
+    }
+
+    /// Where it stood in an older epoch: before a plan, the store's record of that place is to be given to
+    /// [`Self::compare_with`]. The fleet remembers only the newest few.
+    #[must_use]
+    pub fn stood_at(&self) -> Option<Was> {
+        self.parsed.as_ref().ok().and_then(|record| record.header.was)
+    }
+
+    /// Takes the exact bytes the store holds under [`Self::stood_at`].
+    pub fn compare_with(&mut self, raw: Option<&str>) {
+        let stored = raw.and_then(|raw| Record::parse(raw).ok());
+        self.stored = stored.map_or(Stored::Nothing, |record| Stored::Holds(Identity::of(&record)));
     }
 }
 

@@ -41,7 +41,9 @@ use uuid::Uuid;
 pub(crate) use self::count::words as count_words;
 pub use self::{
     count::{Count, MessageOutcome, RecordFate, SecurityEvent},
-    input::{Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, TicketAction},
+    input::{
+        Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Stored, TicketAction,
+    },
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     view::{KioskView, PresenceCounts},
 };
@@ -107,6 +109,8 @@ struct Server {
     hearing_since: Option<Timestamp>,
     /// From `unknown` no verdict falls before this.
     settled_at: Timestamp,
+    /// The outages of sites were judged since then: who came back before said so to nobody.
+    settled: bool,
     deaf_since: Option<Timestamp>,
     /// The outage was long enough that nothing is known of anybody.
     all_unknown: bool,

@@ -119,6 +119,7 @@ impl Draft<'_> {
         let noticed = server.all_unknown;
         server.hearing_since = Some(now);
         server.settled_at = now.plus_ms(settle);
+        server.settled = false;
         server.alive = Some((now, now));
         let deaf_since = server.deaf_since.take();
         server.all_unknown = false;
@@ -176,6 +177,11 @@ impl Draft<'_> {
         let fleet: &Fleet = self.fleet;
         for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)).take(MAX_PER_SWEEP) {
             self.judge_silence(ix);
+        }
+        if !server.settled && server.hears(now) {
+            self.server_mut().settled = true;
+            let out = fleet.sites.iter().filter(|(_, site)| site.outage.is_some());
+            self.sites_to_judge.extend(out.map(|(id, _)| id.clone()));
         }
     }
 

@@ -140,7 +140,7 @@ fn after_a_start_everybody_is_unknown_and_no_ticket_opens_before_the_fleet_has_s
     assert!(!world.fleet.hears(world.now));
     world.beat(&mut agent);
     assert_eq!(verdict(&world, &agent), ("online", "heartbeat"));
-    world.pass(80_000, &mut [&mut agent]);
+    world.pass(140_000, &mut [&mut agent]);
     assert!(world.store.tickets.is_empty());
     assert_eq!(verdict(&world, &silent).0, "unknown");
     world.pass(20_000, &mut [&mut agent]);
