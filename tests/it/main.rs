@@ -6,6 +6,7 @@ mod journeys;
 mod outage;
 mod programs;
 mod prometheus;
+mod simulation;
 mod store_contract;
 mod tidy;
 

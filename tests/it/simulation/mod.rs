@@ -1,0 +1,60 @@
+//! The fleet in virtual time: seeds, random histories, stories that once failed, planted mistakes.
+//!
+//! `kioskwatch-sim` runs the same worlds by the hundred thousand; here it is what fits a test run.
+mod histories;
+mod mistakes;
+mod regressions;
+
+use std::thread;
+
+use kioskwatch_tests::sim::{Failure, Story, run, shrink};
+
+const MINUTE: i64 = 60_000;
+
+/// What a person needs to mend it: the seed, the shortest story, and what broke.
+fn report(story: &Story, failure: Failure) -> String {
+    let (short, failure) = shrink(story, failure);
+    format!("seed {}:\n{short}\n{}\nas code: {short:?}", story.seed, failure.0.join("\n"))
+}
+
+/// Lives through the stories of many seeds on two threads; the first failure, if any.
+fn live_through(seeds: std::ops::Range<u64>, story: fn(u64) -> Story) -> Option<String> {
+    let half = |parity: u64| {
+        let seeds = seeds.clone();
+        move || {
+            seeds.filter(|seed| seed % 2 == parity).find_map(|seed| {
+                let story = story(seed);
+                run(&story).err().map(|failure| report(&story, failure))
+            })
+        }
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(half(1));
+        let mine = half(0)();
+        mine.or(other.join().unwrap())
+    })
+}
+
+#[test]
+fn lonely_kiosks_keep_every_promise() {
+    let failure = live_through(0..SEEDS_ALONE, |seed| Story::of_seed(seed, 1, 20 * MINUTE));
+    assert_eq!(failure, None, "{}", failure.as_deref().unwrap_or_default());
+}
+
+#[test]
+fn kiosks_in_company_keep_every_promise() {
+    let failure =
+        live_through(1_000_000..1_000_000 + SEEDS_TOGETHER, |seed| Story::of_seed(seed, 3, 40 * MINUTE));
+    assert_eq!(failure, None, "{}", failure.as_deref().unwrap_or_default());
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    let story = Story::of_seed(4_711, 2, 30 * MINUTE);
+    let (first, second) = (kioskwatch_tests::sim::trace(&story), kioskwatch_tests::sim::trace(&story));
+    assert!(first.0.len() > 10 && first == second);
+}
+
+/// A second of a debug build each.
+const SEEDS_ALONE: u64 = 1_200;
+const SEEDS_TOGETHER: u64 = 300;

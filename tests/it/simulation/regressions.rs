@@ -1,0 +1,94 @@
+//! Stories that failed once, as short as they were found. Each says what the mistake was.
+use kioskwatch_tests::sim::{
+    Story, run,
+    story::{Crash, Happening, Setup, Timed},
+};
+
+use super::MINUTE;
+
+const LENGTH_MS: i64 = 72 * MINUTE;
+const CALM: Setup = Setup { small_journals: false, short_memory: false, skew_ms: 300 };
+
+#[track_caller]
+fn holds(seed: u64, kiosks: usize, setup: Setup, events: &[(i64, Happening)]) {
+    let events = events.iter().map(|&(at_ms, what)| Timed { at_ms, what }).collect();
+    let story = Story { seed, kiosks, length_ms: LENGTH_MS, setup, events, mistake: None };
+    if let Err(failure) = run(&story) {
+        panic!("{story}{}", failure.0.join("\n"));
+    }
+}
+
+/// The server had forgotten the clock of a boot it had heard, and took the device's wrong one.
+#[test]
+fn a_boot_heard_before_a_restart_of_the_server_keeps_its_place_in_time() {
+    holds(
+        55,
+        2,
+        Setup { skew_ms: 10 * MINUTE, ..CALM },
+        &[
+            (2_830_428, Happening::ServerCrash { crash: Crash::BeforeAcks, ms: 783_084 }),
+            (3_315_077, Happening::Stop { k: 1, ms: 57_875, machine: true }),
+        ],
+    );
+}
+
+/// Nine numbers back the server no longer knew the content, took the number's word and lost the record.
+#[test]
+fn a_record_of_a_forked_journal_is_not_taken_for_another_under_its_number() {
+    holds(
+        333,
+        2,
+        Setup { skew_ms: 10 * MINUTE, ..CALM },
+        &[
+            (388_711, Happening::Fault { k: 1, fault: 1, ms: 8_087 }),
+            (722_291, Happening::PowerCut { k: 1, ms: 202_771 }),
+            (1_609_837, Happening::Fault { k: 0, fault: 3, ms: 2_592 }),
+            (1_802_932, Happening::Clone { k: 1, ms: 1_558_899 }),
+            (2_165_272, Happening::Clone { k: 1, ms: 118_487 }),
+        ],
+    );
+}
+
+/// The broker came back, the agents took their two minutes of jitter, and the site was called dead.
+#[test]
+fn agents_that_take_their_time_after_a_broker_outage_cost_no_ticket() {
+    holds(
+        369,
+        2,
+        CALM,
+        &[
+            (187_866, Happening::AgentCrash { k: 0, ms: 111_424 }),
+            (561_866, Happening::BrokerDeath { ms: 230_933 }),
+        ],
+    );
+}
+
+/// A fault stood in the range that a restored server had lost and the agent no longer held.
+#[test]
+fn a_restored_server_learns_of_a_fault_whose_record_nobody_holds() {
+    holds(
+        1_146,
+        1,
+        Setup { short_memory: true, ..CALM },
+        &[
+            (387_632, Happening::ServerBackup),
+            (797_094, Happening::Fault { k: 0, fault: 1, ms: 4_433_483 }),
+            (3_023_467, Happening::ServerRestore { ms: 7_847 }),
+        ],
+    );
+}
+
+/// The last kiosk of a dead site came back while the server was settling, and nobody looked again.
+#[test]
+fn a_site_that_returns_while_the_server_settles_is_not_out_for_ever() {
+    holds(
+        7_124,
+        2,
+        CALM,
+        &[
+            (2_810_996, Happening::PowerCut { k: 1, ms: 1_928_072 }),
+            (2_863_168, Happening::PowerCut { k: 0, ms: 7_200_000 }),
+            (4_181_840, Happening::BrokerDeath { ms: 1_508 }),
+        ],
+    );
+}

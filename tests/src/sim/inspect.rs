@@ -1,0 +1,104 @@
+//! What must hold of every commit, at the moment it is made.
+use std::collections::BTreeMap;
+
+use kioskwatch_domain::change::{Change, TicketRow, TransitionRow};
+use kioskwatch_proto::{KioskId, Timestamp, faults::codes};
+
+use super::{
+    ledger::Ledger,
+    server::{Disk, applied_record, wall},
+    story::clock,
+};
+
+/// One heartbeat interval: nobody may be called offline sooner.
+const INTERVAL_MS: i64 = 30_000;
+
+/// What the world knows and the server does not.
+pub(super) struct Ledgers<'a> {
+    pub(super) ledger: &'a Ledger,
+    /// Until when each kiosk's own trouble may explain its silence.
+    pub(super) excused_until: &'a BTreeMap<KioskId, i64>,
+    /// How often each agent said goodbye.
+    pub(super) goodbyes: &'a BTreeMap<KioskId, u32>,
+    pub(super) problems: &'a mut Vec<String>,
+}
+
+pub(super) struct Inspection<'a> {
+    pub(super) now: i64,
+    pub(super) heard: &'a BTreeMap<KioskId, Vec<i64>>,
+    pub(super) disk: &'a mut Disk,
+}
+
+/// Milliseconds since the beginning.
+fn since_beginning(at: Timestamp) -> i64 {
+    at.since(wall(0))
+}
+
+impl Inspection<'_> {
+    pub(super) fn changes(&mut self, changes: &[Change], ledgers: &mut Ledgers<'_>) {
+        for change in changes {
+            if let Some(row) = applied_record(change) {
+                let Some(index) = ledgers.ledger.find(row.digest) else {
+                    ledgers.problems.push(format!("{}: a record nobody wrote: {}", row.kiosk, row.raw));
+                    continue;
+                };
+                let times = self.disk.applied.entry(index).or_default();
+                *times += 1;
+                if *times > 1 {
+                    ledgers.problems.push(format!("{}: applied twice: {}", row.kiosk, row.raw));
+                }
+            }
+            match change {
+                Change::Transition(row) if row.kind == "presence" && row.to == "offline" => {
+                    self.verdict(row, ledgers);
+                }
+                Change::Ticket(row) => self.ticket(row, ledgers),
+                Change::Incident(row) if row.closed_at.is_some_and(|at| at < row.opened_at) => {
+                    ledgers.problems.push(format!("{} ends before it begins", row.fingerprint));
+                }
+                Change::Evidence(row) if row.to < row.from => {
+                    ledgers.problems.push(format!("{}: evidence ends before it begins", row.kiosk));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Offline is a verdict about silence, or the agent's own word.
+    fn verdict(&self, row: &TransitionRow, ledgers: &mut Ledgers<'_>) {
+        let at = clock(self.now);
+        if row.reason == "goodbye" {
+            if ledgers.goodbyes.get(&row.kiosk).is_none_or(|&times| times == 0) {
+                ledgers.problems.push(format!("{at} {}: never said goodbye", row.kiosk));
+            }
+            return;
+        }
+        let fell = since_beginning(row.at);
+        let before = |times: &Vec<i64>| times.iter().rev().find(|&&heard| heard < fell).copied();
+        if let Some(heard) = self.heard.get(&row.kiosk).and_then(before)
+            && fell - heard < INTERVAL_MS
+        {
+            let heard = clock(heard);
+            ledgers.problems.push(format!("{at} {}: offline, though heard at {heard}", row.kiosk));
+        }
+    }
+
+    /// Our own outage never sends anybody to a kiosk.
+    fn ticket(&self, row: &TicketRow, ledgers: &mut Ledgers<'_>) {
+        let is_new = row.t1 == wall(self.now);
+        let offline = matches!(row.fault.as_str(), codes::KIOSK_OFFLINE | codes::SITE_OFFLINE);
+        if !is_new || !offline {
+            return;
+        }
+        let opened = since_beginning(row.opened_at);
+        let excuse = match &row.kiosk {
+            Some(kiosk) => ledgers.excused_until.get(kiosk).copied(),
+            None => ledgers.excused_until.values().max().copied(),
+        };
+        if excuse.is_none_or(|until| until < opened) {
+            let who = row.kiosk.as_ref().map_or("the site", KioskId::as_str);
+            let text = format!("{} {who}: an offline ticket, and nothing was wrong there", clock(self.now));
+            ledgers.problems.push(text);
+        }
+    }
+}

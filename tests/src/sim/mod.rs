@@ -1,0 +1,81 @@
+//! A fleet in a box without a box: many kiosks, a broker and a server in virtual time, by seed.
+//!
+//! The real engine, delivery, journal model and fleet run in a world of our own making: power cuts, dead
+//! lines, lost and doubled messages, crashes in the worst moment, restored backups, cloned disks, clocks that
+//! jump. After everything has healed, what the agents committed must stand in the server's store, once, and
+//! both sides must believe the same.
+//!
+//! # What this module knows
+//! What is true: it owns the power switch, the devices and the clocks, and keeps its own books.
+//!
+//! # What it must not know
+//! Real time, threads, files, sockets. A seed gives the same story on every machine.
+//!
+//! # Where things are
+//! | file | noun |
+//! |---|---|
+//! | `story` | [`Story`]: what happens, from a seed; printed for people |
+//! | `world` | [`World`](world::World): virtual time, and what a story does |
+//! | `kiosk` | one machine and the shell of its agent |
+//! | `broker` | connections, wills, retained messages |
+//! | `server` | the shell of the fleet |
+//! | `ledger` | what the agents committed, out of reach of every crash |
+//! | `truth` | what a kiosk really was, for the uptime figures |
+//! | `inspect` | what must hold of every commit |
+//! | `verdict` | what must hold at the end |
+//! | `shrink` | the shortest story that still fails |
+//! | `mistake` | mistakes to plant, to see that they are found |
+mod broker;
+mod inspect;
+mod kiosk;
+mod ledger;
+pub mod mistake;
+pub mod rng;
+mod server;
+mod shrink;
+pub mod story;
+mod truth;
+mod verdict;
+mod world;
+
+pub use mistake::Mistake;
+pub use shrink::shrink;
+pub use story::{Story, clock};
+
+use world::World;
+
+/// What went wrong in a world, the first things first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(pub Vec<String>);
+
+/// What was in a world that went well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Records that agents committed.
+    pub records: usize,
+    /// Tickets in the store at the end.
+    pub tickets: usize,
+}
+
+/// Lives through a story.
+///
+/// # Errors
+/// What did not hold.
+pub fn run(story: &Story) -> Result<Tally, Failure> {
+    let mut world = World::new(story, false);
+    world.run();
+    if world.problems.is_empty() { Ok(world.tally()) } else { Err(Failure(world.problems)) }
+}
+
+/// The same, with everything that happened as readable lines.
+pub fn trace(story: &Story) -> (Vec<String>, Result<Tally, Failure>) {
+    let mut world = World::new(story, true);
+    world.run();
+    let lines = world.log.take().unwrap_or_default();
+    let outcome = if world.problems.is_empty() {
+        Ok(world.tally())
+    } else {
+        Err(Failure(std::mem::take(&mut world.problems)))
+    };
+    (lines, outcome)
+}

@@ -1,0 +1,408 @@
+//! The server's shell around the fleet: hears, plans, commits, adopts, tells; and dies where it is told to.
+use std::{collections::BTreeMap, sync::Arc};
+
+use kioskwatch_domain::{
+    change::{Admission, Change, KioskRow, SiteRow, Zone},
+    fleet::{Actor, Fleet, IncomingRecord, Input, RecordBatch, Request},
+    ids::Ids,
+    image::FleetImage,
+    policy::Policy,
+    testing::memory_store::MemoryStore,
+};
+use kioskwatch_proto::{
+    KioskId, SiteId, Timestamp,
+    journal::{Ack, Digest},
+    presence::PresenceState,
+};
+
+use super::{
+    broker::{Up, UpBody},
+    inspect::{Inspection, Ledgers},
+    mistake::Mistake,
+    story::Crash,
+};
+
+/// 2026-11-02T00:00:00Z: the beginning of every world.
+const BEGINNING_MS: i64 = 1_793_577_600_000;
+/// Not having read messages for longer than this is deafness.
+const DEAF_AFTER_MS: i64 = 2_000;
+/// A sweep comes at least this often.
+const SWEEP_ANYWAY_MS: i64 = 10_000;
+/// How old the image is that a cache would give.
+const STALE_IMAGE_MS: i64 = 10 * 60_000;
+
+/// True time on a clock that is right.
+#[must_use]
+pub(super) fn wall(now: i64) -> Timestamp {
+    Timestamp(BEGINNING_MS + now)
+}
+
+/// What is on the server's disk, with our own count of what it applied.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Disk {
+    pub(super) store: MemoryStore,
+    /// How often each record of the ledger is applied.
+    pub(super) applied: BTreeMap<usize, u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) disk: Disk,
+    backup: Option<Disk>,
+    cached: Option<(i64, FleetImage)>,
+    policy: Arc<Policy>,
+    pub(super) fleet: Option<Fleet>,
+    ids: Ids,
+    inbox: Vec<Input>,
+    /// What arrived while a commit was tried again and again.
+    waiting: Vec<(i64, Up, bool)>,
+    pub(super) failing: u32,
+    stuck: bool,
+    pub(super) crash: Option<Crash>,
+    /// The connection to the broker.
+    pub(super) linked: bool,
+    told_up: bool,
+    last_turn: i64,
+    /// When the running server heard each kiosk, newest last.
+    pub(super) heard: BTreeMap<KioskId, Vec<i64>>,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turned {
+    Done,
+    /// The commit failed: again in a moment.
+    Again,
+    Died,
+}
+
+impl Server {
+    #[must_use]
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            disk: Disk::default(),
+            backup: None,
+            cached: None,
+            policy: Arc::new(Policy::default()),
+            fleet: None,
+            ids: Ids::seeded(u128::from(seed) << 32 | 0x5e7),
+            inbox: Vec::new(),
+            waiting: Vec::new(),
+            failing: 0,
+            stuck: false,
+            crash: None,
+            linked: false,
+            told_up: false,
+            last_turn: 0,
+            heard: BTreeMap::new(),
+        }
+    }
+
+    #[must_use]
+    pub(super) fn has_work(&self) -> bool {
+        self.fleet.is_some() && !self.inbox.is_empty()
+    }
+
+    pub(super) fn die(&mut self) {
+        self.fleet = None;
+        self.inbox.clear();
+        self.waiting.clear();
+        self.linked = false;
+        self.told_up = false;
+        self.stuck = false;
+        self.heard.clear();
+    }
+
+    pub(super) fn back_up(&mut self) {
+        self.backup = Some(self.disk.clone());
+    }
+
+    /// Puts the backup back. False when there is none.
+    pub(super) fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.clone() else { return false };
+        self.disk = backup;
+        true
+    }
+
+    /// A process starts from what the disk holds.
+    pub(super) fn start(&mut self, now: i64, mistake: Option<Mistake>) {
+        let mut image = self.disk.store.image();
+        match (mistake, &self.cached) {
+            (Some(Mistake::HeadsForgotten), _) => image.heads.clear(),
+            (Some(Mistake::StaleImage), Some((_, cached))) => image = cached.clone(),
+            _ => {}
+        }
+        let last_alive_at = image.last_alive_at;
+        self.fleet = Some(Fleet::from_image(self.policy.clone(), image));
+        self.last_turn = now;
+        let server = self.ids.uuid(wall(now));
+        self.inbox.push(Input::ServerStarted { server, last_alive_at });
+    }
+
+    /// Registers the site and its kiosks: the first thing anybody does.
+    pub(super) fn register(&mut self, kiosks: &[KioskId]) {
+        let site = SiteId::new("S-1").expect("a good name");
+        let actor = Actor { name: "setup".into() };
+        let at = wall(0);
+        let row = SiteRow {
+            id: site.clone(),
+            name: "the site".into(),
+            region: "r".into(),
+            customer: "c".into(),
+            zone: Zone::Urban,
+            timezone: "Asia/Shanghai".into(),
+            service_hours: String::new(),
+            contacts: "[]".into(),
+            remote_consent: false,
+            updated_at: at,
+        };
+        self.inbox.push(Input::Request { actor: actor.clone(), request: Request::PutSite(row) });
+        for id in kiosks {
+            let row = KioskRow {
+                id: id.clone(),
+                site: Some(site.clone()),
+                admission: Admission::Accepted,
+                model: "m".into(),
+                serial_no: "s".into(),
+                commissioned_at: Some(at),
+                decommissioned_at: None,
+                updated_at: at,
+            };
+            self.inbox.push(Input::Request { actor: actor.clone(), request: Request::PutKiosk(row) });
+        }
+    }
+
+    pub(super) fn link_up(&mut self, mistake: Option<Mistake>) {
+        self.linked = true;
+        if mistake == Some(Mistake::OwnDeafnessUnnoticed) && self.told_up {
+            return;
+        }
+        self.told_up = true;
+        self.inbox.push(Input::BrokerUp);
+    }
+
+    pub(super) fn link_down(&mut self, mistake: Option<Mistake>) {
+        if std::mem::take(&mut self.linked)
+            && self.fleet.is_some()
+            && mistake != Some(Mistake::OwnDeafnessUnnoticed)
+        {
+            self.inbox.push(Input::BrokerDown);
+        }
+    }
+
+    /// Whether a sweep has something to do: its own liveness every ten seconds, else what is due. A sweep
+    /// more changes nothing.
+    #[must_use]
+    pub(super) fn is_due(&self, now: i64) -> bool {
+        let due = |fleet: &Fleet| fleet.next_deadline().is_some_and(|at| at <= wall(now));
+        now % SWEEP_ANYWAY_MS == 0 || self.fleet.as_ref().is_some_and(due)
+    }
+
+    /// A tick of the shell: silence of our own first, then the question.
+    pub(super) fn tick(&mut self, now: i64, question: Input, mistake: Option<Mistake>) {
+        if self.fleet.is_none() || self.stuck {
+            return;
+        }
+        if self.cached.as_ref().is_none_or(|(at, _)| now - at >= STALE_IMAGE_MS)
+            && mistake == Some(Mistake::StaleImage)
+        {
+            self.cached = Some((now, self.disk.store.image()));
+        }
+        self.inbox.push(question);
+    }
+
+    /// A message arrived.
+    pub(super) fn receive(&mut self, now: i64, message: Up, retained: bool, mistake: Option<Mistake>) {
+        if self.stuck {
+            self.waiting.push((now, message, retained));
+            return;
+        }
+        let Some(fleet) = &mut self.fleet else { return };
+        let kiosk = message.kiosk;
+        let mut received_at = wall(now);
+        let trusting = mistake == Some(Mistake::DeviceClockTrusted);
+        let living = !retained && !matches!(message.body, UpBody::Inventory(_));
+        let input = match message.body {
+            UpBody::Presence(mut message) => {
+                if message.state == PresenceState::Online && living {
+                    hear(&mut self.heard, &kiosk, now);
+                }
+                if message.state == PresenceState::Offline && mistake == Some(Mistake::WillIsVerdict) {
+                    message.state = PresenceState::Planned;
+                }
+                Input::Presence { kiosk, received_at, retained, message }
+            }
+            UpBody::Inventory(message) => {
+                let raw = serde_json::to_string(&message).unwrap_or_default().into();
+                Input::Inventory { kiosk, received_at, message, raw }
+            }
+            UpBody::Heartbeat(message) => {
+                hear(&mut self.heard, &kiosk, now);
+                if trusting {
+                    received_at = message.at;
+                }
+                if !fleet.heard(received_at, &kiosk, &message).durable {
+                    return;
+                }
+                Input::Heartbeat { kiosk, received_at, message }
+            }
+            UpBody::Journal { epoch, first, records } => {
+                hear(&mut self.heard, &kiosk, now);
+                let records: Vec<_> = records.iter().map(|raw| IncomingRecord::read(raw)).collect();
+                if trusting && let Some(Ok(last)) = records.last().map(|last| &last.parsed) {
+                    received_at = last.header.at;
+                }
+                Input::Batch { kiosk, received_at, batch: RecordBatch { epoch, first, records } }
+            }
+        };
+        self.inbox.push(input);
+    }
+
+    /// One turn: plan, commit, adopt; the acks that may leave.
+    pub(super) fn turn(
+        &mut self,
+        now: i64,
+        ledgers: &mut Ledgers<'_>,
+        mistake: Option<Mistake>,
+    ) -> (Turned, Vec<(KioskId, Ack)>) {
+        let mut acks = Vec::new();
+        let Some(fleet) = &mut self.fleet else { return (Turned::Done, acks) };
+        if self.inbox.is_empty() {
+            return (Turned::Done, acks);
+        }
+        if now - self.last_turn > DEAF_AFTER_MS && self.linked && self.stuck {
+            self.inbox.splice(0..0, [Input::BrokerDown, Input::BrokerUp]);
+            self.last_turn = now;
+        }
+        let mut inputs = std::mem::take(&mut self.inbox);
+        look_up_old_places(&self.disk.store, &mut inputs);
+        let plan = fleet.plan(wall(now), &inputs, &mut self.ids);
+        let writes = !plan.is_empty();
+        if mistake == Some(Mistake::AckBeforeCommit) {
+            acks.extend(plan.outcome().acks.iter().cloned());
+        }
+        if writes && self.crash.take_if(|crash| *crash == Crash::BeforeCommit).is_some() {
+            return (Turned::Died, acks);
+        }
+        if writes && self.failing > 0 {
+            self.failing -= 1;
+            self.inbox = inputs;
+            self.stuck = true;
+            return (Turned::Again, acks);
+        }
+        if let Err(error) = self.disk.store.commit(&plan.changes) {
+            ledgers.problems.push(format!("a plan breaks a promise of the store: {error}"));
+            return (Turned::Died, acks);
+        }
+        Inspection { now, heard: &self.heard, disk: &mut self.disk }.changes(&plan.changes, ledgers);
+        if writes && self.crash.take_if(|crash| *crash == Crash::AfterCommit).is_some() {
+            return (Turned::Died, acks);
+        }
+        let committed = match fleet.adopt(plan) {
+            Ok(committed) => committed,
+            Err(stale) => {
+                ledgers.problems.push(stale.to_string());
+                return (Turned::Died, acks);
+            }
+        };
+        acks.extend(committed.acks);
+        if mistake == Some(Mistake::AckOfReceived) {
+            acks.iter_mut().for_each(|(kiosk, ack)| overstate(kiosk, ack, &inputs));
+        }
+        if writes && self.crash.take_if(|crash| *crash == Crash::BeforeAcks).is_some() {
+            self.same_after_restart(ledgers);
+            return (Turned::Died, Vec::new());
+        }
+        if !self.stuck {
+            self.last_turn = now;
+        }
+        if std::mem::take(&mut self.stuck) {
+            self.last_turn = now;
+            for (at, message, retained) in std::mem::take(&mut self.waiting) {
+                self.receive(at, message, retained, mistake);
+            }
+        }
+        (Turned::Done, acks)
+    }
+
+    /// A fleet rebuilt from the store is the fleet that wrote it.
+    pub(super) fn same_after_restart(&self, ledgers: &mut Ledgers<'_>) {
+        let Some(fleet) = &self.fleet else { return };
+        let rebuilt = Fleet::from_image(self.policy.clone(), self.disk.store.image());
+        if let Some(difference) = fleet.difference(&rebuilt) {
+            ledgers.problems.push(format!("a restart forgets something: {}", only_changed(&difference)));
+        }
+    }
+
+    /// What the store holds of a kiosk's journals, for checks.
+    #[must_use]
+    pub(super) fn applied_to(&self, kiosk: &KioskId, ack: &Ack) -> u64 {
+        self.disk.store.heads.get(&(kiosk.clone(), ack.epoch)).map_or(0, |head| head.upto)
+    }
+
+    /// Changes that were planned and never committed are not in here.
+    #[must_use]
+    pub(super) fn is_up(&self) -> bool {
+        self.fleet.is_some()
+    }
+}
+
+/// Records of an old epoch meet what the store has under their old numbers.
+fn look_up_old_places(store: &MemoryStore, inputs: &mut [Input]) {
+    for input in inputs {
+        let Input::Batch { kiosk, batch, .. } = input else { continue };
+        for record in &mut batch.records {
+            if let Some(was) = record.stood_at() {
+                let stored = store.records.get(&(kiosk.clone(), was.epoch, was.seq));
+                record.compare_with(stored.map(|row| &*row.raw));
+            }
+        }
+    }
+}
+
+/// Sign of life of a kiosk; a verdict may be about silence that ended in the same turn.
+fn hear(heard: &mut BTreeMap<KioskId, Vec<i64>>, kiosk: &KioskId, now: i64) {
+    let times = heard.entry(kiosk.clone()).or_default();
+    if times.len() == 16 {
+        times.remove(0);
+    }
+    times.push(now);
+}
+
+/// The ack a careless server would send: of the last number it saw.
+fn overstate(kiosk: &KioskId, ack: &mut Ack, inputs: &[Input]) {
+    for input in inputs {
+        if let Input::Batch { kiosk: from, batch, .. } = input
+            && from == kiosk
+            && batch.epoch == ack.epoch
+            && let Some(last) = batch.records.last()
+            && let Ok(record) = &last.parsed
+            && record.header.seq > ack.upto
+        {
+            ack.upto = record.header.seq;
+            ack.digest = Some(Digest::of(last.raw.as_bytes()));
+        }
+    }
+}
+
+/// Whether a change tells of an applied record.
+#[must_use]
+pub(super) fn applied_record(change: &Change) -> Option<&kioskwatch_domain::change::JournalRecordRow> {
+    use kioskwatch_domain::change::RecordOutcome;
+    match change {
+        Change::JournalRecord(row) if row.outcome == RecordOutcome::Applied && row.kind != "dropped" => {
+            Some(row)
+        }
+        _ => None,
+    }
+}
+
+/// The lines of two long descriptions that do not stand in both.
+fn only_changed(difference: &str) -> String {
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in difference.lines() {
+        *count.entry(line.trim()).or_default() += 1;
+    }
+    let odd = difference.lines().map(str::trim).filter(|line| count.get(line).is_some_and(|n| n % 2 == 1));
+    odd.collect::<Vec<_>>().join(" ")
+}

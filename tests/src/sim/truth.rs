@@ -1,0 +1,148 @@
+//! What a kiosk really was, second by second, against what the evidence says of it.
+use kioskwatch_domain::{
+    change::EvidenceRow,
+    interval::{Interval, IntervalSet},
+    uptime::{Evidence, Explained, Inputs, State, explain},
+};
+
+use super::{server::wall, story::clock};
+
+/// What a fault does to the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Harm {
+    Degrades,
+    Stops,
+}
+
+/// The durable tick is at most this old when an agent dies, its group commit included.
+const TICK_MS: i64 = 10_100;
+/// Whole seconds on both sides, and the way of a heartbeat.
+const ROUNDING_MS: i64 = 1_500;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// On, or about to be; nothing is promised.
+    Unsure,
+    Off,
+    Up(State),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: i64,
+    what: What,
+    /// The agent died here without a word: its last tick may be old.
+    died: bool,
+}
+
+/// The history of one machine.
+#[derive(Debug, Default)]
+pub(super) struct Truth {
+    marks: Vec<Mark>,
+    /// Why nothing can be compared.
+    pub(super) gave_up: Option<&'static str>,
+    /// Before its first record nobody can know anything.
+    pub(super) first_record_at: Option<i64>,
+    /// The longest way of a heartbeat: the server cannot know this clock better.
+    pub(super) slowest_ms: i64,
+}
+
+impl Truth {
+    fn mark(&mut self, at: i64, what: What, died: bool) {
+        if died || self.marks.last().is_none_or(|last| last.what != what) {
+            self.marks.push(Mark { at, what, died });
+        }
+    }
+
+    pub(super) fn unsure(&mut self, now: i64) {
+        self.mark(now, What::Unsure, false);
+    }
+
+    pub(super) fn off(&mut self, now: i64, in_order: bool) {
+        self.mark(now, What::Off, !in_order);
+    }
+
+    pub(super) fn crashed(&mut self, now: i64) {
+        self.mark(now, What::Unsure, true);
+    }
+
+    /// The agent knows what its devices are.
+    pub(super) fn told(&mut self, now: i64, harms: &[Harm]) {
+        let state = if harms.contains(&Harm::Stops) {
+            State::OutOfService
+        } else if harms.is_empty() {
+            State::Full
+        } else {
+            State::Degraded
+        };
+        self.mark(now, What::Up(state), false);
+    }
+
+    pub(super) fn give_up(&mut self, why: &'static str) {
+        self.gave_up.get_or_insert(why);
+    }
+
+    /// Stretches of which something is promised, in whole seconds since the beginning.
+    fn promises(&self, until: i64) -> Vec<(Interval, What)> {
+        let edge = ROUNDING_MS + self.slowest_ms;
+        let ends = self.marks.iter().skip(1).copied().map(Some).chain([None]);
+        let stretch = |(mark, end): (&Mark, Option<Mark>)| {
+            let end_at = end.map_or(until, |end| end.at.min(until));
+            let lost = if end.is_some_and(|end| end.died) { TICK_MS } else { 0 };
+            let begins = mark.at.max(self.first_record_at.unwrap_or(until));
+            let (from, to) = (begins + edge, end_at - edge - lost);
+            let span = Interval::new((from + 999).div_euclid(1_000), to.div_euclid(1_000));
+            (mark.what != What::Unsure && from < to && !span.is_empty()).then_some((span, mark.what))
+        };
+        self.marks.iter().zip(ends).filter_map(stretch).collect()
+    }
+
+    /// The first second that the evidence tells differently, and how many seconds were compared.
+    ///
+    /// # Errors
+    /// What was, and what the evidence makes of it.
+    pub(super) fn compare(&self, rows: &[&EvidenceRow], until: i64) -> Result<i64, String> {
+        if self.gave_up.is_some() {
+            return Ok(0);
+        }
+        let base = wall(0).secs();
+        let evidence: Vec<Evidence> = rows.iter().map(|row| Evidence::from(*row)).collect();
+        let period = Interval::new(base, wall(until).secs());
+        let always = IntervalSet::of(period);
+        let none = IntervalSet::empty();
+        let pieces = explain(&Inputs {
+            period,
+            as_of: None,
+            service: &always,
+            commissioned: &always,
+            exclusions: &none,
+            server_down: &none,
+            evidence: &evidence,
+            received_before: None,
+        });
+        let mut compared = 0;
+        for (span, what) in self.promises(until) {
+            let expected = match what {
+                What::Up(state) => state,
+                What::Off | What::Unsure => State::Off,
+            };
+            let within = |piece: &&Explained| piece.to - base > span.from && piece.from - base < span.to;
+            for piece in pieces.iter().filter(within) {
+                if piece.state != Some(expected) {
+                    let from = (piece.from - base).max(span.from);
+                    let to = (piece.to - base).min(span.to);
+                    return Err(format!(
+                        "from {} to {} the kiosk was {}, the evidence says {:?} ({:?})",
+                        clock(from * 1_000),
+                        clock(to * 1_000),
+                        expected.as_str(),
+                        piece.state.map(State::as_str),
+                        piece.source
+                    ));
+                }
+            }
+            compared += span.to - span.from;
+        }
+        Ok(compared)
+    }
+}

@@ -1,0 +1,190 @@
+//! What must be true when everything has healed and time has passed.
+use std::collections::{BTreeMap, BTreeSet};
+
+use kioskwatch_agent_core::journal::JournalView as _;
+use kioskwatch_domain::change::{EvidenceSource, IncidentRow, PresenceVerdict, TicketSource};
+use kioskwatch_proto::{Epoch, KioskId, faults::codes};
+
+use super::{kiosk::Machine, story::clock, world::World};
+
+/// Problems of which the agents know nothing.
+const OURS: &[&str] =
+    &[codes::KIOSK_OFFLINE, codes::SITE_OFFLINE, codes::JOURNAL_FORK, codes::ACCEPTOR_NOT_OURS];
+
+impl World<'_> {
+    pub(super) fn final_checks(&mut self) {
+        let mut problems = Vec::new();
+        self.every_record(&mut problems);
+        self.every_number(&mut problems);
+        for machine in &self.machines[..self.story.kiosks] {
+            self.same_state(machine, &mut problems);
+            self.uptime(machine, &mut problems);
+        }
+        self.tickets(&mut problems);
+        self.problems.extend(problems);
+    }
+
+    /// Each committed record is applied once, or its absence has a name.
+    fn every_record(&self, problems: &mut Vec<String>) {
+        let store = &self.server.disk.store;
+        for (index, kept) in self.ledger.kept.iter().enumerate() {
+            let times = self.server.disk.applied.get(&index).copied().unwrap_or(0);
+            if times == 1 || kept.gone.is_some() {
+                continue;
+            }
+            // Acknowledged in an epoch that was given up since, and then the server forgot it: two failures of
+            // which each destroys the other's remedy. See README.md.
+            let epoch = self.machines[kept.machine].disk.journal.epoch();
+            if self.store_restored && kept.places.iter().all(|place| place.0 != epoch) {
+                continue;
+            }
+            let id = &self.machines[kept.kiosk].id;
+            let named = store.gaps.iter().any(|gap| {
+                gap.kiosk == *id
+                    && kept.places.iter().any(|&(epoch, seq)| {
+                        gap.epoch == epoch && (gap.from_seq..=gap.through_seq).contains(&seq)
+                    })
+            });
+            if !named {
+                let at = clock(kept.at_ms);
+                problems.push(format!("{id}: lost without a word (committed at {at}): {}", kept.json));
+                return;
+            }
+        }
+    }
+
+    /// Numbers of a journal follow each other; what is missing is a gap with a name.
+    fn every_number(&self, problems: &mut Vec<String>) {
+        let store = &self.server.disk.store;
+        let mut spans: BTreeMap<(&KioskId, Epoch), Vec<(u64, u64)>> = BTreeMap::new();
+        for row in store.records.values().filter(|row| row.kind != "dropped") {
+            spans.entry((&row.kiosk, row.epoch)).or_default().push((row.seq, row.seq));
+        }
+        for gap in &store.gaps {
+            let span = (gap.from_seq, gap.through_seq);
+            spans.entry((&gap.kiosk, gap.epoch)).or_default().push(span);
+        }
+        for ((kiosk, epoch), mut list) in spans {
+            list.sort_unstable();
+            let mut next = 1;
+            for (from, through) in list {
+                if from != next {
+                    problems.push(format!("{kiosk}, epoch {epoch}: after {} comes {from}", next - 1));
+                    return;
+                }
+                next = through + 1;
+            }
+            let upto = store.heads.get(&(kiosk.clone(), epoch)).map_or(0, |head| head.upto);
+            if upto + 1 != next {
+                problems.push(format!("{kiosk}, epoch {epoch}: head at {upto}, rows to {}", next - 1));
+            }
+        }
+    }
+
+    /// The server believes of a kiosk what its agent believes.
+    fn same_state(&self, machine: &Machine, problems: &mut Vec<String>) {
+        let id = &machine.id;
+        let journal = &machine.disk.journal;
+        let (Some(agent), Some(fleet)) = (&machine.agent, &self.server.fleet) else {
+            return problems.push(format!("{id}: nobody is there at the end"));
+        };
+        if journal.acked() != journal.last() {
+            let (acked, last) = (journal.acked(), journal.last());
+            return problems.push(format!("{id}: the journal does not drain: {acked} of {last}"));
+        }
+        let Some(view) = fleet.kiosk(id) else {
+            return problems.push(format!("{id}: the server does not know it"));
+        };
+        if view.presence != PresenceVerdict::Online {
+            problems.push(format!("{id}: {} at the end", view.presence.as_str()));
+        }
+        if view.epoch != Some(journal.epoch()) && self.had_a_clone(machine.kiosk) {
+            // A copy began a newer epoch and is gone: what the survivor says is evidence only. See README.md.
+            return;
+        }
+        let truth = agent.engine.snapshot(None);
+        if view.service != Some(truth.service) {
+            problems.push(format!("{id}: in {:?}, the server says {:?}", truth.service, view.service));
+        }
+        let ours: BTreeSet<_> = truth
+            .peripherals
+            .iter()
+            .flat_map(|(name, state)| state.faults.iter().map(move |fault| format!("{name}/{fault}")))
+            .collect();
+        let theirs: BTreeSet<_> = view
+            .peripherals
+            .iter()
+            .flat_map(|(name, state)| state.faults.iter().map(move |fault| format!("{name}/{fault}")))
+            .collect();
+        if ours != theirs {
+            problems.push(format!("{id}: has {ours:?}, the server shows {theirs:?}"));
+        }
+        let open = |row: &&IncidentRow| row.kiosk.as_ref() == Some(id) && row.closed_at.is_none();
+        let incidents: BTreeSet<_> = self
+            .server
+            .disk
+            .store
+            .incidents
+            .values()
+            .filter(open)
+            .filter(|row| !OURS.contains(&row.fault.as_str()))
+            .map(|row| {
+                let peripheral = row.peripheral.as_ref().map_or("host", |name| name.as_str());
+                format!("{peripheral}/{}", row.fault)
+            })
+            .collect();
+        if ours != incidents {
+            problems.push(format!("{id}: has {ours:?}, open incidents are {incidents:?}"));
+        }
+    }
+
+    fn had_a_clone(&self, kiosk: usize) -> bool {
+        self.machines[self.story.kiosks..].iter().any(|machine| machine.kiosk == kiosk)
+    }
+
+    fn uptime(&self, machine: &Machine, problems: &mut Vec<String>) {
+        let store = &self.server.disk.store;
+        let gaps = store.gaps.iter().any(|gap| gap.kiosk == machine.id);
+        if gaps || self.store_restored {
+            return;
+        }
+        let rows: Vec<_> = store.evidence.values().filter(|row| row.kiosk == machine.id).collect();
+        let journal: Vec<_> =
+            rows.iter().copied().filter(|row| row.source == EvidenceSource::Journal).collect();
+        for (what, rows) in [("", &rows), ("the journal alone, ", &journal)] {
+            if let Err(difference) = machine.truth.compare(rows, self.marked_at) {
+                return problems.push(format!("{}: {what}{difference}", machine.id));
+            }
+        }
+    }
+
+    /// Not more tickets than episodes, and no open problem without a decision.
+    fn tickets(&self, problems: &mut Vec<String>) {
+        let store = &self.server.disk.store;
+        let mut tickets: BTreeMap<String, u32> = BTreeMap::new();
+        for row in store.tickets.values().filter(|row| row.source == TicketSource::Agent) {
+            let Some(kiosk) = &row.kiosk else { continue };
+            *tickets.entry(format!("{kiosk}/{}", row.fault)).or_default() += 1;
+        }
+        for (what, count) in tickets {
+            let episodes = store
+                .incidents
+                .values()
+                .filter(|row| {
+                    row.kiosk.as_ref().is_some_and(|kiosk| format!("{kiosk}/{}", row.fault) == what)
+                })
+                .count();
+            if count as usize > episodes {
+                problems.push(format!("{what}: {count} tickets for {episodes} episodes"));
+            }
+        }
+        for row in store.incidents.values().filter(|row| row.closed_at.is_none()) {
+            if row.triage.is_empty() {
+                problems.push(format!("{}: open, and nobody decided about it", row.fingerprint));
+            }
+            if matches!(row.fault.as_str(), codes::KIOSK_OFFLINE | codes::SITE_OFFLINE) {
+                problems.push(format!("{}: open though everybody is back", row.fingerprint));
+            }
+        }
+    }
+}
