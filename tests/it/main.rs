@@ -1,12 +1,11 @@
 //! The one integration binary: what the compiler cannot hold, and the whole stack from serial byte to page.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
-mod console;
+mod bad_input;
 mod deploy;
 mod journeys;
 mod outage;
 mod programs;
-mod prometheus;
-mod simulation;
+mod serial_faults;
 mod store_contract;
 mod tidy;
 
