@@ -5,7 +5,7 @@ use kioskwatch_domain::{
     fleet::Request,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -26,7 +26,7 @@ pub(crate) struct KioskQuery {
     presence: Option<String>,
 }
 
-/// A kiosk to register, change, admit or retire; what is left out is empty.
+/// A kiosk to register, change, admit or retire; what is left out is empty, but for `commissioned_at`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct PutKiosk {
     #[schema(value_type = Option<String>)]
@@ -35,13 +35,20 @@ pub(crate) struct PutKiosk {
     model: String,
     #[serde(default)]
     serial_no: String,
+    /// From when on it counts. Left out: as known, or from its acceptance on; null: not yet, and no ticket opens.
     #[schema(value_type = Option<String>, format = DateTime)]
-    commissioned_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "given")]
+    commissioned_at: Option<Option<Timestamp>>,
     #[schema(value_type = Option<String>, format = DateTime)]
     decommissioned_at: Option<Timestamp>,
     /// `accepted` (default), `quarantined`, `refused`.
     #[serde(default = "accepted")]
     admission: String,
+}
+
+/// Tells null from left out.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 fn accepted() -> String {
@@ -91,37 +98,47 @@ pub(super) async fn put(
     Id(id): Id<KioskId>,
     Body(body): Body<PutKiosk>,
 ) -> Result<Json<KioskDetail>, Problem> {
-    may_put(&web, &caller, &id, &body).await?;
+    let known = may_put(&web, &caller, &id, &body).await?;
+    let now = web.app().clock().now();
+    let admission = word("admission", &body.admission, Admission::parse)?;
+    let since = known.or_else(|| (admission == Admission::Accepted).then_some(now));
     let row = KioskRow {
         id: id.clone(),
         site: body.site,
-        admission: word("admission", &body.admission, Admission::parse)?,
+        admission,
         model: clean_text(&body.model),
         serial_no: clean_text(&body.serial_no),
-        commissioned_at: body.commissioned_at,
+        commissioned_at: body.commissioned_at.unwrap_or(since),
         decommissioned_at: body.decommissioned_at,
-        updated_at: web.app().clock().now(),
+        updated_at: now,
     };
     web.app().request(caller.actor(), Request::PutKiosk(row)).await?;
     let view = kiosk_in_scope(&web, &caller, &id).await?;
     Ok(Json(KioskDetail::of(web.app(), &view)))
 }
 
-/// Neither taking a kiosk from a site outside of the scope nor giving it to one.
-async fn may_put(web: &Web, caller: &Caller, id: &KioskId, body: &PutKiosk) -> Result<(), Problem> {
+/// Neither taking a kiosk from a site outside of the scope nor giving it to one. Answers since when the kiosk
+/// is known to count.
+async fn may_put(
+    web: &Web,
+    caller: &Caller,
+    id: &KioskId,
+    body: &PutKiosk,
+) -> Result<Option<Timestamp>, Problem> {
     if !caller.identity.sees_site(body.site.as_ref()) {
         return Err(Problem::not_found("site"));
     }
     let stored = web.app().store().kiosk(&Scope::All, id).await?;
-    if stored.is_some_and(|view| !caller.identity.sees_site(view.kiosk.site.as_ref())) {
+    if stored.as_ref().is_some_and(|view| !caller.identity.sees_site(view.kiosk.site.as_ref())) {
         return Err(Problem::not_found("kiosk"));
     }
-    if let (Some(from), Some(to)) = (body.commissioned_at, body.decommissioned_at)
+    let known = stored.and_then(|view| view.kiosk.commissioned_at);
+    if let (Some(from), Some(to)) = (body.commissioned_at.unwrap_or(known), body.decommissioned_at)
         && to < from
     {
         return Err(Problem::invalid("decommissioned_at lies before commissioned_at"));
     }
-    Ok(())
+    Ok(known)
 }
 
 /// A kiosk, or the problem that there is none for this caller.

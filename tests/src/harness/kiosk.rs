@@ -12,6 +12,9 @@ use crate::{
     roles::Role,
 };
 
+/// The journal has a directory of its own, so that a test can copy it, or fill its disk.
+const JOURNAL_DIR: &str = "journal";
+
 /// What a test or the demo decides about a kiosk.
 #[derive(Debug, Clone)]
 pub struct KioskOptions {
@@ -51,7 +54,7 @@ impl Kiosk {
     /// Starts the devices and writes the agent's configuration; the machine is off.
     pub fn new(options: &KioskOptions) -> io::Result<Self> {
         let dir = options.dir.join(&options.id);
-        std::fs::create_dir_all(&dir)?;
+        std::fs::create_dir_all(dir.join(JOURNAL_DIR))?;
         let printer = Printer::start(&dir, "printer")?;
         let ups = Ups::start(&dir, "ups")?;
         let acceptor = Acceptor::start(&dir, "acceptor")?;
@@ -115,6 +118,11 @@ impl Kiosk {
         std::fs::read_to_string(&self.program.log).unwrap_or_default()
     }
 
+    /// Where the journal and nothing else is.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.dir.join(JOURNAL_DIR)
+    }
+
     /// Bytes the agent must never have sent, by device.
     pub fn violations(&self) -> Vec<String> {
         let told = |device: &str, rule: &str| format!("{} {device}: {rule}", self.id);
@@ -141,7 +149,7 @@ fn agent_config(options: &KioskOptions, dir: &Path, boot_id_file: &Path, ports: 
         options.id,
         options.heartbeat_s,
         options.broker,
-        dir.join("journal.sqlite"),
+        dir.join(JOURNAL_DIR).join("journal.sqlite"),
         dir.join("local.sock"),
         options.keys,
         options.extra,

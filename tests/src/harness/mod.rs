@@ -10,4 +10,5 @@ pub mod process;
 pub mod proxy;
 pub mod server;
 pub mod stack;
+pub mod tmpfs;
 pub mod wait;
