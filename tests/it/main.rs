@@ -1,13 +1,16 @@
 //! The one integration binary: what the compiler cannot hold, and the whole stack from serial byte to page.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 mod bad_input;
+mod console;
 mod deploy;
 mod disk;
 mod identities;
 mod journeys;
 mod outage;
 mod programs;
+mod prometheus;
 mod serial_faults;
+mod simulation;
 mod store_contract;
 mod tidy;
 
