@@ -318,7 +318,7 @@ impl Engine {
             boot: self.boot,
             gate: self.config.application,
             application: &self.application,
-            time: &self.time,
+            time: &mut self.time,
             peripherals: &mut self.peripherals,
             flapping: &self.config.flapping,
             effects: out,

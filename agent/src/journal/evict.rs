@@ -109,17 +109,55 @@ fn facts(conn: &Connection) -> Result<Vec<EntryFacts>, JournalError> {
 /// Every record that ends at this number or later, in order. What does not carry its check sum, or is no
 /// record, is left out.
 pub(super) fn records_from(conn: &Connection, from: u64) -> Result<Vec<Record>, JournalError> {
+    let (records, broken) = read_records(conn, from, Order::Up)?;
+    broken.map_or(Ok(records), Err)
+}
+
+/// The same of a damaged file: what stands before the damage and what stands behind it, in order.
+pub(super) fn readable_records_from(conn: &Connection, from: u64) -> Result<Vec<Record>, JournalError> {
+    let (mut records, broken) = read_records(conn, from, Order::Up)?;
+    if let Some(error) = broken {
+        let end = records.last().map_or(0, |record| record.header.seq);
+        let (behind, _) = read_records(conn, from, Order::Down)?;
+        let behind: Vec<_> = behind.into_iter().take_while(|record| record.header.seq > end).collect();
+        let (before, after) = (records.len(), behind.len());
+        tracing::warn!(before, after, %error, "records in the middle of the damaged journal are lost");
+        records.extend(behind.into_iter().rev());
+    }
+    Ok(records)
+}
+
+#[derive(Clone, Copy)]
+enum Order {
+    Up,
+    Down,
+}
+
+/// What can be read before the first row that SQLite cannot give, and why it could not.
+fn read_records(
+    conn: &Connection,
+    from: u64,
+    order: Order,
+) -> Result<(Vec<Record>, Option<JournalError>), JournalError> {
+    let order = match order {
+        Order::Up => "ASC",
+        Order::Down => "DESC",
+    };
     let mut statement = conn
-        .prepare(&format!("SELECT {RECORD_COLUMNS} FROM record WHERE through >= ?1 ORDER BY seq"))
+        .prepare(&format!("SELECT {RECORD_COLUMNS} FROM record WHERE through >= ?1 ORDER BY seq {order}"))
         .map_err(sql("reading"))?;
     let rows = statement.query_map([signed(from)], RecordRow::read).map_err(sql("reading"))?;
     let mut records = Vec::new();
     for row in rows {
-        if let Ok(row) = row.map_err(sql("reading"))?
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => return Ok((records, Some(sql("reading")(error)))),
+        };
+        if let Ok(row) = row
             && let Ok(record) = Record::parse(&row.json)
         {
             records.push(record);
         }
     }
-    Ok(records)
+    Ok((records, None))
 }

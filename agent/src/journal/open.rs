@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     CommandRow, Head, JournalConfig, JournalError, KEEP_SET_ASIDE, MIN_CAP_BYTES, Notice, RESERVE_BYTES,
-    evict::records_from,
+    evict::readable_records_from,
     row::{RECORD_COLUMNS, RecordRow, State},
     store::{self, FORMAT, Store, sql},
     turn::{first_held, save_command},
@@ -257,9 +257,9 @@ fn salvage(store: &mut Store, aside: &Path) -> Result<(), JournalError> {
     let old =
         Connection::open_with_flags(aside, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sql("reading"))?;
     // Without its own row of state nothing says what the numbers mean.
-    let old_state = State::load(&old)?;
+    let old_state = State::read(&old)?;
     let commands = store::read_commands(&old).unwrap_or_default();
-    let records = records_from(&old, old_state.acked + 1).unwrap_or_default();
+    let records = readable_records_from(&old, old_state.acked + 1).unwrap_or_default();
     store.in_transaction(|turn| {
         turn.state.boot = old_state.boot;
         turn.state.alive_until = old_state.alive_until;

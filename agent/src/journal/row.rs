@@ -116,6 +116,12 @@ impl State {
     }
 
     pub(super) fn load(conn: &Connection) -> Result<Self, JournalError> {
+        let held_bytes = evict::held_bytes(conn)?;
+        Ok(Self { held_bytes, ..Self::read(conn)? })
+    }
+
+    /// The row alone, whatever became of the records.
+    pub(super) fn read(conn: &Connection) -> Result<Self, JournalError> {
         let row = conn
             .query_row(
                 "SELECT epoch, last_seq, acked, boot, alive_until, clean, counter, crc, remembered
@@ -150,7 +156,7 @@ impl State {
             clean: clean != 0,
             counter: number(counter),
             remembered,
-            held_bytes: evict::held_bytes(conn)?,
+            held_bytes: 0,
         };
         if i64::from(state.crc()) != crc {
             return Err(damaged("its row of state does not carry its own check sum"));

@@ -343,6 +343,31 @@ fn a_flipped_record_is_never_read_and_the_others_are_carried_over() {
 }
 
 #[test]
+fn a_page_lost_in_the_middle_costs_only_what_stood_on_it() {
+    let dir = TempDir::new();
+    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+    write(&journal, (1..=400).map(status).chain([Op::Counter(42)]).collect());
+    drop(journal);
+    let conn = rusqlite::Connection::open(dir.journal()).unwrap();
+    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(conn);
+    let mut bytes = std::fs::read(dir.journal()).unwrap();
+    let middle = br#""seq":200,"#;
+    let found = bytes.windows(middle.len()).position(|w| w == middle).unwrap();
+    let page = found / 4096 * 4096;
+    bytes[page..page + 4096].fill(0xa5);
+    std::fs::write(dir.journal(), bytes).unwrap();
+    let (journal, opened) = Journal::open(&config(dir.journal())).unwrap();
+    assert!(matches!(&opened.notices[..], [Notice::SetAside { .. }]), "{:?}", opened.notices);
+    assert_eq!(opened.counter, 42);
+    let was: Vec<u64> =
+        read_all(&journal).iter().map(|s| Record::parse(&s.json).unwrap().header.was.unwrap().seq).collect();
+    assert!(was.is_sorted_by(|a, b| a < b), "{was:?}");
+    assert!(was.starts_with(&[1, 2, 3]) && was.ends_with(&[398, 399, 400]), "{was:?}");
+    assert!(!was.contains(&200) && was.len() > 340, "{} of 400", was.len());
+}
+
+#[test]
 fn a_table_that_lost_a_column_is_damage() {
     for (table, column) in
         [("command", "counter"), ("record", "crc"), ("record", "through"), ("state", "clean")]

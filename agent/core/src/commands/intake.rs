@@ -50,6 +50,7 @@ impl Commands {
             return;
         }
         self.counter = command.counter;
+        site.time.proven(command.issued_at, site.now.mono);
         if let Some(known) = known {
             // It was not heard the first time: tell again how it stands, do nothing.
             let again = known.last.clone();
@@ -92,6 +93,10 @@ impl Commands {
     }
 
     /// An envelope that moves nothing of ours: told, unless too many come or the id is one we carry.
+    ///
+    /// The contract wants these refusals told, and their id is all that names them. Without a good signature
+    /// anybody can have written it, so the record says `proven: false`: it is no word on the command that
+    /// really has this id, and that one still runs.
     pub(super) fn unproven(&mut self, id: Option<CommandId>, refusal: Refusal, site: &mut Site<'_>) {
         let now = site.now.mono;
         self.forgeries.retain(|at| at + FORGERY_WINDOW_MS > now);
@@ -100,7 +105,8 @@ impl Commands {
                 self.forgeries.push(now);
                 let mut result = result_of(id, CommandOutcome::Refused);
                 result.reason = Some(refusal.code().to_owned());
-                result.result = Some(json!({"counter": self.counter}));
+                let proven = !matches!(refusal, Refusal::UnknownKey | Refusal::BadSignature);
+                result.result = Some(json!({"counter": self.counter, "proven": proven}));
                 let draft = site.draft(result);
                 site.effects.push(Effect::Record(draft));
             }

@@ -49,7 +49,7 @@ pub(crate) struct Site<'a> {
     pub(crate) boot: BootId,
     pub(crate) gate: ApplicationGate,
     pub(crate) application: &'a Application,
-    pub(crate) time: &'a ServerTime,
+    pub(crate) time: &'a mut ServerTime,
     pub(crate) peripherals: &'a mut Vec<Peripheral>,
     pub(crate) flapping: &'a FlappingLimits,
     pub(crate) effects: &'a mut Vec<Effect>,

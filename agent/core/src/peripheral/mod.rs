@@ -87,6 +87,8 @@ pub(crate) struct Peripheral {
     identity: Option<Identity>,
     /// Asked since the line was opened.
     identify_tried: bool,
+    /// The driver would not ask yet, and now there is a reading.
+    identify_after_reading: bool,
     /// What was last learned holds until then.
     fresh_until: Mono,
     lease: Option<Lease>,
@@ -127,6 +129,7 @@ impl Peripheral {
             schedule: Schedule::new(grid, first),
             identity: None,
             identify_tried: false,
+            identify_after_reading: false,
             fresh_until: now + config.stale_after_ms,
             lease: None,
             barred: false,
@@ -225,6 +228,7 @@ impl Peripheral {
         }
         self.line = Line::Open;
         self.identify_tried = false;
+        self.identify_after_reading = false;
         self.schedule.by(at.now.mono);
         if let Some(driver) = &mut self.driver {
             driver.line_opened(at.now.mono);
@@ -289,9 +293,11 @@ impl Peripheral {
             self.pump(at, out);
         }
         self.give_up_overdue(at, out);
-        let due = self.line == Line::Open && self.may_write() && self.running.is_none() && !self.reserved;
+        let due = self.ready() && !self.reserved;
         if due && now >= self.schedule.due() {
             self.probe(at, out);
+        } else if due && self.identify_after_reading {
+            self.identify(at, out);
         }
     }
 
@@ -299,8 +305,8 @@ impl Peripheral {
         let line = match self.line {
             Line::Closed { open_at } => Some(open_at),
             Line::Opening { since } => Some(since + OPEN_PATIENCE_MS),
-            Line::Open if self.may_write() && self.running.is_none() && !self.reserved => {
-                Some(self.schedule.due())
+            Line::Open if self.ready() && !self.reserved => {
+                Some(if self.identify_after_reading { now } else { self.schedule.due() })
             }
             Line::Open | Line::Unused => None,
         };

@@ -50,16 +50,25 @@ impl Peripheral {
     }
 
     pub(super) fn probe(&mut self, at: Moment<'_>, out: &mut Outputs) {
-        if !self.identify_tried {
-            self.identify_tried = true;
-            if self.start(Work::Identify, at, out).is_ok() {
-                return;
-            }
+        if self.identify(at, out) {
+            return;
         }
         self.schedule.begun(at.now.mono);
         self.probed_at = at.now.mono;
         // A device that cannot be asked just now is asked at the next time of the grid.
         let _ = self.start(Work::Probe, at, out);
+    }
+
+    /// Asks once per opened port who the device is; `false` when it is not asked now. A driver that wants a
+    /// fresh reading first is asked again right after each one.
+    pub(super) fn identify(&mut self, at: Moment<'_>, out: &mut Outputs) -> bool {
+        self.identify_after_reading = false;
+        if self.identify_tried {
+            return false;
+        }
+        let begun = self.start(Work::Identify, at, out);
+        self.identify_tried = !matches!(begun, Err(CannotDo::NotNow(_) | CannotDo::Occupied));
+        begun.is_ok()
     }
 
     pub(super) fn start(&mut self, work: Work, at: Moment<'_>, out: &mut Outputs) -> Result<(), CannotDo> {
@@ -100,6 +109,7 @@ impl Peripheral {
             Outcome::Reading(reading) => {
                 self.observe(Observation::reading(reading.status.clone(), &reading.faults), at, out);
                 self.end_of(Work::Probe, End::Reading(reading), out);
+                self.identify_after_reading = !self.identify_tried;
             }
             Outcome::NoAnswer { work } => {
                 self.end_of(work, End::NoAnswer, out);

@@ -35,6 +35,9 @@ pub(super) fn name(text: &str) -> PeripheralName {
 #[derive(Debug, Default)]
 pub(super) struct Scripted {
     valuables: bool,
+    /// Says who it is only after a reading, as real ones do.
+    shy: bool,
+    read: bool,
     working: Option<(Work, Mono)>,
     transmit: VecDeque<Vec<u8>>,
     outcomes: VecDeque<Outcome>,
@@ -59,6 +62,9 @@ impl Driver for Scripted {
         assert!(self.working.is_none(), "two pieces of work on one port");
         if work == Work::Reset {
             return Err(CannotDo::Unsupported);
+        }
+        if work == Work::Identify && self.shy && !self.read {
+            return Err(CannotDo::NotNow("no fresh reading; probe first".into()));
         }
         self.working = Some((work, now + TIMEOUT_MS));
         self.transmit.push_back(format!("{work:?}").into_bytes());
@@ -88,6 +94,7 @@ impl Driver for Scripted {
         let text = String::from_utf8_lossy(bytes);
         let fault = text.strip_prefix("fault:");
         self.healthy = fault.is_none();
+        self.read |= text == "ok";
         self.outcomes.push_back(match work {
             _ if text == "junk" => Outcome::Garbled { work, raw: bytes.to_vec() },
             Work::Identify => Outcome::Identity(Identity { model: Some("M1".into()), ..Identity::default() }),
@@ -123,7 +130,7 @@ impl Driver for Scripted {
     }
 
     fn line_opened(&mut self, _now: Mono) {
-        *self = Self { valuables: self.valuables, ..Self::default() };
+        *self = Self { valuables: self.valuables, shy: self.shy, ..Self::default() };
     }
 
     fn idle(&self, _now: Mono) -> bool {
@@ -142,6 +149,12 @@ pub(super) fn device(device: &str, kind: &str, mode: PortMode) -> PeripheralSetu
     let driver = (mode != PortMode::Pushed)
         .then(|| Box::new(Scripted { valuables, ..Scripted::default() }) as Box<dyn Driver>);
     PeripheralSetup { config, driver }
+}
+
+/// Refuses to say who it is before the first good reading.
+pub(super) fn shy_device(name: &str, kind: &str) -> PeripheralSetup {
+    let driver = Scripted { shy: true, ..Scripted::default() };
+    PeripheralSetup { driver: Some(Box::new(driver)), ..device(name, kind, PortMode::Owned) }
 }
 
 pub(super) fn signer() -> CommandSigner {

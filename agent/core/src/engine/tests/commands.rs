@@ -133,12 +133,68 @@ fn forged_misdirected_and_late_commands_are_refused_and_nothing_is_done() {
     let stranger = CommandSigner::from_secret("k9", &[7; 32]).sign(&good);
     bench.input(Input::Command(serde_json::to_vec(&stranger).unwrap()));
     assert_eq!(states(&bench.told(good.id)), ["refused: bad_signature", "refused: unknown_key"]);
-    assert_eq!(bench.told(good.id)[0].result, Some(json!({"counter": 0})));
+    assert_eq!(bench.told(good.id)[0].result, Some(json!({"counter": 0, "proven": false})));
     bench.input(Input::Command(b"garbage".to_vec()));
     assert!(bench.log.iter().any(|(_, e)| *e == Effect::Note(Note::CommandUnreadable)));
     bench.send(&good);
     bench.pass(3_000);
     assert_eq!(states(&bench.told(good.id))[2..], ["accepted", "started", "succeeded"]);
+}
+
+#[test]
+fn a_forgery_is_no_word_on_a_command_the_agent_has() {
+    let mut bench = ready();
+    let good = bench.command("self_test", only("printer"));
+    bench.send(&good);
+    let forge = |bench: &mut Bench| {
+        let forged = CommandSigner::from_secret("k1", &[8; 32]).sign(&good);
+        bench.input(Input::Command(serde_json::to_vec(&forged).unwrap()));
+    };
+    forge(&mut bench);
+    bench.pass(3_000);
+    forge(&mut bench);
+    assert_eq!(states(&bench.told(good.id)), ["accepted", "started", "succeeded"]);
+    assert_eq!(bench.log.iter().filter(|(_, e)| *e == Effect::Note(Note::ForgeryFlood)).count(), 2);
+}
+
+#[test]
+fn a_refusal_says_whether_its_envelope_proved_who_wrote_it() {
+    let mut bench = ready();
+    let mut replayed = bench.command("self_test", only("printer"));
+    replayed.counter = 0;
+    bench.send(&replayed);
+    assert_eq!(bench.told(replayed.id)[0].result, Some(json!({"counter": 0, "proven": true})));
+}
+
+#[test]
+fn an_earlier_acknowledgement_lets_no_expired_command_run() {
+    let mut bench = ready();
+    let issued = bench.now().wall;
+    bench.input(Input::ServerTime(issued));
+    let command = bench.command("self_test", only("printer"));
+    bench.pass(120_000);
+    bench.input(Input::ServerTime(issued));
+    bench.send(&command);
+    bench.pass(1_000);
+    assert_eq!(states(&bench.told(command.id)), ["refused: too_late"]);
+}
+
+#[test]
+fn a_verified_command_is_the_floor_of_the_time() {
+    let mut bench = ready();
+    let old = bench.command("self_test", only("printer"));
+    let mut newer = bench.command("probe", only("printer"));
+    newer.id.0 = uuid::Uuid::from_u128(99);
+    newer.counter = old.counter + 1;
+    let later = bench.now().wall.plus_ms(100_000);
+    (newer.issued_at, newer.not_before, newer.not_after) = (later, later, later.plus_ms(60_000));
+    bench.send(&newer);
+    // Set by nobody who signs: the time of the expired command.
+    bench.input(Input::ServerTime(old.issued_at));
+    let again = kioskwatch_proto::command::Command { counter: newer.counter + 1, ..old };
+    bench.send(&again);
+    bench.pass(1_000);
+    assert_eq!(states(&bench.told(again.id)), ["refused: too_late"]);
 }
 
 #[test]

@@ -38,6 +38,23 @@ fn a_fault_becomes_a_record_well_under_a_second_after_it_was_first_seen() {
 }
 
 #[test]
+fn a_device_that_says_who_it_is_only_after_a_reading_is_asked_again() {
+    let mut bench = Bench::new(ApplicationGate::None, vec![shy_device("printer", "printer")]);
+    bench.answer("printer", "fault:paper_out");
+    bench.pass(3_000);
+    assert_eq!(bench.sent("printer", Work::Identify), 0);
+    let probes = bench.sent("printer", Work::Probe);
+    assert!(probes <= 6, "{probes} probes: a refusal is no reason to hurry");
+    bench.answer("printer", "ok");
+    bench.pass(10_000);
+    assert_eq!(bench.sent("printer", Work::Identify), 1);
+    let epoch = kioskwatch_proto::Epoch(uuid::Uuid::from_u128(9));
+    let inventory = bench.engine.inventory(epoch);
+    assert_eq!(inventory.peripherals[0].model.as_deref(), Some("M1"));
+    assert!(bench.log.iter().any(|(_, e)| *e == Effect::InventoryChanged));
+}
+
+#[test]
 fn one_bad_look_is_never_told() {
     let mut bench = Bench::printer();
     bench.pass(10_000);
