@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     config::{self, Config},
     explain, run, signing,
-    store::{AuditVerdict, Store},
+    store::{AuditVerdict, Scope, Store},
 };
 
 /// Server of Kioskwatch: watches a fleet of self-service terminals, opens tickets, tracks uptime.
@@ -108,6 +108,15 @@ enum TokenCommand {
         #[arg(long)]
         expires_days: Option<u32>,
     },
+    /// Show all tokens, without their secrets.
+    List(ConfigFile),
+    /// Take a token back; it opens nothing any more.
+    Revoke {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Its id, as `token list` shows it.
+        id: uuid::Uuid,
+    },
 }
 
 fn case_kind(text: &str) -> Result<CaseKind, String> {
@@ -198,6 +207,44 @@ fn execute(command: Command) -> Result<(), Problem> {
                     .map_err(|e| Problem::Usage(e.to_string()))?;
                 store.close().await;
                 print(&format!("{secret}\n"))
+            })
+        }
+        Command::Token { what: TokenCommand::List(file) } => {
+            let config = load(file.config.as_deref())?;
+            block_on(async {
+                let store = open_beside(&config).await?;
+                let mut text = String::new();
+                for token in store.tokens().await.map_err(Problem::failed)? {
+                    let sites = match &token.scope {
+                        Scope::All => "all sites".to_owned(),
+                        Scope::Sites(sites) => {
+                            sites.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+                        }
+                    };
+                    let end = match (token.revoked_at, token.expires_at) {
+                        (Some(at), _) => format!("revoked {at}"),
+                        (None, Some(at)) => format!("until {at}"),
+                        (None, None) => "no end".to_owned(),
+                    };
+                    let (id, name, role) = (token.id, token.name, token.role);
+                    text.push_str(&format!("{id}  {role:<10}  {name:<24}  {sites}  {end}\n"));
+                }
+                store.close().await;
+                print(&text)
+            })
+        }
+        Command::Token { what: TokenCommand::Revoke { file, id } } => {
+            let config = load(file.config.as_deref())?;
+            block_on(async {
+                let store = open_beside(&config).await?;
+                let now = crate::clock::Clock::start().now();
+                let revoked = store.revoke_token(id, now).await.map_err(Problem::failed)?;
+                store.close().await;
+                if revoked {
+                    print("revoked\n")
+                } else {
+                    Err(Problem::Failed(format!("no token {id} to revoke")))
+                }
             })
         }
         Command::SigningKey(file) => {

@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use kioskwatch_proto::{
     Timestamp,
-    limits::MAX_PACKET_BYTES,
+    limits::{MAX_PACKET_BYTES, MAX_PAYLOAD_BYTES},
     topic::{Channel, Topic},
 };
 use rumqttc::{
@@ -159,8 +159,10 @@ impl Link {
         let qos = if topic.channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
         let properties =
             PublishProperties { message_expiry_interval: expiry_s, ..PublishProperties::default() };
+        // The client gives up its connection over a packet that the broker would refuse.
+        let fits = payload.len() <= MAX_PAYLOAD_BYTES;
         let sent = match &*self.client.borrow() {
-            Some(client) => client
+            Some(client) if fits => client
                 .try_publish_with_properties(
                     topic.to_string(),
                     qos,
@@ -169,7 +171,7 @@ impl Link {
                     properties,
                 )
                 .is_ok(),
-            None => false,
+            _ => false,
         };
         if !sent {
             self.counters.dropped_outgoing.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

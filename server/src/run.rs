@@ -1,5 +1,5 @@
 //! The wiring of a server: everything it is made of is put together here, and nowhere else.
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use kioskwatch_domain::{
     calendar::{CalendarFileError, MissingYears, WorkCalendar},
@@ -95,7 +95,10 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     install_tls_provider();
     let data_dir = &config.storage.data_dir;
-    std::fs::create_dir_all(data_dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
         .map_err(|source| ServeError::DataDir { path: data_dir.clone(), source })?;
     let seed = config.fleet.seed_file.as_deref().map(Seed::read).transpose()?;
     let signer = signing::load_or_make(&config.signing_key_file(), &config.commands.key_id)?;
@@ -108,7 +111,13 @@ pub async fn serve(
 
     let identity = Identity::claim(data_dir)?;
     let store = Store::open(&config.database_url()).await?;
-    let lease = hold_lease(&store, identity.id, &clock).await?;
+    let lease = tokio::select! {
+        lease = hold_lease(&store, identity.id, &clock) => lease?,
+        _ = stop.wait_for(|stop| *stop) => {
+            store.close().await;
+            return Ok(());
+        }
+    };
     let server = Uuid::now_v7();
     let image = store.load_image(clock.now()).await?;
     let last_alive_at = image.last_alive_at;
@@ -139,8 +148,7 @@ pub async fn serve(
     let (journal_link, beats_link) = (link(Lane::Journal)?, link(Lane::Beats)?);
     drop(events_tx);
     let mut hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
-    let hub_stop = watch::channel(false);
-    hub.begin(&HubOptions { server, last_alive_at }, hub_stop.1).await?;
+    hub.begin(&HubOptions { server, last_alive_at }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
 
     let addresses = Addresses {
@@ -169,8 +177,7 @@ pub async fn serve(
         ended = console => unasked("console", format!("{ended:?}"))?,
         ended = monitoring => unasked("monitoring", format!("{ended:?}"))?,
     };
-    // Stop taking, commit what was taken, say goodbye.
-    let _ = hub_stop.0.send(true);
+    // The hub has heard it too: it commits what was taken and says goodbye.
     let outcome = match outcome {
         Some(ended) => ended,
         None => hub_task.await,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 use kioskwatch_domain::change::PresenceVerdict;
 use kioskwatch_proto::{Timestamp, words::ServiceState};
 
-use super::{App, UptimePeriod, UptimeQuery, UptimeScope};
+use super::{App, UptimePeriod};
 use crate::{
     clock::Stopwatch,
     config::PerKiosk,
@@ -19,7 +19,7 @@ const AUTO_PER_KIOSK: usize = 5_000;
 const UPTIME_FIGURES_KEPT: Duration = Duration::from_secs(10);
 
 /// The last computed figures and when that was.
-pub(super) type UptimeBoard = tokio::sync::Mutex<Option<(Stopwatch, Vec<UptimeFigure>)>>;
+pub(super) type KeptUptime = tokio::sync::Mutex<Option<(Stopwatch, Vec<UptimeFigure>)>>;
 
 impl App {
     /// What is, from memory and, for what is not in memory, from the store. A store that does not answer
@@ -117,13 +117,15 @@ impl App {
 
     /// Whole periods move slowly: a scrape may see them a few seconds old, and scrapers do not wait in line.
     async fn recent_uptime_figures(&self) -> Vec<UptimeFigure> {
-        let mut kept = self.uptime_board().lock().await;
+        let mut kept = self.kept_uptime().lock().await;
         if let Some((computed, figures)) = &*kept
             && computed.elapsed() < UPTIME_FIGURES_KEPT
         {
             return figures.clone();
         }
-        let figures = self.uptime_figures().await;
+        // In a task of its own: a scraper that gives up does not throw the work away.
+        let app = self.clone();
+        let figures = tokio::spawn(async move { app.uptime_figures().await }).await.unwrap_or_default();
         *kept = Some((Stopwatch::start(), figures.clone()));
         figures
     }
@@ -138,27 +140,15 @@ impl App {
             ("month", UptimePeriod::Month { year, month }),
             ("last_month", UptimePeriod::Month { year: last_year, month: last_month }),
         ];
-        let mut scopes = vec![("fleet", String::new(), UptimeScope::Fleet)];
-        {
-            let fleet = self.fleet();
-            let mut sites: Vec<_> = fleet.kiosks().filter_map(|kiosk| kiosk.site.cloned()).collect();
-            sites.sort();
-            sites.dedup();
-            scopes.extend(sites.into_iter().map(|site| ("site", site.to_string(), UptimeScope::Site(site))));
-        }
         let mut figures = Vec::new();
-        for (scope, id, wanted) in scopes {
-            for (name, period) in periods {
-                let query = UptimeQuery { scope: wanted.clone(), period, as_of: None };
-                let Ok(answer) = self.uptime(&Scope::All, &query).await else { continue };
-                let ratios = [
-                    ("on", answer.figures.on),
-                    ("avail", answer.figures.avail),
-                    ("full", answer.figures.full),
-                ];
+        for (name, period) in periods {
+            let Ok(board) = self.uptime_board_of(period).await else { continue };
+            let sites = board.sites.iter().map(|(site, sums)| ("site", site.as_str(), sums));
+            for (scope, id, sums) in std::iter::once(("fleet", "", &board.fleet)).chain(sites) {
+                let ratios = [("on", sums.on), ("avail", sums.avail), ("full", sums.full)];
                 figures.extend(ratios.map(|(ratio, value)| UptimeFigure {
                     scope,
-                    id: id.clone(),
+                    id: id.to_owned(),
                     ratio,
                     period: name,
                     up_s: value.num,

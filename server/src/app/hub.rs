@@ -31,8 +31,11 @@ const MAX_BATCH: usize = 2_000;
 const MAX_BATCH_RECORDS: usize = 20_000;
 /// How often live evidence and "last seen" go to the database.
 const FLUSH_EVERY: Duration = Duration::from_secs(30);
-/// Not having read messages for longer than this is deafness: silence then proves nothing.
+/// Not having read messages for longer than this, and than a few sweeps, is deafness: silence proves nothing.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
+const DEAF_AFTER_SWEEPS: u32 = 3;
+/// A commit that did not end in time this often in a row is tried in smaller pieces.
+const STALLS_BEFORE_PIECES: u32 = 2;
 /// Pauses between tries of a commit while the database is away.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
@@ -190,6 +193,10 @@ impl Hub {
     }
 
     fn take_request(&self, turn: &mut Turn, asked: Asked) {
+        // Whoever asked has gone: nothing is done behind their back.
+        if asked.answer.is_closed() {
+            return;
+        }
         turn.replies.insert(turn.inputs.len(), asked.answer);
         turn.inputs.push(Input::Request { actor: asked.actor, request: asked.request });
     }
@@ -201,7 +208,9 @@ impl Hub {
         if let Some(jump) = jump {
             tracing::warn!(by_ms = jump.by_ms, "the machine's clock jumped; deadlines start anew");
         }
-        if self.hears() && (deaf_for > DEAF_AFTER || jump.is_some()) {
+        let sweep = Duration::from_millis(self.app.config().fleet.sweep_interval_ms);
+        let limit = DEAF_AFTER.max(sweep * DEAF_AFTER_SWEEPS);
+        if self.hears() && (deaf_for > limit || jump.is_some()) {
             tracing::warn!(?deaf_for, "messages were not read for a while; nobody is judged by it");
             turn.inputs.extend([Input::BrokerDown, Input::BrokerUp]);
         }
@@ -347,7 +356,7 @@ impl Hub {
         let plan = self.plan(now, inputs)?;
         if !plan.is_empty() {
             let watch = Stopwatch::start();
-            self.commit(&plan).await?;
+            self.commit(&plan, inputs.len() > 1).await?;
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }
         let changes = self.announce(&plan);
@@ -375,10 +384,12 @@ impl Hub {
         })
     }
 
-    async fn commit(&self, plan: &Plan) -> Result<(), Failed> {
+    /// `pieces_help`: the plan came from several inputs and can be made smaller.
+    async fn commit(&self, plan: &Plan, pieces_help: bool) -> Result<(), Failed> {
         let health = self.app.health();
         let mut stop = self.stop.clone();
         let mut pause = RETRY_FIRST;
+        let mut stalls = 0;
         loop {
             let error = match self.app.store().commit(&plan.changes).await {
                 Ok(()) => {
@@ -389,6 +400,10 @@ impl Hub {
             };
             if matches!(error, StoreError::Fenced { .. }) {
                 return Err(Failed::Fenced(error));
+            }
+            stalls = if matches!(error, StoreError::Stalled { .. }) { stalls + 1 } else { 0 };
+            if stalls >= STALLS_BEFORE_PIECES && pieces_help {
+                return Err(Failed::Permanent(chain(&error)));
             }
             if !error.is_retryable() {
                 return Err(Failed::Permanent(chain(&error)));

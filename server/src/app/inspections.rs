@@ -58,6 +58,10 @@ impl App {
         let mut items = Vec::new();
         let mut problems = Vec::new();
         for view in found.items {
+            // Nobody inspects what was never taken into service.
+            if view.kiosk.commissioned_at.is_none() {
+                continue;
+            }
             let zone = match &view.kiosk.site {
                 Some(id) => self
                     .store()

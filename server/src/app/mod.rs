@@ -11,9 +11,12 @@ mod live;
 pub mod seed;
 mod uptime;
 
-use std::sync::{
-    Arc, RwLock,
-    atomic::{AtomicBool, AtomicU64},
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::Duration,
 };
 
 use kioskwatch_domain::{
@@ -29,14 +32,16 @@ pub use self::{
     inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
     uptime::{
-        LiveEvidence, UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader,
-        UptimeScope,
+        LiveEvidence, UptimeAnswer, UptimeBoard, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery,
+        UptimeReader, UptimeScope,
     },
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};
 
 /// Requests of people waiting for the hub.
 pub const REQUEST_QUEUE: usize = 256;
+/// How long somebody waits for an answer; what nobody waits for any more is not carried out.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Live events a slow listener may lag behind before it must reload.
 pub const LIVE_QUEUE: usize = 4_096;
 
@@ -58,7 +63,7 @@ struct Shared {
     requests: mpsc::Sender<Asked>,
     live: broadcast::Sender<LiveEvent>,
     health: Health,
-    uptime_board: figures::UptimeBoard,
+    kept_uptime: figures::KeptUptime,
 }
 
 impl std::fmt::Debug for App {
@@ -142,7 +147,7 @@ impl App {
             requests,
             live,
             health: Health::default(),
-            uptime_board: figures::UptimeBoard::default(),
+            kept_uptime: figures::KeptUptime::default(),
         };
         (Self { shared: Arc::new(shared) }, RequestReceiver(receiver))
     }
@@ -194,8 +199,8 @@ impl App {
         self.shared.fleet.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn uptime_board(&self) -> &figures::UptimeBoard {
-        &self.shared.uptime_board
+    fn kept_uptime(&self) -> &figures::KeptUptime {
+        &self.shared.kept_uptime
     }
 
     /// Requests of people that wait for the hub.
@@ -208,8 +213,12 @@ impl App {
     pub async fn request(&self, actor: Actor, request: Request) -> Result<Answer, RequestError> {
         let gone = || RequestError::Unavailable("the server is stopping".to_owned());
         let (answer, answered) = oneshot::channel();
-        self.shared.requests.send(Asked { actor, request, answer }).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        let asked = async {
+            self.shared.requests.send(Asked { actor, request, answer }).await.map_err(|_| gone())?;
+            answered.await.map_err(|_| gone())?
+        };
+        let late = || RequestError::Unavailable(format!("no answer within {} s", REQUEST_LIMIT.as_secs()));
+        tokio::time::timeout(REQUEST_LIMIT, asked).await.map_err(|_| late())?
     }
 
     /// Changes as they are committed, for pages that are open.

@@ -2,7 +2,7 @@
 //!
 //! The arithmetic is the domain's; this file gathers its inputs. A group's figures are sums over its kiosks,
 //! each limited to the time it belonged to the group.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
@@ -28,6 +28,9 @@ use crate::{
 
 /// Kiosks whose evidence is read in one go.
 const KIOSKS_AT_ONCE: usize = 500;
+
+/// A liveness row is extended this often at the latest; an older one ended with an outage.
+const LIVENESS_LAG_MS: i64 = 30_000;
 
 /// Whose figures are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +72,13 @@ pub struct UptimeAnswer {
     pub kiosks: usize,
     /// Sites whose service hours or zone could not be read; they count as always open.
     pub problems: Vec<String>,
+}
+
+/// Figures of the whole fleet and of each site.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UptimeBoard {
+    pub fleet: Figures,
+    pub sites: BTreeMap<String, Figures>,
 }
 
 /// One kiosk's figures with every interval behind them.
@@ -147,6 +157,12 @@ impl App {
         self.uptime_reader(&live).explain(reader, kiosk, period, as_of).await
     }
 
+    /// See [`UptimeReader::board`].
+    pub async fn uptime_board_of(&self, period: UptimePeriod) -> Result<UptimeBoard, UptimeError> {
+        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
+        self.uptime_reader(&live).board(period).await
+    }
+
     fn uptime_reader<'a>(&'a self, live: LiveEvidence<'a>) -> UptimeReader<'a> {
         let now = self.clock().now();
         UptimeReader {
@@ -169,8 +185,7 @@ impl UptimeReader<'_> {
         let sites = self.sites_by_id(reader).await?;
         let mut problems = Vec::new();
         let subjects = self.subjects(reader, query, &sites, &mut problems).await?;
-        let mut answer =
-            UptimeAnswer { figures: Figures::default(), frozen_at: None, kiosks: subjects.len(), problems };
+        let mut answer = UptimeAnswer { figures: Figures::default(), frozen_at: None, kiosks: 0, problems };
         let Some(span) = span_of(&subjects) else { return Ok(answer) };
         let frame = self.frame(reader, span, query.as_of).await?;
         for chunk in subjects.chunks(KIOSKS_AT_ONCE) {
@@ -178,6 +193,10 @@ impl UptimeReader<'_> {
             for subject in chunk {
                 let claims = evidence.get(&subject.view.kiosk.id).map_or(&[][..], Vec::as_slice);
                 let member = frame.membership(subject, &query.scope);
+                if member.is_empty() {
+                    continue;
+                }
+                answer.kiosks += 1;
                 answer.figures += &frame.timeline(subject, claims, &member).figures();
                 let freeze = freeze_at(subject.period.to, frame.freeze_hours);
                 answer.frozen_at = answer.frozen_at.max((freeze <= frame.now).then_some(freeze));
@@ -210,6 +229,30 @@ impl UptimeReader<'_> {
             figures: timeline.figures(),
             intervals: timeline.explain(),
         })
+    }
+
+    /// The whole fleet and each of its sites in one pass: every kiosk's evidence is read and swept once.
+    pub async fn board(&self, period: UptimePeriod) -> Result<UptimeBoard, UptimeError> {
+        let reader = &Scope::All;
+        let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+        let sites = self.sites_by_id(reader).await?;
+        let subjects = self.subjects(reader, &query, &sites, &mut Vec::new()).await?;
+        let mut board = UptimeBoard::default();
+        let Some(span) = span_of(&subjects) else { return Ok(board) };
+        let frame = self.frame(reader, span, None).await?;
+        for chunk in subjects.chunks(KIOSKS_AT_ONCE) {
+            let evidence = self.evidence_of(reader, chunk, span).await?;
+            for subject in chunk {
+                let claims = evidence.get(&subject.view.kiosk.id).map_or(&[][..], Vec::as_slice);
+                let timeline = frame.timeline(subject, claims, &everything());
+                board.fleet += &timeline.figures();
+                for site in frame.sites_of(subject) {
+                    let share = timeline.within(&frame.at_site(subject, &site)).figures();
+                    *board.sites.entry(site).or_default() += &share;
+                }
+            }
+        }
+        Ok(board)
     }
 
     async fn sites_by_id(&self, reader: &Scope) -> Result<BTreeMap<SiteId, SiteRow>, StoreError> {
@@ -289,6 +332,7 @@ impl UptimeReader<'_> {
         // This server is receiving right now, whatever it last wrote down.
         if self.hears
             && let Some(last) = alive.iter_mut().max_by_key(|row| row.to)
+            && now.since(last.to) <= LIVENESS_LAG_MS
         {
             last.to = last.to.max(now.plus_ms(1_000));
         }
@@ -362,21 +406,41 @@ impl Frame {
 
     /// When the kiosk belonged to the group asked for (uptime definition 2.9).
     fn membership(&self, subject: &Subject, scope: &UptimeScope) -> IntervalSet {
-        let (group, id) = match scope {
-            UptimeScope::Site(id) => (GroupKind::Site, id.as_str()),
-            UptimeScope::Engineer(name) => (GroupKind::Engineer, name.as_str()),
-            _ => return everything(),
+        match scope {
+            UptimeScope::Site(id) => self.at_site(subject, id.as_str()),
+            UptimeScope::Engineer(name) => self.assigned(subject, GroupKind::Engineer, name),
+            _ => everything(),
+        }
+    }
+
+    fn at_site(&self, subject: &Subject, site: &str) -> IntervalSet {
+        let mut rows = self.assignments.iter();
+        let known = rows.any(|row| row.kiosk == subject.view.kiosk.id && row.group == GroupKind::Site);
+        let stands_there = subject.view.kiosk.site.as_ref().is_some_and(|id| id.as_str() == site);
+        match (known, stands_there) {
+            (true, _) => self.assigned(subject, GroupKind::Site, site),
+            // A kiosk whose moves were never written down belongs where it stands.
+            (false, true) => everything(),
+            (false, false) => IntervalSet::empty(),
+        }
+    }
+
+    fn assigned(&self, subject: &Subject, group: GroupKind, id: &str) -> IntervalSet {
+        let mine = |row: &&AssignmentRow| {
+            row.kiosk == subject.view.kiosk.id && row.group == group && row.group_id == id
         };
-        let mine =
-            self.assignments.iter().filter(|row| row.kiosk == subject.view.kiosk.id && row.group == group);
-        let mut any = false;
-        let member: IntervalSet = mine
-            .inspect(|_| any = true)
-            .filter(|row| row.group_id == id)
-            .map(|row| span(row.from, row.to))
-            .collect();
-        // A kiosk whose assignments were never written down belongs where it stands.
-        if any || group == GroupKind::Engineer { member } else { everything() }
+        self.assignments.iter().filter(mine).map(|row| span(row.from, row.to)).collect()
+    }
+
+    /// Every site the kiosk belonged to in the period.
+    fn sites_of(&self, subject: &Subject) -> BTreeSet<String> {
+        let mine = |row: &&AssignmentRow| row.kiosk == subject.view.kiosk.id && row.group == GroupKind::Site;
+        let assigned: BTreeSet<String> =
+            self.assignments.iter().filter(mine).map(|row| row.group_id.clone()).collect();
+        if assigned.is_empty() {
+            return subject.view.kiosk.site.iter().map(ToString::to_string).collect();
+        }
+        assigned
     }
 }
 
@@ -423,3 +487,6 @@ fn span_of(subjects: &[Subject]) -> Option<Interval> {
 const fn ms(seconds: i64) -> Timestamp {
     Timestamp(seconds.saturating_mul(1_000))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub const TOKEN_PREFIX: &str = "kw_";
 const TOKEN_LEN: usize = TOKEN_PREFIX.len() + 43;
 /// Characters of a token's name: it stands as the actor in histories.
 const MAX_NAME_CHARS: usize = 64;
+/// Actors of our own in histories.
+const RESERVED_NAMES: &[&str] = &["server", "demo", "fleet file"];
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A token to make, in the words of the command line.
@@ -33,6 +35,8 @@ pub struct NewToken {
 pub enum CreateTokenError {
     #[error("--name: a token needs a name of 1 to {MAX_NAME_CHARS} printable characters")]
     Name,
+    #[error("--name: {0:?} is taken: names stand in histories and approvals, and belong to one token")]
+    NameTaken(String),
     #[error("--role: {0:?} is none of {roles}", roles = role_words())]
     Role(String),
     #[error("--sites: {id:?}: {source}")]
@@ -54,6 +58,10 @@ pub async fn create_token(
     request: NewToken,
 ) -> Result<String, CreateTokenError> {
     let row = row_of(now, request)?;
+    let taken = store.tokens().await?.iter().any(|other| other.name == row.name && is_valid(other, now));
+    if taken || RESERVED_NAMES.contains(&row.name.as_str()) {
+        return Err(CreateTokenError::NameTaken(row.name));
+    }
     let secret = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>()));
     store.create_token(&row, &hash(&secret)).await?;
     Ok(secret)

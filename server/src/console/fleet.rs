@@ -158,7 +158,7 @@ impl FleetPart {
         let kiosks: Vec<KioskNow> = {
             let fleet = app.fleet();
             let all = fleet.kiosks().filter(|kiosk| caller.identity.sees_site(kiosk.site));
-            all.map(|kiosk| KioskNow::from(&kiosk)).collect()
+            all.map(|kiosk| KioskNow::live(&fleet, &kiosk)).collect()
         };
         let (tickets, open_tickets, breached) = open_lines(web, caller, t, TICKETS_SHOWN).await?;
         let zone_of = |site: Option<&SiteRow>| zone(web, site.map(|site| site.timezone.as_str()));

@@ -23,6 +23,9 @@ use super::{
 };
 use crate::store::CommandView;
 
+/// Arguments name a peripheral or a few numbers; the signed envelope must fit one MQTT packet.
+const MAX_ARGS_BYTES: usize = 4 * 1024;
+
 /// A command to give.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct PostCommand {
@@ -62,6 +65,11 @@ pub(super) async fn post(
     Id(kiosk): Id<KioskId>,
     Body(body): Body<PostCommand>,
 ) -> Result<impl IntoResponse, Problem> {
+    let size = serde_json::to_string(&body.args).map_or(usize::MAX, |text| text.len());
+    if size > MAX_ARGS_BYTES {
+        let detail = format!("args take {size} bytes, {MAX_ARGS_BYTES} are allowed");
+        return Err(Problem::bad_request("args_too_large", detail));
+    }
     let request = CommandRequest {
         kiosk,
         action: word("action", &body.action, Action::parse)?,

@@ -15,7 +15,7 @@ use crate::store::PageRequest;
 /// Largest body of a request.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// A period a query may span.
-const MAX_PERIOD_MS: i64 = 400 * 24 * 3_600 * 1_000;
+pub(crate) const MAX_PERIOD_MS: i64 = 400 * 24 * 3_600 * 1_000;
 
 /// The one id in a path.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Params, Problem, Web,
     caller::{May, See},
-    input::{parse, time},
+    input::{MAX_PERIOD_MS, parse, time},
     openapi::Failures,
 };
 use crate::app::{UptimeError, UptimePeriod, UptimeQuery, UptimeScope};
@@ -141,7 +141,11 @@ impl UptimeParams {
             }
             (None, Some(from), to) => {
                 let to = to.as_deref().map_or(Ok(now), |text| time("to", text))?;
-                Ok(UptimePeriod::Between(time("from", from)?, to))
+                let from = time("from", from)?;
+                if to.since(from) > MAX_PERIOD_MS {
+                    return Err(Problem::bad_request("bad_query", "the period is longer than 400 days"));
+                }
+                Ok(UptimePeriod::Between(from, to))
             }
             _ => Err(Problem::bad_request("bad_query", "give month, or from and to")),
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
     change::{Admission, KioskRow, KioskStateRow, PresenceVerdict},
-    fleet,
+    fleet::{self, Fleet},
 };
 use kioskwatch_proto::{
     BootId, Epoch, KioskId, SiteId, Timestamp,
@@ -14,6 +14,7 @@ use kioskwatch_proto::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{app::App, store};
 
@@ -37,8 +38,11 @@ pub(crate) struct KioskNow {
     pub(crate) open_tickets: u64,
 }
 
-impl From<&fleet::KioskView<'_>> for KioskNow {
-    fn from(view: &fleet::KioskView<'_>) -> Self {
+impl KioskNow {
+    /// As the fleet in memory has it.
+    pub(crate) fn live(fleet: &Fleet, view: &fleet::KioskView<'_>) -> Self {
+        // A kiosk remembers closed tickets too, because they may come back.
+        let open = |id: &&Uuid| fleet.ticket(**id).is_some_and(|ticket| ticket.state.is_open());
         let peripherals = view.peripherals.iter();
         Self {
             id: view.id.clone(),
@@ -55,7 +59,7 @@ impl From<&fleet::KioskView<'_>> for KioskNow {
             service_since: view.service_since,
             peripherals: peripherals.map(|(name, state)| (name.to_string(), state.clone())).collect(),
             load: view.load,
-            open_tickets: view.tickets.len() as u64,
+            open_tickets: view.tickets.iter().filter(open).count() as u64,
         }
     }
 }
@@ -63,7 +67,10 @@ impl From<&fleet::KioskView<'_>> for KioskNow {
 impl KioskNow {
     /// Of a stored kiosk; the fleet's word counts where there is one.
     pub(crate) fn of(app: &App, view: &store::KioskView) -> Self {
-        let live = app.fleet().kiosk(&view.kiosk.id).map(|live| Self::from(&live));
+        let live = {
+            let fleet = app.fleet();
+            fleet.kiosk(&view.kiosk.id).map(|live| Self::live(&fleet, &live))
+        };
         let mut now = live.unwrap_or_else(|| Self::stored(&view.kiosk, view.state.as_ref()));
         now.open_tickets = view.open_tickets;
         now
