@@ -9,7 +9,7 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use crate::fleet::count_words as words;
+use crate::{change::IncidentRow, fleet::count_words as words};
 
 words!(
     /// Why no ticket opens. The problem stays visible.
@@ -53,6 +53,9 @@ words!(
     }
 );
 
+/// The word of a decision that waits.
+const HELD: &str = "held";
+
 /// What to do about a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -83,7 +86,7 @@ impl Decision {
             Self::Gather(..) => "gathered",
             Self::Reopen(..) => "reopened",
             Self::Attach(..) => "attached",
-            Self::Hold { .. } => "held",
+            Self::Hold { .. } => HELD,
             Self::Suppress { .. } => "suppressed",
         }
     }
@@ -122,6 +125,15 @@ impl Decision {
                 format!("{}: {text}{until}", why.as_str())
             }
         }
+    }
+}
+
+impl HoldReason {
+    /// The reason of a hold as an incident's row keeps it; `None`: the incident is not held.
+    #[must_use]
+    pub fn of(row: &IncidentRow) -> Option<Self> {
+        let (word, _) = row.triage_reason.split_once(':').filter(|_| row.triage == HELD)?;
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
     }
 }
 

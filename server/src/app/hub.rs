@@ -212,7 +212,9 @@ impl Hub {
         let limit = DEAF_AFTER.max(sweep * DEAF_AFTER_SWEEPS);
         if self.hears() && (deaf_for > limit || jump.is_some()) {
             tracing::warn!(?deaf_for, "messages were not read for a while; nobody is judged by it");
-            turn.inputs.extend([Input::BrokerDown, Input::BrokerUp]);
+            let deaf_ms = i64::try_from(deaf_for.as_millis()).unwrap_or(i64::MAX);
+            let since = self.app.clock().now().plus_ms(-deaf_ms);
+            turn.inputs.extend([Input::BrokerDown { since }, Input::BrokerUp]);
         }
         self.last_turn = Stopwatch::start();
         self.drain(turn);
@@ -241,7 +243,7 @@ impl Hub {
                 self.lanes_up[lane_index(lane)] = false;
                 self.app.health().broker.store(false, Relaxed);
                 if heard {
-                    turn.inputs.push(Input::BrokerDown);
+                    turn.inputs.push(Input::BrokerDown { since: self.app.clock().now() });
                 }
             }
         }
@@ -360,7 +362,7 @@ impl Hub {
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }
         let changes = self.announce(&plan);
-        self.observe(&plan, inputs, now);
+        self.observe(&plan, inputs);
         let committed = self
             .app
             .fleet_mut()
@@ -434,7 +436,7 @@ impl Hub {
     }
 
     /// Counts what the committed changes mean for people.
-    fn observe(&self, plan: &Plan, inputs: &[Input], planned_at: Timestamp) {
+    fn observe(&self, plan: &Plan, inputs: &[Input]) {
         let counters = self.app.counters();
         let now = self.app.clock().now();
         let tickets: HashMap<Uuid, &TicketRow> = plan
@@ -469,9 +471,6 @@ impl Hub {
                         }
                         _ => {}
                     }
-                }
-                Change::Clock(clock) if clock.breached_at == Some(planned_at) => {
-                    counters.clock_breached(&clock.name);
                 }
                 Change::Command(command) => counters.command(&command.action, command.state.as_str()),
                 _ => {}
@@ -541,6 +540,7 @@ impl Hub {
             Count::Record(_) => counters.messages("journal_record", word, times),
             Count::Suppressed(_) | Count::Held(_) => counters.suppressed(word),
             Count::Security(_) => counters.security(word),
+            Count::ClockBreached(_) => (0..times).for_each(|_| counters.clock_breached(word)),
             _ => tracing::debug!(group, word, times, "counted"),
         }
     }

@@ -181,12 +181,12 @@ impl Server {
         self.inbox.push(Input::BrokerUp);
     }
 
-    pub(super) fn link_down(&mut self, mistake: Option<Mistake>) {
+    pub(super) fn link_down(&mut self, now: i64, mistake: Option<Mistake>) {
         if std::mem::take(&mut self.linked)
             && self.fleet.is_some()
             && mistake != Some(Mistake::OwnDeafnessUnnoticed)
         {
-            self.inbox.push(Input::BrokerDown);
+            self.inbox.push(Input::BrokerDown { since: wall(now) });
         }
     }
 
@@ -271,7 +271,7 @@ impl Server {
             return (Turned::Done, acks);
         }
         if now - self.last_turn > DEAF_AFTER_MS && self.linked && self.stuck {
-            self.inbox.splice(0..0, [Input::BrokerDown, Input::BrokerUp]);
+            self.inbox.splice(0..0, [Input::BrokerDown { since: wall(self.last_turn) }, Input::BrokerUp]);
             self.last_turn = now;
         }
         let mut inputs = std::mem::take(&mut self.inbox);

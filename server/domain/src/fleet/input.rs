@@ -27,7 +27,12 @@ pub enum Input {
     },
     /// Connected and subscribed: from now on silence means something.
     BrokerUp,
-    BrokerDown,
+    /// We do not hear: the connection is gone, or messages were not read for a while. A stall is told
+    /// afterwards, with a [`Self::BrokerUp`] behind it.
+    BrokerDown {
+        /// The last instant at which messages were taken.
+        since: Timestamp,
+    },
     /// Look for everything that has become due. Takes no other input and may come at any time.
     Sweep,
     /// Write when kiosks were heard last, and their live evidence.

@@ -32,7 +32,7 @@ impl Draft<'_> {
         match input {
             Input::ServerStarted { server, last_alive_at } => self.server_started(*server, *last_alive_at),
             Input::BrokerUp => self.broker_up(),
-            Input::BrokerDown => self.broker_down(),
+            Input::BrokerDown { since } => self.broker_down(*since),
             Input::Sweep => self.sweep(),
             Input::FlushLiveness => self.flush_liveness(),
             Input::Presence { kiosk, received_at, retained, message } => {

@@ -86,6 +86,10 @@ pub(super) enum LiveEdit {
     TwoAgents {
         at: Timestamp,
     },
+    /// Our clock was set back: nothing was heard later than now.
+    ClockBack {
+        now: Timestamp,
+    },
 }
 
 impl Liveness {
@@ -112,7 +116,34 @@ impl Liveness {
                 }
             }
             LiveEdit::TwoAgents { at } => self.two_agents_at = Some(*at),
+            LiveEdit::ClockBack { now } => self.clock_back(*now),
         }
+    }
+
+    /// Whether something was heard after `now`: our clock showed more then than it shows now.
+    pub(super) fn is_ahead_of(&self, now: Timestamp) -> bool {
+        let ended = self.ended.iter().map(|ended| ended.at);
+        let told = [self.last_seen, self.will_at, self.two_agents_at, self.span.map(|span| span.last)];
+        told.into_iter().flatten().chain(ended).any(|at| at > now)
+    }
+
+    /// What lies after `now` moves to it. What the boots' clocks had to do with ours is learned anew.
+    fn clock_back(&mut self, now: Timestamp) {
+        if !self.is_ahead_of(now) {
+            return;
+        }
+        let clamp = |at: Timestamp| at.min(now);
+        self.last_seen = self.last_seen.map(clamp);
+        self.will_at = self.will_at.map(clamp);
+        self.two_agents_at = self.two_agents_at.map(clamp);
+        if let Some(span) = &mut self.span {
+            span.from = clamp(span.from);
+            span.last = clamp(span.last);
+            span.flushed_to = clamp(span.flushed_to);
+        }
+        // Their instants were told by a clock that we no longer believe.
+        self.ended.retain(|ended| ended.at <= now);
+        self.clocks.clear();
     }
 
     fn enter(&mut self, session: SessionId) {

@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 pub(crate) use self::count::words as count_words;
 pub use self::{
-    count::{Count, MessageOutcome, RecordFate, SecurityEvent},
+    count::{ClockName, Count, MessageOutcome, RecordFate, SecurityEvent},
     input::{
         Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Stored, TicketAction,
     },

@@ -83,11 +83,15 @@ impl Draft<'_> {
         let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at);
         let was_admitted = self.is_admitted(ix);
         self.assign(ix, row);
+        let now = self.now;
         let kiosk = self.kiosk_mut(ix);
         kiosk.admission = row.admission;
-        kiosk.commissioned_at = row.commissioned_at;
         kiosk.decommissioned_at = row.decommissioned_at;
-        self.rows.push(Change::Kiosk(KioskRow { updated_at: self.now, ..row.clone() }));
+        // Who approves a kiosk without a date puts it into service.
+        let begins = kiosk.in_service(now).then(|| before.1.unwrap_or(now));
+        kiosk.commissioned_at = row.commissioned_at.or(begins);
+        let row = KioskRow { commissioned_at: kiosk.commissioned_at, updated_at: now, ..row.clone() };
+        self.rows.push(Change::Kiosk(row.clone()));
         let detail = serde_json::json!({ "admission": row.admission.as_str(), "site": row.site });
         self.audit_by(&actor.name, "put_kiosk", format!("kiosk/{}", row.id), &detail);
         match (was_admitted, self.is_admitted(ix)) {

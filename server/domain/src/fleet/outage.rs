@@ -68,7 +68,7 @@ impl Draft<'_> {
             heads.should_be_on += 1;
             let Some(incident) = self.find_incident(ix, None, codes::KIOSK_OFFLINE) else { continue };
             heads.down += 1;
-            if self.incident(incident).is_some_and(|row| row.triage_reason.starts_with("site_hold")) {
+            if self.incident(incident).is_some_and(|row| HoldReason::of(row) == Some(HoldReason::SiteHold)) {
                 heads.dropped.push(incident);
             }
         }

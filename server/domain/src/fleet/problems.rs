@@ -213,7 +213,8 @@ impl Draft<'_> {
             return Some((until, HoldReason::Goodbye));
         }
         // A hold that is written down stands: the site may have come back later than the verdict fell.
-        let written = row.triage_due_at.filter(|_| row.triage_reason.starts_with("site_returned"));
+        let returned = HoldReason::of(row) == Some(HoldReason::SiteReturned);
+        let written = row.triage_due_at.filter(|_| returned);
         if let Some(until) = written {
             return Some((until, HoldReason::SiteReturned));
         }

@@ -34,7 +34,7 @@ impl Draft<'_> {
             return;
         }
         // Older than the verdict it would lift: it says nothing new.
-        let since = self.kiosk(ix).state.presence_since;
+        let since = self.kiosk(ix).state.presence_since.min(self.now);
         self.step(ix, Step { to: PresenceVerdict::Online, at: at.max(since), reason });
         self.clear_offline(ix, at);
         self.arm(ix);
@@ -95,7 +95,7 @@ impl Draft<'_> {
         if state.presence == PresenceVerdict::Offline {
             return;
         }
-        let at = at.max(state.presence_since);
+        let at = at.max(state.presence_since.min(self.now));
         self.step(ix, Step { to: PresenceVerdict::Offline, at, reason: PresenceReason::Goodbye });
         self.arm(ix);
     }
@@ -129,16 +129,20 @@ impl Draft<'_> {
             self.forget_everybody(since, PresenceReason::BrokerDown);
         }
         for ix in 0..self.fleet_len() {
+            if self.live(ix).is_ahead_of(now) {
+                self.edit_live(ix, LiveEdit::ClockBack { now });
+            }
             self.arm(ix);
         }
     }
 
-    pub(super) fn broker_down(&mut self) {
-        let now = self.now;
-        self.extend_liveness(true);
+    /// Deaf since then: what was proven up to there stays proven.
+    pub(super) fn broker_down(&mut self, since: Timestamp) {
+        let since = since.min(self.now);
+        self.extend_liveness(since, true);
         let server = self.server_mut();
         if server.hearing_since.take().is_some() {
-            server.deaf_since = Some(now);
+            server.deaf_since = Some(since);
             server.alive = None;
         }
     }
@@ -152,7 +156,7 @@ impl Draft<'_> {
         for ix in 0..self.fleet_len() {
             let state = &self.kiosk(ix).state;
             if state.presence != PresenceVerdict::Unknown {
-                let at = since.max(state.presence_since);
+                let at = since.max(state.presence_since).min(self.now);
                 self.step(ix, Step { to: PresenceVerdict::Unknown, at, reason });
                 self.over.rearm.insert(ix, None);
             }
@@ -165,6 +169,11 @@ impl Draft<'_> {
         let server = self.server().clone();
         if server.hearing_since.is_none() {
             if let Some(since) = server.deaf_since
+                && since > now
+            {
+                // Our clock was set back while we were deaf.
+                self.server_mut().deaf_since = Some(now);
+            } else if let Some(since) = server.deaf_since
                 && !server.all_unknown
                 && since.plus_ms(policy.deaf_grace_ms) <= now
             {
@@ -173,7 +182,7 @@ impl Draft<'_> {
             }
             return;
         }
-        self.extend_liveness(false);
+        self.extend_liveness(now, false);
         let fleet: &Fleet = self.fleet;
         for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)).take(MAX_PER_SWEEP) {
             self.judge_silence(ix);
@@ -186,8 +195,8 @@ impl Draft<'_> {
     }
 
     /// Writes that we were able to hear, every ten seconds; the row of one stretch grows.
-    fn extend_liveness(&mut self, at_once: bool) {
-        let (now, every) = (self.now, self.policy.presence.liveness_every_ms);
+    fn extend_liveness(&mut self, now: Timestamp, at_once: bool) {
+        let every = self.policy.presence.liveness_every_ms;
         let server = self.server_mut();
         let Some((from, to)) = server.alive else { return };
         if now <= to || (!at_once && now.since(to) < every) {

@@ -3,7 +3,7 @@ use kioskwatch_proto::{Timestamp, words::ServiceState};
 use uuid::Uuid;
 
 use super::{
-    count::Count,
+    count::{ClockName, Count},
     draft::Draft,
     plan::{Notice, NoticeKind},
     ticket_file::TicketFile,
@@ -48,7 +48,7 @@ impl Draft<'_> {
         let kind = match tick {
             ticket::Tick::Warned => NoticeKind::ClockWarning,
             ticket::Tick::Breached => {
-                self.count(Count::ClockBreached);
+                self.count(Count::ClockBreached(ClockName::of(name)));
                 let reason = format!("clock {name}, policy {}", self.policy.version);
                 self.ticket_step(id, Step { actor: BY_RULE, action: "breach", to: None, reason });
                 NoticeKind::ClockBreached

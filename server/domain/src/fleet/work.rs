@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::{
     Ix,
-    count::Count,
+    count::{ClockName, Count},
     draft::Draft,
     plan::{Notice, NoticeKind},
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{TicketRow, TicketSource, TicketState, Zone},
+    change::{ClockState, TicketRow, TicketSource, TicketState, Zone},
     ticket::{self, BY_RULE, Step, Terms},
     triage::{ShareReason, ticket_severity},
 };
@@ -223,8 +223,13 @@ impl Draft<'_> {
         let Some(file) = self.ticket_mut(id) else { return };
         file.row.t5 = Some(t5);
         file.row.resolution = Some(resolution.to_owned());
+        let mut breached = Vec::new();
         for clock in &mut file.clocks {
+            let before = clock.state;
             ticket::on_recovery(clock, t5, now);
+            if clock.state == ClockState::Breached && before != ClockState::Breached {
+                breached.push(ClockName::of(&clock.name));
+            }
         }
         let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
         let text = format!("#{} {}: {resolution}", file.row.number, file.row.fault);
@@ -232,6 +237,9 @@ impl Draft<'_> {
         let to = Some(TicketState::Resolved);
         self.ticket_step(id, Step { actor, action: "resolve", to, reason: why });
         self.count(Count::TicketResolved);
+        for clock in breached {
+            self.count(Count::ClockBreached(clock));
+        }
         self.notify(Notice { kind: NoticeKind::TicketResolved, ticket: Some(id), kiosk, site, text });
         if let Some(parent) = parent {
             self.recover_parent(parent);

@@ -74,3 +74,32 @@ fn an_unusable_kiosk_makes_any_fault_major() {
     assert_eq!(ticket_severity(Severity::Minor, Some(ServiceState::Degraded)), Severity::Minor);
     assert_eq!(ticket_severity(Severity::Major, None), Severity::Major);
 }
+
+#[test]
+fn the_reason_of_a_hold_is_read_back_from_its_row() {
+    let row = |decision: &Decision| IncidentRow {
+        id: Uuid::nil(),
+        fingerprint: String::new(),
+        kiosk: None,
+        site: None,
+        peripheral: None,
+        fault: FaultCode::new(codes::KIOSK_OFFLINE).unwrap(),
+        severity: Severity::Major,
+        opened_at: Timestamp(0),
+        noticed_at: Timestamp(0),
+        closed_at: None,
+        close_reason: None,
+        raw: None,
+        text: None,
+        ticket: None,
+        triage: decision.word().into(),
+        triage_reason: decision.sentence(),
+        triage_due_at: None,
+        parent: None,
+    };
+    for &why in HoldReason::ALL {
+        assert_eq!(HoldReason::of(&row(&Decision::Hold { until: Timestamp(1), why })), Some(why));
+    }
+    let outage = Decision::Attach(Uuid::nil(), ShareReason::SiteOutage);
+    assert_eq!([outage, Decision::OpenTicket].map(|d| HoldReason::of(&row(&d))), [None, None]);
+}

@@ -97,7 +97,7 @@ impl World<'_> {
 
     pub(super) fn cut_server_link(&mut self) {
         self.link += 1;
-        self.server.link_down(self.story.mistake);
+        self.server.link_down(self.now, self.story.mistake);
         self.plan_turn(0);
     }
 

@@ -6,7 +6,7 @@ use kioskwatch_proto::{
 
 use crate::{
     change::{Admission, EvidenceSource, KioskRow, RecordOutcome},
-    fleet::{Committed, Count, Input, MessageOutcome, RecordFate, Request, SecurityEvent},
+    fleet::{Answer, Committed, Count, Input, MessageOutcome, RecordFate, Request, SecurityEvent},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World},
 };
@@ -290,6 +290,37 @@ fn an_approved_kiosk_gets_its_ack_and_its_journal_flows() {
     let row = KioskRow { admission: Admission::Accepted, ..world.store.kiosks[&agent.id].clone() };
     world.ask("admin", Request::PutKiosk(row)).unwrap();
     assert_eq!(upto(&world.send(&mut agent)), 1);
+}
+
+#[test]
+fn an_approved_kiosk_is_in_service_from_its_approval_and_keeps_an_earlier_date() {
+    let mut world = World::new();
+    let mut agent = ScriptedAgent::new("K-9", world.now);
+    let online = agent.connect(world.now);
+    world.tell(&[online]);
+    let id = agent.id.clone();
+    let undated = |world: &World| KioskRow { commissioned_at: None, ..world.store.kiosks[&id].clone() };
+    let put =
+        |world: &mut World, row| assert_eq!(world.ask("admin", Request::PutKiosk(row)), Ok(Answer::Done));
+    let row = undated(&world);
+    put(&mut world, row);
+    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, None, "it still waits");
+    world.now = world.now.plus_ms(60_000);
+    let approved_at = world.now;
+    let row = KioskRow { admission: Admission::Accepted, ..undated(&world) };
+    put(&mut world, row);
+    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, Some(approved_at));
+    world.now = world.now.plus_ms(60_000);
+    let row = undated(&world);
+    put(&mut world, row);
+    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, Some(approved_at));
+    agent.fault(world.now, "printer", "paper_jam", FaultState::Raised);
+    world.send(&mut agent);
+    assert_eq!(world.tickets(&agent.id).len(), 1);
+    let fresh = ScriptedAgent::new("K-10", world.now);
+    let retired = KioskRow { id: fresh.id.clone(), decommissioned_at: Some(world.now), ..undated(&world) };
+    put(&mut world, retired);
+    assert_eq!(world.store.kiosks[&fresh.id].commissioned_at, None);
 }
 
 #[test]

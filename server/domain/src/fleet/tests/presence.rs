@@ -150,7 +150,7 @@ fn after_a_start_everybody_is_unknown_and_no_ticket_opens_before_the_fleet_has_s
 #[test]
 fn while_the_broker_is_away_everybody_is_unknown_and_no_deadline_runs() {
     let (mut world, mut agent) = heard();
-    world.tell(&[Input::BrokerDown]);
+    world.tell(&[Input::BrokerDown { since: world.now }]);
     let deaf_since = world.now;
     world.pass(3_600_000, &mut []);
     assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
@@ -167,7 +167,7 @@ fn while_the_broker_is_away_everybody_is_unknown_and_no_deadline_runs() {
 fn a_short_broker_outage_moves_deadlines_and_no_verdict() {
     let (mut world, mut agent) = heard();
     let rows = world.store.transitions.len();
-    world.tell(&[Input::BrokerDown]);
+    world.tell(&[Input::BrokerDown { since: world.now }]);
     world.now = world.now.plus_ms(4_000);
     world.tell(&[Input::Sweep, Input::BrokerUp]);
     world.pass(80_000, &mut []);
@@ -179,10 +179,80 @@ fn a_short_broker_outage_moves_deadlines_and_no_verdict() {
 #[test]
 fn a_broker_outage_nobody_looked_at_makes_everybody_unknown_too() {
     let (mut world, agent) = heard();
-    world.tell(&[Input::BrokerDown]);
+    world.tell(&[Input::BrokerDown { since: world.now }]);
     world.now = world.now.plus_ms(60_000);
     world.tell(&[Input::BrokerUp]);
     assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
+}
+
+#[test]
+fn a_stall_of_our_own_is_an_outage_from_its_beginning() {
+    let (mut world, mut agent) = heard();
+    let stalled = world.now;
+    world.now = stalled.plus_ms(4_000);
+    world.tell(&[Input::BrokerDown { since: stalled }, Input::BrokerUp, Input::Sweep]);
+    assert_eq!(verdict(&world, &agent).0, "online", "shorter than the grace");
+    world.pass(26_000, &mut [&mut agent]);
+    let stalled = world.now;
+    world.now = stalled.plus_ms(60_000);
+    world.tell(&[Input::BrokerDown { since: stalled }, Input::BrokerUp, Input::Sweep]);
+    assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
+    assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_since, stalled);
+    assert!(!world.fleet.hears(world.now) && world.store.incidents.is_empty());
+    world.pass(30_000, &mut [&mut agent]);
+    let covered = |at: i64| {
+        let mut rows = world.store.liveness.values();
+        rows.any(|row| row.from <= stalled.plus_ms(at) && stalled.plus_ms(at) < row.to)
+    };
+    assert_eq!([-1, 0, 30_000, 59_999, 60_000].map(covered), [true, false, false, false, true]);
+}
+
+/// The clock of this machine goes eight hours back, and the shell notices.
+fn set_clock_back(world: &mut World) {
+    world.now = world.now.plus_ms(-8 * 3_600_000);
+    world.tell(&[Input::BrokerDown { since: world.now }, Input::BrokerUp, Input::Sweep]);
+}
+
+#[test]
+fn a_kiosk_that_dies_after_our_clock_was_set_back_is_offline_in_time() {
+    for will in [false, true] {
+        let (mut world, agent) = heard();
+        if will {
+            world.tell(&[agent.presence(world.now, PresenceState::Offline)]);
+        }
+        set_clock_back(&mut world);
+        world.pass(91_000, &mut []);
+        assert_eq!(verdict(&world, &agent).0, "offline");
+    }
+}
+
+#[test]
+fn a_kiosk_that_lives_stays_online_after_our_clock_was_set_back() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[Input::FlushLiveness]);
+    set_clock_back(&mut world);
+    let (back, rows) = (world.now, world.store.transitions.len());
+    world.pass(600_000, &mut [&mut agent]);
+    world.tell(&[Input::FlushLiveness]);
+    assert_eq!(verdict(&world, &agent).0, "online");
+    assert_eq!(world.store.transitions.len(), rows);
+    let proven = world.store.evidence.values().filter(|row| row.source == EvidenceSource::Live);
+    assert!(proven.map(|row| (row.from, row.to)).any(|(from, to)| from == back && to == world.now));
+    world.pass(91_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "offline");
+}
+
+#[test]
+fn a_clock_set_back_while_we_are_deaf_does_not_keep_old_verdicts() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[Input::BrokerDown { since: world.now }]);
+    world.now = world.now.plus_ms(-8 * 3_600_000);
+    world.pass(30_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "unknown");
+    world.tell(&[Input::BrokerUp]);
+    world.beat(&mut agent);
+    assert_eq!(verdict(&world, &agent).0, "online");
+    assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_since, world.now);
 }
 
 #[test]
@@ -197,7 +267,7 @@ fn a_registered_kiosk_that_never_spoke_stays_unknown() {
 fn we_write_down_that_we_were_able_to_hear() {
     let (mut world, _agent) = heard();
     world.pass(60_000, &mut []);
-    world.tell(&[Input::BrokerDown]);
+    world.tell(&[Input::BrokerDown { since: world.now }]);
     world.pass(60_000, &mut []);
     world.tell(&[Input::BrokerUp]);
     world.pass(30_000, &mut []);

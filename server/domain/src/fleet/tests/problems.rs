@@ -148,7 +148,8 @@ fn an_exclusion_nobody_else_approved_excludes_nothing() {
 #[test]
 fn a_kiosk_that_is_not_commissioned_opens_no_ticket() {
     let (mut world, mut agent) = started();
-    let row = KioskRow { commissioned_at: None, ..world.store.kiosks[&agent.id].clone() };
+    let tomorrow = Some(world.now.plus_ms(86_400_000));
+    let row = KioskRow { commissioned_at: tomorrow, ..world.store.kiosks[&agent.id].clone() };
     world.ask("admin", Request::PutKiosk(row)).unwrap();
     agent.fault(world.now, "printer", "paper_jam", Raised);
     let done = world.send(&mut agent);

@@ -144,7 +144,7 @@ impl Story {
                 let inputs = [self.agents[0].batch(now), Input::Sweep, Input::FlushLiveness];
                 drop(self.world.fleet.plan(now, &inputs, &mut self.world.ids));
             }
-            Op::BrokerDown => drop(self.tell(&[Input::BrokerDown])),
+            Op::BrokerDown => drop(self.tell(&[Input::BrokerDown { since: now }])),
             Op::BrokerUp => drop(self.tell(&[Input::BrokerUp])),
             Op::Restart => self.restart(),
             Op::Flush => drop(self.tell(&[Input::FlushLiveness])),
@@ -325,7 +325,8 @@ proptest! {
 fn a_plan_without_adoption_changes_nothing() {
     let mut story = Story::new();
     story.agents[0].fault(story.world.now, "printer", "paper_out", FaultState::Raised);
-    let inputs = [story.agents[0].batch(story.world.now), Input::BrokerDown, Input::Sweep];
+    let inputs =
+        [story.agents[0].batch(story.world.now), Input::BrokerDown { since: story.world.now }, Input::Sweep];
     let before = format!("{:?}", story.world.fleet);
     drop(story.world.fleet.plan(story.world.now, &inputs, &mut story.world.ids));
     assert_eq!(format!("{:?}", story.world.fleet), before);

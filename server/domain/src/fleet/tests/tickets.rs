@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use crate::{
     change::{ClockState, TicketSource, TicketState},
-    fleet::{Answer, Committed, Effect, Input, NewTicket, NoticeKind, Request, TicketAction},
+    fleet::{
+        Answer, ClockName, Committed, Count, Effect, Input, NewTicket, NoticeKind, Request, TicketAction,
+    },
     testing::{ScriptedAgent, World},
 };
 
@@ -172,7 +174,9 @@ fn a_cancelled_ticket_does_not_come_back_by_itself_while_the_fault_stands() {
 fn clocks_warn_once_and_breach_once_and_a_breach_stays() {
     let (mut world, mut agent, id) = jammed();
     let mut told = Vec::new();
+    let mut counted = 0;
     let mut note = |done: Committed| {
+        counted += done.counts.get(&Count::ClockBreached(ClockName::Solution)).copied().unwrap_or(0);
         told.extend(done.effects.into_iter().filter_map(|effect| match effect {
             Effect::Notify(n) if n.text.ends_with("solution") => Some(n.kind),
             _ => None,
@@ -183,6 +187,7 @@ fn clocks_warn_once_and_breach_once_and_a_breach_stays() {
     world.restart();
     note(world.pass(20 * MINUTE, &mut [&mut agent]));
     assert_eq!(told, [NoticeKind::ClockWarning, NoticeKind::ClockBreached]);
+    assert_eq!(counted, 1, "by the name of the clock");
     let clock = &world.store.clocks[&(id, "solution".to_owned())];
     assert_eq!((clock.state, clock.breached_at), (ClockState::Breached, clock.due_at));
 }
