@@ -43,9 +43,7 @@ pub fn window_ms(action: Action, asked: Option<i64>, policy: &CommandPolicy) -> 
 /// The state an agent's word leads to; `None`: the word changes nothing (it is late or repeated).
 #[must_use]
 pub const fn after_word(state: CommandState, word: CommandOutcome) -> Option<CommandState> {
-    // `Expired` and `Unknown` of ours are guesses from silence; the agent knows better.
-    let settled = state.is_final() && !matches!(state, CommandState::Expired | CommandState::Unknown);
-    if settled {
+    if state.is_final() && !may_be_corrected(state) {
         return None;
     }
     let next = match word {
@@ -58,8 +56,20 @@ pub const fn after_word(state: CommandState, word: CommandOutcome) -> Option<Com
         CommandOutcome::Expired => CommandState::Expired,
         CommandOutcome::Unknown => CommandState::Unknown,
     };
-    // A guess is only corrected by an end.
-    if state.is_final() && !word.is_final() { None } else { Some(next) }
+    match (state, word) {
+        (CommandState::Refused, CommandOutcome::Refused) => None,
+        // A refusal is corrected by whatever the true envelope led to; a guess only by an end.
+        (CommandState::Refused, _) => Some(next),
+        _ if state.is_final() && !word.is_final() => None,
+        _ => Some(next),
+    }
+}
+
+/// Whether a later word of the agent may still change an end. `Expired` and `Unknown` of ours are guesses
+/// from silence. A refusal names an id that a forged envelope may only claim: the true one still runs.
+#[must_use]
+pub const fn may_be_corrected(state: CommandState) -> bool {
+    matches!(state, CommandState::Expired | CommandState::Unknown | CommandState::Refused)
 }
 
 /// What the sweep does with a command that is due.
@@ -104,8 +114,8 @@ pub fn next_look(row: &CommandRow, policy: &CommandPolicy) -> Option<Timestamp> 
             Some(if again < row.not_after { again } else { row.not_after.plus_ms(ANSWER_SLACK_MS) })
         }
         CommandState::Accepted | CommandState::Deferred | CommandState::Started => Some(give_up),
-        // The agent's word may still correct our guess.
-        CommandState::Expired | CommandState::Unknown => Some(give_up.plus_ms(policy.answer_grace_ms)),
+        // The agent's word may still correct it.
+        state if may_be_corrected(state) => Some(give_up.plus_ms(policy.answer_grace_ms)),
         _ => None,
     }
 }

@@ -4,8 +4,8 @@
 use kioskwatch_proto::journal::{Body, Digest, Record, RecordError};
 use serde::{Deserialize, Serialize};
 
-/// Contents remembered behind the head, to tell a repeat from a fork. Older repeats count as repeats; the
-/// store's key on (kiosk, epoch, number) still refuses other bytes under an old number.
+/// Contents remembered behind the head, to tell a repeat from a fork. An older number counts as a repeat
+/// whatever its bytes; nothing of it is written.
 pub const REMEMBERED: usize = 8;
 
 /// One remembered record.

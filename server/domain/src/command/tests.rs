@@ -2,7 +2,7 @@ use super::*;
 use crate::policy::Policy;
 
 #[test]
-fn only_the_end_of_a_command_corrects_a_guess() {
+fn only_the_end_of_a_command_corrects_a_guess_and_any_word_a_refusal() {
     use {CommandOutcome as Word, CommandState as State};
     for (state, word, next) in [
         (State::Sent, Word::Accepted, Some(State::Accepted)),
@@ -13,6 +13,9 @@ fn only_the_end_of_a_command_corrects_a_guess() {
         (State::Expired, Word::Accepted, None),
         (State::Expired, Word::Succeeded, Some(State::Succeeded)),
         (State::Unknown, Word::Failed, Some(State::Failed)),
+        (State::Refused, Word::Accepted, Some(State::Accepted)),
+        (State::Refused, Word::Succeeded, Some(State::Succeeded)),
+        (State::Refused, Word::Refused, None),
     ] {
         assert_eq!(after_word(state, word), next, "{state:?} {word:?}");
     }

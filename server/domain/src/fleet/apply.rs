@@ -141,7 +141,9 @@ impl Draft<'_> {
         if from.as_ref() == Some(to) {
             return;
         }
-        self.edit_peripheral(ix, name, |peripheral| peripheral.status = to.clone());
+        if !self.edit_peripheral(ix, name, |peripheral| peripheral.status = to.clone()) {
+            return;
+        }
         let from = from.as_ref().map_or("", PeripheralStatus::as_str);
         let change =
             Change { peripheral: Some(name), ..Change::new("peripheral", from, to.as_str(), at, "") };
@@ -152,13 +154,19 @@ impl Draft<'_> {
         let (name, code) = (&fault.peripheral, &fault.fault);
         match fault.state {
             FaultState::Raised => {
-                self.edit_peripheral(ix, name, |peripheral| {
+                let mut kept = false;
+                let known = self.edit_peripheral(ix, name, |peripheral| {
                     let faults = &mut peripheral.faults;
                     if !faults.contains(code) && faults.len() < MAX_FAULTS_PER_PERIPHERAL {
                         faults.push(code.clone());
                     }
+                    kept = faults.contains(code);
                 });
-                self.raise(ix, &Problem::of_record(fault, at));
+                if kept {
+                    self.raise(ix, &Problem::of_record(fault, at));
+                } else if known {
+                    self.count(Count::Record(RecordFate::TooManyFaults));
+                }
             }
             FaultState::Cleared => {
                 self.edit_peripheral(ix, name, |peripheral| peripheral.faults.retain(|known| known != code));
@@ -200,21 +208,31 @@ impl Draft<'_> {
         }
     }
 
-    fn edit_peripheral(&mut self, ix: Ix, name: &PeripheralName, edit: impl FnOnce(&mut PeripheralState)) {
-        let state = &mut self.kiosk_mut(ix).state;
-        let mut all: Vec<_> = state.peripherals.to_vec();
+    /// `false`: there are as many as the wire allows, and this is another one.
+    fn edit_peripheral(
+        &mut self,
+        ix: Ix,
+        name: &PeripheralName,
+        edit: impl FnOnce(&mut PeripheralState),
+    ) -> bool {
+        let mut all: Vec<_> = self.kiosk(ix).state.peripherals.to_vec();
         match all.binary_search_by(|(known, _)| known.cmp(name)) {
             Ok(at) => edit(&mut all[at].1),
-            Err(_) if all.len() >= MAX_PERIPHERALS => return,
+            Err(_) if all.len() >= MAX_PERIPHERALS => {
+                self.count(Count::Record(RecordFate::TooManyPeripherals));
+                return false;
+            }
             Err(at) => {
                 let mut fresh = PeripheralState { status: PeripheralStatus::Unknown, faults: Vec::new() };
                 edit(&mut fresh);
                 all.insert(at, (name.clone(), fresh));
             }
         }
+        let state = &mut self.kiosk_mut(ix).state;
         if *state.peripherals != *all {
             state.peripherals = all.into();
         }
+        true
     }
 }
 

@@ -14,7 +14,8 @@ impl Fleet {
     /// rebuilt by listening. Nor is the order of lists that are sets.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let kiosks = |fleet: &Self| fleet.kiosks.iter().map(|k| (k.id.clone(), sorted_kiosk(k))).collect();
+        let kiosks =
+            |fleet: &Self| fleet.kiosks.iter().map(|k| (k.id.clone(), sorted_kiosk(fleet, k))).collect();
         let tickets = |fleet: &Self| fleet.tickets.iter().map(|(id, t)| (*id, sorted_ticket(t))).collect();
         let running = |fleet: &Self| {
             let open = fleet.commands.iter().filter(|(_, row)| !row.state.is_final());
@@ -33,11 +34,13 @@ fn ordered<K: Ord + Clone, V: Clone>(map: &HashMap<K, V>) -> BTreeMap<K, V> {
     map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn sorted_kiosk(kiosk: &Kiosk) -> Kiosk {
+/// Commands that ended are remembered for a while only.
+fn sorted_kiosk(fleet: &Fleet, kiosk: &Kiosk) -> Kiosk {
     let mut kiosk = kiosk.clone();
     let busy = kiosk.busy_mut();
     busy.incidents.sort_unstable();
     busy.tickets.sort_unstable();
+    busy.commands.retain(|id| fleet.commands.get(id).is_some_and(|row| !row.state.is_final()));
     busy.commands.sort_unstable();
     kiosk.heads.sort_unstable_by_key(|head| head.epoch);
     kiosk

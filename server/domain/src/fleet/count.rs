@@ -49,6 +49,8 @@ words!(
         StaleWill = "stale_will",
         /// A progress line of a command nobody knows.
         UnknownCommand = "unknown_command",
+        /// More progress of one command than is kept.
+        TooMuchProgress = "too_much_progress",
     }
 );
 
@@ -73,6 +75,10 @@ words!(
         /// A time too far in the future, placed at its receipt.
         ClockAhead = "clock_ahead",
         UnknownKind = "unknown_kind",
+        /// More open problems of one kiosk than are kept; the record itself is.
+        TooManyFaults = "too_many_faults",
+        /// More peripherals than the wire allows.
+        TooManyPeripherals = "too_many_peripherals",
     }
 );
 

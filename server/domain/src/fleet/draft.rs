@@ -42,6 +42,9 @@ pub(super) struct Overlay {
     /// `None`: the record is no longer suspect.
     pub(super) failures: BTreeMap<(Ix, Epoch, u64), Option<u8>>,
     pub(super) last_number: Option<u64>,
+    /// Unknown ids that were put into quarantine.
+    pub(super) met: usize,
+    pub(super) progress: BTreeMap<CommandId, u16>,
 }
 
 /// A plan in the making.

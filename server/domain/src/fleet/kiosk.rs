@@ -237,6 +237,10 @@ impl Kiosk {
         self.heads.iter().find(|head| head.epoch == epoch)
     }
 
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.admission == Admission::Quarantined
+    }
+
     /// Whether its journal is acknowledged and its problems are ours.
     pub(super) fn in_service(&self, now: Timestamp) -> bool {
         self.admission == Admission::Accepted && self.decommissioned_at.is_none_or(|at| now < at)

@@ -26,6 +26,10 @@ use crate::{
 
 /// Two agents with one id are told about once in this time.
 const TELL_AGAIN_MS: i64 = 60 * 60 * 1_000;
+/// Kiosks that wait for approval; beyond it unknown ids are refused.
+pub(super) const MAX_QUARANTINED: usize = 10_000;
+/// Progress rows of one command; its states are written in any case.
+const MAX_PROGRESS_ROWS: u16 = 200;
 
 impl Draft<'_> {
     pub(super) fn take(&mut self, position: usize, input: &Input) {
@@ -60,11 +64,14 @@ impl Draft<'_> {
             return Some(ix);
         }
         let admission = match self.policy.unknown_kiosks {
-            UnknownKiosks::Refuse => {
+            UnknownKiosks::Quarantine if self.waiting_for_approval() < MAX_QUARANTINED => {
+                self.over.met += 1;
+                Admission::Quarantined
+            }
+            UnknownKiosks::Quarantine | UnknownKiosks::Refuse => {
                 self.count(Count::Message(MessageOutcome::Refused));
                 return None;
             }
-            UnknownKiosks::Quarantine => Admission::Quarantined,
             UnknownKiosks::Accept => Admission::Accepted,
         };
         let mut kiosk = Kiosk::new(id.clone(), admission, self.now);
@@ -82,6 +89,10 @@ impl Draft<'_> {
         let detail = serde_json::json!({ "admission": admission.as_str(), "policy": self.policy.version });
         self.audit("kiosk_seen_first", format!("kiosk/{id}"), &detail);
         Some(self.add_kiosk(kiosk))
+    }
+
+    fn waiting_for_approval(&self) -> usize {
+        self.fleet.quarantined + self.over.met
     }
 
     /// Whether the journal of a kiosk is acknowledged.
@@ -109,7 +120,12 @@ impl Draft<'_> {
                 self.edit_live(ix, LiveEdit::Will { at });
                 self.judge_silence(ix);
             }
-            PresenceState::Planned => self.goodbye(ix, at),
+            PresenceState::Planned => {
+                // A retained one comes with our start; it was said between the last sign of life and now.
+                let earliest = self.live(ix).last_seen.map_or(at, |seen| seen.min(at));
+                let said_at = if retained { message.at.clamp(earliest, at) } else { at };
+                self.goodbye(ix, said_at);
+            }
         }
         self.count(Count::Message(MessageOutcome::Applied));
     }
@@ -192,6 +208,14 @@ impl Draft<'_> {
             self.count(Count::Message(MessageOutcome::UnknownCommand));
             return;
         };
+        let progress = &self.over.progress;
+        let before = progress.get(&message.command).or_else(|| self.fleet.progress.get(&message.command));
+        let rows = before.copied().unwrap_or(0);
+        if rows >= MAX_PROGRESS_ROWS {
+            self.count(Count::Message(MessageOutcome::TooMuchProgress));
+            return;
+        }
+        self.over.progress.insert(message.command, rows + 1);
         self.rows.push(Change::CommandEvent(CommandEventRow {
             command: message.command,
             at: message.at.min(self.now),

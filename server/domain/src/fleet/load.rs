@@ -14,7 +14,7 @@ use super::{
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{GroupKind, KioskStateRow},
+    change::{Admission, GroupKind, KioskStateRow},
     image::FleetImage,
     policy::Policy,
     presence::PresenceReason,
@@ -39,6 +39,8 @@ impl Fleet {
             server: Server::default(),
             failures: HashMap::new(),
             last_number: image.last_ticket_number,
+            quarantined: image.kiosks.iter().filter(|row| row.admission == Admission::Quarantined).count(),
+            progress: HashMap::new(),
             shared: HashSet::new(),
             profiles: HashSet::new(),
         };

@@ -89,6 +89,10 @@ pub struct Fleet {
     /// Records that could not be applied, and how often.
     failures: HashMap<(Ix, Epoch, u64), u8>,
     last_number: u64,
+    /// Kiosks that wait for approval.
+    quarantined: usize,
+    /// Progress rows of commands that are remembered, since our start.
+    progress: HashMap<CommandId, u16>,
     shared: HashSet<Shared>,
     profiles: HashSet<Arc<Profile>>,
 }
@@ -159,6 +163,8 @@ impl Fleet {
         self.by_id.extend(over.ids);
         for (ix, mut kiosk) in over.kiosks {
             self.share(&mut kiosk);
+            let was = self.kiosks.get(ix as usize).is_some_and(Kiosk::is_quarantined);
+            self.quarantined = self.quarantined + usize::from(kiosk.is_quarantined()) - usize::from(was);
             match self.kiosks.get_mut(ix as usize) {
                 Some(slot) => *slot = kiosk,
                 None => self.kiosks.push(kiosk),
@@ -198,6 +204,7 @@ impl Fleet {
                 self.tickets.insert(id, file);
             }
         }
+        self.progress.extend(over.progress);
         for (id, row) in over.commands {
             let key = Due::Command(id);
             let policy = &self.policy.commands;
@@ -207,6 +214,7 @@ impl Fleet {
             self.move_due(key, before, next);
             if gone || next.is_none() {
                 self.commands.remove(&id);
+                self.progress.remove(&id);
             } else {
                 self.commands.insert(id, row);
             }

@@ -7,13 +7,20 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use super::{Ix, count::Count, draft::Draft};
+use super::{
+    Ix,
+    count::{Count, RecordFate},
+    draft::Draft,
+};
 use crate::{
     change::{IncidentRow, PresenceVerdict, TicketState},
-    incident::{CloseReason, fingerprint},
+    incident::{CloseReason, fingerprint, is_ours},
     presence::PresenceReason,
     triage::{self, Case, Decision, HoldReason, ShareReason},
 };
+
+/// Open problems of one kiosk. More are no news: nobody mends a kiosk fault by fault then.
+pub(super) const MAX_OPEN_INCIDENTS: usize = 256;
 
 /// A fault as it is raised, whoever saw it.
 #[derive(Debug, Clone)]
@@ -83,6 +90,11 @@ impl Draft<'_> {
     pub(super) fn raise(&mut self, ix: Ix, problem: &Problem) {
         if let Some(id) = self.find_incident(ix, Some(&problem.peripheral), problem.fault.as_str()) {
             self.update_incident(id, problem);
+            return;
+        }
+        // What only the server raises is of few kinds and never crowded out.
+        if self.kiosk(ix).busy().incidents.len() >= MAX_OPEN_INCIDENTS && !is_ours(&problem.fault) {
+            self.count(Count::Record(RecordFate::TooManyFaults));
             return;
         }
         let id = self.ids.uuid(self.now);

@@ -2,8 +2,8 @@
 use kioskwatch_proto::{
     CommandId, Timestamp,
     command::{Command, next_counter},
-    journal::CommandResult,
-    limits::MAX_TEXT_CHARS,
+    journal::{CommandOutcome, CommandResult},
+    limits::{MAX_NUMBER, MAX_TEXT_CHARS},
 };
 use serde_json::{Map, Value};
 
@@ -208,6 +208,7 @@ impl Draft<'_> {
 
     /// What the agent recorded about a command.
     pub(super) fn command_word(&mut self, ix: Ix, told: &CommandResult, at: Timestamp) {
+        self.go_above(ix, told);
         let Some(row) = self.command(told.command).filter(|row| row.kiosk == self.kiosk(ix).id) else {
             return;
         };
@@ -224,7 +225,18 @@ impl Draft<'_> {
             }
         } else if let Some(row) = self.command_mut(told.command) {
             row.state = next;
+            row.finished_at = None;
             self.command_event(told.command, told.state.as_str());
+        }
+    }
+
+    /// A refusal names the agent's counter; also one of a command that an older backup does not know.
+    fn go_above(&mut self, ix: Ix, told: &CommandResult) {
+        let counter = told.result.as_ref().and_then(|result| result.get("counter")?.as_u64());
+        let Some(counter) = counter.filter(|_| told.state == CommandOutcome::Refused) else { return };
+        // Above it must stay a number that can be sent.
+        if counter < MAX_NUMBER && counter > self.kiosk(ix).state.command_counter {
+            self.kiosk_mut(ix).state.command_counter = counter;
         }
     }
 
@@ -234,8 +246,7 @@ impl Draft<'_> {
         row.state = state;
         row.finished_at = Some(now);
         row.reason = reason;
-        let (kiosk, keep) =
-            (row.kiosk.clone(), matches!(state, CommandState::Expired | CommandState::Unknown));
+        let (kiosk, keep) = (row.kiosk.clone(), command::may_be_corrected(state));
         self.command_event(id, state.as_str());
         if !keep && let Some(ix) = self.find(&kiosk) {
             self.kiosk_mut(ix).busy_mut().commands.retain(|&known| known != id);

@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use crate::{
     change::{
-        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CommandState, EvidenceRow,
-        EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow,
-        KioskStateRow, LivenessRow, SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
+        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, EvidenceRow, EvidenceSource,
+        ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow,
+        LivenessRow, SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
     },
+    command::may_be_corrected,
     image::FleetImage,
 };
 
@@ -223,9 +224,7 @@ impl MemoryStore {
         for &(ticket, n) in self.ticket_events.keys().filter(|(ticket, _)| kept.contains(ticket)) {
             last_lines.insert(ticket, n);
         }
-        let open = |row: &&CommandRow| {
-            !row.state.is_final() || matches!(row.state, CommandState::Expired | CommandState::Unknown)
-        };
+        let open = |row: &&CommandRow| !row.state.is_final() || may_be_corrected(row.state);
         FleetImage {
             sites: self.sites.values().cloned().collect(),
             kiosks: self.kiosks.values().cloned().collect(),

@@ -1,5 +1,6 @@
 use kioskwatch_proto::{
     CommandId,
+    artifact::Progress,
     command::{Action, Command},
     inventory::{Inventory, InventoryItem},
     journal::{Body, CommandOutcome, CommandResult},
@@ -8,7 +9,7 @@ use kioskwatch_proto::{
 
 use crate::{
     change::CommandState,
-    fleet::{Answer, CommandRequest, Committed, Effect, Input, Request},
+    fleet::{Answer, CommandRequest, Committed, Count, Effect, Input, MessageOutcome, Request},
     policy::{CommandPolicy, Policy},
     testing::{ScriptedAgent, World},
 };
@@ -103,6 +104,56 @@ fn nobody_answers_and_the_command_expires_and_a_late_word_is_believed() {
     world.restart();
     told(&mut world, &mut agent, id, CommandOutcome::Succeeded);
     assert_eq!(state(&world, id), "succeeded");
+}
+
+#[test]
+fn a_refusal_is_corrected_by_what_the_true_envelope_led_to() {
+    let (mut world, mut agent) = started();
+    let id = ask(&mut world, &agent, Action::Probe).0.unwrap();
+    told(&mut world, &mut agent, id, CommandOutcome::Refused);
+    assert_eq!(state(&world, id), "refused");
+    assert!(world.store.commands[&id].finished_at.is_some());
+    told(&mut world, &mut agent, id, CommandOutcome::Started);
+    assert_eq!(state(&world, id), "started");
+    assert!(world.store.commands[&id].finished_at.is_none());
+    told(&mut world, &mut agent, id, CommandOutcome::Succeeded);
+    assert_eq!(state(&world, id), "succeeded");
+    let refused = ask(&mut world, &agent, Action::Probe).0.unwrap();
+    told(&mut world, &mut agent, refused, CommandOutcome::Refused);
+    world.pass(3 * 3_600_000, &mut [&mut agent]);
+    told(&mut world, &mut agent, refused, CommandOutcome::Succeeded);
+    assert_eq!(state(&world, refused), "refused", "after its time nothing more is expected");
+}
+
+#[test]
+fn the_next_counter_is_above_the_one_a_refusal_returned() {
+    let (mut world, mut agent) = started();
+    let ahead = u64::try_from(world.now.ms()).unwrap() + 86_400_000;
+    for (counter, next) in [(ahead, ahead + 1), (3, ahead + 2), (u64::MAX, ahead + 3)] {
+        let result = CommandResult {
+            command: CommandId(uuid::Uuid::from_u128(9)),
+            state: CommandOutcome::Refused,
+            reason: Some("counter_not_above".into()),
+            result: Some(serde_json::json!({ "counter": counter })),
+        };
+        agent.record(world.now, Body::Command(result));
+        world.send(&mut agent);
+        let (_, done) = ask(&mut world, &agent, Action::Probe);
+        assert_eq!(published(&done)[0].counter, next);
+    }
+}
+
+#[test]
+fn progress_of_one_command_is_kept_up_to_a_limit() {
+    let (mut world, agent) = started();
+    let id = ask(&mut world, &agent, Action::Probe).0.unwrap();
+    let before = world.store.command_events.len();
+    let message = Progress { command: id, at: world.now, step: "x".into(), percent: None, line: None };
+    let one = Input::Progress { kiosk: agent.id.clone(), received_at: world.now, message };
+    world.tell(&vec![one.clone(); 150]);
+    let done = world.tell(&vec![one; 150]);
+    assert_eq!(world.store.command_events.len() - before, 200);
+    assert_eq!(done.counts[&Count::Message(MessageOutcome::TooMuchProgress)], 100);
 }
 
 #[test]

@@ -293,6 +293,27 @@ fn an_approved_kiosk_gets_its_ack_and_its_journal_flows() {
 }
 
 #[test]
+fn kiosks_that_wait_for_approval_are_limited() {
+    let mut world = World::new();
+    let strangers = |range: std::ops::Range<usize>, now| -> Vec<Input> {
+        let agents = range.map(|i| ScriptedAgent::new(&format!("X-{i}"), now));
+        agents.map(|agent| agent.presence(now, PresenceState::Online)).collect()
+    };
+    world.tell(&strangers(0..9_990, world.now));
+    let done = world.tell(&strangers(9_990..10_005, world.now));
+    assert_eq!(done.counts[&Count::Message(MessageOutcome::Refused)], 5);
+    assert_eq!(world.store.kiosks.len(), 10_000);
+    world.restart();
+    let done = world.tell(&strangers(10_000..10_001, world.now));
+    assert_eq!(done.counts[&Count::Message(MessageOutcome::Refused)], 1);
+    let known = ScriptedAgent::new("X-0", world.now);
+    let row = KioskRow { admission: Admission::Accepted, ..world.store.kiosks[&known.id].clone() };
+    world.ask("admin", Request::PutKiosk(row)).unwrap();
+    let done = world.tell(&strangers(10_000..10_002, world.now));
+    assert_eq!(done.counts[&Count::Message(MessageOutcome::Refused)], 1, "one place is free again");
+}
+
+#[test]
 fn an_approved_kiosk_is_in_service_from_its_approval_and_keeps_an_earlier_date() {
     let mut world = World::new();
     let mut agent = ScriptedAgent::new("K-9", world.now);

@@ -129,6 +129,27 @@ fn a_goodbye_is_offline_at_once_and_its_ticket_waits_for_the_return() {
 }
 
 #[test]
+fn a_goodbye_said_while_we_were_away_is_dated_by_the_agent_and_not_by_our_start() {
+    for (error_ms, said_after_ms) in [(0, 60_000), (-86_400_000, 0), (86_400_000, 1_200_000)] {
+        let (mut world, mut agent) = heard();
+        world.tell(&[Input::FlushLiveness]);
+        let last = world.now;
+        agent.clock_error_ms = error_ms;
+        let Input::Presence { kiosk, message, .. } =
+            agent.presence(last.plus_ms(60_000), PresenceState::Planned)
+        else {
+            unreachable!()
+        };
+        world.now = last.plus_ms(1_200_000);
+        world.restart();
+        world.tell(&[Input::Presence { kiosk, received_at: world.now, retained: true, message }]);
+        assert_eq!(verdict(&world, &agent), ("offline", "goodbye"));
+        let since = world.fleet.kiosk(&agent.id).unwrap().presence_since;
+        assert_eq!(since.since(last), said_after_ms, "clock error {error_ms}");
+    }
+}
+
+#[test]
 fn after_a_start_everybody_is_unknown_and_no_ticket_opens_before_the_fleet_has_settled() {
     let (mut world, mut agent) = heard();
     let mut silent = world.kiosk("K-2", None);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     change::{Admission, ExclusionRow, IncidentRow, KioskRow},
-    fleet::{Count, Input, Request},
+    fleet::{Count, Input, RecordFate, Request},
     testing::{ScriptedAgent, World},
     triage::SuppressReason,
 };
@@ -201,4 +201,26 @@ fn a_fault_inside_closed_hours_is_a_ticket_all_the_same() {
     agent.fault(world.now, "printer", "paper_jam", Raised);
     world.send(&mut agent);
     assert_eq!(world.tickets(&agent.id).len(), 1, "SR-001: faults are worked day and night");
+}
+
+#[test]
+fn open_problems_and_peripherals_of_one_kiosk_are_limited_and_counted() {
+    let (mut world, mut agent) = started();
+    for peripheral in 0..6 {
+        for fault in 0..70 {
+            agent.fault(world.now, &format!("p{peripheral}"), &format!("odd_{fault}"), Raised);
+        }
+    }
+    let done = world.send(&mut agent);
+    assert_eq!(open(&world).len(), 256);
+    assert_eq!(done.counts[&Count::Record(RecordFate::TooManyFaults)], 6 * 70 - 256);
+    for peripheral in 0..70 {
+        agent.fault(world.now, &format!("q{peripheral}"), "odd_1", Raised);
+    }
+    let done = world.send(&mut agent);
+    assert_eq!(done.counts[&Count::Record(RecordFate::TooManyPeripherals)], 70 - (64 - 6));
+    assert_eq!(open(&world).len(), 256);
+    assert_eq!(done.acks[0].1.upto, agent.last_seq, "the journal goes on");
+    world.pass(200_000, &mut []);
+    assert!(open(&world).iter().any(|row| row.fault.as_str() == "kiosk_offline"), "never crowded out");
 }
