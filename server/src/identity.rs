@@ -2,6 +2,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,7 @@ impl Identity {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .map_err(file("opening"))?;
         if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -61,6 +63,8 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -68,6 +72,8 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("kw-identity-{}", Uuid::new_v4()));
         std::fs::create_dir_all(&dir).unwrap();
         let first = Identity::claim(&dir).unwrap();
+        let mode = std::fs::metadata(dir.join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         assert!(matches!(Identity::claim(&dir), Err(IdentityError::InUse { .. })));
         let id = first.id;
         drop(first);

@@ -1,5 +1,11 @@
 //! What a role may do, as one table.
-use super::{Right, Role};
+use super::{Credential, Right, Role};
+
+#[test]
+fn a_credential_in_a_log_shows_no_secret() {
+    let shown = [Credential::Bearer("kw_secret".into()), Credential::Session("secret".into())];
+    assert_eq!(format!("{shown:?}"), "[Bearer(…), Session(…)]");
+}
 
 #[test]
 fn each_role_may_do_what_the_table_says_and_nothing_else() {

@@ -1,13 +1,13 @@
 //! From a URL to connections: which database, with which guarantees, for whom.
 //!
 //! One connection writes, so that commits have one order; a small pool reads.
-use std::{path::PathBuf, time::Duration};
+use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::PathBuf, time::Duration};
 
 use sqlx::{AnyPool, Executor, any::AnyPoolOptions, migrate::MigrateError, pool::PoolConnection};
 
 use super::{
     StoreError, audit,
-    lock::FileLock,
+    lock::{FileLock, PRIVATE},
     sql::{Backend, Query},
 };
 
@@ -94,6 +94,7 @@ impl Database {
             Err(StoreError::InUse { .. }) if opener == Opener::Tool => None,
             Err(error) => return Err(error),
         };
+        create_private(&path)?;
         let url = sqlite_url(&path);
         let writer = connect(&url, 1, SQLITE_WRITER).await?;
         let reader = connect_lazy(&url, SQLITE_READERS, SQLITE_READER)?;
@@ -198,6 +199,19 @@ fn sqlite_url(path: &std::path::Path) -> String {
     url
 }
 
+/// Made here, so that nobody else can read it; SQLite gives its log the same rights.
+fn create_private(path: &std::path::Path) -> Result<(), StoreError> {
+    let created = File::options().write(true).create_new(true).mode(PRIVATE).open(path);
+    match created {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => {
+            let path = path.display().to_string();
+            Err(StoreError::File { doing: "creating", path, source })
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
 fn options(max: u32, setup: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
         move |connection, _| {
@@ -264,6 +278,24 @@ mod tests {
         std::fs::remove_dir_all(directory).unwrap();
     }
 
+    #[tokio::test]
+    async fn what_the_server_makes_on_disk_is_for_its_user_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = std::env::temp_dir().join(format!("kw-db-{}", uuid::Uuid::new_v4().simple()));
+        let url = format!("sqlite://{}", directory.join("fleet.sqlite").display());
+        let database = Database::open(&url, Opener::Server).await.unwrap();
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700);
+        let files: Vec<_> =
+            std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 3, "database, log and lock: {files:?}");
+        for file in files {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+        database.close().await;
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
     #[test]
     fn errors_are_sorted_by_what_to_do() {
         use crate::store::error::{Kind, kind_of_code};
@@ -276,7 +308,10 @@ mod tests {
             ("2067", Kind::Conflict),
             ("1555", Kind::Conflict),
             ("787", Kind::Conflict),
-            ("11", Kind::Other),
+            ("11", Kind::Away),
+            ("1", Kind::Away),
+            ("26", Kind::Away),
+            ("18", Kind::Other),
             ("57P01", Kind::Away),
             ("57014", Kind::Away),
             ("08006", Kind::Away),
@@ -286,8 +321,13 @@ mod tests {
             ("25006", Kind::Away),
             ("23505", Kind::Conflict),
             ("23514", Kind::Conflict),
-            ("42P01", Kind::Other),
-            ("XX001", Kind::Other),
+            ("55P03", Kind::Away),
+            ("42P01", Kind::Away),
+            ("42501", Kind::Away),
+            ("XX001", Kind::Away),
+            ("XX002", Kind::Away),
+            ("22021", Kind::Other),
+            ("22003", Kind::Other),
         ];
         for (code, expected) in cases {
             assert_eq!(kind_of_code(code), expected, "{code}");

@@ -6,7 +6,9 @@ use uuid::Uuid;
 /// A failed store call. `statement` is the name in the first line of the SQL. Nothing of a failed commit is in the database, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database does not answer, or not in time. Calling again with the same arguments is safe and right.
+    /// The database does not answer, not in time, or not as it should: it is away, a grant or a table is
+    /// missing, a page is damaged. Nothing is wrong with what was to be stored; calling again with the same
+    /// arguments is safe, and right once somebody mended the database.
     #[error("{statement}: the database is not available")]
     Unavailable {
         statement: &'static str,
@@ -72,7 +74,7 @@ pub enum StoreError {
         "the database has schema version {found}, this server knows up to {known}: start the newer version"
     )]
     SchemaTooNew { found: i64, known: i64 },
-    /// Anything else: a bug of ours or a damaged database.
+    /// The database cannot take these values, whoever tries: a text with a NUL, a number out of range.
     #[error("{statement} failed")]
     Failed {
         statement: &'static str,
@@ -118,8 +120,15 @@ fn kind(error: &sqlx::Error) -> Kind {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Kind::Away,
-        sqlx::Error::Database(e) => e.code().map_or(Kind::Other, |code| kind_of_code(&code)),
-        _ => Kind::Other,
+        sqlx::Error::Database(e) => e.code().map_or(Kind::Away, |code| kind_of_code(&code)),
+        // What we gave could not be put into the statement.
+        sqlx::Error::Encode(_) => Kind::Other,
+        // A migration that cannot run will not run by waiting for it.
+        sqlx::Error::Migrate(_) | sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => {
+            Kind::Other
+        }
+        // Columns or types that are not those of our migrations.
+        _ => Kind::Away,
     }
 }
 
@@ -129,24 +138,25 @@ pub(super) fn kind_of_code(code: &str) -> Kind {
         return kind_of_sqlstate(code);
     }
     match code.parse::<u32>().map(|n| n & 0xff) {
-        // BUSY, LOCKED, READONLY, IOERR, CANTOPEN
-        Ok(5 | 6 | 8 | 10 | 14) => Kind::Away,
         Ok(13) => Kind::Full,
         Ok(19) => Kind::Conflict,
-        _ => Kind::Other,
+        // TOOBIG, MISMATCH, RANGE
+        Ok(18 | 20 | 25) => Kind::Other,
+        // BUSY, LOCKED, IOERR; also a missing table (ERROR), a damaged file (CORRUPT, NOTADB), no permission.
+        _ => Kind::Away,
     }
 }
 
 fn kind_of_sqlstate(code: &str) -> Kind {
     match code {
         "53100" => Kind::Full,
-        // A standby after a fail-over; a lock not granted in time.
-        "25006" | "55P03" => Kind::Away,
         _ => match code.get(..2) {
-            // Connection, resources, operator intervention (also the statement timeout), disk, lost race.
-            Some("08" | "53" | "57" | "58" | "40") => Kind::Away,
+            // What was to be stored is at fault, and will be at the next attempt too.
+            Some("22") => Kind::Other,
             Some("23") => Kind::Conflict,
-            _ => Kind::Other,
+            // Connection, resources, lost race, statement timeout, standby; also a missing grant or table, a
+            // damaged index: the database's trouble, not the records'.
+            _ => Kind::Away,
         },
     }
 }

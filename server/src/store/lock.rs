@@ -2,12 +2,16 @@
 use std::{
     fs::File,
     io::{Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::StoreError;
+
+/// Read and written by the server's user alone.
+pub(super) const PRIVATE: u32 = 0o600;
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -26,13 +30,19 @@ impl FileLock {
             move |source| StoreError::File { doing, path, source }
         };
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(failed("making the directory of"))?;
+            // What is in it is nobody else's business; a directory that was there keeps its rights.
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)
+                .map_err(failed("making the directory of"))?;
         }
         let mut file = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(PRIVATE)
             .open(&lock_path)
             .map_err(failed("opening"))?;
         if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
