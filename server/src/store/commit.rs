@@ -31,19 +31,11 @@ impl Store {
         }
         let plan = Plan::of(changes)?;
         let mut holder = self.holder.lock().await;
-        if let Some(uncertain) = holder.uncertain.clone()
-            && uncertain.digest == plan.digest()
-        {
-            let landed = self.commits_of(&holder).await? == Some(uncertain.commits);
-            holder.uncertain = None;
-            if landed {
-                return Ok(());
-            }
-        }
+        let before = holder.uncertain.as_ref().filter(|u| u.digest == plan.digest()).map(|u| u.commits);
         let mut connection = self.database.writer().await?;
         // Every attempt has a number of its own, so that the counter names exactly one.
         holder.commits += 1;
-        let mut attempt = Attempt { commits: holder.commits, asked_to_commit: false };
+        let mut attempt = Attempt { commits: holder.commits, before, asked_to_commit: false };
         let work = attempt.run(self.backend(), &mut connection, &holder, &plan);
         let result = tokio::time::timeout(COMMIT_TIMEOUT, work).await.unwrap_or_else(|_| {
             Err(StoreError::Stalled { statement: "commit", limit_ms: COMMIT_TIMEOUT.as_millis() as u64 })
@@ -52,7 +44,10 @@ impl Store {
             // Whatever this connection is still doing, the next commit does not wait for it.
             drop(connection.detach());
         }
-        if result.is_err() && attempt.asked_to_commit && holder.lease.is_some() {
+        // A doubt stays until a later attempt has looked: one that did not get so far knows no more.
+        if result.is_ok() {
+            holder.uncertain = None;
+        } else if attempt.asked_to_commit && holder.lease.is_some() {
             holder.uncertain = Some(Uncertain { commits: attempt.commits, digest: plan.digest() });
         }
         result
@@ -61,6 +56,8 @@ impl Store {
 
 struct Attempt {
     commits: u64,
+    /// The number of a doubtful attempt to store the same.
+    before: Option<u64>,
     asked_to_commit: bool,
 }
 
@@ -79,6 +76,14 @@ impl Attempt {
         };
         let failed = |e| StoreError::of("commit", e);
         let mut transaction = connection.begin_with(begin).await.map_err(failed)?;
+        // Under the lock of the row: the database may still be busy with the doubtful one.
+        if self.before.is_some()
+            && lease::last_commit(backend, &mut transaction, holder).await? == self.before
+        {
+            // Nothing was changed; a rollback that fails takes nothing away.
+            drop(transaction.rollback().await);
+            return Ok(());
+        }
         lease::check(backend, &mut transaction, holder, self.commits).await?;
         for chunk in &plan.chunks {
             chunk.write(backend, &mut transaction).await?;

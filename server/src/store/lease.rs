@@ -28,8 +28,12 @@ const RENEW: Sql = sql!(
 /// Locks the row until the commit: nobody takes the lease between this look and the commit.
 const CHECK: Sql =
     sql!(check_lease, "UPDATE lease SET commits = $4 WHERE name = $1 AND owner = $2 AND fence = $3");
-const COMMITS: Sql =
-    sql!(lease_commits, "SELECT commits FROM lease WHERE name = $1 AND owner = $2 AND fence = $3");
+/// Changes nothing, and waits like [`CHECK`] for whoever holds the row: a commit that the database is still
+/// busy with is over when this answers.
+const LOCK: Sql = sql!(
+    lock_lease,
+    "UPDATE lease SET commits = commits WHERE name = $1 AND owner = $2 AND fence = $3 RETURNING commits"
+);
 
 /// What this store holds, and its last doubtful commit.
 #[derive(Debug, Default)]
@@ -80,15 +84,6 @@ impl Store {
         self.database.write(RENEW.name, query).await.map(drop)
     }
 
-    /// The number of the last commit that arrived under this lease.
-    pub(super) async fn commits_of(&self, holder: &Holder) -> Result<Option<u64>, StoreError> {
-        let Some(lease) = &holder.lease else { return Ok(None) };
-        let rows = self.database.write(COMMITS.name, bind(COMMITS.query(self.backend()), lease)).await?;
-        let Some(row) = rows.first() else { return Err(fenced(lease)) };
-        let commits = row.try_get::<i64, _>(0).map_err(|e| StoreError::of(COMMITS.name, e))?;
-        Ok(Some(commits.unsigned_abs()))
-    }
-
     async fn held(&self, partition: &str) -> StoreError {
         let query = HOLDER.query(self.backend()).bind(partition.to_owned());
         let holder = self.database.write(HOLDER.name, query).await;
@@ -118,6 +113,20 @@ pub(super) async fn check(
     let query = bind(CHECK.query(backend), lease).bind(commits);
     let done = query.execute(connection).await.map_err(|e| StoreError::of(CHECK.name, e))?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(fenced(lease)) }
+}
+
+/// The number of the last commit that arrived under this lease, with its row locked until the end of the
+/// transaction.
+pub(super) async fn last_commit(
+    backend: Backend,
+    connection: &mut Connection,
+    holder: &Holder,
+) -> Result<Option<u64>, StoreError> {
+    let Some(lease) = &holder.lease else { return Ok(None) };
+    let failed = |e| StoreError::of(LOCK.name, e);
+    let row = bind(LOCK.query(backend), lease).fetch_optional(connection).await.map_err(failed)?;
+    let Some(row) = row else { return Err(fenced(lease)) };
+    row.try_get::<i64, _>(0).map(|commits| Some(commits.unsigned_abs())).map_err(failed)
 }
 
 fn bind(query: super::sql::Query, lease: &Lease) -> super::sql::Query {

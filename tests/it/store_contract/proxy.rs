@@ -5,6 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use kioskwatch_tests::harness::postgres::Postgres;
@@ -21,7 +22,12 @@ pub(crate) enum Cut {
     Question = 1,
     /// The database does it, and nobody is told.
     Answer = 2,
+    /// The database does it a while after the connection broke.
+    Late = 3,
 }
+
+/// Long enough for the next attempt to reach the database first.
+const LATE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Proxy {
     directory: PathBuf,
@@ -75,8 +81,12 @@ async fn forward(mut client: UnixStream, server: impl AsRef<Path>, armed: Arc<At
                 if cut == Cut::Question as u8 {
                     return;
                 }
+                if cut == Cut::Late as u8 {
+                    drop(client);
+                    tokio::time::sleep(LATE).await;
+                }
                 let _ = server.write_all(question).await;
-                if cut == Cut::Answer as u8 {
+                if cut == Cut::Answer as u8 || cut == Cut::Late as u8 {
                     let _ = server.read(&mut answer).await;
                     return;
                 }
