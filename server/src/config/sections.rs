@@ -194,7 +194,7 @@ pub struct Presence {
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { missed_heartbeats: 3, site_hold_s: 60, settle_s: 120 }
+        Self { missed_heartbeats: 3, site_hold_s: 60, settle_s: 150 }
     }
 }
 

@@ -118,7 +118,8 @@ impl Draft<'_> {
             }
             PresenceState::Offline => {
                 self.edit_live(ix, LiveEdit::Will { at });
-                self.judge_silence(ix);
+                // The sweep judges: what was heard after the will may be the next input.
+                self.arm(ix);
             }
             PresenceState::Planned => {
                 // A retained one comes with our start; it was said between the last sign of life and now.
