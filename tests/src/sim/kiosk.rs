@@ -1,7 +1,7 @@
 //! One machine: its power, clock, devices and disk, and the agent on it with the shell's duties.
 mod courier;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use kioskwatch_agent_core::{
     config::{ApplicationGate, BootFacts, EngineConfig, PeripheralConfig, PeripheralSetup, PreviousRun},
@@ -41,6 +41,12 @@ pub(super) const FAULTS: &[(&str, &str, Harm)] = &[
     ("scanner", "sensor_fault", Harm::Degrades),
 ];
 const PERIPHERALS: &[(&str, bool)] = &[("printer", true), ("ups", false), ("scanner", false)];
+
+/// Made once: the catalogue is a text, and reading it takes longer than an hour of a kiosk's life.
+static CONFIG: LazyLock<EngineConfig> = LazyLock::new(|| EngineConfig {
+    application: ApplicationGate::None,
+    ..EngineConfig::new(KioskId::new("K").expect("a good name"))
+});
 
 /// The application tells everything anew this often.
 const PUSH_EVERY_MS: i64 = 6 * 60 * 60_000;
@@ -217,8 +223,8 @@ impl Machine {
         if io.mistake == Some(Mistake::SentBeforeDurable) {
             self.disk.journal.hold_commits();
         }
-        let mut config = EngineConfig::new(self.id.clone());
-        config.application = ApplicationGate::None;
+        let mut config = CONFIG.clone();
+        config.kiosk = self.id.clone();
         let peripherals = PERIPHERALS.iter().map(|&(peripheral, required)| {
             let config =
                 PeripheralConfig::new(name(peripheral), peripheral, "pushed", PortMode::Pushed, 10_000);

@@ -1,5 +1,8 @@
 //! The server's shell around the fleet: hears, plans, commits, adopts, tells; and dies where it is told to.
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use kioskwatch_domain::{
     change::{Admission, Change, KioskRow, SiteRow, Zone},
@@ -30,6 +33,8 @@ const DEAF_AFTER_MS: i64 = 2_000;
 const SWEEP_ANYWAY_MS: i64 = 10_000;
 /// How old the image is that a cache would give.
 const STALE_IMAGE_MS: i64 = 10 * 60_000;
+
+static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(Arc::default);
 
 /// True time on a clock that is right.
 #[must_use]
@@ -83,7 +88,7 @@ impl Server {
             disk: Disk::default(),
             backup: None,
             cached: None,
-            policy: Arc::new(Policy::default()),
+            policy: POLICY.clone(),
             fleet: None,
             ids: Ids::seeded(u128::from(seed) << 32 | 0x5e7),
             inbox: Vec::new(),

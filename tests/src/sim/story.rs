@@ -151,14 +151,15 @@ pub struct Themes {
 }
 
 impl Themes {
-    pub const ALL: Self = Self {
-        kiosk_trouble: true,
-        server_trouble: true,
-        bad_network: true,
-        disks: true,
-        clones: true,
-        clocks: true,
-        restores: true,
+    /// Faults of devices and customers: a good day.
+    pub const NONE: Self = Self {
+        kiosk_trouble: false,
+        server_trouble: false,
+        bad_network: false,
+        disks: false,
+        clones: false,
+        clocks: false,
+        restores: false,
     };
 
     /// Some of them, so that each is met alone and in company.
@@ -185,6 +186,12 @@ impl Story {
         let mut rng = Rng::new(seed);
         let themes = Themes::some(&mut rng);
         Self::with(&mut rng, seed, kiosks, length_ms, themes)
+    }
+
+    /// A story with trouble of these kinds only.
+    #[must_use]
+    pub fn about(themes: Themes, seed: u64, kiosks: usize, length_ms: i64) -> Self {
+        Self::with(&mut Rng::new(seed), seed, kiosks, length_ms, themes)
     }
 
     fn with(rng: &mut Rng, seed: u64, kiosks: usize, length_ms: i64, themes: Themes) -> Self {

@@ -74,6 +74,12 @@ impl World<'_> {
         }
         if !self.server.is_up() {
             self.server.start(self.now, self.story.mistake);
+            // It remembers the clocks of those boots of which it placed a record.
+            let records = self.server.disk.store.records.values();
+            let placed: HashSet<_> = records
+                .filter_map(|row| Record::parse(&row.raw).ok().map(|record| record.header.boot))
+                .collect();
+            self.clocks_known.retain(|boot| placed.contains(boot));
             self.note(|| "the server is back".into());
         }
         self.plan_turn(0);
