@@ -82,8 +82,9 @@ async fn forward(mut client: UnixStream, server: impl AsRef<Path>, armed: Arc<At
                     return;
                 }
                 if cut == Cut::Late as u8 {
-                    drop(client);
-                    tokio::time::sleep(LATE).await;
+                    // The client is told that the line is dead; the server hears the question later.
+                    let _ = client.shutdown().await;
+                    let _ = tokio::time::timeout(LATE, std::future::pending::<()>()).await;
                 }
                 let _ = server.write_all(question).await;
                 if cut == Cut::Answer as u8 || cut == Cut::Late as u8 {
