@@ -1,0 +1,267 @@
+//! The one writer: takes what happened, plans, commits, adopts, tells. In that order, always.
+//!
+//! Here is the loop; `commit` makes a turn true, `tell` says afterwards what became of it.
+mod commit;
+mod tell;
+
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use kioskwatch_domain::{
+    fleet::{Answer, Input},
+    ids::Ids,
+};
+use kioskwatch_proto::{KioskId, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use super::{App, Asked, RequestError, RequestReceiver, decode};
+use crate::{
+    clock::Stopwatch,
+    mqtt::{Lane, Link, LinkEvent},
+    store::StoreError,
+};
+
+/// Messages decided in one plan and committed in one transaction.
+const MAX_BATCH: usize = 2_000;
+/// Journal records decided in one plan.
+const MAX_BATCH_RECORDS: usize = 20_000;
+/// How often live evidence and "last seen" go to the database.
+const FLUSH_EVERY: Duration = Duration::from_secs(30);
+/// Not having read messages for longer than this, and than a few sweeps, is deafness: silence proves nothing.
+const DEAF_AFTER: Duration = Duration::from_secs(2);
+const DEAF_AFTER_SWEEPS: u32 = 3;
+/// What a hub is told at its start.
+#[derive(Debug, Clone)]
+pub struct HubOptions {
+    /// This run of this server.
+    pub server: Uuid,
+    pub last_alive_at: Option<Timestamp>,
+}
+
+/// See the module.
+pub struct Hub {
+    app: App,
+    requests: mpsc::Receiver<Asked>,
+    events: mpsc::Receiver<LinkEvent>,
+    journal_link: Link,
+    beats_link: Link,
+    ids: Ids,
+    lanes_up: [bool; 2],
+    /// When messages were last read: for noticing our own deafness.
+    last_turn: Stopwatch,
+    /// Turns true when the server is to end.
+    stop: watch::Receiver<bool>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+/// The hub cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    #[error("another server took over this fleet; this one stops writing")]
+    Fenced(#[source] StoreError),
+}
+
+/// Who waits for an answer, by the place of their input in the turn.
+type Replies = BTreeMap<usize, oneshot::Sender<Result<Answer, RequestError>>>;
+
+/// What one turn of the loop has gathered.
+#[derive(Default)]
+struct Turn {
+    inputs: Vec<Input>,
+    replies: Replies,
+    records: usize,
+}
+
+impl Hub {
+    pub fn new(
+        app: App,
+        requests: RequestReceiver,
+        events: mpsc::Receiver<LinkEvent>,
+        journal_link: Link,
+        beats_link: Link,
+    ) -> Self {
+        let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
+        Self {
+            app,
+            requests: requests.0,
+            events,
+            journal_link,
+            beats_link,
+            ids,
+            lanes_up: [false; 2],
+            last_turn: Stopwatch::start(),
+            stop: watch::channel(false).1,
+        }
+    }
+
+    /// The first turn: nobody is judged by what was known before, and no page shows it as if it were now.
+    pub async fn begin(&mut self, options: &HubOptions, stop: watch::Receiver<bool>) -> Result<(), HubError> {
+        self.stop = stop;
+        let start = Input::ServerStarted { server: options.server, last_alive_at: options.last_alive_at };
+        self.decide(Turn { inputs: vec![start], ..Turn::default() }).await
+    }
+
+    /// Runs until told to stop; then takes what was already received, commits it and says goodbye.
+    pub async fn run(mut self) -> Result<(), HubError> {
+        let mut stop = self.stop.clone();
+        let mut sweep =
+            tokio::time::interval(Duration::from_millis(self.app.config().fleet.sweep_interval_ms));
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut flush = tokio::time::interval(FLUSH_EVERY);
+        flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+
+        self.last_turn = Stopwatch::start();
+        loop {
+            let mut turn = Turn::default();
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(asked) = self.requests.recv() => self.take_request(&mut turn, asked),
+                _ = sweep.tick() => self.tick(&mut turn, Input::Sweep),
+                _ = flush.tick() => self.tick(&mut turn, Input::FlushLiveness),
+                Some(event) = self.events.recv() => self.take_event(&mut turn, event),
+            }
+            self.drain(&mut turn);
+            self.app.health().waiting_messages.store(self.events.len() as u64, Relaxed);
+            let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
+            let watch = Stopwatch::start();
+            self.decide(turn).await?;
+            if sweeps {
+                self.app.counters().swept(watch.elapsed().as_secs_f64());
+                self.count_dropped();
+            }
+        }
+        self.app.health().stopping.store(true, Relaxed);
+        let mut last = Turn::default();
+        self.drain(&mut last);
+        last.inputs.push(Input::FlushLiveness);
+        self.decide(last).await?;
+        self.journal_link.stop().await;
+        self.beats_link.stop().await;
+        Ok(())
+    }
+
+    /// What the connections gave up since the last look.
+    fn count_dropped(&self) {
+        for (link, incoming, outgoing) in
+            [(&self.journal_link, "journal_in", "journal_out"), (&self.beats_link, "beats_in", "beats_out")]
+        {
+            let counters = link.counters();
+            for (queue, dropped) in
+                [(incoming, &counters.dropped_incoming), (outgoing, &counters.dropped_outgoing)]
+            {
+                match dropped.swap(0, Relaxed) {
+                    0 => {}
+                    count => self.app.counters().dropped(queue, "full", count),
+                }
+            }
+        }
+    }
+
+    /// Takes whatever else is waiting, so that one commit serves many.
+    fn drain(&mut self, turn: &mut Turn) {
+        while turn.inputs.len() < MAX_BATCH && turn.records < MAX_BATCH_RECORDS {
+            if let Ok(asked) = self.requests.try_recv() {
+                self.take_request(turn, asked);
+            } else if let Ok(event) = self.events.try_recv() {
+                self.take_event(turn, event);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn take_request(&self, turn: &mut Turn, asked: Asked) {
+        // Whoever asked has gone: nothing is done behind their back.
+        if asked.answer.is_closed() {
+            return;
+        }
+        turn.replies.insert(turn.inputs.len(), asked.answer);
+        turn.inputs.push(Input::Request { actor: asked.actor, request: asked.request });
+    }
+
+    /// A tick never judges silence that is our own: messages that wait are taken first.
+    fn tick(&mut self, turn: &mut Turn, input: Input) {
+        let deaf_for = self.last_turn.elapsed();
+        let jump = self.app.clock().follow_jump();
+        if let Some(jump) = jump {
+            tracing::warn!(by_ms = jump.by_ms, "the machine's clock jumped; deadlines start anew");
+        }
+        let sweep = Duration::from_millis(self.app.config().fleet.sweep_interval_ms);
+        let limit = DEAF_AFTER.max(sweep * DEAF_AFTER_SWEEPS);
+        if self.hears() && (deaf_for > limit || jump.is_some()) {
+            tracing::warn!(?deaf_for, "messages were not read for a while; nobody is judged by it");
+            let deaf_ms = i64::try_from(deaf_for.as_millis()).unwrap_or(i64::MAX);
+            let since = self.app.clock().now().plus_ms(-deaf_ms);
+            turn.inputs.extend([Input::BrokerDown { since }, Input::BrokerUp]);
+        }
+        self.last_turn = Stopwatch::start();
+        self.drain(turn);
+        turn.inputs.push(input);
+    }
+
+    fn hears(&self) -> bool {
+        self.lanes_up == [true; 2]
+    }
+
+    fn take_event(&mut self, turn: &mut Turn, event: LinkEvent) {
+        match event {
+            LinkEvent::Message(received) => self.take_message(turn, &received),
+            LinkEvent::Up(lane) => {
+                tracing::info!(lane = lane.name(), "connected to the broker");
+                let heard = self.hears();
+                self.lanes_up[lane_index(lane)] = true;
+                if !heard && self.hears() {
+                    self.app.health().broker.store(true, Relaxed);
+                    turn.inputs.push(Input::BrokerUp);
+                }
+            }
+            LinkEvent::Down(lane, reason) => {
+                tracing::warn!(lane = lane.name(), reason, "not connected to the broker");
+                let heard = self.hears();
+                self.lanes_up[lane_index(lane)] = false;
+                self.app.health().broker.store(false, Relaxed);
+                if heard {
+                    turn.inputs.push(Input::BrokerDown { since: self.app.clock().now() });
+                }
+            }
+        }
+    }
+
+    fn take_message(&self, turn: &mut Turn, received: &crate::mqtt::Received) {
+        let counters = self.app.counters();
+        match decode::read(received) {
+            Ok(decode::Message::Heartbeat(kiosk, message)) => {
+                let heard = self.app.fleet_mut().heard(received.at, &kiosk, &message);
+                counters.message("heartbeat", "applied");
+                if heard.durable {
+                    turn.inputs.push(Input::Heartbeat { kiosk, received_at: received.at, message });
+                }
+            }
+            Ok(decode::Message::Input(input)) => {
+                if let Input::Batch { batch, .. } = &input {
+                    turn.records += batch.records.len();
+                }
+                turn.inputs.push(input);
+            }
+            Err(unreadable) => {
+                counters.message(unreadable.channel, unreadable.reason);
+                let kiosk = unreadable.kiosk.as_ref().map(KioskId::as_str);
+                let (reason, detail) = (unreadable.reason, unreadable.detail);
+                tracing::debug!(kiosk, channel = unreadable.channel, reason, detail, "message dropped");
+            }
+        }
+    }
+}
+
+const fn lane_index(lane: Lane) -> usize {
+    match lane {
+        Lane::Journal => 0,
+        Lane::Beats => 1,
+    }
+}
