@@ -9,6 +9,7 @@
 //! `README.md` beside this file says how to add one.
 pub mod ccnet;
 pub mod escpos;
+mod exchange;
 mod found;
 pub mod line;
 pub mod megatec;

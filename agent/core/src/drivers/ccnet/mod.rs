@@ -218,8 +218,8 @@ impl Driver for Ccnet {
 /// The finding when a question had no answer.
 fn no_answer(work: Work, end: End) -> Outcome {
     match end {
-        End::Silent => Outcome::NoAnswer { work },
-        End::Echoed(raw) | End::Garbled(raw) | End::Answered(raw) => Outcome::Garbled { work, raw },
+        End::Failed(failure) => failure.of(work),
+        End::Echoed(raw) | End::Answered(raw) => Outcome::Garbled { work, raw },
     }
 }
 

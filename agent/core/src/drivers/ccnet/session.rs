@@ -6,7 +6,10 @@
 use std::collections::VecDeque;
 
 use super::frame::{self, Item, Parser};
-use crate::drivers::{Mono, scrap::Scrap};
+use crate::drivers::{
+    Mono,
+    exchange::{Due, Exchange, Failure, Pace},
+};
 
 /// Every byte sequence this driver can send. There is no other way to the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,54 +67,33 @@ const NAK: u8 = 0xff;
 pub(super) enum End {
     /// The body of the answer.
     Answered(Vec<u8>),
-    Silent,
     /// Our own bytes came back.
     Echoed(Vec<u8>),
-    Garbled(Vec<u8>),
+    Failed(Failure),
 }
 
-/// A unit answers within some ten milliseconds; the longest answer takes 40 ms at 9600 baud.
-const REPLY_MS: u64 = 200;
-/// The line must be silent this long before a question after a failed one: some twenty characters.
-const QUIET_MS: u64 = 20;
-/// A line that never falls silent is asked nevertheless after this long.
-const QUIET_AT_MOST_MS: u64 = 200;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Resting,
-    Quieting { question: Frame, until: Mono, at_most: Mono },
-    Waiting { question: Frame, until: Mono },
-}
+/// A unit answers within some ten milliseconds, and the longest answer takes 40 ms at 9600 baud; 20 ms of
+/// silence are some twenty characters.
+const PACE: Pace = Pace { reply_ms: 200, quiet_ms: 20, quiet_at_most_ms: 200 };
 
 #[derive(Debug)]
 pub(super) struct Session {
     parser: Parser,
-    phase: Phase,
-    tries_left: u8,
-    scrap: Scrap,
+    exchange: Exchange<Frame>,
     outbox: VecDeque<Frame>,
     end: Option<End>,
 }
 
 impl Session {
     pub(super) fn new() -> Self {
-        Self {
-            parser: Parser::default(),
-            phase: Phase::Resting,
-            tries_left: 0,
-            scrap: Scrap::default(),
-            outbox: VecDeque::new(),
-            end: None,
-        }
+        Self { parser: Parser::default(), exchange: Exchange::new(PACE), outbox: VecDeque::new(), end: None }
     }
 
     /// Asks, after a short silence: the line is half duplex, and an old answer may be on its way.
     pub(super) fn ask(&mut self, question: Frame, now: Mono) {
-        self.tries_left = question.tries();
-        self.scrap.clear();
+        self.exchange.begin(question.tries());
         self.end = None;
-        self.listen_first(question, now);
+        self.exchange.listen(question, now);
     }
 
     /// Acknowledges the POLL answer that was just taken.
@@ -120,9 +102,7 @@ impl Session {
     }
 
     pub(super) fn received(&mut self, byte: u8, now: Mono) {
-        if let Phase::Quieting { question, at_most, .. } = self.phase {
-            self.phase = Phase::Quieting { question, until: (now + QUIET_MS).min(at_most), at_most };
-        }
+        self.exchange.heard_byte(now);
         // A byte can complete several items: those of a frame whose checksum fails.
         let mut items = Vec::new();
         self.parser.push(byte, |item| items.push(item));
@@ -132,10 +112,10 @@ impl Session {
     }
 
     fn heard(&mut self, item: Item, now: Mono) {
-        let Phase::Waiting { question, .. } = self.phase else { return };
+        let Some(question) = self.exchange.waiting_for() else { return };
         let body = match item {
             // Noise alone decides nothing: the answer may stand behind it.
-            Item::Noise(byte) => return self.scrap.push(byte),
+            Item::Noise(byte) => return self.exchange.scrap.push(byte),
             Item::Frame(body) => body,
         };
         if let [code] = body[..]
@@ -147,54 +127,43 @@ impl Session {
         }
         if matches!(body[..], [ACK | NAK]) {
             // The unit did not understand us, or this is an echo of our acknowledgement.
-            self.scrap.extend(&body);
+            self.exchange.scrap.extend(&body);
             return self.fail(question, now);
         }
         if question.is_answered_by(&body) {
             self.finish(End::Answered(body));
         } else {
-            self.scrap.extend(&body);
+            self.exchange.scrap.extend(&body);
         }
     }
 
     pub(super) fn wake_at(&self) -> Option<Mono> {
-        match self.phase {
-            Phase::Resting => None,
-            Phase::Quieting { until, .. } | Phase::Waiting { until, .. } => Some(until),
-        }
+        self.exchange.wake_at()
     }
 
     pub(super) fn wake(&mut self, now: Mono) {
-        match self.phase {
-            Phase::Quieting { question, until, .. } if now >= until => {
+        match self.exchange.due(now) {
+            Due::Nothing => {}
+            Due::Ask(question) => {
                 self.parser.restart();
                 self.outbox.push_back(question);
-                self.phase = Phase::Waiting { question, until: now + REPLY_MS };
+                self.exchange.asked(question, now);
             }
-            Phase::Waiting { question, until } if now >= until => self.fail(question, now),
-            _ => {}
+            Due::Overdue(question) => self.fail(question, now),
         }
-    }
-
-    fn listen_first(&mut self, question: Frame, now: Mono) {
-        self.phase = Phase::Quieting { question, until: now + QUIET_MS, at_most: now + QUIET_AT_MOST_MS };
     }
 
     fn fail(&mut self, question: Frame, now: Mono) {
         let unfinished = self.parser.restart();
-        self.scrap.extend(&unfinished);
-        self.tries_left = self.tries_left.saturating_sub(1);
-        if self.tries_left > 0 {
-            self.listen_first(question, now);
-        } else if self.scrap.is_empty() {
-            self.finish(End::Silent);
-        } else {
-            self.finish(End::Garbled(self.scrap.first().to_vec()));
+        self.exchange.scrap.extend(&unfinished);
+        match self.exchange.try_failed() {
+            Ok(()) => self.exchange.listen(question, now),
+            Err(failure) => self.finish(End::Failed(failure)),
         }
     }
 
     fn finish(&mut self, end: End) {
-        self.phase = Phase::Resting;
+        self.exchange.rest();
         self.end = Some(end);
     }
 

@@ -20,7 +20,8 @@ use serde::Deserialize;
 
 use self::session::{Answer, Frame, RoundEnd, Session};
 use super::{
-    CannotDo, Driver, Identity, Mono, Outcome, Reading, TestResult, Work, WorkPlan, line::LineSettings,
+    CannotDo, Driver, Identity, Mono, Outcome, Reading, TestResult, Work, WorkPlan, exchange::Failure,
+    line::LineSettings,
 };
 
 /// The common switch setting. With hardware handshake a printer waits for these wires, so they are up.
@@ -177,8 +178,7 @@ impl Escpos {
     fn take_reading(&mut self, end: RoundEnd, work: Work, now: Mono) -> Result<Reading, Outcome> {
         let answers = match end {
             RoundEnd::Answered(answers) => answers,
-            RoundEnd::Silent(_) => return Err(Outcome::NoAnswer { work }),
-            RoundEnd::Garbled(raw) => return Err(Outcome::Garbled { work, raw }),
+            RoundEnd::Failed(failure, _) => return Err(failure.of(work)),
         };
         let mut status = faults::StatusBytes::default();
         let mut full = None;
@@ -326,9 +326,8 @@ impl Driver for Escpos {
 fn identity(end: RoundEnd) -> Outcome {
     let answers = match end {
         RoundEnd::Answered(answers) => answers,
-        RoundEnd::Silent(answers) if !answers.is_empty() => answers,
-        RoundEnd::Silent(_) => return Outcome::NoAnswer { work: Work::Identify },
-        RoundEnd::Garbled(raw) => return Outcome::Garbled { work: Work::Identify, raw },
+        RoundEnd::Failed(Failure::Silent, answers) if !answers.is_empty() => answers,
+        RoundEnd::Failed(failure, _) => return failure.of(Work::Identify),
     };
     let mut identity = Identity::default();
     for (frame, answer) in answers {

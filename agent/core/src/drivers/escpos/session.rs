@@ -8,7 +8,10 @@
 use std::collections::VecDeque;
 
 use super::frame::{Item, Parser};
-use crate::drivers::{Mono, scrap::Scrap};
+use crate::drivers::{
+    Mono,
+    exchange::{Due, Exchange, Failure, Pace},
+};
 
 /// Every byte sequence this driver can send. There is no other way to the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,50 +85,28 @@ pub(super) enum Answer {
 pub(super) enum RoundEnd {
     /// Every question with its answer.
     Answered(Vec<(Frame, Answer)>),
-    /// A question stayed without answer; what was answered before it is kept.
-    Silent(Vec<(Frame, Answer)>),
-    Garbled(Vec<u8>),
+    /// A question stayed without a proper answer; with what was answered before it.
+    Failed(Failure, Vec<(Frame, Answer)>),
 }
 
 /// A real-time answer comes within some ten milliseconds at 9600 baud, also while printing; a slow USB
 /// converter adds some more. Half a second is far above both and still short for a kiosk.
-const REPLY_MS: u64 = 500;
+const PACE: Pace = Pace { reply_ms: 500, quiet_ms: 100, quiet_at_most_ms: 1_000 };
 /// Asked once more when a round of status questions fails: one lost byte is no finding.
 const STATUS_TRIES: u8 = 2;
 /// Buffered questions are asked once: each repetition would be answered, some day, in a burst.
 const IDENTIFY_TRIES: u8 = 1;
 /// After an answer nothing more may come for this long: some fifty characters at 9600 baud.
 const SURPLUS_MS: u64 = 50;
-/// The line must be silent this long before a round after a failed one.
-const QUIET_MS: u64 = 100;
-/// A line that never falls silent is asked nevertheless after this long: the answers tell the rest.
-const QUIET_AT_MOST_MS: u64 = 1_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Resting,
-    /// Listening for late answers before the first question.
-    Quieting {
-        until: Mono,
-        at_most: Mono,
-    },
-    Waiting {
-        until: Mono,
-    },
-    /// Answered; a surplus byte would show here.
-    Settling {
-        until: Mono,
-    },
-}
 
 #[derive(Debug)]
 pub(super) struct Session {
     parser: Parser,
-    phase: Phase,
+    exchange: Exchange<Frame>,
+    /// Answered; until then a surplus byte would show.
+    settled_at: Option<Mono>,
     questions: &'static [Frame],
     answers: Vec<(Frame, Answer)>,
-    tries_left: u8,
-    scrap: Scrap,
     /// The last round failed, or the port is new: old answers may be on their way.
     doubtful: bool,
     automatic: Option<[u8; 4]>,
@@ -137,11 +118,10 @@ impl Session {
     pub(super) fn new() -> Self {
         Self {
             parser: Parser::default(),
-            phase: Phase::Resting,
+            exchange: Exchange::new(PACE),
+            settled_at: None,
             questions: &[],
             answers: Vec::new(),
-            tries_left: 0,
-            scrap: Scrap::default(),
             doubtful: true,
             automatic: None,
             outbox: VecDeque::new(),
@@ -161,10 +141,15 @@ impl Session {
 
     fn start(&mut self, questions: &'static [Frame], tries: u8, now: Mono) {
         self.questions = questions;
-        self.tries_left = tries;
-        self.scrap.clear();
+        self.answers.clear();
+        self.settled_at = None;
         self.end = None;
-        self.begin_try(self.doubtful, now);
+        self.exchange.begin(tries);
+        if self.doubtful {
+            self.exchange.listen(questions[0], now);
+        } else {
+            self.send(questions[0], now);
+        }
     }
 
     /// Sends a frame that has no answer.
@@ -179,9 +164,7 @@ impl Session {
         for item in items {
             self.heard(&item, now);
         }
-        if let Phase::Quieting { at_most, .. } = self.phase {
-            self.phase = Phase::Quieting { until: (now + QUIET_MS).min(at_most), at_most };
-        }
+        self.exchange.heard_byte(now);
     }
 
     fn heard(&mut self, item: &Item, now: Mono) {
@@ -193,105 +176,89 @@ impl Session {
             }
             _ => {}
         }
-        match self.phase {
-            Phase::Resting => {}
-            Phase::Quieting { .. } => self.keep(item),
-            Phase::Waiting { .. } => {
-                let question = self.questions[self.answers.len()];
-                if let Some(answer) = question.answer(item) {
-                    self.answers.push((question, answer));
-                    self.phase = Phase::Settling { until: now + SURPLUS_MS };
-                    return;
-                }
-                self.keep(item);
-                if matches!(item, Item::Noise(_)) {
-                    self.fail(now);
-                }
+        if let Some(question) = self.exchange.waiting_for() {
+            if let Some(answer) = question.answer(item) {
+                self.answers.push((question, answer));
+                self.exchange.rest();
+                self.settled_at = Some(now + SURPLUS_MS);
+                return;
             }
-            Phase::Settling { .. } => {
-                self.keep(item);
-                // Answers to buffered queries come whenever they like; only these two mean a slip.
-                if matches!(item, Item::Status(_) | Item::Full(_) | Item::Noise(_)) {
-                    self.fail(now);
-                }
+            self.keep(item);
+            if matches!(item, Item::Noise(_)) {
+                self.fail(now);
             }
+        } else if self.settled_at.is_some() {
+            self.keep(item);
+            // Answers to buffered queries come whenever they like; only these two mean a slip.
+            if matches!(item, Item::Status(_) | Item::Full(_) | Item::Noise(_)) {
+                self.fail(now);
+            }
+        } else if self.exchange.is_quieting() {
+            self.keep(item);
         }
     }
 
     /// Keeps what did not fit for the report.
     fn keep(&mut self, item: &Item) {
+        let scrap = &mut self.exchange.scrap;
         match item {
-            Item::Status(byte) | Item::Buffered(byte) => self.scrap.push(*byte),
-            Item::Full(bytes) => self.scrap.extend(bytes),
-            Item::Automatic(bytes) => self.scrap.extend(bytes),
-            Item::Text(text) => self.scrap.extend(text.as_bytes()),
-            Item::Noise(bytes) => self.scrap.extend(bytes),
+            Item::Status(byte) | Item::Buffered(byte) => scrap.push(*byte),
+            Item::Full(bytes) => scrap.extend(bytes),
+            Item::Automatic(bytes) => scrap.extend(bytes),
+            Item::Text(text) => scrap.extend(text.as_bytes()),
+            Item::Noise(bytes) => scrap.extend(bytes),
             Item::FlowControl => {}
         }
     }
 
     pub(super) fn wake_at(&self) -> Option<Mono> {
-        match self.phase {
-            Phase::Resting => None,
-            Phase::Quieting { until, .. } | Phase::Waiting { until } | Phase::Settling { until } => {
-                Some(until)
-            }
-        }
+        self.settled_at.or_else(|| self.exchange.wake_at())
     }
 
     pub(super) fn wake(&mut self, now: Mono) {
-        if self.wake_at().is_none_or(|at| now < at) {
+        if let Some(at) = self.settled_at {
+            if now >= at {
+                self.settled(now);
+            }
             return;
         }
-        match self.phase {
-            Phase::Resting => {}
-            Phase::Waiting { .. } => self.fail(now),
-            Phase::Quieting { .. } => self.ask_next(now),
-            Phase::Settling { .. } if self.answers.len() < self.questions.len() => self.ask_next(now),
-            Phase::Settling { .. } => {
+        match self.exchange.due(now) {
+            Due::Nothing => {}
+            Due::Ask(question) => self.send(question, now),
+            Due::Overdue(_) => self.fail(now),
+        }
+    }
+
+    /// Nothing followed the answer: on to the next question, or the round is complete.
+    fn settled(&mut self, now: Mono) {
+        self.settled_at = None;
+        match self.questions.get(self.answers.len()) {
+            Some(next) => self.send(*next, now),
+            None => {
                 self.doubtful = false;
-                let answers = std::mem::take(&mut self.answers);
-                self.finish(RoundEnd::Answered(answers));
+                self.end = Some(RoundEnd::Answered(std::mem::take(&mut self.answers)));
             }
         }
     }
 
-    fn begin_try(&mut self, quiet_first: bool, now: Mono) {
-        self.answers.clear();
-        if quiet_first {
-            self.phase = Phase::Quieting { until: now + QUIET_MS, at_most: now + QUIET_AT_MOST_MS };
-        } else {
-            self.ask_next(now);
-        }
-    }
-
-    fn ask_next(&mut self, now: Mono) {
-        let question = self.questions[self.answers.len()];
+    fn send(&mut self, question: Frame, now: Mono) {
         let unfinished = self.parser.restart(question == Frame::FullStatus);
-        self.scrap.extend(&unfinished);
+        self.exchange.scrap.extend(&unfinished);
         self.outbox.push_back(question);
-        self.phase = Phase::Waiting { until: now + REPLY_MS };
+        self.exchange.asked(question, now);
     }
 
+    /// Gives up this try of the round; the next one begins with the first question.
     fn fail(&mut self, now: Mono) {
         let unfinished = self.parser.restart(false);
-        self.scrap.extend(&unfinished);
+        self.exchange.scrap.extend(&unfinished);
         self.doubtful = true;
-        self.tries_left = self.tries_left.saturating_sub(1);
-        if self.tries_left > 0 {
-            self.begin_try(true, now);
-        } else if self.scrap.is_empty() {
-            let answers = std::mem::take(&mut self.answers);
-            self.finish(RoundEnd::Silent(answers));
-        } else {
-            self.finish(RoundEnd::Garbled(self.scrap.first().to_vec()));
+        self.settled_at = None;
+        let answers = std::mem::take(&mut self.answers);
+        match self.exchange.try_failed() {
+            Ok(()) => self.exchange.listen(self.questions[0], now),
+            Err(failure) => self.end = Some(RoundEnd::Failed(failure, answers)),
         }
-    }
-
-    fn finish(&mut self, end: RoundEnd) {
-        self.phase = Phase::Resting;
-        self.answers.clear();
-        self.end = Some(end);
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<Frame> {

@@ -328,8 +328,8 @@ impl Driver for Megatec {
 /// The finding when a question had no answer of its own kind.
 fn no_status(work: Work, end: End) -> Outcome {
     match end {
-        End::Silent => Outcome::NoAnswer { work },
-        End::Echoed(raw) | End::Garbled(raw) => Outcome::Garbled { work, raw },
+        End::Failed(failure) => failure.of(work),
+        End::Echoed(raw) => Outcome::Garbled { work, raw },
         End::Answered(_) => Outcome::Garbled { work, raw: Vec::new() },
     }
 }

@@ -4,7 +4,10 @@
 //! Two answers to the same question cannot be told apart: after a failed question the line must fall silent
 //! before the next.
 use super::frame::{self, Line, Parser, Status};
-use crate::drivers::{Mono, scrap::Scrap};
+use crate::drivers::{
+    Mono,
+    exchange::{Due, Exchange, Failure, Pace},
+};
 
 /// Every byte sequence this driver can send. There is no other way to the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,32 +59,19 @@ pub(super) enum Answer {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     Answered(Answer),
-    Silent,
     /// The UPS sent the command back: it does not know it.
     Echoed(Vec<u8>),
-    Garbled(Vec<u8>),
+    Failed(Failure),
 }
 
-/// The longest answer takes 200 ms at 2400 baud, and simple controllers think for some hundreds more.
-const REPLY_MS: u64 = 1_000;
-/// The line must be silent this long before a question after a failed one: some fifty characters.
-const QUIET_MS: u64 = 200;
-/// A line that never falls silent is asked nevertheless after this long.
-const QUIET_AT_MOST_MS: u64 = 2_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Resting,
-    Quieting { question: Frame, until: Mono, at_most: Mono },
-    Waiting { question: Frame, until: Mono },
-}
+/// The longest answer takes 200 ms at 2400 baud, and simple controllers think for some hundreds more; 200 ms
+/// of silence are some fifty characters.
+const PACE: Pace = Pace { reply_ms: 1_000, quiet_ms: 200, quiet_at_most_ms: 2_000 };
 
 #[derive(Debug)]
 pub(super) struct Session {
     parser: Parser,
-    phase: Phase,
-    tries_left: u8,
-    scrap: Scrap,
+    exchange: Exchange<Frame>,
     /// The last question failed, or the port is new: an old answer may be on its way.
     doubtful: bool,
     outbox: Option<Frame>,
@@ -92,9 +82,7 @@ impl Session {
     pub(super) fn new() -> Self {
         Self {
             parser: Parser::default(),
-            phase: Phase::Resting,
-            tries_left: 0,
-            scrap: Scrap::default(),
+            exchange: Exchange::new(PACE),
             doubtful: true,
             outbox: None,
             end: None,
@@ -102,29 +90,30 @@ impl Session {
     }
 
     pub(super) fn ask(&mut self, question: Frame, now: Mono) {
-        self.tries_left = question.tries();
-        self.scrap.clear();
+        self.exchange.begin(question.tries());
         self.end = None;
-        self.begin_try(question, self.doubtful, now);
+        if self.doubtful {
+            self.exchange.listen(question, now);
+        } else {
+            self.send(question, now);
+        }
     }
 
     pub(super) fn received(&mut self, byte: u8, now: Mono) {
-        if let Phase::Quieting { question, at_most, .. } = self.phase {
-            self.phase = Phase::Quieting { question, until: (now + QUIET_MS).min(at_most), at_most };
-        }
+        self.exchange.heard_byte(now);
         if let Some(line) = self.parser.push(byte) {
             self.heard(line, now);
         }
     }
 
     fn heard(&mut self, line: Line, now: Mono) {
-        let Phase::Waiting { question, .. } = self.phase else { return };
+        let Some(question) = self.exchange.waiting_for() else { return };
         let text = match line {
             // An empty line is what is left of an answer that ends in CR LF or comes after a break.
             Line::Text(text) if text.iter().all(u8::is_ascii_whitespace) => return,
             Line::Text(text) => text,
             Line::Overlong(noise) => {
-                self.scrap.extend(&noise);
+                self.exchange.scrap.extend(&noise);
                 return self.fail(question, now);
             }
         };
@@ -136,7 +125,7 @@ impl Session {
             self.doubtful = true;
             return self.finish(End::Echoed(question.bytes().to_vec()));
         }
-        self.scrap.extend(&text);
+        self.exchange.scrap.extend(&text);
         let of_another_question =
             Status::parse(&text).is_some() || frame::is_rating(&text) || frame::parse_info(&text).is_some();
         if !of_another_question {
@@ -145,25 +134,14 @@ impl Session {
     }
 
     pub(super) fn wake_at(&self) -> Option<Mono> {
-        match self.phase {
-            Phase::Resting => None,
-            Phase::Quieting { until, .. } | Phase::Waiting { until, .. } => Some(until),
-        }
+        self.exchange.wake_at()
     }
 
     pub(super) fn wake(&mut self, now: Mono) {
-        match self.phase {
-            Phase::Quieting { question, until, .. } if now >= until => self.send(question, now),
-            Phase::Waiting { question, until } if now >= until => self.fail(question, now),
-            _ => {}
-        }
-    }
-
-    fn begin_try(&mut self, question: Frame, quiet_first: bool, now: Mono) {
-        if quiet_first {
-            self.phase = Phase::Quieting { question, until: now + QUIET_MS, at_most: now + QUIET_AT_MOST_MS };
-        } else {
-            self.send(question, now);
+        match self.exchange.due(now) {
+            Due::Nothing => {}
+            Due::Ask(question) => self.send(question, now),
+            Due::Overdue(question) => self.fail(question, now),
         }
     }
 
@@ -171,25 +149,21 @@ impl Session {
         // What stands unfinished on the line was there before the question.
         self.parser.restart();
         self.outbox = Some(question);
-        self.phase = Phase::Waiting { question, until: now + REPLY_MS };
+        self.exchange.asked(question, now);
     }
 
     fn fail(&mut self, question: Frame, now: Mono) {
         let unfinished = self.parser.restart();
-        self.scrap.extend(&unfinished);
+        self.exchange.scrap.extend(&unfinished);
         self.doubtful = true;
-        self.tries_left = self.tries_left.saturating_sub(1);
-        if self.tries_left > 0 {
-            self.begin_try(question, true, now);
-        } else if self.scrap.is_empty() {
-            self.finish(End::Silent);
-        } else {
-            self.finish(End::Garbled(self.scrap.first().to_vec()));
+        match self.exchange.try_failed() {
+            Ok(()) => self.exchange.listen(question, now),
+            Err(failure) => self.finish(End::Failed(failure)),
         }
     }
 
     fn finish(&mut self, end: End) {
-        self.phase = Phase::Resting;
+        self.exchange.rest();
         self.end = Some(end);
     }
 
