@@ -7,6 +7,7 @@ mod disk;
 mod identities;
 mod journeys;
 mod outage;
+mod power;
 mod programs;
 mod prometheus;
 mod serial_faults;

@@ -14,6 +14,7 @@ use crate::{
 
 /// The journal has a directory of its own, so that a test can copy it, or fill its disk.
 const JOURNAL_DIR: &str = "journal";
+const SOCKET: &str = "local.sock";
 
 /// What a test or the demo decides about a kiosk.
 #[derive(Debug, Clone)]
@@ -110,6 +111,16 @@ impl Kiosk {
         }
     }
 
+    /// In the agent's environment from its next start on.
+    pub fn set_env(&mut self, name: &str, value: impl Into<String>) {
+        self.program.env.push((name.to_owned(), value.into()));
+    }
+
+    /// Where the application speaks to the agent.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join(SOCKET)
+    }
+
     pub fn agent(&mut self) -> Option<&mut Process> {
         self.agent.as_mut()
     }
@@ -150,7 +161,7 @@ fn agent_config(options: &KioskOptions, dir: &Path, boot_id_file: &Path, ports: 
         options.heartbeat_s,
         options.broker,
         dir.join(JOURNAL_DIR).join("journal.sqlite"),
-        dir.join("local.sock"),
+        dir.join(SOCKET),
         options.keys,
         options.extra,
     );

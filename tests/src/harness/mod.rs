@@ -2,8 +2,11 @@
 //!
 //! The demo plays on it and the journeys test on it. Everything a test starts ends with its handle.
 pub mod api;
+pub mod application;
 pub mod client;
+pub mod image_disk;
 pub mod kiosk;
+pub mod machine;
 pub mod mosquitto;
 pub mod postgres;
 pub mod process;

@@ -87,6 +87,11 @@ impl Server {
         Ok(Self { program, process: None, http, monitoring, config, data_dir })
     }
 
+    /// In the server's environment from its next start on.
+    pub fn set_env(&mut self, name: &str, value: impl Into<String>) {
+        self.program.env.push((name.to_owned(), value.into()));
+    }
+
     /// Starts and waits until the API answers.
     pub async fn start(&mut self) -> io::Result<()> {
         self.process = Some(self.program.start()?);

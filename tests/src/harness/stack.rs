@@ -24,6 +24,7 @@ pub struct Plan {
     unknown_kiosks: &'static str,
     settings: String,
     data_dir: Option<PathBuf>,
+    server_env: Vec<(&'static str, String)>,
 }
 
 /// A running fleet. Everything ends with it; after a panic its directory stays and the logs are shown.
@@ -49,6 +50,7 @@ impl Plan {
             unknown_kiosks: "accept",
             settings: QUICK.to_owned(),
             data_dir: None,
+            server_env: Vec::new(),
         }
     }
 
@@ -76,6 +78,13 @@ impl Plan {
     #[must_use]
     pub fn server_dir(mut self, dir: PathBuf) -> Self {
         self.data_dir = Some(dir);
+        self
+    }
+
+    /// In the server's environment.
+    #[must_use]
+    pub fn server_env(mut self, env: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.server_env.extend(env);
         self
     }
 
@@ -118,6 +127,9 @@ impl Plan {
             open_access: true,
         })
         .expect("the server's configuration is written");
+        for (name, value) in self.server_env {
+            server.set_env(name, value);
+        }
         let started = server.start().await;
         assert!(started.is_ok(), "{started:?}\n{}", server.log());
         let key = server.signing_key().await.expect("the server shows its signing key");
