@@ -12,6 +12,28 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
+macro_rules! stored_words {
+    ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The word in the database, the API and the metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+mod uptime;
+
+pub use uptime::{
+    Correction, CorrectionRow, CorrectionState, Decided, MonthRow, MonthSums, RestatementRow,
+    RestatementState,
+};
+
 /// One row to insert, replace or extend.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -51,6 +73,12 @@ pub enum Change {
     Exclusion(ExclusionRow),
     /// Insert, or extend `to` of the row with the same server and `from`.
     Liveness(LivenessRow),
+    /// Version 0: insert or replace. Another version: insert; stored with other content, the commit fails.
+    Month(Box<MonthRow>),
+    /// Insert or replace.
+    Restatement(Box<RestatementRow>),
+    /// Insert or replace.
+    Correction(Box<CorrectionRow>),
     /// Append; the store chains the hashes.
     Audit(AuditRow),
 }
@@ -299,21 +327,6 @@ pub struct IncidentRow {
     pub triage_due_at: Option<Timestamp>,
     /// The site incident that explains this one.
     pub parent: Option<Uuid>,
-}
-
-macro_rules! stored_words {
-    ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        impl $name {
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-            /// The word in the database, the API and the metrics.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-            pub fn parse(text: &str) -> Option<Self> {
-                match text { $($text => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
 }
 
 /// Where a ticket stands (chapter 3.5 of the service rules).

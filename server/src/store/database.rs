@@ -8,6 +8,7 @@ use sqlx::{AnyPool, Executor, any::AnyPoolOptions, migrate::MigrateError, pool::
 use super::{
     StoreError, audit,
     lock::{FileLock, PRIVATE},
+    months,
     sql::{Backend, Query},
 };
 
@@ -107,8 +108,11 @@ impl Database {
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.writer().await?;
         MIGRATOR.run(&mut *connection).await.map_err(migration_error)?;
-        let guard = sqlx::raw_sql(audit::GUARD.text(self.backend));
-        connection.execute(guard).await.map(drop).map_err(|e| StoreError::of(audit::GUARD.name, e))
+        for guard in [audit::GUARD, months::GUARD] {
+            let text = sqlx::raw_sql(guard.text(self.backend));
+            connection.execute(text).await.map_err(|e| StoreError::of(guard.name, e))?;
+        }
+        Ok(())
     }
 
     pub(super) async fn writer(&self) -> Result<PoolConnection<sqlx::Any>, StoreError> {

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 mod audit;
 mod commands;
 mod commit;
+mod corrections;
 mod database;
 mod error;
 mod evidence;
@@ -26,8 +27,10 @@ mod kiosks;
 mod lease;
 mod liveness;
 mod lock;
+mod months;
 mod page;
 mod plan;
+mod restatements;
 mod row;
 mod sites;
 mod sql;
@@ -40,7 +43,9 @@ mod view;
 
 pub use error::StoreError;
 pub use evidence::MAX_EVIDENCE_KIOSKS;
+pub use months::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
+pub use restatements::RestatementFilter;
 pub use view::{
     AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskView, Lease, TicketFilter, TicketView,
     TokenHash, TokenRow,

@@ -8,9 +8,9 @@ use std::{
 };
 
 use kioskwatch_domain::change::{
-    AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, EvidenceRow, ExclusionRow,
-    IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow,
-    SeenRow, SiteRow, TicketEventRow, TicketRow, TransitionRow,
+    AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow, EvidenceRow,
+    ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow,
+    LivenessRow, MonthRow, RestatementRow, SeenRow, SiteRow, TicketEventRow, TicketRow, TransitionRow,
 };
 use kioskwatch_proto::KioskId;
 use sha2::{Digest as _, Sha256};
@@ -62,6 +62,9 @@ struct Groups<'a> {
     command_events: Vec<&'a CommandEventRow>,
     exclusions: Vec<&'a ExclusionRow>,
     liveness: Vec<&'a LivenessRow>,
+    months: Vec<&'a MonthRow>,
+    restatements: Vec<&'a RestatementRow>,
+    corrections: Vec<&'a CorrectionRow>,
     audit: Vec<&'a AuditRow>,
 }
 
@@ -88,6 +91,9 @@ impl<'a> Plan<'a> {
         plan.add(&groups.command_events)?;
         plan.add(&groups.exclusions)?;
         plan.add(&groups.liveness)?;
+        plan.add(&groups.months)?;
+        plan.add(&groups.restatements)?;
+        plan.add(&groups.corrections)?;
         plan.audit = groups.audit;
         Ok(plan)
     }
@@ -187,6 +193,9 @@ impl<'a> Groups<'a> {
                 Change::CommandEvent(row) => groups.command_events.push(row),
                 Change::Exclusion(row) => groups.exclusions.push(row),
                 Change::Liveness(row) => groups.liveness.push(row),
+                Change::Month(row) => groups.months.push(row),
+                Change::Restatement(row) => groups.restatements.push(row),
+                Change::Correction(row) => groups.corrections.push(row),
                 Change::Audit(row) => groups.audit.push(row),
             }
         }

@@ -3,6 +3,7 @@
 //! Each promise is one function that gets an empty database; the table below runs it twice.
 mod durable;
 mod hostile;
+mod months;
 mod proxy;
 mod reading;
 mod rows;
@@ -94,6 +95,12 @@ promises! {
         closed_history_stays_out_of_the_image,
         journals_are_read_by_epoch,
         tokens_are_found_by_hash_until_revoked;
+    months:
+        running_months_are_replaced_and_signed_ones_are_not,
+        the_database_itself_keeps_signed_months,
+        a_group_is_the_sum_of_its_official_figures,
+        one_restatement_waits_and_a_decision_stands,
+        corrections_are_decided_once_and_by_somebody_else;
     durable:
         a_restart_finds_the_same_image,
         a_second_migration_changes_nothing,

@@ -338,7 +338,10 @@ fn rank(change: &Change) -> u8 {
         Change::CommandEvent(_) => 17,
         Change::Exclusion(_) => 18,
         Change::Liveness(_) => 19,
-        Change::Audit(_) => 20,
+        Change::Month(_) => 20,
+        Change::Restatement(_) => 21,
+        Change::Correction(_) => 22,
+        Change::Audit(_) => 23,
     }
 }
 

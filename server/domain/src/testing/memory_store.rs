@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use crate::{
     change::{
-        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, EvidenceRow, EvidenceSource,
-        ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow,
-        LivenessRow, SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
+        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow, EvidenceRow,
+        EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow,
+        KioskStateRow, LivenessRow, MonthRow, RestatementRow, SiteRow, TicketEventRow, TicketRow,
+        TicketSource, TransitionRow,
     },
     command::may_be_corrected,
     image::FleetImage,
+    uptime::Month,
 };
 
 /// Why a commit failed. Nothing of it was applied.
@@ -34,6 +36,9 @@ pub enum CommitError {
     #[error("the commit failed on purpose")]
     OnPurpose,
 }
+
+/// Month, kiosk, version, site, engineer.
+pub type MonthKey = (Month, KioskId, u32, Option<SiteId>, Option<String>);
 
 /// All rows, by their keys.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,6 +60,9 @@ pub struct MemoryStore {
     pub command_events: Vec<CommandEventRow>,
     pub exclusions: BTreeMap<Uuid, ExclusionRow>,
     pub liveness: BTreeMap<(Uuid, Timestamp), LivenessRow>,
+    pub months: BTreeMap<MonthKey, MonthRow>,
+    pub restatements: BTreeMap<Uuid, RestatementRow>,
+    pub corrections: BTreeMap<Uuid, CorrectionRow>,
     pub audit: Vec<AuditRow>,
     open_fingerprints: BTreeMap<String, Uuid>,
     failing: u32,
@@ -206,6 +214,12 @@ impl MemoryStore {
             Change::CommandEvent(row) => self.command_events.push(row),
             Change::Exclusion(row) => drop(self.exclusions.insert(row.id, row)),
             Change::Liveness(row) => drop(self.liveness.insert((row.server, row.from), row)),
+            Change::Month(row) => {
+                let (site, engineer) = (row.site.clone(), row.engineer.clone());
+                self.months.insert((row.month, row.kiosk.clone(), row.version, site, engineer), *row);
+            }
+            Change::Restatement(row) => drop(self.restatements.insert(row.id, *row)),
+            Change::Correction(row) => drop(self.corrections.insert(row.id, *row)),
             Change::Audit(row) => self.audit.push(row),
         }
     }

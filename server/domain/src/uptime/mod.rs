@@ -15,6 +15,7 @@
 //! - [`explain`]: from pieces to sentences
 //! - [`aggregate`]: from kiosks to groups
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
+//! - [`month`]: the period of a contract figure
 //! - [`rows`]: from what is stored to what the sweep takes
 
 pub mod aggregate;
@@ -24,6 +25,7 @@ pub mod exclusion;
 pub mod explain;
 pub mod figures;
 pub mod live;
+pub mod month;
 pub mod ratio;
 pub mod restate;
 pub mod rows;
@@ -36,6 +38,7 @@ pub use exclusion::{Exclusion, ExclusionClass};
 pub use explain::{Counted, Explained, Verdict, Why};
 pub use figures::Figures;
 pub use live::Beat;
+pub use month::Month;
 pub use ratio::Ratio;
 pub use sweep::{Inputs, Timeline};
 

@@ -1,0 +1,145 @@
+//! Rows of month figures, of restatements and of corrections.
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use uuid::Uuid;
+
+use crate::uptime::{Figures, Month, Ratio};
+
+/// What one kiosk owes one owner in one month, in one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonthRow {
+    pub month: Month,
+    pub kiosk: KioskId,
+    /// 0: what everything known says now, replaced as evidence comes in. 1: fixed at the freeze.
+    /// 2, 3 …: restated. Above 0 a version is written at once, whole, and never again.
+    pub version: u32,
+    /// `None`: it stood nowhere.
+    pub site: Option<SiteId>,
+    /// `None`: nobody answered for it.
+    pub engineer: Option<String>,
+    pub region: String,
+    pub customer: String,
+    pub model: String,
+    pub period_from: Timestamp,
+    pub period_to: Timestamp,
+    /// Up to where time had passed.
+    pub as_of: Timestamp,
+    pub booked_at: Timestamp,
+    /// Availability's target as numerator and denominator.
+    pub target: (i64, i64),
+    pub sums: MonthSums,
+    /// Hex of SHA-256 over all inputs.
+    pub fingerprint: String,
+    /// JSON text: the same for each kind of input, so that a difference has a name.
+    pub inputs: String,
+}
+
+/// The integers of a month figure; sums of them are of the same kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MonthSums {
+    pub figures: Figures,
+    /// What approved exclusions took out of accountable time.
+    pub excluded_s: i64,
+    /// The contract ratios as they were without any exclusion.
+    pub raw_on: Ratio,
+    pub raw_avail: Ratio,
+    pub raw_full: Ratio,
+    /// Outages that began here.
+    pub outages: i64,
+    pub longest_outage_s: i64,
+    pub longest_outage_at: Option<Timestamp>,
+}
+
+/// What became of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RestatementState {
+    Proposed,
+    Approved,
+    Rejected,
+    /// Later evidence made another one.
+    Superseded,
+    /// Nobody decided within the days for it.
+    Expired,
+}
+
+stored_words!(RestatementState {
+    Proposed = "proposed", Approved = "approved", Rejected = "rejected", Superseded = "superseded",
+    Expired = "expired",
+});
+
+/// Signed figures that something contradicts which came later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestatementRow {
+    pub id: Uuid,
+    pub kiosk: KioskId,
+    pub month: Month,
+    /// The version that would be replaced as the official one; it stays readable.
+    pub base_version: u32,
+    pub state: RestatementState,
+    /// Of the figures proposed.
+    pub fingerprint: String,
+    /// One English sentence: which kind of input changed.
+    pub why: String,
+    /// JSON text of figures.
+    pub before: String,
+    pub after: String,
+    pub proposed_at: Timestamp,
+    pub decided: Option<Decided>,
+}
+
+/// Who decided, when, and for which reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    pub by: String,
+    pub at: Timestamp,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CorrectionState {
+    Requested,
+    Approved,
+    Rejected,
+}
+
+stored_words!(CorrectionState { Requested = "requested", Approved = "approved", Rejected = "rejected" });
+
+/// What somebody says was entered wrong about time up to now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrectionRow {
+    pub id: Uuid,
+    pub what: Correction,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub reason: String,
+    pub state: CorrectionState,
+    pub requested_by: String,
+    pub requested_at: Timestamp,
+    pub decided: Option<Decided>,
+    /// JSON text: figures of the affected months before and after.
+    pub effect: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Correction {
+    /// Time that should have been forgiven.
+    Exclusion {
+        /// Exactly one of kiosk and site.
+        kiosk: Option<KioskId>,
+        site: Option<SiteId>,
+        class: String,
+        /// When a forgotten maintenance had been agreed; of other classes nothing.
+        agreed_at: Option<Timestamp>,
+    },
+    /// Service hours of a site, JSON text of schedule versions.
+    ServiceHours { site: SiteId, before: String, after: String },
+}
+
+impl Correction {
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Exclusion { .. } => "exclusion",
+            Self::ServiceHours { .. } => "service_hours",
+        }
+    }
+}

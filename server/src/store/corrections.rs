@@ -1,0 +1,138 @@
+//! What people say was entered wrong, and what became of it.
+use kioskwatch_domain::change::{Correction, CorrectionRow, CorrectionState};
+use uuid::Uuid;
+
+use super::{
+    Page, PageRequest, Scope, Store, StoreError,
+    restatements::{read_decided, write_decided},
+    row::{Loaded, RowReader, RowWriter, Stored},
+    sql::{Sql, sql},
+};
+
+macro_rules! columns {
+    () => {
+        "id, kind, kiosk, site, class, from_at, to_at, agreed_at, before_value, after_value, reason, state,
+         requested_by, requested_at, decided_by, decided_at, decision_reason, effect"
+    };
+}
+macro_rules! visible {
+    () => {
+        "($1 IS NULL OR site IN "
+    };
+}
+
+const LIST: Sql = sql!(
+    list_corrections,
+    "SELECT " [columns] " FROM correction
+     WHERE " [visible] TEXTS " OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN " TEXTS "))
+       AND (requested_at, id) < ($2, $3) AND ($5 IS NULL OR state = $5)
+     ORDER BY requested_at DESC, id DESC LIMIT $4"
+);
+const ONE: Sql = sql!(
+    find_correction,
+    "SELECT " [columns] " FROM correction
+     WHERE " [visible] TEXTS " OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN " TEXTS ")) AND id = $2"
+);
+
+impl Stored for CorrectionRow {
+    const TABLE: &'static str = "correction";
+    /// A decision stands.
+    const WRITE: Sql = sql!(
+        store_corrections,
+        "INSERT INTO correction (" [columns] ")
+         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, CAST(value->>5 AS BIGINT),
+                CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT), value->>8, value->>9, value->>10,
+                value->>11, value->>12, CAST(value->>13 AS BIGINT), value->>14, CAST(value->>15 AS BIGINT),
+                value->>16, value->>17
+         FROM " ROWS " WHERE true
+         ON CONFLICT (id) DO UPDATE SET
+           state = excluded.state, decided_by = excluded.decided_by, decided_at = excluded.decided_at,
+           decision_reason = excluded.decision_reason, effect = excluded.effect
+         WHERE correction.state = 'requested'"
+    );
+    type Key<'a> = Uuid;
+
+    fn key(&self) -> Option<Uuid> {
+        Some(self.id)
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.display(&self.id);
+        row.text(self.what.kind());
+        let (class, agreed_at, before, after) = match &self.what {
+            Correction::Exclusion { kiosk, site, class, agreed_at } => {
+                row.opt_display(kiosk.as_ref());
+                row.opt_display(site.as_ref());
+                (Some(class.as_str()), *agreed_at, None, None)
+            }
+            Correction::ServiceHours { site, before, after } => {
+                row.opt_text(None);
+                row.text(site.as_str());
+                (None, None, Some(before.as_str()), Some(after.as_str()))
+            }
+        };
+        row.opt_text(class);
+        row.time(self.from);
+        row.time(self.to);
+        row.opt_time(agreed_at);
+        row.opt_text(before);
+        row.opt_text(after);
+        row.text(&self.reason);
+        row.text(self.state.as_str());
+        row.text(&self.requested_by);
+        row.time(self.requested_at);
+        write_decided(row, self.decided.as_ref());
+        row.text(&self.effect);
+        Ok(())
+    }
+}
+
+impl Loaded for CorrectionRow {
+    const TABLE: &'static str = "correction";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        let (id, kind, kiosk, site) = (row.id()?, row.text()?, row.opt_id()?, row.opt_id()?);
+        let (class, from, to) = (row.opt_text()?, row.time()?, row.time()?);
+        let (agreed_at, before, after) = (row.opt_time()?, row.opt_text()?, row.opt_text()?);
+        let what = match (kind.as_str(), site, class, before, after) {
+            ("exclusion", site, Some(class), ..) => Correction::Exclusion { kiosk, site, class, agreed_at },
+            ("service_hours", Some(site), _, Some(before), Some(after)) => {
+                Correction::ServiceHours { site, before, after }
+            }
+            _ => return Err(row.senseless(format!("a correction of {kind:?} without its values"))),
+        };
+        Ok(Self {
+            id,
+            what,
+            from,
+            to,
+            reason: row.text()?,
+            state: row.word(CorrectionState::parse)?,
+            requested_by: row.text()?,
+            requested_at: row.time()?,
+            decided: read_decided(row)?,
+            effect: row.text()?,
+        })
+    }
+}
+
+impl Store {
+    /// Newest first.
+    pub async fn corrections(
+        &self,
+        scope: &Scope,
+        state: Option<CorrectionState>,
+        page: &PageRequest,
+    ) -> Result<Page<CorrectionRow>, StoreError> {
+        let (at, id): (i64, String) = page.start()?;
+        let state = state.map(|state| state.as_str().to_owned());
+        let rows: Vec<CorrectionRow> = self
+            .rows(&LIST, |q| q.bind(scope.to_json()).bind(at).bind(id).bind(page.fetch_limit()).bind(state))
+            .await?;
+        Ok(page.finish(rows, |row| (row.requested_at.ms(), row.id.to_string())))
+    }
+
+    pub async fn correction(&self, scope: &Scope, id: Uuid) -> Result<Option<CorrectionRow>, StoreError> {
+        self.row(&ONE, |q| q.bind(scope.to_json()).bind(id.to_string())).await
+    }
+}

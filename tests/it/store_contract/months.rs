@@ -1,0 +1,231 @@
+//! Month figures, restatements and corrections.
+use std::collections::BTreeMap;
+
+use kioskwatch_domain::{
+    change::*,
+    uptime::{Cause, Figures, Month, Ratio},
+};
+use kioskwatch_server::store::{PageRequest, RestatementFilter, Scope, StoreError};
+use sqlx::{Connection as _, Executor as _};
+
+use super::{Empty, rows::*};
+
+fn october() -> Month {
+    "2026-10".parse().unwrap()
+}
+
+fn month(kiosk: &str, site: &str, version: u32, down_s: i64) -> MonthRow {
+    let figures = Figures {
+        accountable_s: 1_000,
+        known_s: 900,
+        on: Ratio::new(1_000, 1_000),
+        avail: Ratio::new(1_000 - down_s, 1_000),
+        full: Ratio::new(500, 1_000),
+        online: Ratio::new(800, 950),
+        causes: BTreeMap::from([(Cause::Hardware, down_s)]),
+    };
+    MonthRow {
+        month: october(),
+        kiosk: kiosk_id(kiosk),
+        version,
+        site: Some(site_id(site)),
+        engineer: Some("李工".into()),
+        region: "华东".into(),
+        customer: "bank".into(),
+        model: "KT-1".into(),
+        period_from: at(-30 * DAY),
+        period_to: at(0),
+        as_of: at(0),
+        booked_at: at(7),
+        target: (99, 100),
+        sums: MonthSums {
+            figures,
+            excluded_s: 60,
+            raw_on: Ratio::new(1_000, 1_060),
+            raw_avail: Ratio::new(1_000 - down_s, 1_060),
+            raw_full: Ratio::new(500, 1_060),
+            outages: 2,
+            longest_outage_s: down_s,
+            longest_outage_at: Some(at(-DAY)),
+        },
+        fingerprint: format!("{down_s:064}"),
+        inputs: r#"{"evidence":"00"}"#.into(),
+    }
+}
+
+fn booked(row: &MonthRow) -> Change {
+    Change::Month(Box::new(row.clone()))
+}
+
+pub(crate) async fn running_months_are_replaced_and_signed_ones_are_not(empty: Empty) {
+    let store = empty.open().await;
+    let nowhere = MonthRow { site: None, engineer: None, ..month("k1", "s1", 0, 30) };
+    store.commit(&[booked(&month("k1", "s1", 0, 10)), booked(&nowhere)]).await.unwrap();
+    let running = month("k1", "s1", 0, 20);
+    let signed = month("k1", "s1", 1, 20);
+    store.commit(&[booked(&running), booked(&signed)]).await.unwrap();
+    let expected = [nowhere, running, signed.clone()];
+    let found = store.versions_of_month(&Scope::All, &kiosk_id("k1"), october()).await.unwrap();
+    assert_eq!(found, expected);
+    assert_eq!(store.months_of_kiosks(&[kiosk_id("k1")], october()).await.unwrap(), expected);
+    assert_eq!(store.months_of_kiosks(&[kiosk_id("k1")], october().next()).await.unwrap(), []);
+    assert_eq!(store.frozen_months().await.unwrap(), [(kiosk_id("k1"), october())]);
+
+    store.commit(&[booked(&signed)]).await.unwrap();
+    let rewritten = MonthRow { booked_at: at(8), ..month("k1", "s1", 1, 0) };
+    let added = MonthRow { booked_at: at(9), ..month("k1", "s2", 1, 0) };
+    for forged in [rewritten, added] {
+        let refused = store.commit(&[booked(&forged)]).await;
+        assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    }
+    store.commit(&[booked(&month("k1", "s1", 2, 40))]).await.unwrap();
+    let below = store.commit(&[booked(&MonthRow { site: None, ..signed })]).await;
+    assert!(matches!(below, Err(StoreError::Conflict { .. })), "below a newer version: {below:?}");
+    assert_eq!(store.versions_of_month(&Scope::All, &kiosk_id("k1"), october()).await.unwrap().len(), 4);
+}
+
+pub(crate) async fn the_database_itself_keeps_signed_months(empty: Empty) {
+    let store = empty.open().await;
+    store.commit(&[booked(&month("k1", "s1", 0, 10)), booked(&month("k1", "s1", 1, 10))]).await.unwrap();
+    let mut intruder = sqlx::AnyConnection::connect(&super::raw_url(&empty)).await.unwrap();
+    for statement in [
+        "UPDATE uptime_month SET avail_s = avail_of_s WHERE version = 1",
+        "UPDATE uptime_month SET version = 1, site = 's9' WHERE version = 0",
+        "DELETE FROM uptime_month WHERE version = 1",
+        "INSERT INTO uptime_month SELECT * FROM uptime_month WHERE version = 1",
+        // Figures that cannot be are refused whoever writes them: 101 %, a negative, causes that miss.
+        "UPDATE uptime_month SET on_s = on_of_s + 1 WHERE version = 0",
+        "UPDATE uptime_month SET full_s = -1 WHERE version = 0",
+        "UPDATE uptime_month SET avail_s = avail_s + 1 WHERE version = 0",
+    ] {
+        assert!(intruder.execute(statement).await.is_err(), "{statement}");
+    }
+    intruder.execute("DELETE FROM uptime_month WHERE version = 0").await.unwrap();
+    let found = store.versions_of_month(&Scope::All, &kiosk_id("k1"), october()).await.unwrap();
+    assert_eq!(found, [month("k1", "s1", 1, 10)]);
+}
+
+pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
+    let store = empty.open().await;
+    let signed = month("k1", "s1", 1, 20);
+    let fingerprint = signed.fingerprint.clone();
+    let elsewhere =
+        MonthRow { engineer: None, region: "华北".into(), fingerprint, ..month("k1", "s2", 1, 5) };
+    let changes = [
+        month("k1", "s1", 0, 100),
+        signed,
+        elsewhere,
+        month("k2", "s1", 0, 40),
+        MonthRow { month: october().next(), ..month("k2", "s1", 0, 400) },
+    ];
+    store.commit(&changes.map(|row| booked(&row))).await.unwrap();
+    let down = async |scope: &Scope, kind, id: &str| {
+        let total = store.total_of_month(scope, october(), kind, id).await.unwrap();
+        let figures = total.sums.figures;
+        assert_eq!(figures.causes.values().sum::<i64>(), figures.avail.den - figures.avail.num);
+        (figures.avail.den - figures.avail.num, total.kiosks)
+    };
+    let (all, own) = (Scope::All, Scope::Sites([site_id("s2")].into()));
+    assert_eq!(down(&all, "fleet", "").await, (65, 2));
+    assert_eq!(down(&all, "site", "s1").await, (60, 2));
+    assert_eq!(down(&all, "region", "华北").await, (5, 1));
+    assert_eq!(down(&all, "customer", "bank").await, (65, 2));
+    assert_eq!(down(&all, "engineer", "李工").await, (60, 2));
+    assert_eq!(down(&all, "model", "KT-1").await, (65, 2));
+    assert_eq!(down(&all, "kiosk", "k1").await, (25, 1));
+    assert_eq!(down(&own, "fleet", "").await, (5, 1));
+    assert_eq!(down(&all, "site", "s9").await, (0, 0));
+    let total = store.total_of_month(&all, october(), "fleet", "").await.unwrap();
+    assert_eq!((total.newest_version, total.oldest_version), (1, 0));
+    assert_eq!((total.sums.outages, total.sums.longest_outage_s), (6, 40));
+    let worst = store.worst_of_month(&all, october(), "fleet", "").await.unwrap();
+    let worst: Vec<_> = worst.iter().map(|one| (one.kiosk.as_str(), one.down_s)).collect();
+    assert_eq!(worst, [("k2", 40), ("k1", 25)]);
+}
+
+fn restatement(id: u128, state: RestatementState) -> RestatementRow {
+    RestatementRow {
+        id: uuid(id),
+        kiosk: kiosk_id("k1"),
+        month: october(),
+        base_version: 1,
+        state,
+        fingerprint: "f".into(),
+        why: awkward(),
+        before: "{}".into(),
+        after: "{}".into(),
+        proposed_at: at(id as i64),
+        decided: matches!(state, RestatementState::Approved | RestatementState::Rejected).then(|| Decided {
+            by: "zhao".into(),
+            at: at(9),
+            reason: awkward(),
+        }),
+    }
+}
+
+pub(crate) async fn one_restatement_waits_and_a_decision_stands(empty: Empty) {
+    let store = empty.open().await;
+    let change = |row: RestatementRow| Change::Restatement(Box::new(row));
+    let proposed = |id| change(restatement(id, RestatementState::Proposed));
+    store.commit(&[proposed(1)]).await.unwrap();
+    assert!(matches!(store.commit(&[proposed(2)]).await, Err(StoreError::Conflict { .. })));
+    store
+        .commit(&[proposed(2), change(restatement(1, RestatementState::Superseded))])
+        .await
+        .expect("the new one takes the place of the old one");
+    assert_eq!(store.open_restatements(&[kiosk_id("k1")]).await.unwrap().len(), 1);
+    store.commit(&[change(restatement(2, RestatementState::Approved))]).await.unwrap();
+    store.commit(&[change(restatement(2, RestatementState::Rejected))]).await.unwrap();
+    let found = store.restatement(&Scope::All, uuid(2)).await.unwrap().unwrap();
+    assert_eq!(found, restatement(2, RestatementState::Approved));
+    let filter = RestatementFilter { state: Some(RestatementState::Approved), ..Default::default() };
+    let page = store.restatements(&Scope::All, &filter, &PageRequest::new(Some(1), None)).await.unwrap();
+    assert_eq!((page.items.len(), page.next_cursor), (1, None));
+    let page = store.restatements(&Scope::All, &RestatementFilter::default(), &PageRequest::first()).await;
+    assert_eq!(page.unwrap().items.iter().map(|row| row.id).collect::<Vec<_>>(), [uuid(2), uuid(1)]);
+    let elsewhere = Scope::Sites([site_id("s2")].into());
+    assert_eq!(store.restatement(&elsewhere, uuid(2)).await.unwrap(), None);
+}
+
+pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Empty) {
+    let store = empty.open().await;
+    let request = |id: u128, what: Correction| CorrectionRow {
+        id: uuid(id),
+        what,
+        from: at(-DAY),
+        to: at(0),
+        reason: awkward(),
+        state: CorrectionState::Requested,
+        requested_by: "li".into(),
+        requested_at: at(id as i64),
+        decided: None,
+        effect: "{}".into(),
+    };
+    let forgotten = Correction::Exclusion {
+        kiosk: Some(kiosk_id("k1")),
+        site: None,
+        class: "planned".into(),
+        agreed_at: Some(at(-2 * DAY)),
+    };
+    let hours = Correction::ServiceHours { site: site_id("s1"), before: String::new(), after: "[]".into() };
+    let (first, second) = (request(1, forgotten), request(2, hours));
+    let change = |row: &CorrectionRow| Change::Correction(Box::new(row.clone()));
+    store.commit(&[change(&first), change(&second)]).await.unwrap();
+    let list = store.corrections(&Scope::All, None, &PageRequest::first()).await.unwrap().items;
+    assert_eq!(list, [second.clone(), first.clone()]);
+    let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
+        state,
+        decided: Some(Decided { by: by.into(), at: at(9), reason: "ok".into() }),
+        ..row.clone()
+    };
+    let own = store.commit(&[change(&decide(&first, "li", CorrectionState::Approved))]).await;
+    assert!(matches!(own, Err(StoreError::Conflict { .. })), "{own:?}");
+    let approved = decide(&first, "zhao", CorrectionState::Approved);
+    store.commit(&[change(&approved)]).await.unwrap();
+    store.commit(&[change(&decide(&first, "qian", CorrectionState::Rejected))]).await.unwrap();
+    assert_eq!(store.correction(&Scope::All, uuid(1)).await.unwrap(), Some(approved));
+    let own_site = Scope::Sites([site_id("s1")].into());
+    let state = Some(CorrectionState::Requested);
+    assert_eq!(store.corrections(&own_site, state, &PageRequest::first()).await.unwrap().items, [second]);
+    assert_eq!(store.correction(&Scope::Sites([site_id("s2")].into()), uuid(2)).await.unwrap(), None);
+}
