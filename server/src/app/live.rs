@@ -1,7 +1,8 @@
 //! Committed changes, as open pages and API clients hear of them.
-use kioskwatch_domain::change::Change;
-use kioskwatch_proto::{KioskId, SiteId};
+use kioskwatch_domain::{change::Change, fleet::Fleet};
+use kioskwatch_proto::{CommandId, KioskId, SiteId};
 use serde::Serialize;
+use uuid::Uuid;
 
 /// What changed; the listener fetches the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,9 +49,33 @@ pub struct LiveEvent {
     pub percent: Option<u8>,
 }
 
+/// Whose a thing is: a listener's scope is a set of sites.
+pub trait Whose {
+    fn site_of(&self, kiosk: &KioskId) -> Option<SiteId>;
+    /// Site and kiosk of a ticket.
+    fn ticket(&self, id: Uuid) -> (Option<SiteId>, Option<KioskId>);
+    /// The kiosk a command was for.
+    fn command(&self, id: CommandId) -> Option<KioskId>;
+}
+
+impl Whose for Fleet {
+    fn site_of(&self, kiosk: &KioskId) -> Option<SiteId> {
+        self.kiosk(kiosk)?.site.cloned()
+    }
+
+    fn ticket(&self, id: Uuid) -> (Option<SiteId>, Option<KioskId>) {
+        Fleet::ticket(self, id).map(|row| (row.site.clone(), row.kiosk.clone())).unwrap_or_default()
+    }
+
+    fn command(&self, id: CommandId) -> Option<KioskId> {
+        Fleet::command(self, id).map(|row| row.kiosk.clone())
+    }
+}
+
 impl LiveEvent {
-    /// What a committed change says to listeners; most say nothing. `site_of` answers for kiosks.
-    pub fn of(change: &Change, site_of: impl Fn(&KioskId) -> Option<SiteId>) -> Option<Self> {
+    /// What a committed change says to listeners; most say nothing.
+    pub fn of(change: &Change, whose: &impl Whose) -> Option<Self> {
+        let site_of = |kiosk: &KioskId| whose.site_of(kiosk);
         let about = |kind, kiosk: &KioskId| Self {
             kind,
             site: site_of(kiosk),
@@ -96,16 +121,19 @@ impl LiveEvent {
                 percent: None,
             },
             // A note moves nothing, and the ticket's page shows it all the same.
-            Change::TicketEvent(row) if row.from == Some(row.to) => Self {
-                kind: LiveKind::Ticket,
-                site: None,
-                kiosk: None,
-                id: Some(row.ticket.to_string()),
-                state: row.to.as_str().to_owned(),
-                at_ms: row.at.ms(),
-                text: row.action.clone(),
-                percent: None,
-            },
+            Change::TicketEvent(row) if row.from == Some(row.to) => {
+                let (site, kiosk) = whose.ticket(row.ticket);
+                Self {
+                    kind: LiveKind::Ticket,
+                    site,
+                    kiosk,
+                    id: Some(row.ticket.to_string()),
+                    state: row.to.as_str().to_owned(),
+                    at_ms: row.at.ms(),
+                    text: row.action.clone(),
+                    percent: None,
+                }
+            }
             Change::Command(row) => Self {
                 id: Some(row.id.to_string()),
                 state: row.state.as_str().to_owned(),
@@ -113,16 +141,19 @@ impl LiveEvent {
                 text: row.reason.clone().unwrap_or_default(),
                 ..about(LiveKind::Command, &row.kiosk)
             },
-            Change::CommandEvent(row) => Self {
-                kind: LiveKind::Command,
-                site: None,
-                kiosk: None,
-                id: Some(row.command.to_string()),
-                state: row.state.as_str().to_owned(),
-                at_ms: row.at.ms(),
-                text: row.line.clone().unwrap_or_else(|| row.step.clone()),
-                percent: row.percent,
-            },
+            Change::CommandEvent(row) => {
+                let kiosk = whose.command(row.command);
+                Self {
+                    kind: LiveKind::Command,
+                    site: kiosk.as_ref().and_then(site_of),
+                    kiosk,
+                    id: Some(row.command.to_string()),
+                    state: row.state.as_str().to_owned(),
+                    at_ms: row.at.ms(),
+                    text: row.line.clone().unwrap_or_else(|| row.step.clone()),
+                    percent: row.percent,
+                }
+            }
             Change::Kiosk(row) => Self {
                 site: row.site.clone(),
                 state: row.admission.as_str().to_owned(),
@@ -141,5 +172,58 @@ impl LiveEvent {
             },
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kioskwatch_domain::change::{CommandEventRow, CommandState, TicketEventRow, TicketState};
+    use kioskwatch_proto::Timestamp;
+
+    use super::*;
+
+    /// One site, one kiosk, whatever is asked.
+    struct Small;
+
+    impl Whose for Small {
+        fn site_of(&self, _: &KioskId) -> Option<SiteId> {
+            Some(SiteId::new("S-01").unwrap())
+        }
+
+        fn ticket(&self, _: Uuid) -> (Option<SiteId>, Option<KioskId>) {
+            (Some(SiteId::new("S-01").unwrap()), Some(KioskId::new("K-1").unwrap()))
+        }
+
+        fn command(&self, _: CommandId) -> Option<KioskId> {
+            Some(KioskId::new("K-1").unwrap())
+        }
+    }
+
+    #[test]
+    fn who_sees_only_some_sites_hears_of_notes_and_progress_there() {
+        let at = Timestamp::from_ms(1_000);
+        let note = Change::TicketEvent(TicketEventRow {
+            ticket: Uuid::from_u128(1),
+            n: 2,
+            at,
+            actor: "token:desk".into(),
+            action: "note".into(),
+            from: Some(TicketState::New),
+            to: TicketState::New,
+            reason: String::new(),
+        });
+        let progress = Change::CommandEvent(CommandEventRow {
+            command: CommandId(Uuid::from_u128(2)),
+            at,
+            state: CommandState::Started,
+            step: "printing".into(),
+            percent: Some(50),
+            line: None,
+        });
+        for change in [note, progress] {
+            let event = LiveEvent::of(&change, &Small).unwrap();
+            assert_eq!(event.site.unwrap().as_str(), "S-01", "{change:?}");
+            assert_eq!(event.kiosk.unwrap().as_str(), "K-1", "{change:?}");
+        }
     }
 }

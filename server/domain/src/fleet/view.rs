@@ -1,6 +1,6 @@
 //! What the fleet shows: borrowed, for metrics, the API and tests.
 use kioskwatch_proto::{
-    BootId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
+    BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
     heartbeat::{HostLoad, PeripheralState},
     journal::Digest,
     words::ServiceState,
@@ -109,6 +109,11 @@ impl Fleet {
     /// Open commands, and those of which the truth may still come.
     pub fn commands(&self) -> impl Iterator<Item = &CommandRow> {
         self.commands.values()
+    }
+
+    #[must_use]
+    pub fn command(&self, id: CommandId) -> Option<&CommandRow> {
+        self.commands.get(&id)
     }
 
     #[must_use]

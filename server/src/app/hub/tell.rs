@@ -21,8 +21,7 @@ impl Hub {
             return Vec::new();
         }
         let fleet = self.app.fleet();
-        let site_of = |kiosk: &KioskId| fleet.kiosk(kiosk).and_then(|view| view.site.cloned());
-        plan.changes.iter().filter_map(|change| LiveEvent::of(change, site_of)).collect()
+        plan.changes.iter().filter_map(|change| LiveEvent::of(change, &*fleet)).collect()
     }
 
     /// Counts what the committed changes mean for people.
