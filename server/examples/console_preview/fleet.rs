@@ -1,8 +1,8 @@
 //! Four sites with everything a page must be able to show.
 use kioskwatch_domain::change::{
     Admission, Change, ClockRow, ClockState, CommandEventRow, CommandRow, CommandState, EvidenceRow,
-    EvidenceSource, EvidenceState, IncidentRow, KioskRow, KioskStateRow, LivenessRow, PresenceVerdict,
-    SiteRow, TicketEventRow, TicketRow, TicketSource, TicketState, TransitionRow, Zone,
+    EvidenceSource, EvidenceState, IncidentRow, KioskRow, KioskStateRow, PresenceVerdict, SiteRow,
+    TicketEventRow, TicketRow, TicketSource, TicketState, TransitionRow, Zone,
 };
 use kioskwatch_proto::{
     CommandId, KioskId, PeripheralName, SiteId, Timestamp,
@@ -10,6 +10,8 @@ use kioskwatch_proto::{
     words::{ServiceState, Severity},
 };
 use uuid::Uuid;
+
+use crate::history;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -56,11 +58,7 @@ fn like(site: usize, n: usize) -> Like {
 
 /// The whole fleet as rows.
 pub(crate) fn changes(now: Timestamp) -> Vec<Change> {
-    let mut changes = vec![Change::Liveness(LivenessRow {
-        server: Uuid::from_u128(1),
-        from: now.plus_ms(-40 * 24 * HOUR),
-        to: now.plus_ms(HOUR),
-    })];
+    let mut changes = Vec::from(history::liveness(now));
     for (index, (id, name, region, customer, zone)) in SITES.into_iter().enumerate() {
         changes.push(Change::Site(SiteRow {
             id: site(id),
@@ -101,7 +99,7 @@ fn kiosk(changes: &mut Vec<Change>, now: Timestamp, site_index: usize, n: usize)
         admission: Admission::Accepted,
         model: ["TVM-3200", "TVM-3200", "STM-80C", "STM-80"][site_index].into(),
         serial_no: format!("SN{site_index}{n:05}"),
-        commissioned_at: Some(now.plus_ms(-200 * 24 * HOUR)),
+        commissioned_at: Some(now.plus_ms(-history::DAYS * 24 * HOUR)),
         decommissioned_at: None,
         updated_at: now,
     }));
@@ -133,6 +131,7 @@ fn kiosk(changes: &mut Vec<Change>, now: Timestamp, site_index: usize, n: usize)
         clock_offset_ms: Some(12),
         command_counter: 0,
     })));
+    history::add(changes, now, &id);
     day(changes, now, &id, &like);
 }
 

@@ -1,6 +1,7 @@
 //! The console over a made-up fleet, without broker and agents: for people who work on its pages.
 //! `cargo run -p kioskwatch-server --example console_preview -- 127.0.0.1:8099`
 mod fleet;
+mod history;
 
 use std::{error::Error, io::Write as _, sync::Arc};
 

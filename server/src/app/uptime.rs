@@ -12,7 +12,7 @@ use kioskwatch_domain::{
     service_hours::Schedule,
     uptime::{
         Evidence, Exclusion, Explained, Figures, Inputs, Timeline,
-        exclusion::granted,
+        exclusion::{NotAccountable, granted, not_accountable},
         restate::freeze_at,
         rows::{commissioned, server_down, span},
     },
@@ -88,6 +88,12 @@ pub struct UptimeExplained {
     pub period: Interval,
     pub figures: Figures,
     pub intervals: Vec<Explained>,
+    /// The rest of the period as far as it has happened, in order, and why nobody answers for it.
+    pub outside: Vec<(Interval, NotAccountable)>,
+    /// Windows that somebody asked to have forgiven for this kiosk, granted or not.
+    pub exclusions: Vec<ExclusionRow>,
+    /// When no server could receive from this kiosk.
+    pub outages: IntervalSet,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -222,12 +228,16 @@ impl UptimeReader<'_> {
         let frame = self.frame(reader, span, as_of).await?;
         let evidence = self.evidence_of(reader, &subjects, span).await?;
         let claims = evidence.get(kiosk).map_or(&[][..], Vec::as_slice);
-        let timeline = frame.timeline(subject, claims, &everything());
+        let judged = |inputs: &Inputs<'_>| (Timeline::build(inputs), not_accountable(inputs));
+        let (timeline, outside) = frame.judged(subject, claims, &everything(), judged);
         Ok(UptimeExplained {
             zone: subject.zone,
             period: subject.period,
             figures: timeline.figures(),
             intervals: timeline.explain(),
+            outside,
+            exclusions: frame.exclusions_about(subject).cloned().collect(),
+            outages: frame.outages_for(subject),
         })
     }
 
@@ -373,6 +383,17 @@ impl UptimeReader<'_> {
 
 impl Frame {
     fn timeline(&self, subject: &Subject, evidence: &[Evidence], member: &IntervalSet) -> Timeline {
+        self.judged(subject, evidence, member, Timeline::build)
+    }
+
+    /// What `judge` makes of everything that a kiosk's figures depend on.
+    fn judged<T>(
+        &self,
+        subject: &Subject,
+        evidence: &[Evidence],
+        member: &IntervalSet,
+        judge: impl FnOnce(&Inputs<'_>) -> T,
+    ) -> T {
         let inputs = Inputs {
             period: subject.period,
             as_of: Some(self.as_of),
@@ -383,7 +404,7 @@ impl Frame {
             evidence,
             received_before: Some(freeze_at(subject.period.to, self.freeze_hours)),
         };
-        Timeline::build(&inputs)
+        judge(&inputs)
     }
 
     /// Our outages as they were for one kiosk: after we are back its next heartbeat is due within one of its
@@ -395,13 +416,15 @@ impl Frame {
     }
 
     fn exclusions_of(&self, subject: &Subject) -> IntervalSet {
-        let kiosk = &subject.view.kiosk;
-        let about = |row: &&ExclusionRow| {
-            row.kiosk.as_ref() == Some(&kiosk.id) || (row.site.is_some() && row.site == kiosk.site)
-        };
-        let mine: Vec<Exclusion> =
-            self.exclusions.iter().filter(about).filter_map(Exclusion::of_row).collect();
+        let mine: Vec<Exclusion> = self.exclusions_about(subject).filter_map(Exclusion::of_row).collect();
         granted(&mine, self.notice_s)
+    }
+
+    fn exclusions_about<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a ExclusionRow> {
+        let kiosk = &subject.view.kiosk;
+        self.exclusions.iter().filter(|row| {
+            row.kiosk.as_ref() == Some(&kiosk.id) || (row.site.is_some() && row.site == kiosk.site)
+        })
     }
 
     /// When the kiosk belonged to the group asked for (uptime definition 2.9).

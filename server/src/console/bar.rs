@@ -117,7 +117,7 @@ fn label(hour: u32) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a position on a screen")]
-fn percent(part: i64, whole: i64) -> String {
+pub(super) fn percent(part: i64, whole: i64) -> String {
     let share = part.clamp(0, whole.max(1)) as f64 / whole.max(1) as f64;
     format!("{:.3}%", share * 100.0)
 }

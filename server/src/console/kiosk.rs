@@ -5,7 +5,7 @@ use axum::{
     response::Html,
 };
 use chrono_tz::Tz;
-use kioskwatch_domain::{change::Admission, uptime::Figures};
+use kioskwatch_domain::{change::Admission, uptime::Figures, wall};
 use kioskwatch_proto::{
     CommandId, KioskId, Timestamp,
     faults::{Catalogue, FaultCode},
@@ -20,6 +20,7 @@ use super::{
     tickets::{TicketLine, lines_of_kiosk},
     time::{self, Ago, At},
     tone::Tone,
+    uptime::{Measure, Month},
 };
 use crate::{
     app::{UptimePeriod, UptimeQuery, UptimeScope},
@@ -114,9 +115,18 @@ struct Changed {
 
 struct Period {
     name: &'static str,
-    ratios: Vec<(&'static str, String, bool)>,
+    /// What leads to the intervals of this period.
+    query: String,
+    ratios: Vec<PeriodRatio>,
     /// Something else than full coverage.
     coverage: Option<String>,
+}
+
+struct PeriodRatio {
+    measure: Measure,
+    name: &'static str,
+    percent: String,
+    below: bool,
 }
 
 pub(super) async fn page(
@@ -193,7 +203,7 @@ impl KioskPart {
             bar: DayBar::new(t, zone, now, &spans),
             changes: changes.iter().take(CHANGES).map(changed).collect(),
             tickets: lines_of_kiosk(web, caller, t, id).await?,
-            uptime: uptime(web, caller, t, id, now).await?,
+            uptime: uptime(web, caller, t, id, zone, now).await?,
             commands: commands.iter().map(|row| CommandLine::new(t, zone, now, row)).collect(),
         })
     }
@@ -277,34 +287,48 @@ async fn uptime(
     caller: &Caller,
     t: &'static Texts,
     id: &KioskId,
+    zone: Tz,
     now: Timestamp,
 ) -> Result<Vec<Period>, Problem> {
-    let (year, month) = web.app().month_of(now);
-    let wanted = [(t.today, UptimePeriod::DayOf(now)), (t.this_month, UptimePeriod::Month { year, month })];
+    let today = wall::date_of(zone, now.secs());
+    let wanted = [
+        (t.today, UptimePeriod::DayOf(now), format!("day={today}&")),
+        (t.this_month, Month::of(today).period(), String::new()),
+    ];
     let mut periods = Vec::new();
-    for (name, period) in wanted {
+    for (name, period, link) in wanted {
         let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period, as_of: None };
         let answer = web.app().uptime(caller.scope(), &query).await?;
-        periods.push(Period::new(t, name, &answer.figures, web.app().config().uptime.target));
+        periods.push(Period::new(t, name, link, &answer.figures, web.app().config().uptime.target));
     }
     Ok(periods)
 }
 
 impl Period {
-    fn new(t: &'static Texts, name: &'static str, figures: &Figures, target: [u64; 2]) -> Self {
+    fn new(
+        t: &'static Texts,
+        name: &'static str,
+        query: String,
+        figures: &Figures,
+        target: [u64; 2],
+    ) -> Self {
         let [a, b] = target.map(|n| i64::try_from(n).unwrap_or(1));
-        let ratios =
-            [(t.uptime_on, figures.on), (t.uptime_avail, figures.avail), (t.uptime_full, figures.full)];
-        let ratio = |(name, ratio): (_, kioskwatch_domain::uptime::Ratio)| {
-            let below = ratio.den > 0 && !ratio.meets(a, b);
-            (name, if ratio.den > 0 { ratio.display() } else { "—".to_owned() }, below)
+        let ratio = |measure: Measure| {
+            let ratio = measure.of(figures);
+            PeriodRatio {
+                measure,
+                name: measure.name(t),
+                percent: if ratio.den > 0 { ratio.display() } else { "—".to_owned() },
+                below: ratio.den > 0 && !ratio.meets(a, b),
+            }
         };
         let coverage = figures.coverage();
         let partial = coverage.den > 0 && coverage.num < coverage.den;
         let warning = if figures.has_insufficient_data() { t.coverage_low } else { "" };
         Self {
             name,
-            ratios: ratios.into_iter().map(ratio).collect(),
+            query,
+            ratios: Measure::ALL.map(ratio).into(),
             coverage: partial.then(|| format!("{} {} {warning}", t.coverage, coverage.display())),
         }
     }

@@ -15,6 +15,7 @@ mod ticket;
 mod tickets;
 mod time;
 mod tone;
+mod uptime;
 
 use std::convert::Infallible;
 
@@ -43,6 +44,8 @@ where
         .route("/parts/fleet", get(fleet::part))
         .route("/kiosks/{id}", get(kiosk::page))
         .route("/parts/kiosks/{id}", get(kiosk::part))
+        .route("/kiosks/{id}/uptime", get(uptime::kiosk::page))
+        .route("/kiosks/{id}/records/{epoch}/{seq}", get(uptime::record::page))
         .route("/kiosks/{id}/self-test", post(command::self_test))
         .route("/parts/commands/{id}", get(command::part))
         .route("/tickets", get(tickets::page))

@@ -44,7 +44,7 @@ pub(crate) use self::{
     kiosks::kiosk_in_scope,
     sites::site_names,
     tickets::ticket_in_scope,
-    timeline::{Span, timeline_of, transitions},
+    timeline::{Span, evidence_of, timeline_of, transitions},
 };
 use crate::{app::App, auth::Auth};
 

@@ -142,6 +142,20 @@ pub(crate) async fn transitions(
     }
 }
 
+/// What proves anything about `from..to`: stored rows, and what heartbeats have said since they were written.
+pub(crate) async fn evidence_of(
+    web: &Web,
+    caller: &Caller,
+    id: &KioskId,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<EvidenceRow>, StoreError> {
+    let app = web.app();
+    let mut rows = app.store().evidence(caller.scope(), std::slice::from_ref(id), from, to).await?;
+    rows.extend(app.fleet().live_evidence(id, app.clock().now()));
+    Ok(rows)
+}
+
 /// The states of `from..to`, up to now; silence is `UNKNOWN`, not blamed on anybody.
 pub(crate) async fn timeline_of(
     web: &Web,
@@ -154,9 +168,7 @@ pub(crate) async fn timeline_of(
     let now = app.clock().now();
     let to = to.min(now);
     let store = app.store();
-    let mut rows = store.evidence(caller.scope(), std::slice::from_ref(id), from, to).await?;
-    // What heartbeats have said since evidence was last written.
-    rows.extend(app.fleet().live_evidence(id, now));
+    let rows = evidence_of(web, caller, id, from, to).await?;
     let period = Interval::new(from.secs(), to.secs());
     let down = server_down(&store.server_liveness(from, to).await?, period);
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();

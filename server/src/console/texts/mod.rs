@@ -49,7 +49,7 @@ texts! {
     note_need_role, decision, raw_bytes, device_says, resolution, cancel_reason, tickets_title,
     tickets_open, tickets_closed, ticket_none, next_page, sign_in, sign_in_hint, token, token_wrong,
     signed_out, error_back, error_404, error_403, error_503, error_500, error_400, error_429,
-    error_code, not_found_hint, steps_none, recovering,
+    error_code, not_found_hint, steps_none, recovering, uptime_title, weekdays, month_runs, month_frozen, month_waits, target, target_met, target_missed, target_far, lost, calendar_title, calendar_hint, day_ahead, day_none, trend_title, trend_later, causes_title, nothing_lost, intervals_title, whole_month, counted_up, counted_down, counted_left_out, not_counted, no_intervals, further_intervals, sum, evidence_title, evidence_none, evidence_journal, evidence_live, evidence_outage, evidence_exclusion, asked_by, approved_by, why_evidence, why_silence, why_silence_deaf, why_service_unknown, why_service_unknown_deaf, why_heartbeats, why_no_heartbeats, why_server_down, record, record_said, record_placed, arrived, record_journal, record_digest, uptime_onward,
 }
 
 impl Texts {

@@ -9,16 +9,18 @@ use axum::{
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::{
-        Admission, Change, CommandRow, CommandState, IncidentRow, KioskRow, KioskStateRow, PresenceVerdict,
-        SiteRow, TicketEventRow, TicketRow, TicketSource, TicketState, Zone,
+        Admission, Change, CommandRow, CommandState, EvidenceRow, EvidenceSource, EvidenceState, IncidentRow,
+        JournalRecordRow, KioskRow, KioskStateRow, PresenceVerdict, RecordOutcome, SiteRow, TicketEventRow,
+        TicketRow, TicketSource, TicketState, Zone,
     },
     fleet::Fleet,
     policy::Policy,
 };
 use kioskwatch_proto::{
-    CommandId, KioskId, SiteId, Timestamp,
+    CommandId, Epoch, KioskId, SiteId, Timestamp,
     command::CommandSigner,
     faults::{FaultClass, FaultCode},
+    journal::Digest,
     words::{ServiceState, Severity},
 };
 use serde_json::Value;
@@ -202,9 +204,44 @@ fn rows(now: Timestamp) -> Vec<Change> {
         }));
         rows.push(Change::KioskState(Box::new(state(&kiosk, now))));
         ticket(&mut rows, u128::try_from(n).unwrap(), &kiosk, &site_id, now);
+        journal(&mut rows, &kiosk, now);
         rows.push(Change::Command(Box::new(command(u128::try_from(n).unwrap(), &kiosk, now))));
     }
     rows
+}
+
+/// The journal of every kiosk here.
+pub(super) fn epoch() -> Epoch {
+    Epoch(Uuid::from_u128(0x40))
+}
+
+/// One record, and what it proves of the last hour.
+fn journal(rows: &mut Vec<Change>, kiosk: &KioskId, now: Timestamp) {
+    let raw = HOSTILE.join(" ");
+    rows.push(Change::JournalRecord(JournalRecordRow {
+        kiosk: kiosk.clone(),
+        epoch: epoch(),
+        seq: 1,
+        kind: HOSTILE[0].into(),
+        at: now.plus_ms(-3_600_000),
+        placed_at: now.plus_ms(-3_600_000),
+        received_at: now,
+        outcome: RecordOutcome::Quarantined,
+        reason: Some(HOSTILE[1].into()),
+        digest: Digest::of(raw.as_bytes()),
+        raw: raw.into(),
+    }));
+    rows.push(Change::Evidence(EvidenceRow {
+        kiosk: kiosk.clone(),
+        source: EvidenceSource::Journal,
+        from: now.plus_ms(-3_600_000),
+        to: now,
+        state: EvidenceState::Oos,
+        cause: Some(HOSTILE[2].into()),
+        received_at: Some(now),
+        epoch: Some(epoch()),
+        seq: Some(1),
+    }));
 }
 
 fn state(kiosk: &KioskId, now: Timestamp) -> KioskStateRow {

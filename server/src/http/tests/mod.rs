@@ -4,3 +4,4 @@ mod input;
 mod matrix;
 mod openapi;
 mod pages;
+mod uptime_pages;

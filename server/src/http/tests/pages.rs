@@ -4,7 +4,7 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 
-use super::fixture::{Answered, Fixture, HOSTILE, command_id, ticket_id};
+use super::fixture::{Answered, Fixture, HOSTILE, command_id, epoch, ticket_id};
 use crate::config::Config;
 
 fn pages() -> Vec<String> {
@@ -16,6 +16,10 @@ fn pages() -> Vec<String> {
         format!("/kiosks/K-1?command={}", command_id(1)),
         "/parts/kiosks/K-1".into(),
         format!("/parts/commands/{}", command_id(1)),
+        "/kiosks/K-1/uptime".into(),
+        "/kiosks/K-1/uptime?measure=full&show=up".into(),
+        "/kiosks/K-1/uptime?show=outside".into(),
+        format!("/kiosks/K-1/records/{}/1", epoch()),
         "/tickets".into(),
         "/tickets?show=closed".into(),
         format!("/tickets/{}", ticket_id(1)),

@@ -1,0 +1,259 @@
+//! A kiosk's month: its figures, its days, and every interval behind a percentage.
+use std::ops::RangeInclusive;
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use kioskwatch_domain::{interval::Interval, uptime::Ratio, wall};
+use kioskwatch_proto::{KioskId, Timestamp};
+use serde::Deserialize;
+
+use super::{
+    super::{
+        shell::{Shell, render, zone},
+        texts::Texts,
+        time::{self, At},
+    },
+    calendar::{Calendar, Sheet, span_of},
+    causes::{CauseBar, bars},
+    intervals::{Listed, Reader, Show},
+    measure::{Measure, Tally},
+    month::Month,
+    trend::Trend,
+};
+use crate::{
+    app::{UptimeExplained, UptimeQuery, UptimeScope},
+    http::{Caller, Id, May, Problem, See, Web, evidence_of, kiosk_in_scope},
+};
+
+/// Months of the trend.
+const MONTHS: i32 = 12;
+
+/// What a reader chose.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::console) struct Choice {
+    /// `2026-10`; none: the month that runs.
+    month: Option<String>,
+    measure: Measure,
+    show: Show,
+    /// `2026-10-25`; none: the whole month.
+    day: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "uptime_kiosk.html")]
+struct KioskUptimePage {
+    shell: Shell,
+    t: &'static Texts,
+    id: KioskId,
+    site: String,
+    zone: Tz,
+    months: Turn,
+    measure: Measure,
+    show: Show,
+    day: Option<NaiveDate>,
+    /// The month is not over: the figures are those of this instant.
+    running: bool,
+    frozen: Option<At>,
+    figures: Vec<FigureCard>,
+    coverage: Option<String>,
+    calendar: Calendar,
+    trend: Trend,
+    causes: Vec<CauseBar>,
+    account: Vec<Account>,
+    equation: Equation,
+    listed: Listed,
+}
+
+/// The month shown and its neighbours.
+pub(super) struct Turn {
+    pub(super) month: Month,
+    pub(super) title: String,
+    pub(super) before: Option<Month>,
+    pub(super) after: Option<Month>,
+}
+
+/// One of the three ratios.
+pub(super) struct FigureCard {
+    pub(super) measure: Measure,
+    pub(super) name: &'static str,
+    pub(super) percent: String,
+    pub(super) ratio: Ratio,
+    pub(super) lost: String,
+    /// `None`: nothing was counted, so no target is met or missed.
+    pub(super) met: Option<bool>,
+    pub(super) chosen: bool,
+}
+
+/// One way to count, and its seconds in the chosen span.
+struct Account {
+    show: Show,
+    name: &'static str,
+    seconds: i64,
+    length: String,
+    chosen: bool,
+}
+
+/// `up / (up + down) = figure` for the chosen span.
+struct Equation {
+    ratio: Ratio,
+    percent: String,
+}
+
+pub(in crate::console) async fn page(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    shell: Shell,
+    Id(id): Id<KioskId>,
+    Query(choice): Query<Choice>,
+) -> Result<Html<String>, Problem> {
+    let t = shell.t;
+    let app = web.app();
+    let view = kiosk_in_scope(&web, &caller, &id).await?;
+    let site = match &view.kiosk.site {
+        Some(site) => app.store().site(caller.scope(), site).await?,
+        None => None,
+    };
+    let zone = zone(&web, site.as_ref().map(|site| site.timezone.as_str()));
+    let now = app.clock().now();
+    let this_month = Month::of(wall::date_of(zone, now.secs()));
+    let month = choice.month.as_deref().map_or(Ok(this_month), Month::parse)?;
+    let told = app.explain_uptime(caller.scope(), &id, month.period(), None).await?;
+    let zone = told.zone;
+    let day = choice.day.as_deref().and_then(|day| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok());
+    let day = day.filter(|day| Month::of(*day) == month);
+    let span = day.map_or(told.period, |day| span_of(zone, day));
+    let reader = Reader { t, zone, now };
+    let mut listed = match choice.show {
+        Show::Outside => Listed::outside(reader, &told.outside, &told.exclusions, span),
+        show => Listed::pieces(reader, choice.measure, show, &told.intervals, span),
+    };
+    if choice.show != Show::Outside
+        && let Some(hull) = listed.hull()
+    {
+        let at = |seconds: i64| Timestamp(seconds.saturating_mul(1_000));
+        let rows = evidence_of(&web, &caller, &id, at(hull.from), at(hull.to)).await?;
+        listed.prove(reader, &rows, told.outages.intervals());
+    }
+    let target = target(&web);
+    let tally = Tally::of(choice.measure, &told.intervals, span);
+    let sheet = Sheet {
+        zone,
+        month,
+        measure: choice.measure,
+        pieces: &told.intervals,
+        now: now.secs(),
+        chosen: day,
+        target,
+    };
+    let first = view.kiosk.commissioned_at.map(|at| Month::of(wall::date_of(zone, at.secs())));
+    let months = months(&web, &caller, &id, first.unwrap_or(month)..=month, choice.measure).await?;
+    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: month.period(), as_of: None };
+    let frozen_at = app.uptime(caller.scope(), &query).await?.frozen_at;
+    render(&KioskUptimePage {
+        t,
+        site: site.map_or_else(|| t.without_site.to_owned(), |site| site.name),
+        zone,
+        months: Turn::of(t, month, first, this_month),
+        measure: choice.measure,
+        show: choice.show,
+        day,
+        running: told.period.to > now.secs(),
+        frozen: frozen_at.map(|at| At::new(zone, now, Timestamp(at.saturating_mul(1_000)))),
+        figures: FigureCard::all(t, &told, choice.measure, target),
+        coverage: coverage(t, &told),
+        calendar: Calendar::draw(t, &sheet),
+        trend: Trend::draw(t, &months, month, target),
+        causes: bars(t, &tally),
+        account: account(t, &told, choice.show, &tally, span),
+        equation: Equation { ratio: tally.ratio(), percent: tally.ratio().display() },
+        listed,
+        id,
+        shell,
+    })
+}
+
+/// `[uptime] target` as the domain compares it.
+pub(super) fn target(web: &Web) -> (i64, i64) {
+    let [a, b] = web.app().config().uptime.target.map(|n| i64::try_from(n).unwrap_or(1));
+    (a, b)
+}
+
+/// The figures of the last months of a span.
+async fn months(
+    web: &Web,
+    caller: &Caller,
+    id: &KioskId,
+    span: RangeInclusive<Month>,
+    measure: Measure,
+) -> Result<Vec<(Month, Ratio)>, Problem> {
+    let mut months = Vec::new();
+    let shown = (0..MONTHS).rev().map(|back| span.end().plus(-back)).filter(|month| month >= span.start());
+    for month in shown {
+        let scope = UptimeScope::Kiosk(id.clone());
+        let query = UptimeQuery { scope, period: month.period(), as_of: None };
+        let answer = web.app().uptime(caller.scope(), &query).await?;
+        months.push((month, measure.of(&answer.figures)));
+    }
+    Ok(months)
+}
+
+fn coverage(t: &Texts, told: &UptimeExplained) -> Option<String> {
+    let coverage = told.figures.coverage();
+    let low = if told.figures.has_insufficient_data() { t.coverage_low } else { "" };
+    (coverage.den > 0).then(|| format!("{} {} {low}", t.coverage, coverage.display()))
+}
+
+fn account(
+    t: &'static Texts,
+    told: &UptimeExplained,
+    shown: Show,
+    tally: &Tally,
+    span: Interval,
+) -> Vec<Account> {
+    let outside = told.outside.iter().map(|(part, _)| part.intersect(span).length()).sum();
+    let one = |show: Show| {
+        let seconds = match show {
+            Show::Down => tally.down,
+            Show::Up => tally.up,
+            Show::LeftOut => tally.left_out,
+            Show::Outside => outside,
+        };
+        Account { show, name: show.name(t), seconds, length: time::length(t, seconds), chosen: show == shown }
+    };
+    Show::ALL.map(one).into()
+}
+
+impl Turn {
+    pub(super) fn of(t: &Texts, month: Month, first: Option<Month>, last: Month) -> Self {
+        Self {
+            title: month.title(t),
+            before: Some(month.plus(-1)).filter(|before| first.is_some_and(|first| *before >= first)),
+            after: Some(month.plus(1)).filter(|after| *after <= last),
+            month,
+        }
+    }
+}
+
+impl FigureCard {
+    fn all(t: &'static Texts, told: &UptimeExplained, chosen: Measure, (a, b): (i64, i64)) -> Vec<Self> {
+        let card = |measure: Measure| {
+            let ratio = measure.of(&told.figures);
+            Self {
+                measure,
+                name: measure.name(t),
+                percent: if ratio.den > 0 { ratio.display() } else { "—".to_owned() },
+                ratio,
+                lost: time::length(t, ratio.den - ratio.num),
+                met: (ratio.den > 0).then(|| ratio.meets(a, b)),
+                chosen: measure == chosen,
+            }
+        };
+        Measure::ALL.map(card).into()
+    }
+}

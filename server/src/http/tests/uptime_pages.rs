@@ -1,0 +1,151 @@
+//! The pages behind a percentage: what they list adds up to the figure they show.
+use kioskwatch_domain::change::{
+    Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, LivenessRow,
+};
+use kioskwatch_proto::{KioskId, Timestamp};
+use uuid::Uuid;
+
+use super::fixture::{Fixture, epoch};
+
+const MINUTE: i64 = 60_000;
+
+/// The numbers of an attribute, in order.
+fn numbers(page: &str, attribute: &str) -> Vec<i64> {
+    let marker = format!("{attribute}=\"");
+    let values = page.split(&marker).skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
+    values.map(|text| text.parse().unwrap_or_else(|_| panic!("{attribute}: {text:?}"))).collect()
+}
+
+/// Seconds of one way to count, from the switch above the list.
+fn account(page: &str, show: &str) -> i64 {
+    let marker = format!("data-account=\"{show}\" data-seconds=\"");
+    let rest = page.split(&marker).nth(1).unwrap_or_else(|| panic!("no account {show}"));
+    rest.split('"').next().unwrap().parse().unwrap()
+}
+
+/// Everything that is listed, and what is added up below it.
+fn listed(page: &str) -> i64 {
+    let details = page.split("<details id=\"i").skip(1).map(|one| numbers(one, "data-seconds")[0]);
+    let further = page.split("class=\"further\" ").skip(1).map(|one| numbers(one, "data-seconds")[0]);
+    details.chain(further).sum()
+}
+
+/// A kiosk that flapped for hours while the server was away for a while, with a granted window.
+async fn busy() -> (Fixture, String) {
+    let fixture = Fixture::start().await;
+    let now = fixture.app.clock().now();
+    let kiosk = KioskId::new("K-1").unwrap();
+    let mut changes = vec![
+        Change::Liveness(LivenessRow {
+            server: Uuid::from_u128(77),
+            from: now.plus_ms(-1_500 * MINUTE),
+            to: now.plus_ms(-600 * MINUTE),
+        }),
+        Change::Exclusion(ExclusionRow {
+            id: Uuid::from_u128(78),
+            kiosk: Some(kiosk.clone()),
+            site: None,
+            class: "force_majeure".into(),
+            from: now.plus_ms(-120 * MINUTE),
+            to: now.plus_ms(-90 * MINUTE),
+            requested_by: "dispatcher".into(),
+            approved_by: Some("manager".into()),
+            approved_at: Some(now),
+            reason: "flood".into(),
+        }),
+    ];
+    let states = [EvidenceState::Off, EvidenceState::Full, EvidenceState::Oos, EvidenceState::Degraded];
+    for minute in 0..380_i64 {
+        let state = states[usize::try_from(minute % 4).unwrap()];
+        changes.push(Change::Evidence(EvidenceRow {
+            kiosk: kiosk.clone(),
+            source: EvidenceSource::Journal,
+            from: now.plus_ms(-(1_300 - minute) * MINUTE),
+            to: now.plus_ms(-(1_299 - minute) * MINUTE),
+            state,
+            cause: (state == EvidenceState::Off).then(|| "power".into()),
+            received_at: None,
+            epoch: None,
+            seq: None,
+        }));
+    }
+    fixture.app.store().commit(&changes).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    (fixture, viewer)
+}
+
+/// The months that a day-old kiosk has lived in.
+fn months(now: Timestamp) -> Vec<String> {
+    let months = [-86_400_000, 0].map(|ms| now.plus_ms(ms + 8 * 3_600_000).to_string()[..7].to_owned());
+    let mut months = Vec::from(months);
+    months.dedup();
+    months
+}
+
+#[tokio::test]
+async fn what_is_listed_adds_up_to_the_figure() {
+    let (fixture, viewer) = busy().await;
+    let mut rows = 0;
+    for month in months(fixture.app.clock().now()) {
+        for (index, measure) in ["on", "avail", "full"].into_iter().enumerate() {
+            for show in ["down", "up", "left_out", "outside"] {
+                let path = format!("/kiosks/K-1/uptime?month={month}&measure={measure}&show={show}");
+                let page = fixture.get(&path, &viewer).await.text;
+                let figure = (numbers(&page, "data-num")[index], numbers(&page, "data-den")[index]);
+                let (up, down) = (account(&page, "up"), account(&page, "down"));
+                assert_eq!((up, up + down), figure, "{path}");
+                assert_eq!(numbers(&page, "data-sum-up")[0], up, "{path}");
+                assert_eq!(numbers(&page, "data-sum-counted")[0], up + down, "{path}");
+                assert_eq!(listed(&page), account(&page, show), "{path}");
+                rows += page.matches("<details id=\"i").count();
+            }
+        }
+    }
+    assert!(rows > 500, "there was something to add up: {rows}");
+}
+
+#[tokio::test]
+async fn the_days_add_up_to_the_month_and_the_month_to_the_api() {
+    let (fixture, viewer) = busy().await;
+    let now = fixture.app.clock().now();
+    for month in months(now) {
+        let api = format!("/api/v1/uptime?scope=kiosk&id=K-1&month={month}");
+        let mut sum = (0, 0);
+        for day in 1..=31 {
+            let page = format!("/kiosks/K-1/uptime?month={month}&measure=avail&day={month}-{day:02}");
+            let page = fixture.get(&page, &viewer).await.text;
+            // A day that the month does not have shows the whole month.
+            if page.contains(&format!("· <a href=\"/kiosks/K-1/uptime?month={month}")) {
+                sum.0 += account(&page, "up");
+                sum.1 += account(&page, "up") + account(&page, "down");
+            }
+        }
+        // Time goes on while pages are read: at most what passed meanwhile is missing.
+        let whole = fixture.get(&api, &viewer).await.json();
+        let passed = fixture.app.clock().now().since(now) / 1_000 + 1;
+        let missing = whole["avail"]["den"].as_i64().unwrap() - sum.1;
+        assert!((0..=passed).contains(&missing), "{month}: {sum:?} of {whole}");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_evidence_is_named_beside_the_interval_it_speaks_for() {
+    let (fixture, viewer) = busy().await;
+    let now = fixture.app.clock().now();
+    let month = months(now).pop().unwrap();
+    let page =
+        |show: &str, measure: &str| format!("/kiosks/K-1/uptime?month={month}&measure={measure}&show={show}");
+    let down = fixture.get(&page("down", "avail"), &viewer).await.text;
+    let record = format!("/kiosks/K-1/records/{}/1", epoch());
+    assert!(down.contains(&record), "the journal record that closed an interval");
+    let shown = fixture.get(&record, &viewer).await.text;
+    assert!(shown.contains("<pre class=\"raw\">") && shown.contains("{{7*7}}"), "{shown}");
+    let outside = fixture.get(&page("outside", "on"), &viewer).await.text;
+    assert!(outside.contains("flood") && outside.contains("manager"), "the window that was granted");
+    let out = fixture.get(&page("left_out", "on"), &viewer).await.text;
+    assert!(out.contains("服务器无法接收"), "the server's own outage");
+    let elsewhere = fixture.token("viewer", &["far"]).await;
+    assert_eq!(fixture.get("/kiosks/K-1/uptime", &elsewhere).await.status, 404);
+    assert_eq!(fixture.get(&record, &elsewhere).await.status, 404);
+    assert_eq!(fixture.get("/kiosks/K-1/uptime?month=13", &viewer).await.status, 400);
+}
