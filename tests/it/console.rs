@@ -94,11 +94,21 @@ async fn a_fault_appears_by_itself_and_a_self_test_is_watched_to_its_end() {
     .await;
     assert_eq!(stack.kiosks[0].printer.state().test_prints, 1);
 
-    // English, on a phone: nothing is wider than the screen.
+    // From a percentage to its intervals, from an interval to what proves it.
     browser.click("button[name=language]").await;
     browser.shows("Peripherals").await;
+    browser.click(".figures a").await;
+    browser.shows("Intervals").await;
+    browser.click(".switch.wide a[href*='show=up']").await;
+    browser.click(".intervals summary").await;
+    browser.shows("The evidence says so.").await;
+    let proof = browser.client.find(Locator::Css(".intervals details[open] .proofs b")).await.unwrap();
+    let proof = proof.text().await.unwrap();
+    assert!(["Journal", "Heartbeats"].contains(&proof.as_str()), "{proof}");
+
+    // On a phone nothing is wider than the screen.
     browser.client.set_window_size(360, 760).await.unwrap();
-    for path in ["/", "/kiosks/K-0001", "/tickets"] {
+    for path in ["/", "/kiosks/K-0001", "/kiosks/K-0001/uptime", "/tickets"] {
         browser.client.goto(&page(path)).await.unwrap();
         let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         let beyond = browser.client.execute(script, vec![]).await.unwrap();
