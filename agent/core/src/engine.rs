@@ -217,7 +217,7 @@ impl Engine {
     }
 
     fn server_said(&mut self, server: Timestamp, out: &mut Vec<Effect>) {
-        self.time.heard(server, self.now.mono);
+        self.time.heard(server, self.now);
         let changes = self.host.compare_clocks(self.now.wall, server, sight(self.now, &self.config));
         self.tell_host(changes, out);
     }

@@ -5,55 +5,207 @@ use crate::{drivers::Mono, input::Now};
 
 /// With the server's own word the rest of the error is the message's way.
 const ANCHORED_SLACK_MS: i64 = 5_000;
+/// A word this far ahead of what was known is doubtful: a forgery, or a server whose clock is wrong.
+const DOUBTFUL_MS: i64 = 60_000;
+/// A doubtful word that nobody contradicts for this long is true: longer than any command lives that moves
+/// something.
+const BELIEVED_AFTER_MS: u64 = 10 * 60 * 1_000;
 
 /// The server's word, carried on by the clock that never jumps; the wall clock until there is one.
 ///
 /// Acknowledgements are not signed. Whoever can send one may let commands expire early, but never make one
-/// last longer: the time does not go back, and what a signed command says has passed has passed.
+/// last longer: the time does not go back, and what a signed command says has passed has passed. And not for
+/// ever: a word far ahead counts at once, but the next one that does not bear it out takes it back. What was
+/// believed goes back only to what the server and our own wall clock, which no message moves, last agreed upon.
 #[derive(Debug, Default)]
 pub(crate) struct ServerTime {
-    anchor: Option<(Timestamp, Mono)>,
+    anchor: Option<Told>,
+    /// The last word that our own wall clock bore out.
+    agreed: Option<Told>,
+    /// A word far ahead of the anchor, and since when it stands.
+    doubtful: Option<(Told, Mono)>,
     /// The latest issue time of a verified command, and when it was seen.
-    floor: Option<(Timestamp, Mono)>,
+    floor: Option<Told>,
+}
+
+/// A time, and when we knew it.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Timestamp,
+    then: Mono,
+}
+
+impl Told {
+    fn carried(self, now: Mono) -> Timestamp {
+        self.at.plus_ms(i64::try_from(now.saturating_sub(self.then)).unwrap_or(i64::MAX))
+    }
+
+    fn bears_out(self, other: Timestamp) -> bool {
+        self.at.since(other).abs() <= DOUBTFUL_MS
+    }
+
+    /// The later of the two.
+    fn or_later(self, known: Option<Self>) -> Self {
+        let at = known.map_or(self.at, |known| known.carried(self.then).max(self.at));
+        Self { at, ..self }
+    }
 }
 
 impl ServerTime {
-    pub(crate) fn heard(&mut self, server: Timestamp, now: Mono) {
-        self.anchor = Some((carried(self.anchor, now).map_or(server, |known| known.max(server)), now));
+    pub(crate) fn heard(&mut self, server: Timestamp, now: Now) {
+        let word = Told { at: server, then: now.mono };
+        let known = self.anchor.map_or(now.wall, |anchor| anchor.carried(now.mono));
+        let ahead_ms = server.since(known);
+        if ahead_ms > DOUBTFUL_MS {
+            return self.doubt(word);
+        }
+        if ahead_ms >= -ANCHORED_SLACK_MS || self.anchor.is_none() {
+            self.anchor = Some(word.or_later(self.anchor));
+            if word.bears_out(now.wall) {
+                self.agreed = self.anchor;
+            }
+        } else if self.agreed.is_some_and(|agreed| word.bears_out(agreed.carried(now.mono))) {
+            self.anchor = Some(word);
+        } else {
+            return;
+        }
+        self.doubtful = None;
+    }
+
+    fn doubt(&mut self, word: Told) {
+        let since = match self.doubtful {
+            Some((told, since)) if word.bears_out(told.carried(word.then)) => since,
+            _ => word.then,
+        };
+        if word.then.saturating_sub(since) >= BELIEVED_AFTER_MS {
+            (self.anchor, self.doubtful) = (Some(word), None);
+        } else {
+            self.doubtful = Some((word, since));
+        }
     }
 
     /// A verified command was issued at that time: it is at least that late.
     pub(crate) fn proven(&mut self, issued_at: Timestamp, now: Mono) {
-        self.floor = Some((carried(self.floor, now).map_or(issued_at, |known| known.max(issued_at)), now));
+        self.floor = Some(Told { at: issued_at, then: now }.or_later(self.floor));
     }
 
     pub(crate) fn at(&self, now: Now) -> Timestamp {
-        let told = carried(self.anchor, now.mono).unwrap_or(now.wall);
-        carried(self.floor, now.mono).map_or(told, |floor| told.max(floor))
+        let told = self.anchor.map_or(now.wall, |anchor| anchor.carried(now.mono));
+        let doubtful = self.doubtful.map(|(word, _)| word);
+        [doubtful, self.floor].into_iter().flatten().map(|word| word.carried(now.mono)).fold(told, Ord::max)
     }
 
     /// How far a time that should have come may still lie ahead.
     pub(crate) fn slack_ms(&self) -> i64 {
-        if self.anchor.is_some() { ANCHORED_SLACK_MS } else { MAX_FUTURE_MS }
+        let told = self.anchor.is_some() || self.doubtful.is_some();
+        if told { ANCHORED_SLACK_MS } else { MAX_FUTURE_MS }
     }
-}
-
-fn carried(from: Option<(Timestamp, Mono)>, now: Mono) -> Option<Timestamp> {
-    from.map(|(at, then)| at.plus_ms(i64::try_from(now.saturating_sub(then)).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MINUTE: i64 = 60_000;
+    const YEAR: i64 = 365 * 24 * 60 * MINUTE;
+    /// When the server's time is zero for these tests.
+    const START: i64 = 1_795_399_200_000;
+
+    /// A kiosk whose own clock is this much ahead of the server's, after a quarter of an hour of true words.
+    struct Bench {
+        time: ServerTime,
+        ahead_ms: i64,
+        passed_ms: i64,
+    }
+
+    impl Bench {
+        fn new(ahead_ms: i64) -> Self {
+            let mut bench = Self { time: ServerTime::default(), ahead_ms, passed_ms: 0 };
+            for _ in 0..15 {
+                bench.hear(0);
+                bench.pass(MINUTE);
+            }
+            bench
+        }
+
+        fn now(&self) -> Now {
+            let mono = 1_000 + u64::try_from(self.passed_ms).unwrap();
+            Now { wall: Timestamp(START + self.passed_ms + self.ahead_ms), mono }
+        }
+
+        fn pass(&mut self, ms: i64) {
+            self.passed_ms += ms;
+        }
+
+        /// A word that is this much ahead of the truth.
+        fn hear(&mut self, ahead_ms: i64) {
+            self.time.heard(Timestamp(START + self.passed_ms + ahead_ms), self.now());
+        }
+
+        /// How much ahead of the truth the kiosk thinks it is.
+        fn error(&self) -> i64 {
+            self.time.at(self.now()).since(Timestamp(START + self.passed_ms))
+        }
+    }
+
     #[test]
     fn an_earlier_word_does_not_take_the_time_back() {
+        for ahead in [-YEAR, -3 * MINUTE, 3 * MINUTE, YEAR] {
+            let mut bench = Bench::new(ahead);
+            for back in [1, 4_000, 10_000, MINUTE, 10 * MINUTE, YEAR] {
+                bench.pass(30_000);
+                bench.hear(-back);
+                assert_eq!(bench.error(), 0, "own clock {ahead}, word {back} back");
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_from_the_far_future_counts_until_the_next_true_one() {
+        for ahead in [-YEAR, 0, YEAR] {
+            let mut bench = Bench::new(ahead);
+            for forged in [2 * MINUTE, 60 * MINUTE, YEAR, 10 * YEAR] {
+                bench.pass(1_000);
+                bench.hear(forged);
+                assert_eq!(bench.error(), forged, "nothing outlives its time");
+                bench.pass(1_000);
+                bench.hear(0);
+                assert_eq!(bench.error(), 0, "own clock {ahead}, forged {forged}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_whose_clock_was_set_forward_is_followed_and_so_is_its_return() {
+        let mut bench = Bench::new(0);
+        for _ in 0..25 {
+            bench.pass(30_000);
+            bench.hear(YEAR);
+            assert_eq!(bench.error(), YEAR);
+        }
+        // It is believed by now; our own clock agrees with what the server says since it was set right.
+        bench.pass(30_000);
+        bench.hear(0);
+        assert_eq!(bench.error(), 0);
+        // A clock of our own that is wrong is no witness: the time stays where it was proven to be.
+        let mut alone = Bench::new(-YEAR);
+        for _ in 0..25 {
+            alone.pass(30_000);
+            alone.hear(YEAR);
+        }
+        for back in [0, -YEAR] {
+            alone.hear(back);
+            assert_eq!(alone.error(), YEAR);
+        }
+    }
+
+    #[test]
+    fn one_forged_word_at_the_very_beginning_is_taken_back_by_an_own_clock_that_is_right() {
         let mut time = ServerTime::default();
-        time.heard(Timestamp(1_000_000), 1_000);
-        time.heard(Timestamp(5), 3_000);
-        assert_eq!(time.at(Now { wall: Timestamp(0), mono: 3_000 }), Timestamp(1_002_000));
-        time.heard(Timestamp(2_000_000), 4_000);
-        assert_eq!(time.at(Now { wall: Timestamp(0), mono: 5_000 }), Timestamp(2_001_000));
+        let at = |ms: i64| Now { wall: Timestamp(START + ms), mono: u64::try_from(ms).unwrap() };
+        time.heard(Timestamp(START + YEAR), at(1_000));
+        time.heard(Timestamp(START + 2_000), at(2_000));
+        assert_eq!(time.at(at(2_000)), Timestamp(START + 2_000));
     }
 
     #[test]
@@ -61,7 +213,7 @@ mod tests {
         let mut time = ServerTime::default();
         time.proven(Timestamp(1_000_000), 1_000);
         assert_eq!(time.at(Now { wall: Timestamp(0), mono: 2_000 }), Timestamp(1_001_000));
-        time.heard(Timestamp(5), 2_000);
+        time.heard(Timestamp(5), Now { wall: Timestamp(0), mono: 2_000 });
         assert_eq!(time.at(Now { wall: Timestamp(0), mono: 3_000 }), Timestamp(1_002_000));
         time.proven(Timestamp(7), 3_000);
         assert_eq!(time.at(Now { wall: Timestamp(0), mono: 3_000 }), Timestamp(1_002_000));
@@ -71,8 +223,8 @@ mod tests {
     fn a_jumping_wall_clock_does_not_move_the_servers_time() {
         let mut time = ServerTime::default();
         assert_eq!(time.at(Now { wall: Timestamp(5_000), mono: 1 }), Timestamp(5_000));
-        time.heard(Timestamp(1_000_000), 1_000);
-        for wall in [0, 1_000_000, i64::MAX] {
+        time.heard(Timestamp(1_000_000), Now { wall: Timestamp(999_000), mono: 1_000 });
+        for wall in [0, 5_000_000, i64::MAX] {
             assert_eq!(time.at(Now { wall: Timestamp(wall), mono: 3_000 }), Timestamp(1_002_000));
         }
     }

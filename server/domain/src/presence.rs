@@ -27,6 +27,8 @@ words!(
         ServerStarted = "server_started",
         /// The server could not receive: nothing is known.
         BrokerDown = "broker_down",
+        /// The server's own clock skipped time: nothing is known of it.
+        ClockJumped = "clock_jumped",
     }
 );
 

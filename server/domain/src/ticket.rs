@@ -179,7 +179,7 @@ pub fn on_recovery(clock: &mut ClockRow, t5: Timestamp, now: Timestamp) {
             let met = clock.due_at.is_none_or(|due| t5 <= due);
             clock.state = if met { ClockState::Met } else { ClockState::Breached };
             clock.breached_at = clock.due_at.filter(|_| !met);
-            clock.stopped_at = Some(t5);
+            stop(clock, t5);
         }
         ("total", ClockState::Running) => {
             clock.state = ClockState::Paused;
@@ -188,17 +188,22 @@ pub fn on_recovery(clock: &mut ClockRow, t5: Timestamp, now: Timestamp) {
         }
         (_, ClockState::Running | ClockState::Paused) => {
             clock.state = ClockState::Dropped;
-            clock.stopped_at = Some(t5);
+            stop(clock, t5);
         }
         _ => {}
     }
+}
+
+/// Never before it started, whatever our own clock did meanwhile.
+fn stop(clock: &mut ClockRow, at: Timestamp) {
+    clock.stopped_at = Some(at.max(clock.started_at));
 }
 
 /// The ticket is signed off: what still runs has met its target.
 pub fn on_sign_off(clock: &mut ClockRow, t6: Timestamp) {
     if matches!(clock.state, ClockState::Running | ClockState::Paused) {
         clock.state = ClockState::Met;
-        clock.stopped_at = Some(t6);
+        stop(clock, t6);
         clock.remaining_s = None;
     }
 }
@@ -207,7 +212,7 @@ pub fn on_sign_off(clock: &mut ClockRow, t6: Timestamp) {
 pub fn on_cancel(clock: &mut ClockRow, at: Timestamp) {
     if matches!(clock.state, ClockState::Running | ClockState::Paused) {
         clock.state = ClockState::Dropped;
-        clock.stopped_at = Some(at);
+        stop(clock, at);
         clock.remaining_s = None;
     }
 }

@@ -33,6 +33,11 @@ pub enum Input {
         /// The last instant at which messages were taken.
         since: Timestamp,
     },
+    /// The wall clock of our own machine was set, or the machine was suspended: it showed `before` when it came
+    /// to show the plan's `now`. Comes before what was received after the jump.
+    ClockJumped {
+        before: Timestamp,
+    },
     /// Look for everything that has become due. Takes no other input and may come at any time.
     Sweep,
     /// Write when kiosks were heard last, and their live evidence.

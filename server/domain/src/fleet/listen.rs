@@ -33,24 +33,31 @@ const MAX_PROGRESS_ROWS: u16 = 200;
 
 impl Draft<'_> {
     pub(super) fn take(&mut self, position: usize, input: &Input) {
+        // Received before our clock was set back: nothing comes from the future.
+        let heard = |at: &Timestamp| (*at).min(self.now);
         match input {
             Input::ServerStarted { server, last_alive_at } => self.server_started(*server, *last_alive_at),
             Input::BrokerUp => self.broker_up(),
             Input::BrokerDown { since } => self.broker_down(*since),
+            Input::ClockJumped { before } => self.clock_jumped(*before),
             Input::Sweep => self.sweep(),
             Input::FlushLiveness => self.flush_liveness(),
             Input::Presence { kiosk, received_at, retained, message } => {
-                self.presence(kiosk, *received_at, *retained, message);
+                self.presence(kiosk, heard(received_at), *retained, message);
             }
             Input::Inventory { kiosk, received_at, message, raw } => {
-                self.inventory(kiosk, *received_at, message, raw);
+                self.inventory(kiosk, heard(received_at), message, raw);
             }
-            Input::Heartbeat { kiosk, received_at, message } => self.heartbeat(kiosk, *received_at, message),
-            Input::Batch { kiosk, received_at, batch } => self.batch(kiosk, *received_at, batch),
+            Input::Heartbeat { kiosk, received_at, message } => {
+                self.heartbeat(kiosk, heard(received_at), message);
+            }
+            Input::Batch { kiosk, received_at, batch } => self.batch(kiosk, heard(received_at), batch),
             Input::RecordFailed { kiosk, epoch, seq, reason } => {
                 self.record_failed(kiosk, *epoch, *seq, reason);
             }
-            Input::Progress { kiosk, received_at, message } => self.progress(kiosk, *received_at, message),
+            Input::Progress { kiosk, received_at, message } => {
+                self.progress(kiosk, heard(received_at), message);
+            }
             Input::Request { actor, request } => {
                 let reply = self.request(actor, request);
                 self.replies.push((position, reply));

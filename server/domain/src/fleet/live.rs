@@ -86,8 +86,8 @@ pub(super) enum LiveEdit {
     TwoAgents {
         at: Timestamp,
     },
-    /// Our clock was set back: nothing was heard later than now.
-    ClockBack {
+    /// Our clock shows another time: nothing was heard later than now.
+    ClockJumped {
         now: Timestamp,
     },
 }
@@ -116,7 +116,7 @@ impl Liveness {
                 }
             }
             LiveEdit::TwoAgents { at } => self.two_agents_at = Some(*at),
-            LiveEdit::ClockBack { now } => self.clock_back(*now),
+            LiveEdit::ClockJumped { now } => self.clock_jumped(*now),
         }
     }
 
@@ -127,8 +127,9 @@ impl Liveness {
         told.into_iter().flatten().chain(ended).any(|at| at > now)
     }
 
-    /// What lies after `now` moves to it. What the boots' clocks had to do with ours is learned anew.
-    fn clock_back(&mut self, now: Timestamp) {
+    /// What the boots' clocks had to do with ours is learned anew; what lies after `now` moves to it.
+    fn clock_jumped(&mut self, now: Timestamp) {
+        self.clocks.clear();
         if !self.is_ahead_of(now) {
             return;
         }
@@ -143,7 +144,6 @@ impl Liveness {
         }
         // Their instants were told by a clock that we no longer believe.
         self.ended.retain(|ended| ended.at <= now);
-        self.clocks.clear();
     }
 
     fn enter(&mut self, session: SessionId) {

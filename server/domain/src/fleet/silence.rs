@@ -130,7 +130,7 @@ impl Draft<'_> {
         }
         for ix in 0..self.fleet_len() {
             if self.live(ix).is_ahead_of(now) {
-                self.edit_live(ix, LiveEdit::ClockBack { now });
+                self.edit_live(ix, LiveEdit::ClockJumped { now });
             }
             self.arm(ix);
         }
@@ -147,12 +147,12 @@ impl Draft<'_> {
         }
     }
 
-    fn fleet_len(&self) -> Ix {
+    pub(super) fn fleet_len(&self) -> Ix {
         Ix::try_from(self.fleet.kiosks.len() + self.over.ids.len()).unwrap_or(Ix::MAX)
     }
 
     /// While we are deaf nothing is known of anybody.
-    fn forget_everybody(&mut self, since: Timestamp, reason: PresenceReason) {
+    pub(super) fn forget_everybody(&mut self, since: Timestamp, reason: PresenceReason) {
         for ix in 0..self.fleet_len() {
             let state = &self.kiosk(ix).state;
             if state.presence != PresenceVerdict::Unknown {
@@ -169,11 +169,6 @@ impl Draft<'_> {
         let server = self.server().clone();
         if server.hearing_since.is_none() {
             if let Some(since) = server.deaf_since
-                && since > now
-            {
-                // Our clock was set back while we were deaf.
-                self.server_mut().deaf_since = Some(now);
-            } else if let Some(since) = server.deaf_since
                 && !server.all_unknown
                 && since.plus_ms(policy.deaf_grace_ms) <= now
             {
@@ -195,7 +190,7 @@ impl Draft<'_> {
     }
 
     /// Writes that we were able to hear, every ten seconds; the row of one stretch grows.
-    fn extend_liveness(&mut self, now: Timestamp, at_once: bool) {
+    pub(super) fn extend_liveness(&mut self, now: Timestamp, at_once: bool) {
         let every = self.policy.presence.liveness_every_ms;
         let server = self.server_mut();
         let Some((from, to)) = server.alive else { return };

@@ -1,4 +1,5 @@
 //! The rules as tables with sentences for names.
+mod clock_jumps;
 mod commands;
 mod journals;
 mod presence;

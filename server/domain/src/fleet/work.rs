@@ -221,6 +221,8 @@ impl Draft<'_> {
     pub(super) fn resolve(&mut self, id: Uuid, actor: &str, t5: Timestamp, resolution: &str, why: String) {
         let now = self.now;
         let Some(file) = self.ticket_mut(id) else { return };
+        // Our clock may have been set back since the fault was told.
+        let t5 = file.row.t0.map_or(t5, |t0| t5.max(t0));
         file.row.t5 = Some(t5);
         file.row.resolution = Some(resolution.to_owned());
         let mut breached = Vec::new();

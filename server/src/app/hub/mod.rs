@@ -189,16 +189,22 @@ impl Hub {
     fn tick(&mut self, turn: &mut Turn, input: Input) {
         let deaf_for = self.last_turn.elapsed();
         let jump = self.app.clock().follow_jump();
-        if let Some(jump) = jump {
-            tracing::warn!(by_ms = jump.by_ms, "the machine's clock jumped; deadlines start anew");
-        }
+        let now = self.app.clock().now();
+        let before = now.plus_ms(jump.map_or(0, |jump| -jump.by_ms));
         let sweep = Duration::from_millis(self.app.config().fleet.sweep_interval_ms);
         let limit = DEAF_AFTER.max(sweep * DEAF_AFTER_SWEEPS);
-        if self.hears() && (deaf_for > limit || jump.is_some()) {
+        let was_deaf = self.hears() && deaf_for > limit;
+        if was_deaf {
             tracing::warn!(?deaf_for, "messages were not read for a while; nobody is judged by it");
             let deaf_ms = i64::try_from(deaf_for.as_millis()).unwrap_or(i64::MAX);
-            let since = self.app.clock().now().plus_ms(-deaf_ms);
-            turn.inputs.extend([Input::BrokerDown { since }, Input::BrokerUp]);
+            turn.inputs.push(Input::BrokerDown { since: before.plus_ms(-deaf_ms) });
+        }
+        if let Some(jump) = jump {
+            tracing::warn!(by_ms = jump.by_ms, "the machine's clock jumped; nobody is judged by it");
+            turn.inputs.push(Input::ClockJumped { before });
+        }
+        if was_deaf {
+            turn.inputs.push(Input::BrokerUp);
         }
         self.last_turn = Stopwatch::start();
         self.drain(turn);

@@ -338,6 +338,7 @@ pub(super) static TEXTS: Texts = Texts {
         ("goodbye", "orderly goodbye"),
         ("server_started", "server just started"),
         ("broker_down", "the server could not listen"),
+        ("clock_jumped", "the server's clock jumped"),
         ("viewer", "viewer"),
         ("dispatcher", "dispatcher"),
         ("manager", "manager"),

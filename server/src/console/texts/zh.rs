@@ -338,6 +338,7 @@ pub(super) static TEXTS: Texts = Texts {
         ("goodbye", "终端主动下线"),
         ("server_started", "服务器刚启动"),
         ("broker_down", "服务器与消息中心断开"),
+        ("clock_jumped", "服务器时钟跳变"),
         ("viewer", "只读"),
         ("dispatcher", "调度"),
         ("manager", "经理"),

@@ -372,19 +372,36 @@ fn eight_commands_wait_and_the_ninth_is_refused() {
 }
 
 #[test]
-fn a_wrong_wall_clock_lets_no_expired_command_run() {
+fn a_jump_of_the_wall_clock_lets_no_expired_command_run_and_stops_no_fresh_one() {
+    const HOUR: i64 = 60 * 60 * 1000;
+    for jump in [-5_000, 5_000, -HOUR, HOUR, -10 * 365 * 24 * HOUR, 10 * 365 * 24 * HOUR] {
+        let mut bench = ready();
+        bench.input(Input::ServerTime(bench.now().wall));
+        let command = bench.command("self_test", only("printer"));
+        bench.pass(120_000);
+        bench.wall_offset += jump;
+        bench.send(&command);
+        bench.pass(1_000);
+        assert_eq!(states(&bench.told(command.id)), ["refused: too_late"], "{jump}");
+        let real = Timestamp(WALL + 5_000 + 121_000);
+        let mut fresh = bench.command("probe", only("printer"));
+        (fresh.issued_at, fresh.not_before, fresh.not_after) = (real, real, real.plus_ms(60_000));
+        bench.send(&fresh);
+        bench.pass(1_000);
+        assert_eq!(states(&bench.told(fresh.id)), ["accepted", "started", "succeeded"], "{jump}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_from_the_future_stops_commands_until_the_next_true_one_only() {
     let mut bench = ready();
     bench.input(Input::ServerTime(bench.now().wall));
-    let command = bench.command("self_test", only("printer"));
-    bench.pass(120_000);
-    bench.wall_offset -= 10 * 365 * 24 * 60 * 60 * 1000;
+    bench.input(Input::ServerTime(bench.now().wall.plus_ms(365 * 24 * 60 * 60 * 1000)));
+    let command = bench.command("probe", only("printer"));
     bench.send(&command);
     bench.pass(1_000);
     assert_eq!(states(&bench.told(command.id)), ["refused: too_late"]);
-    let real = Timestamp(WALL + 5_000 + 121_000);
-    let mut fresh = bench.command("probe", only("printer"));
-    (fresh.issued_at, fresh.not_before, fresh.not_after) = (real, real, real.plus_ms(60_000));
-    bench.send(&fresh);
-    bench.pass(1_000);
-    assert_eq!(states(&bench.told(fresh.id)), ["accepted", "started", "succeeded"]);
+    bench.input(Input::ServerTime(bench.now().wall));
+    let told = bench.run("probe", only("printer"));
+    assert_eq!(states(&told), ["accepted", "started", "succeeded"]);
 }

@@ -230,8 +230,9 @@ fn a_stall_of_our_own_is_an_outage_from_its_beginning() {
 
 /// The clock of this machine goes eight hours back, and the shell notices.
 fn set_clock_back(world: &mut World) {
-    world.now = world.now.plus_ms(-8 * 3_600_000);
-    world.tell(&[Input::BrokerDown { since: world.now }, Input::BrokerUp, Input::Sweep]);
+    let before = world.now;
+    world.now = before.plus_ms(-8 * 3_600_000);
+    world.tell(&[Input::ClockJumped { before }, Input::Sweep]);
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn a_kiosk_that_lives_stays_online_after_our_clock_was_set_back() {
 fn a_clock_set_back_while_we_are_deaf_does_not_keep_old_verdicts() {
     let (mut world, mut agent) = heard();
     world.tell(&[Input::BrokerDown { since: world.now }]);
-    world.now = world.now.plus_ms(-8 * 3_600_000);
+    set_clock_back(&mut world);
     world.pass(30_000, &mut []);
     assert_eq!(verdict(&world, &agent).0, "unknown");
     world.tell(&[Input::BrokerUp]);

@@ -1,0 +1,100 @@
+//! The wall clock of our own machine jumped: it was set, or the whole machine was suspended.
+//!
+//! Nobody is judged by it. What was waited for in our own time (silence, neighbours, recovery) is waited for
+//! anew or for as long as was left; what a clause ties to the clock on the wall (service clocks, opening hours,
+//! a command's last instant) follows the new time.
+use kioskwatch_proto::Timestamp;
+use uuid::Uuid;
+
+use super::{Due, Ix, draft::Draft, live::LiveEdit};
+use crate::{
+    presence::PresenceReason,
+    triage::{Decision, HoldReason},
+};
+
+impl Draft<'_> {
+    /// Our clock showed `before` when it came to show `now`.
+    pub(super) fn clock_jumped(&mut self, before: Timestamp) {
+        let now = self.now;
+        let by_ms = now.since(before);
+        let detail = serde_json::json!({ "before": before, "after": now, "by_ms": by_ms });
+        self.audit("clock_jumped", "server".into(), &detail);
+        if self.server().hearing_since.is_some() {
+            self.listen_anew(before);
+        } else if let Some(since) = self.server().deaf_since {
+            // As long ago as before.
+            self.server_mut().deaf_since = Some(since.plus_ms(by_ms).min(now));
+        }
+        for ix in 0..self.fleet_len() {
+            self.edit_live(ix, LiveEdit::ClockJumped { now });
+            if by_ms < 0 {
+                self.nothing_since_the_future(ix);
+            }
+            self.arm(ix);
+        }
+        self.hold_for_what_was_left(by_ms);
+        if by_ms < 0 {
+            self.look_at_recoveries();
+        }
+    }
+
+    /// We heard until `before`, and hear from now on. What lies between was skipped, not listened to: a machine
+    /// that was suspended looks the same.
+    fn listen_anew(&mut self, before: Timestamp) {
+        let (now, policy) = (self.now, self.policy.presence);
+        self.extend_liveness(before.min(now), true);
+        let server = self.server_mut();
+        server.hearing_since = Some(now);
+        server.settled_at = now.plus_ms(policy.settle_ms);
+        server.settled = false;
+        server.alive = Some((now, now));
+        if now.since(before) >= policy.deaf_grace_ms {
+            self.forget_everybody(before, PresenceReason::ClockJumped);
+        }
+    }
+
+    /// A state that began later than now begins now: what counts from it would else wait for that time.
+    fn nothing_since_the_future(&mut self, ix: Ix) {
+        let now = self.now;
+        let state = &self.kiosk(ix).state;
+        if state.presence_since > now || state.service_since.is_some_and(|since| since > now) {
+            let state = &mut self.kiosk_mut(ix).state;
+            state.presence_since = state.presence_since.min(now);
+            state.service_since = state.service_since.map(|since| since.min(now));
+        }
+    }
+
+    /// Incidents that wait for others wait neither longer nor shorter than they would have.
+    fn hold_for_what_was_left(&mut self, by_ms: i64) {
+        for id in self.due_incidents() {
+            let Some(row) = self.incident(id) else { continue };
+            let (Some(why), Some(until)) = (HoldReason::of(row), row.triage_due_at) else { continue };
+            match why {
+                HoldReason::OutsideHours => {}
+                HoldReason::SiteHold | HoldReason::Goodbye | HoldReason::SiteReturned | HoldReason::Deaf => {
+                    self.note_decision(id, &Decision::Hold { until: until.plus_ms(by_ms), why });
+                }
+            }
+        }
+    }
+
+    /// Tickets whose recovery began in what is now the future recover from now on.
+    fn look_at_recoveries(&mut self) {
+        let now = self.now;
+        for id in self.due_tickets() {
+            let Some(file) = self.ticket_mut(id) else { continue };
+            file.row.recovering_since = file.row.recovering_since.map(|since| since.min(now));
+            file.row.due_at = file.row.due_at.map(|due| due.min(now));
+        }
+    }
+
+    fn due_incidents(&self) -> Vec<Uuid> {
+        let due = self.fleet.due.iter();
+        due.filter_map(|(_, due)| if let Due::Incident(id) = due { Some(*id) } else { None }).collect()
+    }
+
+    fn due_tickets(&self) -> Vec<Uuid> {
+        let due = self.fleet.due.iter();
+        due.filter_map(|(_, due)| if let Due::Ticket(id) = due { Some(*id) } else { None }).collect()
+    }
+}
