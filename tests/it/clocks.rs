@@ -1,0 +1,111 @@
+//! Wall clocks that jump while the programs run: the server's by hours and years, a kiosk's the same.
+use kioskwatch_tests::{
+    emulator::Phase,
+    harness::{
+        machine::{Machine, Sync},
+        server::Workdir,
+        stack::{PATIENCE, Plan, Stack},
+        wait::wait_until,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::program;
+
+const HOUR_MS: i64 = 3_600_000;
+const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
+/// One after the other; each is how far the wall clock is ahead of the truth from then on.
+const JUMPS: [i64; 6] = [7_000, -7_000, 3 * HOUR_MS, -3 * HOUR_MS, 10 * YEAR_MS, 0];
+
+async fn everybody_is_heard(stack: &Stack) {
+    for kiosk in &stack.kiosks {
+        let since = stack.metric(&last_heard(&kiosk.id)).await.unwrap();
+        wait_until("a heartbeat after the jump", PATIENCE, || async {
+            let now = stack.metric(&last_heard(&kiosk.id)).await?;
+            let seen = stack.kiosk(&kiosk.id).await?;
+            let heard = now != since && seen["presence"]["state"] == "online";
+            if heard { Ok(()) } else { Err(seen.to_string()) }
+        })
+        .await;
+    }
+}
+
+fn last_heard(kiosk: &str) -> String {
+    format!("kioskwatch_kiosk_last_heartbeat_timestamp_seconds{{kiosk=\"{kiosk}\",site=\"S-01\"}}")
+}
+
+async fn nobody_was_judged(stack: &Stack) {
+    let tickets = stack.api().list("/api/v1/tickets").await.unwrap();
+    let judged: Vec<&Value> = tickets
+        .iter()
+        .filter(|ticket| ticket["fault"] == "kiosk_offline" || ticket["fault"] == "site_offline")
+        .collect();
+    assert!(judged.is_empty(), "{judged:#?}");
+}
+
+/// A fault and its recovery still make one ticket, and a command still runs.
+async fn all_works(stack: &mut Stack, phase: Phase, fault: &str) {
+    let before = stack.kiosks[0].acceptor.set(|acceptor| std::mem::replace(&mut acceptor.phase, phase));
+    stack.ticket("K-0001", fault).await;
+    stack.kiosks[0].acceptor.set(|acceptor| acceptor.phase = before);
+    stack.ticket_in("K-0001", fault, &["resolved"]).await;
+    let asked = stack.api().post("/api/v1/kiosks/K-0001/commands", json!({"action": "probe"})).await.unwrap();
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let path = format!("/api/v1/commands/{}", asked.body["id"].as_str().unwrap());
+    wait_until("the command to be carried out", PATIENCE, || async {
+        let command = stack.api().json(&path).await?;
+        if command["state"] == "succeeded" { Ok(()) } else { Err(command.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_clock_jumps_judges_nobody_and_goes_on() {
+    let place = Workdir::new("kioskwatch-it").unwrap();
+    let machine = Machine::new(place.path()).unwrap();
+    machine.set(Sync::Honest, 0).unwrap();
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-01");
+    let mut stack = plan.server_env(machine.env()).start().await;
+    for (n, ahead_ms) in (1..).zip(JUMPS) {
+        machine.set(Sync::Honest, ahead_ms).unwrap();
+        wait_until("the server to notice its clock", PATIENCE, || async {
+            let told = stack.server.log().matches("clock jumped").count();
+            if told >= n { Ok(()) } else { Err(format!("{told} of {n} jumps told of")) }
+        })
+        .await;
+        everybody_is_heard(&stack).await;
+    }
+    nobody_was_judged(&stack).await;
+    all_works(&mut stack, Phase::StackerFull, "stacker_full").await;
+    let audit = stack.server.command(&["audit", "verify"]).await.unwrap();
+    assert!(audit.status.success(), "{audit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kiosk_whose_clock_jumps_keeps_its_order_and_its_place() {
+    let place = Workdir::new("kioskwatch-it").unwrap();
+    let machine = Machine::new(place.path()).unwrap();
+    machine.set(Sync::Honest, 0).unwrap();
+    let mut stack =
+        Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-01").start_without_kiosks().await;
+    machine.env().into_iter().for_each(|(name, value)| stack.kiosks[0].set_env(name, value));
+    for kiosk in &mut stack.kiosks {
+        kiosk.boot().unwrap();
+    }
+    stack.all_in_service().await;
+    for ahead_ms in JUMPS {
+        machine.set(Sync::Honest, ahead_ms).unwrap();
+        everybody_is_heard(&stack).await;
+        stack.kiosks[0].printer.set(|printer| printer.cover_open = !printer.cover_open);
+        let open = stack.kiosks[0].printer.set(|printer| printer.cover_open);
+        let shows = move |kiosk: &Value| kiosk["peripherals"].to_string().contains("cover_open") == open;
+        stack.kiosk_until("K-0001", "the cover as it is", shows).await;
+    }
+    nobody_was_judged(&stack).await;
+    all_works(&mut stack, Phase::StackerFull, "stacker_full").await;
+    // Dated by the server's time, whatever the kiosk's clock said.
+    let timeline = stack.api().json("/api/v1/kiosks/K-0001/timeline").await.unwrap();
+    for interval in timeline["intervals"].as_array().unwrap() {
+        assert!(interval["from"].as_str() < interval["to"].as_str(), "{interval:#}");
+    }
+}
