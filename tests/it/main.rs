@@ -3,6 +3,7 @@
 mod bad_input;
 mod clocks;
 mod console;
+mod dashboards;
 mod deploy;
 mod disk;
 mod identities;

@@ -87,7 +87,10 @@ impl App {
         for ticket in fleet.tickets().filter(|ticket| ticket.state.is_open()) {
             let key = (ticket.state.as_str(), ticket.priority, ticket.class.as_str());
             *figures.tickets.entry(key).or_default() += 1;
+            let oldest = figures.oldest_ticket_ms.entry(ticket.class.as_str()).or_insert(i64::MAX);
+            *oldest = (*oldest).min(ticket.opened_at.ms());
         }
+        figures.uptime_target = self.config().uptime.target;
         figures
     }
 

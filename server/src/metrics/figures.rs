@@ -16,9 +16,13 @@ pub struct FleetFigures {
     pub faults: BTreeMap<(String, String, &'static str), u64>,
     /// (state, priority, class) → tickets.
     pub tickets: BTreeMap<(&'static str, u8, &'static str), u64>,
+    /// class → when its oldest open ticket was opened, milliseconds since 1970.
+    pub oldest_ticket_ms: BTreeMap<&'static str, i64>,
     /// (kind, state) → inspections.
     pub inspections: BTreeMap<(String, String), u64>,
     pub uptime: Vec<UptimeFigure>,
+    /// What is promised, as the fraction of the configuration.
+    pub uptime_target: [u64; 2],
     /// queue → waiting.
     pub queues: BTreeMap<&'static str, u64>,
     /// 1 while the broker and the database are there and the fleet has settled.
@@ -76,6 +80,11 @@ impl FleetFigures {
         for ((state, priority, class), count) in &self.tickets {
             family.sample(&[("state", state), ("priority", &priority.to_string()), ("class", class)], count);
         }
+        let name = "kioskwatch_tickets_open_oldest_timestamp_seconds";
+        let mut family = Family::gauge(page, name, "When the oldest open ticket was opened, Unix time.");
+        for (class, ms) in &self.oldest_ticket_ms {
+            family.sample(&[("class", class)], seconds(*ms));
+        }
         let mut family = Family::gauge(page, "kioskwatch_inspections", "Inspections of the running periods.");
         for ((kind, state), count) in &self.inspections {
             family.sample(&[("kind", kind), ("state", state)], count);
@@ -89,6 +98,16 @@ impl FleetFigures {
         let mut family = Family::gauge(page, "kioskwatch_uptime_accountable_seconds", help);
         for figure in &self.uptime {
             family.sample(&figure.labels(), figure.accountable_s);
+        }
+        let help = "The share of accountable time that is promised ([uptime] target).";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_target_ratio", help);
+        let [a, b] = self.uptime_target;
+        if b > 0 {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a line in a chart; targets are compared as integers"
+            )]
+            family.sample(&[], a as f64 / b as f64);
         }
         let mut family = Family::gauge(page, "kioskwatch_queue_depth", "Waiting in a bounded queue.");
         for (queue, depth) in &self.queues {
@@ -113,8 +132,7 @@ impl FleetFigures {
         );
         for kiosk in &self.each {
             if let Some(ms) = kiosk.last_heartbeat_ms {
-                let seconds = format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
-                family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], seconds);
+                family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], seconds(ms));
             }
         }
         let mut family = Family::gauge(
@@ -146,4 +164,9 @@ impl UptimeFigure {
     fn labels(&self) -> [(&str, &str); 4] {
         [("scope", self.scope), ("id", &self.id), ("ratio", self.ratio), ("period", self.period)]
     }
+}
+
+/// Milliseconds as Prometheus writes an instant.
+fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
 }

@@ -1,0 +1,197 @@
+//! Grafana's dashboards: made here, so that a panel is a line and not a page of JSON, and asked here.
+//!
+//! `KIOSKWATCH_BLESS=1 cargo test -p kioskwatch-tests --test it dashboards` writes the files of `deploy/grafana`
+//! anew. Every query of every panel is then put to a real Prometheus and, as the role that only reads, to the
+//! real PostgreSQL of a running stack; a panel that may be empty says so, with the reason, in its description.
+mod answer;
+mod board;
+mod fleet;
+mod kiosk;
+mod kiosk_history;
+mod panel;
+mod server;
+mod ticket_history;
+mod tickets;
+mod uptime;
+mod uptime_history;
+
+use std::{fs, path::Path, time::Duration};
+
+use kioskwatch_server::clock::Clock;
+use kioskwatch_tests::harness::{
+    api::Api,
+    mosquitto::free_port,
+    postgres::Postgres,
+    process::{Process, Program},
+    stack::{PATIENCE, Plan, Stack},
+    wait::wait_until,
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::sync::Mutex;
+
+use self::{
+    answer::{Answer, Sources},
+    board::Board,
+    panel::MAY_BE_EMPTY,
+};
+use crate::program;
+
+fn boards() -> Vec<Board> {
+    vec![
+        fleet::board(),
+        uptime::board(),
+        kiosk::board(),
+        tickets::board(),
+        server::board(),
+        uptime_history::board(),
+        ticket_history::board(),
+        kiosk_history::board(),
+    ]
+}
+
+fn deploy() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy"))
+}
+
+#[test]
+fn the_files_are_what_the_boards_say() {
+    let mut expected = Vec::new();
+    for board in boards() {
+        let file = deploy().join("grafana").join(board.folder()).join(format!("{}.json", board.name));
+        let text = serde_json::to_string_pretty(&board.json()).unwrap() + "\n";
+        if std::env::var_os("KIOSKWATCH_BLESS").is_some() {
+            fs::write(&file, &text).unwrap();
+        }
+        let found = fs::read_to_string(&file).unwrap_or_default();
+        assert!(found == text, "{} is stale: run this test with KIOSKWATCH_BLESS=1", file.display());
+        expected.push(file);
+    }
+    for folder in ["dashboards", "dashboards-postgres"] {
+        for entry in fs::read_dir(deploy().join("grafana").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(expected.contains(&path), "{} is made by nobody", path.display());
+        }
+    }
+}
+
+/// Months that were over before this stack began: frozen ones of two kiosks, and a restatement of one.
+const PAST: &str = "
+INSERT INTO uptime_month
+SELECT to_char(m, 'YYYY-MM'), k, v, 'S-01', 'Li', 'north', 'Bank', 'test-terminal',
+  CASE v WHEN 1 THEN 'frozen' ELSE 'restated' END,
+  extract(epoch FROM m)::bigint * 1000, extract(epoch FROM m + interval '1 month')::bigint * 1000,
+  extract(epoch FROM m + interval '1 month')::bigint * 1000,
+  extract(epoch FROM m + interval '1 month 1 day')::bigint * 1000 + v,
+  99, 100, 100000, 99000, 500, 99500, 100000, 98500 + v, 100000, 98000, 100000, 97000, 100000,
+  99400, 100500, 98400, 100500, 97900, 100500, 1500 - v, 0, 0, 0, 0, 0, 0, 2, 900,
+  extract(epoch FROM m)::bigint * 1000, 'fp', '{}'
+FROM (VALUES ('K-0001', 1), ('H-0001', 1), ('H-0001', 2)) AS who (k, v),
+  generate_series(date_trunc('month', now()) - interval '4 months',
+                  date_trunc('month', now()) - interval '1 month', interval '1 month') AS m
+ORDER BY v";
+
+/// A Prometheus with our rules that scrapes the stack.
+fn prometheus(stack: &Stack) -> (Process, Api) {
+    let dir = stack.dir.path();
+    for name in ["recording", "alerts"] {
+        let text = fs::read_to_string(deploy().join(format!("prometheus/rules/{name}.yml"))).unwrap();
+        // Nobody waits a minute here.
+        fs::write(dir.join(format!("{name}.yml")), text.replace("interval: 1m", "interval: 1s")).unwrap();
+    }
+    let config = json!({
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["recording.yml", "alerts.yml"],
+        "scrape_configs": [{
+            "job_name": "kioskwatch", "static_configs": [{"targets": [stack.server.monitoring.to_string()]}],
+        }],
+    });
+    // JSON is YAML.
+    let file = dir.join("prometheus.yml");
+    fs::write(&file, config.to_string()).unwrap();
+    let port = free_port().unwrap();
+    let process = Program::new("prometheus", dir.join("prometheus.log"))
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .start()
+        .expect("prometheus starts: install the Debian package prometheus");
+    (process, Api::new(([127, 0, 0, 1], port).into()))
+}
+
+/// The past is written, the reading role is made, and we become that role.
+async fn reader(url: &str) -> PgConnection {
+    let mut owner = PgConnection::connect(url).await.unwrap();
+    owner.execute(PAST).await.unwrap();
+    let role = fs::read_to_string(deploy().join("postgres/reader.sql")).unwrap();
+    // Twice: it may be run again at any time.
+    for _ in 0..2 {
+        owner.execute(AssertSqlSafe(role.as_str())).await.unwrap();
+    }
+    let url = url.replace("://postgres@", "://kioskwatch_reader@");
+    let mut reader = PgConnection::connect(&url).await.unwrap();
+    for forbidden in ["SELECT hash FROM token", "SELECT contacts FROM site", "SELECT raw FROM journal_record"]
+    {
+        let refused = reader.execute(forbidden).await.unwrap_err().to_string();
+        assert!(refused.contains("permission denied"), "{forbidden}: {refused}");
+    }
+    let refused = reader.execute("CREATE TABLE mine (n BIGINT)").await.unwrap_err().to_string();
+    assert!(refused.contains("read-only") || refused.contains("permission denied"), "{refused}");
+    reader
+}
+
+/// A fault with its ticket, and a command that was given: work for the panels to show.
+async fn work(stack: &Stack) {
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    stack.ticket("K-0001", "cover_open").await;
+    let command = json!({"action": "identify", "args": {"peripheral": "printer"}});
+    let given = stack.api().post("/api/v1/kiosks/K-0001/commands", command).await.unwrap();
+    assert_eq!(given.status, 202, "{given:?}");
+}
+
+/// One panel with one choice of variables; what it says within its patience.
+async fn check(sources: &Sources, board: &str, panel: &Value, chosen: &answer::Chosen) {
+    let may_be_empty = panel["description"].as_str().is_some_and(|text| text.contains(MAY_BE_EMPTY));
+    let title = panel["title"].as_str().unwrap_or_default();
+    for target in panel["targets"].as_array().into_iter().flatten() {
+        let what = format!("{board}: {title}, {}, with {chosen:?}", target["refId"]);
+        // Rates need two scrapes, ratios a rule that has run.
+        wait_until(&what, PATIENCE, || async {
+            match sources.ask(target, chosen).await? {
+                Answer::Nothing if !may_be_empty => Err("an empty answer".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_panel_of_every_dashboard_answers() {
+    let database = Postgres::shared();
+    let url = database.fresh_database().await;
+    let stack = Plan::new(program()).database(url.clone()).kiosk("K-0001", "S-01").start().await;
+    let (_prometheus, prometheus) = prometheus(&stack);
+    let postgres = Mutex::new(reader(&url).await);
+    // A counter that was at 1 when it was first seen has no rate.
+    wait_until("the fleet to be scraped", PATIENCE + Duration::from_secs(15), || async {
+        let answer = prometheus.json("/api/v1/query?query=kioskwatch_kiosk_up").await?;
+        let seen = answer["data"]["result"].as_array().is_some_and(|series| !series.is_empty());
+        if seen { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    work(&stack).await;
+    let sources = Sources { prometheus, postgres, clock: Clock::start() };
+    let mut asked = 0;
+    for board in boards() {
+        let json = board.json();
+        let choices = sources.choices(&json).await.unwrap_or_else(|error| panic!("{}: {error}", board.name));
+        for panel in json["panels"].as_array().unwrap() {
+            for chosen in &choices {
+                check(&sources, board.name, panel, chosen).await;
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 100, "{asked} panels were asked");
+}

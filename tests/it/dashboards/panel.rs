@@ -1,0 +1,332 @@
+//! One panel: what it asks, how it looks, and whether silence is an answer.
+use serde_json::{Value, json};
+
+/// The data sources of `deploy/grafana/provisioning`.
+pub(super) const PROMETHEUS: &str = "kioskwatch-prometheus";
+pub(super) const POSTGRES: &str = "kioskwatch-postgres";
+
+/// What stands in a description before the reason why a panel may be empty.
+pub(super) const MAY_BE_EMPTY: &str = "可为空 / May be empty: ";
+
+/// Red to green around a target of 99 %, for ratios.
+pub(super) const AROUND_TARGET: &[(Option<f64>, &str)] =
+    &[(None, "red"), (Some(0.99), "yellow"), (Some(0.995), "green")];
+/// Good while it is nothing.
+pub(super) const NONE_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "red")];
+pub(super) const FEW_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "yellow")];
+/// A number without judgement.
+pub(super) const PLAIN: &[(Option<f64>, &str)] = &[(None, "blue")];
+
+/// One question to a data source.
+#[derive(Debug, Clone)]
+enum Query {
+    Prometheus { expr: String, legend: String },
+    Sql { text: String, series: bool },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Panel {
+    kind: &'static str,
+    title: String,
+    description: String,
+    queries: Vec<Query>,
+    pub(super) width: u64,
+    pub(super) height: u64,
+    unit: Option<&'static str>,
+    thresholds: Vec<(Option<f64>, &'static str)>,
+    threshold_line: bool,
+    stacked: bool,
+    decimals: Option<u64>,
+    /// Column (after renaming) → extra properties.
+    overrides: Vec<(String, Vec<(&'static str, Value)>)>,
+    /// Columns as they come → as they are shown; an empty name hides one.
+    names: Vec<(&'static str, &'static str)>,
+    sort: Option<(String, bool)>,
+    links: Vec<(String, String)>,
+}
+
+impl Panel {
+    fn new(kind: &'static str, title: &str) -> Self {
+        Self {
+            kind,
+            title: title.to_owned(),
+            description: String::new(),
+            queries: Vec::new(),
+            width: 12,
+            height: 8,
+            unit: None,
+            thresholds: PLAIN.to_vec(),
+            threshold_line: false,
+            stacked: false,
+            decimals: None,
+            overrides: Vec::new(),
+            names: Vec::new(),
+            sort: None,
+            links: Vec::new(),
+        }
+    }
+
+    pub(super) fn stat(title: &str) -> Self {
+        Self::new("stat", title).size(4, 4)
+    }
+
+    pub(super) fn series(title: &str) -> Self {
+        Self::new("timeseries", title)
+    }
+
+    pub(super) fn bars(title: &str) -> Self {
+        Self::new("bargauge", title)
+    }
+
+    pub(super) fn table(title: &str) -> Self {
+        Self::new("table", title)
+    }
+
+    pub(super) fn timeline(title: &str) -> Self {
+        Self::new("state-timeline", title)
+    }
+
+    pub(super) fn prom(mut self, legend: &str, expr: &str) -> Self {
+        self.queries.push(Query::Prometheus { expr: expr.to_owned(), legend: legend.to_owned() });
+        self
+    }
+
+    /// Rows as they are.
+    pub(super) fn sql(mut self, text: &str) -> Self {
+        self.queries.push(Query::Sql { text: text.to_owned(), series: false });
+        self
+    }
+
+    /// Rows of `time`, `metric`, `value`.
+    pub(super) fn sql_series(mut self, text: &str) -> Self {
+        self.queries.push(Query::Sql { text: text.to_owned(), series: true });
+        self
+    }
+
+    pub(super) fn size(mut self, width: u64, height: u64) -> Self {
+        (self.width, self.height) = (width, height);
+        self
+    }
+
+    pub(super) fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+
+    /// A ratio of seconds: two decimals, never rounded up to whole.
+    pub(super) fn ratio(mut self) -> Self {
+        (self.unit, self.decimals) = (Some("percentunit"), Some(2));
+        self
+    }
+
+    pub(super) fn judged(mut self, thresholds: &[(Option<f64>, &'static str)]) -> Self {
+        self.thresholds = thresholds.to_vec();
+        self
+    }
+
+    pub(super) fn stacked(mut self) -> Self {
+        self.stacked = true;
+        self
+    }
+
+    pub(super) fn line_at(mut self, value: f64) -> Self {
+        self.thresholds = vec![(None, "transparent"), (Some(value), "red")];
+        self.threshold_line = true;
+        self
+    }
+
+    pub(super) fn describe(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.description);
+        self
+    }
+
+    pub(super) fn may_be_empty(mut self, why: &str) -> Self {
+        if !self.description.is_empty() {
+            self.description.push('\n');
+        }
+        self.description += MAY_BE_EMPTY;
+        self.description += why;
+        self
+    }
+
+    pub(super) fn name(mut self, column: &'static str, shown: &'static str) -> Self {
+        self.names.push((column, shown));
+        self
+    }
+
+    pub(super) fn hide(self, column: &'static str) -> Self {
+        self.name(column, "")
+    }
+
+    pub(super) fn column(mut self, shown: &str, properties: &[(&'static str, Value)]) -> Self {
+        self.overrides.push((shown.to_owned(), properties.to_vec()));
+        self
+    }
+
+    /// The cells of a column lead somewhere.
+    pub(super) fn cell_link(self, shown: &str, title: &str, url: &str) -> Self {
+        self.column(shown, &[("links", json!([{"title": title, "url": url, "targetBlank": true}]))])
+    }
+
+    pub(super) fn sorted_by(mut self, shown: &str, descending: bool) -> Self {
+        self.sort = Some((shown.to_owned(), descending));
+        self
+    }
+
+    pub(super) fn link(mut self, title: &str, url: &str) -> Self {
+        self.links.push((title.to_owned(), url.to_owned()));
+        self
+    }
+
+    pub(super) fn json(&self, id: usize, (x, y): (u64, u64)) -> Value {
+        let source = |uid: &str| match uid {
+            POSTGRES => json!({"type": "grafana-postgresql-datasource", "uid": uid}),
+            _ => json!({"type": "prometheus", "uid": uid}),
+        };
+        let instant = matches!(self.kind, "stat" | "bargauge" | "table");
+        let targets: Vec<Value> = self
+            .queries
+            .iter()
+            .zip('A'..)
+            .map(|(query, letter)| match query {
+                Query::Prometheus { expr, legend } => json!({
+                    "refId": letter.to_string(), "datasource": source(PROMETHEUS), "expr": expr,
+                    "legendFormat": legend, "instant": instant, "range": !instant,
+                    "format": if self.kind == "table" { "table" } else { "time_series" },
+                }),
+                Query::Sql { text, series } => json!({
+                    "refId": letter.to_string(), "datasource": source(POSTGRES), "rawSql": text,
+                    "rawQuery": true, "editorMode": "code",
+                    "format": if *series { "time_series" } else { "table" },
+                }),
+            })
+            .collect();
+        let first = match self.queries.first() {
+            Some(Query::Sql { .. }) => source(POSTGRES),
+            _ => source(PROMETHEUS),
+        };
+        let mut panel = json!({
+            "id": id, "type": self.kind, "title": self.title, "datasource": first,
+            "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
+            "fieldConfig": {"defaults": self.defaults(), "overrides": self.overrides()},
+            "options": self.options(), "targets": targets,
+        });
+        if !self.description.is_empty() {
+            panel["description"] = json!(self.description);
+        }
+        if !self.links.is_empty() {
+            let link =
+                |(title, url): &(String, String)| json!({"title": title, "url": url, "targetBlank": true});
+            panel["links"] = self.links.iter().map(link).collect();
+        }
+        if let Some(transformations) = self.transformations() {
+            panel["transformations"] = transformations;
+        }
+        panel
+    }
+
+    fn defaults(&self) -> Value {
+        let step = |(value, color): &(Option<f64>, &str)| json!({"color": color, "value": value});
+        let steps: Vec<Value> = self.thresholds.iter().map(step).collect();
+        let by_series = matches!(self.kind, "timeseries");
+        let mut defaults = json!({
+            "color": {"mode": if by_series { "palette-classic" } else { "thresholds" }},
+            "thresholds": {"mode": "absolute", "steps": steps},
+        });
+        if let Some(unit) = self.unit {
+            defaults["unit"] = json!(unit);
+        }
+        if let Some(decimals) = self.decimals {
+            defaults["decimals"] = json!(decimals);
+        }
+        match self.kind {
+            "timeseries" => {
+                defaults["custom"] = json!({
+                    "drawStyle": "line", "lineWidth": 2, "fillOpacity": if self.stacked { 30 } else { 8 },
+                    "showPoints": "auto", "spanNulls": false,
+                    "stacking": {"mode": if self.stacked { "normal" } else { "none" }, "group": "A"},
+                    "thresholdsStyle": {"mode": if self.threshold_line { "dashed" } else { "off" }},
+                });
+            }
+            "table" => defaults["custom"] = json!({"align": "auto", "filterable": true}),
+            "state-timeline" => {
+                defaults["custom"] = json!({"fillOpacity": 80, "lineWidth": 0});
+                defaults["mappings"] = state_colours();
+            }
+            _ => {}
+        }
+        defaults
+    }
+
+    fn overrides(&self) -> Vec<Value> {
+        let property = |(id, value): &(&str, Value)| json!({"id": id, "value": value});
+        self.overrides
+            .iter()
+            .map(|(column, properties)| {
+                let properties: Vec<Value> = properties.iter().map(property).collect();
+                json!({"matcher": {"id": "byName", "options": column}, "properties": properties})
+            })
+            .collect()
+    }
+
+    fn options(&self) -> Value {
+        let reduce = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
+        match self.kind {
+            "stat" => json!({
+                "reduceOptions": reduce, "colorMode": "value", "graphMode": "none", "justifyMode": "auto",
+                "orientation": "auto", "textMode": "auto",
+            }),
+            "bargauge" => json!({
+                "displayMode": "basic", "orientation": "horizontal", "showUnfilled": true,
+                "valueMode": "color", "reduceOptions": reduce,
+            }),
+            "table" => {
+                let sort = self.sort.iter().map(|(name, desc)| json!({"displayName": name, "desc": desc}));
+                json!({"showHeader": true, "cellHeight": "sm", "sortBy": sort.collect::<Vec<_>>()})
+            }
+            "state-timeline" => json!({
+                "mergeValues": true, "showValue": "never", "alignValue": "left", "rowHeight": 0.9,
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": true},
+                "tooltip": {"mode": "single", "sort": "none"},
+            }),
+            _ => json!({
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": true},
+                "tooltip": {"mode": "multi", "sort": "desc"},
+            }),
+        }
+    }
+
+    fn transformations(&self) -> Option<Value> {
+        if self.kind != "table" || self.names.is_empty() {
+            return None;
+        }
+        let mut renamed = serde_json::Map::new();
+        let mut hidden = serde_json::Map::new();
+        let mut order = serde_json::Map::new();
+        for (index, (column, shown)) in self.names.iter().enumerate() {
+            if shown.is_empty() {
+                hidden.insert((*column).to_owned(), json!(true));
+            } else {
+                renamed.insert((*column).to_owned(), json!(shown));
+                order.insert((*column).to_owned(), json!(index));
+            }
+        }
+        let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": order, "renameByName": renamed}});
+        Some(if self.queries.len() > 1 {
+            json!([{"id": "merge", "options": {}}, organize])
+        } else {
+            json!([organize])
+        })
+    }
+}
+
+/// 0 and 1 of a gauge, and the words of the evidence.
+fn state_colours() -> Value {
+    let look = |text: &str, color: &str, index: u64| json!({"text": text, "color": color, "index": index});
+    json!([{"type": "value", "options": {
+        "1": look("正常 / yes", "green", 0), "0": look("异常 / no", "red", 1),
+        "FULL": look("全功能 / fully working", "green", 2), "DEGRADED": look("降级 / degraded", "yellow", 3),
+        "ON_ONLY": look("已开机 / on", "blue", 4), "OOS": look("停止服务 / out of service", "red", 5),
+        "OFF": look("关机 / off", "purple", 6),
+    }}])
+}

@@ -1,0 +1,114 @@
+//! Uptime from Prometheus: today, this month and the last one, by site and fleet. Enough without PostgreSQL.
+use serde_json::json;
+
+use super::{
+    board::{Board, console, label, ratio},
+    panel::{AROUND_TARGET, Panel},
+};
+
+const PERIODS: [(&str, &str, &str); 3] =
+    [("today", "今天", "today"), ("month", "本月", "this month"), ("last_month", "上月", "last month")];
+
+pub(super) fn board() -> Board {
+    Board {
+        name: "uptime",
+        title: "开机率 / Uptime",
+        description: "Whole seconds counted by the server, divided after summing; no ratio is averaged.",
+        from: "now-7d",
+        refresh: "1m",
+        variables: vec![
+            ratio(),
+            label("site", "网点 / Site", "kioskwatch_site_kiosks", "site", true),
+            console(),
+        ],
+        panels: [stats(), sites()].concat(),
+    }
+}
+
+/// Seconds of a scope, summed and then divided.
+fn divided(scope: &str, period: &str) -> String {
+    let of = |what: &str| {
+        format!(
+            "sum(max by (id) (kioskwatch_uptime_{what}_seconds{{{scope}, ratio=\"$ratio\", period=\"{period}\"}}))"
+        )
+    };
+    format!("{} / ({} > 0)", of("up"), of("accountable"))
+}
+
+fn stats() -> Vec<Panel> {
+    let fleet = PERIODS.map(|(period, zh, en)| {
+        Panel::stat(&format!("车队{zh} / Fleet {en}"))
+            .prom("__auto", &divided("scope=\"fleet\"", period))
+            .ratio()
+            .judged(AROUND_TARGET)
+    });
+    let chosen = PERIODS.map(|(period, zh, en)| {
+        Panel::stat(&format!("所选网点{zh} / Chosen sites {en}"))
+            .prom("__auto", &divided("scope=\"site\", id=~\"$site\"", period))
+            .ratio()
+            .judged(AROUND_TARGET)
+            .describe("Seconds of the chosen sites summed, then divided.")
+    });
+    let last = "上月尚无记录 / nothing was counted last month";
+    let mut panels: Vec<Panel> = fleet.into_iter().chain(chosen).collect();
+    for index in [2, 5] {
+        panels[index] = panels[index].clone().may_be_empty(last);
+    }
+    panels
+}
+
+fn sites() -> Vec<Panel> {
+    let mut panels = vec![
+        Panel::series("本月至今 / This month so far")
+            .prom("车队 / fleet", "scope:kioskwatch_uptime:ratio{scope=\"fleet\", ratio=\"$ratio\", period=\"month\"}")
+            .prom("{{id}}", "scope:kioskwatch_uptime:ratio{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"month\"}")
+            .prom("目标 / target", "max(kioskwatch_uptime_target_ratio)")
+            .ratio()
+            .column(
+                "目标 / target",
+                &[
+                    ("custom.lineStyle", json!({"fill": "dash", "dash": [8, 6]})),
+                    ("custom.fillOpacity", json!(0)),
+                    ("color", json!({"mode": "fixed", "fixedColor": "red"})),
+                ],
+            )
+            .size(24, 9),
+    ];
+    panels.extend(PERIODS.map(|(period, zh, en)| {
+        let expr = format!(
+            "sort(scope:kioskwatch_uptime:ratio{{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"{period}\"}})"
+        );
+        let panel = Panel::bars(&format!("网点{zh} / Sites {en}"))
+            .prom("{{id}}", &expr)
+            .ratio()
+            .judged(AROUND_TARGET)
+            .size(8, 10);
+        if period == "last_month" { panel.may_be_empty("上月尚无记录 / nothing was counted last month") } else { panel }
+    }));
+    panels.push(
+        Panel::bars("本月允许停机时间已用 / Allowed down time used this month")
+            .prom("{{scope}} {{id}}", "sort_desc(scope:kioskwatch_uptime_budget_used:ratio{id=~\"$site|\", ratio=\"$ratio\"})")
+            .ratio()
+            .judged(&[(None, "green"), (Some(0.8), "yellow"), (Some(1.0), "red")])
+            .describe("What the target allows of as many seconds as last month had. 100 % used: the target is missed."),
+    );
+    let month = |what: &str| {
+        format!(
+            "max by (id) (kioskwatch_uptime_{what}_seconds{{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"month\"}})"
+        )
+    };
+    panels.push(
+        Panel::table("网点明细 / Sites in seconds, this month")
+            .prom("__auto", &format!("{} - {}", month("accountable"), month("up")))
+            .prom("__auto", &month("accountable"))
+            .name("id", "网点 / Site")
+            .name("Value #A", "停机 / Down")
+            .name("Value #B", "应计 / Accountable")
+            .hide("Time")
+            .column("停机 / Down", &[("unit", json!("s"))])
+            .column("应计 / Accountable", &[("unit", json!("s"))])
+            .cell_link("网点 / Site", "控制台 / Console", "${console}/uptime?scope=site&id=${__value.text}")
+            .sorted_by("停机 / Down", true),
+    );
+    panels
+}

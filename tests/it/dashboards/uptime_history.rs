@@ -1,0 +1,216 @@
+//! Signed and running month figures by owner, from the views of PostgreSQL.
+use serde_json::json;
+
+use super::{
+    board::{Board, choice, column, console, ratio},
+    panel::{AROUND_TARGET, Panel},
+};
+
+/// Whose figures: one of a few columns, never text of the reader's in the statement.
+const OWNER: &str = "COALESCE(NULLIF(CASE '$by' WHEN 'region' THEN region WHEN 'site' THEN site_name \
+                     WHEN 'customer' THEN customer WHEN 'engineer' THEN engineer WHEN 'model' THEN model \
+                     ELSE '全部 / fleet' END, ''), '未分配 / unassigned')";
+const UP: &str = "CASE '$ratio' WHEN 'on' THEN on_s WHEN 'avail' THEN avail_s ELSE full_s END";
+const OF: &str = "CASE '$ratio' WHEN 'on' THEN on_of_s WHEN 'avail' THEN avail_of_s ELSE full_of_s END";
+/// Months that begin in the time shown, of the chosen sites.
+const WHERE: &str = "$__timeFilter(to_timestamp(period_from_at / 1000.0)) AND site IN ($site)";
+
+pub(super) fn board() -> Board {
+    let owners = [
+        ("区域 region", "region"),
+        ("网点 site", "site"),
+        ("客户 customer", "customer"),
+        ("工程师 engineer", "engineer"),
+        ("机型 model", "model"),
+        ("全部 fleet", "fleet"),
+    ];
+    let sites = "SELECT DISTINCT site AS __value, site_name AS __text FROM v_uptime_month ORDER BY 2";
+    Board {
+        name: "uptime-history",
+        title: "开机率历史 / Uptime by month and quarter",
+        description: "Official month figures: of each kiosk its highest version. Seconds are summed, then divided.",
+        from: "now-400d",
+        refresh: "15m",
+        variables: vec![
+            ratio(),
+            choice("by", "分组 / By", &owners),
+            column("site", "网点 / Site", sites, true),
+            console(),
+        ],
+        panels: [state(), groups(), causes()].concat(),
+    }
+}
+
+fn state() -> Vec<Panel> {
+    let latest = format!("(SELECT max(month) FROM v_uptime_month WHERE {WHERE})");
+    let share =
+        format!("SELECT sum({UP})::float8 / NULLIF(sum({OF}), 0) AS ratio FROM v_uptime_month WHERE {WHERE}");
+    let count = |what: &str| {
+        format!(
+            "SELECT count(DISTINCT kiosk) AS kiosks FROM v_uptime_month WHERE month = {latest} AND {what} AND {WHERE}"
+        )
+    };
+    vec![
+        Panel::stat("所选时间 / Whole time shown").sql(&share).ratio().judged(AROUND_TARGET),
+        Panel::stat("最近月份 / Latest month shown")
+            .sql(&format!("{share} AND month = {latest}"))
+            .ratio()
+            .judged(AROUND_TARGET),
+        Panel::stat("允许停机余额 / Down time left of the target, latest month")
+            .sql(&format!(
+                "SELECT sum({OF} - {UP} - ({OF} * (target_den - target_num))::float8 / target_den) * -1 AS seconds \
+                 FROM v_uptime_month WHERE month = {latest} AND {WHERE}"
+            ))
+            .unit("s")
+            .judged(&[(None, "red"), (Some(0.0), "green")])
+            .describe("Below zero: the target is missed by that much."),
+        Panel::stat("进行中 / Kiosks not frozen yet, latest month").sql(&count("state = 'open'")),
+        Panel::stat("已定稿 / Kiosks frozen, latest month").sql(&count("state = 'frozen'")),
+        Panel::stat("已更正 / Kiosks restated, latest month").sql(&count("state = 'restated'")),
+    ]
+}
+
+fn groups() -> Vec<Panel> {
+    let percent = [("unit", json!("percentunit")), ("decimals", json!(2))];
+    let trend = format!(
+        "SELECT to_timestamp(min(period_from_at) / 1000.0) AS time, {OWNER} AS metric,\n  \
+         sum({UP})::float8 / NULLIF(sum({OF}), 0) AS value\nFROM v_uptime_month\nWHERE {WHERE}\n\
+         GROUP BY month, 2 ORDER BY 1, 2"
+    );
+    let target = format!(
+        "SELECT to_timestamp(min(period_from_at) / 1000.0) AS time, '目标 / target' AS metric,\n  \
+         max(target_num::float8 / target_den) AS value\nFROM v_uptime_month\nWHERE {WHERE}\nGROUP BY month ORDER BY 1"
+    );
+    let table = |period: &str| {
+        format!(
+            "SELECT {period} AS period, {OWNER} AS owner,\n  sum({UP})::float8 / NULLIF(sum({OF}), 0) AS ratio,\n  \
+             max(target_num::float8 / target_den) AS target,\n  \
+             CASE WHEN sum({OF}) = 0 THEN '—' WHEN sum({UP}) * max(target_den) >= \
+             max(target_num) * sum({OF}) THEN '达标 / met' ELSE '未达标 / missed' END AS verdict,\n  \
+             sum({OF} - {UP}) AS down_s, sum({OF}) AS counted_s,\n  \
+             sum(known_s)::float8 / NULLIF(sum(accountable_s), 0) AS coverage,\n  \
+             sum(outages) AS outages, max(longest_outage_s) AS longest_s,\n  \
+             count(DISTINCT kiosk) AS kiosks, min(version) || '–' || max(version) AS versions,\n  \
+             string_agg(DISTINCT state, ', ') AS states\n\
+             FROM v_uptime_month\nWHERE {WHERE}\nGROUP BY 1, 2 ORDER BY 1 DESC, 3"
+        )
+    };
+    let shown = |title: &str, period: &str| {
+        Panel::table(title)
+            .sql(&table(period))
+            .name("period", "期间 / Period")
+            .name("owner", "归属 / Owner")
+            .name("ratio", "比率 / Ratio")
+            .name("target", "目标 / Target")
+            .name("verdict", "结论 / Verdict")
+            .name("down_s", "停机 / Down")
+            .name("counted_s", "应计 / Counted")
+            .name("coverage", "数据覆盖 / Coverage")
+            .name("outages", "中断次数 / Outages")
+            .name("longest_s", "最长中断 / Longest")
+            .name("kiosks", "终端 / Kiosks")
+            .name("versions", "版本 / Versions")
+            .name("states", "状态 / State")
+            .column("比率 / Ratio", &percent)
+            .column("目标 / Target", &percent)
+            .column("数据覆盖 / Coverage", &percent)
+            .column("停机 / Down", &[("unit", json!("s"))])
+            .column("应计 / Counted", &[("unit", json!("s"))])
+            .column("最长中断 / Longest", &[("unit", json!("s"))])
+            .size(24, 9)
+    };
+    vec![
+        Panel::series("逐月 / Month by month")
+            .sql_series(&trend)
+            .sql_series(&target)
+            .ratio()
+            .column(
+                "目标 / target",
+                &[
+                    ("custom.lineStyle", json!({"fill": "dash", "dash": [8, 6]})),
+                    ("custom.fillOpacity", json!(0)),
+                    ("color", json!({"mode": "fixed", "fixedColor": "red"})),
+                ],
+            )
+            .size(24, 10),
+        shown("月度 / Months", "month").describe(
+            "Version 0: known so far. 1: frozen. Higher: restated, each with its reason in the console.",
+        ),
+        shown("季度 / Quarters", "quarter").describe("A quarter is the sum of its months' seconds."),
+    ]
+}
+
+fn causes() -> Vec<Panel> {
+    let named = [
+        ("power", "供电 / power"),
+        ("network", "网络 / network"),
+        ("host", "主机 / host"),
+        ("hardware", "硬件 / hardware"),
+        ("supplies", "耗材 / supplies"),
+        ("software", "软件 / software"),
+        ("unexplained", "未说明 / unexplained"),
+    ];
+    let rows: Vec<String> =
+        named.iter().map(|(cause, shown)| format!("('{shown}', down_{cause}_s)")).collect();
+    let rows = rows.join(", ");
+    let at = "to_timestamp(min(period_from_at) / 1000.0) AS time";
+    vec![
+        Panel::series("停机原因 / Down hours by cause")
+            .sql_series(&format!(
+                "SELECT {at}, cause AS metric, sum(seconds)::float8 / 3600 AS value\n\
+                 FROM v_uptime_month, LATERAL (VALUES {rows}) AS down (cause, seconds)\n\
+                 WHERE {WHERE} GROUP BY month, 2 ORDER BY 1, 2"
+            ))
+            .unit("h")
+            .stacked()
+            .describe("Seconds in which the kiosk did not serve, each with one cause; they add up to the down time of 可用率."),
+        Panel::series("剔除与原始 / Before and after exclusions")
+            .sql_series(&format!(
+                "SELECT {at}, '剔除后 / adjusted' AS metric, sum(avail_s)::float8 / NULLIF(sum(avail_of_s), 0) AS value\n\
+                 FROM v_uptime_month WHERE {WHERE} GROUP BY month\nUNION ALL\n\
+                 SELECT {at}, '原始 / raw', sum(raw_avail_s)::float8 / NULLIF(sum(raw_avail_of_s), 0)\n\
+                 FROM v_uptime_month WHERE {WHERE} GROUP BY month ORDER BY 1"
+            ))
+            .ratio(),
+        Panel::table("停机最长的十台 / Worst ten kiosks")
+            .sql(&format!(
+                "SELECT month, kiosk, site_name, sum({UP})::float8 / NULLIF(sum({OF}), 0) AS ratio,\n  \
+                 sum({OF} - {UP}) AS down_s, max(longest_outage_s) AS longest_s, max(version) AS version\n\
+                 FROM v_uptime_month WHERE {WHERE}\n\
+                 GROUP BY month, kiosk, site_name HAVING sum({OF} - {UP}) > 0 ORDER BY 5 DESC, 2 LIMIT 10"
+            ))
+            .name("month", "月份 / Month")
+            .name("kiosk", "终端 / Kiosk")
+            .name("site_name", "网点 / Site")
+            .name("ratio", "比率 / Ratio")
+            .name("down_s", "停机 / Down")
+            .name("longest_s", "最长中断 / Longest")
+            .name("version", "版本 / Version")
+            .column("比率 / Ratio", &[("unit", json!("percentunit")), ("decimals", json!(2))])
+            .column("停机 / Down", &[("unit", json!("s"))])
+            .column("最长中断 / Longest", &[("unit", json!("s"))])
+            .cell_link(
+                "终端 / Kiosk",
+                "区间与证据 / Intervals and evidence",
+                "${console}/kiosks/${__data.fields[\"终端 / Kiosk\"]}/uptime?month=${__data.fields[\"月份 / Month\"]}&measure=${ratio}",
+            ),
+        Panel::table("更正过的月份 / Restated months")
+            .sql(
+                "SELECT n.month, n.kiosk, n.version, o.avail_s::float8 / NULLIF(o.avail_of_s, 0) AS was,\n  \
+                 n.avail_s::float8 / NULLIF(n.avail_of_s, 0) AS now, to_timestamp(n.booked_at / 1000.0) AS booked\n\
+                 FROM v_uptime_version n\n\
+                 JOIN v_uptime_version o ON o.month = n.month AND o.kiosk = n.kiosk AND o.version = n.version - 1\n\
+                 WHERE n.version > 1 AND $__timeFilter(to_timestamp(n.booked_at / 1000.0))\n\
+                 ORDER BY n.booked_at DESC LIMIT 100",
+            )
+            .name("month", "月份 / Month")
+            .name("kiosk", "终端 / Kiosk")
+            .name("version", "版本 / Version")
+            .name("was", "原可用率 / Was")
+            .name("now", "现可用率 / Now")
+            .name("booked", "时间 / At")
+            .column("原可用率 / Was", &[("unit", json!("percentunit")), ("decimals", json!(2))])
+            .column("现可用率 / Now", &[("unit", json!("percentunit")), ("decimals", json!(2))])
+            .may_be_empty("没有更正 / nothing was restated"),
+    ]
+}
