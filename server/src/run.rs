@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        App, Hub, HubError, HubOptions, Parts,
+        App, Hub, HubError, HubOptions, Parts, keep_books,
         seed::{Seed, SeedError},
     },
     clock::Clock,
@@ -150,6 +150,7 @@ pub async fn serve(
     let mut hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
     hub.begin(&HubOptions { server, last_alive_at }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
+    let books = tokio::spawn(keep_books(app.clone(), stop.clone()));
 
     let addresses = Addresses {
         http: address_of("http", &http_listener)?,
@@ -183,6 +184,7 @@ pub async fn serve(
         None => hub_task.await,
     };
     lease.abort();
+    books.abort();
     if let Err(error) = store.release_lease(clock.now()).await {
         tracing::warn!(%error, "the lease was not given back; it ends by itself");
     }

@@ -1,12 +1,11 @@
 //! The fleet as numbers, for one scrape.
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use kioskwatch_domain::change::PresenceVerdict;
 use kioskwatch_proto::{Timestamp, words::ServiceState};
 
-use super::{App, UptimePeriod};
+use super::{App, uptime::PERIODS};
 use crate::{
-    clock::Stopwatch,
     config::PerKiosk,
     metrics::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure},
     store::{PageRequest, Scope, StoreError},
@@ -14,12 +13,6 @@ use crate::{
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
 const AUTO_PER_KIOSK: usize = 5_000;
-
-/// How old uptime figures of a scrape may be.
-const UPTIME_FIGURES_KEPT: Duration = Duration::from_secs(10);
-
-/// The last computed figures and when that was.
-pub(super) type KeptUptime = tokio::sync::Mutex<Option<(Stopwatch, Vec<UptimeFigure>)>>;
 
 impl App {
     /// What is, from memory and, for what is not in memory, from the store. A store that does not answer
@@ -96,7 +89,7 @@ impl App {
 
     async fn stored_figures(&self, figures: &mut FleetFigures) -> Result<(), StoreError> {
         figures.inspections = self.inspection_counts().await?;
-        figures.uptime = self.recent_uptime_figures().await;
+        figures.uptime = self.uptime_figures();
         Ok(())
     }
 
@@ -118,44 +111,15 @@ impl App {
         }
     }
 
-    /// Whole periods move slowly: a scrape may see them a few seconds old, and scrapers do not wait in line.
-    async fn recent_uptime_figures(&self) -> Vec<UptimeFigure> {
-        let mut kept = self.kept_uptime().lock().await;
-        if let Some((computed, figures)) = &*kept
-            && computed.elapsed() < UPTIME_FIGURES_KEPT
-        {
-            return figures.clone();
-        }
-        // In a task of its own: a scraper that gives up does not throw the work away.
-        let app = self.clone();
-        let figures = tokio::spawn(async move { app.uptime_figures().await }).await.unwrap_or_default();
-        *kept = Some((Stopwatch::start(), figures.clone()));
-        figures
-    }
-
-    /// Every site and the whole fleet, for today, this month and the last one.
-    async fn uptime_figures(&self) -> Vec<UptimeFigure> {
-        let now = self.clock().now();
-        let (year, month) = self.month_of(now);
-        let (last_year, last_month) = if month == 1 { (year - 1, 12) } else { (year, month - 1) };
-        let periods = [
-            ("today", UptimePeriod::DayOf(now)),
-            ("month", UptimePeriod::Month { year, month }),
-            ("last_month", UptimePeriod::Month { year: last_year, month: last_month }),
-        ];
+    /// Every site and the whole fleet, for today, this month and the last one, as the bookkeeper left them.
+    fn uptime_figures(&self) -> Vec<UptimeFigure> {
         let mut figures = Vec::new();
-        for (name, period) in periods {
-            let Ok(board) = self.uptime_board_of(period).await else { continue };
-            let sites = board.sites.iter().map(|(site, sums)| ("site", site.as_str(), sums));
-            for (scope, id, sums) in std::iter::once(("fleet", "", &board.fleet)).chain(sites) {
-                let ratios = [("on", sums.on), ("avail", sums.avail), ("full", sums.full)];
-                figures.extend(ratios.map(|(ratio, value)| UptimeFigure {
-                    scope,
-                    id: id.to_owned(),
-                    ratio,
-                    period: name,
-                    up_s: value.num,
-                    accountable_s: value.den,
+        for (period, totals) in PERIODS.into_iter().zip(self.books().totals(self.clock().now())) {
+            let sites = totals.sites.iter().map(|(site, ratios)| ("site", site.to_string(), ratios));
+            for (scope, id, ratios) in std::iter::once(("fleet", String::new(), &totals.fleet)).chain(sites) {
+                figures.extend(["on", "avail", "full"].into_iter().zip(ratios).map(|(ratio, value)| {
+                    let id = id.clone();
+                    UptimeFigure { scope, id, ratio, period, up_s: value.num, accountable_s: value.den }
                 }));
             }
         }

@@ -32,8 +32,8 @@ pub use self::{
     inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
     uptime::{
-        LiveEvidence, UptimeAnswer, UptimeBoard, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery,
-        UptimeReader, UptimeScope,
+        DecisionError, LiveEvidence, MonthVersions, UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod,
+        UptimeQuery, UptimeReader, UptimeScope, keep_books,
     },
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};
@@ -63,7 +63,7 @@ struct Shared {
     requests: mpsc::Sender<Asked>,
     live: broadcast::Sender<LiveEvent>,
     health: Health,
-    kept_uptime: figures::KeptUptime,
+    books: uptime::Books,
 }
 
 impl std::fmt::Debug for App {
@@ -147,7 +147,7 @@ impl App {
             requests,
             live,
             health: Health::default(),
-            kept_uptime: figures::KeptUptime::default(),
+            books: uptime::Books::default(),
         };
         (Self { shared: Arc::new(shared) }, RequestReceiver(receiver))
     }
@@ -199,8 +199,8 @@ impl App {
         self.shared.fleet.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn kept_uptime(&self) -> &figures::KeptUptime {
-        &self.shared.kept_uptime
+    fn books(&self) -> &uptime::Books {
+        &self.shared.books
     }
 
     /// Requests of people that wait for the hub.

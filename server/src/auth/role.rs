@@ -7,9 +7,9 @@ pub enum Role {
     Viewer,
     /// Works on tickets and asks kiosks for things.
     Dispatcher,
-    /// Looks, in this version: an engineer's own tickets and visits are not told apart yet.
+    /// Looks, and asks for corrections: an engineer's own tickets and visits are not told apart yet.
     Engineer,
-    /// Looks, in this version: a manager's approvals are not told apart from an admin's yet.
+    /// Looks, and decides about signed figures and corrections; never about one's own.
     Manager,
     /// Everything.
     Admin,
@@ -32,6 +32,10 @@ pub enum Right {
     Configure,
     /// Read who did what.
     ReadAudit,
+    /// Say that something about the past was entered wrong.
+    Correct,
+    /// Decide about another's correction, and about a restatement that does not measure oneself.
+    Restate,
 }
 
 impl Role {
@@ -58,6 +62,10 @@ impl Role {
         match right {
             Right::See => !matches!(self, Self::Customer),
             Right::WorkTickets | Right::Operate => matches!(self, Self::Dispatcher | Self::Admin),
+            Right::Correct => {
+                matches!(self, Self::Dispatcher | Self::Engineer | Self::Manager | Self::Admin)
+            }
+            Right::Restate => matches!(self, Self::Manager | Self::Admin),
             Right::Approve | Right::Configure | Right::ReadAudit => matches!(self, Self::Admin),
         }
     }

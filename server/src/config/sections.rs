@@ -205,13 +205,15 @@ pub struct Uptime {
     pub freeze_hours: u64,
     /// A planned exclusion must be approved this long before it starts.
     pub planned_notice_h: u64,
+    /// A signed month may be restated this long after its end.
+    pub restate_days: u64,
     /// The target of 可用率 as an exact fraction.
     pub target: [u64; 2],
 }
 
 impl Default for Uptime {
     fn default() -> Self {
-        Self { freeze_hours: 24, planned_notice_h: 24, target: [99, 100] }
+        Self { freeze_hours: 24, planned_notice_h: 24, restate_days: 35, target: [99, 100] }
     }
 }
 

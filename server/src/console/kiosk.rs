@@ -299,7 +299,7 @@ async fn uptime(
     for (name, period, link) in wanted {
         let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period, as_of: None };
         let answer = web.app().uptime(caller.scope(), &query).await?;
-        periods.push(Period::new(t, name, link, &answer.figures, web.app().config().uptime.target));
+        periods.push(Period::new(t, name, link, &answer.sums.figures, web.app().config().uptime.target));
     }
     Ok(periods)
 }

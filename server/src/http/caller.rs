@@ -49,6 +49,8 @@ impl Caller {
             Right::Approve => "approve commands",
             Right::Configure => "change sites and kiosks",
             Right::ReadAudit => "read the audit",
+            Right::Correct => "ask for corrections",
+            Right::Restate => "decide about signed figures and corrections",
         };
         Err(Problem::forbidden(format!("the role {role} may not {what}")))
     }
@@ -72,7 +74,7 @@ macro_rules! rights {
         }
     )+};
 }
-rights!(See, WorkTickets, Operate, Approve, Configure, ReadAudit);
+rights!(See, WorkTickets, Operate, Approve, Configure, ReadAudit, Correct, Restate);
 
 impl<R: Needs, S: Sync> FromRequestParts<S> for May<R> {
     type Rejection = Problem;

@@ -52,7 +52,7 @@ pub(crate) struct CommandAccepted {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct Reason {
     #[serde(default)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// Asks a kiosk for something. Disruptive actions wait for a second person first.

@@ -5,6 +5,7 @@
 mod audit;
 mod caller;
 mod commands;
+mod corrections;
 mod events;
 mod faults;
 mod headers;
@@ -12,8 +13,10 @@ mod input;
 mod inspections;
 mod kiosks;
 mod monitoring;
+mod months;
 mod openapi;
 mod problem;
+mod restatements;
 mod routes;
 mod serve;
 mod sites;

@@ -6,8 +6,8 @@ use utoipa::{
 };
 
 use super::{
-    audit, commands, events, faults, inspections, kiosks, problem::ProblemView, sites, tickets, timeline,
-    uptime,
+    audit, commands, corrections, events, faults, inspections, kiosks, months, problem::ProblemView,
+    restatements, sites, tickets, timeline, uptime,
 };
 
 /// What every route may answer beside its success.
@@ -55,7 +55,10 @@ pub(crate) enum Failures {
         tickets::list, tickets::get, tickets::post, tickets::act,
         commands::post, commands::get, commands::events, commands::approve, commands::reject,
         commands::cancel,
-        uptime::get, inspections::list, events::watch, audit::list, faults::list,
+        uptime::get, months::get,
+        restatements::list, restatements::get, restatements::approve, restatements::reject,
+        corrections::list, corrections::get, corrections::post, corrections::approve, corrections::reject,
+        inspections::list, events::watch, audit::list, faults::list,
     ),
     components(schemas(ProblemView)),
     modifiers(&Security),

@@ -7,8 +7,8 @@ use axum::{
 };
 
 use super::{
-    Problem, Web, audit, caller, commands, events, faults, headers, input, inspections, kiosks, openapi,
-    sites, tickets, timeline, uptime,
+    Problem, Web, audit, caller, commands, corrections, events, faults, headers, input, inspections, kiosks,
+    months, openapi, restatements, sites, tickets, timeline, uptime,
 };
 use crate::console;
 
@@ -45,6 +45,15 @@ fn api() -> Router<Web> {
         .route("/commands/{id}/reject", post(commands::reject))
         .route("/commands/{id}/cancel", post(commands::cancel))
         .route("/uptime", get(uptime::get))
+        .route("/kiosks/{id}/uptime", get(months::get))
+        .route("/restatements", get(restatements::list))
+        .route("/restatements/{id}", get(restatements::get))
+        .route("/restatements/{id}/approve", post(restatements::approve))
+        .route("/restatements/{id}/reject", post(restatements::reject))
+        .route("/corrections", get(corrections::list).post(corrections::post))
+        .route("/corrections/{id}", get(corrections::get))
+        .route("/corrections/{id}/approve", post(corrections::approve))
+        .route("/corrections/{id}/reject", post(corrections::reject))
         .route("/inspections", get(inspections::list))
         .route("/events", get(events::watch))
         .route("/audit", get(audit::list))

@@ -2,7 +2,10 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use kioskwatch_domain::uptime::Ratio;
+use kioskwatch_domain::{
+    change::MonthSums,
+    uptime::{Margin, Ratio, Reliability},
+};
 use kioskwatch_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,7 +16,10 @@ use super::{
     input::{MAX_PERIOD_MS, parse, time},
     openapi::Failures,
 };
-use crate::app::{UptimeError, UptimePeriod, UptimeQuery, UptimeScope};
+use crate::{
+    app::{DecisionError, UptimeError, UptimePeriod, UptimeQuery, UptimeScope},
+    store::WorstKiosk,
+};
 
 /// Whose figures and for which time: a month, or a span, or the month that runs.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -34,8 +40,32 @@ pub(crate) struct UptimeParams {
 /// The figures of a scope and period.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UptimeView {
+    #[serde(flatten)]
+    sums: SumsView,
+    /// The highest version among the kiosks: 1 as first computed and signed, 2, 3 … restated.
+    version: u32,
+    /// Every kiosk's month is signed: these figures change by a restatement only.
+    signed: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    frozen_at: Option<Timestamp>,
+    /// Up to where time had passed.
+    #[schema(value_type = String, format = DateTime)]
+    as_of: Timestamp,
+    kiosks: usize,
+    /// Of a group's month: the ten kiosks that were down longest.
+    worst: Vec<WorstView>,
+    /// What could not be read and how it was counted instead.
+    problems: Vec<String>,
+}
+
+/// The integers, and what follows from them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UptimeSums)]
+pub(crate) struct SumsView {
     /// Seconds we answer for.
     accountable_s: i64,
+    /// What approved exclusions took out of them.
+    excluded_s: i64,
     /// 开机率.
     on: RatioView,
     /// 可用率.
@@ -44,17 +74,108 @@ pub(crate) struct UptimeView {
     full: RatioView,
     /// 在线率, a diagnosis of the line.
     online: RatioView,
+    /// The contract ratios as they were without any exclusion.
+    raw: RawView,
     /// Share of the accountable time that is known: six decimals, or null.
     coverage: Option<String>,
     /// Seconds down in `avail`, by cause.
     causes: BTreeMap<&'static str, i64>,
-    /// 1: as first computed.
-    version: u32,
+    outages: OutagesView,
+    /// Availability against its target; null without time to measure.
+    target: Option<TargetView>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RawRatios)]
+pub(crate) struct RawView {
+    on: RatioView,
+    avail: RatioView,
+    full: RatioView,
+}
+
+/// Stretches that were down and never up; closed and forgiven time neither ends nor lengthens one.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Outages)]
+pub(crate) struct OutagesView {
+    count: i64,
+    longest_s: i64,
+    /// Of one kiosk: when the longest began.
     #[schema(value_type = Option<String>, format = DateTime)]
-    frozen_at: Option<Timestamp>,
-    kiosks: usize,
-    /// What could not be read and how it was counted instead.
-    problems: Vec<String>,
+    longest_at: Option<Timestamp>,
+    /// Mean time between failures and to repair; null without an outage.
+    mtbf_s: Option<i64>,
+    mttr_s: Option<i64>,
+}
+
+/// A target of `num/den`, compared exactly.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Target)]
+pub(crate) struct TargetView {
+    num: i64,
+    den: i64,
+    met: bool,
+    /// Seconds that may be down without missing it, and what is left of them.
+    allowed_down_s: i64,
+    left_s: i64,
+    /// Availability with one more hour down, and whether that would meet it.
+    after_one_hour: RatioView,
+    met_after_one_hour: bool,
+}
+
+/// A kiosk among the worst.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorstKiosk)]
+pub(crate) struct WorstView {
+    kiosk: String,
+    down_s: i64,
+    avail: RatioView,
+    longest_outage_s: i64,
+}
+
+impl SumsView {
+    pub(super) fn of(sums: &MonthSums, target: (i64, i64)) -> Self {
+        let figures = &sums.figures;
+        let reliability = Reliability::of(figures.avail, sums.outages);
+        let margin = Margin::of(figures.avail, target);
+        Self {
+            accountable_s: figures.accountable_s,
+            excluded_s: sums.excluded_s,
+            on: figures.on.into(),
+            avail: figures.avail.into(),
+            full: figures.full.into(),
+            online: figures.online.into(),
+            raw: RawView { on: sums.raw_on.into(), avail: sums.raw_avail.into(), full: sums.raw_full.into() },
+            coverage: figures.coverage().text(),
+            causes: figures.causes.iter().map(|(cause, seconds)| (cause.as_str(), *seconds)).collect(),
+            outages: OutagesView {
+                count: sums.outages,
+                longest_s: sums.longest_outage_s,
+                longest_at: sums.longest_outage_at,
+                mtbf_s: reliability.map(|one| one.mtbf_s),
+                mttr_s: reliability.map(|one| one.mttr_s),
+            },
+            target: margin.map(|margin| TargetView {
+                num: target.0,
+                den: target.1,
+                met: margin.met,
+                allowed_down_s: margin.allowed_down_s,
+                left_s: margin.left_s,
+                after_one_hour: margin.after_one_hour.into(),
+                met_after_one_hour: margin.met_after_one_hour,
+            }),
+        }
+    }
+}
+
+impl From<WorstKiosk> for WorstView {
+    fn from(one: WorstKiosk) -> Self {
+        Self {
+            kiosk: one.kiosk.to_string(),
+            down_s: one.down_s,
+            avail: Ratio::new(one.avail_of_s - one.down_s, one.avail_of_s).into(),
+            longest_outage_s: one.longest_outage_s,
+        }
+    }
 }
 
 /// Seconds over seconds; `ratio` has six decimals, or is null without time to measure.
@@ -82,18 +203,15 @@ pub(super) async fn get(
 ) -> Result<Json<UptimeView>, Problem> {
     let query = params.query(&web)?;
     let answer = web.app().uptime(caller.scope(), &query).await?;
-    let figures = answer.figures;
+    let [a, b] = web.app().config().uptime.target.map(|part| i64::try_from(part).unwrap_or(i64::MAX));
     Ok(Json(UptimeView {
-        accountable_s: figures.accountable_s,
-        on: figures.on.into(),
-        avail: figures.avail.into(),
-        full: figures.full.into(),
-        online: figures.online.into(),
-        coverage: figures.coverage().text(),
-        causes: figures.causes.iter().map(|(cause, seconds)| (cause.as_str(), *seconds)).collect(),
-        version: 1,
+        sums: SumsView::of(&answer.sums, (a, b)),
+        version: answer.version.max(1),
+        signed: answer.signed,
         frozen_at: answer.frozen_at.map(|s| Timestamp(s.saturating_mul(1_000))),
+        as_of: answer.as_of,
         kiosks: answer.kiosks,
+        worst: answer.worst.into_iter().map(Into::into).collect(),
         problems: answer.problems,
     }))
 }
@@ -158,6 +276,15 @@ impl From<UptimeError> for Problem {
             UptimeError::NotFound(what) => Self::not_found(what),
             UptimeError::Store(error) => error.into(),
             error => Self::bad_request("bad_query", error.to_string()),
+        }
+    }
+}
+
+impl From<DecisionError> for Problem {
+    fn from(error: DecisionError) -> Self {
+        match error {
+            DecisionError::Request(error) => error.into(),
+            DecisionError::Uptime(error) => error.into(),
         }
     }
 }

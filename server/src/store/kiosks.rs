@@ -30,6 +30,10 @@ const LIST: Sql = sql!(
        AND ($5 IS NULL OR id IN (SELECT kiosk FROM kiosk_state WHERE presence = $5))
      ORDER BY id LIMIT $3"
 );
+const THESE: Sql = sql!(
+    these_kiosks,
+    "SELECT " [columns] " FROM kiosk WHERE id IN " TEXTS " ORDER BY id"
+);
 const ONE: Sql = sql!(
     one_kiosk,
     "SELECT " [columns] " FROM kiosk WHERE id = $2 AND ($1 IS NULL OR site IN " TEXTS ")"
@@ -51,6 +55,12 @@ const ASSIGNMENTS: Sql = sql!(
     "SELECT " [assignment_columns] " FROM assignment
      WHERE from_at < $3 AND (to_at IS NULL OR to_at > $2)
        AND ($1 IS NULL OR kiosk IN (SELECT id FROM kiosk WHERE site IN " TEXTS "))
+     ORDER BY kiosk, group_kind, group_id, from_at"
+);
+const ASSIGNMENTS_OF: Sql = sql!(
+    assignments_of_kiosks,
+    "SELECT " [assignment_columns] " FROM assignment
+     WHERE kiosk IN " TEXTS " AND from_at < $3 AND (to_at IS NULL OR to_at > $2)
      ORDER BY kiosk, group_kind, group_id, from_at"
 );
 
@@ -200,6 +210,28 @@ impl Store {
         let row = self.row(&ONE, |q| q.bind(scope.to_json()).bind(id.to_string())).await?;
         let views = self.with_states(row.into_iter().collect()).await?;
         Ok(views.into_iter().next())
+    }
+
+    /// Those of `ids` that exist, by id, with their states; nobody's open tickets are counted.
+    pub async fn kiosks_of(&self, ids: &[KioskId]) -> Result<Vec<KioskView>, StoreError> {
+        let ids = id_array(ids.iter());
+        let rows: Vec<KioskRow> = self.rows(&THESE, |q| q.bind(ids.clone())).await?;
+        let states = self.kiosk_states(&ids).await?;
+        let mut states: HashMap<KioskId, KioskStateRow> =
+            states.into_iter().map(|state| (state.kiosk.clone(), state)).collect();
+        let view = |kiosk: KioskRow| KioskView { state: states.remove(&kiosk.id), open_tickets: 0, kiosk };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// Assignments of these kiosks that overlap `from..to`.
+    pub async fn assignments_of(
+        &self,
+        ids: &[KioskId],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<AssignmentRow>, StoreError> {
+        let ids = id_array(ids.iter());
+        self.rows(&ASSIGNMENTS_OF, |q| q.bind(ids).bind(from.ms()).bind(to.ms())).await
     }
 
     async fn with_states(&self, kiosks: Vec<KioskRow>) -> Result<Vec<KioskView>, StoreError> {

@@ -78,7 +78,8 @@ const FROZEN: Sql =
 const TOTAL: Sql = sql!(
     total_of_month,
     "SELECT 'sum', " [sums] ", CAST(COALESCE(MAX(longest_outage_s), 0) AS BIGINT),
-            CAST(COALESCE(MIN(as_of_at), 0) AS BIGINT), CAST(COALESCE(MAX(version), 0) AS BIGINT),
+            CAST(COALESCE(MIN(as_of_at), 0) AS BIGINT), CAST(COALESCE(MAX(period_to_at), 0) AS BIGINT),
+            CAST(COALESCE(MAX(version), 0) AS BIGINT),
             CAST(COALESCE(MIN(version), 0) AS BIGINT), CAST(COUNT(DISTINCT kiosk) AS BIGINT)
      FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
@@ -276,6 +277,8 @@ pub struct MonthTotal {
     pub sums: MonthSums,
     /// The oldest of its kiosks' figures.
     pub as_of: Timestamp,
+    /// The end of the month where it ended last.
+    pub period_to: Timestamp,
     /// The highest and the lowest version among its kiosks; 0: not signed yet.
     pub newest_version: u32,
     pub oldest_version: u32,
@@ -292,6 +295,7 @@ impl Loaded for MonthTotal {
         Ok(Self {
             sums,
             as_of: row.time()?,
+            period_to: row.time()?,
             newest_version: row.number()?,
             oldest_version: row.number()?,
             kiosks: row.number()?,

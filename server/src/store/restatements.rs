@@ -37,9 +37,9 @@ const ONE: Sql = sql!(
     find_restatement,
     "SELECT " [columns] " FROM restatement WHERE " [visible] TEXTS ")) AND id = $2"
 );
-const OPEN: Sql = sql!(
-    open_restatements,
-    "SELECT " [columns] " FROM restatement WHERE state = 'proposed' AND kiosk IN " TEXTS
+const OF_KIOSKS: Sql = sql!(
+    restatements_of_kiosks,
+    "SELECT " [columns] " FROM restatement WHERE kiosk IN " TEXTS " AND month >= $2 ORDER BY proposed_at, id"
 );
 
 impl Stored for RestatementRow {
@@ -154,9 +154,13 @@ impl Store {
         self.row(&ONE, |q| q.bind(scope.to_json()).bind(id.to_string())).await
     }
 
-    /// Those of these kiosks that wait for a decision.
-    pub async fn open_restatements(&self, kiosks: &[KioskId]) -> Result<Vec<RestatementRow>, StoreError> {
+    /// Of these kiosks' months from `since` on, oldest first.
+    pub async fn restatements_of(
+        &self,
+        kiosks: &[KioskId],
+        since: Month,
+    ) -> Result<Vec<RestatementRow>, StoreError> {
         let ids = id_array(kiosks.iter());
-        self.rows(&OPEN, |q| q.bind(ids)).await
+        self.rows(&OF_KIOSKS, |q| q.bind(ids).bind(since.to_string())).await
     }
 }

@@ -173,7 +173,9 @@ pub(crate) async fn one_restatement_waits_and_a_decision_stands(empty: Empty) {
         .commit(&[proposed(2), change(restatement(1, RestatementState::Superseded))])
         .await
         .expect("the new one takes the place of the old one");
-    assert_eq!(store.open_restatements(&[kiosk_id("k1")]).await.unwrap().len(), 1);
+    let states: Vec<_> = store.restatements_of(&[kiosk_id("k1")], october()).await.unwrap();
+    let states: Vec<_> = states.iter().map(|row| row.state).collect();
+    assert_eq!(states, [RestatementState::Superseded, RestatementState::Proposed]);
     store.commit(&[change(restatement(2, RestatementState::Approved))]).await.unwrap();
     store.commit(&[change(restatement(2, RestatementState::Rejected))]).await.unwrap();
     let found = store.restatement(&Scope::All, uuid(2)).await.unwrap().unwrap();

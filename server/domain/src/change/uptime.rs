@@ -49,6 +49,24 @@ pub struct MonthSums {
     pub longest_outage_at: Option<Timestamp>,
 }
 
+impl<'a> std::iter::Sum<&'a Self> for MonthSums {
+    fn sum<I: Iterator<Item = &'a Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut total, one| {
+            total.figures += &one.figures;
+            total.excluded_s += one.excluded_s;
+            total.raw_on += one.raw_on;
+            total.raw_avail += one.raw_avail;
+            total.raw_full += one.raw_full;
+            total.outages += one.outages;
+            if one.longest_outage_s > total.longest_outage_s {
+                (total.longest_outage_s, total.longest_outage_at) =
+                    (one.longest_outage_s, one.longest_outage_at);
+            }
+            total
+        })
+    }
+}
+
 /// What became of a proposal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RestatementState {

@@ -14,7 +14,7 @@ use kioskwatch_proto::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::change::{ExclusionRow, KioskRow, SiteRow, TicketSource};
+use crate::change::{Change, ExclusionRow, KioskRow, SiteRow, TicketSource};
 use crate::journal::Identity;
 
 /// One thing that happened. The receive time of a message is taken at the edge; `now` belongs to the plan.
@@ -149,6 +149,12 @@ pub enum Request {
     /// Registers, changes, approves (`admission`) or retires a kiosk.
     PutKiosk(KioskRow),
     PutExclusion(ExclusionRow),
+    /// What the books decided (`uptime::books`, `uptime::corrections`), and what the fleet has to do with it:
+    /// all of it or nothing.
+    Book {
+        changes: Vec<Change>,
+        also: Option<Box<Request>>,
+    },
     Command(CommandRequest),
     /// By another person than the requester.
     ApproveCommand {

@@ -41,6 +41,7 @@ impl Draft<'_> {
             Request::PutSite(row) => self.put_site(actor, row),
             Request::PutKiosk(row) => self.put_kiosk(actor, row),
             Request::PutExclusion(row) => self.put_exclusion(actor, row),
+            Request::Book { changes, also } => self.book(actor, changes, also.as_deref()),
             Request::Command(asked) => self.request_command(actor, asked),
             Request::ApproveCommand { command } => self.approve_command(actor, *command),
             Request::RejectCommand { command, reason } => self.reject_command(actor, *command, reason),
@@ -184,6 +185,24 @@ impl Draft<'_> {
             serde_json::json!({ "class": row.class, "from": row.from, "to": row.to, "reason": row.reason });
         self.audit_by(&actor.name, "put_exclusion", format!("exclusion/{}", row.id), &detail);
         Ok(Answer::Exclusion(row.id))
+    }
+
+    /// Books are kept outside of the fleet; only their rows come through this door.
+    fn book(&mut self, actor: &Actor, changes: &[Change], also: Option<&Request>) -> Result<Answer, Refusal> {
+        let of_books = |change: &Change| {
+            matches!(
+                change,
+                Change::Month(_) | Change::Restatement(_) | Change::Correction(_) | Change::Audit(_)
+            )
+        };
+        if !changes.iter().all(of_books) {
+            return Err(invalid("books", "only month figures, restatements and corrections are booked"));
+        }
+        if let Some(request) = also {
+            self.request(actor, request)?;
+        }
+        self.rows.extend_from_slice(changes);
+        Ok(Answer::Done)
     }
 
     /// SR-032: nobody calls twice for one problem; a second call joins the ticket that is there.

@@ -14,18 +14,25 @@
 //! - [`figures`] and [`ratio`]: from pieces to integers, and how they are printed and compared
 //! - [`explain`]: from pieces to sentences
 //! - [`aggregate`]: from kiosks to groups
+//! - [`outages`]: how often it broke, and what is left of a promise
+//! - [`booking`] and [`books`]: a month as rows, its signing and its restatement
+//! - [`corrections`]: what people say was entered wrong
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
 //! - [`month`]: the period of a contract figure
 //! - [`rows`]: from what is stored to what the sweep takes
 
 pub mod aggregate;
+pub mod booking;
+pub mod books;
 pub mod causes;
+pub mod corrections;
 pub mod evidence;
 pub mod exclusion;
 pub mod explain;
 pub mod figures;
 pub mod live;
 pub mod month;
+pub mod outages;
 pub mod ratio;
 pub mod restate;
 pub mod rows;
@@ -39,6 +46,7 @@ pub use explain::{Counted, Explained, Verdict, Why};
 pub use figures::Figures;
 pub use live::Beat;
 pub use month::Month;
+pub use outages::{Margin, Outage, Reliability};
 pub use ratio::Ratio;
 pub use sweep::{Inputs, Timeline};
 

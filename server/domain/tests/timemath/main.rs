@@ -9,6 +9,8 @@ mod inspection_bounds;
 #[cfg(test)]
 mod interval_model;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod uptime_model;
 #[cfg(test)]
 mod wall_model;

@@ -114,6 +114,7 @@ impl Hub {
             self.commit(&plan, inputs.len() > 1).await?;
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }
+        self.app.books().note(&plan.changes);
         let changes = self.announce(&plan);
         self.observe(&plan, inputs);
         let committed = self

@@ -1,10 +1,23 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use kioskwatch_domain::{
-    change::{Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, KioskRow, LivenessRow, Zone},
-    uptime::Ratio,
+    calendar::WorkCalendar,
+    change::{
+        Admission, AssignmentRow, Change, EvidenceRow, EvidenceSource, EvidenceState, GroupKind, KioskRow,
+        LivenessRow, RestatementState, SiteRow, Zone,
+    },
+    fleet::Actor,
+    ids::Ids,
+    uptime::{Ratio, books},
 };
 use uuid::Uuid;
 
-use super::*;
+use super::{
+    board::{Board, Shown},
+    keeper::Look,
+    *,
+};
+use crate::{config::Config, store::Store};
 
 const HOUR: i64 = 3_600_000;
 
@@ -31,16 +44,36 @@ impl Shelf {
         Self { store, dir, config: Config::default(), calendar: WorkCalendar::from_lists(&[], &[]) }
     }
 
-    async fn figures(&self, scope: UptimeScope, from: i64, to: i64, now: i64) -> UptimeAnswer {
-        let live = |_: &KioskId| Vec::new();
-        let reader = UptimeReader {
+    fn reader(&self, now: i64) -> UptimeReader<'_> {
+        UptimeReader {
             store: &self.store,
             config: &self.config,
             calendar: &self.calendar,
             now: Timestamp(now),
             hears: true,
-            live: &live,
-        };
+            live: &|_: &KioskId| Vec::new(),
+        }
+    }
+
+    async fn month(&self, scope: UptimeScope, now: i64) -> UptimeAnswer {
+        let period = UptimePeriod::Month { year: 2026, month: 10 };
+        let query = UptimeQuery { scope, period, as_of: None };
+        self.reader(now).figures(&Scope::All, &query).await.unwrap()
+    }
+
+    /// The bookkeeper passes by.
+    async fn keep(&self, kiosk: &str, now: i64) -> Shown {
+        let reader = self.reader(now);
+        let places = reader.places().await.unwrap();
+        let kiosks = BTreeMap::from([(KioskId::new(kiosk).unwrap(), Timestamp(i64::MIN))]);
+        let look = Look::gather(&reader, &places, &kiosks, &BTreeSet::new(), None).await.unwrap();
+        let (changes, shown) = look.keep(&look.subjects[0], &mut Ids::seeded(now.unsigned_abs().into()));
+        self.store.commit(&changes).await.unwrap();
+        shown
+    }
+
+    async fn figures(&self, scope: UptimeScope, from: i64, to: i64, now: i64) -> UptimeAnswer {
+        let reader = self.reader(now);
         let period = UptimePeriod::Between(Timestamp(from), Timestamp(to));
         reader.figures(&Scope::All, &UptimeQuery { scope, period, as_of: None }).await.unwrap()
     }
@@ -105,9 +138,9 @@ async fn a_site_owns_only_the_kiosks_that_stood_there() {
     ])
     .await;
     let here = shelf.figures(UptimeScope::Site(SiteId::new("S-1").unwrap()), 0, 10 * HOUR, 11 * HOUR).await;
-    assert_eq!((here.kiosks, here.figures.on), (1, Ratio::new(36_000, 36_000)));
+    assert_eq!((here.kiosks, here.sums.figures.on), (1, Ratio::new(36_000, 36_000)));
     let fleet = shelf.figures(UptimeScope::Fleet, 0, 10 * HOUR, 11 * HOUR).await;
-    assert_eq!((fleet.kiosks, fleet.figures.on), (3, Ratio::new(36_000, 3 * 36_000)));
+    assert_eq!((fleet.kiosks, fleet.sums.figures.on), (3, Ratio::new(36_000, 3 * 36_000)));
 }
 
 #[tokio::test]
@@ -116,8 +149,109 @@ async fn an_outage_of_ours_at_the_end_of_a_past_period_stays_one() {
     let shelf = Shelf::with(&changes).await;
     // The server was away from hour 6 to hour 20 and is back now; the period ended at hour 10.
     let answer = shelf.figures(UptimeScope::Fleet, 0, 10 * HOUR, 20 * HOUR).await;
-    assert_eq!(answer.figures.on, Ratio::new(6 * 3_600, 6 * 3_600));
+    assert_eq!(answer.sums.figures.on, Ratio::new(6 * 3_600, 6 * 3_600));
     // While a server is listening, silence after its last written sign of life is the kiosk's.
     let running = shelf.figures(UptimeScope::Fleet, 0, 10 * HOUR, 6 * HOUR + 20_000).await;
-    assert_eq!(running.figures.on, Ratio::new(6 * 3_600, 6 * 3_600 + 20));
+    assert_eq!(running.sums.figures.on, Ratio::new(6 * 3_600, 6 * 3_600 + 20));
+}
+
+/// October 2026 in Shanghai.
+fn october() -> Interval {
+    "2026-10".parse::<Month>().unwrap().period(chrono_tz::Asia::Shanghai)
+}
+
+const DAY: i64 = 24 * HOUR;
+
+/// Stood ten days at S-1, then at S-2; worked but for the last two days.
+async fn moved_in_mid_month() -> Shelf {
+    let (from, to) = (october().from * 1_000, october().to * 1_000);
+    let stood = |site: &str, from, to: Option<i64>| {
+        Change::Assignment(AssignmentRow {
+            kiosk: KioskId::new("k").unwrap(),
+            group: GroupKind::Site,
+            group_id: site.to_owned(),
+            from: Timestamp(from),
+            to: to.map(Timestamp),
+        })
+    };
+    Shelf::with(&[
+        site("S-1"),
+        site("S-2"),
+        kiosk("k", Some("S-2")),
+        stood("S-1", 0, Some(from + 10 * DAY)),
+        stood("S-2", from + 10 * DAY, None),
+        alive(0, to + 40 * DAY),
+        full("k", from, to - 2 * DAY),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn a_kiosk_moved_in_mid_month_owes_each_site_its_own_seconds() {
+    let shelf = moved_in_mid_month().await;
+    let now = october().to * 1_000 + HOUR;
+    let scopes = ["S-1", "S-2"].map(|id| UptimeScope::Site(SiteId::new(id).unwrap()));
+    let counted = [shelf.month(scopes[0].clone(), now).await, shelf.month(scopes[1].clone(), now).await];
+    let days = counted.each_ref().map(|one| one.sums.figures.on).map(|on| (on.num / 86_400, on.den / 86_400));
+    assert_eq!(days, [(10, 10), (19, 21)]);
+    // Signed, the books say the same as the count did.
+    shelf.keep("k", now + DAY).await;
+    for (scope, counted) in scopes.into_iter().zip(counted) {
+        let booked = shelf.month(scope, now + DAY).await;
+        assert!(booked.booked && booked.signed && !counted.booked);
+        assert_eq!(booked.sums.figures, counted.sums.figures);
+    }
+    let fleet = shelf.month(UptimeScope::Fleet, now + DAY).await;
+    assert_eq!((fleet.version, fleet.worst.len(), fleet.kiosks), (1, 1, 1));
+    assert_eq!(fleet.sums.figures.on, Ratio::new(29 * 86_400, 31 * 86_400));
+}
+
+#[tokio::test]
+async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_decision() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    let late = |from, to, received_at| {
+        let Change::Evidence(row) = full("k", from, to) else { unreachable!() };
+        Change::Evidence(EvidenceRow { received_at: Some(Timestamp(received_at)), ..row })
+    };
+    let down = async |now| {
+        let avail = shelf.month(UptimeScope::Fleet, now).await.sums.figures.avail;
+        (avail.den - avail.num) / 3_600
+    };
+    shelf.keep("k", end + HOUR).await;
+    assert_eq!(down(end + HOUR).await, 48);
+    shelf.store.commit(&[late(end - 2 * DAY, end - DAY, end + 2 * HOUR)]).await.unwrap();
+    shelf.keep("k", end + 2 * HOUR).await;
+    assert_eq!(down(end + 2 * HOUR).await, 24);
+    shelf.keep("k", end + DAY).await;
+
+    shelf.store.commit(&[late(end - DAY, end - DAY / 2, end + 7 * DAY)]).await.unwrap();
+    let shown = shelf.keep("k", end + 7 * DAY).await;
+    assert_eq!(down(end + 7 * DAY).await, 24, "signed figures do not move by themselves");
+    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let proposals = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
+    assert_eq!(proposals.len(), 1);
+    let rows = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+    let stored = books::Stored { rows: &rows, restatements: &proposals };
+    let verdict = books::Verdict { approve: true, reason: "the line was down, the journal is whole".into() };
+    let actor = Actor { name: "manager".into() };
+    let now = Timestamp(end + 8 * DAY);
+    let changes =
+        books::decide(now, &books::Terms::default(), &actor, &proposals[0], &stored, &verdict).unwrap();
+    shelf.store.commit(&changes).await.unwrap();
+    assert_eq!(down(end + 8 * DAY).await, 12);
+    let proposals = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
+    assert_eq!(proposals[0].state, RestatementState::Approved);
+    let after = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+    let signed = |rows: &[kioskwatch_domain::change::MonthRow]| {
+        rows.iter().filter(|row| row.version == 1).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(signed(&after), signed(&rows), "version 1 is what it was");
+
+    let mut board = Board::default();
+    board.show(kiosk, shown);
+    let totals = board.totals(Timestamp(end + 7 * DAY));
+    assert_eq!(totals[2].fleet[1].den - totals[2].fleet[1].num, DAY / 1_000, "last month as signed");
+    assert_eq!(totals[2].sites.len(), 2);
+    assert_eq!(board.totals(Timestamp(end + 60 * DAY))[2].fleet[1], Ratio::default(), "another last month");
 }

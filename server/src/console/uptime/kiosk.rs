@@ -198,7 +198,7 @@ async fn months(
         let scope = UptimeScope::Kiosk(id.clone());
         let query = UptimeQuery { scope, period: month.period(), as_of: None };
         let answer = web.app().uptime(caller.scope(), &query).await?;
-        months.push((month, measure.of(&answer.figures)));
+        months.push((month, measure.of(&answer.sums.figures)));
     }
     Ok(months)
 }

@@ -9,9 +9,10 @@ use axum::{
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::{
-        Admission, Change, CommandRow, CommandState, EvidenceRow, EvidenceSource, EvidenceState, IncidentRow,
-        JournalRecordRow, KioskRow, KioskStateRow, PresenceVerdict, RecordOutcome, SiteRow, TicketEventRow,
-        TicketRow, TicketSource, TicketState, Zone,
+        Admission, Change, CommandRow, CommandState, Correction, CorrectionRow, CorrectionState, EvidenceRow,
+        EvidenceSource, EvidenceState, IncidentRow, JournalRecordRow, KioskRow, KioskStateRow,
+        PresenceVerdict, RecordOutcome, RestatementRow, RestatementState, SiteRow, TicketEventRow, TicketRow,
+        TicketSource, TicketState, Zone,
     },
     fleet::Fleet,
     policy::Policy,
@@ -87,6 +88,11 @@ pub(super) fn ticket_id(n: u128) -> Uuid {
 
 pub(super) fn command_id(n: u128) -> CommandId {
     CommandId(Uuid::from_u128(0x20 + n))
+}
+
+/// Of the restatement and of the correction.
+pub(super) fn decision_id(n: u128) -> Uuid {
+    Uuid::from_u128(0x50 + n)
 }
 
 impl Fixture {
@@ -205,6 +211,7 @@ fn rows(now: Timestamp) -> Vec<Change> {
         rows.push(Change::KioskState(Box::new(state(&kiosk, now))));
         ticket(&mut rows, u128::try_from(n).unwrap(), &kiosk, &site_id, now);
         journal(&mut rows, &kiosk, now);
+        decisions(&mut rows, u128::try_from(n).unwrap(), &kiosk, now);
         rows.push(Change::Command(Box::new(command(u128::try_from(n).unwrap(), &kiosk, now))));
     }
     rows
@@ -242,6 +249,36 @@ fn journal(rows: &mut Vec<Change>, kiosk: &KioskId, now: Timestamp) {
         epoch: Some(epoch()),
         seq: Some(1),
     }));
+}
+
+/// Somebody waits for a decision about this kiosk's past.
+fn decisions(rows: &mut Vec<Change>, n: u128, kiosk: &KioskId, now: Timestamp) {
+    rows.push(Change::Restatement(Box::new(RestatementRow {
+        id: decision_id(n),
+        kiosk: kiosk.clone(),
+        month: "2026-10".parse().unwrap(),
+        base_version: 1,
+        state: RestatementState::Proposed,
+        fingerprint: HOSTILE[0].into(),
+        why: HOSTILE[1].into(),
+        before: "{}".into(),
+        after: "{}".into(),
+        proposed_at: now,
+        decided: None,
+    })));
+    let (kiosk, class) = (Some(kiosk.clone()), "force_majeure".into());
+    rows.push(Change::Correction(Box::new(CorrectionRow {
+        id: decision_id(n),
+        what: Correction::Exclusion { kiosk, site: None, class, agreed_at: None },
+        from: now.plus_ms(-7_200_000),
+        to: now.plus_ms(-3_600_000),
+        reason: HOSTILE[2].into(),
+        state: CorrectionState::Requested,
+        requested_by: HOSTILE[3].into(),
+        requested_at: now,
+        decided: None,
+        effect: "{}".into(),
+    })));
 }
 
 fn state(kiosk: &KioskId, now: Timestamp) -> KioskStateRow {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::fixture::{Fixture, command_id, ticket_id};
+use super::fixture::{Fixture, command_id, decision_id, ticket_id};
 use crate::auth::{
-    Right::{self, Approve, Configure, Operate, ReadAudit, See, WorkTickets},
+    Right::{self, Approve, Configure, Correct, Operate, ReadAudit, Restate, See, WorkTickets},
     Role,
 };
 
 /// Operation, what it needs, a body that reads well.
-const TABLE: [(&str, Right, Option<&str>); 22] = [
+const TABLE: [(&str, Right, Option<&str>); 32] = [
     ("list_sites", See, None),
     ("get_site", See, None),
     ("put_site", Configure, Some(r#"{"name":"Near"}"#)),
@@ -31,6 +31,23 @@ const TABLE: [(&str, Right, Option<&str>); 22] = [
     ("reject_command", Approve, Some(r#"{"reason":"no"}"#)),
     ("cancel_command", Operate, Some(r#"{"reason":"no"}"#)),
     ("get_uptime", See, None),
+    ("get_month_versions", See, None),
+    ("list_restatements", See, None),
+    ("get_restatement", See, None),
+    ("approve_restatement", Restate, Some(r#"{"reason":"seen"}"#)),
+    ("reject_restatement", Restate, Some(r#"{"reason":"no"}"#)),
+    ("list_corrections", See, None),
+    ("get_correction", See, None),
+    (
+        "request_correction",
+        Correct,
+        Some(
+            r#"{"kind":"exclusion","kiosk":"K-1","class":"force_majeure","reason":"flood",
+                "from":"FROM","to":"TO"}"#,
+        ),
+    ),
+    ("approve_correction", Restate, Some(r#"{"reason":"seen"}"#)),
+    ("reject_correction", Restate, Some(r#"{"reason":"no"}"#)),
     ("list_inspections", See, None),
     ("watch_fleet", See, None),
     ("list_audit", ReadAudit, None),
@@ -53,20 +70,28 @@ fn operations(n: u128) -> Vec<Operation> {
                 "sites" => ["near", "far"][usize::try_from(n - 1).unwrap()].to_owned(),
                 "kiosks" => format!("K-{n}"),
                 "tickets" => ticket_id(n).to_string(),
+                "restatements" | "corrections" => decision_id(n).to_string(),
                 _ => command_id(n).to_string(),
             };
+            let query =
+                if path.ends_with("/uptime") && path.contains("{id}") { "?month=2026-10" } else { "" };
             operations.push(Operation {
                 name: operation["operationId"].as_str().unwrap().to_owned(),
                 method: method.to_uppercase().parse().unwrap(),
-                path: path.replace("{id}", &id).replace("{action}", "note"),
+                path: path.replace("{id}", &id).replace("{action}", "note") + query,
             });
         }
     }
     operations
 }
 
-fn table() -> BTreeMap<&'static str, (Right, Option<&'static str>)> {
-    TABLE.into_iter().map(|(name, right, body)| (name, (right, body))).collect()
+/// With the last hour where a body asks for time.
+fn table() -> BTreeMap<&'static str, (Right, Option<String>)> {
+    let now = crate::clock::Clock::start().now();
+    let last_hour = |body: &str| {
+        body.replace("FROM", &now.plus_ms(-3_600_000).to_string()).replace("TO", &now.to_string())
+    };
+    TABLE.into_iter().map(|(name, right, body)| (name, (right, body.map(last_hour)))).collect()
 }
 
 #[test]
@@ -97,10 +122,10 @@ async fn each_role_gets_what_the_table_says() {
         let fixture = Fixture::start().await;
         let token = fixture.token(role.as_str(), &[]).await;
         for op in operations(1) {
-            let (right, body) = table[op.name.as_str()];
-            let answer = fixture.ask(op.method.clone(), &op.path, &token, body).await;
+            let (right, body) = &table[op.name.as_str()];
+            let answer = fixture.ask(op.method.clone(), &op.path, &token, body.as_deref()).await;
             let what = format!("{} {}: {}", role.as_str(), op.name, answer.text);
-            if role.may(right) {
+            if role.may(*right) {
                 let fine = answer.status.is_success() || answer.status == StatusCode::CONFLICT;
                 assert!(fine, "{what} {}", answer.status);
             } else {
@@ -117,14 +142,14 @@ async fn what_is_out_of_scope_is_not_there_whatever_the_role() {
     let fixture = Fixture::start().await;
     let admin = fixture.token("admin", &["near"]).await;
     for op in operations(2) {
-        let (_, body) = table[op.name.as_str()];
+        let (_, body) = &table[op.name.as_str()];
         let about_one = op.path.contains("/far") || op.path.contains("K-2") || op.path.contains("-0000-");
-        let body = body.map(|body| body.replace("K-1", "K-2"));
+        let body = body.as_ref().map(|body| body.replace("K-1", "K-2"));
         let answer = fixture.ask(op.method.clone(), &op.path, &admin, body.as_deref()).await;
         let what = format!("{}: {}", op.name, answer.text);
         match op.name.as_str() {
             "list_audit" => assert_eq!(answer.status, StatusCode::FORBIDDEN, "{what}"),
-            name if about_one || name == "open_ticket" => {
+            name if about_one || matches!(name, "open_ticket" | "request_correction") => {
                 assert_eq!(answer.status, StatusCode::NOT_FOUND, "{what}");
             }
             _ => {

@@ -1,0 +1,264 @@
+//! A kiosk's month as rows: who owned which second, what they sum up to, and from what it was computed.
+
+use std::collections::BTreeMap;
+
+use kioskwatch_proto::{SiteId, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use super::causes::Cause;
+use super::evidence::Evidence;
+use super::month::Month;
+use super::outages::Outage;
+use super::sweep::{Inputs, Timeline};
+use crate::change::{AssignmentRow, GroupKind, KioskRow, MonthRow, MonthSums};
+use crate::interval::{Interval, IntervalSet};
+
+/// Who owns a second of a kiosk.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Owner {
+    pub site: Option<SiteId>,
+    pub engineer: Option<String>,
+}
+
+/// What a site was to the contract when a month was booked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contract {
+    pub region: String,
+    pub customer: String,
+}
+
+/// Divides all of time among owners, without overlap and without a rest: groups add up to the whole.
+///
+/// Of two assignments that overlap, the one that began later holds: the kiosk was moved and nobody wrote down
+/// that it left. A kiosk whose moves were never written down belongs where it stands.
+#[must_use]
+pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, IntervalSet)> {
+    let sites = shares_of(assignments, GroupKind::Site);
+    let engineers = shares_of(assignments, GroupKind::Engineer);
+    let home = kiosk.site.clone().filter(|_| sites.is_empty());
+    let with_rest = |shares: BTreeMap<String, IntervalSet>| {
+        let owned = shares.values().fold(IntervalSet::empty(), |all, one| all.union(one));
+        let rest = IntervalSet::always().subtract(&owned);
+        shares.into_iter().map(|(id, set)| (Some(id), set)).chain([(None, rest)]).collect::<Vec<_>>()
+    };
+    let engineers = with_rest(engineers);
+    let mut out = Vec::new();
+    for (site, there) in with_rest(sites) {
+        for (engineer, theirs) in &engineers {
+            let set = there.intersect(theirs);
+            if !set.is_empty() {
+                let site = site.as_deref().map_or_else(|| home.clone(), |id| id.parse().ok());
+                out.push((Owner { site, engineer: engineer.clone() }, set));
+            }
+        }
+    }
+    out
+}
+
+fn shares_of(assignments: &[&AssignmentRow], group: GroupKind) -> BTreeMap<String, IntervalSet> {
+    let mut rows: Vec<_> = assignments.iter().filter(|row| row.group == group).collect();
+    rows.sort_by(|a, b| (b.from, &b.group_id).cmp(&(a.from, &a.group_id)));
+    let mut taken = IntervalSet::empty();
+    let mut shares: BTreeMap<String, IntervalSet> = BTreeMap::new();
+    for row in rows {
+        let mine = IntervalSet::of(super::rows::span(row.from, row.to));
+        let free = mine.subtract(&taken);
+        taken = taken.union(&mine);
+        if !free.is_empty() {
+            let share = shares.entry(row.group_id.clone()).or_default();
+            *share = share.union(&free);
+        }
+    }
+    shares
+}
+
+/// A kiosk's month, ready to be booked.
+#[derive(Debug)]
+pub struct Booking<'a> {
+    pub month: Month,
+    pub kiosk: &'a KioskRow,
+    pub owners: &'a [(Owner, IntervalSet)],
+    pub contracts: &'a BTreeMap<SiteId, Contract>,
+    /// Availability's target.
+    pub target: (i64, i64),
+    pub inputs: Inputs<'a>,
+}
+
+impl Booking<'_> {
+    /// One row for each owner with time in the period; `version` 0 and above as [`MonthRow`] says.
+    #[must_use]
+    pub fn rows(&self, version: u32, now: Timestamp) -> Vec<MonthRow> {
+        let measured = Measured::of(&self.inputs);
+        let prints = Fingerprint::of(self);
+        let mut rows = Vec::new();
+        for (owner, set) in self.owners {
+            if measured.open.intersect(set).is_empty() {
+                continue;
+            }
+            let contract = owner.site.as_ref().and_then(|id| self.contracts.get(id));
+            let elapsed = self.inputs.elapsed_period();
+            rows.push(MonthRow {
+                month: self.month,
+                kiosk: self.kiosk.id.clone(),
+                version,
+                site: owner.site.clone(),
+                engineer: owner.engineer.clone(),
+                region: contract.map_or_else(String::new, |one| one.region.clone()),
+                customer: contract.map_or_else(String::new, |one| one.customer.clone()),
+                model: self.kiosk.model.clone(),
+                period_from: at(self.inputs.period.from),
+                period_to: at(self.inputs.period.to),
+                as_of: at(elapsed.to.max(elapsed.from)),
+                booked_at: now,
+                target: self.target,
+                sums: measured.within(set),
+                fingerprint: prints.whole.clone(),
+                inputs: prints.parts.clone(),
+            });
+        }
+        rows
+    }
+}
+
+/// The figures of a kiosk's period, as far as it lies in a set.
+#[must_use]
+pub fn measure(inputs: &Inputs<'_>, set: &IntervalSet) -> MonthSums {
+    Measured::of(inputs).within(set)
+}
+
+/// A period swept once, to be shared out.
+struct Measured {
+    timeline: Timeline,
+    /// As if nothing had been forgiven.
+    raw: Timeline,
+    outages: Vec<Outage>,
+    /// Service hours while commissioned.
+    open: IntervalSet,
+    excluded: IntervalSet,
+}
+
+impl Measured {
+    fn of(inputs: &Inputs<'_>) -> Self {
+        let timeline = Timeline::build(inputs);
+        let open = inputs.service.clip(inputs.elapsed_period()).intersect(inputs.commissioned);
+        let excluded = open.intersect(inputs.exclusions);
+        let nothing = IntervalSet::empty();
+        let raw = if excluded.is_empty() {
+            timeline.clone()
+        } else {
+            Timeline::build(&Inputs { exclusions: &nothing, ..*inputs })
+        };
+        Self { outages: timeline.outages(), timeline, raw, open, excluded }
+    }
+
+    fn within(&self, set: &IntervalSet) -> MonthSums {
+        let unforgiven = self.raw.within(set).figures();
+        let mine: Vec<&Outage> = self.outages.iter().filter(|outage| set.contains(outage.from)).collect();
+        let longest = mine.iter().max_by_key(|outage| (outage.down_s, -outage.from));
+        MonthSums {
+            figures: self.timeline.within(set).figures(),
+            excluded_s: self.excluded.intersect(set).length(),
+            raw_on: unforgiven.on,
+            raw_avail: unforgiven.avail,
+            raw_full: unforgiven.full,
+            outages: i64::try_from(mine.len()).unwrap_or(i64::MAX),
+            longest_outage_s: longest.map_or(0, |outage| outage.down_s),
+            longest_outage_at: longest.map(|outage| at(outage.from)),
+        }
+    }
+}
+
+const fn at(seconds: i64) -> Timestamp {
+    Timestamp(seconds.saturating_mul(1_000))
+}
+
+/// What a figure was computed from, so that anybody can tell later whether it was this.
+struct Fingerprint {
+    /// Hex of SHA-256 over the parts.
+    whole: String,
+    /// JSON object: each kind of input and the beginning of its own hash.
+    parts: String,
+}
+
+impl Fingerprint {
+    fn of(booking: &Booking<'_>) -> Self {
+        let inputs = &booking.inputs;
+        let elapsed = inputs.elapsed_period();
+        let set = |set: &IntervalSet| {
+            let mut hash = Sha256::new();
+            set.clip(elapsed).intervals().iter().for_each(|part| feed(&mut hash, *part));
+            hash
+        };
+        let mut period = Sha256::new();
+        feed(&mut period, elapsed);
+        let mut owners = Sha256::new();
+        for (owner, set) in booking.owners {
+            owners.update(format!("{:?}", (&owner.site, &owner.engineer)));
+            set.clip(elapsed).intervals().iter().for_each(|part| feed(&mut owners, *part));
+        }
+        let parts = [
+            ("period", period),
+            ("service_hours", set(inputs.service)),
+            ("commissioned", set(inputs.commissioned)),
+            ("exclusions", set(inputs.exclusions)),
+            ("server_outages", set(inputs.server_down)),
+            ("owners", owners),
+            ("evidence", claims(inputs)),
+        ];
+        let mut whole = Sha256::new();
+        let mut names = serde_json::Map::new();
+        for (name, hash) in parts {
+            let hash = hash.finalize();
+            whole.update(hash);
+            names.insert(name.to_owned(), hex(&hash[..8]).into());
+        }
+        Self { whole: hex(&whole.finalize()), parts: serde_json::Value::Object(names).to_string() }
+    }
+}
+
+/// The claims that counted, in an order of their own: the order they came in is no input.
+fn claims(inputs: &Inputs<'_>) -> Sha256 {
+    let counted = |claim: &&Evidence| inputs.received_before.is_none_or(|limit| claim.arrived_before(limit));
+    let mut claims: Vec<_> = inputs
+        .evidence
+        .iter()
+        .filter(counted)
+        .map(|claim| (Interval::new(claim.from, claim.proven_to()).intersect(inputs.elapsed_period()), claim))
+        .filter(|(span, _)| !span.is_empty())
+        .map(|(span, claim)| {
+            (span.from, span.to, claim.src, claim.state, claim.cause.map_or("", Cause::as_str))
+        })
+        .collect();
+    claims.sort_unstable();
+    claims.dedup();
+    let mut hash = Sha256::new();
+    for (from, to, source, state, cause) in claims {
+        feed(&mut hash, Interval::new(from, to));
+        hash.update(source.as_str());
+        hash.update(state.as_str());
+        hash.update(cause);
+        hash.update([0]);
+    }
+    hash
+}
+
+fn feed(hash: &mut Sha256, span: Interval) {
+    hash.update(span.from.to_be_bytes());
+    hash.update(span.to.to_be_bytes());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The kinds of input by which two fingerprints differ.
+#[must_use]
+pub fn changed_inputs(before: &str, after: &str) -> Vec<String> {
+    let parts = |text: &str| serde_json::from_str::<BTreeMap<String, String>>(text).unwrap_or_default();
+    let (before, after) = (parts(before), parts(after));
+    after.into_iter().filter(|(name, hash)| before.get(name) != Some(hash)).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,317 @@
+//! The books: when a month is signed, when a signed one deserves another version, and who may say so
+//! ("uptime definition 2.8").
+//!
+//! Everything is decided from rows: what is stored of a kiosk's month, and what it comes to now. What changes
+//! is given back as [`Change`]s. A signed version is never among the things that change.
+
+use std::collections::BTreeMap;
+
+use kioskwatch_proto::Timestamp;
+use kioskwatch_proto::limits::MAX_TEXT_CHARS;
+
+use super::booking::{Owner, changed_inputs};
+use super::figures::Figures;
+use super::restate::{self, FREEZE_HOURS, RESTATE_DAYS};
+use crate::change::{AuditRow, Change, Decided, MonthRow, MonthSums, RestatementRow, RestatementState};
+use crate::fleet::{Actor, Refusal, RefusalKind};
+use crate::ids::Ids;
+
+/// Who appears in the audit where no person decided.
+pub const BOOKKEEPER: &str = "kioskwatch";
+
+/// The contract's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    pub freeze_hours: i64,
+    pub restate_days: i64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { freeze_hours: FREEZE_HOURS, restate_days: RESTATE_DAYS }
+    }
+}
+
+impl Terms {
+    /// The second at which a month is fixed; what arrives then or later is late.
+    #[must_use]
+    pub const fn freeze_at(&self, period_to: i64) -> i64 {
+        restate::freeze_at(period_to, self.freeze_hours)
+    }
+
+    /// Whether nothing can come of looking at the month again.
+    #[must_use]
+    pub const fn is_closed(&self, period_to: i64, now: Timestamp) -> bool {
+        now.secs() >= restate::proposals_until(period_to, self.restate_days)
+    }
+}
+
+/// What is stored of one kiosk's month.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stored<'a> {
+    /// Every version.
+    pub rows: &'a [MonthRow],
+    /// Every proposal.
+    pub restatements: &'a [RestatementRow],
+}
+
+impl<'a> Stored<'a> {
+    /// The highest signed version; 0 while there is none.
+    #[must_use]
+    pub fn signed_version(&self) -> u32 {
+        self.rows.iter().map(|row| row.version).max().unwrap_or(0)
+    }
+
+    #[must_use]
+    pub fn version(&self, version: u32) -> Vec<&'a MonthRow> {
+        self.rows.iter().filter(|row| row.version == version).collect()
+    }
+
+    fn proposed(&self) -> Option<&'a RestatementRow> {
+        self.restatements.iter().find(|row| row.state == RestatementState::Proposed)
+    }
+}
+
+/// What a kiosk's month comes to now.
+#[derive(Debug, Clone, Default)]
+pub struct Fresh {
+    /// From everything known: version 0.
+    pub current: Vec<MonthRow>,
+    /// From what was known at the freeze: version 1. Wanted when [`must_sign`] says so.
+    pub signed: Option<Vec<MonthRow>>,
+}
+
+/// Whether the month is due to be signed and is not.
+#[must_use]
+pub fn must_sign(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<'_>) -> bool {
+    now.secs() >= terms.freeze_at(period_to) && stored.signed_version() == 0
+}
+
+/// Brings the books of one kiosk's month up to date. Idempotent: with the same fresh figures nothing follows.
+#[must_use]
+pub fn keep(
+    now: Timestamp,
+    terms: &Terms,
+    period_to: i64,
+    stored: &Stored<'_>,
+    fresh: &Fresh,
+    ids: &mut Ids,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    replace_current(stored, &fresh.current, &mut changes);
+    if let Some(signed) = fresh.signed.as_ref().filter(|_| must_sign(now, terms, period_to, stored)) {
+        changes.extend(signed.iter().cloned().map(|row| Change::Month(Box::new(row))));
+        return changes;
+    }
+    let version = stored.signed_version();
+    if version > 0 {
+        propose(now, terms, period_to, (stored, version), &fresh.current, ids, &mut changes);
+    }
+    changes
+}
+
+/// A share that is no longer anybody's is booked with nothing: sums over the month stay right.
+fn replace_current(stored: &Stored<'_>, current: &[MonthRow], changes: &mut Vec<Change>) {
+    let known: BTreeMap<Owner, &MonthRow> =
+        stored.version(0).into_iter().map(|row| (owner(row), row)).collect();
+    let same = |row: &MonthRow| {
+        known.get(&owner(row)).is_some_and(|old| {
+            let booked_at = row.booked_at;
+            **old == *row || MonthRow { booked_at, ..(*old).clone() } == *row
+        })
+    };
+    changes.extend(current.iter().filter(|row| !same(row)).cloned().map(|row| Change::Month(Box::new(row))));
+    let gone = known.iter().filter(|(owner_of, old)| {
+        old.sums != MonthSums::default() && !current.iter().any(|row| owner(row) == **owner_of)
+    });
+    let emptied = gone.map(|(_, old)| MonthRow { sums: MonthSums::default(), ..(*old).clone() });
+    changes.extend(emptied.map(|row| Change::Month(Box::new(row))));
+}
+
+fn propose(
+    now: Timestamp,
+    terms: &Terms,
+    period_to: i64,
+    (stored, version): (&Stored<'_>, u32),
+    current: &[MonthRow],
+    ids: &mut Ids,
+    changes: &mut Vec<Change>,
+) {
+    let official = stored.version(version);
+    let open = stored.proposed();
+    let end =
+        |row: &RestatementRow, state| Change::Restatement(Box::new(RestatementRow { state, ..row.clone() }));
+    if terms.is_closed(period_to, now) {
+        changes.extend(open.map(|row| end(row, RestatementState::Expired)));
+        return;
+    }
+    let (Some(base), Some(proposed)) = (official.first(), current.first()) else { return };
+    let fingerprint = &proposed.fingerprint;
+    let decided = |row: &&RestatementRow| {
+        row.base_version == version
+            && row.fingerprint == *fingerprint
+            && matches!(row.state, RestatementState::Proposed | RestatementState::Rejected)
+    };
+    let wanted = fingerprint != &base.fingerprint && is_material(&official, current);
+    if wanted && stored.restatements.iter().any(|row| decided(&row)) {
+        // Waits already, or somebody has seen exactly this and said no.
+        let other = open.filter(|row| row.fingerprint != *fingerprint);
+        changes.extend(other.map(|row| end(row, RestatementState::Superseded)));
+        return;
+    }
+    changes.extend(open.map(|row| end(row, RestatementState::Superseded)));
+    if !wanted {
+        return;
+    }
+    let why = changed_inputs(&base.inputs, &proposed.inputs).join(", ");
+    let row = RestatementRow {
+        id: ids.uuid(now),
+        kiosk: proposed.kiosk.clone(),
+        month: proposed.month,
+        base_version: version,
+        state: RestatementState::Proposed,
+        fingerprint: fingerprint.clone(),
+        why: format!("since version {version} was signed, this changed: {why}"),
+        before: figures_json(&total(&official)),
+        after: figures_json(&total(&current.iter().collect::<Vec<_>>())),
+        proposed_at: now,
+        decided: None,
+    };
+    let object = format!("uptime/{}/{}", row.kiosk, row.month);
+    changes.push(audit(now, BOOKKEEPER, "restatement.propose", object, detail(&row, &row.why)));
+    changes.push(Change::Restatement(Box::new(row)));
+}
+
+/// Whether any contract ratio of the kiosk or of one of its owners moved enough to be seen in a report.
+fn is_material(official: &[&MonthRow], current: &[MonthRow]) -> bool {
+    let by_owner = |rows: Vec<&MonthRow>| {
+        let mut sums: BTreeMap<Owner, Figures> = BTreeMap::new();
+        rows.into_iter().for_each(|row| *sums.entry(owner(row)).or_default() += &row.sums.figures);
+        sums
+    };
+    let (before, after) = (by_owner(official.to_vec()), by_owner(current.iter().collect()));
+    let whole = |sums: &BTreeMap<Owner, Figures>| sums.values().sum::<Figures>();
+    let nothing = Figures::default();
+    let moved = |one: &Owner| {
+        let figures = |sums: &'_ BTreeMap<Owner, Figures>| sums.get(one).unwrap_or(&nothing).clone();
+        restate::proposal(&figures(&before), &figures(&after)).is_some()
+    };
+    restate::proposal(&whole(&before), &whole(&after)).is_some()
+        || before.keys().chain(after.keys()).any(moved)
+}
+
+/// What a person says to a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub approve: bool,
+    pub reason: String,
+}
+
+/// A proposal approved becomes the next version, with exactly the figures that were shown.
+///
+/// # Errors
+/// Decided already, newer evidence, too late, no reason, or somebody whom the figures measure.
+pub fn decide(
+    now: Timestamp,
+    terms: &Terms,
+    actor: &Actor,
+    proposal: &RestatementRow,
+    stored: &Stored<'_>,
+    verdict: &Verdict,
+) -> Result<Vec<Change>, Refusal> {
+    let reason = stated(&verdict.reason)?;
+    if proposal.state != RestatementState::Proposed {
+        return Err(refuse(RefusalKind::Conflict, format!("it is {} already", proposal.state.as_str())));
+    }
+    let current = stored.version(0);
+    let version = stored.signed_version();
+    let measured = current
+        .iter()
+        .chain(&stored.version(version))
+        .any(|row| row.engineer.as_deref() == Some(actor.name.as_str()));
+    if measured {
+        return Err(refuse(RefusalKind::Forbidden, "these figures measure you: somebody else decides"));
+    }
+    let (state, action) = match verdict.approve {
+        true => (RestatementState::Approved, "restatement.approve"),
+        false => (RestatementState::Rejected, "restatement.reject"),
+    };
+    let mut changes = Vec::new();
+    if verdict.approve {
+        let shown = current.first().is_some_and(|row| row.fingerprint == proposal.fingerprint);
+        if !shown || version != proposal.base_version {
+            let why = "more came in since it was proposed: look at the proposal that follows";
+            return Err(refuse(RefusalKind::Conflict, why));
+        }
+        if current.iter().any(|row| terms.is_closed(row.period_to.secs(), now)) {
+            return Err(refuse(RefusalKind::Conflict, "the days for restating this month are over"));
+        }
+        let filled = current.iter().filter(|row| row.sums != MonthSums::default());
+        changes.extend(filled.map(|row| {
+            let row = MonthRow { version: version + 1, booked_at: now, ..(*row).clone() };
+            Change::Month(Box::new(row))
+        }));
+    }
+    let decided = Some(Decided { by: actor.name.clone(), at: now, reason: reason.to_owned() });
+    let object = format!("uptime/{}/{}", proposal.kiosk, proposal.month);
+    changes.push(audit(now, &actor.name, action, object, detail(proposal, reason)));
+    changes.push(Change::Restatement(Box::new(RestatementRow { state, decided, ..proposal.clone() })));
+    Ok(changes)
+}
+
+/// A reason as it is kept.
+///
+/// # Errors
+/// There is none, or it is longer than any text.
+pub fn stated(reason: &str) -> Result<&str, Refusal> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > MAX_TEXT_CHARS {
+        return Err(refuse(RefusalKind::Invalid, format!("a reason has 1 to {MAX_TEXT_CHARS} characters")));
+    }
+    Ok(reason)
+}
+
+pub(super) fn refuse(kind: RefusalKind, reason: impl Into<String>) -> Refusal {
+    Refusal { kind, rule: "2.8", reason: reason.into() }
+}
+
+pub(super) fn audit(now: Timestamp, actor: &str, action: &str, object: String, detail: String) -> Change {
+    Change::Audit(AuditRow { at: now, actor: actor.to_owned(), action: action.to_owned(), object, detail })
+}
+
+fn detail(row: &RestatementRow, reason: &str) -> String {
+    serde_json::json!({
+        "restatement": row.id, "base_version": row.base_version, "fingerprint": row.fingerprint,
+        "reason": reason, "before": json(&row.before), "after": json(&row.after),
+    })
+    .to_string()
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// The sum of a kiosk's rows of one version.
+#[must_use]
+pub fn total(rows: &[&MonthRow]) -> MonthSums {
+    rows.iter().map(|row| &row.sums).sum()
+}
+
+/// The contract ratios as they stand in proposals and audit entries.
+#[must_use]
+pub fn figures_json(sums: &MonthSums) -> String {
+    let figures = &sums.figures;
+    let ratio = |ratio: super::Ratio| serde_json::json!({ "num": ratio.num, "den": ratio.den });
+    serde_json::json!({
+        "accountable_s": figures.accountable_s, "excluded_s": sums.excluded_s,
+        "on": ratio(figures.on), "avail": ratio(figures.avail), "full": ratio(figures.full),
+    })
+    .to_string()
+}
+
+fn owner(row: &MonthRow) -> Owner {
+    Owner { site: row.site.clone(), engineer: row.engineer.clone() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+use chrono_tz::Asia::Shanghai;
+use kioskwatch_proto::KioskId;
+
+use super::*;
+use crate::change::{Admission, AssignmentRow, GroupKind, KioskRow};
+use crate::interval::IntervalSet;
+use crate::uptime::Month;
+use crate::uptime::booking::{Booking, owners};
+use crate::uptime::evidence::{Evidence, Source, State};
+use crate::uptime::sweep::Inputs;
+
+const TERMS: Terms = Terms { freeze_hours: 24, restate_days: 35 };
+const HOUR: i64 = 3_600;
+
+/// One kiosk's October, as a store would hold it.
+struct Ledger {
+    month: Month,
+    evidence: Vec<Evidence>,
+    engineer: &'static str,
+    exclusions: IntervalSet,
+    rows: Vec<MonthRow>,
+    restatements: Vec<RestatementRow>,
+    ids: Ids,
+}
+
+fn secs(t: i64) -> Timestamp {
+    Timestamp(t * 1_000)
+}
+
+impl Ledger {
+    /// On all month, but for the last ten hours nobody knows.
+    fn october() -> Self {
+        let month: Month = "2026-10".parse().unwrap();
+        let mut ledger = Self {
+            month,
+            evidence: Vec::new(),
+            engineer: "li",
+            exclusions: IntervalSet::empty(),
+            rows: Vec::new(),
+            restatements: Vec::new(),
+            ids: Ids::seeded(1),
+        };
+        let to = ledger.end() - 10 * HOUR;
+        ledger.claim(month.period(Shanghai).from, to, None);
+        ledger
+    }
+
+    fn end(&self) -> i64 {
+        self.month.period(Shanghai).to
+    }
+
+    fn claim(&mut self, from: i64, to: i64, recv: Option<i64>) {
+        let (src, state) = (Source::Journal, State::Full);
+        self.evidence.push(Evidence { src, from, to, state, cause: None, recv });
+    }
+
+    fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Vec<MonthRow> {
+        let kiosk = KioskRow {
+            id: KioskId::new("K-1").unwrap(),
+            site: None,
+            admission: Admission::Accepted,
+            model: "KT".into(),
+            serial_no: String::new(),
+            commissioned_at: Some(secs(0)),
+            decommissioned_at: None,
+            updated_at: secs(0),
+        };
+        let assignment = AssignmentRow {
+            kiosk: kiosk.id.clone(),
+            group: GroupKind::Engineer,
+            group_id: self.engineer.into(),
+            from: secs(0),
+            to: None,
+        };
+        let always = IntervalSet::always();
+        let booking = Booking {
+            month: self.month,
+            kiosk: &kiosk,
+            owners: &owners(&kiosk, &[&assignment]),
+            contracts: &BTreeMap::new(),
+            target: (99, 100),
+            inputs: Inputs {
+                period: self.month.period(Shanghai),
+                as_of: Some(now),
+                service: &always,
+                commissioned: &always,
+                exclusions: &self.exclusions,
+                server_down: &IntervalSet::empty(),
+                evidence: &self.evidence,
+                received_before,
+            },
+        };
+        booking.rows(version, secs(now))
+    }
+
+    /// The bookkeeper passes by; what changed.
+    fn look(&mut self, now: i64) -> Vec<Change> {
+        let freeze = TERMS.freeze_at(self.end());
+        let stored = Stored { rows: &self.rows, restatements: &self.restatements };
+        let due = must_sign(secs(now), &TERMS, self.end(), &stored);
+        let fresh =
+            Fresh { current: self.book(0, None, now), signed: due.then(|| self.book(1, Some(freeze), now)) };
+        let mut ids = self.ids.clone();
+        let changes = keep(secs(now), &TERMS, self.end(), &stored, &fresh, &mut ids);
+        self.ids = ids;
+        self.apply(&changes);
+        changes
+    }
+
+    fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Month(row) => {
+                    let same = |old: &MonthRow| old.version == row.version && owner(old) == owner(row);
+                    let signed = row.version > 0 && self.rows.iter().any(same);
+                    assert!(!signed, "a signed version was written again: {row:?}");
+                    self.rows.retain(|old| !same(old));
+                    self.rows.push((**row).clone());
+                }
+                Change::Restatement(row) => {
+                    self.restatements.retain(|old| old.id != row.id);
+                    self.restatements.push((**row).clone());
+                }
+                Change::Audit(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn down(&self, version: u32) -> i64 {
+        let stored = Stored { rows: &self.rows, restatements: &[] };
+        let avail = total(&stored.version(version)).figures.avail;
+        avail.den - avail.num
+    }
+
+    fn states(&self) -> Vec<RestatementState> {
+        self.restatements.iter().map(|row| row.state).collect()
+    }
+
+    fn decide(&mut self, by: &str, approve: bool, now: i64) -> Result<(), Refusal> {
+        let stored = Stored { rows: &self.rows, restatements: &self.restatements };
+        let proposal = self.restatements.last().unwrap();
+        let verdict = Verdict { approve, reason: "the journal was read".into() };
+        let actor = Actor { name: by.into() };
+        let changes = decide(secs(now), &TERMS, &actor, proposal, &stored, &verdict)?;
+        assert!(matches!(&changes[changes.len() - 2], Change::Audit(row) if row.actor == by));
+        self.apply(&changes);
+        Ok(())
+    }
+
+    /// Signed with ten hours down; then a late journal proves half of them up.
+    fn contradicted() -> Self {
+        let mut ledger = Self::october();
+        ledger.look(ledger.end() + 24 * HOUR);
+        let (from, recv) = (ledger.end() - 10 * HOUR, ledger.end() + 72 * HOUR);
+        ledger.claim(from, from + 5 * HOUR, Some(recv));
+        ledger.look(recv);
+        ledger
+    }
+}
+
+#[test]
+fn a_month_is_signed_at_its_freeze_and_not_a_second_before() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end - HOUR);
+    assert_eq!((ledger.rows.len(), ledger.down(0)), (1, 9 * HOUR));
+    // Late, but not too late: an open month corrects itself.
+    ledger.claim(end - 10 * HOUR, end - 9 * HOUR, Some(end + 24 * HOUR - 1));
+    // Too late by a second.
+    ledger.claim(end - 9 * HOUR, end - 8 * HOUR, Some(end + 24 * HOUR));
+    ledger.look(end + 24 * HOUR - 1);
+    assert_eq!(ledger.rows.len(), 1);
+    ledger.look(end + 24 * HOUR);
+    assert_eq!((ledger.down(0), ledger.down(1)), (8 * HOUR, 9 * HOUR), "known now beside signed");
+    assert!(ledger.states().is_empty());
+    ledger.look(end + 25 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Proposed]);
+    assert!(ledger.restatements[0].why.ends_with("evidence"), "{}", ledger.restatements[0].why);
+}
+
+#[test]
+fn the_same_figures_again_change_nothing() {
+    let mut ledger = Ledger::contradicted();
+    let now = ledger.end() + 73 * HOUR;
+    assert_eq!(ledger.look(now), []);
+    assert_eq!(ledger.states(), [RestatementState::Proposed]);
+}
+
+#[test]
+fn a_difference_that_no_report_shows_is_not_proposed() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    // 31 days have 2,678,400 s: a ten-thousandth is 267.84 s.
+    ledger.claim(end - 10 * HOUR, end - 10 * HOUR + 267, Some(end + 48 * HOUR));
+    ledger.look(end + 48 * HOUR);
+    assert!(ledger.states().is_empty());
+    ledger.claim(end - 10 * HOUR, end - 10 * HOUR + 268, Some(end + 48 * HOUR));
+    ledger.look(end + 48 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Proposed]);
+}
+
+#[test]
+fn later_evidence_takes_the_place_of_a_proposal_and_what_is_approved_is_what_was_shown() {
+    let mut ledger = Ledger::contradicted();
+    let end = ledger.end();
+    let from = end - 5 * HOUR;
+    ledger.claim(from, from + HOUR, Some(end + 80 * HOUR));
+    let shown = ledger.restatements.clone();
+    // Not looked at yet by the bookkeeper: what was shown is what is signed.
+    ledger.decide("manager", true, end + 80 * HOUR).unwrap();
+    assert_eq!(ledger.down(2), 5 * HOUR);
+    ledger.look(end + 81 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Approved, RestatementState::Proposed]);
+    assert_eq!(ledger.restatements[1].base_version, 2);
+    ledger.claim(from + HOUR, from + 2 * HOUR, Some(end + 90 * HOUR));
+    ledger.look(end + 90 * HOUR);
+    let last: Vec<_> = ledger.states();
+    assert!(last.contains(&RestatementState::Superseded) && last.len() == 3, "{last:?}");
+    ledger.decide("manager", true, end + 91 * HOUR).unwrap();
+    assert_eq!([0, 1, 2, 3].map(|version| ledger.down(version) / HOUR), [3, 10, 5, 3]);
+    assert_eq!(shown[0].fingerprint, ledger.rows.iter().find(|row| row.version == 2).unwrap().fingerprint);
+}
+
+#[test]
+fn an_older_proposal_is_not_approved_over_newer_evidence() {
+    let mut ledger = Ledger::contradicted();
+    let end = ledger.end();
+    let shown = ledger.restatements[0].clone();
+    ledger.claim(end - 5 * HOUR, end - 4 * HOUR, Some(end + 80 * HOUR));
+    ledger.look(end + 80 * HOUR);
+    let stored = Stored { rows: &ledger.rows, restatements: &ledger.restatements };
+    let verdict = Verdict { approve: true, reason: "r".into() };
+    let actor = Actor { name: "manager".into() };
+    let refused = decide(secs(end + 81 * HOUR), &TERMS, &actor, &shown, &stored, &verdict).unwrap_err();
+    assert_eq!(refused.kind, RefusalKind::Conflict);
+}
+
+#[test]
+fn who_is_measured_does_not_decide() {
+    let mut ledger = Ledger::contradicted();
+    let now = ledger.end() + 80 * HOUR;
+    assert_eq!(ledger.decide("li", true, now).unwrap_err().kind, RefusalKind::Forbidden);
+    assert_eq!(ledger.decide("li", false, now).unwrap_err().kind, RefusalKind::Forbidden);
+    ledger.decide("manager", true, now).unwrap();
+    assert_eq!(ledger.decide("manager", false, now).unwrap_err().kind, RefusalKind::Conflict, "decided");
+}
+
+#[test]
+fn what_was_rejected_is_not_proposed_again_until_more_comes_in() {
+    let mut ledger = Ledger::contradicted();
+    let end = ledger.end();
+    ledger.decide("manager", false, end + 80 * HOUR).unwrap();
+    ledger.look(end + 81 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Rejected]);
+    ledger.claim(end - 5 * HOUR, end - 4 * HOUR, Some(end + 90 * HOUR));
+    ledger.look(end + 90 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Rejected, RestatementState::Proposed]);
+}
+
+#[test]
+fn a_proposal_that_lost_its_ground_is_taken_back_and_one_that_nobody_decided_expires() {
+    let mut ledger = Ledger::contradicted();
+    let end = ledger.end();
+    let late = ledger.evidence.pop().unwrap();
+    ledger.look(end + 80 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Superseded]);
+    ledger.evidence.push(late);
+    ledger.look(end + 81 * HOUR);
+    let closed = end + 35 * 24 * HOUR;
+    assert_eq!(ledger.decide("manager", true, closed).unwrap_err().kind, RefusalKind::Conflict);
+    ledger.look(closed);
+    assert_eq!(ledger.states(), [RestatementState::Superseded, RestatementState::Expired]);
+    ledger.look(closed + HOUR);
+    assert_eq!(ledger.states().len(), 2, "the days for it are over");
+}
+
+#[test]
+fn a_month_that_moves_to_another_engineer_is_proposed_although_the_kiosk_did_the_same() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    ledger.engineer = "wang";
+    ledger.look(end + 48 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Proposed]);
+    let emptied = ledger.rows.iter().filter(|row| row.version == 0 && row.engineer.as_deref() == Some("li"));
+    assert!(emptied.into_iter().all(|row| row.sums == MonthSums::default()), "nobody is counted twice");
+    assert_eq!(ledger.down(0), ledger.down(1));
+    for measured in ["li", "wang"] {
+        assert_eq!(ledger.decide(measured, true, end + 49 * HOUR).unwrap_err().kind, RefusalKind::Forbidden);
+    }
+    ledger.decide("manager", true, end + 49 * HOUR).unwrap();
+    let signed: Vec<_> = ledger.rows.iter().filter(|row| row.version == 2).collect();
+    assert_eq!((signed.len(), signed[0].engineer.as_deref()), (1, Some("wang")));
+}
+
+#[test]
+fn forgiven_time_stands_beside_the_raw_figure() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.exclusions = IntervalSet::of(crate::interval::Interval::new(end - 4 * HOUR, end));
+    ledger.look(end + 24 * HOUR);
+    let sums = &ledger.rows.iter().find(|row| row.version == 1).unwrap().sums;
+    assert_eq!((sums.excluded_s, ledger.down(1)), (4 * HOUR, 6 * HOUR));
+    assert_eq!(sums.raw_avail.den - sums.raw_avail.num, 10 * HOUR);
+    assert_eq!((sums.outages, sums.longest_outage_s), (1, 6 * HOUR));
+}

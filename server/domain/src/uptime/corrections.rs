@@ -1,0 +1,211 @@
+//! What people say was entered wrong about time up to now, and what becomes true when somebody else agrees.
+//!
+//! A correction changes inputs, never figures: open months follow by themselves, signed ones by a proposal.
+
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use uuid::Uuid;
+
+use super::books::{Verdict, audit, refuse, stated};
+use super::exclusion::ExclusionClass;
+use crate::change::{Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow};
+use crate::fleet::{Actor, Refusal, RefusalKind};
+use crate::service_hours::Schedule;
+
+/// Nobody remembers what was agreed longer ago, and evidence is kept about as long.
+pub const REACHES_BACK_DAYS: i64 = 400;
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub what: Correction,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub reason: String,
+}
+
+/// A correction as it waits for somebody else.
+///
+/// # Errors
+/// The first thing that cannot be right.
+pub fn request(
+    now: Timestamp,
+    actor: &Actor,
+    id: Uuid,
+    wanted: &Wanted,
+    planned_notice_s: i64,
+) -> Result<CorrectionRow, Refusal> {
+    let invalid = |reason: String| refuse(RefusalKind::Invalid, reason);
+    let reason = stated(&wanted.reason)?.to_owned();
+    if wanted.to <= wanted.from {
+        return Err(invalid(format!(
+            "it ends at {} and begins at {}: it must end later",
+            wanted.to, wanted.from
+        )));
+    }
+    if wanted.to > now {
+        return Err(invalid(format!("it ends at {}, which has not been yet", wanted.to)));
+    }
+    if now.since(wanted.from) > REACHES_BACK_DAYS * 86_400_000 {
+        return Err(invalid(format!("it begins more than {REACHES_BACK_DAYS} days ago")));
+    }
+    match &wanted.what {
+        Correction::Exclusion { kiosk, site, class, agreed_at } => {
+            if kiosk.is_some() == site.is_some() {
+                return Err(invalid("time is forgiven to a kiosk or to a site: name one of them".to_owned()));
+            }
+            check_class(class, *agreed_at, wanted.from, planned_notice_s).map_err(invalid)?;
+        }
+        Correction::ServiceHours { before, after, .. } => {
+            if !after.trim().is_empty() {
+                Schedule::parse(after).map_err(|error| invalid(error.to_string()))?;
+            }
+            if before.trim() == after.trim() {
+                return Err(invalid("these are the service hours already".to_owned()));
+            }
+        }
+    }
+    Ok(CorrectionRow {
+        id,
+        what: wanted.what.clone(),
+        from: wanted.from,
+        to: wanted.to,
+        reason,
+        state: CorrectionState::Requested,
+        requested_by: actor.name.clone(),
+        requested_at: now,
+        decided: None,
+        effect: "{}".to_owned(),
+    })
+}
+
+/// A forgotten maintenance was agreed in time, or it is no planned one: otherwise every outage could be
+/// declared planned afterwards.
+fn check_class(
+    class: &str,
+    agreed_at: Option<Timestamp>,
+    from: Timestamp,
+    notice_s: i64,
+) -> Result<(), String> {
+    let known = ExclusionClass::named(class).ok_or_else(|| {
+        let all: Vec<_> = ExclusionClass::ALL.iter().map(|class| class.as_str()).collect();
+        format!("{class:?} is none of {}", all.join(", "))
+    })?;
+    match (known, agreed_at) {
+        (ExclusionClass::Planned, None) => {
+            Err("planned work needs agreed_at: when it had been agreed".to_owned())
+        }
+        (ExclusionClass::Planned, Some(agreed)) if agreed.secs() > from.secs() - notice_s => Err(format!(
+            "planned work is agreed at least {} h before it begins; this was at {agreed}",
+            notice_s / 3_600
+        )),
+        (ExclusionClass::Planned, Some(_)) | (_, None) => Ok(()),
+        (_, Some(_)) => Err("agreed_at belongs to planned work only".to_owned()),
+    }
+}
+
+/// What else becomes true with an approval; the fleet has to know of it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consequence {
+    Exclusion(ExclusionRow),
+    ServiceHours { site: SiteId, hours: String },
+}
+
+/// Somebody decides about another person's correction. `effect` is what the figures did, as JSON text.
+///
+/// # Errors
+/// Decided already, one's own, or without a reason.
+pub fn decide(
+    now: Timestamp,
+    actor: &Actor,
+    row: &CorrectionRow,
+    verdict: &Verdict,
+    effect: String,
+) -> Result<(Vec<Change>, Option<Consequence>), Refusal> {
+    let reason = stated(&verdict.reason)?.to_owned();
+    if row.state != CorrectionState::Requested {
+        return Err(refuse(RefusalKind::Conflict, format!("it is {} already", row.state.as_str())));
+    }
+    if row.requested_by == actor.name {
+        return Err(refuse(RefusalKind::Forbidden, "you asked for it: somebody else decides"));
+    }
+    let (state, action) = match verdict.approve {
+        true => (CorrectionState::Approved, "correction.approve"),
+        false => (CorrectionState::Rejected, "correction.reject"),
+    };
+    let detail = serde_json::json!({
+        "requested_by": row.requested_by, "requested_reason": row.reason, "reason": reason,
+        "from": row.from, "to": row.to,
+        "effect": serde_json::from_str::<serde_json::Value>(&effect).unwrap_or_default(),
+    });
+    let consequence = verdict.approve.then(|| consequence(now, &actor.name, row));
+    let decided = Some(Decided { by: actor.name.clone(), at: now, reason });
+    let changes = vec![
+        Change::Correction(Box::new(CorrectionRow { state, decided, effect, ..row.clone() })),
+        audit(now, &actor.name, action, object(row), detail.to_string()),
+    ];
+    Ok((changes, consequence))
+}
+
+/// The audit entry of a request.
+#[must_use]
+pub fn requested(row: &CorrectionRow) -> Vec<Change> {
+    let value = match &row.what {
+        Correction::Exclusion { class, agreed_at, .. } => {
+            serde_json::json!({ "class": class, "agreed_at": agreed_at })
+        }
+        Correction::ServiceHours { before, after, .. } => {
+            serde_json::json!({ "before": before, "after": after })
+        }
+    };
+    let detail = serde_json::json!({
+        "kind": row.what.kind(), "from": row.from, "to": row.to, "reason": row.reason, "value": value,
+    });
+    vec![
+        Change::Correction(Box::new(row.clone())),
+        audit(row.requested_at, &row.requested_by, "correction.request", object(row), detail.to_string()),
+    ]
+}
+
+/// What an approval by anybody would make true, to show its effect before it.
+#[must_use]
+pub fn would_be(row: &CorrectionRow) -> Option<Consequence> {
+    (row.state == CorrectionState::Requested).then(|| consequence(row.requested_at, "", row))
+}
+
+fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequence {
+    match &row.what {
+        Correction::Exclusion { kiosk, site, class, agreed_at } => Consequence::Exclusion(ExclusionRow {
+            id: row.id,
+            kiosk: kiosk.clone(),
+            site: site.clone(),
+            class: class.clone(),
+            from: row.from,
+            to: row.to,
+            requested_by: row.requested_by.clone(),
+            approved_by: Some(approver.to_owned()),
+            // Planned work counts from its agreement, to which requester and approver put their names.
+            approved_at: Some(agreed_at.unwrap_or(now)),
+            reason: row.reason.clone(),
+        }),
+        Correction::ServiceHours { site, after, .. } => {
+            Consequence::ServiceHours { site: site.clone(), hours: after.clone() }
+        }
+    }
+}
+
+fn object(row: &CorrectionRow) -> String {
+    match place(&row.what) {
+        (Some(kiosk), _) => format!("kiosk/{kiosk}/correction/{}", row.id),
+        (None, Some(site)) => format!("site/{site}/correction/{}", row.id),
+        (None, None) => format!("correction/{}", row.id),
+    }
+}
+
+/// Whom a correction is about.
+#[must_use]
+pub const fn place(what: &Correction) -> (Option<&KioskId>, Option<&SiteId>) {
+    match what {
+        Correction::Exclusion { kiosk, site, .. } => (kiosk.as_ref(), site.as_ref()),
+        Correction::ServiceHours { site, .. } => (None, Some(site)),
+    }
+}

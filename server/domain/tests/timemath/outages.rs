@@ -1,0 +1,170 @@
+//! Outages, margins and shares, against counting.
+
+use std::collections::BTreeMap;
+
+use kioskwatch_domain::change::{Admission, AssignmentRow, GroupKind, KioskRow, MonthSums};
+use kioskwatch_domain::interval::{Interval, IntervalSet};
+use kioskwatch_domain::uptime::booking::{Booking, measure, owners};
+use kioskwatch_domain::uptime::{
+    Evidence, Inputs, Margin, Month, Ratio, Reliability, Source, State, Timeline,
+};
+use kioskwatch_proto::{KioskId, Timestamp};
+use proptest::prelude::*;
+
+fn full(from: i64, to: i64) -> Evidence {
+    Evidence { src: Source::Live, from, to, state: State::Full, cause: None, recv: None }
+}
+
+fn with<T>(
+    period: Interval,
+    service: &IntervalSet,
+    down: &IntervalSet,
+    evidence: &[Evidence],
+    use_them: impl FnOnce(&Inputs<'_>) -> T,
+) -> T {
+    use_them(&Inputs {
+        period,
+        as_of: None,
+        service,
+        commissioned: &IntervalSet::always(),
+        exclusions: &IntervalSet::empty(),
+        server_down: down,
+        evidence,
+        received_before: None,
+    })
+}
+
+#[test]
+fn an_outage_goes_on_over_a_closed_night_and_over_our_own_deafness() {
+    let day = Interval::new(0, 100);
+    let open: IntervalSet = [Interval::new(0, 40), Interval::new(60, 100)].into_iter().collect();
+    let deaf = IntervalSet::of(Interval::new(30, 35));
+    let evidence = [full(0, 20), full(70, 80), full(90, 100)];
+    let outages = with(day, &open, &deaf, &evidence, |inputs| Timeline::build(inputs).outages());
+    let told: Vec<_> = outages.iter().map(|one| (one.from, one.to, one.down_s)).collect();
+    // 20..30, deaf, 35..40, closed, 60..70 is one; 80..90 another.
+    assert_eq!(told, [(20, 70, 25), (80, 90, 10)]);
+    let sums = with(day, &open, &deaf, &evidence, |inputs| measure(inputs, &IntervalSet::always()));
+    assert_eq!((sums.outages, sums.longest_outage_s), (2, 25));
+    assert_eq!(sums.longest_outage_at, Some(Timestamp(20_000)));
+    let reliability = Reliability::of(sums.figures.avail, sums.outages).unwrap();
+    assert_eq!((reliability.mtbf_s, reliability.mttr_s), (20, 17));
+    assert_eq!(Reliability::of(sums.figures.avail, 0), None);
+}
+
+proptest! {
+    /// One second more than allowed misses the target, one second less does not.
+    #[test]
+    fn the_margin_is_exact_to_the_second(den in 1..3_000_000_i64, down in 0..100_000_i64, a in 0..1_000_i64) {
+        let (ratio, target) = (Ratio::new((den - down).max(0), den), (a, 1_000));
+        let margin = Margin::of(ratio, target).unwrap();
+        prop_assert_eq!(margin.met, margin.left_s >= 0);
+        let lose = |seconds: i64| Ratio::new(den - seconds, den);
+        prop_assert!(lose(margin.allowed_down_s).meets(a, 1_000));
+        prop_assert!(!lose(margin.allowed_down_s + 1).meets(a, 1_000));
+        prop_assert_eq!(margin.met_after_one_hour, margin.after_one_hour.meets(a, 1_000));
+    }
+
+    /// Whatever claims say and whoever is said to own what: shares are within bounds and add up to the whole.
+    #[test]
+    fn no_claim_and_no_assignment_makes_a_figure_that_cannot_be(
+        claims in prop::collection::vec(
+            (any::<i64>(), any::<i64>(), 0..5_usize, any::<bool>(), prop::option::of(any::<i64>())), 0..20),
+        moves in prop::collection::vec((0..4_usize, -10..40_i64, prop::option::of(-10..40_i64), any::<bool>()), 0..8),
+        near in any::<bool>(),
+        now in 0..40_i64,
+    ) {
+        let month: Month = "2026-10".parse().unwrap();
+        let zone = chrono_tz::Asia::Shanghai;
+        let (period, day) = (month.period(zone), 86_400);
+        // Half of the time near the month, half of the time from any clock there is.
+        let place = |t: i64| if near { period.from + t.rem_euclid(40 * day) - 4 * day } else { t };
+        let evidence: Vec<Evidence> = claims
+            .iter()
+            .map(|(from, to, state, journal, recv)| Evidence {
+                src: if *journal { Source::Journal } else { Source::Live },
+                from: place(*from),
+                to: place(*to),
+                state: State::ALL[*state],
+                cause: None,
+                recv: recv.map(place),
+            })
+            .collect();
+        let kiosk = KioskRow {
+            id: KioskId::new("K").unwrap(),
+            site: Some("S-0".parse().unwrap()),
+            admission: Admission::Accepted,
+            model: String::new(),
+            serial_no: String::new(),
+            commissioned_at: Some(Timestamp(0)),
+            decommissioned_at: None,
+            updated_at: Timestamp(0),
+        };
+        let at = |days: i64| Timestamp((period.from + days * day) * 1_000);
+        let moved: Vec<AssignmentRow> = moves
+            .iter()
+            .map(|(to, from, until, site)| AssignmentRow {
+                kiosk: kiosk.id.clone(),
+                group: if *site { GroupKind::Site } else { GroupKind::Engineer },
+                group_id: format!("S-{to}"),
+                from: at(*from),
+                to: until.map(at),
+            })
+            .collect();
+        let owners = owners(&kiosk, &moved.iter().collect::<Vec<_>>());
+        let inputs = Inputs {
+            period,
+            as_of: Some(period.from + now * day),
+            service: &IntervalSet::always(),
+            commissioned: &IntervalSet::always(),
+            exclusions: &IntervalSet::empty(),
+            server_down: &IntervalSet::empty(),
+            evidence: &evidence,
+            received_before: None,
+        };
+        let whole = measure(&inputs, &IntervalSet::always());
+        let booking =
+            Booking { month, kiosk: &kiosk, owners: &owners, contracts: &BTreeMap::new(), target: (99, 100), inputs };
+        let rows = booking.rows(0, Timestamp(0));
+        let shares: MonthSums = rows.iter().map(|row| &row.sums).sum();
+        prop_assert_eq!(&shares.figures, &whole.figures);
+        prop_assert_eq!((shares.outages, shares.longest_outage_s), (whole.outages, whole.longest_outage_s));
+        for row in &rows {
+            let figures = &row.sums.figures;
+            prop_assert!(0 <= figures.full.num && figures.full.num <= figures.avail.num);
+            prop_assert!(figures.avail.num <= figures.on.num && figures.on.num <= figures.on.den);
+            prop_assert!(figures.on.den <= figures.accountable_s && figures.known_s <= figures.accountable_s);
+            for ratio in [figures.on, figures.avail, figures.full, figures.online] {
+                prop_assert!(0 <= ratio.num && ratio.num <= ratio.den);
+                prop_assert_eq!(ratio.display() == "100.00%", ratio.den > 0 && ratio.num == ratio.den);
+            }
+        }
+        // The order in which evidence arrived, and its repetition, change neither figures nor fingerprint.
+        let mut shuffled: Vec<Evidence> = evidence.iter().rev().copied().collect();
+        shuffled.extend_from_slice(&evidence);
+        let again = Booking { inputs: Inputs { evidence: &shuffled, ..inputs }, ..booking };
+        prop_assert_eq!(again.rows(0, Timestamp(0)), rows);
+    }
+}
+
+/// A kiosk that goes up and down every minute of a month: as many pieces as claims, whatever the seconds.
+#[test]
+fn a_month_of_flapping_is_work_in_the_number_of_claims() {
+    let month: Month = "2026-10".parse().unwrap();
+    let period = month.period(chrono_tz::Asia::Shanghai);
+    let minutes = period.length() / 60;
+    let states = [State::Full, State::Off];
+    let evidence: Vec<Evidence> = (0..minutes)
+        .map(|minute| {
+            let from = period.from + minute * 60;
+            Evidence { state: states[(minute % 2) as usize], src: Source::Journal, ..full(from, from + 60) }
+        })
+        .collect();
+    let always = IntervalSet::always();
+    let (pieces, sums) = with(period, &always, &IntervalSet::empty(), &evidence, |inputs| {
+        (Timeline::build(inputs).pieces().len() as i64, measure(inputs, &always))
+    });
+    assert!(pieces <= 2 * minutes, "{pieces} pieces of {minutes} claims");
+    assert_eq!((sums.outages, sums.longest_outage_s), (minutes / 2, 60));
+    assert_eq!(sums.figures.avail, Ratio::new(period.length() / 2, period.length()));
+}

@@ -1,0 +1,106 @@
+//! What is known of the books between the database and those who ask: what must be looked at again, what a
+//! scrape shows, and sums that still hold.
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use kioskwatch_domain::{change::Change, uptime::Month};
+use kioskwatch_proto::{KioskId, Timestamp};
+
+use super::{
+    UptimeAnswer,
+    board::{Board, Shown, Totals},
+    keeper::Dirty,
+};
+
+/// Answers that are remembered; beyond it they are computed anew.
+const MAX_ANSWERS: usize = 2_000;
+
+/// Who asked for what: the reader's scope, the month, the kind of the group and its name.
+pub(super) type Question = (String, Month, &'static str, String);
+
+#[derive(Default)]
+pub(crate) struct Books {
+    dirty: Mutex<Dirty>,
+    board: RwLock<Board>,
+    answers: Mutex<Answers>,
+    /// One decision of a person at a time, from its look at what is stored to its commit.
+    pub(super) deciding: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Answers {
+    /// Rises with every change of a month's rows.
+    generations: BTreeMap<Month, u64>,
+    /// Months that run and changed in this round.
+    running: Vec<Month>,
+    known: HashMap<Question, (u64, UptimeAnswer)>,
+}
+
+impl Answers {
+    fn forget(&mut self, month: Month) {
+        *self.generations.entry(month).or_default() += 1;
+        self.known.retain(|question, _| question.1 != month);
+    }
+}
+
+impl Books {
+    /// Between a commit and the answer to it.
+    pub(crate) fn note(&self, changes: &[Change]) {
+        self.dirty().note(changes);
+    }
+
+    pub(super) fn dirty(&self) -> MutexGuard<'_, Dirty> {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn show(&self, kiosks: Vec<(KioskId, Shown)>) {
+        let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
+        kiosks.into_iter().for_each(|(kiosk, shown)| board.show(kiosk, shown));
+    }
+
+    pub(crate) fn totals(&self, now: Timestamp) -> [Totals; 3] {
+        self.board.read().unwrap_or_else(PoisonError::into_inner).totals(now)
+    }
+
+    /// Rows of this month were booked. Answers about a month that is over are forgotten at once.
+    pub(super) fn month_changed(&self, month: Month, is_over: bool) {
+        let mut answers = self.answers();
+        if is_over {
+            answers.forget(month);
+        } else if !answers.running.contains(&month) {
+            answers.running.push(month);
+        }
+    }
+
+    pub(super) fn round_ended(&self) {
+        let mut answers = self.answers();
+        std::mem::take(&mut answers.running).into_iter().for_each(|month| answers.forget(month));
+    }
+
+    /// A remembered answer, or the generation to remember one under.
+    pub(super) fn answer(&self, question: &Question) -> Result<UptimeAnswer, u64> {
+        let answers = self.answers();
+        match answers.known.get(question) {
+            Some((_, answer)) => Ok(answer.clone()),
+            None => Err(answers.generations.get(&question.1).copied().unwrap_or(0)),
+        }
+    }
+
+    /// Unless rows were booked while it was computed.
+    pub(super) fn remember(&self, question: Question, generation: u64, answer: &UptimeAnswer) {
+        let mut answers = self.answers();
+        if answers.generations.get(&question.1).copied().unwrap_or(0) != generation {
+            return;
+        }
+        if answers.known.len() >= MAX_ANSWERS {
+            answers.known.clear();
+        }
+        answers.known.insert(question, (generation, answer.clone()));
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

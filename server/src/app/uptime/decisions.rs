@@ -1,0 +1,232 @@
+//! What people ask and answer about signed months and about the past.
+//!
+//! Each is decided from what is stored, by the domain, one at a time; the hub commits it.
+use kioskwatch_domain::{
+    change::{Correction, CorrectionRow, CorrectionState, MonthRow, MonthSums, RestatementRow, SiteRow},
+    fleet::{Actor, Refusal, RefusalKind, Request},
+    uptime::{
+        Month,
+        booking::measure,
+        books::{self, Stored, Verdict, figures_json},
+        corrections::{self, Consequence, Wanted},
+    },
+};
+use kioskwatch_proto::KioskId;
+use uuid::Uuid;
+
+use super::{
+    UptimeError, UptimePeriod, UptimeQuery, UptimeScope,
+    frame::Places,
+    reader::{KIOSKS_AT_ONCE, UptimeReader, span_of},
+};
+use crate::{
+    app::{App, RequestError},
+    store::{Scope, StoreError},
+};
+
+/// Months of a correction whose figures are shown before and after; the newest ones.
+const SHOWN_MONTHS: usize = 3;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DecisionError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Uptime(#[from] UptimeError),
+}
+
+impl From<Refusal> for DecisionError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Request(refusal.into())
+    }
+}
+
+impl From<StoreError> for DecisionError {
+    fn from(error: StoreError) -> Self {
+        Self::Uptime(error.into())
+    }
+}
+
+/// Every version of a kiosk's month, and what is known now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MonthVersions {
+    pub kiosk: KioskId,
+    pub month: Month,
+    /// By version, then owner.
+    pub rows: Vec<MonthRow>,
+}
+
+fn missing(what: &'static str) -> DecisionError {
+    DecisionError::Uptime(UptimeError::NotFound(what))
+}
+
+impl App {
+    /// What was signed of a kiosk's month, in order, with what is known now as version 0.
+    pub async fn month_versions(
+        &self,
+        reader: &Scope,
+        kiosk: &KioskId,
+        month: Month,
+    ) -> Result<MonthVersions, UptimeError> {
+        if self.store().kiosk(reader, kiosk).await?.is_none() {
+            return Err(UptimeError::NotFound("kiosk"));
+        }
+        let rows = self.store().versions_of_month(reader, kiosk, month).await?;
+        Ok(MonthVersions { kiosk: kiosk.clone(), month, rows })
+    }
+
+    /// Approves or rejects a proposal; an approval is the next version of the kiosk's month.
+    pub async fn decide_restatement(
+        &self,
+        actor: Actor,
+        reader: &Scope,
+        id: Uuid,
+        verdict: &Verdict,
+    ) -> Result<RestatementRow, DecisionError> {
+        let _one_at_a_time = self.books().deciding.lock().await;
+        let proposal = self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))?;
+        let rows = self.store().versions_of_month(&Scope::All, &proposal.kiosk, proposal.month).await?;
+        let stored = Stored { rows: &rows, restatements: std::slice::from_ref(&proposal) };
+        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
+        let terms = self.uptime_reader(&live).terms();
+        let now = self.clock().now();
+        let changes = books::decide(now, &terms, &actor, &proposal, &stored, verdict)?;
+        self.request(actor, Request::Book { changes, also: None }).await?;
+        self.books().month_changed(proposal.month, true);
+        self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))
+    }
+
+    /// Asks for a correction; its effect on the figures is shown to whoever decides.
+    pub async fn request_correction(
+        &self,
+        actor: Actor,
+        reader: &Scope,
+        mut wanted: Wanted,
+    ) -> Result<CorrectionRow, DecisionError> {
+        self.check_place(reader, &mut wanted.what).await?;
+        let now = self.clock().now();
+        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
+        let figures = self.uptime_reader(&live);
+        let notice_s =
+            i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600);
+        let mut row = corrections::request(now, &actor, Uuid::now_v7(), &wanted, notice_s)?;
+        row.effect = figures.effect(&row).await?;
+        let changes = corrections::requested(&row);
+        self.request(actor, Request::Book { changes, also: None }).await?;
+        Ok(row)
+    }
+
+    /// Approves or rejects somebody else's correction. What it says becomes true with the approval; open
+    /// months follow by themselves, signed ones by a proposal.
+    pub async fn decide_correction(
+        &self,
+        actor: Actor,
+        reader: &Scope,
+        id: Uuid,
+        verdict: &Verdict,
+    ) -> Result<CorrectionRow, DecisionError> {
+        let _one_at_a_time = self.books().deciding.lock().await;
+        let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
+        let now = self.clock().now();
+        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
+        let effect = match row.state {
+            CorrectionState::Requested => self.uptime_reader(&live).effect(&row).await?,
+            _ => row.effect.clone(),
+        };
+        let (changes, consequence) = corrections::decide(now, &actor, &row, verdict, effect)?;
+        let also = match consequence {
+            None => None,
+            Some(Consequence::Exclusion(row)) => Some(Box::new(Request::PutExclusion(row))),
+            Some(Consequence::ServiceHours { site, hours }) => {
+                let known = self.store().site(&Scope::All, &site).await?.ok_or_else(|| missing("site"))?;
+                if let Correction::ServiceHours { before, .. } = &row.what
+                    && known.service_hours != *before
+                {
+                    let reason = "the site's service hours were changed since: ask again".to_owned();
+                    return Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason }.into());
+                }
+                Some(Box::new(Request::PutSite(SiteRow { service_hours: hours, ..known })))
+            }
+        };
+        self.request(actor, Request::Book { changes, also }).await?;
+        self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
+    }
+
+    /// The place is one the reader sees; of service hours, what they are now is noted.
+    async fn check_place(&self, reader: &Scope, what: &mut Correction) -> Result<(), DecisionError> {
+        let (kiosk, site) = corrections::place(what);
+        if let Some(id) = kiosk
+            && self.store().kiosk(reader, id).await?.is_none()
+        {
+            return Err(missing("kiosk"));
+        }
+        let Some(id) = site else { return Ok(()) };
+        let known = self.store().site(reader, id).await?.ok_or_else(|| missing("site"))?;
+        if let Correction::ServiceHours { before, .. } = what {
+            *before = known.service_hours;
+        }
+        Ok(())
+    }
+}
+
+impl UptimeReader<'_> {
+    /// The figures of the months that a correction is about, as they are and as they would be, as JSON text.
+    async fn effect(&self, row: &CorrectionRow) -> Result<String, UptimeError> {
+        let (kiosk, site) = corrections::place(&row.what);
+        let scope = match (kiosk, site) {
+            (Some(kiosk), _) => UptimeScope::Kiosk(kiosk.clone()),
+            (None, Some(site)) => UptimeScope::Site(site.clone()),
+            (None, None) => return Ok("{}".to_owned()),
+        };
+        let places = self.places().await?;
+        let mut effect = serde_json::Map::new();
+        let mut month = Month::at(chrono_tz::UTC, row.to.secs() - 1);
+        for _ in 0..SHOWN_MONTHS {
+            let (before, after) = self.with_and_without(row, &scope, &places, month).await?;
+            let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
+            let both = serde_json::json!({ "before": json(before), "after": json(after) });
+            effect.insert(month.to_string(), both);
+            if month == Month::at(chrono_tz::UTC, row.from.secs()) {
+                break;
+            }
+            month = month.previous();
+        }
+        Ok(serde_json::Value::Object(effect).to_string())
+    }
+
+    async fn with_and_without(
+        &self,
+        row: &CorrectionRow,
+        scope: &UptimeScope,
+        places: &Places,
+        month: Month,
+    ) -> Result<(String, String), UptimeError> {
+        let period = UptimePeriod::Month { year: month.year(), month: month.month() };
+        let query = UptimeQuery { scope: scope.clone(), period, as_of: None };
+        let subjects = self.subjects(&Scope::All, &query, places, &mut Vec::new()).await?;
+        let Some(span) = span_of(&subjects) else { return Ok((String::new(), String::new())) };
+        let other_places = match &row.what {
+            Correction::ServiceHours { site, after, .. } => Some(places.with_hours(site, after)),
+            Correction::Exclusion { .. } => None,
+        };
+        let now = self.frame(places, span, None).await?;
+        let mut then = self.frame(other_places.as_ref().unwrap_or(places), span, None).await?;
+        if let Some(Consequence::Exclusion(row)) = corrections::would_be(row) {
+            then.forgive(vec![row]);
+        }
+        let (mut before, mut after) = (MonthSums::default(), MonthSums::default());
+        for chunk in subjects.chunks(KIOSKS_AT_ONCE) {
+            let evidence = self.evidence_of(&Scope::All, chunk, span).await?;
+            for subject in chunk {
+                let claims = evidence.get(&subject.view.kiosk.id).map_or(&[][..], Vec::as_slice);
+                for (frame, total) in [(&now, &mut before), (&then, &mut after)] {
+                    let sets = subject.sets(frame);
+                    let member = sets.membership(places, scope);
+                    let sums = measure(&sets.inputs(frame, claims, None), &member);
+                    *total = [&*total, &sums].into_iter().sum();
+                }
+            }
+        }
+        Ok((figures_json(&before), figures_json(&after)))
+    }
+}

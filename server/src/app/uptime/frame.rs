@@ -1,0 +1,256 @@
+//! What the figures of many kiosks have in common, indexed once: places, assignments, forgiven time, our own
+//! outages. From it come the sets of one kiosk and period.
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    change::{AssignmentRow, ExclusionRow, KioskRow, SiteRow},
+    interval::{Interval, IntervalSet},
+    json::ReadError,
+    service_hours::Schedule,
+    uptime::{
+        Evidence, Exclusion, Inputs,
+        booking::{Contract, Owner, owners},
+        exclusion::granted,
+        restate::freeze_at,
+        rows::commissioned,
+    },
+};
+use kioskwatch_proto::{KioskId, SiteId};
+
+use super::UptimeScope;
+use crate::config::Config;
+
+/// A site as figures see it.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) zone: Tz,
+    schedule: Schedule,
+    /// What could not be read, and counts as always open or in the default zone.
+    pub(super) problem: Option<String>,
+}
+
+impl Place {
+    fn of(site: &SiteRow, default_zone: Tz) -> Self {
+        let mut problem = None;
+        let zone = site.timezone.parse().unwrap_or_else(|_| {
+            problem = Some(format!("{:?} is no IANA time zone", site.timezone));
+            default_zone
+        });
+        let schedule = read_hours(&site.service_hours).unwrap_or_else(|error| {
+            problem = Some(error.to_string());
+            Schedule::always_open()
+        });
+        Self { zone, schedule, problem }
+    }
+}
+
+/// No text is always open.
+fn read_hours(text: &str) -> Result<Schedule, ReadError> {
+    if text.trim().is_empty() { Ok(Schedule::always_open()) } else { Schedule::parse(text) }
+}
+
+/// All sites.
+#[derive(Clone)]
+pub(super) struct Places {
+    by_site: BTreeMap<SiteId, Place>,
+    pub(super) contracts: BTreeMap<SiteId, Contract>,
+    default_zone: Tz,
+}
+
+impl Places {
+    pub(super) fn of(sites: &[SiteRow], config: &Config) -> Self {
+        let default_zone = config.console.timezone.parse().unwrap_or(chrono_tz::UTC);
+        let contract =
+            |site: &SiteRow| Contract { region: site.region.clone(), customer: site.customer.clone() };
+        Self {
+            by_site: sites.iter().map(|site| (site.id.clone(), Place::of(site, default_zone))).collect(),
+            contracts: sites.iter().map(|site| (site.id.clone(), contract(site))).collect(),
+            default_zone,
+        }
+    }
+
+    /// The same, with other service hours at one site.
+    pub(super) fn with_hours(&self, site: &SiteId, hours: &str) -> Self {
+        let mut other = self.clone();
+        if let Some(place) = other.by_site.get_mut(site)
+            && let Ok(schedule) = read_hours(hours)
+        {
+            place.schedule = schedule;
+        }
+        other
+    }
+
+    pub(super) fn get(&self, site: Option<&SiteId>) -> Option<&Place> {
+        site.and_then(|id| self.by_site.get(id))
+    }
+
+    /// Whose wall clock a kiosk's months and days follow.
+    pub(super) fn zone(&self, kiosk: &KioskRow) -> Tz {
+        self.get(kiosk.site.as_ref()).map_or(self.default_zone, |place| place.zone)
+    }
+
+    /// Whether a second of this owner belongs to the group asked for (uptime definition 2.9).
+    pub(super) fn belongs(&self, owner: &Owner, scope: &UptimeScope) -> bool {
+        let contract = || owner.site.as_ref().and_then(|id| self.contracts.get(id));
+        match scope {
+            UptimeScope::Kiosk(_) | UptimeScope::Model(_) | UptimeScope::Fleet => true,
+            UptimeScope::Site(id) => owner.site.as_ref() == Some(id),
+            UptimeScope::Engineer(name) => owner.engineer.as_ref() == Some(name),
+            UptimeScope::Region(name) => contract().is_some_and(|one| one.region == *name),
+            UptimeScope::Customer(name) => contract().is_some_and(|one| one.customer == *name),
+        }
+    }
+}
+
+/// What is the same for every kiosk of one question.
+pub(super) struct Frame<'a> {
+    pub(super) now: i64,
+    pub(super) as_of: i64,
+    pub(super) places: &'a Places,
+    pub(super) calendar: &'a WorkCalendar,
+    pub(super) outages: IntervalSet,
+    exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
+    exclusions_of_site: BTreeMap<SiteId, Vec<ExclusionRow>>,
+    assignments: BTreeMap<KioskId, Vec<AssignmentRow>>,
+    pub(super) freeze_hours: i64,
+    notice_s: i64,
+}
+
+/// The sets a kiosk's figures of one period are computed from.
+pub(super) struct Sets {
+    pub(super) period: Interval,
+    pub(super) owners: Vec<(Owner, IntervalSet)>,
+    service: IntervalSet,
+    commissioned: IntervalSet,
+    exclusions: IntervalSet,
+    pub(super) server_down: IntervalSet,
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn new(
+        places: &'a Places,
+        calendar: &'a WorkCalendar,
+        config: &Config,
+        (now, as_of): (i64, i64),
+        outages: IntervalSet,
+    ) -> Self {
+        Self {
+            now,
+            as_of,
+            places,
+            calendar,
+            outages,
+            exclusions_of_kiosk: BTreeMap::new(),
+            exclusions_of_site: BTreeMap::new(),
+            assignments: BTreeMap::new(),
+            freeze_hours: i64::try_from(config.uptime.freeze_hours).unwrap_or(i64::MAX / 3_600),
+            notice_s: i64::try_from(config.uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600),
+        }
+    }
+
+    pub(super) fn forgive(&mut self, rows: Vec<ExclusionRow>) {
+        for row in rows {
+            if let Some(kiosk) = &row.kiosk {
+                self.exclusions_of_kiosk.entry(kiosk.clone()).or_default().push(row);
+            } else if let Some(site) = &row.site {
+                self.exclusions_of_site.entry(site.clone()).or_default().push(row);
+            }
+        }
+    }
+
+    pub(super) fn assign(&mut self, rows: Vec<AssignmentRow>) {
+        for row in rows {
+            self.assignments.entry(row.kiosk.clone()).or_default().push(row);
+        }
+    }
+
+    /// `approved_before`: only what had been approved by then is forgiven.
+    pub(super) fn sets(
+        &self,
+        kiosk: &KioskRow,
+        interval_s: i64,
+        period: Interval,
+        approved_before: Option<i64>,
+    ) -> Sets {
+        let assignments: Vec<&AssignmentRow> =
+            self.assignments.get(&kiosk.id).into_iter().flatten().collect();
+        let owners = owners(kiosk, &assignments);
+        let mut there: BTreeMap<Option<&SiteId>, IntervalSet> = BTreeMap::new();
+        for (owner, set) in &owners {
+            let at = there.entry(owner.site.as_ref()).or_default();
+            *at = at.union(set);
+        }
+        let mut service = IntervalSet::empty();
+        let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), approved_before);
+        for (site, set) in &there {
+            let place = self.places.get(site.or(kiosk.site.as_ref()));
+            let open = place.map_or_else(
+                || IntervalSet::of(period),
+                |place| place.schedule.open_times(place.zone, self.calendar, period),
+            );
+            service = service.union(&open.intersect(set));
+            let forgiven = site.and_then(|id| self.exclusions_of_site.get(id));
+            exclusions = exclusions.union(&self.granted(forgiven, approved_before).intersect(set));
+        }
+        // After we are back its next heartbeat is due within one of its intervals, and not having heard it
+        // before that says nothing about it.
+        let longer = |outage: Interval| Interval::new(outage.from, outage.to.saturating_add(interval_s));
+        Sets {
+            period,
+            service,
+            commissioned: commissioned(kiosk),
+            exclusions,
+            server_down: self.outages.iter().map(longer).collect(),
+            owners,
+        }
+    }
+
+    /// Windows of this kiosk and of the site where it stands, granted or not.
+    pub(super) fn exclusions_about(&self, kiosk: &KioskRow) -> impl Iterator<Item = &ExclusionRow> {
+        let own = self.exclusions_of_kiosk.get(&kiosk.id).into_iter().flatten();
+        let site = kiosk.site.as_ref().and_then(|id| self.exclusions_of_site.get(id));
+        own.chain(site.into_iter().flatten())
+    }
+
+    fn granted(&self, rows: Option<&Vec<ExclusionRow>>, approved_before: Option<i64>) -> IntervalSet {
+        let known = |one: &Exclusion| {
+            approved_before.is_none_or(|limit| one.approved_at.is_some_and(|approved| approved < limit))
+        };
+        let all: Vec<Exclusion> =
+            rows.into_iter().flatten().filter_map(Exclusion::of_row).filter(known).collect();
+        granted(&all, self.notice_s)
+    }
+}
+
+impl Sets {
+    /// `received_before`: the freeze, or nothing for everything known.
+    pub(super) fn inputs<'b>(
+        &'b self,
+        frame: &Frame<'_>,
+        evidence: &'b [Evidence],
+        received_before: Option<i64>,
+    ) -> Inputs<'b> {
+        Inputs {
+            period: self.period,
+            as_of: Some(frame.as_of),
+            service: &self.service,
+            commissioned: &self.commissioned,
+            exclusions: &self.exclusions,
+            server_down: &self.server_down,
+            evidence,
+            received_before,
+        }
+    }
+
+    pub(super) fn freeze_at(&self, frame: &Frame<'_>) -> i64 {
+        freeze_at(self.period.to, frame.freeze_hours)
+    }
+
+    /// When the kiosk belonged to the group asked for.
+    pub(super) fn membership(&self, places: &Places, scope: &UptimeScope) -> IntervalSet {
+        let mine = self.owners.iter().filter(|(owner, _)| places.belongs(owner, scope));
+        mine.fold(IntervalSet::empty(), |all, (_, set)| all.union(set))
+    }
+}

@@ -1,0 +1,215 @@
+//! `/corrections`: what people say was entered wrong about time up to now.
+use axum::{Json, extract::State, http::StatusCode};
+use kioskwatch_domain::{
+    change::{Correction, CorrectionRow, CorrectionState},
+    uptime::{books::Verdict, corrections::Wanted},
+};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    caller::{Correct, May, Restate, See},
+    commands::Reason,
+    input::word,
+    openapi::Failures,
+    restatements::DecidedView,
+    view::{Listed, json},
+};
+
+/// A correction to ask for.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct PostCorrection {
+    /// `exclusion`: time that should have been forgiven. `service_hours`: hours of a site that were wrong.
+    kind: String,
+    /// Of an exclusion: this, or a site.
+    #[schema(value_type = Option<String>)]
+    kiosk: Option<KioskId>,
+    #[schema(value_type = Option<String>)]
+    site: Option<SiteId>,
+    /// Of an exclusion: `planned`, `site_closed`, `customer_power`, `customer_network`, `force_majeure`,
+    /// `customer_hold`.
+    class: Option<String>,
+    /// Of a forgotten maintenance (`planned`): when it had been agreed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    agreed_at: Option<Timestamp>,
+    /// Of service hours: all versions as they should have been, as a site's `service_hours`.
+    service_hours: Option<String>,
+    /// The time that is corrected; it ends now or earlier.
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    reason: String,
+}
+
+/// A correction and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Correction)]
+pub(crate) struct CorrectionView {
+    id: Uuid,
+    kind: &'static str,
+    #[schema(value_type = Option<String>)]
+    kiosk: Option<KioskId>,
+    #[schema(value_type = Option<String>)]
+    site: Option<SiteId>,
+    class: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    agreed_at: Option<Timestamp>,
+    /// Of service hours: as they were and as they should have been.
+    before: Option<Value>,
+    after: Option<Value>,
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    reason: String,
+    /// `requested`, `approved`, `rejected`.
+    state: &'static str,
+    requested_by: String,
+    #[schema(value_type = String, format = DateTime)]
+    requested_at: Timestamp,
+    decided: Option<DecidedView>,
+    /// Figures of the affected months before and after, newest three.
+    effect: Value,
+}
+
+impl From<CorrectionRow> for CorrectionView {
+    fn from(row: CorrectionRow) -> Self {
+        let kind = row.what.kind();
+        let (kiosk, site, class, agreed_at, hours) = match row.what {
+            Correction::Exclusion { kiosk, site, class, agreed_at } => {
+                (kiosk, site, Some(class), agreed_at, None)
+            }
+            Correction::ServiceHours { site, before, after } => {
+                (None, Some(site), None, None, Some((json(&before), json(&after))))
+            }
+        };
+        let (before, after) = hours.unzip();
+        Self {
+            id: row.id,
+            kind,
+            kiosk,
+            site,
+            class,
+            agreed_at,
+            before,
+            after,
+            from: row.from,
+            to: row.to,
+            reason: row.reason,
+            state: row.state.as_str(),
+            requested_by: row.requested_by,
+            requested_at: row.requested_at,
+            decided: row.decided.map(Into::into),
+            effect: json(&row.effect),
+        }
+    }
+}
+
+/// Which ones.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CorrectionQuery {
+    state: Option<String>,
+}
+
+/// Newest first.
+#[utoipa::path(get, path = "/api/v1/corrections", tag = "figures", operation_id = "list_corrections",
+    params(CorrectionQuery, PageQuery),
+    responses((status = 200, body = Listed<CorrectionView>), Failures))]
+pub(super) async fn list(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Params(query): Params<CorrectionQuery>,
+    Params(page): Params<PageQuery>,
+) -> Result<Json<Listed<CorrectionView>>, Problem> {
+    let state = query.state.as_deref().map(|text| word("state", text, CorrectionState::parse)).transpose()?;
+    let page = web.app().store().corrections(caller.scope(), state, &page.page()).await?;
+    Ok(Json(Listed::of(page, CorrectionView::from)))
+}
+
+/// One correction.
+#[utoipa::path(get, path = "/api/v1/corrections/{id}", tag = "figures", operation_id = "get_correction",
+    params(("id" = Uuid, Path)), responses((status = 200, body = CorrectionView), Failures))]
+pub(super) async fn get(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Id(id): Id<Uuid>,
+) -> Result<Json<CorrectionView>, Problem> {
+    let row = web.app().store().correction(caller.scope(), id).await?;
+    row.map(|row| Json(row.into())).ok_or_else(|| Problem::not_found("correction"))
+}
+
+/// Asks for a correction. Somebody else decides about it.
+#[utoipa::path(post, path = "/api/v1/corrections", tag = "figures", operation_id = "request_correction",
+    request_body = PostCorrection, responses((status = 201, body = CorrectionView), Failures))]
+pub(super) async fn post(
+    State(web): State<Web>,
+    May(caller, _): May<Correct>,
+    Body(body): Body<PostCorrection>,
+) -> Result<(StatusCode, Json<CorrectionView>), Problem> {
+    let wanted = body.wanted()?;
+    let row = web.app().request_correction(caller.actor(), caller.scope(), wanted).await?;
+    Ok((StatusCode::CREATED, Json(row.into())))
+}
+
+impl PostCorrection {
+    fn wanted(self) -> Result<Wanted, Problem> {
+        let what = match self.kind.as_str() {
+            "exclusion" => Correction::Exclusion {
+                kiosk: self.kiosk,
+                site: self.site,
+                class: self.class.ok_or_else(|| Problem::invalid("an exclusion needs its class"))?,
+                agreed_at: self.agreed_at,
+            },
+            "service_hours" => Correction::ServiceHours {
+                site: self.site.ok_or_else(|| Problem::invalid("service hours are a site's: name it"))?,
+                // Noted when the site is looked up.
+                before: String::new(),
+                after: self.service_hours.ok_or_else(|| Problem::invalid("service_hours is missing"))?,
+            },
+            _ => return Err(Problem::invalid("kind is exclusion or service_hours")),
+        };
+        Ok(Wanted { what, from: self.from, to: self.to, reason: clean_text(&self.reason) })
+    }
+}
+
+/// What it says becomes true: open months follow by themselves, signed ones by a restatement.
+#[utoipa::path(post, path = "/api/v1/corrections/{id}/approve", tag = "figures",
+    operation_id = "approve_correction", params(("id" = Uuid, Path)), request_body = Reason,
+    responses((status = 200, body = CorrectionView), Failures))]
+pub(super) async fn approve(
+    State(web): State<Web>,
+    May(caller, _): May<Restate>,
+    Id(id): Id<Uuid>,
+    Body(body): Body<Reason>,
+) -> Result<Json<CorrectionView>, Problem> {
+    decide(&web, &caller, id, body.verdict(true)).await
+}
+
+/// Nothing changes.
+#[utoipa::path(post, path = "/api/v1/corrections/{id}/reject", tag = "figures",
+    operation_id = "reject_correction", params(("id" = Uuid, Path)), request_body = Reason,
+    responses((status = 200, body = CorrectionView), Failures))]
+pub(super) async fn reject(
+    State(web): State<Web>,
+    May(caller, _): May<Restate>,
+    Id(id): Id<Uuid>,
+    Body(body): Body<Reason>,
+) -> Result<Json<CorrectionView>, Problem> {
+    decide(&web, &caller, id, body.verdict(false)).await
+}
+
+async fn decide(
+    web: &Web,
+    caller: &Caller,
+    id: Uuid,
+    verdict: Verdict,
+) -> Result<Json<CorrectionView>, Problem> {
+    let row = web.app().decide_correction(caller.actor(), caller.scope(), id, &verdict).await?;
+    Ok(Json(row.into()))
+}

@@ -1,0 +1,164 @@
+//! `/restatements`: signed month figures that something contradicts, and what people say to it.
+use axum::{Json, extract::State};
+use kioskwatch_domain::{
+    change::{Decided, RestatementRow, RestatementState},
+    uptime::{Month, books::Verdict},
+};
+use kioskwatch_proto::{KioskId, Timestamp, clean_text};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    caller::{May, Restate, See},
+    commands::Reason,
+    input::{parse, word},
+    openapi::Failures,
+    view::{Listed, json},
+};
+use crate::store::RestatementFilter;
+
+/// A proposal to restate a signed month.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Restatement)]
+pub(crate) struct RestatementView {
+    id: Uuid,
+    #[schema(value_type = String)]
+    kiosk: KioskId,
+    /// `2026-10`
+    month: String,
+    /// The version it would follow.
+    base_version: u32,
+    /// `proposed`, `approved`, `rejected`, `superseded`, `expired`.
+    state: &'static str,
+    /// SHA-256 over everything the proposed figures were computed from.
+    fingerprint: String,
+    why: String,
+    /// Figures as signed.
+    before: Value,
+    /// Figures as proposed.
+    after: Value,
+    #[schema(value_type = String, format = DateTime)]
+    proposed_at: Timestamp,
+    decided: Option<DecidedView>,
+}
+
+/// Who decided, when and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Decided)]
+pub(crate) struct DecidedView {
+    by: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    reason: String,
+}
+
+impl From<Decided> for DecidedView {
+    fn from(decided: Decided) -> Self {
+        Self { by: decided.by, at: decided.at, reason: decided.reason }
+    }
+}
+
+impl From<RestatementRow> for RestatementView {
+    fn from(row: RestatementRow) -> Self {
+        Self {
+            id: row.id,
+            kiosk: row.kiosk,
+            month: row.month.to_string(),
+            base_version: row.base_version,
+            state: row.state.as_str(),
+            fingerprint: row.fingerprint,
+            why: row.why,
+            before: json(&row.before),
+            after: json(&row.after),
+            proposed_at: row.proposed_at,
+            decided: row.decided.map(Into::into),
+        }
+    }
+}
+
+/// Which ones.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RestatementQuery {
+    state: Option<String>,
+    kiosk: Option<String>,
+    /// `2026-10`
+    month: Option<String>,
+}
+
+/// Newest first.
+#[utoipa::path(get, path = "/api/v1/restatements", tag = "figures", operation_id = "list_restatements",
+    params(RestatementQuery, PageQuery),
+    responses((status = 200, body = Listed<RestatementView>), Failures))]
+pub(super) async fn list(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Params(query): Params<RestatementQuery>,
+    Params(page): Params<PageQuery>,
+) -> Result<Json<Listed<RestatementView>>, Problem> {
+    let filter = RestatementFilter {
+        state: query.state.as_deref().map(|text| word("state", text, RestatementState::parse)).transpose()?,
+        kiosk: query.kiosk.as_deref().map(parse).transpose()?,
+        month: query.month.as_deref().map(parse::<Month>).transpose()?,
+    };
+    let page = web.app().store().restatements(caller.scope(), &filter, &page.page()).await?;
+    Ok(Json(Listed::of(page, RestatementView::from)))
+}
+
+/// One proposal.
+#[utoipa::path(get, path = "/api/v1/restatements/{id}", tag = "figures", operation_id = "get_restatement",
+    params(("id" = Uuid, Path)), responses((status = 200, body = RestatementView), Failures))]
+pub(super) async fn get(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    Id(id): Id<Uuid>,
+) -> Result<Json<RestatementView>, Problem> {
+    let row = web.app().store().restatement(caller.scope(), id).await?;
+    row.map(|row| Json(row.into())).ok_or_else(|| Problem::not_found("restatement"))
+}
+
+/// The figures proposed become the next version of the month; the signed ones stay readable. Never by
+/// somebody whom they measure.
+#[utoipa::path(post, path = "/api/v1/restatements/{id}/approve", tag = "figures",
+    operation_id = "approve_restatement", params(("id" = Uuid, Path)), request_body = Reason,
+    responses((status = 200, body = RestatementView), Failures))]
+pub(super) async fn approve(
+    State(web): State<Web>,
+    May(caller, _): May<Restate>,
+    Id(id): Id<Uuid>,
+    Body(body): Body<Reason>,
+) -> Result<Json<RestatementView>, Problem> {
+    decide(&web, &caller, id, body.verdict(true)).await
+}
+
+/// The signed figures stay official; the same figures are not proposed again.
+#[utoipa::path(post, path = "/api/v1/restatements/{id}/reject", tag = "figures",
+    operation_id = "reject_restatement", params(("id" = Uuid, Path)), request_body = Reason,
+    responses((status = 200, body = RestatementView), Failures))]
+pub(super) async fn reject(
+    State(web): State<Web>,
+    May(caller, _): May<Restate>,
+    Id(id): Id<Uuid>,
+    Body(body): Body<Reason>,
+) -> Result<Json<RestatementView>, Problem> {
+    decide(&web, &caller, id, body.verdict(false)).await
+}
+
+impl Reason {
+    pub(super) fn verdict(&self, approve: bool) -> Verdict {
+        Verdict { approve, reason: clean_text(&self.reason) }
+    }
+}
+
+async fn decide(
+    web: &Web,
+    caller: &Caller,
+    id: Uuid,
+    verdict: Verdict,
+) -> Result<Json<RestatementView>, Problem> {
+    let row = web.app().decide_restatement(caller.actor(), caller.scope(), id, &verdict).await?;
+    Ok(Json(row.into()))
+}
