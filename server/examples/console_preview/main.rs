@@ -1,5 +1,6 @@
 //! The console over a made-up fleet, without broker and agents: for people who work on its pages.
 //! `cargo run -p kioskwatch-server --example console_preview -- 127.0.0.1:8099`
+mod books;
 mod fleet;
 mod history;
 
@@ -39,6 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         signer: CommandSigner::from_secret("preview", &[1; 32]),
         counters: Counters::new()?,
     });
+    books::keep(&app).await?;
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
     let (_stop, stopped) = watch::channel(false);

@@ -12,7 +12,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::Severity};
 use serde::Deserialize;
 
 use super::{
-    shell::{Shell, ago, render, zone},
+    shell::{Shell, ago, encoded, render, zone},
     texts::Texts,
     tickets::{TicketLine, open_lines},
     time::Ago,
@@ -68,6 +68,7 @@ struct Count {
 }
 
 struct SiteCard {
+    id: Option<SiteId>,
     name: String,
     detail: String,
     total: usize,
@@ -125,15 +126,9 @@ impl Filter {
 
     /// As it stands in an address.
     fn query(&self) -> String {
-        let mut text = String::new();
-        for byte in self.q.trim().bytes().take(200) {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => text.push(char::from(byte)),
-                byte => text.push_str(&format!("%{byte:02X}")),
-            }
-        }
         let show = if self.only_problems() { "problems" } else { "" };
-        format!("show={show}&q={text}")
+        let q: String = self.q.trim().chars().take(200).collect();
+        format!("show={show}&q={}", encoded(&q))
     }
 
     fn matches(&self, card: &Card, site: Option<&SiteRow>) -> bool {
@@ -219,7 +214,7 @@ fn site_card(
         let words = [row.region.as_str(), row.customer.as_str(), t.word(row.zone.as_str())];
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
     });
-    SiteCard { name, detail, total, problems, healthy }
+    SiteCard { id: row.map(|row| row.id.clone()), name, detail, total, problems, healthy }
 }
 
 /// Leaves out healthy kiosks beyond what one page can show, and says how many.

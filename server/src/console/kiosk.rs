@@ -5,7 +5,11 @@ use axum::{
     response::Html,
 };
 use chrono_tz::Tz;
-use kioskwatch_domain::{change::Admission, uptime::Figures, wall};
+use kioskwatch_domain::{
+    change::Admission,
+    uptime::{Figures, Month},
+    wall,
+};
 use kioskwatch_proto::{
     CommandId, KioskId, Timestamp,
     faults::{Catalogue, FaultCode},
@@ -20,7 +24,7 @@ use super::{
     tickets::{TicketLine, lines_of_kiosk},
     time::{self, Ago, At},
     tone::Tone,
-    uptime::{Measure, Month},
+    uptime::{Measure, period},
 };
 use crate::{
     app::{UptimePeriod, UptimeQuery, UptimeScope},
@@ -293,7 +297,7 @@ async fn uptime(
     let today = wall::date_of(zone, now.secs());
     let wanted = [
         (t.today, UptimePeriod::DayOf(now), format!("day={today}&")),
-        (t.this_month, Month::of(today).period(), String::new()),
+        (t.this_month, period(Month::at(zone, now.secs())), String::new()),
     ];
     let mut periods = Vec::new();
     for (name, period, link) in wanted {

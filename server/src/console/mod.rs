@@ -48,6 +48,7 @@ where
         .route("/kiosks/{id}/records/{epoch}/{seq}", get(uptime::record::page))
         .route("/kiosks/{id}/self-test", post(command::self_test))
         .route("/parts/commands/{id}", get(command::part))
+        .route("/uptime", get(uptime::group::page))
         .route("/tickets", get(tickets::page))
         .route("/tickets/{id}", get(ticket::page))
         .route("/parts/tickets/{id}", get(ticket::part))

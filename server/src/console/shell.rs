@@ -51,6 +51,7 @@ impl Shell {
     pub(super) fn is_at(&self, section: &str) -> bool {
         match section {
             "tickets" => self.path.starts_with("/tickets"),
+            "uptime" => self.path.starts_with("/uptime"),
             _ => self.path == "/" || self.path.starts_with("/?") || self.path.starts_with("/kiosks"),
         }
     }
@@ -88,6 +89,18 @@ fn texts(web: &Web, headers: &HeaderMap) -> &'static Texts {
 pub(super) fn zone(web: &Web, name: Option<&str>) -> Tz {
     let own = || web.app().config().console.timezone.parse().ok();
     name.and_then(|name| name.parse().ok()).or_else(own).unwrap_or(chrono_tz::UTC)
+}
+
+/// A text as a value in an address.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => out.push(char::from(byte)),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// A page or a part of one, rendered.

@@ -48,6 +48,7 @@ pub(crate) use self::{
     sites::site_names,
     tickets::ticket_in_scope,
     timeline::{Span, evidence_of, timeline_of, transitions},
+    uptime::uptime_scope,
 };
 use crate::{app::App, auth::Auth};
 

@@ -219,27 +219,10 @@ pub(super) async fn get(
 impl UptimeParams {
     fn query(&self, web: &Web) -> Result<UptimeQuery, Problem> {
         let as_of = self.as_of.as_deref().map(|text| time("as_of", text)).transpose()?;
-        Ok(UptimeQuery { scope: self.scope()?, period: self.period(web)?, as_of })
-    }
-
-    fn scope(&self) -> Result<UptimeScope, Problem> {
-        let word = self.scope.as_deref().unwrap_or("fleet");
-        let id = || {
-            let missing = || Problem::bad_request("bad_query", format!("scope={word} needs an id"));
-            self.id.as_deref().filter(|id| !id.is_empty()).ok_or_else(missing)
-        };
-        Ok(match word {
-            "fleet" => UptimeScope::Fleet,
-            "kiosk" => UptimeScope::Kiosk(parse(id()?)?),
-            "site" => UptimeScope::Site(parse(id()?)?),
-            "region" => UptimeScope::Region(id()?.to_owned()),
-            "customer" => UptimeScope::Customer(id()?.to_owned()),
-            "engineer" => UptimeScope::Engineer(id()?.to_owned()),
-            "model" => UptimeScope::Model(id()?.to_owned()),
-            _ => {
-                let detail = "scope is one of kiosk, site, region, customer, engineer, model, fleet";
-                return Err(Problem::bad_request("bad_query", detail));
-            }
+        Ok(UptimeQuery {
+            scope: uptime_scope(self.scope.as_deref().unwrap_or("fleet"), self.id.as_deref())?,
+            period: self.period(web)?,
+            as_of,
         })
     }
 
@@ -268,6 +251,27 @@ impl UptimeParams {
             _ => Err(Problem::bad_request("bad_query", "give month, or from and to")),
         }
     }
+}
+
+/// The scope of a kind and the id or name that goes with it.
+pub(crate) fn uptime_scope(kind: &str, id: Option<&str>) -> Result<UptimeScope, Problem> {
+    let id = || {
+        let missing = || Problem::bad_request("bad_query", format!("scope={kind} needs an id"));
+        id.filter(|id| !id.is_empty()).ok_or_else(missing)
+    };
+    Ok(match kind {
+        "fleet" => UptimeScope::Fleet,
+        "kiosk" => UptimeScope::Kiosk(parse(id()?)?),
+        "site" => UptimeScope::Site(parse(id()?)?),
+        "region" => UptimeScope::Region(id()?.to_owned()),
+        "customer" => UptimeScope::Customer(id()?.to_owned()),
+        "engineer" => UptimeScope::Engineer(id()?.to_owned()),
+        "model" => UptimeScope::Model(id()?.to_owned()),
+        _ => {
+            let detail = "scope is one of kiosk, site, region, customer, engineer, model, fleet";
+            return Err(Problem::bad_request("bad_query", detail));
+        }
+    })
 }
 
 impl From<UptimeError> for Problem {

@@ -27,6 +27,7 @@ mod kiosks;
 mod lease;
 mod liveness;
 mod lock;
+mod month_groups;
 mod months;
 mod page;
 mod plan;
@@ -43,6 +44,7 @@ mod view;
 
 pub use error::StoreError;
 pub use evidence::MAX_EVIDENCE_KIOSKS;
+pub use month_groups::{MAX_GROUPS, MonthGroup};
 pub use months::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
 pub use restatements::RestatementFilter;

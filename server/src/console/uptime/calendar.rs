@@ -3,14 +3,13 @@ use chrono::{Datelike as _, NaiveDate};
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     interval::Interval,
-    uptime::{Explained, Ratio, State},
+    uptime::{Explained, Month, Ratio, State},
     wall,
 };
 
 use super::{
     super::{bar::percent, texts::Texts, time},
     measure::{Measure, Tally, within},
-    month::Month,
 };
 
 /// Height of a day, in pixels; the width is a seventh of whatever there is.
@@ -72,9 +71,13 @@ pub(super) fn span_of(zone: Tz, day: NaiveDate) -> Interval {
     Interval::new(wall::day_start(zone, day), wall::day_start(zone, day.succ_opt().unwrap_or(day)))
 }
 
+fn first_day(month: Month) -> NaiveDate {
+    NaiveDate::from_ymd_opt(month.year(), month.month(), 1).unwrap_or_default()
+}
+
 impl Calendar {
     pub(super) fn draw(t: &'static Texts, sheet: &Sheet<'_>) -> Self {
-        let first = sheet.month.first_day();
+        let first = first_day(sheet.month);
         let days: Vec<Day> = first
             .iter_days()
             .take_while(|day| day.month() == first.month())
@@ -94,7 +97,7 @@ impl Day {
         let tally = Tally::of(sheet.measure, sheet.pieces, span);
         let ratio = tally.ratio();
         let ahead = span.from >= sheet.now;
-        let offset = sheet.month.first_day().weekday().num_days_from_monday() + date.day0();
+        let offset = first_day(sheet.month).weekday().num_days_from_monday() + date.day0();
         let (column, week) = (i64::from(offset % 7), (offset / 7) as usize);
         let says = match (ahead, ratio.den) {
             (true, _) => t.day_ahead.to_owned(),
@@ -220,7 +223,7 @@ mod tests {
     fn draw(zone: Tz, pieces: &[Explained], now: i64) -> Calendar {
         let sheet = Sheet {
             zone,
-            month: Month::parse("2026-10").unwrap(),
+            month: "2026-10".parse().unwrap(),
             measure: Measure::On,
             pieces,
             now,
@@ -237,7 +240,7 @@ mod tests {
         let (period, pieces) = pieces(zone, &[(0, 100_000, State::Full), (100_000, 2_300_000, State::Off)]);
         let month = Tally::of(Measure::On, &pieces, period);
         let mut days = Tally::default();
-        for day in Month::parse("2026-10").unwrap().first_day().iter_days().take(31) {
+        for day in first_day("2026-10".parse().unwrap()).iter_days().take(31) {
             let one = Tally::of(Measure::On, &pieces, span_of(zone, day));
             days.up += one.up;
             days.down += one.down;
@@ -276,7 +279,7 @@ mod tests {
         let minutes =
             (0..1_440).map(|m| (m * 60, m * 60 + 60, if m % 2 == 0 { State::Off } else { State::Full }));
         let (period, pieces) = pieces(zone, &minutes.collect::<Vec<_>>());
-        let strip = strip(&pieces, span_of(zone, Month::parse("2026-10").unwrap().first_day()), period.to, 0);
+        let strip = strip(&pieces, span_of(zone, first_day("2026-10".parse().unwrap())), period.to, 0);
         assert_eq!(strip.len(), 1);
         assert_eq!(strip[0].state, "OFF", "the worst of each half hour");
     }

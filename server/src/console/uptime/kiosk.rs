@@ -1,6 +1,4 @@
 //! A kiosk's month: its figures, its days, and every interval behind a percentage.
-use std::ops::RangeInclusive;
-
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -8,7 +6,11 @@ use axum::{
 };
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use kioskwatch_domain::{interval::Interval, uptime::Ratio, wall};
+use kioskwatch_domain::{
+    interval::Interval,
+    uptime::{Figures, Month, Ratio},
+    wall,
+};
 use kioskwatch_proto::{KioskId, Timestamp};
 use serde::Deserialize;
 
@@ -20,18 +22,20 @@ use super::{
     },
     calendar::{Calendar, Sheet, span_of},
     causes::{CauseBar, bars},
+    chosen,
+    facts::{Fact, facts},
     intervals::{Listed, Reader, Show},
     measure::{Measure, Tally},
-    month::Month,
+    months_up_to, period, target, title,
     trend::Trend,
 };
 use crate::{
-    app::{UptimeExplained, UptimeQuery, UptimeScope},
+    app::{UptimeAnswer, UptimeExplained, UptimeQuery, UptimeScope},
     http::{Caller, Id, May, Problem, See, Web, evidence_of, kiosk_in_scope},
 };
 
 /// Months of the trend.
-const MONTHS: i32 = 12;
+pub(super) const MONTHS: usize = 12;
 
 /// What a reader chose.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -59,7 +63,12 @@ struct KioskUptimePage {
     day: Option<NaiveDate>,
     /// The month is not over: the figures are those of this instant.
     running: bool,
+    /// 0: not signed yet.
+    version: u32,
     frozen: Option<At>,
+    /// The official ratio, where a restatement made it another one than the intervals show.
+    differs: Option<String>,
+    facts: Vec<Fact>,
     figures: Vec<FigureCard>,
     coverage: Option<String>,
     calendar: Calendar,
@@ -121,12 +130,12 @@ pub(in crate::console) async fn page(
     };
     let zone = zone(&web, site.as_ref().map(|site| site.timezone.as_str()));
     let now = app.clock().now();
-    let this_month = Month::of(wall::date_of(zone, now.secs()));
-    let month = choice.month.as_deref().map_or(Ok(this_month), Month::parse)?;
-    let told = app.explain_uptime(caller.scope(), &id, month.period(), None).await?;
+    let this_month = Month::at(zone, now.secs());
+    let month = chosen(choice.month.as_deref(), this_month)?;
+    let told = app.explain_uptime(caller.scope(), &id, period(month), None).await?;
     let zone = told.zone;
     let day = choice.day.as_deref().and_then(|day| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok());
-    let day = day.filter(|day| Month::of(*day) == month);
+    let day = day.filter(|day| Month::at(zone, wall::day_start(zone, *day)) == month);
     let span = day.map_or(told.period, |day| span_of(zone, day));
     let reader = Reader { t, zone, now };
     let mut listed = match choice.show {
@@ -151,10 +160,12 @@ pub(in crate::console) async fn page(
         chosen: day,
         target,
     };
-    let first = view.kiosk.commissioned_at.map(|at| Month::of(wall::date_of(zone, at.secs())));
-    let months = months(&web, &caller, &id, first.unwrap_or(month)..=month, choice.measure).await?;
-    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: month.period(), as_of: None };
-    let frozen_at = app.uptime(caller.scope(), &query).await?.frozen_at;
+    let first = view.kiosk.commissioned_at.map(|at| Month::at(zone, at.secs()));
+    let mut shown = months_up_to(month, MONTHS);
+    shown.retain(|one| first.is_some_and(|first| *one >= first));
+    let months = months(&web, &caller, &id, &shown, choice.measure).await?;
+    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
+    let official = app.uptime(caller.scope(), &query).await?;
     render(&KioskUptimePage {
         t,
         site: site.map_or_else(|| t.without_site.to_owned(), |site| site.name),
@@ -164,9 +175,12 @@ pub(in crate::console) async fn page(
         show: choice.show,
         day,
         running: told.period.to > now.secs(),
-        frozen: frozen_at.map(|at| At::new(zone, now, Timestamp(at.saturating_mul(1_000)))),
-        figures: FigureCard::all(t, &told, choice.measure, target),
-        coverage: coverage(t, &told),
+        differs: differing(&told.figures, &official, choice.measure),
+        version: official.version,
+        frozen: official.frozen_at.map(|at| At::new(zone, now, Timestamp(at.saturating_mul(1_000)))),
+        facts: facts(t, &told.sums, choice.measure, target),
+        figures: FigureCard::all(t, &told.figures, choice.measure, target),
+        coverage: coverage(t, &told.figures),
         calendar: Calendar::draw(t, &sheet),
         trend: Trend::draw(t, &months, month, target),
         causes: bars(t, &tally),
@@ -178,34 +192,31 @@ pub(in crate::console) async fn page(
     })
 }
 
-/// `[uptime] target` as the domain compares it.
-pub(super) fn target(web: &Web) -> (i64, i64) {
-    let [a, b] = web.app().config().uptime.target.map(|n| i64::try_from(n).unwrap_or(1));
-    (a, b)
-}
-
-/// The figures of the last months of a span.
 async fn months(
     web: &Web,
     caller: &Caller,
     id: &KioskId,
-    span: RangeInclusive<Month>,
+    shown: &[Month],
     measure: Measure,
 ) -> Result<Vec<(Month, Ratio)>, Problem> {
-    let mut months = Vec::new();
-    let shown = (0..MONTHS).rev().map(|back| span.end().plus(-back)).filter(|month| month >= span.start());
+    let mut months = Vec::with_capacity(shown.len());
     for month in shown {
         let scope = UptimeScope::Kiosk(id.clone());
-        let query = UptimeQuery { scope, period: month.period(), as_of: None };
+        let query = UptimeQuery { scope, period: period(*month), as_of: None };
         let answer = web.app().uptime(caller.scope(), &query).await?;
-        months.push((month, measure.of(&answer.sums.figures)));
+        months.push((*month, measure.of(&answer.sums.figures)));
     }
     Ok(months)
 }
 
-fn coverage(t: &Texts, told: &UptimeExplained) -> Option<String> {
-    let coverage = told.figures.coverage();
-    let low = if told.figures.has_insufficient_data() { t.coverage_low } else { "" };
+fn differing(shown: &Figures, official: &UptimeAnswer, measure: Measure) -> Option<String> {
+    let ratio = measure.of(&official.sums.figures);
+    (official.version > 1 && ratio != measure.of(shown)).then(|| ratio.display())
+}
+
+pub(super) fn coverage(t: &Texts, figures: &Figures) -> Option<String> {
+    let coverage = figures.coverage();
+    let low = if figures.has_insufficient_data() { t.coverage_low } else { "" };
     (coverage.den > 0).then(|| format!("{} {} {low}", t.coverage, coverage.display()))
 }
 
@@ -232,18 +243,23 @@ fn account(
 impl Turn {
     pub(super) fn of(t: &Texts, month: Month, first: Option<Month>, last: Month) -> Self {
         Self {
-            title: month.title(t),
-            before: Some(month.plus(-1)).filter(|before| first.is_some_and(|first| *before >= first)),
-            after: Some(month.plus(1)).filter(|after| *after <= last),
+            title: title(t, month),
+            before: Some(month.previous()).filter(|before| first.is_some_and(|first| *before >= first)),
+            after: Some(month.next()).filter(|after| *after <= last),
             month,
         }
     }
 }
 
 impl FigureCard {
-    fn all(t: &'static Texts, told: &UptimeExplained, chosen: Measure, (a, b): (i64, i64)) -> Vec<Self> {
+    pub(super) fn all(
+        t: &'static Texts,
+        figures: &Figures,
+        chosen: Measure,
+        (a, b): (i64, i64),
+    ) -> Vec<Self> {
         let card = |measure: Measure| {
-            let ratio = measure.of(&told.figures);
+            let ratio = measure.of(figures);
             Self {
                 measure,
                 name: measure.name(t),

@@ -1,9 +1,9 @@
 //! Months in a row against the target.
-use kioskwatch_domain::uptime::Ratio;
+use kioskwatch_domain::uptime::{Month, Ratio};
 
 use super::{
     super::{bar::percent, texts::Texts},
-    month::Month,
+    title,
 };
 
 /// Height of the drawing area, in pixels, and what stands above it.
@@ -82,8 +82,8 @@ impl Trend {
                 month: *month,
                 x: at(x(index, 1)),
                 y: (ratio.den > 0).then(|| y(*ratio)),
-                label: month.number().to_string(),
-                text: format!("{}: {}", month.title(t), ratio.display()),
+                label: month.month().to_string(),
+                text: format!("{}: {}", title(t, *month), ratio.display()),
                 below: ratio.den > 0 && !ratio.meets(target.0, target.1),
                 chosen: *month == chosen,
                 hit_x: at(x(index, 0)),
@@ -137,9 +137,10 @@ mod tests {
     use crate::config::Language;
 
     fn trend(ratios: &[(i64, i64)]) -> Trend {
-        let first = Month::parse("2026-01").unwrap();
+        let first: Month = "2026-01".parse().unwrap();
+        let months = std::iter::successors(Some(first), |month| Some(month.next()));
         let months: Vec<_> =
-            ratios.iter().zip(0..).map(|((num, den), n)| (first.plus(n), Ratio::new(*num, *den))).collect();
+            months.zip(ratios).map(|(month, (num, den))| (month, Ratio::new(*num, *den))).collect();
         Trend::draw(Texts::of(Language::En), &months, first, (99, 100))
     }
 

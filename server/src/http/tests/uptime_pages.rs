@@ -1,11 +1,16 @@
 //! The pages behind a percentage: what they list adds up to the figure they show.
-use kioskwatch_domain::change::{
-    Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, LivenessRow,
+use std::collections::BTreeMap;
+
+use kioskwatch_domain::{
+    change::{
+        Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, LivenessRow, MonthRow, MonthSums,
+    },
+    uptime::{Cause, Figures, Month, Ratio},
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
-use super::fixture::{Fixture, epoch};
+use super::fixture::{Fixture, HOSTILE, epoch};
 
 const MINUTE: i64 = 60_000;
 
@@ -148,4 +153,85 @@ async fn every_kind_of_evidence_is_named_beside_the_interval_it_speaks_for() {
     assert_eq!(fixture.get("/kiosks/K-1/uptime", &elsewhere).await.status, 404);
     assert_eq!(fixture.get(&record, &elsewhere).await.status, 404);
     assert_eq!(fixture.get("/kiosks/K-1/uptime?month=13", &viewer).await.status, 400);
+}
+
+/// A signed month of a kiosk, as the books keep it.
+fn signed(
+    month: Month,
+    kiosk: &str,
+    site: &str,
+    engineer: Option<&str>,
+    version: u32,
+    down_s: i64,
+) -> Change {
+    let zone = chrono_tz::Asia::Shanghai;
+    let span = month.period(zone);
+    let at = |seconds: i64| Timestamp(seconds * 1_000);
+    let whole = span.to - span.from;
+    let ratio = |lost: i64| Ratio::new(whole - lost, whole);
+    let figures = Figures {
+        accountable_s: whole,
+        known_s: whole,
+        on: ratio(down_s),
+        avail: ratio(2 * down_s),
+        full: ratio(3 * down_s),
+        online: ratio(0),
+        causes: BTreeMap::from([(Cause::Power, 2 * down_s)]),
+    };
+    let (raw_on, raw_avail, raw_full) = (figures.on, figures.avail, figures.full);
+    let sums = MonthSums { figures, raw_on, raw_avail, raw_full, outages: 1, ..MonthSums::default() };
+    Change::Month(Box::new(MonthRow {
+        month,
+        kiosk: KioskId::new(kiosk).unwrap(),
+        version,
+        site: Some(SiteId::new(site).unwrap()),
+        engineer: engineer.map(Into::into),
+        region: format!("region of {site}"),
+        customer: HOSTILE[0].into(),
+        model: "M & M".into(),
+        period_from: at(span.from),
+        period_to: at(span.to),
+        as_of: at(span.to),
+        booked_at: at(span.to + 86_400),
+        target: (99, 100),
+        sums,
+        fingerprint: "f".into(),
+        inputs: "{}".into(),
+    }))
+}
+
+#[tokio::test]
+async fn the_parts_of_a_fleet_add_up_however_it_is_divided() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let rows = [
+        signed(month, "K-1", "near", Some("Li"), 1, 7_000),
+        signed(month, "K-2", "far", None, 1, 0),
+        signed(month, "K-2", "far", None, 2, 90_000),
+        signed(month.next(), "K-2", "far", Some("Li"), 1, 11),
+    ];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    for span in ["month", "quarter"] {
+        for (index, measure) in ["on", "avail", "full"].into_iter().enumerate() {
+            for by in ["region", "site", "customer", "engineer", "model", "kiosk"] {
+                let path = format!("/uptime?month=2026-04&span={span}&measure={measure}&by={by}");
+                let page = fixture.get(&path, &viewer).await;
+                assert_eq!(page.status, 200, "{path}: {}", page.text);
+                assert!(!page.text.contains(HOSTILE[0]), "{path}");
+                let figure = (numbers(&page.text, "data-num"), numbers(&page.text, "data-den"));
+                let parts = (figure.0[3..].iter().sum::<i64>(), figure.1[3..].iter().sum::<i64>());
+                assert_eq!(parts, (figure.0[index], figure.1[index]), "{path}");
+                assert!(figure.1[index] > 0, "{path}: there was something to divide");
+                assert!(page.text.contains("v2"), "{path}: the version of the figures");
+            }
+        }
+    }
+    let lost = fixture.get("/uptime?month=2026-04&measure=on", &viewer).await.text;
+    assert_eq!(numbers(&lost, "data-den")[0] - numbers(&lost, "data-num")[0], 97_000, "the restated version");
+    let near = fixture.token("viewer", &["near"]).await;
+    let scoped = fixture.get("/uptime?month=2026-04&by=kiosk", &near).await.text;
+    assert!(scoped.contains("/kiosks/K-1/uptime") && !scoped.contains("/kiosks/K-2/uptime"));
+    assert_eq!(fixture.get("/uptime?scope=site&id=far", &near).await.status, 404);
+    assert_eq!(fixture.get("/uptime?scope=planet&id=x", &viewer).await.status, 400);
 }

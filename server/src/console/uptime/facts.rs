@@ -1,0 +1,54 @@
+//! What stands beside a ratio: what is left of the promise, how often it broke and for how long.
+use kioskwatch_domain::{
+    change::MonthSums,
+    uptime::{Margin, Ratio, Reliability},
+};
+
+use super::{
+    super::{texts::Texts, time},
+    measure::Measure,
+};
+
+/// A name and what it says; below the promise it is marked.
+#[derive(Debug)]
+pub(super) struct Fact {
+    pub(super) name: &'static str,
+    pub(super) text: String,
+    pub(super) bad: bool,
+}
+
+/// Of the chosen ratio, and of the outages that availability sees.
+pub(super) fn facts(t: &'static Texts, sums: &MonthSums, measure: Measure, target: (i64, i64)) -> Vec<Fact> {
+    let ratio = measure.of(&sums.figures);
+    let fact = |name, text| Fact { name, text, bad: false };
+    let length = |seconds| time::length(t, seconds);
+    let mut facts = vec![fact(t.target, Ratio::new(target.0, target.1).display())];
+    if let Some(margin) = Margin::of(ratio, target) {
+        facts.push(if margin.left_s >= 0 {
+            fact(t.allowed_left, length(margin.left_s))
+        } else {
+            Fact { name: t.over_by, text: length(-margin.left_s), bad: true }
+        });
+        let verdict = if margin.met_after_one_hour { t.target_met } else { t.target_missed };
+        let text = format!("{} · {verdict}", margin.after_one_hour.display());
+        facts.push(Fact { name: t.one_more_hour, text, bad: !margin.met_after_one_hour });
+    }
+    facts.push(fact(t.outages, sums.outages.to_string()));
+    if sums.outages > 0 {
+        facts.push(fact(t.longest_outage, length(sums.longest_outage_s)));
+    }
+    if let Some(reliability) = Reliability::of(sums.figures.avail, sums.outages) {
+        facts.push(fact(t.mtbf, length(reliability.mtbf_s)));
+        facts.push(fact(t.mttr, length(reliability.mttr_s)));
+    }
+    let raw = match measure {
+        Measure::On => sums.raw_on,
+        Measure::Avail => sums.raw_avail,
+        Measure::Full => sums.raw_full,
+    };
+    if sums.excluded_s > 0 {
+        facts.push(fact(t.excluded_time, length(sums.excluded_s)));
+        facts.push(fact(t.before_exclusions, raw.display()));
+    }
+    facts
+}
