@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        App, Hub, HubError, HubOptions, Parts, keep_books,
+        App, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books,
         seed::{Seed, SeedError},
     },
     clock::Clock,
@@ -148,7 +148,7 @@ pub async fn serve(
     let (journal_link, beats_link) = (link(Lane::Journal)?, link(Lane::Beats)?);
     drop(events_tx);
     let mut hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
-    hub.begin(&HubOptions { server, last_alive_at }, stop.clone()).await?;
+    hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
     let books = tokio::spawn(keep_books(app.clone(), stop.clone()));
 

@@ -28,7 +28,7 @@ use kioskwatch_proto::command::CommandSigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use self::{
-    hub::{Hub, HubError, HubOptions},
+    hub::{FLUSH_EVERY, Hub, HubError, HubOptions},
     inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
     uptime::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use kioskwatch_agent_core::journal::JournalView as _;
-use kioskwatch_domain::fleet::Input;
+use kioskwatch_domain::fleet::{Input, Share};
 use kioskwatch_proto::{
     BootId, Epoch, KioskId, SessionId,
     journal::{Ack, Digest, Record},
@@ -304,7 +304,7 @@ impl<'a> World<'a> {
                 self.at(self.now + self.tick_ms, Event::ServerTick);
             }
             Event::ServerFlush => {
-                self.server.tick(self.now, Input::FlushLiveness, self.story.mistake);
+                self.server.tick(self.now, Input::FlushLiveness(Share::ALL), self.story.mistake);
                 self.at(self.now + 30_000, Event::ServerFlush);
             }
             Event::ServerBack => self.server_back(),

@@ -7,7 +7,7 @@ mod clock;
 use std::{sync::Arc, time::Duration};
 
 use kioskwatch_domain::{
-    fleet::{Fleet, Input},
+    fleet::{Fleet, Input, Share},
     ids::Ids,
     image::FleetImage,
     policy::{Policy, UnknownKiosks},
@@ -58,7 +58,7 @@ fn main() {
         println!("round {round}: {records} records in {took:?}: {rate:.0} records/s");
     }
     let started = clock::now();
-    let plan = fleet.plan(now, &[Input::FlushLiveness], &mut ids);
+    let plan = fleet.plan(now, &[Input::FlushLiveness(Share::ALL)], &mut ids);
     println!("flush: {} changes in {:?}", plan.changes.len(), started.elapsed());
     fleet.adopt(plan).expect("one plan at a time");
     now = now.plus_ms(600_000);

@@ -41,7 +41,7 @@ pub enum Input {
     /// Look for everything that has become due. Takes no other input and may come at any time.
     Sweep,
     /// Write when kiosks were heard last, and their live evidence.
-    FlushLiveness,
+    FlushLiveness(Share),
     Presence {
         kiosk: KioskId,
         received_at: Timestamp,
@@ -83,6 +83,27 @@ pub enum Input {
         actor: Actor,
         request: Request,
     },
+}
+
+/// A part of the fleet, so that no plan has to be as large as the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// 0 to `of - 1`.
+    pub index: u32,
+    pub of: u32,
+}
+
+impl Share {
+    pub const ALL: Self = Self { index: 0, of: 1 };
+
+    /// The places that belong to it; all shares together have every place once.
+    #[must_use]
+    pub fn places(self, fleet: u32) -> std::ops::Range<u32> {
+        let of = u64::from(self.of.max(1));
+        let end_of = |shares: u64| u32::try_from(u64::from(fleet) * shares / of).unwrap_or(fleet);
+        let index = u64::from(self.index).min(of - 1);
+        end_of(index)..end_of(index + 1)
+    }
 }
 
 /// A journal message, read record by record.
@@ -222,4 +243,23 @@ pub enum TicketAction {
     Reopen {
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_together_have_every_place_once() {
+        for (fleet, of) in [(0, 3), (1, 3), (10, 3), (10, 10), (7, 120), (u32::MAX, 2)] {
+            let mut next = 0;
+            for index in 0..of {
+                let places = Share { index, of }.places(fleet);
+                assert_eq!(places.start, next, "{index} of {of}");
+                next = places.end;
+            }
+            assert_eq!(next, fleet);
+        }
+        assert_eq!(Share::ALL.places(5), 0..5);
+    }
 }

@@ -41,7 +41,7 @@ impl Draft<'_> {
             Input::BrokerDown { since } => self.broker_down(*since),
             Input::ClockJumped { before } => self.clock_jumped(*before),
             Input::Sweep => self.sweep(),
-            Input::FlushLiveness => self.flush_liveness(),
+            Input::FlushLiveness(share) => self.flush_liveness(*share),
             Input::Presence { kiosk, received_at, retained, message } => {
                 self.presence(kiosk, heard(received_at), *retained, message);
             }
@@ -170,6 +170,7 @@ impl Draft<'_> {
         let (cause, required_down) = (self.kiosk(ix).cause(), self.kiosk(ix).required_down());
         self.edit_live(ix, LiveEdit::Beat { at, beat: Box::new(beat.clone()), cause, required_down });
         self.alive(ix, at, PresenceReason::Heartbeat);
+        self.arm(ix);
         let journal = beat.journal;
         let known = self.kiosk(ix).head(journal.epoch).map(|head| head.upto);
         // The agent must hear where we are: it never told us this epoch, or it lost what it had sent.

@@ -253,6 +253,8 @@ impl Fleet {
             || state.session != Some(heartbeat.session)
             || state.boot != Some(heartbeat.boot)
             || second_voice
+            // A shorter promise may be broken before the deadline that is armed.
+            || heartbeat.interval_s < live.interval_s
             || head.map_or(journal.last_seq > 0, |head| journal.last_seq < head.upto);
         // A second voice is judged by the plan, which must still see that it is one.
         if !second_voice {

@@ -43,7 +43,8 @@ pub(crate) use self::count::words as count_words;
 pub use self::{
     count::{ClockName, Count, MessageOutcome, RecordFate, SecurityEvent},
     input::{
-        Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Stored, TicketAction,
+        Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Share, Stored,
+        TicketAction,
     },
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     view::{KioskView, PresenceCounts},
@@ -58,6 +59,7 @@ use crate::{
     change::{CommandRow, IncidentRow},
     ids::Ids,
     policy::Policy,
+    presence::PresenceReason,
 };
 
 /// Place of a kiosk in the fleet; stable while the process runs.
@@ -119,6 +121,8 @@ struct Server {
     deaf_since: Option<Timestamp>,
     /// The outage was long enough that nothing is known of anybody.
     all_unknown: bool,
+    /// Nobody is known any more, and this is not yet said of all: from which place on, since when, why.
+    forgetting: Option<(Ix, Timestamp, PresenceReason)>,
     /// The liveness row that grows: from, to.
     alive: Option<(Timestamp, Timestamp)>,
 }
@@ -270,6 +274,13 @@ impl Fleet {
                 self.profiles.insert(profile.clone());
             }
         }
+    }
+
+    /// From which place on kiosks are still shown by what was known before an outage of ours. Sweep until
+    /// there is none, and decide nothing else before.
+    #[must_use]
+    pub fn forgetting_from(&self) -> Option<u32> {
+        self.server.forgetting.map(|(place, ..)| place)
     }
 
     /// Whether silence means something now: connected, and settled after a start or an outage.

@@ -1,12 +1,15 @@
 //! Presence of the fleet: signs of life, deadlines, and the server's own deafness.
 use kioskwatch_proto::{SiteId, Timestamp, faults::codes, words::Severity};
 
-use super::{Fleet, Ix, draft::Draft, live::LiveEdit, problems::Problem, sweep::MAX_PER_SWEEP};
+use super::{Fleet, Ix, draft::Draft, input::Share, live::LiveEdit, problems::Problem, sweep::MAX_PER_SWEEP};
 use crate::{
     change::{Change, LivenessRow, PresenceVerdict, TransitionRow},
     incident::CloseReason,
     presence::{PresenceReason, Silence, Step},
 };
+
+/// Kiosks of which one plan says that nothing is known: two rows each.
+const FORGOTTEN_AT_ONCE: usize = 10_000;
 
 impl Draft<'_> {
     /// What the silence of a kiosk is judged on. `None`: it was never heard, or we do not hear.
@@ -151,21 +154,36 @@ impl Draft<'_> {
         Ix::try_from(self.fleet.kiosks.len() + self.over.ids.len()).unwrap_or(Ix::MAX)
     }
 
-    /// While we are deaf nothing is known of anybody.
+    /// While we are deaf nothing is known of anybody. A large fleet is forgotten in several plans, because one
+    /// commit would outlast its time: see [`Fleet::forgetting_from`].
     pub(super) fn forget_everybody(&mut self, since: Timestamp, reason: PresenceReason) {
-        for ix in 0..self.fleet_len() {
+        self.server_mut().forgetting = Some((0, since, reason));
+        self.forget_more();
+    }
+
+    fn forget_more(&mut self) {
+        let Some((from, since, reason)) = self.server_mut().forgetting.take() else { return };
+        let mut forgotten = 0;
+        for ix in from..self.fleet_len() {
             let state = &self.kiosk(ix).state;
-            if state.presence != PresenceVerdict::Unknown {
-                let at = since.max(state.presence_since).min(self.now);
-                self.step(ix, Step { to: PresenceVerdict::Unknown, at, reason });
-                self.over.rearm.insert(ix, None);
+            if state.presence == PresenceVerdict::Unknown {
+                continue;
             }
+            if forgotten == FORGOTTEN_AT_ONCE {
+                self.server_mut().forgetting = Some((ix, since, reason));
+                return;
+            }
+            let at = since.max(state.presence_since).min(self.now);
+            self.step(ix, Step { to: PresenceVerdict::Unknown, at, reason });
+            self.arm(ix);
+            forgotten += 1;
         }
     }
 
     /// The part of the sweep that looks at silence, our own first.
     pub(super) fn sweep_silence(&mut self) {
         let (now, policy) = (self.now, self.policy.presence);
+        self.forget_more();
         let server = self.server().clone();
         if server.hearing_since.is_none() {
             if let Some(since) = server.deaf_since
@@ -179,7 +197,12 @@ impl Draft<'_> {
         }
         self.extend_liveness(now, false);
         let fleet: &Fleet = self.fleet;
-        for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)).take(MAX_PER_SWEEP) {
+        let before = self.rows.len();
+        for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)) {
+            // Most were heard since and are only looked at later again: these make no rows, and do not count.
+            if self.rows.len() - before >= MAX_PER_SWEEP {
+                break;
+            }
             self.judge_silence(ix);
         }
         if !server.settled && server.hears(now) {
@@ -203,9 +226,9 @@ impl Draft<'_> {
     }
 
     /// Writes when kiosks were heard last and the evidence of their heartbeats.
-    pub(super) fn flush_liveness(&mut self) {
+    pub(super) fn flush_liveness(&mut self, share: Share) {
         let now = self.now;
-        for ix in 0..self.fleet_len() {
+        for ix in share.places(self.fleet_len()) {
             let live = self.live(ix);
             let id = &self.kiosk(ix).id;
             let rows: Vec<_> = live.rows(id, now).collect();

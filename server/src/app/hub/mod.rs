@@ -7,7 +7,7 @@ mod tell;
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use kioskwatch_domain::{
-    fleet::{Answer, Input},
+    fleet::{Answer, Input, Share},
     ids::Ids,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
@@ -25,8 +25,12 @@ use crate::{
 const MAX_BATCH: usize = 2_000;
 /// Journal records decided in one plan.
 const MAX_BATCH_RECORDS: usize = 20_000;
-/// How often live evidence and "last seen" go to the database.
-const FLUSH_EVERY: Duration = Duration::from_secs(30);
+/// How often live evidence and "last seen" of each kiosk go to the database.
+pub const FLUSH_EVERY: Duration = Duration::from_secs(30);
+/// … in so many steps: one commit for the whole fleet would make a fault wait for it.
+const FLUSH_SHARES: u32 = 120;
+/// Kiosks of one commit at the end, when nobody waits any more.
+const LAST_FLUSH_AT_ONCE: usize = 5_000;
 /// Not having read messages for longer than this, and than a few sweeps, is deafness: silence proves nothing.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
 const DEAF_AFTER_SWEEPS: u32 = 3;
@@ -36,6 +40,8 @@ pub struct HubOptions {
     /// This run of this server.
     pub server: Uuid,
     pub last_alive_at: Option<Timestamp>,
+    /// See [`FLUSH_EVERY`].
+    pub flush_every: Duration,
 }
 
 /// See the module.
@@ -49,6 +55,7 @@ pub struct Hub {
     lanes_up: [bool; 2],
     /// When messages were last read: for noticing our own deafness.
     last_turn: Stopwatch,
+    flush_every: Duration,
     /// Turns true when the server is to end.
     stop: watch::Receiver<bool>,
 }
@@ -95,6 +102,7 @@ impl Hub {
             ids,
             lanes_up: [false; 2],
             last_turn: Stopwatch::start(),
+            flush_every: FLUSH_EVERY,
             stop: watch::channel(false).1,
         }
     }
@@ -102,8 +110,24 @@ impl Hub {
     /// The first turn: nobody is judged by what was known before, and no page shows it as if it were now.
     pub async fn begin(&mut self, options: &HubOptions, stop: watch::Receiver<bool>) -> Result<(), HubError> {
         self.stop = stop;
+        self.flush_every = options.flush_every;
         let start = Input::ServerStarted { server: options.server, last_alive_at: options.last_alive_at };
-        self.decide(Turn { inputs: vec![start], ..Turn::default() }).await
+        self.decide(Turn { inputs: vec![start], ..Turn::default() }).await?;
+        self.forget_the_rest().await
+    }
+
+    /// A large fleet is forgotten in several commits; nothing else is decided before the last one.
+    async fn forget_the_rest(&mut self) -> Result<(), HubError> {
+        let mut before = None;
+        loop {
+            let place = self.app.fleet().forgetting_from();
+            // What did not move on failed, or we are told to stop: the next sweep tries again.
+            if place.is_none() || place == before {
+                return Ok(());
+            }
+            before = place;
+            self.decide(Turn { inputs: vec![Input::Sweep], ..Turn::default() }).await?;
+        }
     }
 
     /// Runs until told to stop; then takes what was already received, commits it and says goodbye.
@@ -112,8 +136,10 @@ impl Hub {
         let mut sweep =
             tokio::time::interval(Duration::from_millis(self.app.config().fleet.sweep_interval_ms));
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut flush = tokio::time::interval(FLUSH_EVERY);
+        let mut flush = tokio::time::interval(self.flush_every / FLUSH_SHARES);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+
+        let mut shares = (0..FLUSH_SHARES).map(|index| Share { index, of: FLUSH_SHARES }).cycle();
 
         self.last_turn = Stopwatch::start();
         loop {
@@ -123,7 +149,9 @@ impl Hub {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(asked) = self.requests.recv() => self.take_request(&mut turn, asked),
                 _ = sweep.tick() => self.tick(&mut turn, Input::Sweep),
-                _ = flush.tick() => self.tick(&mut turn, Input::FlushLiveness),
+                _ = flush.tick() => {
+                    self.tick(&mut turn, Input::FlushLiveness(shares.next().unwrap_or(Share::ALL)));
+                }
                 Some(event) = self.events.recv() => self.take_event(&mut turn, event),
             }
             self.drain(&mut turn);
@@ -131,6 +159,7 @@ impl Hub {
             let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
             let watch = Stopwatch::start();
             self.decide(turn).await?;
+            self.forget_the_rest().await?;
             if sweeps {
                 self.app.counters().swept(watch.elapsed().as_secs_f64());
                 self.count_dropped();
@@ -139,8 +168,13 @@ impl Hub {
         self.app.health().stopping.store(true, Relaxed);
         let mut last = Turn::default();
         self.drain(&mut last);
-        last.inputs.push(Input::FlushLiveness);
         self.decide(last).await?;
+        let of = 1 + self.app.fleet().kiosks().count() / LAST_FLUSH_AT_ONCE;
+        let of = u32::try_from(of).unwrap_or(u32::MAX);
+        for index in 0..of {
+            let flush = Input::FlushLiveness(Share { index, of });
+            self.decide(Turn { inputs: vec![flush], ..Turn::default() }).await?;
+        }
         self.journal_link.stop().await;
         self.beats_link.stop().await;
         Ok(())

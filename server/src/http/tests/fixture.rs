@@ -30,7 +30,7 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Hub, HubOptions, Parts},
+    app::{App, FLUSH_EVERY, Hub, HubOptions, Parts},
     auth::{NewToken, create_token},
     clock::Clock,
     config::Config,
@@ -132,7 +132,8 @@ impl Fixture {
         };
         let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
         let (stop, stopped) = watch::channel(false);
-        let options = HubOptions { server: Uuid::from_u128(9), last_alive_at: None };
+        let options =
+            HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
         hub.begin(&options, stopped.clone()).await.unwrap();
         tokio::spawn(hub.run());
         let router = router(Web::new(app.clone(), stopped));

@@ -3,7 +3,7 @@ use kioskwatch_proto::{Timestamp, journal::FaultState::Raised};
 
 use crate::{
     change::{KioskRow, TicketState},
-    fleet::{Input, Request},
+    fleet::{Input, Request, Share},
     testing::{ScriptedAgent, World},
 };
 
@@ -89,7 +89,7 @@ fn who_lives_stays_and_no_ticket_opens() {
             assert_ne!(presence(&world, agent), "offline", "{by_ms}");
         }
         world.pass(600 * SECOND, &mut [a, b, c]);
-        world.tell(&[Input::FlushLiveness]);
+        world.tell(&[Input::FlushLiveness(Share::ALL)]);
         for agent in [&*a, &*b, &*c] {
             assert_eq!(presence(&world, agent), "online", "{by_ms}");
         }

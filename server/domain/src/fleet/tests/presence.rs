@@ -2,7 +2,8 @@ use kioskwatch_proto::{presence::PresenceState, words::ServiceState};
 
 use crate::{
     change::{EvidenceSource, PresenceVerdict},
-    fleet::{Count, Input, MessageOutcome},
+    fleet::{Count, Input, MessageOutcome, Share},
+    policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World, world::START},
 };
 
@@ -132,7 +133,7 @@ fn a_goodbye_is_offline_at_once_and_its_ticket_waits_for_the_return() {
 fn a_goodbye_said_while_we_were_away_is_dated_by_the_agent_and_not_by_our_start() {
     for (error_ms, said_after_ms) in [(0, 60_000), (-86_400_000, 0), (86_400_000, 1_200_000)] {
         let (mut world, mut agent) = heard();
-        world.tell(&[Input::FlushLiveness]);
+        world.tell(&[Input::FlushLiveness(Share::ALL)]);
         let last = world.now;
         agent.clock_error_ms = error_ms;
         let Input::Presence { kiosk, message, .. } =
@@ -154,7 +155,7 @@ fn after_a_start_everybody_is_unknown_and_no_ticket_opens_before_the_fleet_has_s
     let (mut world, mut agent) = heard();
     let mut silent = world.kiosk("K-2", None);
     world.beat(&mut silent);
-    world.tell(&[Input::FlushLiveness]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     world.now = world.now.plus_ms(600_000);
     world.restart();
     assert_eq!(verdict(&world, &agent), ("unknown", "server_started"));
@@ -251,11 +252,11 @@ fn a_kiosk_that_dies_after_our_clock_was_set_back_is_offline_in_time() {
 #[test]
 fn a_kiosk_that_lives_stays_online_after_our_clock_was_set_back() {
     let (mut world, mut agent) = heard();
-    world.tell(&[Input::FlushLiveness]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     set_clock_back(&mut world);
     let (back, rows) = (world.now, world.store.transitions.len());
     world.pass(600_000, &mut [&mut agent]);
-    world.tell(&[Input::FlushLiveness]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     assert_eq!(verdict(&world, &agent).0, "online");
     assert_eq!(world.store.transitions.len(), rows);
     let proven = world.store.evidence.values().filter(|row| row.source == EvidenceSource::Live);
@@ -302,17 +303,17 @@ fn we_write_down_that_we_were_able_to_hear() {
 fn heartbeats_become_one_span_that_ends_one_interval_after_the_last() {
     let (mut world, mut agent) = heard();
     let first = START;
-    world.tell(&[Input::FlushLiveness]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     world.pass(300_000, &mut [&mut agent]);
-    world.tell(&[Input::FlushLiveness]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     let last = world.now;
     world.pass(300_000, &mut []);
-    world.tell(&[Input::FlushLiveness]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     let live: Vec<_> = world.store.evidence.values().filter(|e| e.source == EvidenceSource::Live).collect();
     assert_eq!(live.len(), 1);
     assert_eq!((live[0].from.since(first), live[0].to.since(last)), (30_000, 30_000));
     assert_eq!(live[0].state.as_str(), "FULL");
-    let plan = world.fleet.plan(world.now, &[Input::FlushLiveness], &mut world.ids);
+    let plan = world.fleet.plan(world.now, &[Input::FlushLiveness(Share::ALL)], &mut world.ids);
     assert!(plan.changes.is_empty(), "nothing new to write");
 }
 
@@ -325,7 +326,7 @@ fn a_gap_or_another_state_begins_a_new_span() {
     world.pass(91_000, &mut []);
     world.beat(&mut agent);
     world.now = world.now.plus_ms(60_000);
-    world.tell(&[Input::FlushLiveness]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     let live: Vec<_> = world
         .store
         .evidence
@@ -343,4 +344,41 @@ fn a_fleet_counts_its_verdicts() {
     let (world, agent) = heard();
     assert_eq!(world.fleet.presence_counts().online, 1);
     assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence, PresenceVerdict::Online);
+}
+
+#[test]
+fn a_shorter_promise_is_not_judged_by_the_longer_one_before_it() {
+    let (mut world, mut agent) = heard();
+    agent.interval_s = 2;
+    world.beat(&mut agent);
+    let last = world.now;
+    assert!(world.fleet.next_deadline().is_some_and(|at| at <= last.plus_ms(3_000)));
+    world.now = last.plus_ms(6_000);
+    world.tell(&[Input::Sweep]);
+    assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"));
+}
+
+#[test]
+fn a_large_fleet_is_forgotten_in_several_plans_and_nobody_is_left_out() {
+    let mut world = World::with(Policy { unknown_kiosks: UnknownKiosks::Accept, ..Policy::default() });
+    let many = 10_500;
+    let now = world.now;
+    let births: Vec<_> = (0..many).map(|n| ScriptedAgent::new(&format!("K-{n}"), now).connect(now)).collect();
+    world.tell(&births);
+    assert_eq!(world.fleet.presence_counts().online, many);
+    world.restart();
+    let mut plans = 1;
+    while world.fleet.forgetting_from().is_some() {
+        assert!(world.fleet.presence_counts().unknown < many);
+        world.tell(&[Input::Sweep]);
+        plans += 1;
+    }
+    assert_eq!((plans, world.fleet.presence_counts().unknown), (2, many));
+    // Each of them is judged again when the fleet has settled.
+    world.now = world.now.plus_ms(3_600_000);
+    while world.fleet.next_deadline().is_some_and(|at| at <= world.now) && plans < 20 {
+        world.tell(&[Input::Sweep]);
+        plans += 1;
+    }
+    assert_eq!(world.fleet.presence_counts().offline, many);
 }
