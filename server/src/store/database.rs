@@ -3,6 +3,7 @@
 //! One connection writes, so that commits have one order; a small pool reads.
 use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::PathBuf, time::Duration};
 
+use futures_util::TryStreamExt as _;
 use sqlx::{AnyPool, Executor, any::AnyPoolOptions, migrate::MigrateError, pool::PoolConnection};
 
 use super::{
@@ -119,15 +120,25 @@ impl Database {
         self.writer.acquire().await.map_err(|e| StoreError::of("acquire_writer", e))
     }
 
-    /// All rows of a read, or an error in bounded time.
-    pub(super) async fn read(
+    /// All rows of a read, or an error in bounded time. Each is decoded as it comes: a row as the driver holds
+    /// it is ten times as large as what we make of it.
+    pub(super) async fn read<T>(
         &self,
         statement: &'static str,
         query: Query,
-    ) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
+        decode: impl Fn(&sqlx::any::AnyRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
         let mut connection = self.reader.acquire().await.map_err(|e| StoreError::of("acquire_reader", e))?;
-        let answer = tokio::time::timeout(READ_TIMEOUT, query.fetch_all(&mut *connection)).await;
-        settle(statement, READ_TIMEOUT, connection, answer)
+        let all = async {
+            let mut rows = query.fetch(&mut *connection);
+            let mut decoded = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                decoded.push(decode(&row));
+            }
+            Ok(decoded)
+        };
+        let answer = tokio::time::timeout(READ_TIMEOUT, all).await;
+        settle(statement, READ_TIMEOUT, connection, answer)?.into_iter().collect()
     }
 
     /// One statement that changes rows, in a transaction of its own; gives the rows it returns.
@@ -276,7 +287,7 @@ mod tests {
             let value = row.try_get::<i64, _>(0).map(|n| n.to_string());
             assert_eq!(value.or_else(|_| row.try_get::<String, _>(0)).unwrap(), expected, "{pragma}");
         }
-        let refused = database.read("write", sqlx::query("DELETE FROM meta")).await;
+        let refused = database.read("write", sqlx::query("DELETE FROM meta"), |_| Ok(())).await;
         assert!(refused.is_err(), "readers do not write: {:?}", refused.map(|rows| rows.len()));
         database.close().await;
         std::fs::remove_dir_all(directory).unwrap();

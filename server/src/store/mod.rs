@@ -10,6 +10,7 @@
 //! Every statement has a name, which is its first line, what errors say, and what the databases log.
 use std::sync::Arc;
 
+use sqlx::{Row as _, any::AnyRow};
 use tokio::sync::Mutex;
 
 mod audit;
@@ -57,6 +58,15 @@ use database::{Database, Opener};
 use row::{Loaded, RowReader};
 use sql::{Backend, Query, Sql, sql};
 
+/// What is in use, the log not counted. The two databases have no words in common here.
+const BYTES: Sql = Sql {
+    name: "database_bytes",
+    sqlite: "-- database_bytes
+SELECT (pages.page_count - free.freelist_count) * size.page_size
+FROM pragma_page_count() AS pages, pragma_freelist_count() AS free, pragma_page_size() AS size",
+    postgres: "-- database_bytes
+SELECT pg_database_size(current_database())",
+};
 const PING: Sql = sql!(ping, "SELECT name FROM meta WHERE name = 'audit_head'");
 
 /// The database of one server. Cheap to clone; all clones share the connections and the lease.
@@ -89,6 +99,13 @@ impl Store {
         self.database.write(PING.name, PING.query(self.backend())).await.map(drop)
     }
 
+    /// Bytes that the database takes on its disk.
+    pub async fn bytes(&self) -> Result<u64, StoreError> {
+        let bytes = |row: &AnyRow| row.try_get::<i64, _>(0).map_err(|e| StoreError::of(BYTES.name, e));
+        let rows = self.database.read(BYTES.name, BYTES.query(self.backend()), bytes).await?;
+        Ok(rows.first().map_or(0, |bytes| bytes.unsigned_abs()))
+    }
+
     /// Ends all connections. The SQLite file is free when the last clone is gone.
     pub async fn close(&self) {
         self.database.close().await;
@@ -103,8 +120,8 @@ impl Store {
         sql: &Sql,
         bind: impl FnOnce(Query) -> Query,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = self.database.read(sql.name, bind(sql.query(self.backend()))).await?;
-        rows.iter().map(|row| T::decode(&mut RowReader::new(row, T::TABLE))).collect()
+        let decode = |row: &AnyRow| T::decode(&mut RowReader::new(row, T::TABLE));
+        self.database.read(sql.name, bind(sql.query(self.backend())), decode).await
     }
 
     async fn row<T: Loaded>(
