@@ -215,8 +215,12 @@ impl Panel {
             panel["description"] = json!(self.description);
         }
         if !self.links.is_empty() {
-            let link =
-                |(title, url): &(String, String)| json!({"title": title, "url": url, "targetBlank": true});
+            let link = |(title, url): &(String, String)| {
+                json!({
+                    "type": "link", "title": title, "url": url, "targetBlank": true, "asDropdown": false,
+                    "icon": "external link", "includeVars": false, "keepTime": false, "tags": [], "tooltip": "",
+                })
+            };
             panel["links"] = self.links.iter().map(link).collect();
         }
         if let Some(transformations) = self.transformations() {

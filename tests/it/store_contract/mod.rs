@@ -99,6 +99,7 @@ promises! {
         running_months_are_replaced_and_signed_ones_are_not,
         the_database_itself_keeps_signed_months,
         a_group_is_the_sum_of_its_official_figures,
+        the_parts_of_a_group_are_its_official_figures_worst_first,
         one_restatement_waits_and_a_decision_stands,
         corrections_are_decided_once_and_by_somebody_else;
     durable:

@@ -5,7 +5,7 @@ use kioskwatch_domain::{
     change::*,
     uptime::{Cause, Figures, Month, Ratio},
 };
-use kioskwatch_server::store::{PageRequest, RestatementFilter, Scope, StoreError};
+use kioskwatch_server::store::{MonthGroup, PageRequest, RestatementFilter, Scope, StoreError};
 use sqlx::{Connection as _, Executor as _};
 
 use super::{Empty, rows::*};
@@ -141,6 +141,36 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     let worst = store.worst_of_month(&all, october(), "fleet", "").await.unwrap();
     let worst: Vec<_> = worst.iter().map(|one| (one.kiosk.as_str(), one.down_s)).collect();
     assert_eq!(worst, [("k2", 40), ("k1", 25)]);
+}
+
+pub(crate) async fn the_parts_of_a_group_are_its_official_figures_worst_first(empty: Empty) {
+    let store = empty.open().await;
+    let unassigned = MonthRow { engineer: None, ..month("k2", "s2", 1, 5) };
+    let next = MonthRow { month: october().next(), ..month("k2", "s2", 0, 7) };
+    let rows = [month("k1", "s1", 1, 20), month("k1", "s1", 2, 50), unassigned, next];
+    store.commit(&rows.iter().map(booked).collect::<Vec<_>>()).await.unwrap();
+    let ask = async |scope: &Scope, to: Month, whole: (&'static str, &str), by: &'static str| {
+        let parts = store.groups_of_months(scope, (october(), to), whole, by).await.unwrap();
+        let told = |p: MonthGroup| (p.name, p.figures.avail.den - p.figures.avail.num, p.figures.avail.den);
+        parts.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let (all, fleet) = (Scope::All, ("fleet", ""));
+    let part = |name: &str, down: i64, of: i64| (name.to_owned(), down, of);
+    assert_eq!(ask(&all, october(), fleet, "site").await, [part("s1", 50, 1_000), part("s2", 5, 1_000)]);
+    let two_months = ask(&all, october().next(), fleet, "kiosk").await;
+    assert_eq!(two_months, [part("k1", 50, 1_000), part("k2", 12, 2_000)]);
+    let engineers = ask(&all, october(), fleet, "engineer").await;
+    assert_eq!(engineers, [part("李工", 50, 1_000), part("", 5, 1_000)]);
+    for by in ["region", "customer", "model"] {
+        assert_eq!(ask(&all, october(), ("site", "s1"), by).await.len(), 1, "{by}");
+        assert_eq!(ask(&all, october(), ("engineer", "李工"), by).await[0].1, 50, "{by}");
+    }
+    let far = Scope::Sites([site_id("s2")].into());
+    assert_eq!(ask(&far, october(), fleet, "kiosk").await, [part("k2", 5, 1_000)]);
+    let versions = store.groups_of_months(&all, (october(), october()), fleet, "region").await.unwrap();
+    let [region] = versions.as_slice() else { panic!("{versions:?}") };
+    assert_eq!((region.oldest_version, region.newest_version, region.kiosks, region.outages), (1, 2, 2, 4));
+    assert_eq!(region.longest_outage_s, 50);
 }
 
 fn restatement(id: u128, state: RestatementState) -> RestatementRow {

@@ -23,7 +23,10 @@ pub(crate) fn bars(t: &'static Texts, tally: &Tally) -> Vec<CauseBar> {
         word: t.word(cause),
         length: time::length(t, seconds),
         seconds,
-        share: format!("{}%", (seconds * 200 / tally.down.max(1) + 1) / 2),
+        share: match (seconds * 200 / tally.down.max(1) + 1) / 2 {
+            0 => "<1%".to_owned(),
+            percent => format!("{percent}%"),
+        },
         width: percent(seconds, most),
     };
     lost.into_iter().map(bar).collect()
