@@ -8,8 +8,9 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 use clap::Subcommand;
 use kioskwatch_domain::{
+    change::{MonthRow, MonthSums},
     inspection::{Period, Planner},
-    uptime::Verdict,
+    uptime::{Margin, Month, Reliability, Verdict, books::total},
     wall,
 };
 use kioskwatch_proto::KioskId;
@@ -91,6 +92,11 @@ fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem
         {
             let _ = writeln!(text, "{name:<7} {:>12} / {:<12} {}", ratio.num, ratio.den, ratio.display());
         }
+        beside(&mut text, &told.sums, reader.target(), told.zone);
+        if let Some(month) = month_of(month) {
+            let rows = store.versions_of_month(&Scope::All, &kiosk, month).await.map_err(Problem::failed)?;
+            versions(&mut text, &rows, told.zone);
+        }
         let _ = writeln!(
             text,
             "\nfrom                 to                   seconds state    source  cause        on     avail  full   why"
@@ -114,6 +120,65 @@ fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem
         store.close().await;
         print(&text)
     })
+}
+
+fn month_of(text: &str) -> Option<Month> {
+    text.parse().ok()
+}
+
+/// What stands beside the ratios: causes, outages, and where availability is against its target.
+fn beside(text: &mut String, sums: &MonthSums, target: (i64, i64), zone: Tz) {
+    let avail = sums.figures.avail;
+    let _ = writeln!(
+        text,
+        "excluded {} s; avail without any exclusion {}",
+        sums.excluded_s,
+        sums.raw_avail.display()
+    );
+    for (cause, seconds) in &sums.figures.causes {
+        let _ = writeln!(text, "down by {:<12} {seconds} s", cause.as_str());
+    }
+    let _ = write!(text, "outages {}", sums.outages);
+    if let Some(one) = Reliability::of(avail, sums.outages) {
+        let at = sums.longest_outage_at.map_or_else(String::new, |at| local(zone, at.secs()));
+        let _ = write!(text, ", longest {} s from {at}", sums.longest_outage_s);
+        let _ = write!(text, ", MTBF {} s, MTTR {} s", one.mtbf_s, one.mttr_s);
+    }
+    let _ = writeln!(text);
+    if let Some(margin) = Margin::of(avail, target) {
+        let word = |met| if met { "met" } else { "missed" };
+        let _ = writeln!(
+            text,
+            "target {}/{} {}: {} s may be down, {} s left; one more hour down: {}, {}",
+            target.0,
+            target.1,
+            word(margin.met),
+            margin.allowed_down_s,
+            margin.left_s,
+            margin.after_one_hour.display(),
+            word(margin.met_after_one_hour),
+        );
+    }
+}
+
+/// Every version of the month in the books, oldest first; what is known now comes before them.
+fn versions(text: &mut String, rows: &[MonthRow], zone: Tz) {
+    let newest = rows.iter().map(|row| row.version).max().unwrap_or(0);
+    for version in 0..=newest {
+        let of: Vec<&MonthRow> = rows.iter().filter(|row| row.version == version).collect();
+        let Some(first) = of.first() else { continue };
+        let avail = total(&of).figures.avail;
+        let name = if version == 0 { "known now".to_owned() } else { format!("version {version}") };
+        let _ = writeln!(
+            text,
+            "{name:<10} booked {}  avail {} / {} {}  inputs {}",
+            local(zone, first.booked_at.secs()),
+            avail.num,
+            avail.den,
+            avail.display(),
+            &first.fingerprint[..first.fingerprint.len().min(16)],
+        );
+    }
 }
 
 const fn word(verdict: Verdict) -> &'static str {

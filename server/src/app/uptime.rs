@@ -170,6 +170,11 @@ impl App {
         self.uptime_reader(&live).explain(reader, kiosk, period, as_of).await
     }
 
+    /// Kiosks that the bookkeeper has looked at since our start.
+    pub fn books_shown(&self) -> usize {
+        self.books().shown()
+    }
+
     fn uptime_reader<'a>(&'a self, live: LiveEvidence<'a>) -> UptimeReader<'a> {
         let now = self.clock().now();
         UptimeReader {

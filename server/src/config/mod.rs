@@ -67,13 +67,15 @@ impl Config {
     /// What types alone do not hold: ranges, urls, files that belong together.
     fn check(&self) -> Result<(), (String, String)> {
         self.mqtt.address().map_err(|problem| ("mqtt.url".to_owned(), problem))?;
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 13] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 14] = [
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
             ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
             ("presence.settle_s", self.presence.settle_s, 0..=3_600),
             ("uptime.freeze_hours", self.uptime.freeze_hours, 0..=31 * 24),
             ("uptime.planned_notice_h", self.uptime.planned_notice_h, 0..=31 * 24),
             // Not beyond the months that the bookkeeper looks at again.
+            // A month is restated from its evidence.
+            ("uptime.keep_evidence_months", self.uptime.keep_evidence_months, 3..=1_200),
             ("uptime.restate_days", self.uptime.restate_days, 1..=58),
             ("tickets.recover_hold_s", self.tickets.recover_hold_s, 0..=7 * 86_400),
             ("tickets.quiet_h", self.tickets.quiet_h, 0..=31 * 24),

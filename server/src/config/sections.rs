@@ -207,13 +207,21 @@ pub struct Uptime {
     pub planned_notice_h: u64,
     /// A signed month may be restated this long after its end.
     pub restate_days: u64,
+    /// Evidence is kept for this many whole months; signed figures stay for ever.
+    pub keep_evidence_months: u64,
     /// The target of 可用率 as an exact fraction.
     pub target: [u64; 2],
 }
 
 impl Default for Uptime {
     fn default() -> Self {
-        Self { freeze_hours: 24, planned_notice_h: 24, restate_days: 35, target: [99, 100] }
+        Self {
+            freeze_hours: 24,
+            planned_notice_h: 24,
+            restate_days: 35,
+            keep_evidence_months: 14,
+            target: [99, 100],
+        }
     }
 }
 

@@ -92,6 +92,15 @@ const WORST: Sql = sql!(
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
     " GROUP BY kiosk HAVING SUM(avail_of_s - avail_s) > 0 ORDER BY 2 DESC, 1 LIMIT 10"
 );
+/// What was known of a month that is signed and can no longer be restated.
+const PRUNE: Sql = sql!(
+    prune_months,
+    "DELETE FROM uptime_month
+     WHERE kiosk IN " TEXTS " AND month < $2 AND version = 0
+       AND EXISTS (SELECT 1 FROM uptime_month signed
+                   WHERE signed.month = uptime_month.month AND signed.kiosk = uptime_month.kiosk
+                     AND signed.version > 0)"
+);
 /// The database keeps signed versions itself: whoever can write to it cannot rewrite them by mistake, and a
 /// version that was written is not added to.
 pub(super) const GUARD: Sql = Sql {
@@ -365,6 +374,12 @@ impl Store {
     pub async fn frozen_months(&self) -> Result<Vec<(KioskId, Month)>, StoreError> {
         let rows: Vec<Frozen> = self.rows(&FROZEN, |q| q).await?;
         Ok(rows.into_iter().map(|row| (row.kiosk, row.month)).collect())
+    }
+
+    /// Forgets what was known of these kiosks' months before one, where a signed version says it.
+    pub async fn prune_months(&self, kiosks: &[KioskId], before: Month) -> Result<(), StoreError> {
+        let query = PRUNE.query(self.backend()).bind(id_array(kiosks.iter())).bind(before.to_string());
+        self.database.write(PRUNE.name, query).await.map(drop)
     }
 
     /// The official figures of a group's kiosks, summed: of each its highest version, or what is known now.

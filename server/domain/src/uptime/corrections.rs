@@ -209,3 +209,6 @@ pub const fn place(what: &Correction) -> (Option<&KioskId>, Option<&SiteId>) {
         Correction::ServiceHours { site, .. } => (None, Some(site)),
     }
 }
+
+#[cfg(test)]
+mod tests;

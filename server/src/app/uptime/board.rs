@@ -76,6 +76,10 @@ impl Board {
         }
     }
 
+    pub(super) fn kiosks(&self) -> usize {
+        self.kiosks.len()
+    }
+
     fn compact(&mut self, parts: Parts) -> Compact {
         let mut place = |site: Option<SiteId>| {
             let Some(site) = site else { return NOWHERE };

@@ -60,6 +60,10 @@ impl Books {
         kiosks.into_iter().for_each(|(kiosk, shown)| board.show(kiosk, shown));
     }
 
+    pub(super) fn shown(&self) -> usize {
+        self.board.read().unwrap_or_else(PoisonError::into_inner).kiosks()
+    }
+
     pub(crate) fn totals(&self, now: Timestamp) -> [Totals; 3] {
         self.board.read().unwrap_or_else(PoisonError::into_inner).totals(now)
     }

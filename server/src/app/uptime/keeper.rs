@@ -20,6 +20,7 @@ use kioskwatch_domain::{
         booking::{Booking, Owner},
         books::{self, BOOKKEEPER, Fresh, Stored, Terms},
     },
+    wall,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use tokio::sync::watch;
@@ -130,6 +131,9 @@ pub(crate) struct Keeper {
     places: Option<Places>,
     /// Looked at since our start: before that, everything about a kiosk may have changed while we were away.
     seen: BTreeSet<KioskId>,
+    /// The local date on which old evidence was last forgotten, and whether this round does it.
+    pruned_on: Option<chrono::NaiveDate>,
+    pruning: bool,
     /// The last signed month, of those not seen yet.
     signed: Option<BTreeMap<KioskId, Month>>,
 }
@@ -138,7 +142,17 @@ impl Keeper {
     pub(crate) fn new(app: App) -> Self {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
         let (round, seen) = (VecDeque::new(), BTreeSet::new());
-        Self { app, ids, round, began: None, places: None, seen, signed: None }
+        Self {
+            app,
+            ids,
+            round,
+            began: None,
+            places: None,
+            seen,
+            pruned_on: None,
+            pruning: false,
+            signed: None,
+        }
     }
 
     /// A few kiosks; `false` when there was nothing to do.
@@ -161,6 +175,9 @@ impl Keeper {
         let some: BTreeMap<KioskId, Since> =
             self.round.iter().take(KIOSKS_A_STEP).map(|id| (id.clone(), Timestamp(i64::MAX))).collect();
         self.look_at(&some).await?;
+        if self.pruning {
+            self.prune(some.keys().cloned().collect()).await?;
+        }
         self.round.drain(..some.len().min(self.round.len()));
         if self.round.is_empty() {
             self.app.books().round_ended();
@@ -175,8 +192,22 @@ impl Keeper {
         }
         self.began = Some(Stopwatch::start());
         self.places = None;
+        let today = wall::date_of(self.app.default_zone(), self.app.clock().now().secs());
+        self.pruning = self.pruned_on.replace(today) != Some(today);
         self.round = self.app.fleet().kiosks().map(|kiosk| kiosk.id.clone()).collect();
         !self.round.is_empty()
+    }
+
+    /// Once a day, after a look that has signed what was due: evidence beyond its time goes, signed figures
+    /// stay.
+    async fn prune(&self, kiosks: Vec<KioskId>) -> Result<(), StoreError> {
+        let zone = self.app.default_zone();
+        let running = Month::at(zone, self.app.clock().now().secs());
+        let keep = self.app.config().uptime.keep_evidence_months;
+        let oldest = (0..keep).fold(running, |month, _| month.previous());
+        let store = self.app.store();
+        store.prune_evidence(&kiosks, ms(oldest.period(zone).from)).await?;
+        store.prune_months(&kiosks, running.previous().previous()).await
     }
 
     /// Those whose closed months may have changed; the running one is looked at in every round anyway.

@@ -255,3 +255,67 @@ async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_d
     assert_eq!(totals[2].sites.len(), 2);
     assert_eq!(board.totals(Timestamp(end + 60 * DAY))[2].fleet[1], Ratio::default(), "another last month");
 }
+
+#[tokio::test]
+async fn hours_and_zones_that_cannot_be_read_are_named_and_forgive_nothing() {
+    let broken = |id: &str, timezone: &str, hours: &str| {
+        let Change::Site(row) = site(id) else { unreachable!() };
+        Change::Site(SiteRow { timezone: timezone.to_owned(), service_hours: hours.to_owned(), ..row })
+    };
+    let shelf = Shelf::with(&[
+        broken("S-1", "Mars/Olympus", ""),
+        broken("S-2", "Asia/Shanghai", r#"[{"weekly":{"someday":[]}}]"#),
+        kiosk("k1", Some("S-1")),
+        kiosk("k2", Some("S-2")),
+        alive(0, 10 * HOUR),
+        full("k1", 0, 5 * HOUR),
+    ])
+    .await;
+    let answer = shelf.figures(UptimeScope::Fleet, 0, 10 * HOUR, 11 * HOUR).await;
+    assert_eq!(answer.sums.figures.on, Ratio::new(5 * 3_600, 20 * 3_600));
+    assert_eq!(answer.problems.len(), 2);
+    assert!(answer.problems[0].contains("Mars/Olympus") && answer.problems[1].contains("someday"));
+}
+
+#[tokio::test]
+async fn old_evidence_goes_and_signed_figures_stay() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    let before = shelf.month(UptimeScope::Fleet, end + DAY).await;
+    let ids = [KioskId::new("k").unwrap()];
+    let month: Month = "2026-10".parse().unwrap();
+    shelf.store.prune_evidence(&ids, Timestamp(end)).await.unwrap();
+    shelf.store.prune_months(&ids, month.next()).await.unwrap();
+    let left = shelf.store.evidence(&Scope::All, &ids, Timestamp(0), Timestamp(end)).await.unwrap();
+    assert!(left.is_empty());
+    let after = shelf.month(UptimeScope::Fleet, end + DAY).await;
+    assert_eq!(after, before);
+    let versions: Vec<u32> = shelf
+        .store
+        .versions_of_month(&Scope::All, &ids[0], month)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.version)
+        .collect();
+    assert_eq!(versions, [1, 1], "of each site the signed one");
+}
+
+#[test]
+fn what_was_answered_holds_until_its_month_is_booked_again() {
+    let books = Books::default();
+    let month: Month = "2026-10".parse().unwrap();
+    let question = |month| (String::new(), month, "fleet", String::new());
+    let answer = UptimeAnswer { kiosks: 7, ..UptimeAnswer::default() };
+    let generation = books.answer(&question(month)).unwrap_err();
+    books.remember(question(month), generation, &answer);
+    books.month_changed(month.next(), true);
+    books.month_changed(month, false);
+    assert_eq!(books.answer(&question(month)).unwrap().kiosks, 7, "a round that goes on");
+    books.round_ended();
+    let generation = books.answer(&question(month)).unwrap_err();
+    books.month_changed(month, true);
+    books.remember(question(month), generation, &answer);
+    assert!(books.answer(&question(month)).is_err(), "computed from rows of before");
+}

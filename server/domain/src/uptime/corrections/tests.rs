@@ -1,0 +1,75 @@
+use super::*;
+
+const DAY: i64 = 86_400_000;
+const NOW: Timestamp = Timestamp(1_795_248_000_000);
+const NOTICE_S: i64 = 24 * 3_600;
+
+fn at(days: i64) -> Timestamp {
+    NOW.plus_ms(days * DAY)
+}
+
+fn actor(name: &str) -> Actor {
+    Actor { name: name.into() }
+}
+
+fn exclusion(class: &str, agreed_at: Option<Timestamp>) -> Correction {
+    let kiosk = Some("K-1".parse().unwrap());
+    Correction::Exclusion { kiosk, site: None, class: class.into(), agreed_at }
+}
+
+fn ask(what: Correction, from: i64, to: i64, reason: &str) -> Result<CorrectionRow, Refusal> {
+    let wanted = Wanted { what, from: at(from), to: at(to), reason: reason.into() };
+    request(NOW, &actor("li"), Uuid::nil(), &wanted, NOTICE_S)
+}
+
+#[test]
+fn a_correction_that_cannot_be_is_refused_with_a_sentence() {
+    let hours = |before: &str, after: &str| Correction::ServiceHours {
+        site: "S-1".parse().unwrap(),
+        before: before.into(),
+        after: after.into(),
+    };
+    let force = || exclusion("force_majeure", None);
+    for (asked, says) in [
+        (ask(force(), -1, -2, "flood"), "must end later"),
+        (ask(force(), -1, -1, "flood"), "must end later"),
+        (ask(force(), -1, 1, "flood"), "has not been yet"),
+        (ask(force(), -401, -1, "flood"), "more than 400 days ago"),
+        (ask(force(), -2, -1, "  "), "a reason has 1 to"),
+        (ask(exclusion("holiday", None), -2, -1, "r"), "none of planned, site_closed"),
+        (ask(exclusion("planned", None), -2, -1, "r"), "needs agreed_at"),
+        (ask(exclusion("planned", Some(at(-2))), -2, -1, "r"), "at least 24 h before"),
+        (ask(exclusion("force_majeure", Some(at(-9))), -2, -1, "r"), "belongs to planned"),
+        (ask(hours("", r#"[{"weekly":{"mon":[["25:00","26:00"]]}}]"#), -2, -1, "r"), "service_hours"),
+        (ask(hours("[]", " [] "), -2, -1, "r"), "already"),
+    ] {
+        let refused = asked.unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Invalid);
+        assert!(refused.reason.contains(says), "{says}: {}", refused.reason);
+    }
+    ask(exclusion("planned", Some(at(-3))), -2, -1, "agreed by telephone").unwrap();
+}
+
+#[test]
+fn somebody_else_decides_once_and_forgotten_maintenance_counts_from_its_agreement() {
+    let row = ask(exclusion("planned", Some(at(-9))), -2, -1, "forgotten").unwrap();
+    let verdict = |approve| Verdict { approve, reason: "seen the mail".into() };
+    let say = |row: &CorrectionRow, by: &str, approve| {
+        decide(NOW, &actor(by), row, &verdict(approve), r#"{"2026-10":{}}"#.into())
+    };
+    assert_eq!(say(&row, "li", true).unwrap_err().kind, RefusalKind::Forbidden);
+    let (changes, consequence) = say(&row, "zhao", true).unwrap();
+    let Some(Consequence::Exclusion(exclusion)) = consequence else { panic!("{consequence:?}") };
+    assert_eq!((exclusion.approved_at, exclusion.approved_by.as_deref()), (Some(at(-9)), Some("zhao")));
+    assert_eq!((exclusion.requested_by.as_str(), exclusion.from, exclusion.to), ("li", at(-2), at(-1)));
+    let [Change::Correction(decided), Change::Audit(audit)] = changes.as_slice() else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(decided.state, CorrectionState::Approved);
+    for part in ["li", "forgotten", "seen the mail", "2026-10"] {
+        assert!(audit.detail.contains(part), "{part}: {}", audit.detail);
+    }
+    assert_eq!(say(decided, "qian", false).unwrap_err().kind, RefusalKind::Conflict);
+    let (_, nothing) = say(&row, "zhao", false).unwrap();
+    assert_eq!(nothing, None);
+}
