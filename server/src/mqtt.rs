@@ -24,11 +24,14 @@ use rumqttc::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::{Instant, timeout_at},
 };
 
 use crate::clock::Clock;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The broker answers a ping each keep-alive: half of one more without a word, and the line is half-open.
+const SILENCE: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT_S: u64 = 10;
 /// First pause before a reconnect; doubles, with full jitter.
 const BACKOFF_BASE_MS: u64 = 250;
@@ -236,8 +239,13 @@ impl Keeper {
         failures: &mut u32,
         stopped: &watch::Receiver<bool>,
     ) -> String {
+        let mut silent_at = Instant::now() + SILENCE;
         loop {
-            match event_loop.poll().await {
+            let Ok(event) = timeout_at(silent_at, event_loop.poll()).await else {
+                return "the broker has gone silent".to_owned();
+            };
+            let came_in = matches!(event, Ok(Event::Incoming(_)));
+            match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
                     let filters = self.options.lane.channels().iter().map(|&channel| {
                         let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
@@ -269,6 +277,10 @@ impl Keeper {
                 }
                 Ok(_) => {}
                 Err(error) => return error.to_string(),
+            }
+            if came_in {
+                // After it was handed over: while we hold the broker back, the silence is ours.
+                silent_at = Instant::now() + SILENCE;
             }
             if *stopped.borrow() && self.client.borrow().is_none() {
                 return "stopped".to_owned();

@@ -8,6 +8,7 @@ mod deploy;
 mod disk;
 mod identities;
 mod journeys;
+mod lines;
 mod outage;
 mod power;
 mod programs;

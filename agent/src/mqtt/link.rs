@@ -48,8 +48,8 @@ struct Connection {
     session: SessionId,
     client: AsyncClient,
     up_since: Option<Instant>,
-    /// When something last came in.
-    heard_at: Instant,
+    /// When it counts as dead, unless something comes in before.
+    silent_at: Instant,
     leaving: bool,
 }
 
@@ -99,6 +99,11 @@ impl<E: Send> Link<E> {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
+    /// The broker answers a ping each keep-alive: half of one more without a word, and the line is half-open.
+    fn silence(&self) -> Duration {
+        Duration::from_secs(u64::from(self.setup.config.keep_alive_s)) * 3 / 2
+    }
+
     fn kiosk(&self) -> &KioskId {
         &self.setup.kiosk
     }
@@ -110,17 +115,17 @@ impl<E: Send> Link<E> {
             Ok(options) => options,
             Err(error) => return (End::Lost(error.to_string()), false),
         };
-        let silence = Duration::from_secs(u64::from(self.setup.config.keep_alive_s) * 2 + 10);
+        let silence = self.silence();
         let (client, mut eventloop) = AsyncClient::new(options, WINDOW.into());
-        let mut connection =
-            Connection { session, client, up_since: None, heard_at: Instant::now(), leaving: false };
+        let silent_at = Instant::now() + silence;
+        let mut connection = Connection { session, client, up_since: None, silent_at, leaving: false };
         let end = 'connection: loop {
             // Pinned, and polled until it is done: an order must not cut a half-written packet.
             let mut poll = pin!(eventloop.poll());
             let event = loop {
                 tokio::select! {
                     event = &mut poll => break event,
-                    () = sleep_until(connection.heard_at + silence) => {
+                    () = sleep_until(connection.silent_at) => {
                         break 'connection End::Lost("the broker has gone silent".into());
                     }
                     order = self.orders.recv() => match order {
@@ -160,7 +165,7 @@ impl<E: Send> Link<E> {
         }
         connection.leaving = true;
         // What takes longer than this is cut off; the will then speaks for us.
-        connection.heard_at = Instant::now() + GOODBYE_LIMIT;
+        connection.silent_at = Instant::now() + GOODBYE_LIMIT;
         let topic = Topic::new(self.kiosk().clone(), Channel::Presence).to_string();
         self.slot(None);
         connection.client.try_publish(topic, qos(Channel::Presence), true, presence).is_ok()
@@ -171,7 +176,7 @@ impl<E: Send> Link<E> {
         match event {
             Event::Incoming(packet) => {
                 if !connection.leaving {
-                    connection.heard_at = Instant::now();
+                    connection.silent_at = Instant::now() + self.silence();
                 }
                 self.incoming(connection, packet)
             }

@@ -25,6 +25,7 @@ pub struct Plan {
     settings: String,
     data_dir: Option<PathBuf>,
     server_env: Vec<(&'static str, String)>,
+    server_over_a_line: bool,
 }
 
 /// A running fleet. Everything ends with it; after a panic its directory stays and the logs are shown.
@@ -35,6 +36,8 @@ pub struct Stack {
     pub broker: Mosquitto,
     /// Sites by name, each with its line to the broker.
     pub lines: Vec<(String, Proxy)>,
+    /// The server's own, if the plan has one.
+    pub server_line: Option<Proxy>,
     pub dir: Workdir,
     program: PathBuf,
     key: String,
@@ -51,6 +54,7 @@ impl Plan {
             settings: QUICK.to_owned(),
             data_dir: None,
             server_env: Vec::new(),
+            server_over_a_line: false,
         }
     }
 
@@ -74,10 +78,24 @@ impl Plan {
         self
     }
 
+    /// In place of the quick settings: whole sections.
+    #[must_use]
+    pub fn settings(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.settings);
+        self
+    }
+
     /// The server's directory, in place of one beside everything else.
     #[must_use]
     pub fn server_dir(mut self, dir: PathBuf) -> Self {
         self.data_dir = Some(dir);
+        self
+    }
+
+    /// The server reaches the broker over a line that can fail too.
+    #[must_use]
+    pub fn server_over_a_line(mut self) -> Self {
+        self.server_over_a_line = true;
         self
     }
 
@@ -116,11 +134,17 @@ impl Plan {
             let line = Proxy::start(broker.address()).await.expect("a line is laid");
             lines.push((site.clone(), line));
         }
+        let server_line = match self.server_over_a_line {
+            true => Some(Proxy::start(broker.address()).await.expect("a line is laid")),
+            false => None,
+        };
         let mut server = Server::new(&ServerOptions {
             program: self.program.clone(),
             dir: self.data_dir.clone().unwrap_or_else(|| dir.path().join("server")),
             database: self.database.clone(),
-            broker: broker.url(),
+            broker: server_line
+                .as_ref()
+                .map_or_else(|| broker.url(), |line| format!("mqtt://{}", line.address())),
             fleet: fleet_file(&lines, &self.kiosks),
             extra: self.settings.clone(),
             unknown_kiosks: self.unknown_kiosks,
@@ -133,7 +157,8 @@ impl Plan {
         let started = server.start().await;
         assert!(started.is_ok(), "{started:?}\n{}", server.log());
         let key = server.signing_key().await.expect("the server shows its signing key");
-        let mut stack = Stack { kiosks: Vec::new(), server, broker, lines, dir, program: self.program, key };
+        let (kiosks, program) = (Vec::new(), self.program);
+        let mut stack = Stack { kiosks, server, broker, lines, server_line, dir, program, key };
         for (id, site) in &self.kiosks {
             let kiosk = stack.build_kiosk(id, Some(site), "");
             stack.kiosks.push(kiosk);

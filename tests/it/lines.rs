@@ -1,0 +1,209 @@
+//! Lines that delay, throttle, close, reset and go deaf one way: what is written down arrives once, and nobody is
+//! called offline for longer or sooner than the line made it so. A half-open line is found by both ends.
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::future::join_all;
+use kioskwatch_agent::journal::export;
+use kioskwatch_proto::{KioskId, topic::Channel};
+use kioskwatch_server::store::{PageRequest, Scope, Store};
+use kioskwatch_tests::{
+    emulator::Phase,
+    harness::{
+        kiosk::Kiosk,
+        proxy::{LineState, Proxy},
+        server::QUICK,
+        stack::{PATIENCE, Plan, Stack},
+        wait::wait_until,
+    },
+    sim::rng::Rng,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::program;
+
+const SEED: u64 = 20_261_122;
+const KIOSKS: usize = 20;
+/// Of each kiosk: a hundred in all.
+const SCHEDULES: usize = 5;
+/// The first kiosks have one long outage each.
+const LONG: [LineState; 3] = [LineState::Blackhole, LineState::MuteToBroker, LineState::Cut];
+/// Longer than eight heartbeats and the hold of the settings below.
+const LONG_MS: i64 = 30_000;
+/// A ticket opens 16 s after a line was closed, 23 s after it fell silent. The random disturbances and what an
+/// agent takes to come back stay below 8 s.
+const PATIENT: [(&str, &str); 2] =
+    [("missed_heartbeats = 3", "missed_heartbeats = 8"), ("site_hold_s = 3", "site_hold_s = 15")];
+const LONGEST_MS: i64 = 2_500;
+const COVER: &str = "cover_open";
+const STACKER: &str = "stacker_full";
+
+fn ms(ms: i64) -> Duration {
+    Duration::from_millis(ms.unsigned_abs())
+}
+
+fn disturbance(dice: &mut Rng) -> LineState {
+    match dice.below(7) {
+        0 => LineState::Delayed(ms(dice.between(20, 800))),
+        1 => LineState::Throttled(u32::try_from(dice.between(2_000, 20_000)).unwrap()),
+        2 => LineState::Cut,
+        3 => LineState::Reset,
+        4 => LineState::Blackhole,
+        5 => LineState::DeafToBroker,
+        _ => LineState::MuteToBroker,
+    }
+}
+
+fn schedule(dice: &mut Rng) -> Vec<(LineState, Duration)> {
+    let mut steps = Vec::new();
+    for _ in 0..dice.between(3, 5) {
+        steps.push((disturbance(dice), ms(dice.length(200, LONGEST_MS))));
+        steps.push((LineState::Up, ms(dice.between(200, 1_500))));
+    }
+    steps
+}
+
+/// Faults come and go, each seldom enough not to count as flapping; the agent has written them down.
+async fn turn(kiosk: &Kiosk, fault: &str) {
+    let told = |log: &str| log.matches(&format!("fault={fault}")).count();
+    let before = told(&kiosk.log());
+    match fault {
+        COVER => kiosk.printer.set(|printer| printer.cover_open = !printer.cover_open),
+        _ => kiosk.acceptor.set(|acceptor| {
+            let is_full = acceptor.phase == Phase::StackerFull;
+            acceptor.phase = if is_full { Phase::Disabled } else { Phase::StackerFull };
+        }),
+    }
+    wait_until("the agent to see it", PATIENCE, || async {
+        if told(&kiosk.log()) > before { Ok(()) } else { Err(format!("{fault}: nothing yet")) }
+    })
+    .await;
+}
+
+async fn live_through(index: usize, kiosk: &Kiosk, line: &Proxy) {
+    let mut dice = Rng::new(SEED).branch(index as u64);
+    for round in 0..SCHEDULES {
+        let mut steps = schedule(&mut dice);
+        if let (2, Some(state)) = (round, LONG.get(index)) {
+            steps = vec![(*state, ms(LONG_MS))];
+        }
+        let play = line.play(&steps);
+        let business = async {
+            turn(kiosk, COVER).await;
+            turn(kiosk, STACKER).await;
+        };
+        tokio::join!(play, business);
+    }
+}
+
+/// What the kiosk wrote down, by number.
+fn written(kiosk: &Kiosk) -> BTreeMap<u64, Value> {
+    let mut text = Vec::new();
+    export(&kiosk.journal_dir().join("journal.sqlite"), &mut text).unwrap();
+    let lines = std::str::from_utf8(&text).unwrap().lines();
+    let records = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.map(|record| (record["seq"].as_u64().unwrap(), record)).collect()
+}
+
+/// What the server has of it. More than one journal would be a history nobody had.
+async fn stored(store: &Store, id: &KioskId) -> BTreeMap<u64, Value> {
+    let heads = store.journal_heads(&Scope::All, id).await.unwrap().unwrap();
+    assert_eq!(heads.len(), 1, "{heads:?}");
+    let (mut all, mut page) = (BTreeMap::new(), PageRequest::first());
+    loop {
+        let found = store.journal_records(&Scope::All, id, heads[0].epoch, &page).await.unwrap().unwrap();
+        for row in found.items {
+            all.insert(row.seq, serde_json::from_str(&row.raw).unwrap());
+        }
+        match found.next_cursor {
+            Some(cursor) => page = PageRequest::first().after(cursor),
+            None => return all,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_schedules_of_bad_lines_lose_nothing_double_nothing_and_judge_by_the_truth() {
+    let names: Vec<(String, String)> =
+        (1..=KIOSKS).map(|n| (format!("K-{n:04}"), format!("S-{n:02}"))).collect();
+    let plan = names.iter().fold(Plan::new(program()), |plan, (kiosk, site)| plan.kiosk(kiosk, site));
+    let settings = PATIENT.iter().fold(QUICK.to_owned(), |text, (from, to)| text.replace(from, to));
+    let stack = plan.settings(&settings).start().await;
+
+    let kiosks = stack.kiosks.iter().zip(&names).enumerate();
+    join_all(kiosks.map(|(index, (kiosk, (_, site)))| live_through(index, kiosk, stack.line(site)))).await;
+
+    let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
+    let store = Store::open_beside(&database).await.unwrap();
+    for kiosk in &stack.kiosks {
+        let id = KioskId::new(&kiosk.id).unwrap();
+        wait_until("the server to have what the kiosk wrote", PATIENCE, || async {
+            let (written, stored) = (written(kiosk), stored(&store, &id).await);
+            if written == stored { Ok(()) } else { Err(format!("{} of {}", stored.len(), written.len())) }
+        })
+        .await;
+        raised_once(&store, &id, &written(kiosk)).await;
+    }
+    store.close().await;
+    for kiosk in &stack.kiosks {
+        stack.kiosk_until(&kiosk.id, "everybody to be online", |k| k["presence"]["state"] == "online").await;
+    }
+    judged_by_the_truth(&stack).await;
+}
+
+/// Each episode that the kiosk wrote down is one incident, not two.
+async fn raised_once(store: &Store, id: &KioskId, written: &BTreeMap<u64, Value>) {
+    let page = PageRequest::new(Some(200), None);
+    let incidents = store.incidents(&Scope::All, id, &page).await.unwrap().unwrap().items;
+    for fault in [COVER, STACKER] {
+        let raised = |record: &&Value| record["fault"] == fault && record["state"] == "raised";
+        let episodes = written.values().filter(raised).count();
+        assert_eq!(episodes, SCHEDULES.div_ceil(2), "{id} {fault}");
+        let incidents = incidents.iter().filter(|row| row.fault.as_str() == fault).count();
+        assert_eq!(incidents, episodes, "{id} {fault}");
+    }
+}
+
+async fn judged_by_the_truth(stack: &Stack) {
+    for (index, kiosk) in stack.kiosks.iter().enumerate() {
+        let tickets = stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap();
+        let wanted = usize::from(index < LONG.len());
+        assert_eq!(tickets.len(), wanted, "seed {SEED}, {}: {tickets:#?}", kiosk.id);
+    }
+}
+
+/// With a keep-alive of 20 s at both ends: one and a half of it, the first pause before a new try, and what a
+/// loaded machine takes. Two keep-alives, as the client alone would take, are more.
+const FOUND_WITHIN: Duration = Duration::from_secs(30 + 1 + 6);
+
+/// From now until somebody calls again on this line.
+async fn found(line: &Proxy) -> Duration {
+    let (began, before) = (Instant::now(), line.accepted());
+    line.set(LineState::Blackhole);
+    wait_until("a new connection in place of the half-open one", FOUND_WITHIN * 2, || async {
+        let now = line.accepted();
+        if now > before { Ok(()) } else { Err(format!("{:?}", began.elapsed())) }
+    })
+    .await;
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_open_line_is_found_within_one_and_a_half_keep_alives_at_both_ends() {
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").server_over_a_line();
+    let mut stack = plan.start_without_kiosks().await;
+    stack.kiosks[0].set_env("KIOSKWATCH__MQTT__KEEP_ALIVE_S", "20");
+    stack.kiosks[0].boot().unwrap();
+    stack.all_in_service().await;
+    let heartbeat = format!("channel=\"{}\"", Channel::Heartbeat);
+    stack.metric_reaches(&format!("kioskwatch_messages_total{{{heartbeat},outcome=\"applied\"}}"), 2.0).await;
+
+    let (kiosk, server) = (stack.line("S-01"), stack.server_line.as_ref().unwrap());
+    let (by_agent, by_server) = tokio::join!(found(kiosk), found(server));
+    assert!(by_agent <= FOUND_WITHIN, "the agent took {by_agent:?}");
+    assert!(by_server <= FOUND_WITHIN, "the server took {by_server:?}");
+    kiosk.set(LineState::Up);
+    server.set(LineState::Up);
+    stack.server.ready(PATIENCE).await.unwrap();
+    stack.all_in_service().await;
+}
