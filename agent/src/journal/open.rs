@@ -20,6 +20,8 @@ use super::{
 };
 
 const PAGE_BYTES: u64 = 4096;
+/// Behind the journal's name stands this and a number.
+const SET_ASIDE: &str = ".corrupt-";
 /// The write-ahead log is folded into the file after this many pages, and kept at that size: a full disk
 /// then still has room for the next few commits.
 const WAL_PAGES: u64 = 256;
@@ -143,6 +145,13 @@ fn open_checked(config: &JournalConfig) -> Result<Store, JournalError> {
     if format > FORMAT {
         return Err(JournalError::TooNew { path: path.display().to_string(), found: format, known: FORMAT });
     }
+    if conn.is_readonly("main").map_err(sql("opening"))? {
+        // The directory can be written, or we had no lock: it is the file's own header that forbids it.
+        return Err(JournalError::Damaged {
+            doing: "opening",
+            what: "its header says that nobody may write it".into(),
+        });
+    }
     if format < FORMAT {
         let tables: i64 = conn
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -226,8 +235,8 @@ pub(super) fn replace_damaged(config: &JournalConfig, what: String) -> Result<(S
 }
 
 fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
-    let numbered = |n: u32| beside(path, &format!(".corrupt-{n}"));
-    let taken: Vec<u32> = (1..10_000).filter(|n| numbered(*n).exists()).collect();
+    let numbered = |n: u32| beside(path, &format!("{SET_ASIDE}{n}"));
+    let taken = set_aside_before(path);
     let next = taken.last().map_or(1, |n| n + 1);
     for old in taken.iter().rev().skip(KEEP_SET_ASIDE - 1) {
         for ending in ["", "-wal"] {
@@ -251,6 +260,17 @@ fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
         dir.sync_all().map_err(file_error("setting aside", path))?;
     }
     Ok(target)
+}
+
+/// The numbers of damaged files that are still here, in order.
+fn set_aside_before(path: &Path) -> Vec<u32> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = beside(path, SET_ASIDE).file_name().map(|name| name.to_string_lossy().into_owned());
+    let (Ok(entries), Some(prefix)) = (fs::read_dir(dir), prefix) else { return Vec::new() };
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(&prefix)?.parse().ok();
+    let mut numbers: Vec<u32> = entries.filter_map(|entry| number(entry.ok()?)).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 fn salvage(store: &mut Store, aside: &Path) -> Result<(), JournalError> {

@@ -15,10 +15,11 @@ use kioskwatch_proto::{
     journal::{Body, Digest, Peripheral, Record, Service, Snapshot, Transaction, TransactionOutcome},
     words::{PeripheralStatus, ServiceState},
 };
-use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+
+mod damage;
 
 struct TempDir(PathBuf);
 
@@ -391,62 +392,6 @@ fn a_newer_format_is_refused_and_left_alone() {
     drop(conn);
     let error = Journal::open(&config(dir.journal())).unwrap_err();
     assert!(error.to_string().contains("newer agent"), "{error}");
-}
-
-/// Everything a copy of the file can be after a cut: opens, or is set aside; never a wrong record.
-#[test]
-fn a_file_cut_anywhere_opens_or_is_set_aside() {
-    let dir = TempDir::new();
-    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
-    write(&journal, (1..=60).map(status).collect());
-    drop(journal);
-    let bytes = std::fs::read(dir.journal()).unwrap();
-    for cut in (0..bytes.len()).step_by(1013).chain([1, 99, 100, 4095, 4096, 4097, bytes.len() - 1]) {
-        let copy = TempDir::new();
-        std::fs::write(copy.journal(), &bytes[..cut]).unwrap();
-        let (journal, opened) = Journal::open(&config(copy.journal())).unwrap();
-        let all = read_all(&journal);
-        assert!(cut == 0 || !opened.notices.is_empty(), "cut at {cut}: damage goes unnoticed");
-        for stored in &all {
-            Record::parse(&stored.json).unwrap();
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-    /// Flipped bytes anywhere: the journal opens, and what it gives is what was written or nothing.
-    #[test]
-    fn flipped_bytes_never_become_records(flips in prop::collection::vec((0usize..100_000, 1u8..=255), 1..8)) {
-        let dir = TempDir::new();
-        let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
-        write(&journal, (1..=60).map(status).collect());
-        let good: Vec<String> = read_all(&journal).into_iter().map(|s| s.json).collect();
-        drop(journal);
-        let mut bytes = std::fs::read(dir.journal()).unwrap();
-        for (position, mask) in flips {
-            let position = position % bytes.len();
-            bytes[position] ^= mask;
-        }
-        std::fs::write(dir.journal(), &bytes).unwrap();
-        match Journal::open(&config(dir.journal())) {
-            Ok((journal, opened)) => {
-                let all = read_all(&journal);
-                if opened.notices.is_empty() {
-                    let now: Vec<String> = all.into_iter().map(|s| s.json).collect();
-                    prop_assert_eq!(now, good);
-                } else {
-                    for stored in all {
-                        let was = Record::parse(&stored.json).unwrap().header.was.unwrap();
-                        let original = Record::parse(&good[usize::try_from(was.seq).unwrap() - 1]).unwrap();
-                        prop_assert_eq!(original.body, Record::parse(&stored.json).unwrap().body);
-                    }
-                }
-            }
-            // A flipped format number is indistinguishable from a newer agent's.
-            Err(error) => prop_assert!(matches!(error, JournalError::TooNew { .. }), "{}", error),
-        }
-    }
 }
 
 const CHILD: &str = "KIOSKWATCH_TEST_JOURNAL_CHILD";
