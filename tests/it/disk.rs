@@ -1,9 +1,15 @@
-//! Full disks, at the kiosk and at the server: nothing is lost, nothing is acknowledged that is not kept.
-use std::io::Write as _;
+//! Disks that are full, fail or let nobody write, and a database that stalls, at the kiosk and at the server: nothing
+//! is lost, nothing is acknowledged that is not kept.
+use std::{io::Write as _, time::Duration};
 
 use kioskwatch_tests::{
     emulator::Phase,
     harness::{
+        application::Application,
+        image_disk::{ImageDisk, may_mount},
+        kiosk::Kiosk,
+        machine::{Machine, Sync},
+        postgres::Postgres,
         server::Workdir,
         stack::{PATIENCE, Plan, Stack},
         tmpfs::Tmpfs,
@@ -11,7 +17,12 @@ use kioskwatch_tests::{
     },
 };
 
-use crate::program;
+use kioskwatch_proto::KioskId;
+use kioskwatch_server::store::Store;
+use sqlx::{Connection as _, Executor as _};
+use tokio::time::Instant;
+
+use crate::{lines, program};
 
 /// Says so where this test proves nothing.
 fn only_root_can_mount() {
@@ -102,4 +113,139 @@ async fn a_server_on_a_full_disk_says_so_acknowledges_nothing_and_goes_on_once_t
     stack.server.ready(PATIENCE).await.unwrap();
     stack.ticket("K-0001", "cover_open").await;
     assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
+}
+
+async fn log_says(kiosk: &Kiosk, sentence: &str) {
+    wait_until(sentence, PATIENCE, || async {
+        let log = kiosk.log();
+        if log.contains(sentence) { Ok(()) } else { Err(log) }
+    })
+    .await;
+}
+
+async fn business_goes_on(application: &Application, more: u64) {
+    let wanted = application.kept() + more;
+    wait_until("the kiosk to do business", PATIENCE, || async {
+        let kept = application.kept();
+        if kept >= wanted { Ok(()) } else { Err(format!("{kept} of {wanted} kept")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_disk_fails_ends_at_once_and_the_next_start_tells_everything() {
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start_without_kiosks().await;
+    let machine = Machine::new(stack.dir.path()).unwrap();
+    machine.set(Sync::Honest, 0).unwrap();
+    machine.env().into_iter().for_each(|(name, value)| stack.kiosks[0].set_env(name, value));
+    stack.kiosks[0].boot().unwrap();
+    stack.all_in_service().await;
+    let application = Application::start(&stack.kiosks[0].socket(), 2);
+    business_goes_on(&application, 10).await;
+
+    machine.set(Sync::Fails, 0).unwrap();
+    log_says(&stack.kiosks[0], "the disk does not keep what it is given").await;
+    let kept = application.kept_ids();
+    machine.set(Sync::Honest, 0).unwrap();
+    stack.kiosks[0].start_agent().unwrap();
+    business_goes_on(&application, 10).await;
+    drop(application);
+    stack.all_in_service().await;
+    let written: Vec<_> = lines::written(&stack.kiosks[0]).into_values().collect();
+    let lost = kept.iter().filter(|id| !written.iter().any(|record| record["id"] == id.as_str()));
+    assert_eq!(lost.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_on_a_read_only_disk_says_so_and_the_server_says_that_it_is_gone() {
+    if !may_mount() {
+        return only_root_can_mount();
+    }
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start_without_kiosks().await;
+    let disk = ImageDisk::mount(&stack.kiosks[0].journal_dir(), 24).unwrap();
+    stack.kiosks[0].boot().unwrap();
+    stack.all_in_service().await;
+    disk.turn_read_only().unwrap();
+    log_says(&stack.kiosks[0], "the disk does not keep what it is given").await;
+    // As systemd would.
+    stack.kiosks[0].start_agent().unwrap();
+    log_says(&stack.kiosks[0], "cannot be written: the agent needs it to keep records").await;
+    stack.ticket("K-0001", "kiosk_offline").await;
+    assert!(!stack.kiosks[0].log().contains("setting it aside"), "nothing is wrong with what is on the disk");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_disk_fails_acknowledges_nothing_until_it_keeps_again() {
+    let place = Workdir::new("kioskwatch-it").unwrap();
+    let machine = Machine::new(place.path()).unwrap();
+    machine.set(Sync::Honest, 0).unwrap();
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").server_env(machine.env()).start().await;
+    machine.set(Sync::Fails, 0).unwrap();
+    readyz_says(&stack, "database").await;
+    assert_eq!(stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    log_says(&stack.kiosks[0], "fault=cover_open").await;
+    assert!(stack.tickets("K-0001", "cover_open").await.unwrap().is_empty());
+    assert!(stack.server.process_runs(), "{}", stack.server.log());
+
+    machine.set(Sync::Honest, 0).unwrap();
+    stack.server.ready(PATIENCE).await.unwrap();
+    stack.ticket("K-0001", "cover_open").await;
+    assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
+}
+
+const STALL: Duration = Duration::from_secs(30);
+/// What queues and buffers may take meanwhile.
+const GROWTH_MIB: u64 = 32;
+
+fn resident_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_stalls_for_half_a_minute_holds_the_kiosks_back_and_costs_no_memory() {
+    let cluster = Postgres::shared();
+    let database = cluster.fresh_database().await;
+    let plan =
+        Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-02").database(database.clone());
+    let stack = plan.start().await;
+    let applications: Vec<_> = stack.kiosks.iter().map(|k| Application::start(&k.socket(), 2)).collect();
+    business_goes_on(&applications[0], 20).await;
+    let store = Store::open_beside(&database).await.unwrap();
+    let pid = stack.server.process().unwrap().id().unwrap();
+    let before = resident_mib(pid);
+
+    let mut holder = sqlx::PgConnection::connect(&database).await.unwrap();
+    let mut transaction = holder.begin().await.unwrap();
+    transaction.execute("LOCK TABLE journal_head IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let began = Instant::now();
+    readyz_says(&stack, "database").await;
+    let monitoring = stack.server.monitoring_api();
+    wait_until("half a minute to pass with a living server", STALL + PATIENCE, || async {
+        let alive = monitoring.get("/livez").await?;
+        assert_eq!(alive.status, 200, "{alive:?}");
+        let stalled = began.elapsed();
+        if stalled >= STALL { Ok(()) } else { Err(format!("{stalled:?}")) }
+    })
+    .await;
+    let grown = resident_mib(pid).saturating_sub(before);
+    assert!(grown <= GROWTH_MIB, "{before} MiB, and {grown} more after the stall");
+    // Business goes on at the kiosks, and is kept there.
+    business_goes_on(&applications[1], 20).await;
+    drop(applications);
+    transaction.rollback().await.unwrap();
+
+    stack.server.ready(PATIENCE).await.unwrap();
+    for kiosk in &stack.kiosks {
+        let id = KioskId::new(&kiosk.id).unwrap();
+        wait_until("everything to arrive", PATIENCE * 3, || async {
+            let (written, stored) = (lines::written(kiosk), lines::stored(&store, &id).await);
+            if written == stored { Ok(()) } else { Err(format!("{} of {}", stored.len(), written.len())) }
+        })
+        .await;
+        assert!(stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap().is_empty());
+    }
+    store.close().await;
 }

@@ -97,7 +97,7 @@ async fn live_through(index: usize, kiosk: &Kiosk, line: &Proxy) {
 }
 
 /// What the kiosk wrote down, by number.
-fn written(kiosk: &Kiosk) -> BTreeMap<u64, Value> {
+pub(crate) fn written(kiosk: &Kiosk) -> BTreeMap<u64, Value> {
     let mut text = Vec::new();
     export(&kiosk.journal_dir().join("journal.sqlite"), &mut text).unwrap();
     let lines = std::str::from_utf8(&text).unwrap().lines();
@@ -106,7 +106,7 @@ fn written(kiosk: &Kiosk) -> BTreeMap<u64, Value> {
 }
 
 /// What the server has of it. More than one journal would be a history nobody had.
-async fn stored(store: &Store, id: &KioskId) -> BTreeMap<u64, Value> {
+pub(crate) async fn stored(store: &Store, id: &KioskId) -> BTreeMap<u64, Value> {
     let heads = store.journal_heads(&Scope::All, id).await.unwrap().unwrap();
     assert_eq!(heads.len(), 1, "{heads:?}");
     let (mut all, mut page) = (BTreeMap::new(), PageRequest::first());
