@@ -9,6 +9,7 @@ mod disk;
 mod identities;
 mod journeys;
 mod lines;
+mod load;
 mod outage;
 mod power;
 mod programs;

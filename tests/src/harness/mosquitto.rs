@@ -25,6 +25,14 @@ impl Mosquitto {
     /// # Errors
     /// Also when Mosquitto is not installed, saying which package has it.
     pub async fn start(dir: &Path) -> io::Result<Self> {
+        Self::start_with(dir, "").await
+    }
+
+    /// The same with further lines of configuration.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(dir: &Path, extra: &str) -> io::Result<Self> {
         let binary = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"]
             .iter()
             .map(PathBuf::from)
@@ -34,7 +42,7 @@ impl Mosquitto {
             })?;
         let port = free_port()?;
         let config = dir.join("mosquitto.conf");
-        std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\n"))?;
+        std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\n{extra}"))?;
         let program = Program::new(binary, dir.join("mosquitto.log")).arg("-c").arg(config);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut mosquitto = Self { program, process: None, address };

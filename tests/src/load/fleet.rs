@@ -1,263 +1,268 @@
-//! Virtual kiosks on shared connections, and the bare subscriber beside the server.
+//! Virtual kiosks on shared connections, paced; and how long their faults took to become committed tickets.
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use kioskwatch_proto::{
-    BootId, Epoch, KioskId, SessionId, Timestamp,
+    Timestamp,
+    journal::Ack,
     topic::{Channel, Topic},
 };
-use rumqttc::v5::{
-    AsyncClient, Event, MqttOptions,
-    mqttbytes::{QoS, v5::Packet},
-};
-use serde_json::json;
-use tokio::{task::JoinHandle, time::Instant};
-use uuid::Uuid;
+use rumqttc::v5::mqttbytes::{QoS, v5::Publish};
+use tokio::time::Instant;
 
-use super::Options;
+use super::{
+    delay::Delays,
+    kiosk::{Beat, VirtualKiosk, now},
+    line::Line,
+};
 
 /// Paced in steps of this length.
-const STEP: Duration = Duration::from_millis(20);
+const STEP: Duration = Duration::from_millis(5);
+/// Kiosks introduced and not yet acknowledged.
+const INTRODUCED_AT_ONCE: u32 = 1_000;
+/// What is not acknowledged after this is sent again, as an agent would.
+const RESEND_AFTER: Duration = Duration::from_secs(5);
+/// A stride through the fleet that visits every kiosk before it comes back to one.
+const STRIDE: u64 = 7_919;
 
 /// What was sent in the measured time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sent {
     pub heartbeats: u64,
-    pub faults: u64,
+    pub raised: u64,
     pub seconds: f64,
 }
 
-struct VirtualKiosk {
-    id: KioskId,
-    boot: BootId,
-    session: SessionId,
-    epoch: Epoch,
-    beats: u64,
-    records: u64,
-    faulty: bool,
+/// What to send.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Heartbeats a second of all together.
+    pub heartbeats: u64,
+    /// Faults raised or cleared a second, of all together.
+    pub faults: u64,
+    pub length: Duration,
 }
 
 /// See the module.
-pub struct VirtualFleet {
-    clients: Vec<AsyncClient>,
-    tasks: Vec<JoinHandle<()>>,
-    kiosks: tokio::sync::Mutex<Vec<VirtualKiosk>>,
-    rate: u64,
+pub struct Fleet {
+    lines: Vec<Line>,
+    acks: Arc<Mutex<Acks>>,
+    _ear: Line,
+    /// Records written, by kiosk.
+    records: Vec<u64>,
+    interval_s: u32,
+    beats: u64,
     faults: u64,
 }
 
-impl VirtualFleet {
-    pub async fn connect(options: &Options, broker: SocketAddr) -> Result<Self, String> {
-        let mut clients = Vec::new();
-        let mut tasks = Vec::new();
-        for index in 0..options.connections {
-            let mut mqtt = MqttOptions::new(format!("load-{index}"), broker.ip().to_string(), broker.port());
-            mqtt.set_keep_alive(Duration::from_secs(30));
-            mqtt.set_clean_start(true);
-            mqtt.set_outgoing_inflight_upper_limit(1_000);
-            let (client, mut events) = AsyncClient::new(mqtt, 4_096);
-            let (connected, up) = tokio::sync::oneshot::channel();
-            tasks.push(tokio::spawn(async move {
-                let mut connected = Some(connected);
-                loop {
-                    match events.poll().await {
-                        Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                            if let Some(connected) = connected.take() {
-                                let _ = connected.send(());
-                            }
-                        }
-                        Ok(_) => {}
-                        Err(error) => {
-                            tracing::warn!(%error, "a load connection was lost");
-                            tokio::time::sleep(Duration::from_millis(200)).await;
-                        }
-                    }
-                }
-            }));
-            up.await.map_err(|_| "a load connection was never made".to_owned())?;
-            clients.push(client);
+/// What the server has acknowledged: only what it has committed.
+#[derive(Default)]
+struct Acks {
+    upto: Vec<u64>,
+    known: u32,
+    /// A fault that was raised: its number, and when it was handed over for sending.
+    waiting: HashMap<VirtualKiosk, (u64, Instant)>,
+    delays: Delays,
+}
+
+impl Acks {
+    fn heard(&mut self, publish: &Publish) {
+        let at = Instant::now();
+        let topic = std::str::from_utf8(&publish.topic).ok().and_then(|text| Topic::parse(text).ok());
+        let Some(kiosk) = topic.and_then(|topic| VirtualKiosk::of(&topic.kiosk)) else { return };
+        let Ok(ack) = serde_json::from_slice::<Ack>(&publish.payload) else { return };
+        let Some(upto) = self.upto.get_mut(kiosk.0 as usize) else { return };
+        if *upto == 0 && ack.upto > 0 {
+            self.known += 1;
         }
-        let kiosks = (0..options.kiosks)
-            .map(|index| {
-                Ok(VirtualKiosk {
-                    id: KioskId::new(&format!("L-{index:06}")).map_err(|e| e.to_string())?,
-                    boot: BootId(Uuid::new_v4()),
-                    session: SessionId(Uuid::new_v4()),
-                    epoch: Epoch(Uuid::new_v4()),
-                    beats: 0,
-                    records: 0,
-                    faulty: false,
-                })
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        Ok(Self {
-            clients,
-            tasks,
-            kiosks: tokio::sync::Mutex::new(kiosks),
-            rate: options.rate,
-            faults: options.faults,
+        *upto = ack.upto.max(*upto);
+        if let Some((seq, since)) = self.waiting.get(&kiosk)
+            && ack.upto >= *seq
+        {
+            self.delays.add(at - *since);
+            self.waiting.remove(&kiosk);
+        }
+    }
+}
+
+impl Fleet {
+    pub async fn connect(
+        kiosks: u32,
+        connections: u32,
+        interval_s: u32,
+        broker: SocketAddr,
+    ) -> Result<Self, String> {
+        let mut lines = Vec::new();
+        for index in 0..connections.max(1) {
+            lines.push(Line::open(format!("load-{index}"), broker, None, |_| {}).await?);
+        }
+        let acks = Arc::new(Mutex::new(Acks { upto: vec![0; kiosks as usize], ..Acks::default() }));
+        let heard = Arc::clone(&acks);
+        let filter = Some(Topic::fleet_filter(Channel::Ack));
+        let ear = Line::open("load-acks".to_owned(), broker, filter, move |publish| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).heard(publish);
         })
+        .await?;
+        let records = vec![1; kiosks as usize];
+        Ok(Self { lines, acks, _ear: ear, records, interval_s, beats: 0, faults: 0 })
     }
 
-    /// Every kiosk says who it is and what it holds: presence and a first snapshot.
-    pub async fn introduce(&self) -> Result<(), String> {
-        let now = now();
-        for (index, kiosk) in self.kiosks.lock().await.iter_mut().enumerate() {
-            let presence = json!({
-                "state": "online", "session": kiosk.session, "boot": kiosk.boot, "epoch": kiosk.epoch, "at": now,
-            });
-            self.publish(index, &kiosk.id, Channel::Presence, presence.to_string()).await?;
-            let snapshot = kiosk.record(
-                now,
-                json!({"kind": "snapshot", "service": "in_service",
-                       "peripherals": {"printer": {"status": "online", "faults": []}}}),
-            );
-            self.publish(index, &kiosk.id, Channel::Journal, snapshot).await?;
+    fn acks(&self) -> std::sync::MutexGuard<'_, Acks> {
+        self.acks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.records.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Every kiosk says who it is and what it holds, until the server has committed the first record of each.
+    pub async fn introduce(&mut self) -> Result<(), String> {
+        let mut next = 0;
+        let (mut known, mut since) = (0, Instant::now());
+        while known < self.count() {
+            while next < self.count() && next - known < INTRODUCED_AT_ONCE {
+                self.introduce_one(VirtualKiosk(next)).await?;
+                next += 1;
+            }
+            tokio::time::sleep(STEP).await;
+            let now_known = self.acks().known;
+            if now_known > known {
+                (known, since) = (now_known, Instant::now());
+            } else if since.elapsed() > RESEND_AFTER {
+                let missing: Vec<u32> = {
+                    let acks = self.acks();
+                    (0..next).filter(|&index| acks.upto[index as usize] == 0).collect()
+                };
+                for index in missing {
+                    self.introduce_one(VirtualKiosk(index)).await?;
+                }
+                since = Instant::now();
+            }
         }
-        // The server takes them in before anything is measured.
-        tokio::time::sleep(Duration::from_secs(3)).await;
         Ok(())
     }
 
-    /// Heartbeats and faults at the wanted rates, evenly over the kiosks.
-    pub async fn play(&self, length: Duration) -> Result<Sent, String> {
+    async fn introduce_one(&self, kiosk: VirtualKiosk) -> Result<(), String> {
+        let at = now();
+        self.publish(kiosk, Channel::Presence, kiosk.presence("online", 1, at)).await?;
+        self.publish(kiosk, Channel::Inventory, kiosk.inventory()).await?;
+        self.publish(kiosk, Channel::Journal, kiosk.journal(&[kiosk.snapshot(at)])).await
+    }
+
+    /// Heartbeats and faults at the wanted pace, evenly over the kiosks.
+    pub async fn play(&mut self, pace: Pace) -> Result<Sent, String> {
         let started = Instant::now();
         let mut sent = Sent::default();
+        let mut faults = 0;
         let mut tick = tokio::time::interval(STEP);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-        let mut kiosks = self.kiosks.lock().await;
-        let count = kiosks.len() as u64;
-        while started.elapsed() < length {
+        while started.elapsed() < pace.length {
             tick.tick().await;
             let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let now = now();
-            while sent.heartbeats < self.rate * elapsed_ms / 1_000 {
-                let index = usize::try_from(sent.heartbeats % count).unwrap_or(0);
-                let kiosk = &mut kiosks[index];
-                let beat = kiosk.heartbeat(now);
-                self.publish(index, &kiosk.id, Channel::Heartbeat, beat).await?;
+            let at = now();
+            while sent.heartbeats < pace.heartbeats * elapsed_ms / 1_000 {
+                let kiosk = self.nth(self.beats);
+                self.beat(kiosk, self.interval_s, at).await?;
+                self.beats += 1;
                 sent.heartbeats += 1;
             }
-            while sent.faults < self.faults * elapsed_ms / 1_000 {
-                // A stride that visits every kiosk before it comes back to one.
-                let index = usize::try_from((sent.faults * 7_919) % count).unwrap_or(0);
-                let kiosk = &mut kiosks[index];
-                kiosk.faulty = !kiosk.faulty;
-                let state = if kiosk.faulty { "raised" } else { "cleared" };
-                let record = kiosk.record(
-                    now,
-                    json!({"kind": "fault", "peripheral": "printer", "fault": "paper_out", "state": state,
-                           "severity": "minor", "detail": {}}),
-                );
-                self.publish(index, &kiosk.id, Channel::Journal, record).await?;
-                sent.faults += 1;
+            while faults < pace.faults * elapsed_ms / 1_000 {
+                let kiosk = self.nth(self.faults.wrapping_mul(STRIDE));
+                sent.raised += u64::from(self.toggle_fault(kiosk, at).await?);
+                self.faults += 1;
+                faults += 1;
             }
         }
         sent.seconds = started.elapsed().as_secs_f64();
         Ok(sent)
     }
 
-    async fn publish(
-        &self,
-        index: usize,
-        kiosk: &KioskId,
-        channel: Channel,
-        payload: String,
-    ) -> Result<(), String> {
-        let client = &self.clients[index % self.clients.len()];
-        let topic = Topic::new(kiosk.clone(), channel).to_string();
+    fn nth(&self, n: u64) -> VirtualKiosk {
+        VirtualKiosk(u32::try_from(n % u64::from(self.count())).unwrap_or(0))
+    }
+
+    /// A heartbeat that promises the next one within `interval_s`.
+    pub async fn beat(&self, kiosk: VirtualKiosk, interval_s: u32, at: Timestamp) -> Result<(), String> {
+        let records = self.records[kiosk.0 as usize];
+        let seq = self.beats / u64::from(self.count()) + 1;
+        let beat = Beat { connection: 1, seq, at, interval_s, records, faulty: is_faulty(records) };
+        self.publish(kiosk, Channel::Heartbeat, kiosk.heartbeat(&beat)).await
+    }
+
+    /// `true`: a fault was raised, and its delay is being measured.
+    async fn toggle_fault(&mut self, kiosk: VirtualKiosk, at: Timestamp) -> Result<bool, String> {
+        let place = kiosk.0 as usize;
+        // The record before must be committed: what is sent out of order would measure the resend.
+        if self.acks().upto[place] < self.records[place] {
+            return Ok(false);
+        }
+        self.records[place] += 1;
+        let seq = self.records[place];
+        let raised = is_faulty(seq);
+        let message = kiosk.journal(&[kiosk.fault(seq, raised, at)]);
+        if raised {
+            self.acks().waiting.insert(kiosk, (seq, Instant::now()));
+        }
+        self.publish(kiosk, Channel::Journal, message).await?;
+        Ok(raised)
+    }
+
+    /// How long each raised fault took from being handed over for sending until its acknowledgement, which
+    /// the server sends after the commit of its ticket, was back.
+    ///
+    /// # Errors
+    /// Some were never acknowledged.
+    pub async fn fault_delays(&self, limit: Duration) -> Result<Delays, String> {
+        let all = || async {
+            match self.acks().waiting.len() {
+                0 => Ok(()),
+                left => Err(format!("{left} faults without an acknowledgement")),
+            }
+        };
+        crate::harness::wait::wait_for("every fault to be committed", limit, all)
+            .await
+            .map_err(|e| e.to_string())?;
+        Ok(std::mem::take(&mut self.acks().delays))
+    }
+
+    async fn publish(&self, kiosk: VirtualKiosk, channel: Channel, payload: String) -> Result<(), String> {
+        let line = &self.lines[kiosk.0 as usize % self.lines.len()];
         let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-        client.publish(topic, qos, channel.retained(), payload).await.map_err(|e| e.to_string())
+        let sent = line.client.publish(kiosk.topic(channel), qos, channel.retained(), payload);
+        sent.await.map_err(|e| e.to_string())
     }
 }
 
-impl Drop for VirtualFleet {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-impl VirtualKiosk {
-    /// A heartbeat of 15 values.
-    fn heartbeat(&mut self, now: Timestamp) -> String {
-        self.beats += 1;
-        json!({
-            "boot": self.boot, "session": self.session, "seq": self.beats, "at": now, "mono_ms": now.ms(),
-            "interval_s": 30, "uptime_s": 1_000 + self.beats, "service": if self.faulty { "out_of_service" } else { "in_service" },
-            "peripherals": {"printer": {"status": "online", "faults": []}, "ups": {"status": "online", "faults": []}},
-            "host": {"cpu_ratio": 0.12, "memory_used_ratio": 0.5, "disk_used_ratio": 0.7, "temperature_celsius": 45.1},
-            "journal": {"epoch": self.epoch, "last_seq": self.records, "pending": 0},
-        })
-        .to_string()
-    }
-
-    fn record(&mut self, now: Timestamp, mut body: serde_json::Value) -> String {
-        self.records += 1;
-        body["seq"] = self.records.into();
-        body["boot"] = self.boot.to_string().into();
-        body["at"] = now.to_string().into();
-        body["mono_ms"] = now.ms().into();
-        json!({"epoch": self.epoch, "first": 1, "records": [body]}).to_string()
-    }
+/// Record 1 is the snapshot of a kiosk that is well; then faults are raised and cleared in turns.
+pub const fn is_faulty(records: u64) -> bool {
+    records > 0 && records.is_multiple_of(2)
 }
 
 /// Receives heartbeats and does nothing with them: as fast as a subscriber can be here.
 pub struct BareSubscriber {
     received: Arc<AtomicU64>,
-    task: JoinHandle<()>,
+    _line: Line,
 }
 
 impl BareSubscriber {
     pub async fn start(broker: SocketAddr) -> Result<Self, String> {
-        let mut mqtt = MqttOptions::new("load-bare", broker.ip().to_string(), broker.port());
-        mqtt.set_keep_alive(Duration::from_secs(30));
-        mqtt.set_clean_start(true);
-        let (client, mut events) = AsyncClient::new(mqtt, 16);
         let received = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&received);
-        let (subscribed, up) = tokio::sync::oneshot::channel();
-        let task = tokio::spawn(async move {
-            let mut subscribed = Some(subscribed);
-            loop {
-                match events.poll().await {
-                    Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                        let _ =
-                            client.try_subscribe(Topic::fleet_filter(Channel::Heartbeat), QoS::AtMostOnce);
-                    }
-                    Ok(Event::Incoming(Packet::SubAck(_))) => {
-                        if let Some(subscribed) = subscribed.take() {
-                            let _ = subscribed.send(());
-                        }
-                    }
-                    Ok(Event::Incoming(Packet::Publish(_))) => {
-                        counter.fetch_add(1, Relaxed);
-                    }
-                    Ok(_) => {}
-                    Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-                }
-            }
+        let filter = Some(Topic::fleet_filter(Channel::Heartbeat));
+        let line = Line::open("load-bare".to_owned(), broker, filter, move |_| {
+            counter.fetch_add(1, Relaxed);
         });
-        up.await.map_err(|_| "the bare subscriber never subscribed".to_owned())?;
-        Ok(Self { received, task })
+        Ok(Self { received, _line: line.await? })
     }
 
     pub fn received(&self) -> u64 {
         self.received.load(Relaxed)
     }
-}
-
-impl Drop for BareSubscriber {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn now() -> Timestamp {
-    kioskwatch_server::clock::Clock::start().now()
 }

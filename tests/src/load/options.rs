@@ -1,26 +1,124 @@
 //! The load generator's command line.
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
-/// Drives virtual kiosks through a real Mosquitto into a real server and measures both.
+/// Drives virtual kiosks into a real server and prints what it took, and what it cost.
+///
+/// Without a command: kiosks share MQTT connections to a real Mosquitto, first with heartbeats alone, then with
+/// faults mixed in, beside a bare subscriber on the same broker; at the end some of them fall silent.
+/// Everything runs on this machine and shares its cores, so rates are lower bounds.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "kioskwatch-load", version, max_term_width = 100)]
+#[command(name = "kioskwatch-load", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub struct Options {
-    /// Virtual kiosks.
+    #[command(subcommand)]
+    pub mode: Option<Mode>,
+    #[command(flatten)]
+    pub live: LiveOptions,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Mode {
+    /// Messages fed to the ingest of a server in this process, without a broker
+    Direct(DirectOptions),
+    /// A fleet comes back from a day offline: journal records a second, without a broker
+    Catchup(CatchupOptions),
+    /// All connections drop at once and return with full jitter; fails if that makes anybody offline
+    Storm(StormOptions),
+    /// One real agent with four devices, over TLS: memory, processor time, size on disk
+    Agent(AgentOptions),
+    /// Makes kiosks known to an empty database; used by the others
+    #[command(hide = true)]
+    Seed { kiosks: u32, url: String },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LiveOptions {
+    /// Virtual kiosks
     #[arg(long, default_value_t = 1_000)]
-    pub kiosks: usize,
-    /// MQTT connections they share.
+    pub kiosks: u32,
+    /// MQTT connections they share
     #[arg(long, default_value_t = 20)]
-    pub connections: usize,
-    /// Heartbeats a second, of all kiosks together.
-    #[arg(long, default_value_t = 5_000)]
-    pub rate: u64,
-    /// Faults raised or cleared a second, of all kiosks together.
+    pub connections: u32,
+    /// The heartbeat interval that they promise, in seconds
+    #[arg(long, default_value_t = 30)]
+    pub interval: u32,
+    /// Heartbeats a second of all together; without it, what the interval asks for
+    #[arg(long)]
+    pub rate: Option<u64>,
+    /// Faults raised or cleared a second, of all together
     #[arg(long, default_value_t = 20)]
     pub faults: u64,
-    /// Length of the measurement.
+    /// Length of each of the two measurements, in seconds
     #[arg(long, default_value_t = 20)]
     pub seconds: u64,
-    /// A throw-away PostgreSQL in place of SQLite.
+    /// Kiosks that fall silent at the end
+    #[arg(long, default_value_t = 50)]
+    pub silent: u32,
+    /// A throw-away PostgreSQL in place of SQLite
     #[arg(long)]
     pub postgres: bool,
+}
+
+impl LiveOptions {
+    /// Heartbeats a second of all kiosks together.
+    pub fn rate(&self) -> u64 {
+        self.rate.unwrap_or_else(|| (u64::from(self.kiosks) / u64::from(self.interval.max(1))).max(1))
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DirectOptions {
+    /// Virtual kiosks, all known to the database before the start
+    #[arg(long, default_value_t = 100_000)]
+    pub kiosks: u32,
+    /// The heartbeat interval that they promise and keep, in seconds
+    #[arg(long, default_value_t = 30)]
+    pub interval: u32,
+    /// Faults raised or cleared a second, of all together
+    #[arg(long, default_value_t = 20)]
+    pub faults: u64,
+    /// Length of the measurement, in seconds; it begins when every kiosk was heard again
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
+    /// Instead: the cost of a heartbeat, as fast as it goes, for 1,000 kiosks and ten times as many up to --kiosks
+    #[arg(long)]
+    pub scale: bool,
+    /// A throw-away PostgreSQL in place of SQLite
+    #[arg(long)]
+    pub postgres: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CatchupOptions {
+    /// Virtual kiosks that come back
+    #[arg(long, default_value_t = 2_000)]
+    pub kiosks: u32,
+    /// Records that each has kept
+    #[arg(long, default_value_t = 200)]
+    pub records: u32,
+    /// A throw-away PostgreSQL in place of SQLite
+    #[arg(long)]
+    pub postgres: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StormOptions {
+    /// Virtual kiosks, each with a connection of its own
+    #[arg(long, default_value_t = 10_000)]
+    pub connections: u32,
+    /// The heartbeat interval that they promise and keep, in seconds
+    #[arg(long, default_value_t = 30)]
+    pub interval: u32,
+    /// The longest pause before an attempt to connect again, in seconds, before it is spread at random
+    #[arg(long, default_value_t = 120)]
+    pub spread: u32,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AgentOptions {
+    /// The agent's program as it is shipped; build it with `cargo build --profile agent -p kioskwatch-agent`
+    #[arg(long, default_value = "target/agent/kioskwatch-agent")]
+    pub program: std::path::PathBuf,
+    /// Length of the measurement, in seconds
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
 }

@@ -1,0 +1,140 @@
+//! One real agent as it is shipped, with four devices and mutual TLS: what it costs its terminal.
+use std::{fmt::Write as _, path::Path, time::Duration};
+
+use super::{kiosk::now, options::AgentOptions, process::Watched};
+use crate::{
+    emulator::{Acceptor, Printer, Ups},
+    harness::{
+        mosquitto::{Mosquitto, free_port},
+        process::Program,
+        server::{Server, ServerOptions, Workdir},
+        wait::wait_for,
+    },
+};
+
+const ID: &str = "K-0001";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub async fn run(options: &AgentOptions) -> Result<String, String> {
+    let text = |error: std::io::Error| error.to_string();
+    let size = std::fs::metadata(&options.program)
+        .map_err(|e| {
+            format!(
+                "{}: {e}; build it with `cargo build --profile agent -p kioskwatch-agent`",
+                options.program.display()
+            )
+        })?
+        .len();
+    let dir = Workdir::new("kioskwatch-load").map_err(text)?;
+    let tls = dir.path().join("tls");
+    certificates(&tls, &["init"])?;
+    certificates(&tls, &["kiosk", ID])?;
+    let secure = free_port().map_err(text)?;
+    let extra = format!(
+        "listener {secure} 127.0.0.1\ncafile {0}/kiosk-ca.pem\ncertfile {0}/broker.pem\nkeyfile {0}/broker.key\n\
+         require_certificate true\ntls_version tlsv1.3\nuser root\n",
+        tls.display()
+    );
+    let mosquitto = Mosquitto::start_with(dir.path(), &extra).await.map_err(text)?;
+    let mut server = Server::new(&ServerOptions {
+        program: std::env::current_exe().map_err(text)?,
+        dir: dir.path().join("server"),
+        database: None,
+        broker: mosquitto.url(),
+        fleet: String::new(),
+        extra: String::new(),
+        unknown_kiosks: "accept",
+        open_access: true,
+    })
+    .map_err(text)?;
+    server.start().await.map_err(text)?;
+
+    let at = dir.path();
+    let printer = Printer::start(at, "printer").map_err(text)?;
+    let ups = Ups::start(at, "ups").map_err(text)?;
+    let acceptor = Acceptor::start(at, "acceptor").map_err(text)?;
+    let second = Printer::start(at, "second").map_err(text)?;
+    printer.power_on();
+    second.power_on();
+    ups.power_on();
+    acceptor.power_on();
+    let config = at.join("agent.toml");
+    let devices = [
+        ("printer", "printer", "escpos", printer.path()),
+        ("second", "printer", "escpos", second.path()),
+        ("ups", "ups", "megatec", ups.path()),
+        ("acceptor", "bill_acceptor", "ccnet", acceptor.path()),
+    ];
+    std::fs::write(&config, configuration(at, &tls, secure, &devices)).map_err(text)?;
+    let log = at.join("agent.log");
+    let program = Program::new(&options.program, &log).arg("run").arg("--config").arg(&config);
+    let mut agent = program.start().map_err(text)?;
+    let in_service = || async {
+        let kiosk = server.api().json(&format!("/api/v1/kiosks/{ID}")).await?;
+        if kiosk["service"] == "in_service" { Ok(()) } else { Err(format!("{kiosk}")) }
+    };
+    if let Err(error) = wait_for("the agent to be in service", PATIENCE, in_service).await {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        return Err(format!("{error}\n{said}"));
+    }
+
+    let process = Watched(agent.id().ok_or("the agent is gone")?);
+    let (since, cpu) = (now(), process.cpu()?);
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    let cpu = process.cpu()?.saturating_sub(cpu);
+    let took = Duration::from_millis(now().since(since).unsigned_abs());
+    let resident = process.resident_kib()?;
+    if !agent.runs() {
+        return Err("the agent ended meanwhile".to_owned());
+    }
+    agent.stop(Duration::from_secs(12)).await.map_err(text)?;
+    server.stop().await.map_err(text)?;
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let (mb, mib) = (|bytes: u64| bytes as f64 / 1e6, |kib: u64| kib as f64 / 1_024.0);
+    Ok(format!(
+        "one agent, four devices at the default pace, mutual TLS, {:.0} s\n  \
+         memory     {:>6.2} MiB resident, {:.2} of it its own, {:.2} at most\n  \
+         CPU        {:>6.2} % of a core\n  \
+         program    {:>6.2} MB\n",
+        took.as_secs_f64(),
+        mib(resident.all),
+        mib(resident.own),
+        mib(resident.most),
+        cpu.as_secs_f64() * 100.0 / took.as_secs_f64(),
+        mb(size),
+    ))
+}
+
+/// The script that ships with the product.
+fn certificates(dir: &Path, arguments: &[&str]) -> Result<(), String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mosquitto/certificates");
+    let output = std::process::Command::new(&script).arg(dir).args(arguments).output();
+    let output = output.map_err(|e| format!("{}: {e}", script.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}: {}", script.display(), String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Everything that has a default keeps it.
+fn configuration(dir: &Path, tls: &Path, port: u16, devices: &[(&str, &str, &str, &Path)]) -> String {
+    let mut text = format!(
+        "[kiosk]\nid = {ID:?}\n\n[gate]\napplication = \"none\"\n\n\
+         [mqtt]\nurl = \"mqtts://localhost:{port}\"\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n\n\
+         [journal]\npath = {:?}\n\n[local_api]\nsocket = {:?}\n",
+        tls.join("server-ca.pem"),
+        tls.join(format!("kiosks/{ID}.pem")),
+        tls.join(format!("kiosks/{ID}.key")),
+        dir.join("journal").join("journal.sqlite"),
+        dir.join("local.sock"),
+    );
+    for (name, kind, driver, path) in devices {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\n[[peripheral]]\nname = {name:?}\nkind = {kind:?}\ndriver = {driver:?}\nmode = \"owned\"\nport = {path:?}\n\
+             required = true\n"
+        );
+    }
+    text
+}

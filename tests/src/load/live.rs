@@ -1,0 +1,284 @@
+//! Kiosks through a real Mosquitto into a real server: what it took beside a bare subscriber, how soon faults
+//! were tickets, how exact the verdict on silent kiosks was, and what it all cost.
+use std::{fmt, time::Duration};
+
+use kioskwatch_proto::Timestamp;
+use kioskwatch_server::store::{Scope, Store};
+
+use super::{
+    delay::Delays,
+    fleet::{BareSubscriber, Fleet, Pace, Sent},
+    kiosk::{VirtualKiosk, now},
+    options::LiveOptions,
+    page::Page,
+    process::Watched,
+};
+use crate::harness::{
+    mosquitto::Mosquitto,
+    postgres::Postgres,
+    server::{Server, ServerOptions, Workdir},
+    wait::wait_for,
+};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What of `deploy/mosquitto/mosquitto.conf` matters for speed.
+const AS_SHIPPED: &str = "set_tcp_nodelay true\nmax_inflight_messages 100\npersistence false\n";
+/// Nothing more comes when nothing came for this long.
+const STILL_FOR: Duration = Duration::from_millis(500);
+/// What a kiosk that is going to fall silent promises, so that nobody waits long.
+const SILENT_INTERVAL_S: u32 = 2;
+/// The default of the product.
+const MISSED_HEARTBEATS: i64 = 3;
+/// Kiosks whose evidence is looked at, to see that all have been written once.
+const SAMPLED: u32 = 1_000;
+
+/// Broker, server and database of one run.
+pub struct Stage {
+    pub mosquitto: Mosquitto,
+    pub server: Server,
+    pub store: Store,
+    _postgres: Option<Postgres>,
+    _dir: Workdir,
+}
+
+impl Stage {
+    pub async fn set(postgres: bool) -> Result<Self, String> {
+        let text = |error: std::io::Error| error.to_string();
+        let dir = Workdir::new("kioskwatch-load").map_err(text)?;
+        let mosquitto = Mosquitto::start_with(dir.path(), AS_SHIPPED).await.map_err(text)?;
+        let postgres = postgres.then(Postgres::start);
+        let database = match &postgres {
+            Some(postgres) => Some(postgres.fresh_database().await),
+            None => None,
+        };
+        let mut server = Server::new(&ServerOptions {
+            program: std::env::current_exe().map_err(text)?,
+            dir: dir.path().join("server"),
+            database: database.clone(),
+            broker: mosquitto.url(),
+            fleet: String::new(),
+            // Nobody falls silent before the measurement asks for it.
+            extra: "\n[presence]\nsettle_s = 3\n".to_owned(),
+            unknown_kiosks: "accept",
+            open_access: true,
+        })
+        .map_err(text)?;
+        server.start().await.map_err(text)?;
+        server.ready(Duration::from_secs(20)).await.map_err(|e| e.to_string())?;
+        let sqlite = || format!("sqlite://{}", server.data_dir.join("kioskwatch.sqlite").display());
+        let store = Store::open_beside(&database.unwrap_or_else(sqlite)).await.map_err(|e| e.to_string())?;
+        Ok(Self { mosquitto, server, store, _postgres: postgres, _dir: dir })
+    }
+
+    pub fn process(&self) -> Result<Watched, String> {
+        let id = self.server.process().and_then(crate::harness::process::Process::id);
+        id.map(Watched).ok_or_else(|| "the server is gone".to_owned())
+    }
+}
+
+/// Both halves of a run and its end.
+pub struct Report {
+    options: LiveOptions,
+    beats: Span,
+    faults: Span,
+    delays: Delays,
+    verdicts: Verdicts,
+}
+
+/// What was measured between two instants.
+struct Span {
+    sent: Sent,
+    bare: u64,
+    taken: u64,
+    tickets: u64,
+    dropped: u64,
+    cpu: Duration,
+    grown: i64,
+    rss_kib: u64,
+}
+
+/// How the server judged kiosks that fell silent, against what the generator knows.
+struct Verdicts {
+    silent: u32,
+    /// The furthest the stamp was from the truth.
+    stamp_error: Duration,
+    /// From the truth until the server noticed.
+    noticed: Delays,
+}
+
+pub async fn run(options: &LiveOptions) -> Result<Report, String> {
+    let mut stage = Stage::set(options.postgres).await?;
+    let broker = stage.mosquitto.address();
+    let bare = BareSubscriber::start(broker).await?;
+    let mut fleet = Fleet::connect(options.kiosks, options.connections, options.interval, broker).await?;
+    fleet.introduce().await?;
+    warm_up(&stage, &mut fleet, options).await?;
+    let length = Duration::from_secs(options.seconds);
+    let quiet = Pace { heartbeats: options.rate(), faults: 0, length };
+    let beats = measure(&stage, &bare, &mut fleet, quiet).await?;
+    let faults = measure(&stage, &bare, &mut fleet, Pace { faults: options.faults, ..quiet }).await?;
+    let delays = fleet.fault_delays(PATIENCE).await?;
+    let verdicts = fall_silent(&stage, &mut fleet, options).await?;
+    stage.store.close().await;
+    stage.server.stop().await.map_err(|e| e.to_string())?;
+    Ok(Report { options: options.clone(), beats, faults, delays, verdicts })
+}
+
+/// Until every kiosk's evidence has a row: from then on heartbeats only make rows longer.
+async fn warm_up(stage: &Stage, fleet: &mut Fleet, options: &LiveOptions) -> Result<(), String> {
+    let step = (options.kiosks / SAMPLED.min(options.kiosks)).max(1) as usize;
+    let sample: Vec<_> = (0..options.kiosks).step_by(step).map(|i| VirtualKiosk(i).id()).collect();
+    let sample = &sample[..sample.len().min(SAMPLED as usize)];
+    let heartbeats = options.rate().max(u64::from(options.kiosks) / 5).min(4_000);
+    let pace = Pace { heartbeats, faults: 0, length: Duration::from_secs(1) };
+    for _ in 0..PATIENCE.as_secs() {
+        fleet.play(pace).await?;
+        let (from, to) = (Timestamp(0), now().plus_ms(1_000_000));
+        let rows = stage.store.evidence(&Scope::All, sample, from, to).await.map_err(|e| e.to_string())?;
+        let mut written: Vec<_> = rows.iter().map(|row| &row.kiosk).collect();
+        written.dedup();
+        if written.len() == sample.len() {
+            return Ok(());
+        }
+    }
+    Err("the evidence of some kiosks was never written".to_owned())
+}
+
+async fn measure(
+    stage: &Stage,
+    bare: &BareSubscriber,
+    fleet: &mut Fleet,
+    pace: Pace,
+) -> Result<Span, String> {
+    let process = stage.process()?;
+    let bytes = || async { stage.store.bytes().await.map_err(|e| e.to_string()) };
+    let (page, cpu, heard, size) =
+        (Page::read(&stage.server).await?, process.cpu()?, bare.received(), bytes().await?);
+    let sent = fleet.play(pace).await?;
+    let cpu = process.cpu()?.saturating_sub(cpu);
+    let after = everything_came(stage, bare).await?;
+    Ok(Span {
+        sent,
+        bare: bare.received() - heard,
+        taken: after.heartbeats() - page.heartbeats(),
+        tickets: after.tickets_opened() - page.tickets_opened(),
+        dropped: after.dropped() - page.dropped(),
+        cpu,
+        grown: bytes().await?.cast_signed() - size.cast_signed(),
+        rss_kib: process.resident_kib()?.all,
+    })
+}
+
+/// Waits until neither the server nor the bare subscriber receives anything more.
+async fn everything_came(stage: &Stage, bare: &BareSubscriber) -> Result<Page, String> {
+    let mut before = (0, 0);
+    loop {
+        let page = Page::read(&stage.server).await?;
+        let seen = (page.heartbeats(), bare.received());
+        if seen == before {
+            return Ok(page);
+        }
+        before = seen;
+        tokio::time::sleep(STILL_FOR).await;
+    }
+}
+
+/// Some kiosks promise short intervals and fall silent, while the others go on.
+async fn fall_silent(stage: &Stage, fleet: &mut Fleet, options: &LiveOptions) -> Result<Verdicts, String> {
+    let silent = options.silent.min(options.kiosks);
+    let mut last = vec![Timestamp(0); silent as usize];
+    let going_on = |ms| Pace { heartbeats: options.rate(), faults: 0, length: Duration::from_millis(ms) };
+    for _ in 0..3 {
+        fleet.play(going_on(500)).await?;
+        for index in 0..silent {
+            last[index as usize] = now();
+            fleet.beat(VirtualKiosk(index), SILENT_INTERVAL_S, last[index as usize]).await?;
+        }
+    }
+    // The heartbeats of the others go on without these: nobody beats for the time of the verdict.
+    let all = || async {
+        match Page::read(&stage.server).await?.kiosks("offline") {
+            offline if offline >= u64::from(silent) => Ok(()),
+            offline => Err(format!("{offline} of {silent} kiosks are offline")),
+        }
+    };
+    wait_for("the verdict on silent kiosks", PATIENCE, all).await.map_err(|e| e.to_string())?;
+    let (mut stamp_error, mut noticed) = (Duration::ZERO, Delays::default());
+    for index in 0..silent {
+        let path = format!("/api/v1/kiosks/{}/timeline", VirtualKiosk(index).id());
+        let timeline = stage.server.api().json(&path).await?;
+        let transitions = timeline["transitions"].as_array().cloned().unwrap_or_default();
+        let verdict = transitions
+            .iter()
+            .find(|t| t["kind"] == "presence" && t["to"] == "offline")
+            .ok_or_else(|| format!("{path} has no verdict"))?;
+        let time = |field: &str| {
+            let text = verdict[field].as_str().unwrap_or_default();
+            Timestamp::parse(text).map_err(|e| format!("{path}: {field} {text:?}: {e}"))
+        };
+        let truth = last[index as usize].plus_ms(i64::from(SILENT_INTERVAL_S) * 1_000 * MISSED_HEARTBEATS);
+        let apart = |at: Timestamp| Duration::from_millis(at.since(truth).unsigned_abs());
+        stamp_error = stamp_error.max(apart(time("at")?));
+        noticed.add(apart(time("noticed_at")?));
+    }
+    Ok(Verdicts { silent, stamp_error, noticed })
+}
+
+impl Span {
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn write(&self, f: &mut fmt::Formatter<'_>, head: &str) -> fmt::Result {
+        let rate = |count: u64| count as f64 / self.sent.seconds;
+        let taken = self.taken.max(1) as f64;
+        writeln!(f, "{head}")?;
+        writeln!(f, "  heartbeats sent               {:>10.0} /s", rate(self.sent.heartbeats))?;
+        writeln!(f, "  received by a bare subscriber {:>10.0} /s", rate(self.bare))?;
+        writeln!(
+            f,
+            "  taken by the server           {:>10.0} /s   {:.1} % of the bare subscriber",
+            rate(self.taken),
+            taken * 100.0 / self.bare.max(1) as f64,
+        )?;
+        writeln!(
+            f,
+            "  server CPU                    {:>10.1} µs a heartbeat",
+            self.cpu.as_secs_f64() * 1e6 / taken
+        )?;
+        writeln!(f, "  server memory                 {:>10.1} MiB", self.rss_kib as f64 / 1_024.0)?;
+        writeln!(
+            f,
+            "  database growth               {:>10.2} MiB, {:.2} MiB a million heartbeats",
+            self.grown as f64 / 1_048_576.0,
+            self.grown as f64 / 1_048_576.0 * 1e6 / taken,
+        )?;
+        writeln!(f, "  dropped by full queues        {:>10}", self.dropped)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = &self.options;
+        let database = if options.postgres { "PostgreSQL" } else { "SQLite" };
+        writeln!(
+            f,
+            "{} kiosks on {} connections, Mosquitto, {database}, twice {} s",
+            options.kiosks, options.connections, options.seconds
+        )?;
+        self.beats.write(f, "heartbeats alone")?;
+        self.faults.write(f, "with faults")?;
+        writeln!(
+            f,
+            "  faults raised                 {:>10}, {} tickets opened",
+            self.faults.sent.raised, self.faults.tickets
+        )?;
+        writeln!(f, "  fault to committed ticket     {}", self.delays)?;
+        writeln!(f, "kiosks fall silent")?;
+        let verdicts = &self.verdicts;
+        writeln!(
+            f,
+            "  offline                       {:>10}, stamped within {} ms of the truth",
+            verdicts.silent,
+            verdicts.stamp_error.as_millis()
+        )?;
+        writeln!(f, "  noticed after the truth       {}", verdicts.noticed)
+    }
+}

@@ -1,0 +1,47 @@
+//! The server's `/metrics`, as far as the generator reads it.
+use std::collections::BTreeMap;
+
+use crate::harness::server::Server;
+
+/// One page: series text → value.
+#[derive(Debug, Clone, Default)]
+pub struct Page(BTreeMap<String, f64>);
+
+impl Page {
+    pub async fn read(server: &Server) -> Result<Self, String> {
+        let text = server.monitoring_api().text("/metrics").await?;
+        let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        });
+        Ok(Self(series.collect()))
+    }
+
+    /// The sum over all series of a metric that hold a text.
+    fn sum(&self, name: &str, holding: &str) -> u64 {
+        let series = self.0.iter().filter(|(s, _)| s.starts_with(name) && s.contains(holding));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counters are whole and not negative"
+        )]
+        series.map(|(_, value)| *value as u64).sum()
+    }
+
+    pub fn heartbeats(&self) -> u64 {
+        self.sum("kioskwatch_messages_total{", r#"channel="heartbeat",outcome="applied""#)
+    }
+
+    pub fn tickets_opened(&self) -> u64 {
+        self.sum("kioskwatch_tickets_opened_total{", "")
+    }
+
+    pub fn dropped(&self) -> u64 {
+        self.sum("kioskwatch_dropped_total{", "")
+    }
+
+    /// Kiosks with this verdict now.
+    pub fn kiosks(&self, presence: &str) -> u64 {
+        self.sum("kioskwatch_kiosks{", &format!("state=\"{presence}\""))
+    }
+}
