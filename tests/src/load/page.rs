@@ -1,7 +1,9 @@
 //! The server's `/metrics`, as far as the generator reads it.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::harness::server::Server;
+use crate::harness::{server::Server, wait::wait_for};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One page: series text → value.
 #[derive(Debug, Clone, Default)]
@@ -9,7 +11,9 @@ pub struct Page(BTreeMap<String, f64>);
 
 impl Page {
     pub async fn read(server: &Server) -> Result<Self, String> {
-        let text = server.monitoring_api().text("/metrics").await?;
+        // A large fleet on a busy machine may take longer than one request waits.
+        let page = || async { server.monitoring_api().text("/metrics").await };
+        let text = wait_for("the server's metrics", PATIENCE, page).await.map_err(|e| e.to_string())?;
         let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             Some((series.to_owned(), value.parse().ok()?))
