@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `story` | [`Story`]: what happens, from a seed; printed for people |
 //! | `world` | [`World`](world::World): virtual time, and what a story does |
+//! | `agenda` | what is to happen, by time |
 //! | `kiosk` | one machine and the shell of its agent |
 //! | `broker` | connections, wills, retained messages |
 //! | `server` | the shell of the fleet |
@@ -24,11 +25,14 @@
 //! | `inspect` | what must hold of every commit |
 //! | `verdict` | what must hold at the end |
 //! | `shrink` | the shortest story that still fails |
+//! | `many` | many worlds at once |
 //! | `mistake` | mistakes to plant, to see that they are found |
+mod agenda;
 mod broker;
 mod inspect;
 mod kiosk;
 mod ledger;
+pub mod many;
 pub mod mistake;
 pub mod rng;
 mod server;

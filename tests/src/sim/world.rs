@@ -3,10 +3,7 @@ mod fate;
 mod line;
 mod office;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kioskwatch_agent_core::journal::JournalView as _;
 use kioskwatch_domain::fleet::{Input, Share};
@@ -18,6 +15,7 @@ use kioskwatch_proto::{
 };
 
 use super::{
+    agenda::Agenda,
     broker::{Broker, Client, Conn, Up, UpBody, will},
     inspect::Ledgers,
     kiosk::{Disk, Io, Machine, Out, limits},
@@ -74,26 +72,6 @@ enum Event {
     End,
 }
 
-#[derive(Debug)]
-struct Queued(i64, u64, Event);
-
-impl PartialEq for Queued {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Queued {}
-impl PartialOrd for Queued {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Queued {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
-
 /// Until when which trouble of a machine lasts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Trouble {
@@ -116,8 +94,7 @@ struct Connection {
 pub(super) struct World<'a> {
     pub(super) story: &'a Story,
     pub(super) now: i64,
-    queue: BinaryHeap<Reverse<Queued>>,
-    count: u64,
+    agenda: Agenda<Event>,
     rng: Rng,
     pub(super) machines: Vec<Machine>,
     scheduled: Vec<i64>,
@@ -166,8 +143,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             story,
             now: 0,
-            queue: BinaryHeap::new(),
-            count: 0,
+            agenda: Agenda::default(),
             rng,
             machines,
             scheduled: vec![i64::MAX; kiosks],
@@ -219,8 +195,7 @@ impl<'a> World<'a> {
     }
 
     fn at(&mut self, at: i64, event: Event) {
-        self.count += 1;
-        self.queue.push(Reverse(Queued(at.max(self.now), self.count, event)));
+        self.agenda.add(at.max(self.now), event);
     }
 
     fn note(&mut self, text: impl FnOnce() -> String) {
@@ -235,7 +210,7 @@ impl<'a> World<'a> {
         let days = u64::try_from(self.story.length_ms / 86_400_000).unwrap_or(0) + 1;
         let most = MAX_EVENTS_PER_KIOSK_DAY * days * self.story.kiosks as u64;
         let mut events = 0;
-        while let Some(Reverse(Queued(at, _, event))) = self.queue.pop() {
+        while let Some((at, event)) = self.agenda.next() {
             self.now = at;
             events += 1;
             if events > most {
@@ -269,6 +244,8 @@ impl<'a> World<'a> {
                     self.with(m, Machine::start_agent);
                 }
             }
+            // Nothing new in the last minutes: it could not have arrived.
+            Event::FaultOver(_) if self.marked_at > 0 => {}
             Event::FaultOver(m) => {
                 let now = self.now;
                 let faults = &mut self.machines[m].faults;

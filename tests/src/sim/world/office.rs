@@ -1,6 +1,9 @@
 //! The server's side of the world: its turns, deaths, and its connection to the broker.
 use super::*;
 
+/// From here on a place by the device's clock is a wrong one.
+const WRONG_CLOCK_MS: i64 = 500;
+
 impl World<'_> {
     /// Records that come before any heartbeat of their boot are placed by the device's clock: when that is
     /// wrong, so is the place, and nothing is promised.
@@ -10,7 +13,7 @@ impl World<'_> {
         };
         match &message.body {
             UpBody::Heartbeat(beat) => drop(self.clocks_known.insert(beat.boot)),
-            UpBody::Journal { records, .. } if self.story.setup.skew_ms > 500 => {
+            UpBody::Journal { records, .. } if self.story.setup.skew_ms > WRONG_CLOCK_MS => {
                 let unknown = |raw: &std::sync::Arc<str>| {
                     Record::parse(raw).is_ok_and(|record| !self.clocks_known.contains(&record.header.boot))
                 };
@@ -19,6 +22,17 @@ impl World<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A server that starts knows the clocks of those boots of which it placed a record.
+    fn forget_clocks(&mut self) {
+        if self.story.setup.skew_ms > WRONG_CLOCK_MS {
+            let records = self.server.disk.store.records.values();
+            let placed: HashSet<_> = records
+                .filter_map(|row| Record::parse(&row.raw).ok().map(|record| record.header.boot))
+                .collect();
+            self.clocks_known.retain(|boot| placed.contains(boot));
         }
     }
 
@@ -74,12 +88,7 @@ impl World<'_> {
         }
         if !self.server.is_up() {
             self.server.start(self.now, self.story.mistake);
-            // It remembers the clocks of those boots of which it placed a record.
-            let records = self.server.disk.store.records.values();
-            let placed: HashSet<_> = records
-                .filter_map(|row| Record::parse(&row.raw).ok().map(|record| record.header.boot))
-                .collect();
-            self.clocks_known.retain(|boot| placed.contains(boot));
+            self.forget_clocks();
             self.note(|| "the server is back".into());
         }
         self.plan_turn(0);
