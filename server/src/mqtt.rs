@@ -12,9 +12,9 @@ use kioskwatch_proto::{
     topic::{Channel, Topic},
 };
 use rumqttc::{
-    NetworkOptions, Transport,
+    NetworkOptions, Outgoing, Transport,
     v5::{
-        AsyncClient, Event, EventLoop, MqttOptions,
+        AsyncClient, ConnectionError, Event, EventLoop, MqttOptions,
         mqttbytes::{
             QoS,
             v5::{Filter, Packet, PublishProperties},
@@ -42,6 +42,9 @@ pub const RECEIVE_QUEUE: usize = 8_192;
 const HOLD_BACK: Duration = Duration::from_secs(2);
 /// Messages handed over for sending and not yet written.
 const SEND_QUEUE: usize = 4_096;
+/// When the broker acknowledges nothing of ours for this long, the client's table of unacknowledged messages
+/// fills up in silence and nothing leaves it any more: a new connection begins with an empty one.
+const WITHHELD: Duration = KEEP_ALIVE;
 /// Of ours, sent and not yet acknowledged by the broker. The client's default table costs 14 MB.
 const MAX_INFLIGHT: u16 = 256;
 
@@ -240,11 +243,15 @@ impl Keeper {
         stopped: &watch::Receiver<bool>,
     ) -> String {
         let mut silent_at = Instant::now() + SILENCE;
+        let mut owed = Owed::default();
         loop {
             let Ok(event) = timeout_at(silent_at, event_loop.poll()).await else {
                 return "the broker has gone silent".to_owned();
             };
             let came_in = matches!(event, Ok(Event::Incoming(_)));
+            if owed.withheld(&event, Instant::now()) {
+                return "the broker withholds its acknowledgements".to_owned();
+            }
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
                     let filters = self.options.lane.channels().iter().map(|&channel| {
@@ -330,6 +337,33 @@ impl Keeper {
     }
 }
 
+/// What the broker owes us: acknowledgements of our messages.
+#[derive(Debug, Default)]
+struct Owed {
+    messages: u32,
+    /// Since the last one that came, or since the first message.
+    since: Option<Instant>,
+}
+
+impl Owed {
+    /// Takes an event of the connection. `true`: none has come for too long.
+    fn withheld(&mut self, event: &Result<Event, ConnectionError>, now: Instant) -> bool {
+        match event {
+            // An id of 0 is a message that wants no acknowledgement.
+            Ok(Event::Outgoing(Outgoing::Publish(id))) if *id > 0 => {
+                self.messages += 1;
+                self.since.get_or_insert(now);
+            }
+            Ok(Event::Incoming(Packet::PubAck(_))) => {
+                self.messages = self.messages.saturating_sub(1);
+                self.since = (self.messages > 0).then_some(now);
+            }
+            _ => {}
+        }
+        self.since.is_some_and(|since| now.duration_since(since) > WITHHELD)
+    }
+}
+
 fn read(what: &'static str, path: &std::path::Path) -> Result<Vec<u8>, MqttConfigError> {
     std::fs::read(path).map_err(|source| MqttConfigError::Read { what, path: path.to_owned(), source })
 }
@@ -338,4 +372,42 @@ fn read(what: &'static str, path: &std::path::Path) -> Result<Vec<u8>, MqttConfi
 fn backoff(failures: u32) -> Duration {
     let cap = BACKOFF_BASE_MS.saturating_mul(1 << failures.min(16)).min(BACKOFF_CAP_MS);
     Duration::from_millis(crate::random::below(cap) + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rumqttc::v5::mqttbytes::v5::{PingResp, PubAck};
+
+    use super::*;
+
+    const SENT: Event = Event::Outgoing(Outgoing::Publish(7));
+
+    fn acknowledged() -> Event {
+        Event::Incoming(Packet::PubAck(PubAck::new(7, None)))
+    }
+
+    #[test]
+    fn a_broker_that_acknowledges_nothing_is_found_and_a_silent_connection_is_not() {
+        let (mut owed, begun) = (Owed::default(), Instant::now());
+        let ping = || Ok(Event::Incoming(Packet::PingResp(PingResp)));
+        assert!(!owed.withheld(&ping(), begun + WITHHELD * 9));
+        let sent = begun + WITHHELD * 10;
+        assert!(!owed.withheld(&Ok(SENT), sent));
+        assert!(!owed.withheld(&ping(), sent + WITHHELD));
+        assert!(owed.withheld(&ping(), sent + WITHHELD + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn an_acknowledgement_buys_time_and_the_last_one_ends_the_wait() {
+        let (mut owed, begun) = (Owed::default(), Instant::now());
+        for _ in 0..2 {
+            assert!(!owed.withheld(&Ok(SENT), begun));
+        }
+        assert!(!owed.withheld(&Ok(acknowledged()), begun + WITHHELD));
+        assert!(owed.withheld(&Ok(SENT), begun + WITHHELD * 3));
+        for _ in 0..2 {
+            assert!(!owed.withheld(&Ok(acknowledged()), begun + WITHHELD * 3));
+        }
+        assert!(!owed.withheld(&Ok(Event::Incoming(Packet::PingResp(PingResp))), begun + WITHHELD * 9));
+    }
 }
