@@ -7,6 +7,8 @@ use std::{ffi::OsString, process::ExitCode};
 pub enum Role {
     Agent,
     Server,
+    /// See [`crate::treachery`].
+    TreacherousBroker,
 }
 
 impl Role {
@@ -14,6 +16,7 @@ impl Role {
         match self {
             Self::Agent => "__agent",
             Self::Server => "__server",
+            Self::TreacherousBroker => "__treacherous-broker",
         }
     }
 
@@ -21,6 +24,7 @@ impl Role {
         match self {
             Self::Agent => "kioskwatch-agent",
             Self::Server => "kioskwatch-server",
+            Self::TreacherousBroker => "treacherous-broker",
         }
     }
 }
@@ -29,10 +33,12 @@ impl Role {
 pub fn play(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
     let word = args.next()?;
-    let role = [Role::Agent, Role::Server].into_iter().find(|role| word == role.word())?;
+    let role =
+        [Role::Agent, Role::Server, Role::TreacherousBroker].into_iter().find(|role| word == role.word())?;
     let args = std::iter::once(OsString::from(role.program())).chain(args);
     Some(match role {
         Role::Agent => kioskwatch_agent::cli::main_with_args(args),
         Role::Server => kioskwatch_server::cli::main(args),
+        Role::TreacherousBroker => crate::treachery::main(args),
     })
 }

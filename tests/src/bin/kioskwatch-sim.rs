@@ -1,12 +1,18 @@
-//! Runs worlds by seed and says which fail, with the shortest story that still does.
-use std::{io::Write as _, process::ExitCode};
+//! Runs worlds by seed and says which fail, with the shortest story that still does; or kills real processes.
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
-use clap::Parser;
-use kioskwatch_tests::sim::{self, Mistake, Story, story::clock};
+use clap::{Parser, Subcommand};
+use kioskwatch_tests::{
+    chaos, roles,
+    sim::{self, Mistake, Story, many, story::clock},
+};
 
 /// A fleet in virtual time: crashes, losses, restored backups; exit code 1 when a promise breaks.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Seeds to live through, `A..B` without `B`.
     #[arg(long, default_value = "0..1000")]
     seeds: String,
@@ -30,10 +36,26 @@ struct Arguments {
     /// Go on after a failing seed, up to this many.
     #[arg(long, default_value_t = 1)]
     failures: usize,
+    /// Worlds at one time; as many as there are cores unless given.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Chaos(chaos::Options),
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    if let Some(code) = roles::play(std::env::args_os()) {
+        return code;
+    }
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.command {
+        Some(Command::Chaos(options)) => kill(options),
+        None => run(&arguments),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(wrong) => {
@@ -66,31 +88,35 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     }
     #[expect(clippy::disallowed_methods, reason = "how fast the simulation is, for people")]
     let begun = std::time::Instant::now();
-    let (mut failed, mut records, mut lived, mut seeds) = (0, 0, 0_i64, 0_u32);
-    for seed in from..to {
-        let story = story(seed);
-        seeds += 1;
-        lived += story.length_ms * i64::try_from(story.kiosks).unwrap_or(1);
-        match sim::run(&story) {
-            Ok(tally) => records += tally.records,
-            Err(failure) => {
-                failed += 1;
-                report(&story, failure, arguments.no_shrink);
-                if failed >= arguments.failures {
-                    break;
-                }
-            }
-        }
-    }
+    let threads = arguments.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
+    let told = |story: &Story, failure| report(story, failure, arguments.no_shrink);
+    let total = many::live_through(from..to, threads.unwrap_or(1), arguments.failures, story, told);
     let seconds = begun.elapsed().as_secs_f64().max(0.001);
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    let days = lived as f64 / 86_400_000.0;
+    let a_minute = |ms: i64| ms as f64 / 86_400_000.0 / seconds * 60.0;
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let rate = total.worlds as f64 / seconds;
+    let many::Total { worlds, failed, records, world_ms, kiosk_ms } = total;
     say(&format!(
-        "{seeds} seeds of {from}..{to}: {failed} failed, {records} records, {seconds:.1} s, {:.0} seeds/s, {:.0} kiosk days/min",
-        f64::from(seeds) / seconds,
-        days / seconds * 60.0
+        "{worlds} seeds of {from}..{to}: {failed} failed, {records} records, {seconds:.1} s, {rate:.0} seeds/s, \
+         a minute: {:.0} simulated days, {:.0} kiosk days",
+        a_minute(world_ms),
+        a_minute(kiosk_ms)
     ));
     Ok(failed == 0)
+}
+
+/// The kill loop.
+fn kill(options: &chaos::Options) -> Result<bool, String> {
+    let program = std::env::current_exe().map_err(|error| format!("finding this program: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("starting the runtime: {error}"))?;
+    let verdict = runtime.block_on(chaos::run(&program, options, say));
+    // Blocking calls of the API client may still wait for their time-out.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let verdict = verdict?;
+    say(&verdict.to_string());
+    Ok(verdict.all_right())
 }
 
 fn tell(story: &Story) -> bool {

@@ -69,8 +69,8 @@ async fn trade(socket: PathBuf, till: usize, kept: Arc<Vec<AtomicU64>>) {
     }
 }
 
-/// Whether the agent says that it keeps it.
-async fn tell(socket: &Path, line: &mut Option<UnixStream>, id: &str) -> io::Result<bool> {
+/// One transaction told over this line, which is made when there is none. `true`: the agent says that it keeps it.
+pub async fn tell(socket: &Path, line: &mut Option<UnixStream>, id: &str) -> io::Result<bool> {
     let line = match line {
         Some(line) => line,
         None => line.insert(UnixStream::connect(socket).await?),

@@ -14,6 +14,7 @@ use crate::{
 
 /// The journal has a directory of its own, so that a test can copy it, or fill its disk.
 const JOURNAL_DIR: &str = "journal";
+const JOURNAL: &str = "journal.sqlite";
 const SOCKET: &str = "local.sock";
 
 /// What a test or the demo decides about a kiosk.
@@ -129,6 +130,11 @@ impl Kiosk {
         std::fs::read_to_string(&self.program.log).unwrap_or_default()
     }
 
+    /// The journal's database.
+    pub fn journal(&self) -> PathBuf {
+        self.journal_dir().join(JOURNAL)
+    }
+
     /// Where the journal and nothing else is.
     pub fn journal_dir(&self) -> PathBuf {
         self.dir.join(JOURNAL_DIR)
@@ -160,7 +166,7 @@ fn agent_config(options: &KioskOptions, dir: &Path, boot_id_file: &Path, ports: 
         options.id,
         options.heartbeat_s,
         options.broker,
-        dir.join(JOURNAL_DIR).join("journal.sqlite"),
+        dir.join(JOURNAL_DIR).join(JOURNAL),
         dir.join(SOCKET),
         options.keys,
         options.extra,

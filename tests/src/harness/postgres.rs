@@ -1,6 +1,8 @@
 //! A throw-away PostgreSQL: a cluster in a temporary directory, reached through a socket in it.
 //!
 //! A watchdog shell waits at the other end of a pipe and removes everything when we are gone, however we went.
+mod rows;
+
 use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -10,7 +12,10 @@ use std::{
     },
 };
 
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+pub use rows::{Rows, StoredRecord};
 
 /// Who runs the server when we are root: PostgreSQL refuses to.
 const ACCOUNT: &str = "postgres";
@@ -98,6 +103,27 @@ impl Postgres {
         run(&mut stop);
     }
 
+    /// SIGKILL of the server and of every process it has, so that nobody gets a word in.
+    pub fn kill(&self) {
+        let text = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let Some(main) = text.lines().next().and_then(|line| line.trim().parse().ok()) else { return };
+        // Stopped first, so that it has no more children than we see.
+        let _ = Pid::from_raw(main).map(|main| kill_process(main, Signal::STOP));
+        let all: Vec<Pid> =
+            std::iter::once(main).chain(children_of(main)).filter_map(Pid::from_raw).collect();
+        for &process in &all {
+            let _ = kill_process(process, Signal::KILL);
+        }
+        // The next server refuses to start beside one of these.
+        while all.iter().any(|&process| test_kill_process(process).is_ok() && !is_zombie(process)) {
+            std::thread::yield_now();
+        }
+        // Nobody may have asked for the dead yet, and their numbers would be taken for a running server's.
+        for lock in [self.data().join("postmaster.pid"), self.socket().with_extension("5432.lock")] {
+            let _ = std::fs::remove_file(lock);
+        }
+    }
+
     /// A new, empty database.
     pub async fn fresh_database(&self) -> String {
         let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
@@ -159,6 +185,23 @@ fn is_root() -> bool {
 /// What runs a program as the account of the Debian package.
 fn account_prefix() -> &'static [&'static str] {
     if is_root() { &["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] } else { &[] }
+}
+
+/// The fields of a process after its name: state, parent, …
+fn stat(process: i32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    Some(text.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
+}
+
+fn children_of(parent: i32) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|&id| stat(id).is_some_and(|fields| fields.get(1) == Some(&parent.to_string()))).collect()
+}
+
+/// Dead, and its parent has not asked for it yet.
+fn is_zombie(process: Pid) -> bool {
+    stat(process.as_raw_nonzero().get()).is_none_or(|fields| fields.first().is_some_and(|state| state == "Z"))
 }
 
 /// The newest installed version, else what is in the path.

@@ -5,12 +5,13 @@ use serde_json::Value;
 
 use super::{
     api::Api,
+    broker::Broker,
     kiosk::{Kiosk, KioskOptions},
-    mosquitto::Mosquitto,
     proxy::Proxy,
     server::{QUICK, Server, ServerOptions, Workdir},
     wait::wait_until,
 };
+use crate::treachery::Odds;
 
 /// Long enough for two loaded cores; nothing waits this long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,6 +27,8 @@ pub struct Plan {
     data_dir: Option<PathBuf>,
     server_env: Vec<(&'static str, String)>,
     server_over_a_line: bool,
+    /// Seed and odds; Mosquitto unless given.
+    treachery: Option<(u64, Odds)>,
 }
 
 /// A running fleet. Everything ends with it; after a panic its directory stays and the logs are shown.
@@ -33,7 +36,7 @@ pub struct Plan {
 pub struct Stack {
     pub kiosks: Vec<Kiosk>,
     pub server: Server,
-    pub broker: Mosquitto,
+    pub broker: Broker,
     /// Sites by name, each with its line to the broker.
     pub lines: Vec<(String, Proxy)>,
     /// The server's own, if the plan has one.
@@ -55,6 +58,7 @@ impl Plan {
             data_dir: None,
             server_env: Vec::new(),
             server_over_a_line: false,
+            treachery: None,
         }
     }
 
@@ -106,6 +110,13 @@ impl Plan {
         self
     }
 
+    /// A broker that cannot be trusted, in place of Mosquitto.
+    #[must_use]
+    pub fn treacherous_broker(mut self, seed: u64, odds: Odds) -> Self {
+        self.treachery = Some((seed, odds));
+        self
+    }
+
     /// Starts everything and waits until every kiosk is online and in service.
     ///
     /// # Panics
@@ -125,7 +136,11 @@ impl Plan {
     /// When something does not start.
     pub async fn start_without_kiosks(self) -> Stack {
         let dir = Workdir::new("kioskwatch-it").expect("the temporary directory takes a new one");
-        let broker = Mosquitto::start(dir.path()).await.expect("mosquitto starts");
+        let broker = match self.treachery {
+            None => Broker::start(dir.path()).await,
+            Some((seed, odds)) => Broker::treacherous(&self.program, dir.path(), seed, &odds).await,
+        };
+        let broker = broker.expect("the broker starts");
         let mut sites: Vec<&String> = self.kiosks.iter().map(|(_, site)| site).collect();
         sites.sort();
         sites.dedup();

@@ -1,0 +1,88 @@
+//! Everything dies again and again, and whatever carries the messages lies: nothing is lost, nothing counts
+//! twice, nobody is called offline for it.
+//!
+//! `kioskwatch-sim chaos` runs the same by the thousand; here it is what fits a test run.
+use std::path::Path;
+
+use kioskwatch_tests::{
+    chaos::{self, BrokerKind, Options, Victim},
+    harness::{
+        application::Application,
+        stack::{PATIENCE, Plan},
+        wait::wait_until,
+    },
+    treachery::Odds,
+};
+
+use crate::program;
+
+async fn nothing_is_lost(broker: BrokerKind, cycles: u32) {
+    let victims = vec![Victim::Agent, Victim::Broker, Victim::Server, Victim::Database];
+    let options = Options { victims, cycles, broker, seed: 1, kiosks: 3, keep: false };
+    let verdict = chaos::run(Path::new(program()), &options, |_| ()).await.unwrap();
+    assert!(verdict.all_right(), "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_kills_lose_nothing_and_count_nothing_twice() {
+    nothing_is_lost(BrokerKind::Mosquitto, 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_under_a_broker_that_cannot_be_trusted_lose_nothing() {
+    nothing_is_lost(BrokerKind::Treacherous, 15).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_loses_doubles_delays_and_forgets_costs_no_ticket_and_none_twice() {
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-01");
+    let stack = plan.treacherous_broker(7, Odds::TREACHEROUS).start().await;
+    for _ in 0..3 {
+        for kiosk in &stack.kiosks {
+            kiosk.printer.set(|printer| printer.cover_open = true);
+        }
+        for id in ["K-0001", "K-0002"] {
+            stack.kiosk_until(id, "the open cover to arrive", |k| shows(k, "cover_open")).await;
+        }
+        for kiosk in &stack.kiosks {
+            kiosk.printer.set(|printer| printer.cover_open = false);
+        }
+        for id in ["K-0001", "K-0002"] {
+            stack.kiosk_until(id, "the closed cover to arrive", |k| !shows(k, "cover_open")).await;
+        }
+    }
+    for id in ["K-0001", "K-0002"] {
+        // One problem that comes back within its quiet time is one ticket, opened again.
+        stack.ticket(id, "cover_open").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_never_acknowledged_by_the_broker_builds_a_new_connection() {
+    let never_acknowledged = Odds { withhold: 1_000, ..Odds::HONEST };
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").treacherous_broker(1, never_acknowledged);
+    let mut stack = plan.start_without_kiosks().await;
+    let kiosk = &mut stack.kiosks[0];
+    kiosk.set_env("KIOSKWATCH__MQTT__STALLED_AFTER_S", "3");
+    kiosk.boot().unwrap();
+    let application = Application::start(&kiosk.socket(), 2);
+    // Its window of unacknowledged messages is full before long.
+    wait_until("the agent's watchdog to give the connection up", PATIENCE, || async {
+        let log = stack.kiosks[0].log();
+        if log.contains("no acknowledgement for too long") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    wait_until("the server to give its connection up", 2 * PATIENCE, || async {
+        let log = stack.server.log();
+        if log.contains("the broker withholds its acknowledgements") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    stack.broker.become_honest().unwrap();
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    stack.ticket("K-0001", "cover_open").await;
+    assert!(application.kept() > 0);
+}
+
+fn shows(kiosk: &serde_json::Value, fault: &str) -> bool {
+    kiosk["peripherals"]["printer"]["faults"].to_string().contains(fault)
+}
