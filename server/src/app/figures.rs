@@ -1,5 +1,4 @@
 //! The fleet as numbers, for one scrape.
-use std::collections::BTreeMap;
 
 use kioskwatch_domain::change::PresenceVerdict;
 use kioskwatch_proto::{Timestamp, words::ServiceState};
@@ -8,7 +7,7 @@ use super::{App, uptime::PERIODS};
 use crate::{
     config::PerKiosk,
     metrics::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure},
-    store::{PageRequest, Scope, StoreError},
+    store::StoreError,
 };
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
@@ -91,24 +90,6 @@ impl App {
         figures.inspections = self.inspection_counts().await?;
         figures.uptime = self.uptime_figures();
         Ok(())
-    }
-
-    async fn inspection_counts(&self) -> Result<BTreeMap<(String, String), u64>, StoreError> {
-        let now = self.clock().now();
-        let mut counts = BTreeMap::new();
-        let mut page = PageRequest::first();
-        loop {
-            let found = self.inspections(&Scope::All, now, &page).await?;
-            for item in &found.items {
-                let key =
-                    (item.due.kind.as_str().to_owned(), item.due.outcome.inspection.as_str().to_owned());
-                *counts.entry(key).or_default() += 1;
-            }
-            match found.next_cursor {
-                Some(cursor) => page = page.after(cursor),
-                None => return Ok(counts),
-            }
-        }
     }
 
     /// Every site and the whole fleet, for today, this month and the last one, as the bookkeeper left them.

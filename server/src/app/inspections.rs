@@ -1,4 +1,6 @@
 //! What inspections are due: both kinds, with their windows and both report deadlines.
+use std::collections::BTreeMap;
+
 use kioskwatch_domain::{
     inspection::{Due, KioskInService, Planner, Policy, due_list},
     wall,
@@ -8,7 +10,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use super::App;
 use crate::{
     config::Config,
-    store::{KioskFilter, PageRequest, Scope, StoreError},
+    store::{KioskFilter, KioskView, PageRequest, Scope, StoreError},
 };
 
 /// One inspection of one kiosk.
@@ -52,9 +54,60 @@ impl App {
         now: Timestamp,
         page: &PageRequest,
     ) -> Result<DuePage, StoreError> {
+        let zones = self.zones().await?;
+        self.inspections_in(&zones, reader, now, page).await
+    }
+
+    /// How many inspections of the whole fleet stand how, by kind and state.
+    pub(super) async fn inspection_counts(&self) -> Result<BTreeMap<(String, String), u64>, StoreError> {
+        let now = self.clock().now();
+        let zones = self.zones().await?;
+        let mut counts = BTreeMap::new();
+        let mut page = PageRequest::first();
+        loop {
+            let found = self.inspections_in(&zones, &Scope::All, now, &page).await?;
+            for item in &found.items {
+                let key =
+                    (item.due.kind.as_str().to_owned(), item.due.outcome.inspection.as_str().to_owned());
+                *counts.entry(key).or_default() += 1;
+            }
+            match found.next_cursor {
+                Some(cursor) => page = page.after(cursor),
+                None => return Ok(counts),
+            }
+        }
+    }
+
+    /// The wall clock of every site; a site without a valid zone follows the default one.
+    async fn zones(&self) -> Result<BTreeMap<SiteId, chrono_tz::Tz>, StoreError> {
+        let mut zones = BTreeMap::new();
+        let mut page = PageRequest::first();
+        loop {
+            // Of all sites: a zone is no secret of a kiosk that may be seen.
+            let found = self.store().sites(&Scope::All, &page).await?;
+            zones.extend(
+                found.items.into_iter().filter_map(|site| Some((site.id, site.timezone.parse().ok()?))),
+            );
+            match found.next_cursor {
+                Some(cursor) => page = page.after(cursor),
+                None => return Ok(zones),
+            }
+        }
+    }
+
+    async fn inspections_in(
+        &self,
+        zones: &BTreeMap<SiteId, chrono_tz::Tz>,
+        reader: &Scope,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<DuePage, StoreError> {
         let policy = inspection_policy(self.config());
         let found = self.store().kiosks(reader, &KioskFilter::default(), page).await?;
-        let default_zone = self.default_zone();
+        let zone_of = |view: &KioskView| {
+            let site = view.kiosk.site.as_ref();
+            site.and_then(|id| zones.get(id)).copied().unwrap_or_else(|| self.default_zone())
+        };
         let mut items = Vec::new();
         let mut problems = Vec::new();
         for view in found.items {
@@ -62,15 +115,7 @@ impl App {
             if view.kiosk.commissioned_at.is_none() {
                 continue;
             }
-            let zone = match &view.kiosk.site {
-                Some(id) => self
-                    .store()
-                    .site(reader, id)
-                    .await?
-                    .and_then(|site| site.timezone.parse().ok())
-                    .unwrap_or(default_zone),
-                None => default_zone,
-            };
+            let zone = zone_of(&view);
             let planner = Planner { policy: &policy, zone, calendar: self.calendar() };
             let kiosk = KioskInService {
                 commissioned_at: view.kiosk.commissioned_at.map(Timestamp::secs),
