@@ -90,7 +90,7 @@ fn sites() -> Vec<Panel> {
             .prom("{{scope}} {{id}}", "sort_desc(scope:kioskwatch_uptime_budget_used:ratio{id=~\"$site|\", ratio=\"$ratio\"})")
             .ratio()
             .judged(&[(None, "green"), (Some(0.8), "yellow"), (Some(1.0), "red")])
-            .describe("What the target allows of as many seconds as last month had. 100 % used: the target is missed."),
+            .describe("What the target allows, by the measure of the longer of last month and this one so far. 100 % used: missed by that measure."),
     );
     let month = |what: &str| {
         format!(
