@@ -33,9 +33,7 @@ impl Draft<'_> {
             self.arm(ix);
         }
         self.hold_for_what_was_left(by_ms);
-        if by_ms < 0 {
-            self.look_at_recoveries();
-        }
+        self.look_at_recoveries(by_ms);
     }
 
     /// We heard until `before`, and hear from now on. What lies between was skipped, not listened to: a machine
@@ -78,13 +76,31 @@ impl Draft<'_> {
         }
     }
 
-    /// Tickets whose recovery began in what is now the future recover from now on.
-    fn look_at_recoveries(&mut self) {
+    /// Tickets that recover, or stay quiet, do so for as long as was left: time that was skipped is no time in
+    /// which a fault stayed away. What began in what is now the future begins now.
+    fn look_at_recoveries(&mut self, by_ms: i64) {
         let now = self.now;
         for id in self.due_tickets() {
+            if by_ms > 0 {
+                self.skip_in_recovery(id, by_ms);
+                continue;
+            }
             let Some(file) = self.ticket_mut(id) else { continue };
             file.row.recovering_since = file.row.recovering_since.map(|since| since.min(now));
             file.row.due_at = file.row.due_at.map(|due| due.min(now));
+        }
+    }
+
+    /// The times of the record stay as they are: a suspended machine's tell the truth.
+    fn skip_in_recovery(&mut self, id: Uuid, by_ms: i64) {
+        let now = self.now;
+        let Some(file) = self.ticket(id) else { return };
+        let lasts_since = match file.row.recovering_since {
+            Some(since) => self.service_good_since(file).map(|good| since.max(good)),
+            None => file.row.t5,
+        };
+        if let (Some(since), Some(file)) = (lasts_since, self.ticket_mut(id)) {
+            file.skip(since, by_ms, now);
         }
     }
 

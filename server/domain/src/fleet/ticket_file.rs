@@ -4,6 +4,9 @@ use uuid::Uuid;
 
 use crate::change::{ClockRow, TicketRow};
 
+/// Where `extra` keeps what [`TicketFile::lasts_since`] says.
+const LASTS_SINCE: &str = "lasts_since";
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TicketFile {
     pub(super) row: TicketRow,
@@ -39,6 +42,19 @@ impl TicketFile {
             serde_json::from_str(&self.row.extra).unwrap_or_default();
         extra.insert(key.to_owned(), value);
         self.row.extra = serde_json::Value::Object(extra).to_string();
+    }
+
+    /// Since when something lasts that began at `own`: later, where our clock jumped forward meanwhile.
+    pub(super) fn lasts_since(&self, own: Timestamp, now: Timestamp) -> Timestamp {
+        let extra: serde_json::Value = serde_json::from_str(&self.row.extra).unwrap_or_default();
+        let moved = extra.get(LASTS_SINCE).and_then(|at| serde_json::from_value(at.clone()).ok());
+        moved.filter(|&at| at <= now).map_or(own, |at: Timestamp| at.max(own))
+    }
+
+    /// Our clock went forward by so much: what lasted since `own` has lasted no longer for that.
+    pub(super) fn skip(&mut self, own: Timestamp, by_ms: i64, now: Timestamp) {
+        let since = self.lasts_since(own, now).plus_ms(by_ms).min(now);
+        self.set_extra(LASTS_SINCE, serde_json::json!(since));
     }
 
     /// When it ended, for the time within which it may come back.

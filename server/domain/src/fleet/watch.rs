@@ -66,7 +66,7 @@ impl Draft<'_> {
             return;
         }
         let since_good = match self.service_good_since(file) {
-            Some(good) => since.max(good),
+            Some(good) => file.lasts_since(since.max(good), now),
             None => now,
         };
         let holds_until = since_good.plus_ms(hold);
@@ -81,7 +81,7 @@ impl Draft<'_> {
     }
 
     /// `None`: the kiosk is out of service for another reason.
-    fn service_good_since(&self, file: &TicketFile) -> Option<Timestamp> {
+    pub(super) fn service_good_since(&self, file: &TicketFile) -> Option<Timestamp> {
         let Some(ix) = file.row.kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) else {
             return Some(file.row.t1);
         };
@@ -100,11 +100,15 @@ impl Draft<'_> {
         let row = &file.row;
         let by_machine = matches!(row.source, TicketSource::Agent | TicketSource::Server);
         let healed = row.resolution.as_deref() == Some("self_recovered");
-        let quiet_since = row.t5.filter(|t5| t5.plus_ms(quiet) <= now);
-        if row.state != TicketState::Resolved || !by_machine || !healed || quiet_since.is_none() {
+        let Some(t5) = row.t5.filter(|_| row.state == TicketState::Resolved) else { return };
+        if !by_machine || !healed || !file.open.is_empty() || file.was_visited() || file.was_urged() {
             return;
         }
-        if !file.open.is_empty() || file.was_visited() || file.was_urged() {
+        let quiet_until = file.lasts_since(t5, now).plus_ms(quiet);
+        if quiet_until > now {
+            if let Some(file) = self.ticket_mut(id) {
+                file.row.due_at = Some(quiet_until);
+            }
             return;
         }
         self.close(id, BY_RULE, "self_recovered", "C35: healed by itself and stayed quiet".into());

@@ -168,8 +168,8 @@ fn a_hold_is_neither_cut_short_nor_stretched() {
 }
 
 #[test]
-fn what_recovers_while_the_clock_is_set_back_still_resolves() {
-    for by_ms in JUMPS.into_iter().filter(|by_ms| *by_ms < 0) {
+fn what_recovers_while_the_clock_jumps_resolves_neither_sooner_nor_never() {
+    for by_ms in JUMPS {
         let (mut world, mut agents) = fleet();
         let [a, b, c] = &mut agents;
         a.service(world.now, kioskwatch_proto::words::ServiceState::InService);
@@ -179,9 +179,40 @@ fn what_recovers_while_the_clock_is_set_back_still_resolves() {
         a.fault(world.now, "printer", "cutter_error", kioskwatch_proto::journal::FaultState::Cleared);
         world.send(a);
         jump(&mut world, &mut [a, b, c], by_ms);
-        world.pass(1_900 * SECOND, &mut [a, b, c]);
+        world.pass(1_700 * SECOND, &mut [a, b, c]);
+        assert!(world.tickets(&a.id)[0].t5.is_none(), "{by_ms}: it must stay gone for thirty minutes");
+        world.pass(200 * SECOND, &mut [a, b, c]);
         assert_eq!(world.tickets(&a.id)[0].state, TicketState::Resolved, "{by_ms}");
         no_negative_duration(&world, by_ms);
+    }
+}
+
+#[test]
+fn what_is_quiet_while_the_clock_jumps_forward_closes_after_its_whole_quiet_time() {
+    let quiet = crate::policy::Policy::default().tickets.quiet_ms;
+    for by_ms in JUMPS.into_iter().filter(|by_ms| *by_ms >= HOUR) {
+        let (mut world, mut agents) = fleet();
+        let [a, b, c] = &mut agents;
+        a.service(world.now, kioskwatch_proto::words::ServiceState::InService);
+        a.fault(world.now, "printer", "cutter_error", Raised);
+        world.send(a);
+        a.fault(world.now, "printer", "cutter_error", kioskwatch_proto::journal::FaultState::Cleared);
+        world.send(a);
+        world.pass(1_900 * SECOND, &mut [a, b, c]);
+        let state = |world: &World, a: &ScriptedAgent| {
+            let tickets = world.tickets(&a.id);
+            tickets.iter().find(|ticket| ticket.fault.as_str() == "cutter_error").unwrap().state
+        };
+        assert_eq!(state(&world, a), TicketState::Resolved, "{by_ms}");
+        jump(&mut world, &mut [a, b, c], by_ms);
+        world.pass(quiet - HOUR, &mut [a]);
+        assert_eq!(
+            state(&world, a),
+            TicketState::Resolved,
+            "{by_ms}: the time that was skipped was not quiet"
+        );
+        world.pass(HOUR, &mut [a]);
+        assert_eq!(state(&world, a), TicketState::Closed, "{by_ms}");
     }
 }
 
