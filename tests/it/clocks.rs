@@ -1,4 +1,5 @@
 //! Wall clocks that jump while the programs run: the server's by hours and years, a kiosk's the same.
+use kioskwatch_server::store::Store;
 use kioskwatch_tests::{
     emulator::Phase,
     harness::{
@@ -43,6 +44,15 @@ async fn nobody_was_judged(stack: &Stack) {
     assert!(judged.is_empty(), "{judged:#?}");
 }
 
+/// A clock that is ten years ahead has passed every freeze.
+async fn no_month_was_signed(stack: &Stack) {
+    let file = stack.server.data_dir.join("kioskwatch.sqlite");
+    let store = Store::open_beside(&format!("sqlite://{}", file.display())).await.unwrap();
+    let signed = store.frozen_months().await.unwrap();
+    store.close().await;
+    assert!(signed.is_empty(), "{signed:?}");
+}
+
 /// A fault and its recovery still make one ticket, and a command still runs.
 async fn all_works(stack: &mut Stack, phase: Phase, fault: &str) {
     let before = stack.kiosks[0].acceptor.set(|acceptor| std::mem::replace(&mut acceptor.phase, phase));
@@ -76,6 +86,7 @@ async fn a_server_whose_clock_jumps_judges_nobody_and_goes_on() {
         everybody_is_heard(&stack).await;
     }
     nobody_was_judged(&stack).await;
+    no_month_was_signed(&stack).await;
     all_works(&mut stack, Phase::StackerFull, "stacker_full").await;
     let audit = stack.server.command(&["audit", "verify"]).await.unwrap();
     assert!(audit.status.success(), "{audit:?}");

@@ -82,8 +82,22 @@ pub struct Fresh {
 }
 
 /// Whether the month is due to be signed and is not.
+///
+/// `listened_s`: for how long the server has been receiving since the month ended. It must be as long as the
+/// freeze waits: a clock that jumped past the freeze gave late journals no time to arrive, and what is signed
+/// cannot be taken back.
 #[must_use]
-pub fn must_sign(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<'_>) -> bool {
+pub fn must_sign(
+    now: Timestamp,
+    terms: &Terms,
+    period_to: i64,
+    stored: &Stored<'_>,
+    listened_s: i64,
+) -> bool {
+    is_unsigned(now, terms, period_to, stored) && listened_s >= terms.freeze_at(0)
+}
+
+fn is_unsigned(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<'_>) -> bool {
     now.secs() >= terms.freeze_at(period_to) && stored.signed_version() == 0
 }
 
@@ -99,7 +113,7 @@ pub fn keep(
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     replace_current(stored, &fresh.current, &mut changes);
-    if let Some(signed) = fresh.signed.as_ref().filter(|_| must_sign(now, terms, period_to, stored)) {
+    if let Some(signed) = fresh.signed.as_ref().filter(|_| is_unsigned(now, terms, period_to, stored)) {
         changes.extend(signed.iter().cloned().map(|row| Change::Month(Box::new(row))));
         return changes;
     }

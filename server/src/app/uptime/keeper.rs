@@ -382,12 +382,21 @@ impl<'a> Look<'a> {
         let period = month.period(subject.zone);
         let known = self.sets(subject, period, None);
         let current = self.book(subject, month, &known, None).rows(0, self.now);
-        let signed = books::must_sign(self.now, &self.terms, period.to, stored).then(|| {
-            let freeze = self.terms.freeze_at(period.to);
-            let then = self.sets(subject, period, Some(freeze));
-            self.book(subject, month, &then, Some(freeze)).rows(1, self.now)
-        });
+        let signed =
+            books::must_sign(self.now, &self.terms, period.to, stored, self.listened_since(period.to)).then(
+                || {
+                    let freeze = self.terms.freeze_at(period.to);
+                    let then = self.sets(subject, period, Some(freeze));
+                    self.book(subject, month, &then, Some(freeze)).rows(1, self.now)
+                },
+            );
         Fresh { current, signed }
+    }
+
+    /// For how many seconds some server has been receiving since then.
+    fn listened_since(&self, at: i64) -> i64 {
+        let since = Interval::new(at, self.now.secs().max(at));
+        since.length() - self.frame.outages.clip(since).length()
     }
 
     fn sets(&self, subject: &Subject, period: Interval, approved_before: Option<i64>) -> Sets {

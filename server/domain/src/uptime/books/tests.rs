@@ -95,9 +95,14 @@ impl Ledger {
 
     /// The bookkeeper passes by; what changed.
     fn look(&mut self, now: i64) -> Vec<Change> {
+        self.look_after(now - self.end(), now)
+    }
+
+    /// The same, by a server that listened for so long since the month ended.
+    fn look_after(&mut self, listened_s: i64, now: i64) -> Vec<Change> {
         let freeze = TERMS.freeze_at(self.end());
         let stored = Stored { rows: &self.rows, restatements: &self.restatements };
-        let due = must_sign(secs(now), &TERMS, self.end(), &stored);
+        let due = must_sign(secs(now), &TERMS, self.end(), &stored, listened_s);
         let fresh =
             Fresh { current: self.book(0, None, now), signed: due.then(|| self.book(1, Some(freeze), now)) };
         let mut ids = self.ids.clone();
@@ -177,6 +182,18 @@ fn a_month_is_signed_at_its_freeze_and_not_a_second_before() {
     ledger.look(end + 25 * HOUR);
     assert_eq!(ledger.states(), [RestatementState::Proposed]);
     assert!(ledger.restatements[0].why.ends_with("evidence"), "{}", ledger.restatements[0].why);
+}
+
+#[test]
+fn a_clock_that_jumped_past_the_freeze_signs_nothing_before_journals_had_their_time() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    let years_later = end + 10 * 365 * 24 * HOUR;
+    ledger.look_after(0, years_later);
+    ledger.look_after(24 * HOUR - 1, years_later + 24 * HOUR - 1);
+    assert!(ledger.rows.iter().all(|row| row.version == 0), "{:?}", ledger.rows);
+    ledger.look_after(24 * HOUR, years_later + 24 * HOUR);
+    assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(1));
 }
 
 #[test]
