@@ -96,7 +96,8 @@ pub struct UptimeAnswer {
     pub version: u32,
     /// Every kiosk's figures are signed.
     pub signed: bool,
-    /// When the official figures of this period are fixed, in seconds since 1970: the latest of the kiosks'.
+    /// When the official figures were fixed, in seconds since 1970: the latest of the kiosks'. Only where all
+    /// are signed.
     pub frozen_at: Option<i64>,
     /// Up to where time had passed for the kiosk that was looked at longest ago.
     pub as_of: Timestamp,

@@ -13,7 +13,6 @@ use kioskwatch_domain::{
         Evidence, Exclusion, Inputs,
         booking::{Contract, Owner, owners},
         exclusion::granted,
-        restate::freeze_at,
         rows::commissioned,
     },
 };
@@ -106,7 +105,6 @@ impl Places {
 
 /// What is the same for every kiosk of one question.
 pub(super) struct Frame<'a> {
-    pub(super) now: i64,
     pub(super) as_of: i64,
     pub(super) places: &'a Places,
     pub(super) calendar: &'a WorkCalendar,
@@ -133,11 +131,10 @@ impl<'a> Frame<'a> {
         places: &'a Places,
         calendar: &'a WorkCalendar,
         config: &Config,
-        (now, as_of): (i64, i64),
+        as_of: i64,
         outages: IntervalSet,
     ) -> Self {
         Self {
-            now,
             as_of,
             places,
             calendar,
@@ -242,10 +239,6 @@ impl Sets {
             evidence,
             received_before,
         }
-    }
-
-    pub(super) fn freeze_at(&self, frame: &Frame<'_>) -> i64 {
-        freeze_at(self.period.to, frame.freeze_hours)
     }
 
     /// When the kiosk belonged to the group asked for.

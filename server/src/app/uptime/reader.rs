@@ -8,7 +8,7 @@ use kioskwatch_domain::{
     interval::{Interval, IntervalSet},
     uptime::{
         Evidence, Month, Timeline, booking::measure, books::Terms, exclusion::not_accountable,
-        rows::server_down,
+        restate::freeze_at, rows::server_down,
     },
     wall,
 };
@@ -61,6 +61,22 @@ impl Subject {
     pub(super) fn sets(&self, frame: &Frame<'_>) -> Sets {
         frame.sets(&self.view.kiosk, self.interval_s(), self.period, None)
     }
+
+    fn freeze_at(&self, frame: &Frame<'_>) -> i64 {
+        freeze_at(self.period.to, frame.freeze_hours)
+    }
+
+    /// The sets behind a signed version, and the second before which evidence had to be received for it.
+    fn sets_of_version(&self, frame: &Frame<'_>, version: u32) -> (Sets, Option<i64>) {
+        let freeze = self.freeze_at(frame);
+        let (approved_before, received_before) = match version {
+            0 => (None, Some(freeze)),
+            1 => (Some(freeze), Some(freeze)),
+            _ => (None, None),
+        };
+        let sets = frame.sets(&self.view.kiosk, self.interval_s(), self.period, approved_before);
+        (sets, received_before)
+    }
 }
 
 impl UptimeReader<'_> {
@@ -106,11 +122,10 @@ impl UptimeReader<'_> {
                 if member.is_empty() {
                     continue;
                 }
-                let freeze = sets.freeze_at(&frame);
                 answer.kiosks += 1;
-                let sums = measure(&sets.inputs(&frame, claims, Some(freeze)), &member);
+                let freeze = Some(subject.freeze_at(&frame));
+                let sums = measure(&sets.inputs(&frame, claims, freeze), &member);
                 answer.sums = [&answer.sums, &sums].into_iter().sum();
-                answer.frozen_at = answer.frozen_at.max((freeze <= frame.now).then_some(freeze));
             }
         }
         Ok(answer)
@@ -134,7 +149,7 @@ impl UptimeReader<'_> {
             sums: total.sums,
             version: total.newest_version,
             signed,
-            frozen_at: (freeze <= self.now.secs()).then_some(freeze),
+            frozen_at: signed.then_some(freeze),
             as_of: total.as_of,
             booked: true,
             kiosks: usize::try_from(total.kiosks).unwrap_or(usize::MAX),
@@ -169,7 +184,9 @@ impl UptimeReader<'_> {
         (i64::try_from(a).unwrap_or(i64::MAX), i64::try_from(b).unwrap_or(i64::MAX))
     }
 
-    /// Every interval of one kiosk's period and why it counted as it did; the intervals sum to the figures.
+    /// Every interval of one kiosk's period and why it counted as it did. Of a signed month: by what counted for
+    /// the version that stands, so that the intervals sum to the signed figures (or, of a restated one, to what
+    /// has come to be known since).
     pub async fn explain(
         &self,
         reader: &Scope,
@@ -186,8 +203,14 @@ impl UptimeReader<'_> {
         let frame = self.frame(&places, span, as_of).await?;
         let evidence = self.evidence_of(reader, &subjects, span).await?;
         let claims = evidence.get(kiosk).map_or(&[][..], Vec::as_slice);
-        let sets = subject.sets(&frame);
-        let inputs = sets.inputs(&frame, claims, Some(sets.freeze_at(&frame)));
+        let version = match query.official() {
+            Some(month) => {
+                self.store.total_of_month(reader, month, "kiosk", kiosk.as_str()).await?.newest_version
+            }
+            None => 0,
+        };
+        let (sets, received_before) = subject.sets_of_version(&frame, version);
+        let inputs = sets.inputs(&frame, claims, received_before);
         let timeline = Timeline::build(&inputs);
         Ok(UptimeExplained {
             zone: subject.zone,
@@ -285,7 +308,7 @@ impl UptimeReader<'_> {
         }
         let as_of = as_of.map_or(now, |t| t.min(now)).secs();
         let outages = server_down(&alive, span);
-        let mut frame = Frame::new(places, self.calendar, self.config, (now.secs(), as_of), outages);
+        let mut frame = Frame::new(places, self.calendar, self.config, as_of, outages);
         frame.forgive(self.store.exclusions(&Scope::All, from, to).await?);
         Ok(frame)
     }

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::{
-        Admission, AssignmentRow, Change, EvidenceRow, EvidenceSource, EvidenceState, GroupKind, KioskRow,
-        LivenessRow, RestatementState, SiteRow, Zone,
+        Admission, AssignmentRow, Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow,
+        GroupKind, KioskRow, LivenessRow, RestatementState, SiteRow, Zone,
     },
     fleet::Actor,
     ids::Ids,
@@ -204,6 +204,79 @@ async fn a_kiosk_moved_in_mid_month_owes_each_site_its_own_seconds() {
     let fleet = shelf.month(UptimeScope::Fleet, now + DAY).await;
     assert_eq!((fleet.version, fleet.worst.len(), fleet.kiosks), (1, 1, 1));
     assert_eq!(fleet.sums.figures.on, Ratio::new(29 * 86_400, 31 * 86_400));
+}
+
+#[tokio::test]
+async fn after_a_jump_of_the_clock_nothing_is_signed_until_the_server_has_listened_for_the_days_of_the_freeze()
+ {
+    let to = october().to * 1_000;
+    let year = 365 * DAY;
+    let shelf = Shelf::with(&[
+        kiosk("k", None),
+        alive(0, to + HOUR),
+        // Its clock went a year forward, and it listens on.
+        alive(to + year, to + year + 2 * DAY),
+    ])
+    .await;
+    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    for (now, signed) in [(HOUR, 0), (year, 0), (year + 23 * HOUR - 1_000, 0), (year + 23 * HOUR, 1)] {
+        shelf.keep("k", to + now).await;
+        let rows = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.version).max(), Some(signed), "{now}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    let flood = Change::Exclusion(ExclusionRow {
+        id: Uuid::from_u128(7),
+        kiosk: Some(KioskId::new("k").unwrap()),
+        site: None,
+        class: "force_majeure".into(),
+        from: Timestamp(end - 2 * DAY),
+        to: Timestamp(end - DAY),
+        requested_by: "dispatcher".into(),
+        approved_by: Some("manager".into()),
+        approved_at: Some(Timestamp(end + 3 * DAY)),
+        reason: "flood".into(),
+    });
+    let Change::Evidence(late) = full("k", end - DAY, end - DAY / 2) else { unreachable!() };
+    let late = EvidenceRow { received_at: Some(Timestamp(end + 2 * DAY)), ..late };
+    shelf.store.commit(&[flood, Change::Evidence(late)]).await.unwrap();
+    let now = end + 4 * DAY;
+    let scope = UptimeScope::Kiosk(KioskId::new("k").unwrap());
+    let explained = async || {
+        let period = UptimePeriod::Month { year: 2026, month: 10 };
+        shelf.reader(now).explain(&Scope::All, &KioskId::new("k").unwrap(), period, None).await.unwrap()
+    };
+    let signed = shelf.month(scope.clone(), now).await;
+    assert_eq!((signed.version, &explained().await.figures), (1, &signed.sums.figures));
+    // Restated: everything that is known.
+    shelf.keep("k", now).await;
+    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let rows = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+    let rows: Vec<Change> = rows
+        .into_iter()
+        .filter(|row| row.version == 0)
+        .map(|row| Change::Month(Box::new(kioskwatch_domain::change::MonthRow { version: 2, ..row })))
+        .collect();
+    shelf.store.commit(&rows).await.unwrap();
+    let restated = shelf.month(scope, now).await;
+    assert_eq!((restated.version, &explained().await.figures), (2, &restated.sums.figures));
+    assert_ne!(restated.sums.figures.on, signed.sums.figures.on);
+}
+
+#[tokio::test]
+async fn a_month_that_nobody_signed_is_not_called_frozen() {
+    let shelf = moved_in_mid_month().await;
+    let now = october().to * 1_000 + 2 * DAY;
+    let fleet = shelf.month(UptimeScope::Fleet, now).await;
+    assert_eq!((fleet.version, fleet.frozen_at), (0, None));
+    shelf.keep("k", now).await;
+    assert_eq!(shelf.month(UptimeScope::Fleet, now).await.frozen_at, Some(october().to + 86_400));
 }
 
 #[tokio::test]

@@ -213,7 +213,7 @@ pub(super) static TEXTS: Texts = Texts {
     span_quarter: "Quarter",
     restated: "Restated",
     as_of: "as of",
-    figures_differ: "A later version is official; the intervals below are those of the first",
+    figures_differ: "What is signed stands above; the intervals below, as known now, come to another figure. Signed",
     nothing_below: "Every kiosk was up all the time",
     words: &[
         ("unknown", "unknown"),

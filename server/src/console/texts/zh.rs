@@ -213,7 +213,7 @@ pub(super) static TEXTS: Texts = Texts {
     span_quarter: "季度",
     restated: "已更正",
     as_of: "截至",
-    figures_differ: "官方数据为更正后的版本，以下区间为首次定稿时的数据",
+    figures_differ: "以上为已定稿的数据，与以下区间合计不同；已定稿",
     nothing_below: "所有终端全程正常",
     words: &[
         ("unknown", "未知"),

@@ -22,8 +22,11 @@ pub(super) fn facts(t: &'static Texts, sums: &MonthSums, measure: Measure, targe
     let ratio = measure.of(&sums.figures);
     let fact = |name, text| Fact { name, text, bad: false };
     let length = |seconds| time::length(t, seconds);
-    let mut facts = vec![fact(t.target, Ratio::new(target.0, target.1).display())];
-    if let Some(margin) = Margin::of(ratio, target) {
+    let mut facts = Vec::new();
+    if measure.is_promised() {
+        facts.push(fact(t.target, Ratio::new(target.0, target.1).display()));
+    }
+    if let Some(margin) = Margin::of(ratio, target).filter(|_| measure.is_promised()) {
         facts.push(if margin.left_s >= 0 {
             fact(t.allowed_left, length(margin.left_s))
         } else {

@@ -277,7 +277,7 @@ fn parts(
     groups: Vec<MonthGroup>,
     by: &str,
     sites: &BTreeMap<SiteId, SiteRow>,
-    (a, b): (i64, i64),
+    target: (i64, i64),
     link: Link,
 ) -> Vec<Part> {
     let lost = |group: &MonthGroup| {
@@ -300,7 +300,7 @@ fn parts(
                 },
                 link: link.to(by, &group.name),
                 percent: if ratio.den > 0 { ratio.display() } else { "—".to_owned() },
-                met: (ratio.den > 0).then(|| ratio.meets(a, b)),
+                met: link.measure.meets(ratio, target),
                 down: time::length(t, down),
                 width: percent(down, most),
                 ratio,

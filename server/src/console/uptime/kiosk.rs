@@ -66,7 +66,7 @@ struct KioskUptimePage {
     /// 0: not signed yet.
     version: u32,
     frozen: Option<At>,
-    /// The official ratio, where a restatement made it another one than the intervals show.
+    /// The signed ratio, where the intervals below it come to another one.
     differs: Option<String>,
     facts: Vec<Fact>,
     figures: Vec<FigureCard>,
@@ -94,7 +94,7 @@ pub(super) struct FigureCard {
     pub(super) percent: String,
     pub(super) ratio: Ratio,
     pub(super) lost: String,
-    /// `None`: nothing was counted, so no target is met or missed.
+    /// See [`Measure::meets`].
     pub(super) met: Option<bool>,
     pub(super) chosen: bool,
 }
@@ -166,6 +166,7 @@ pub(in crate::console) async fn page(
     let months = months(&web, &caller, &id, &shown, choice.measure).await?;
     let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
     let official = app.uptime(caller.scope(), &query).await?;
+    let sums = if official.version > 0 { &official.sums } else { &told.sums };
     render(&KioskUptimePage {
         t,
         site: site.map_or_else(|| t.without_site.to_owned(), |site| site.name),
@@ -178,9 +179,9 @@ pub(in crate::console) async fn page(
         differs: differing(&told.figures, &official, choice.measure),
         version: official.version,
         frozen: official.frozen_at.map(|at| At::new(zone, now, Timestamp(at.saturating_mul(1_000)))),
-        facts: facts(t, &told.sums, choice.measure, target),
-        figures: FigureCard::all(t, &told.figures, choice.measure, target),
-        coverage: coverage(t, &told.figures),
+        facts: facts(t, sums, choice.measure, target),
+        figures: FigureCard::all(t, &sums.figures, choice.measure, target),
+        coverage: coverage(t, &sums.figures),
         calendar: Calendar::draw(t, &sheet),
         trend: Trend::draw(t, &months, month, target),
         causes: bars(t, &tally),
@@ -211,7 +212,7 @@ async fn months(
 
 fn differing(shown: &Figures, official: &UptimeAnswer, measure: Measure) -> Option<String> {
     let ratio = measure.of(&official.sums.figures);
-    (official.version > 1 && ratio != measure.of(shown)).then(|| ratio.display())
+    (official.version > 0 && ratio != measure.of(shown)).then(|| ratio.display())
 }
 
 pub(super) fn coverage(t: &Texts, figures: &Figures) -> Option<String> {
@@ -256,7 +257,7 @@ impl FigureCard {
         t: &'static Texts,
         figures: &Figures,
         chosen: Measure,
-        (a, b): (i64, i64),
+        target: (i64, i64),
     ) -> Vec<Self> {
         let card = |measure: Measure| {
             let ratio = measure.of(figures);
@@ -266,7 +267,7 @@ impl FigureCard {
                 percent: if ratio.den > 0 { ratio.display() } else { "—".to_owned() },
                 ratio,
                 lost: time::length(t, ratio.den - ratio.num),
-                met: (ratio.den > 0).then(|| ratio.meets(a, b)),
+                met: measure.meets(ratio, target),
                 chosen: measure == chosen,
             }
         };

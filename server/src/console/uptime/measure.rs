@@ -50,6 +50,16 @@ impl Measure {
         }
     }
 
+    /// The target is a promise about being on and in service; full function is nobody's (service rules 2).
+    pub(crate) const fn is_promised(self) -> bool {
+        !matches!(self, Self::Full)
+    }
+
+    /// Whether the promise is kept; `None` where there is none, or nothing was counted.
+    pub(crate) fn meets(self, ratio: Ratio, (a, b): (i64, i64)) -> Option<bool> {
+        (self.is_promised() && ratio.den > 0).then(|| ratio.meets(a, b))
+    }
+
     /// How a piece counted.
     pub(crate) const fn counted(self, piece: &Explained) -> Counted {
         match self {
