@@ -45,13 +45,12 @@ fn lists() -> Vec<Panel> {
             .judged(FEW_IS_GOOD)
             .may_be_empty("没有未消除的故障 / no fault is open"),
         Panel::table("网点 / Sites")
-            .prom("__auto", "site:kioskwatch_kiosks_offline:sum{site=~\"$site\"}")
-            .prom("__auto", "site:kioskwatch_kiosks:sum{site=~\"$site\"}")
+            .prom("__auto", "sum by (site) (site:kioskwatch_kiosks_offline:sum{site=~\"$site\"})")
+            .prom("__auto", "sum by (site) (site:kioskwatch_kiosks:sum{site=~\"$site\"})")
             .name("site", "网点 / Site")
             .name("Value #A", "离线 / Offline")
             .name("Value #B", "终端 / Kiosks")
             .hide("Time")
-            .hide("__name__")
             .column(
                 "离线 / Offline",
                 &[

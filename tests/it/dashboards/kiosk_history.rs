@@ -3,9 +3,11 @@ use serde_json::json;
 
 use super::{
     board::{Board, column, console},
-    panel::Panel,
+    panel::{Panel, share},
 };
 
+/// Spans of one source that are drawn.
+const EVIDENCE: u32 = 5_000;
 const OURS: &str = "kiosk = '$kiosk'";
 
 pub(super) fn board() -> Board {
@@ -28,16 +30,17 @@ fn panels() -> Vec<Panel> {
         Panel::timeline("证据 / Evidence")
             .sql(&evidence("journal", "日志 / journal"))
             .sql(&evidence("live", "心跳 / heartbeats"))
-            .describe("Where both speak the journal counts; the console shows how each second counted and why.")
+            .describe(&format!("Where both speak the journal counts; the console shows how each second counted and why. Of each at most the last {EVIDENCE} spans."))
             .link("区间与证据 / Intervals and evidence", "${console}/kiosks/${kiosk}/uptime")
             .size(24, 7),
         Panel::table("逐月 / Months")
             .sql(&format!(
-                "SELECT month, sum(on_s)::float8 / NULLIF(sum(on_of_s), 0) AS on_ratio,\n  \
-                 sum(avail_s)::float8 / NULLIF(sum(avail_of_s), 0) AS avail_ratio,\n  \
-                 sum(full_s)::float8 / NULLIF(sum(full_of_s), 0) AS full_ratio,\n  \
+                "SELECT month, {} AS on_ratio,\n  {} AS avail_ratio,\n  {} AS full_ratio,\n  \
                  sum(avail_of_s - avail_s) AS down_s, max(version) AS version, max(state) AS state\n\
-                 FROM v_uptime_month WHERE {OURS} GROUP BY month ORDER BY month DESC LIMIT 36"
+                 FROM v_uptime_month WHERE {OURS} GROUP BY month ORDER BY month DESC LIMIT 36",
+                share("on_s", "on_of_s"),
+                share("avail_s", "avail_of_s"),
+                share("full_s", "full_of_s"),
             ))
             .name("month", "月份 / Month")
             .name("on_ratio", "开机率 / On")
@@ -87,8 +90,8 @@ fn panels() -> Vec<Panel> {
 fn evidence(source: &str, shown: &str) -> String {
     format!(
         "SELECT to_timestamp(from_at / 1000.0) AS time, to_timestamp(to_at / 1000.0) AS \"timeEnd\", state AS \"{shown}\"\n\
-         FROM v_evidence WHERE {OURS} AND source = '{source}'\n  \
-         AND to_at >= $__unixEpochFrom()::bigint * 1000 AND from_at <= $__unixEpochTo()::bigint * 1000\n\
-         ORDER BY from_at LIMIT 5000"
+         FROM (SELECT from_at, to_at, state FROM v_evidence WHERE {OURS} AND source = '{source}'\n  \
+         AND to_at >= $__unixEpochFrom()::bigint * 1000 AND from_at <= $__unixEpochTo()::bigint * 1000\n  \
+         ORDER BY from_at DESC LIMIT {EVIDENCE}) AS latest\nORDER BY from_at"
     )
 }

@@ -166,6 +166,43 @@ async fn check(sources: &Sources, board: &str, panel: &Value, chosen: &answer::C
     }
 }
 
+/// Every address of the console that a dashboard leads to, with something that exists in the place of each
+/// variable.
+fn console_links(value: &Value, ticket: &str, month: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Array(all) => all.iter().for_each(|one| console_links(one, ticket, month, found)),
+        Value::Object(map) => map.values().for_each(|one| console_links(one, ticket, month, found)),
+        Value::String(text) => {
+            let Some(path) = text.strip_prefix("${console}") else { return };
+            let path = path
+                .replace("/tickets/${__value.text}", &format!("/tickets/{ticket}"))
+                .replace("/kiosks/${__value.text}", "/kiosks/K-0001")
+                .replace("/kiosks/${__data.fields[\"终端 / Kiosk\"]}", "/kiosks/K-0001")
+                .replace("id=${__value.text}", "id=S-01")
+                .replace("month=${__value.text}", &format!("month={month}"))
+                .replace("month=${__data.fields[\"月份 / Month\"]}", &format!("month={month}"))
+                .replace("${kiosk}", "K-0001")
+                .replace("${ratio}", "avail");
+            assert!(!path.contains('$'), "a variable that this test does not know: {path}");
+            found.push(path);
+        }
+        _ => {}
+    }
+}
+
+async fn every_console_link_leads_somewhere(stack: &Stack, sources: &Sources) {
+    let tickets = stack.api().list("/api/v1/tickets").await.unwrap();
+    let ticket = tickets[0]["id"].as_str().unwrap();
+    let month = &sources.clock.now().to_string()[..7];
+    let mut links = Vec::new();
+    boards().iter().for_each(|board| console_links(&board.json(), ticket, month, &mut links));
+    assert!(links.len() > 5, "{links:?}");
+    for link in links {
+        let page = stack.api().text(&link).await.unwrap();
+        assert!(page.contains("<main"), "{link}: {page}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_of_every_dashboard_answers() {
     let database = Postgres::shared();
@@ -194,4 +231,5 @@ async fn every_panel_of_every_dashboard_answers() {
         }
     }
     assert!(asked > 100, "{asked} panels were asked");
+    every_console_link_leads_somewhere(&stack, &sources).await;
 }

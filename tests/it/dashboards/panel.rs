@@ -8,9 +8,11 @@ pub(super) const POSTGRES: &str = "kioskwatch-postgres";
 /// What stands in a description before the reason why a panel may be empty.
 pub(super) const MAY_BE_EMPTY: &str = "可为空 / May be empty: ";
 
-/// Red to green around a target of 99 %, for ratios.
-pub(super) const AROUND_TARGET: &[(Option<f64>, &str)] =
+/// Red to green around the usual target, for ratios: Grafana takes no threshold from a query.
+const AROUND_TARGET: &[(Option<f64>, &str)] =
     &[(None, "red"), (Some(0.99), "yellow"), (Some(0.995), "green")];
+const COLOURS: &str =
+    "颜色固定以 99 % 和 99.5 % 为界 / Colours are fixed at 99 % and 99.5 %, whatever the target.";
 /// Good while it is nothing.
 pub(super) const NONE_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "red")];
 pub(super) const FEW_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "yellow")];
@@ -43,6 +45,22 @@ pub(super) struct Panel {
     names: Vec<(&'static str, &'static str)>,
     sort: Option<(String, bool)>,
     links: Vec<(String, String)>,
+    text_mode: &'static str,
+}
+
+/// Seconds summed and then divided. With two decimals 100 % stands only where nothing was lost and 0 % only
+/// where nothing worked, as in the console.
+pub(super) fn share(up: &str, of: &str) -> String {
+    let ratio = format!("sum({up})::float8 / NULLIF(sum({of}), 0)");
+    format!(
+        "CASE WHEN sum({up}) <= 0 OR sum({up}) >= sum({of}) THEN {ratio} \
+         ELSE LEAST(GREATEST({ratio}, 0.0001), 0.9999) END"
+    )
+}
+
+/// The same of a ratio that Prometheus has divided.
+pub(super) fn honest(ratio: &str) -> String {
+    format!("({ratio} == 0) or ({ratio} == 1) or clamp({ratio}, 0.0001, 0.9999)")
 }
 
 impl Panel {
@@ -63,6 +81,7 @@ impl Panel {
             names: Vec::new(),
             sort: None,
             links: Vec::new(),
+            text_mode: "auto",
         }
     }
 
@@ -113,7 +132,7 @@ impl Panel {
         self
     }
 
-    /// A ratio of seconds: two decimals, never rounded up to whole.
+    /// A ratio of seconds with two decimals, from [`share`] or [`honest`].
     pub(super) fn ratio(mut self) -> Self {
         (self.unit, self.decimals) = (Some("percentunit"), Some(2));
         self
@@ -121,6 +140,21 @@ impl Panel {
 
     pub(super) fn judged(mut self, thresholds: &[(Option<f64>, &'static str)]) -> Self {
         self.thresholds = thresholds.to_vec();
+        self
+    }
+
+    /// Coloured around the usual target, which the description says.
+    pub(super) fn around_target(mut self) -> Self {
+        if !self.description.is_empty() {
+            self.description.push('\n');
+        }
+        self.description += COLOURS;
+        self.judged(AROUND_TARGET)
+    }
+
+    /// What a stat says is the name of its series, not the number.
+    pub(super) fn says_name(mut self) -> Self {
+        self.text_mode = "name";
         self
     }
 
@@ -278,7 +312,7 @@ impl Panel {
         match self.kind {
             "stat" => json!({
                 "reduceOptions": reduce, "colorMode": "value", "graphMode": "none", "justifyMode": "auto",
-                "orientation": "auto", "textMode": "auto",
+                "orientation": "auto", "textMode": self.text_mode,
             }),
             "bargauge" => json!({
                 "displayMode": "basic", "orientation": "horizontal", "showUnfilled": true,

@@ -25,7 +25,9 @@ fn stats() -> Vec<Panel> {
         Panel::stat("就绪 / Ready")
             .prom("__auto", "max(kioskwatch_ready)")
             .judged(&[(None, "red"), (Some(1.0), "green")]),
-        Panel::stat("版本 / Version").prom("{{version}}", "max by (version) (kioskwatch_build_info)"),
+        Panel::stat("版本 / Version")
+            .prom("{{version}}", "max by (version) (kioskwatch_build_info)")
+            .says_name(),
         Panel::stat("入库 p99 / Ingest p99")
             .prom("__auto", "fleet:kioskwatch_ingest_seconds:p99_5m")
             .unit("s")

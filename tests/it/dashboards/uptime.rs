@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::{
     board::{Board, console, label, ratio},
-    panel::{AROUND_TARGET, Panel},
+    panel::{Panel, honest},
 };
 
 const PERIODS: [(&str, &str, &str); 3] =
@@ -32,7 +32,7 @@ fn divided(scope: &str, period: &str) -> String {
             "sum(max by (id) (kioskwatch_uptime_{what}_seconds{{{scope}, ratio=\"$ratio\", period=\"{period}\"}}))"
         )
     };
-    format!("{} / ({} > 0)", of("up"), of("accountable"))
+    honest(&format!("({} / ({} > 0))", of("up"), of("accountable")))
 }
 
 fn stats() -> Vec<Panel> {
@@ -40,14 +40,14 @@ fn stats() -> Vec<Panel> {
         Panel::stat(&format!("车队{zh} / Fleet {en}"))
             .prom("__auto", &divided("scope=\"fleet\"", period))
             .ratio()
-            .judged(AROUND_TARGET)
+            .around_target()
     });
     let chosen = PERIODS.map(|(period, zh, en)| {
         Panel::stat(&format!("所选网点{zh} / Chosen sites {en}"))
             .prom("__auto", &divided("scope=\"site\", id=~\"$site\"", period))
             .ratio()
-            .judged(AROUND_TARGET)
             .describe("Seconds of the chosen sites summed, then divided.")
+            .around_target()
     });
     let last = "上月尚无记录 / nothing was counted last month";
     let mut panels: Vec<Panel> = fleet.into_iter().chain(chosen).collect();
@@ -60,8 +60,8 @@ fn stats() -> Vec<Panel> {
 fn sites() -> Vec<Panel> {
     let mut panels = vec![
         Panel::series("本月至今 / This month so far")
-            .prom("车队 / fleet", "scope:kioskwatch_uptime:ratio{scope=\"fleet\", ratio=\"$ratio\", period=\"month\"}")
-            .prom("{{id}}", "scope:kioskwatch_uptime:ratio{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"month\"}")
+            .prom("车队 / fleet", &honest("scope:kioskwatch_uptime:ratio{scope=\"fleet\", ratio=\"$ratio\", period=\"month\"}"))
+            .prom("{{id}}", &honest("scope:kioskwatch_uptime:ratio{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"month\"}"))
             .prom("目标 / target", "max(kioskwatch_uptime_target_ratio)")
             .ratio()
             .column(
@@ -75,13 +75,14 @@ fn sites() -> Vec<Panel> {
             .size(24, 9),
     ];
     panels.extend(PERIODS.map(|(period, zh, en)| {
-        let expr = format!(
-            "sort(scope:kioskwatch_uptime:ratio{{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"{period}\"}})"
+        let ratio = format!(
+            "scope:kioskwatch_uptime:ratio{{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"{period}\"}}"
         );
+        let expr = format!("sort({})", honest(&ratio));
         let panel = Panel::bars(&format!("网点{zh} / Sites {en}"))
             .prom("{{id}}", &expr)
             .ratio()
-            .judged(AROUND_TARGET)
+            .around_target()
             .size(8, 10);
         if period == "last_month" { panel.may_be_empty("上月尚无记录 / nothing was counted last month") } else { panel }
     }));

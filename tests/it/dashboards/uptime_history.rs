@@ -3,11 +3,11 @@ use serde_json::json;
 
 use super::{
     board::{Board, choice, column, console, ratio},
-    panel::{AROUND_TARGET, Panel},
+    panel::{Panel, share},
 };
 
 /// Whose figures: one of a few columns, never text of the reader's in the statement.
-const OWNER: &str = "COALESCE(NULLIF(CASE '$by' WHEN 'region' THEN region WHEN 'site' THEN site_name \
+const OWNER: &str = "COALESCE(NULLIF(CASE '$by' WHEN 'region' THEN region WHEN 'site' THEN site_name || ' (' || NULLIF(site, '') || ')' \
                      WHEN 'customer' THEN customer WHEN 'engineer' THEN engineer WHEN 'model' THEN model \
                      ELSE '全部 / fleet' END, ''), '未分配 / unassigned')";
 const UP: &str = "CASE '$ratio' WHEN 'on' THEN on_s WHEN 'avail' THEN avail_s ELSE full_s END";
@@ -43,27 +43,28 @@ pub(super) fn board() -> Board {
 
 fn state() -> Vec<Panel> {
     let latest = format!("(SELECT max(month) FROM v_uptime_month WHERE {WHERE})");
-    let share =
-        format!("SELECT sum({UP})::float8 / NULLIF(sum({OF}), 0) AS ratio FROM v_uptime_month WHERE {WHERE}");
+    let share = format!("SELECT {} AS ratio FROM v_uptime_month WHERE {WHERE}", share(UP, OF));
     let count = |what: &str| {
         format!(
             "SELECT count(DISTINCT kiosk) AS kiosks FROM v_uptime_month WHERE month = {latest} AND {what} AND {WHERE}"
         )
     };
     vec![
-        Panel::stat("所选时间 / Whole time shown").sql(&share).ratio().judged(AROUND_TARGET),
+        Panel::stat("所选时间 / Whole time shown").sql(&share).ratio().around_target(),
         Panel::stat("最近月份 / Latest month shown")
             .sql(&format!("{share} AND month = {latest}"))
             .ratio()
-            .judged(AROUND_TARGET),
+            .around_target(),
         Panel::stat("允许停机余额 / Down time left of the target, latest month")
             .sql(&format!(
-                "SELECT sum({OF} - {UP} - ({OF} * (target_den - target_num))::float8 / target_den) * -1 AS seconds \
+                "SELECT CASE '$ratio' WHEN 'full' THEN NULL ELSE \
+                 sum({OF} - {UP} - ({OF} * (target_den - target_num))::float8 / target_den) * -1 END AS seconds \
                  FROM v_uptime_month WHERE month = {latest} AND {WHERE}"
             ))
             .unit("s")
             .judged(&[(None, "red"), (Some(0.0), "green")])
-            .describe("Below zero: the target is missed by that much."),
+            .describe("Below zero: the target is missed by that much.")
+            .may_be_empty("全功能率没有目标 / full function has no target"),
         Panel::stat("进行中 / Kiosks not frozen yet, latest month").sql(&count("state = 'open'")),
         Panel::stat("已定稿 / Kiosks frozen, latest month").sql(&count("state = 'frozen'")),
         Panel::stat("已更正 / Kiosks restated, latest month").sql(&count("state = 'restated'")),
@@ -74,30 +75,41 @@ fn groups() -> Vec<Panel> {
     let percent = [("unit", json!("percentunit")), ("decimals", json!(2))];
     let trend = format!(
         "SELECT to_timestamp(min(period_from_at) / 1000.0) AS time, {OWNER} AS metric,\n  \
-         sum({UP})::float8 / NULLIF(sum({OF}), 0) AS value\nFROM v_uptime_month\nWHERE {WHERE}\n\
-         GROUP BY month, 2 ORDER BY 1, 2"
+         {} AS value\nFROM v_uptime_month\nWHERE {WHERE}\n\
+         GROUP BY month, 2 ORDER BY 1, 2",
+        share(UP, OF)
     );
     let target = format!(
         "SELECT to_timestamp(min(period_from_at) / 1000.0) AS time, '目标 / target' AS metric,\n  \
          max(target_num::float8 / target_den) AS value\nFROM v_uptime_month\nWHERE {WHERE}\nGROUP BY month ORDER BY 1"
     );
-    let table = |period: &str| {
+    // The strictest target of the rows, both its numbers from one row.
+    let strictest = |part: &str| {
+        format!("(array_agg({part} ORDER BY target_num::float8 / target_den DESC, target_den))[1]")
+    };
+    let (num, den) = (strictest("target_num"), strictest("target_den"));
+    let (coverage, share) = (share("known_s", "accountable_s"), share(UP, OF));
+    let table = |period: &str, whole: &str| {
         format!(
-            "SELECT {period} AS period, {OWNER} AS owner,\n  sum({UP})::float8 / NULLIF(sum({OF}), 0) AS ratio,\n  \
-             max(target_num::float8 / target_den) AS target,\n  \
-             CASE WHEN sum({OF}) = 0 THEN '—' WHEN sum({UP}) * max(target_den) >= \
-             max(target_num) * sum({OF}) THEN '达标 / met' ELSE '未达标 / missed' END AS verdict,\n  \
+            "SELECT {period} AS period, {OWNER} AS owner,\n  {share} AS ratio,\n  \
+             CASE '$ratio' WHEN 'full' THEN NULL ELSE max(target_num::float8 / target_den) END AS target,\n  \
+             CASE WHEN sum({OF}) = 0 OR '$ratio' = 'full' THEN '—' WHEN sum({UP}) * {den} >= \
+             {num} * sum({OF}) THEN '达标 / met' ELSE '未达标 / missed' END\n    \
+             || CASE WHEN bool_or(state = 'open') THEN '，至今 / so far' ELSE '' END AS verdict,\n  \
              sum({OF} - {UP}) AS down_s, sum({OF}) AS counted_s,\n  \
-             sum(known_s)::float8 / NULLIF(sum(accountable_s), 0) AS coverage,\n  \
+             {coverage} AS coverage,\n  \
              sum(outages) AS outages, max(longest_outage_s) AS longest_s,\n  \
              count(DISTINCT kiosk) AS kiosks, min(version) || '–' || max(version) AS versions,\n  \
              string_agg(DISTINCT state, ', ') AS states\n\
-             FROM v_uptime_month\nWHERE {WHERE}\nGROUP BY 1, 2 ORDER BY 1 DESC, 3"
+             FROM v_uptime_month\nWHERE {WHERE}{whole}\nGROUP BY 1, 2 ORDER BY 1 DESC, 3"
         )
     };
-    let shown = |title: &str, period: &str| {
+    // A quarter that began before the time shown would be judged by a part of it.
+    let whole_quarters = "\n  AND quarter NOT IN (SELECT quarter FROM v_uptime_month \
+                          WHERE period_from_at < $__unixEpochFrom()::bigint * 1000)";
+    let shown = |title: &str, period: &str, whole: &str| {
         Panel::table(title)
-            .sql(&table(period))
+            .sql(&table(period, whole))
             .name("period", "期间 / Period")
             .name("owner", "归属 / Owner")
             .name("ratio", "比率 / Ratio")
@@ -133,10 +145,12 @@ fn groups() -> Vec<Panel> {
                 ],
             )
             .size(24, 10),
-        shown("月度 / Months", "month").describe(
-            "Version 0: known so far. 1: frozen. Higher: restated, each with its reason in the console.",
+        shown("月度 / Months", "month", "").describe(
+            "Version 0: known so far. 1: frozen. Higher: restated, each with its reason in the API.",
         ),
-        shown("季度 / Quarters", "quarter").describe("A quarter is the sum of its months' seconds."),
+        shown("季度 / Quarters", "quarter", whole_quarters).describe(
+            "A quarter is the sum of its months' seconds. Only those that begin in the time shown.",
+        ),
     ]
 }
 
@@ -166,18 +180,21 @@ fn causes() -> Vec<Panel> {
             .describe("Seconds in which the kiosk did not serve, each with one cause; they add up to the down time of 可用率."),
         Panel::series("剔除与原始 / Before and after exclusions")
             .sql_series(&format!(
-                "SELECT {at}, '剔除后 / adjusted' AS metric, sum(avail_s)::float8 / NULLIF(sum(avail_of_s), 0) AS value\n\
+                "SELECT {at}, '剔除后 / adjusted' AS metric, {} AS value\n\
                  FROM v_uptime_month WHERE {WHERE} GROUP BY month\nUNION ALL\n\
-                 SELECT {at}, '原始 / raw', sum(raw_avail_s)::float8 / NULLIF(sum(raw_avail_of_s), 0)\n\
-                 FROM v_uptime_month WHERE {WHERE} GROUP BY month ORDER BY 1"
+                 SELECT {at}, '原始 / raw', {}\n\
+                 FROM v_uptime_month WHERE {WHERE} GROUP BY month ORDER BY 1",
+                share("avail_s", "avail_of_s"),
+                share("raw_avail_s", "raw_avail_of_s"),
             ))
             .ratio(),
         Panel::table("停机最长的十台 / Worst ten kiosks")
             .sql(&format!(
-                "SELECT month, kiosk, site_name, sum({UP})::float8 / NULLIF(sum({OF}), 0) AS ratio,\n  \
+                "SELECT month, kiosk, site_name, {} AS ratio,\n  \
                  sum({OF} - {UP}) AS down_s, max(longest_outage_s) AS longest_s, max(version) AS version\n\
                  FROM v_uptime_month WHERE {WHERE}\n\
-                 GROUP BY month, kiosk, site_name HAVING sum({OF} - {UP}) > 0 ORDER BY 5 DESC, 2 LIMIT 10"
+                 GROUP BY month, kiosk, site_name HAVING sum({OF} - {UP}) > 0 ORDER BY 5 DESC, 2 LIMIT 10",
+                share(UP, OF)
             ))
             .name("month", "月份 / Month")
             .name("kiosk", "终端 / Kiosk")
@@ -195,14 +212,16 @@ fn causes() -> Vec<Panel> {
                 "${console}/kiosks/${__data.fields[\"终端 / Kiosk\"]}/uptime?month=${__data.fields[\"月份 / Month\"]}&measure=${ratio}",
             ),
         Panel::table("更正过的月份 / Restated months")
-            .sql(
-                "SELECT n.month, n.kiosk, n.version, o.avail_s::float8 / NULLIF(o.avail_of_s, 0) AS was,\n  \
-                 n.avail_s::float8 / NULLIF(n.avail_of_s, 0) AS now, to_timestamp(n.booked_at / 1000.0) AS booked\n\
+            .sql(&format!(
+                "SELECT n.month, n.kiosk, n.version, {} AS was,\n  \
+                 {} AS now, to_timestamp(n.booked_at / 1000.0) AS booked\n\
                  FROM v_uptime_version n\n\
                  JOIN v_uptime_version o ON o.month = n.month AND o.kiosk = n.kiosk AND o.version = n.version - 1\n\
                  WHERE n.version > 1 AND $__timeFilter(to_timestamp(n.booked_at / 1000.0))\n\
-                 ORDER BY n.booked_at DESC LIMIT 100",
-            )
+                 GROUP BY n.month, n.kiosk, n.version, n.booked_at\nORDER BY n.booked_at DESC LIMIT 100",
+                share("o.avail_s", "o.avail_of_s"),
+                share("n.avail_s", "n.avail_of_s"),
+            ))
             .name("month", "月份 / Month")
             .name("kiosk", "终端 / Kiosk")
             .name("version", "版本 / Version")
