@@ -10,7 +10,7 @@ use kioskwatch_proto::{
     KioskId,
     topic::{Channel, Topic},
 };
-use kioskwatch_server::store::{AuditVerdict, Scope, Store};
+use kioskwatch_server::store::{AuditVerdict, Scope, Store, StoreError};
 use kioskwatch_tests::{
     harness::{
         application::Application,
@@ -74,11 +74,22 @@ impl ToldByAgent {
             Err(error) => return vec![format!("it does not open: {error}")],
         };
         let all = ReadLimit { records: usize::MAX, bytes: usize::MAX };
-        let entries = journal.read(1, all).blocking_recv().unwrap().unwrap();
-        let records: BTreeMap<u64, Value> =
-            entries.iter().map(|entry| (entry.seq, serde_json::from_str(&entry.json).unwrap())).collect();
         let mut missing: Vec<String> =
             opened.notices.iter().map(|notice| format!("a cut damages nothing: {notice:?}")).collect();
+        let entries = match journal.read(1, all).blocking_recv() {
+            Ok(Ok(entries)) => entries,
+            refused => {
+                missing.push(format!("it opens and cannot be read: {refused:?}"));
+                return missing;
+            }
+        };
+        let mut records: BTreeMap<u64, Value> = BTreeMap::new();
+        for entry in &entries {
+            match serde_json::from_str(&entry.json) {
+                Ok(record) => drop(records.insert(entry.seq, record)),
+                Err(error) => missing.push(format!("record {}: {error}", entry.seq)),
+            }
+        }
         let ids: Vec<&Value> = records.values().map(|record| &record["id"]).collect();
         missing.extend(self.kept.iter().filter(|id| !ids.iter().any(|i| *i == id.as_str())).cloned());
         let epoch = opened.head.epoch.to_string();
@@ -175,19 +186,26 @@ impl ToldByServer {
             Ok(store) => store,
             Err(error) => return vec![format!("it does not open: {error}")],
         };
-        let missing = self.compare(&store, kiosks).await;
+        let mut missing = Vec::new();
+        if let Err(error) = self.compare(&store, kiosks, &mut missing).await {
+            missing.push(format!("it opens and cannot be read: {error}"));
+        }
         store.close().await;
         missing
     }
 
-    async fn compare(&self, store: &Store, kiosks: &[&str]) -> Vec<String> {
-        let mut missing = Vec::new();
+    async fn compare(
+        &self,
+        store: &Store,
+        kiosks: &[&str],
+        missing: &mut Vec<String>,
+    ) -> Result<(), StoreError> {
         let mut applied = BTreeMap::new();
         for id in kiosks {
             let kiosk = KioskId::new(id).unwrap();
-            let heads = store.journal_heads(&Scope::All, &kiosk).await.unwrap().unwrap_or_default();
+            let heads = store.journal_heads(&Scope::All, &kiosk).await?.unwrap_or_default();
             for head in heads {
-                let last = store.journal_record(&Scope::All, &kiosk, head.epoch, head.upto).await.unwrap();
+                let last = store.journal_record(&Scope::All, &kiosk, head.epoch, head.upto).await?;
                 if last.is_none() {
                     missing.push(format!("{id}: applied up to {}, and no such record", head.upto));
                 }
@@ -200,14 +218,14 @@ impl ToldByServer {
                 missing.push(format!("{epoch}: {upto} acknowledged, {here} here"));
             }
         }
-        let ticket = store.ticket(&Scope::All, self.ticket).await.unwrap();
+        let ticket = store.ticket(&Scope::All, self.ticket).await?;
         let told: Vec<String> = ticket.into_iter().flat_map(|t| t.events).map(|event| event.reason).collect();
         missing.extend(self.notes.iter().filter(|note| !told.contains(*note)).cloned());
         match store.verify_audit().await {
             Ok(AuditVerdict::Intact { .. }) => {}
             other => missing.push(format!("the audit: {other:?}")),
         }
-        missing
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -27,15 +28,29 @@ pub struct ImageDisk {
 #[derive(Debug)]
 pub struct CutImage(PathBuf);
 
-/// Mounting takes root.
+/// What all images of the tests that run at once take, with room to spare; a container's memory disk has 64 MiB.
+const ROOM_MIB: u64 = 1_024;
+/// The smallest disk the trial is made with: a journal of 4 MiB has to fit.
+const TRIAL_MIB: u64 = 16;
+
+/// Whether an image can be mounted here, found out by doing so: it takes root, and most containers forbid it to
+/// root as well.
 pub fn may_mount() -> bool {
-    rustix::process::geteuid().is_root()
+    static TRIED: LazyLock<bool> = LazyLock::new(|| {
+        let path = std::env::temp_dir().join(format!("kw-trial-{}", uuid::Uuid::new_v4().simple()));
+        let works = rustix::process::geteuid().is_root() && ImageDisk::mount(&path, TRIAL_MIB).is_ok();
+        let _ = fs::remove_dir(&path);
+        works
+    });
+    *TRIED
 }
 
-/// In memory where the machine has such a place: the test is about order, not about a slow disk.
+/// In memory where the machine has room there: the test is about order, not about a slow disk.
 fn place() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
-    let dir = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let has_room = rustix::fs::statvfs(&memory)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM_MIB * 1024 * 1024);
+    let dir = if has_room { memory } else { std::env::temp_dir() };
     dir.join(format!("kw-disk-{}.img", uuid::Uuid::new_v4().simple()))
 }
 
