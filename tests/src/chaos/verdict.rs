@@ -169,11 +169,12 @@ fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[(String, String
         }
     }
     let mut found: BTreeMap<(String, String), u32> = BTreeMap::new();
-    for incident in incidents {
+    // What a starved machine makes of a serial line is a finding, and none of ours.
+    for incident in incidents.iter().filter(|(_, fault)| !fault.starts_with("comm_")) {
         *found.entry(incident.clone()).or_default() += 1;
     }
     verdict.tell("faults that came and went", expected.values().sum::<u32>().to_string());
-    verdict.tell("incidents", incidents.len().to_string());
+    verdict.tell("incidents about them", found.values().sum::<u32>().to_string());
     let all: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
     let times = |of: &BTreeMap<_, u32>, key: &(String, String)| of.get(key).copied().unwrap_or(0);
     let differ = all.into_iter().filter(|&key| times(&expected, key) != times(&found, key));
