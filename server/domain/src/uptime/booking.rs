@@ -84,39 +84,77 @@ pub struct Booking<'a> {
     pub inputs: Inputs<'a>,
 }
 
-impl Booking<'_> {
-    /// One row for each owner with time in the period; `version` 0 and above as [`MonthRow`] says.
+/// A kiosk's month as rows of one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booked {
+    /// One for each owner with time in the period.
+    pub rows: Vec<MonthRow>,
+    /// The row of an owner without time in the period: all have the fingerprint of the whole.
+    pub nothing: MonthRow,
+}
+
+impl Booked {
+    /// The rows of those who had a share before and have none now.
     #[must_use]
-    pub fn rows(&self, version: u32, now: Timestamp) -> Vec<MonthRow> {
+    pub fn emptied(&self, before: &[&MonthRow]) -> Vec<MonthRow> {
+        let gone = before.iter().filter(|old| !self.rows.iter().any(|row| owner(row) == owner(old)));
+        gone.map(|old| MonthRow {
+            site: old.site.clone(),
+            engineer: old.engineer.clone(),
+            region: old.region.clone(),
+            customer: old.customer.clone(),
+            ..self.nothing.clone()
+        })
+        .collect()
+    }
+}
+
+/// Whose share a row is.
+pub(super) fn owner(row: &MonthRow) -> Owner {
+    Owner { site: row.site.clone(), engineer: row.engineer.clone() }
+}
+
+impl Booking<'_> {
+    /// `version` 0 and above as [`MonthRow`] says.
+    #[must_use]
+    pub fn book(&self, version: u32, now: Timestamp) -> Booked {
         let measured = Measured::of(&self.inputs);
         let prints = Fingerprint::of(self);
+        let elapsed = self.inputs.elapsed_period();
+        let nothing = MonthRow {
+            month: self.month,
+            kiosk: self.kiosk.id.clone(),
+            version,
+            site: None,
+            engineer: None,
+            region: String::new(),
+            customer: String::new(),
+            model: self.kiosk.model.clone(),
+            period_from: at(self.inputs.period.from),
+            period_to: at(self.inputs.period.to),
+            as_of: at(elapsed.to.max(elapsed.from)),
+            booked_at: now,
+            target: self.target,
+            sums: MonthSums::default(),
+            fingerprint: prints.whole,
+            inputs: prints.parts,
+        };
         let mut rows = Vec::new();
         for (owner, set) in self.owners {
             if measured.open.intersect(set).is_empty() {
                 continue;
             }
             let contract = owner.site.as_ref().and_then(|id| self.contracts.get(id));
-            let elapsed = self.inputs.elapsed_period();
             rows.push(MonthRow {
-                month: self.month,
-                kiosk: self.kiosk.id.clone(),
-                version,
                 site: owner.site.clone(),
                 engineer: owner.engineer.clone(),
                 region: contract.map_or_else(String::new, |one| one.region.clone()),
                 customer: contract.map_or_else(String::new, |one| one.customer.clone()),
-                model: self.kiosk.model.clone(),
-                period_from: at(self.inputs.period.from),
-                period_to: at(self.inputs.period.to),
-                as_of: at(elapsed.to.max(elapsed.from)),
-                booked_at: now,
-                target: self.target,
                 sums: measured.within(set),
-                fingerprint: prints.whole.clone(),
-                inputs: prints.parts.clone(),
+                ..nothing.clone()
             });
         }
-        rows
+        Booked { rows, nothing }
     }
 }
 

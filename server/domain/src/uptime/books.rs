@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use kioskwatch_proto::Timestamp;
 use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 
-use super::booking::{Owner, changed_inputs};
+use super::booking::{Booked, Owner, changed_inputs, owner};
 use super::figures::Figures;
 use super::restate::{self, FREEZE_HOURS, RESTATE_DAYS};
 use crate::change::{AuditRow, Change, Decided, MonthRow, MonthSums, RestatementRow, RestatementState};
@@ -73,12 +73,12 @@ impl<'a> Stored<'a> {
 }
 
 /// What a kiosk's month comes to now.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Fresh {
     /// From everything known: version 0.
-    pub current: Vec<MonthRow>,
+    pub current: Booked,
     /// From what was known at the freeze: version 1. Wanted when [`must_sign`] says so.
-    pub signed: Option<Vec<MonthRow>>,
+    pub signed: Option<Booked>,
 }
 
 /// Whether the month is due to be signed and is not.
@@ -114,7 +114,10 @@ pub fn keep(
     let mut changes = Vec::new();
     replace_current(stored, &fresh.current, &mut changes);
     if let Some(signed) = fresh.signed.as_ref().filter(|_| is_unsigned(now, terms, period_to, stored)) {
-        changes.extend(signed.iter().cloned().map(|row| Change::Month(Box::new(row))));
+        // A month that became empty is signed with nothing: it would stay open for ever in every group.
+        let emptied = signed.emptied(&stored.version(0));
+        let rows = if signed.rows.is_empty() { &emptied } else { &signed.rows };
+        changes.extend(rows.iter().cloned().map(|row| Change::Month(Box::new(row))));
         return changes;
     }
     let version = stored.signed_version();
@@ -125,21 +128,17 @@ pub fn keep(
 }
 
 /// A share that is no longer anybody's is booked with nothing: sums over the month stay right.
-fn replace_current(stored: &Stored<'_>, current: &[MonthRow], changes: &mut Vec<Change>) {
-    let known: BTreeMap<Owner, &MonthRow> =
-        stored.version(0).into_iter().map(|row| (owner(row), row)).collect();
+fn replace_current(stored: &Stored<'_>, current: &Booked, changes: &mut Vec<Change>) {
+    let before = stored.version(0);
+    let known: BTreeMap<Owner, &MonthRow> = before.iter().map(|row| (owner(row), *row)).collect();
     let same = |row: &MonthRow| {
         known.get(&owner(row)).is_some_and(|old| {
             let booked_at = row.booked_at;
             **old == *row || MonthRow { booked_at, ..(*old).clone() } == *row
         })
     };
-    changes.extend(current.iter().filter(|row| !same(row)).cloned().map(|row| Change::Month(Box::new(row))));
-    let gone = known.iter().filter(|(owner_of, old)| {
-        old.sums != MonthSums::default() && !current.iter().any(|row| owner(row) == **owner_of)
-    });
-    let emptied = gone.map(|(_, old)| MonthRow { sums: MonthSums::default(), ..(*old).clone() });
-    changes.extend(emptied.map(|row| Change::Month(Box::new(row))));
+    let rows = current.rows.iter().cloned().chain(current.emptied(&before));
+    changes.extend(rows.filter(|row| !same(row)).map(|row| Change::Month(Box::new(row))));
 }
 
 fn propose(
@@ -147,7 +146,7 @@ fn propose(
     terms: &Terms,
     period_to: i64,
     (stored, version): (&Stored<'_>, u32),
-    current: &[MonthRow],
+    current: &Booked,
     ids: &mut Ids,
     changes: &mut Vec<Change>,
 ) {
@@ -159,7 +158,8 @@ fn propose(
         changes.extend(open.map(|row| end(row, RestatementState::Expired)));
         return;
     }
-    let (Some(base), Some(proposed)) = (official.first(), current.first()) else { return };
+    let Some(base) = official.first() else { return };
+    let (current, proposed) = (&current.rows, &current.nothing);
     let fingerprint = &proposed.fingerprint;
     let decided = |row: &&RestatementRow| {
         row.base_version == version
@@ -252,16 +252,17 @@ pub fn decide(
     };
     let mut changes = Vec::new();
     if verdict.approve {
-        let shown = current.first().is_some_and(|row| row.fingerprint == proposal.fingerprint);
-        if !shown || version != proposal.base_version {
+        let shown = current.iter().all(|row| row.fingerprint == proposal.fingerprint);
+        if current.is_empty() || !shown || version != proposal.base_version {
             let why = "more came in since it was proposed: look at the proposal that follows";
             return Err(refuse(RefusalKind::Conflict, why));
         }
         if current.iter().any(|row| terms.is_closed(row.period_to.secs(), now)) {
             return Err(refuse(RefusalKind::Conflict, "the days for restating this month are over"));
         }
-        let filled = current.iter().filter(|row| row.sums != MonthSums::default());
-        changes.extend(filled.map(|row| {
+        let has_time = |row: &MonthRow| row.sums != MonthSums::default();
+        let all_empty = !current.iter().any(|row| has_time(row));
+        changes.extend(current.iter().filter(|row| all_empty || has_time(row)).map(|row| {
             let row = MonthRow { version: version + 1, booked_at: now, ..(*row).clone() };
             Change::Month(Box::new(row))
         }));
@@ -323,9 +324,6 @@ pub fn figures_json(sums: &MonthSums) -> String {
     .to_string()
 }
 
-fn owner(row: &MonthRow) -> Owner {
-    Owner { site: row.site.clone(), engineer: row.engineer.clone() }
-}
 
 #[cfg(test)]
 mod tests;

@@ -125,7 +125,7 @@ proptest! {
         let whole = measure(&inputs, &IntervalSet::always());
         let booking =
             Booking { month, kiosk: &kiosk, owners: &owners, contracts: &BTreeMap::new(), target: (99, 100), inputs };
-        let rows = booking.rows(0, Timestamp(0));
+        let rows = booking.book(0, Timestamp(0)).rows;
         let shares: MonthSums = rows.iter().map(|row| &row.sums).sum();
         prop_assert_eq!(&shares.figures, &whole.figures);
         prop_assert_eq!((shares.outages, shares.longest_outage_s), (whole.outages, whole.longest_outage_s));
@@ -143,7 +143,7 @@ proptest! {
         let mut shuffled: Vec<Evidence> = evidence.iter().rev().copied().collect();
         shuffled.extend_from_slice(&evidence);
         let again = Booking { inputs: Inputs { evidence: &shuffled, ..inputs }, ..booking };
-        prop_assert_eq!(again.rows(0, Timestamp(0)), rows);
+        prop_assert_eq!(again.book(0, Timestamp(0)).rows, rows);
     }
 }
 

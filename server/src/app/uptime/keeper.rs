@@ -361,7 +361,7 @@ impl<'a> Look<'a> {
                 let fresh = self.fresh(subject, month, &stored);
                 changes.extend(books::keep(self.now, &self.terms, period.to, &stored, &fresh, ids));
                 if signed == 0 {
-                    figures = fresh.signed.unwrap_or(fresh.current);
+                    figures = fresh.signed.unwrap_or(fresh.current).rows;
                 }
             }
             let parts = || figures.iter().map(|row| (row.site.as_ref(), &row.sums.figures));
@@ -381,13 +381,13 @@ impl<'a> Look<'a> {
     fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh {
         let period = month.period(subject.zone);
         let known = self.sets(subject, period, None);
-        let current = self.book(subject, month, &known, None).rows(0, self.now);
+        let current = self.book(subject, month, &known, None).book(0, self.now);
         let signed =
             books::must_sign(self.now, &self.terms, period.to, stored, self.listened_since(period.to)).then(
                 || {
                     let freeze = self.terms.freeze_at(period.to);
                     let then = self.sets(subject, period, Some(freeze));
-                    self.book(subject, month, &then, Some(freeze)).rows(1, self.now)
+                    self.book(subject, month, &then, Some(freeze)).book(1, self.now)
                 },
             );
         Fresh { current, signed }

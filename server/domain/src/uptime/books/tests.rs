@@ -17,6 +17,7 @@ struct Ledger {
     month: Month,
     evidence: Vec<Evidence>,
     engineer: &'static str,
+    commissioned: i64,
     exclusions: IntervalSet,
     rows: Vec<MonthRow>,
     restatements: Vec<RestatementRow>,
@@ -35,6 +36,7 @@ impl Ledger {
             month,
             evidence: Vec::new(),
             engineer: "li",
+            commissioned: 0,
             exclusions: IntervalSet::empty(),
             rows: Vec::new(),
             restatements: Vec::new(),
@@ -54,14 +56,14 @@ impl Ledger {
         self.evidence.push(Evidence { src, from, to, state, cause: None, recv });
     }
 
-    fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Vec<MonthRow> {
+    fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Booked {
         let kiosk = KioskRow {
             id: KioskId::new("K-1").unwrap(),
             site: None,
             admission: Admission::Accepted,
             model: "KT".into(),
             serial_no: String::new(),
-            commissioned_at: Some(secs(0)),
+            commissioned_at: Some(secs(self.commissioned)),
             decommissioned_at: None,
             updated_at: secs(0),
         };
@@ -83,14 +85,14 @@ impl Ledger {
                 period: self.month.period(Shanghai),
                 as_of: Some(now),
                 service: &always,
-                commissioned: &always,
+                commissioned: &crate::uptime::rows::commissioned(&kiosk),
                 exclusions: &self.exclusions,
                 server_down: &IntervalSet::empty(),
                 evidence: &self.evidence,
                 received_before,
             },
         };
-        booking.rows(version, secs(now))
+        booking.book(version, secs(now))
     }
 
     /// The bookkeeper passes by; what changed.
@@ -322,4 +324,45 @@ fn forgiven_time_stands_beside_the_raw_figure() {
     assert_eq!((sums.excluded_s, ledger.down(1)), (4 * HOUR, 6 * HOUR));
     assert_eq!(sums.raw_avail.den - sums.raw_avail.num, 10 * HOUR);
     assert_eq!((sums.outages, sums.longest_outage_s), (1, 6 * HOUR));
+}
+
+#[test]
+fn a_month_that_became_empty_before_its_freeze_is_signed_with_nothing() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end - HOUR);
+    ledger.commissioned = end;
+    ledger.look(end + HOUR);
+    assert_eq!((ledger.rows.len(), &ledger.rows[0].sums), (1, &MonthSums::default()));
+    ledger.look(end + 24 * HOUR);
+    let signed: Vec<_> = ledger.rows.iter().filter(|row| row.version == 1).collect();
+    assert_eq!((signed.len(), &signed[0].sums), (1, &MonthSums::default()));
+    assert_eq!(ledger.look(end + 25 * HOUR), []);
+}
+
+#[test]
+fn a_signed_month_that_became_empty_can_be_restated_to_nothing() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    ledger.commissioned = end;
+    ledger.look(end + 48 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Proposed]);
+    ledger.decide("manager", true, end + 49 * HOUR).unwrap();
+    let approved: Vec<_> = ledger.rows.iter().filter(|row| row.version == 2).collect();
+    assert_eq!((approved.len(), &approved[0].sums), (1, &MonthSums::default()));
+    assert_eq!(ledger.look(end + 50 * HOUR), []);
+}
+
+#[test]
+fn an_owner_who_lost_all_its_time_does_not_stand_in_the_way_of_an_approval() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    ledger.engineer = "wang";
+    ledger.look(end + 48 * HOUR);
+    ledger.claim(end - 10 * HOUR, end - 5 * HOUR, Some(end + 50 * HOUR));
+    ledger.look(end + 51 * HOUR);
+    ledger.decide("manager", true, end + 52 * HOUR).unwrap();
+    assert_eq!(ledger.down(2), 5 * HOUR);
 }
