@@ -150,7 +150,7 @@ pub async fn serve(
     let mut hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
-    let books = tokio::spawn(keep_books(app.clone(), stop.clone()));
+    let mut books = tokio::spawn(keep_books(app.clone(), stop.clone()));
 
     let addresses = Addresses {
         http: address_of("http", &http_listener)?,
@@ -177,6 +177,7 @@ pub async fn serve(
         ended = &mut hub_task => Some(ended),
         ended = console => unasked("console", format!("{ended:?}"))?,
         ended = monitoring => unasked("monitoring", format!("{ended:?}"))?,
+        ended = &mut books => unasked("bookkeeper", format!("{ended:?}"))?,
     };
     // The hub has heard it too: it commits what was taken and says goodbye.
     let outcome = match outcome {

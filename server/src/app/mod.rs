@@ -116,6 +116,9 @@ pub enum RequestError {
     /// requests.
     #[error("the server cannot save changes now: {0}")]
     Unavailable(String),
+    /// It can never be applied: a defect of ours.
+    #[error("the server cannot save this: {0}")]
+    Poisoned(String),
 }
 
 /// What an [`App`] is made of.

@@ -10,8 +10,10 @@
 mod board;
 mod books;
 mod decisions;
+mod dirty;
 mod frame;
 mod keeper;
+mod look;
 mod reader;
 
 use chrono_tz::Tz;

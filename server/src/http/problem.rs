@@ -135,7 +135,9 @@ impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Refused(refusal) => refusal.into(),
-            RequestError::Unavailable(why) => Self::unavailable("cannot_save", why),
+            RequestError::Unavailable(why) | RequestError::Poisoned(why) => {
+                Self::unavailable("cannot_save", why)
+            }
         }
     }
 }

@@ -39,7 +39,8 @@ const ONE: Sql = sql!(
 );
 const OF_KIOSKS: Sql = sql!(
     restatements_of_kiosks,
-    "SELECT " [columns] " FROM restatement WHERE kiosk IN " TEXTS " AND month >= $2 ORDER BY proposed_at, id"
+    "SELECT " [columns] " FROM restatement
+     WHERE kiosk IN " TEXTS " AND (month >= $2 OR state = 'proposed') ORDER BY proposed_at, id"
 );
 
 impl Stored for RestatementRow {

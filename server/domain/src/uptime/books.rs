@@ -150,14 +150,12 @@ fn propose(
     ids: &mut Ids,
     changes: &mut Vec<Change>,
 ) {
-    let official = stored.version(version);
-    let open = stored.proposed();
-    let end =
-        |row: &RestatementRow, state| Change::Restatement(Box::new(RestatementRow { state, ..row.clone() }));
     if terms.is_closed(period_to, now) {
-        changes.extend(open.map(|row| end(row, RestatementState::Expired)));
+        changes.extend(expire(now, terms, period_to, stored));
         return;
     }
+    let official = stored.version(version);
+    let open = stored.proposed();
     let Some(base) = official.first() else { return };
     let (current, proposed) = (&current.rows, &current.nothing);
     let fingerprint = &proposed.fingerprint;
@@ -194,6 +192,17 @@ fn propose(
     let object = format!("uptime/{}/{}", row.kiosk, row.month);
     changes.push(audit(now, BOOKKEEPER, "restatement.propose", object, detail(&row, &row.why)));
     changes.push(Change::Restatement(Box::new(row)));
+}
+
+/// The end of a proposal that nobody decided in its days.
+#[must_use]
+pub fn expire(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<'_>) -> Option<Change> {
+    let open = stored.proposed().filter(|_| terms.is_closed(period_to, now));
+    open.map(|row| end(row, RestatementState::Expired))
+}
+
+fn end(row: &RestatementRow, state: RestatementState) -> Change {
+    Change::Restatement(Box::new(RestatementRow { state, ..row.clone() }))
 }
 
 /// Whether any contract ratio of the kiosk or of one of its owners moved enough to be seen in a report.
@@ -323,7 +332,6 @@ pub fn figures_json(sums: &MonthSums) -> String {
     })
     .to_string()
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,7 @@ impl Hub {
                 tracing::error!(problem, "this input cannot be applied");
                 self.app.counters().commit_failed("poisoned");
                 if let Some(answer) = reply.remove(&0) {
-                    let _ = answer.send(Err(RequestError::Unavailable(problem)));
+                    let _ = answer.send(Err(RequestError::Poisoned(problem)));
                 } else if let Some(failed) = record_failed(&piece, problem)
                     && let Ok(committed) = self.settle(std::slice::from_ref(&failed)).await
                 {

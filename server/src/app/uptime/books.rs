@@ -1,7 +1,7 @@
 //! What is known of the books between the database and those who ask: what must be looked at again, what a
 //! scrape shows, and sums that still hold.
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -11,7 +11,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 use super::{
     UptimeAnswer,
     board::{Board, Shown, Totals},
-    keeper::Dirty,
+    dirty::Dirty,
 };
 
 /// Answers that are remembered; beyond it they are computed anew.
@@ -25,7 +25,8 @@ pub(crate) struct Books {
     dirty: Mutex<Dirty>,
     board: RwLock<Board>,
     answers: Mutex<Answers>,
-    /// One decision of a person at a time, from its look at what is stored to its commit.
+    /// One decision about the books at a time, of a person or the bookkeeper, from its look at what is stored
+    /// to its commit.
     pub(super) deciding: tokio::sync::Mutex<()>,
 }
 
@@ -49,6 +50,15 @@ impl Books {
     /// Between a commit and the answer to it.
     pub(crate) fn note(&self, changes: &[Change]) {
         self.dirty().note(changes);
+        let months: BTreeSet<(Month, bool)> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Month(row) => Some((row.month, row.version > 0 || row.period_to <= row.booked_at)),
+                _ => None,
+            })
+            .collect();
+        // Of a running month every step changes something: its sums are renewed with the round.
+        months.into_iter().for_each(|(month, is_over)| self.month_changed(month, is_over));
     }
 
     pub(super) fn dirty(&self) -> MutexGuard<'_, Dirty> {

@@ -92,7 +92,6 @@ impl App {
         let now = self.clock().now();
         let changes = books::decide(now, &terms, &actor, &proposal, &stored, verdict)?;
         self.request(actor, Request::Book { changes, also: None }).await?;
-        self.books().month_changed(proposal.month, true);
         self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))
     }
 

@@ -87,7 +87,11 @@ impl Places {
 
     /// Whose wall clock a kiosk's months and days follow.
     pub(super) fn zone(&self, kiosk: &KioskRow) -> Tz {
-        self.get(kiosk.site.as_ref()).map_or(self.default_zone, |place| place.zone)
+        self.zone_at(kiosk.site.as_ref())
+    }
+
+    pub(super) fn zone_at(&self, site: Option<&SiteId>) -> Tz {
+        self.get(site).map_or(self.default_zone, |place| place.zone)
     }
 
     /// Whether a second of this owner belongs to the group asked for (uptime definition 2.9).

@@ -6,35 +6,27 @@
 //! What is decided is the domain's (`uptime::books`) and goes through the hub like everything else; after a
 //! crash the same is decided again.
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
 
+use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{Change, MonthRow, RestatementRow},
     fleet::{Actor, Request},
     ids::Ids,
-    interval::{Interval, IntervalSet},
-    uptime::{
-        Evidence, Figures, Month, Timeline,
-        booking::{Booking, Owner},
-        books::{self, BOOKKEEPER, Fresh, Stored, Terms},
-    },
+    uptime::{Month, books::BOOKKEEPER},
     wall,
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::sync::watch;
 
-use super::{
-    UptimeError,
-    board::{Parts, Shown},
-    frame::{Frame, Places, Sets},
-    reader::{Subject, UptimeReader, day_of, ms},
-};
+use super::{UptimeError, dirty::Since, frame::Places, look::Look, reader::ms};
 use crate::{
     app::{App, RequestError},
     clock::Stopwatch,
-    store::{Scope, StoreError},
+    store::StoreError,
 };
 
 /// Kiosks of one step: few enough that a commit of their months delays nobody.
@@ -45,8 +37,6 @@ const ROUND_EVERY: Duration = Duration::from_secs(10);
 const REST: u32 = 9;
 const REST_AT_MOST: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_millis(500);
-/// Months further back are not signed any more: their evidence may be gone.
-const SIGN_BACK_MONTHS: usize = 14;
 
 /// Why a step came to nothing; it is taken again.
 #[derive(Debug, thiserror::Error)]
@@ -57,53 +47,20 @@ pub(super) enum StepError {
     Uptime(#[from] UptimeError),
     #[error("booking: {0}")]
     Booking(#[from] RequestError),
+    #[error("a defect of ours: counting this kiosk's months panicked")]
+    Panicked,
 }
 
-/// Since when a kiosk's past has changed.
-pub(super) type Since = Timestamp;
-
-/// Everything that could change its months is noted here between commit and booking.
-#[derive(Debug, Default)]
-pub(crate) struct Dirty {
-    kiosks: BTreeMap<KioskId, Since>,
-    sites: BTreeMap<SiteId, Since>,
-}
-
-/// A prompt span grows in time; its earlier parts were noted when they were committed. A day is far longer
-/// than any commit waits.
-const GROWS_WITHIN_MS: i64 = 86_400_000;
-
-impl Dirty {
-    pub(crate) fn note(&mut self, changes: &[Change]) {
-        const ALWAYS: Since = Timestamp(i64::MIN);
-        for change in changes {
-            match change {
-                Change::Evidence(row) => {
-                    let grew = row.received_at.map_or(row.to.plus_ms(-GROWS_WITHIN_MS), |_| row.from);
-                    self.kiosk(&row.kiosk, row.from.max(grew));
-                }
-                Change::Kiosk(row) => self.kiosk(&row.id, ALWAYS),
-                Change::Assignment(row) => self.kiosk(&row.kiosk, row.from),
-                Change::Site(row) => self.site(&row.id, ALWAYS),
-                Change::Exclusion(row) => {
-                    row.kiosk.iter().for_each(|id| self.kiosk(id, row.from));
-                    row.site.iter().for_each(|id| self.site(id, row.from));
-                }
-                _ => {}
+impl StepError {
+    /// Whether it would be the same again: something is wrong with what was read, not with the database.
+    fn stays(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Uptime(UptimeError::Store(error)) => {
+                !error.is_retryable() && !matches!(error, StoreError::Fenced { .. })
             }
+            Self::Booking(error) => !matches!(error, RequestError::Unavailable(_)),
+            Self::Uptime(_) | Self::Panicked => true,
         }
-    }
-
-    fn kiosk(&mut self, id: &KioskId, since: Since) {
-        match self.kiosks.get_mut(id) {
-            Some(known) => *known = since.min(*known),
-            None => drop(self.kiosks.insert(id.clone(), since)),
-        }
-    }
-
-    fn site(&mut self, id: &SiteId, since: Since) {
-        let known = self.sites.entry(id.clone()).or_insert(since);
-        *known = since.min(*known);
     }
 }
 
@@ -113,7 +70,7 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     loop {
         let watch = Stopwatch::start();
         let worked = keeper.step().await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "the books wait");
+            tracing::warn!(%error, "the books wait");
             false
         });
         let rest = if worked { (watch.elapsed() * REST).min(REST_AT_MOST) } else { IDLE };
@@ -128,9 +85,13 @@ pub(crate) struct Keeper {
     ids: Ids,
     round: VecDeque<KioskId>,
     began: Option<Stopwatch>,
-    places: Option<Places>,
+    places: Option<Arc<Places>>,
     /// Looked at since our start: before that, everything about a kiosk may have changed while we were away.
     seen: BTreeSet<KioskId>,
+    /// The last step was for those whose past had changed.
+    was_dirty: bool,
+    /// Those whose months could not be booked when they were last looked at.
+    skipped: BTreeSet<KioskId>,
     /// The local date on which old evidence was last forgotten, and whether this round does it.
     pruned_on: Option<chrono::NaiveDate>,
     pruning: bool,
@@ -149,6 +110,8 @@ impl Keeper {
             began: None,
             places: None,
             seen,
+            was_dirty: false,
+            skipped: BTreeSet::new(),
             pruned_on: None,
             pruning: false,
             signed: None,
@@ -160,16 +123,23 @@ impl Keeper {
         if self.signed.is_none() {
             self.signed = Some(self.app.store().frozen_months().await?.into_iter().collect());
         }
-        let dirty = self.take_dirty();
-        if !dirty.is_empty() {
-            let outcome = self.look_at(&dirty).await;
-            if outcome.is_err() {
-                let mut waiting = self.app.books().dirty();
-                dirty.iter().for_each(|(id, since)| waiting.kiosk(id, *since));
+        self.spread_sites();
+        let round_waits = !self.round.is_empty() || self.begin_round();
+        // By turns: neither those with late evidence nor the round waits for the whole of the other.
+        if !(self.was_dirty && round_waits) {
+            let dirty = self.take_dirty().await?;
+            self.was_dirty = !dirty.is_empty();
+            if self.was_dirty {
+                let outcome = self.look_at(&dirty).await;
+                if outcome.is_err() {
+                    let mut waiting = self.app.books().dirty();
+                    dirty.iter().for_each(|(id, since)| waiting.kiosk(id, *since));
+                }
+                return outcome.map(|()| true);
             }
-            return outcome.map(|()| true);
         }
-        if self.round.is_empty() && !self.begin_round() {
+        self.was_dirty = false;
+        if !round_waits {
             return Ok(false);
         }
         let some: BTreeMap<KioskId, Since> =
@@ -210,226 +180,95 @@ impl Keeper {
         store.prune_months(&kiosks, running.previous().previous()).await
     }
 
-    /// Those whose closed months may have changed; the running one is looked at in every round anyway.
-    fn take_dirty(&mut self) -> BTreeMap<KioskId, Since> {
+    fn spread_sites(&mut self) {
         let mut waiting = self.app.books().dirty();
-        let sites = std::mem::take(&mut waiting.sites);
-        if !sites.is_empty() {
+        if waiting.spread_sites(self.app.fleet().kiosks().map(|kiosk| (kiosk.id, kiosk.site))) {
             self.places = None;
-            for kiosk in self.app.fleet().kiosks() {
-                if let Some(since) = kiosk.site.and_then(|site| sites.get(site)) {
-                    waiting.kiosk(kiosk.id, *since);
-                }
-            }
         }
-        let month = Month::at(self.app.default_zone(), self.app.clock().now().secs());
-        // A day to each side: zones.
-        let running_since = ms(month.period(self.app.default_zone()).from + 86_400);
-        waiting.kiosks.retain(|_, since| *since < running_since);
-        let some: Vec<KioskId> = waiting.kiosks.keys().take(KIOSKS_A_STEP).cloned().collect();
-        some.into_iter().filter_map(|id| waiting.kiosks.remove_entry(&id)).collect()
     }
 
+    async fn places(&mut self) -> Result<Arc<Places>, StoreError> {
+        if let Some(places) = &self.places {
+            return Ok(Arc::clone(places));
+        }
+        let app = self.app.clone();
+        let live = |kiosk: &KioskId| app.live_evidence(kiosk);
+        let places = app.uptime_reader(&live).places().await?;
+        Ok(Arc::clone(self.places.insert(Arc::new(places))))
+    }
+
+    async fn take_dirty(&mut self) -> Result<BTreeMap<KioskId, Since>, StoreError> {
+        let places = self.places().await?;
+        let now = self.app.clock().now().secs();
+        let mut starts: HashMap<Tz, Timestamp> = HashMap::new();
+        let fleet = self.app.fleet();
+        let month_start = |kiosk: &KioskId| {
+            let zone = places.zone_at(fleet.kiosk(kiosk).and_then(|kiosk| kiosk.site));
+            *starts.entry(zone).or_insert_with(|| ms(Month::at(zone, now).period(zone).from))
+        };
+        Ok(self.app.books().dirty().take(KIOSKS_A_STEP, month_start))
+    }
+
+    /// A kiosk whose months cannot be booked keeps no other waiting.
     async fn look_at(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
+        match self.book(kiosks).await {
+            Err(error) if error.stays() && kiosks.len() > 1 => {
+                for (kiosk, since) in kiosks {
+                    let one = BTreeMap::from([(kiosk.clone(), *since)]);
+                    let outcome = self.book(&one).await;
+                    self.or_skip(kiosk, outcome)?;
+                }
+                Ok(())
+            }
+            outcome => match kiosks.keys().next() {
+                Some(kiosk) => self.or_skip(kiosk, outcome),
+                None => outcome,
+            },
+        }
+    }
+
+    fn or_skip(&mut self, kiosk: &KioskId, outcome: Result<(), StepError>) -> Result<(), StepError> {
+        match outcome {
+            Err(error) if error.stays() => {
+                self.app.counters().commit_failed("poisoned");
+                // Each round meets it again: it is said once.
+                if self.skipped.insert(kiosk.clone()) {
+                    tracing::error!(%kiosk, %error, "its months cannot be applied to the books; it is skipped");
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn book(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
         let app = self.app.clone();
         let live = |kiosk: &KioskId| app.live_evidence(kiosk);
         let reader = app.uptime_reader(&live);
-        if self.places.is_none() {
-            self.places = Some(reader.places().await?);
-        }
-        let Some(places) = self.places.as_ref() else { return Ok(()) };
-        let look = Look::gather(&reader, places, kiosks, &self.seen, self.signed.as_ref()).await?;
+        let places = self.places().await?;
+        // Nobody decides about what is being looked at, and nothing is proposed over a decision.
+        let _nobody_decides = app.books().deciding.lock().await;
+        let look = Look::gather(&reader, &places, kiosks, &self.seen, self.signed.as_ref()).await?;
         let mut changes = Vec::new();
         let mut shown = Vec::new();
         for subject in &look.subjects {
-            let (booked, board) = look.keep(subject, &mut self.ids);
+            // What one kiosk has must not end the books of all.
+            let ids = &mut self.ids;
+            let kept = catch_unwind(AssertUnwindSafe(|| look.keep(subject, ids)));
+            let (booked, board) = kept.map_err(|_| StepError::Panicked)?;
             changes.extend(booked);
             shown.push((subject.view.kiosk.id.clone(), board));
         }
-        let months: BTreeSet<(Month, bool)> = changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::Month(row) => Some((row.month, row.period_to <= reader.now)),
-                _ => None,
-            })
-            .collect();
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
             app.request(actor, Request::Book { changes, also: None }).await?;
         }
-        for (month, is_over) in months {
-            // Of a running month every step changes something: its sums are renewed with the round.
-            app.books().month_changed(month, is_over);
-        }
         app.books().show(shown);
         self.seen.extend(kiosks.keys().cloned());
+        self.skipped.retain(|kiosk| !kiosks.contains_key(kiosk));
         if let Some(signed) = &mut self.signed {
             signed.retain(|id, _| !kiosks.contains_key(id));
         }
         Ok(())
-    }
-}
-
-/// Everything a step reads.
-pub(super) struct Look<'a> {
-    frame: Frame<'a>,
-    places: &'a Places,
-    terms: Terms,
-    target: (i64, i64),
-    now: Timestamp,
-    pub(super) subjects: Vec<Subject>,
-    /// The first month to look at.
-    since: BTreeMap<KioskId, Month>,
-    evidence: BTreeMap<KioskId, Vec<Evidence>>,
-    rows: BTreeMap<(KioskId, Month), Vec<MonthRow>>,
-    restatements: BTreeMap<(KioskId, Month), Vec<RestatementRow>>,
-}
-
-impl<'a> Look<'a> {
-    pub(super) async fn gather(
-        reader: &'a UptimeReader<'_>,
-        places: &'a Places,
-        kiosks: &BTreeMap<KioskId, Since>,
-        seen: &BTreeSet<KioskId>,
-        signed: Option<&BTreeMap<KioskId, Month>>,
-    ) -> Result<Self, StepError> {
-        let now = reader.now;
-        let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
-        let (mut subjects, mut since) = (Vec::new(), BTreeMap::new());
-        for view in reader.store.kiosks_of(&ids).await? {
-            let Some(commissioned) = view.kiosk.commissioned_at else { continue };
-            let zone = places.zone(&view.kiosk);
-            let running = Month::at(zone, now.secs());
-            let id = &view.kiosk.id;
-            // A month can be restated up to five weeks after its end: the last two.
-            let restatable = running.previous().previous();
-            let first = if seen.contains(id) {
-                let changed = kiosks.get(id).map_or(running, |since| Month::at(zone, since.secs()));
-                changed.clamp(restatable, running.previous())
-            } else {
-                let signed = signed.and_then(|all| all.get(id)).map(|month| month.next());
-                let oldest = (0..SIGN_BACK_MONTHS).fold(running, |month, _| month.previous());
-                signed.unwrap_or(oldest).clamp(oldest, restatable)
-            };
-            let first = first.max(Month::at(zone, commissioned.secs()).min(running));
-            since.insert(id.clone(), first);
-            let period = Interval::new(first.period(zone).from, running.period(zone).to);
-            subjects.push(Subject { view, zone, period });
-        }
-        let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
-        let mut frame = reader.frame_without_assignments(places, span, None).await?;
-        frame.assign(reader.store.assignments_of(&ids, ms(span.from), ms(span.to)).await?);
-        let oldest = since.values().min().copied().unwrap_or(Month::at(chrono_tz::UTC, now.secs()));
-        let mut look = Self {
-            frame,
-            places,
-            terms: reader.terms(),
-            target: reader.target(),
-            now,
-            evidence: reader.evidence_of(&Scope::All, &subjects, span).await?,
-            subjects,
-            since,
-            rows: BTreeMap::new(),
-            restatements: BTreeMap::new(),
-        };
-        for row in reader.store.months_of_kiosks(&ids, oldest).await? {
-            look.rows.entry((row.kiosk.clone(), row.month)).or_default().push(row);
-        }
-        for row in reader.store.restatements_of(&ids, oldest).await? {
-            look.restatements.entry((row.kiosk.clone(), row.month)).or_default().push(row);
-        }
-        Ok(look)
-    }
-
-    /// What follows for one kiosk's months, and what a scrape shows of it.
-    pub(super) fn keep(&self, subject: &Subject, ids: &mut Ids) -> (Vec<Change>, Shown) {
-        let kiosk = &subject.view.kiosk;
-        let running = Month::at(subject.zone, self.now.secs());
-        let mut changes = Vec::new();
-        let mut shown = Shown::default();
-        let mut month = self.since.get(&kiosk.id).copied().unwrap_or(running);
-        while month <= running {
-            let period = month.period(subject.zone);
-            let key = (kiosk.id.clone(), month);
-            let stored = Stored {
-                rows: self.rows.get(&key).map_or(&[], Vec::as_slice),
-                restatements: self.restatements.get(&key).map_or(&[], Vec::as_slice),
-            };
-            let signed = stored.signed_version();
-            let mut figures: Vec<MonthRow> = stored.version(signed).into_iter().cloned().collect();
-            if signed == 0 || !self.terms.is_closed(period.to, self.now) {
-                let fresh = self.fresh(subject, month, &stored);
-                changes.extend(books::keep(self.now, &self.terms, period.to, &stored, &fresh, ids));
-                if signed == 0 {
-                    figures = fresh.signed.unwrap_or(fresh.current).rows;
-                }
-            }
-            let parts = || figures.iter().map(|row| (row.site.as_ref(), &row.sums.figures));
-            if month == running {
-                shown.month = Some((period, Parts::of(parts())));
-            } else if month.next() == running {
-                shown.last_month = Some((running.period(subject.zone), Parts::of(parts())));
-            }
-            month = month.next();
-        }
-        let day = day_of(subject.zone, self.now);
-        let shares = self.shares(subject, day);
-        shown.today = Some((day, Parts::of(shares.iter().map(|(site, figures)| (site.as_ref(), figures)))));
-        (changes, shown)
-    }
-
-    fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh {
-        let period = month.period(subject.zone);
-        let known = self.sets(subject, period, None);
-        let current = self.book(subject, month, &known, None).book(0, self.now);
-        let signed =
-            books::must_sign(self.now, &self.terms, period.to, stored, self.listened_since(period.to)).then(
-                || {
-                    let freeze = self.terms.freeze_at(period.to);
-                    let then = self.sets(subject, period, Some(freeze));
-                    self.book(subject, month, &then, Some(freeze)).book(1, self.now)
-                },
-            );
-        Fresh { current, signed }
-    }
-
-    /// For how many seconds some server has been receiving since then.
-    fn listened_since(&self, at: i64) -> i64 {
-        let since = Interval::new(at, self.now.secs().max(at));
-        since.length() - self.frame.outages.clip(since).length()
-    }
-
-    fn sets(&self, subject: &Subject, period: Interval, approved_before: Option<i64>) -> Sets {
-        self.frame.sets(&subject.view.kiosk, subject.interval_s(), period, approved_before)
-    }
-
-    fn book<'b>(
-        &'b self,
-        subject: &'b Subject,
-        month: Month,
-        sets: &'b Sets,
-        received_before: Option<i64>,
-    ) -> Booking<'b> {
-        let kiosk = &subject.view.kiosk;
-        Booking {
-            month,
-            kiosk,
-            owners: &sets.owners,
-            contracts: &self.places.contracts,
-            target: self.target,
-            inputs: sets.inputs(&self.frame, self.claims(&kiosk.id), received_before),
-        }
-    }
-
-    fn claims(&self, kiosk: &KioskId) -> &[Evidence] {
-        self.evidence.get(kiosk).map_or(&[], Vec::as_slice)
-    }
-
-    fn shares(&self, subject: &Subject, period: Interval) -> Vec<(Option<SiteId>, Figures)> {
-        let sets = self.sets(subject, period, None);
-        let timeline = Timeline::build(&sets.inputs(&self.frame, self.claims(&subject.view.kiosk.id), None));
-        let there =
-            |(owner, set): &(Owner, IntervalSet)| (owner.site.clone(), timeline.within(set).figures());
-        sets.owners.iter().map(there).filter(|(_, figures)| figures.accountable_s > 0).collect()
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     board::{Board, Shown},
-    keeper::Look,
+    look::Look,
     *,
 };
 use crate::{config::Config, store::Store};
@@ -63,10 +63,14 @@ impl Shelf {
 
     /// The bookkeeper passes by.
     async fn keep(&self, kiosk: &str, now: i64) -> Shown {
+        self.look_at(kiosk, now, &BTreeSet::new()).await
+    }
+
+    async fn look_at(&self, kiosk: &str, now: i64, seen: &BTreeSet<KioskId>) -> Shown {
         let reader = self.reader(now);
         let places = reader.places().await.unwrap();
         let kiosks = BTreeMap::from([(KioskId::new(kiosk).unwrap(), Timestamp(i64::MIN))]);
-        let look = Look::gather(&reader, &places, &kiosks, &BTreeSet::new(), None).await.unwrap();
+        let look = Look::gather(&reader, &places, &kiosks, seen, None).await.unwrap();
         let (changes, shown) = look.keep(&look.subjects[0], &mut Ids::seeded(now.unsigned_abs().into()));
         self.store.commit(&changes).await.unwrap();
         shown
@@ -391,4 +395,54 @@ fn what_was_answered_holds_until_its_month_is_booked_again() {
     books.month_changed(month, true);
     books.remember(question(month), generation, &answer);
     assert!(books.answer(&question(month)).is_err(), "computed from rows of before");
+}
+
+#[tokio::test]
+async fn a_proposal_expires_although_its_month_is_not_looked_at_any_more() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    let Change::Evidence(row) = full("k", end - DAY, end) else { unreachable!() };
+    let late = EvidenceRow { received_at: Some(Timestamp(end + 2 * DAY)), ..row };
+    shelf.store.commit(&[Change::Evidence(late)]).await.unwrap();
+    shelf.keep("k", end + 3 * DAY).await;
+    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let state = async || {
+        let all = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
+        all.into_iter().map(|row| row.state).collect::<Vec<_>>()
+    };
+    assert_eq!(state().await, [RestatementState::Proposed]);
+    shelf.look_at("k", end + 70 * DAY, &BTreeSet::from([kiosk.clone()])).await;
+    assert_eq!(state().await, [RestatementState::Expired]);
+}
+
+#[tokio::test]
+async fn a_kiosk_whose_dates_leave_a_booked_month_keeps_no_group_unsigned() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end - HOUR).await;
+    let Change::Kiosk(row) = kiosk("k", Some("S-2")) else { unreachable!() };
+    for (commissioned_at, now) in [(Some(Timestamp(end)), end + DAY), (None, end + DAY + HOUR)] {
+        shelf.store.commit(&[Change::Kiosk(KioskRow { commissioned_at, ..row.clone() })]).await.unwrap();
+        shelf.keep("k", now).await;
+        let fleet = shelf.month(UptimeScope::Fleet, now).await;
+        assert!(fleet.signed && fleet.sums.figures.accountable_s == 0, "{fleet:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_forgotten_with_the_commit_of_its_months_rows() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    let month: Month = "2026-10".parse().unwrap();
+    let rows = shelf.store.versions_of_month(&Scope::All, &KioskId::new("k").unwrap(), month).await.unwrap();
+    let books = Books::default();
+    let question = (String::new(), month, "fleet", String::new());
+    let generation = books.answer(&question).unwrap_err();
+    books.remember(question.clone(), generation, &UptimeAnswer::default());
+    assert!(books.answer(&question).is_ok());
+    let signed = rows.into_iter().find(|row| row.version == 1).unwrap();
+    books.note(&[Change::Month(Box::new(signed))]);
+    assert!(books.answer(&question).is_err());
 }
