@@ -71,11 +71,12 @@ impl Config {
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
             ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
             ("presence.settle_s", self.presence.settle_s, 0..=3_600),
-            ("uptime.freeze_hours", self.uptime.freeze_hours, 0..=31 * 24),
+            // A month is signed within the next one: then the bookkeeper still looks at it.
+            ("uptime.freeze_hours", self.uptime.freeze_hours, 0..=27 * 24),
             ("uptime.planned_notice_h", self.uptime.planned_notice_h, 0..=31 * 24),
-            // Not beyond the months that the bookkeeper looks at again.
             // A month is restated from its evidence.
             ("uptime.keep_evidence_months", self.uptime.keep_evidence_months, 3..=1_200),
+            // Not beyond the months that the bookkeeper looks at again.
             ("uptime.restate_days", self.uptime.restate_days, 1..=58),
             ("tickets.recover_hold_s", self.tickets.recover_hold_s, 0..=7 * 86_400),
             ("tickets.quiet_h", self.tickets.quiet_h, 0..=31 * 24),
@@ -92,6 +93,12 @@ impl Config {
                     format!("{value} is out of range: expected {} to {}", allowed.start(), allowed.end()),
                 ));
             }
+        }
+        let [met, of] = self.uptime.target;
+        if met == 0 || met > of || i64::try_from(of).is_err() {
+            let problem =
+                format!("[{met}, {of}] is no share: expected [a, b] with 0 < a <= b, such as [99, 100]");
+            return Err(("uptime.target".to_owned(), problem));
         }
         let url = &self.database.url;
         if !url.is_empty() && !url.starts_with("sqlite:") && !url.starts_with("postgres") {
