@@ -197,7 +197,7 @@ impl Ingest {
             let actor = Actor { name: "load".to_owned() };
             match self.app.request(actor, Request::Ticket { ticket, action: note }).await {
                 Err(RequestError::Unavailable(why)) => Err(why),
-                Ok(_) | Err(RequestError::Refused(_)) => Ok(()),
+                Ok(_) | Err(RequestError::Refused(_) | RequestError::Poisoned(_)) => Ok(()),
             }
         };
         wait_for("the last messages to be decided", PATIENCE, answered).await.map_err(|e| e.to_string())

@@ -2,6 +2,7 @@
 //!
 //! Here is the loop; `commit` makes a turn true, `tell` says afterwards what became of it.
 mod commit;
+mod shares;
 mod tell;
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
@@ -14,6 +15,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use self::shares::{FLUSH_TICKS, Shares};
 use super::{App, Asked, RequestError, RequestReceiver, decode};
 use crate::{
     clock::Stopwatch,
@@ -27,8 +29,6 @@ const MAX_BATCH: usize = 2_000;
 const MAX_BATCH_RECORDS: usize = 20_000;
 /// How often live evidence and "last seen" of each kiosk go to the database.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(30);
-/// … in so many steps: one commit for the whole fleet would make a fault wait for it.
-const FLUSH_SHARES: u32 = 120;
 /// Kiosks of one commit at the end, when nobody waits any more.
 const LAST_FLUSH_AT_ONCE: usize = 5_000;
 /// Not having read messages for longer than this, and than a few sweeps, is deafness: silence proves nothing.
@@ -136,10 +136,10 @@ impl Hub {
         let mut sweep =
             tokio::time::interval(Duration::from_millis(self.app.config().fleet.sweep_interval_ms));
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut flush = tokio::time::interval(self.flush_every / FLUSH_SHARES);
+        let mut flush = tokio::time::interval(self.flush_every / FLUSH_TICKS);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
 
-        let mut shares = (0..FLUSH_SHARES).map(|index| Share { index, of: FLUSH_SHARES }).cycle();
+        let mut shares = Shares::default();
 
         self.last_turn = Stopwatch::start();
         loop {
@@ -150,7 +150,9 @@ impl Hub {
                 Some(asked) = self.requests.recv() => self.take_request(&mut turn, asked),
                 _ = sweep.tick() => self.tick(&mut turn, Input::Sweep),
                 _ = flush.tick() => {
-                    self.tick(&mut turn, Input::FlushLiveness(shares.next().unwrap_or(Share::ALL)));
+                    if let Some(share) = shares.due(|| self.app.fleet().kiosks().count()) {
+                        self.tick(&mut turn, Input::FlushLiveness(share));
+                    }
                 }
                 Some(event) = self.events.recv() => self.take_event(&mut turn, event),
             }

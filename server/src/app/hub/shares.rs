@@ -1,0 +1,47 @@
+//! In how many parts, and when, the evidence of a fleet is written.
+use kioskwatch_domain::fleet::Share;
+
+/// Parts of a round, at most.
+pub(super) const FLUSH_TICKS: u32 = 120;
+/// Kiosks of one commit: a fault waits for one of them. What belongs to one instant is better written at one:
+/// what a killed server had not written yet counts as unexplained, so a small fleet is written whole.
+const KIOSKS_A_SHARE: usize = 250;
+
+/// The parts of a round, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    tick: u32,
+    of: u32,
+}
+
+impl Shares {
+    /// What is due at the next of the [`FLUSH_TICKS`] of a round; `kiosks` counts the fleet when one begins.
+    pub(super) fn due(&mut self, kiosks: impl FnOnce() -> usize) -> Option<Share> {
+        let tick = self.tick;
+        self.tick = (tick + 1) % FLUSH_TICKS;
+        if tick == 0 {
+            self.of =
+                u32::try_from(1 + kiosks() / KIOSKS_A_SHARE).map_or(FLUSH_TICKS, |of| of.min(FLUSH_TICKS));
+        }
+        let index_at = |tick: u32| tick * self.of / FLUSH_TICKS;
+        let is_first = tick == 0 || index_at(tick) != index_at(tick - 1);
+        is_first.then(|| Share { index: index_at(tick), of: self.of })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_share_comes_once_a_round_and_a_small_fleet_is_written_whole() {
+        for (kiosks, of) in [(0, 1), (249, 1), (250, 2), (1_000, 5), (29_750, 120), (1_000_000, 120)] {
+            let mut shares = Shares::default();
+            for _ in 0..2 {
+                let round: Vec<_> = (0..FLUSH_TICKS).filter_map(|_| shares.due(|| kiosks)).collect();
+                let expected: Vec<_> = (0..of).map(|index| Share { index, of }).collect();
+                assert_eq!(round, expected, "{kiosks} kiosks");
+            }
+        }
+    }
+}
