@@ -6,7 +6,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use kioskwatch_tests::{
     emulator::Paper,
     harness::{
-        mosquitto::free_port,
+        broker::free_port,
         process::{Process, Program},
         stack::{PATIENCE, Plan, Stack},
         wait::wait_until,

@@ -3,7 +3,7 @@ use std::{io::Write as _, process::Stdio, time::Duration};
 
 use kioskwatch_tests::harness::{
     api::Api,
-    mosquitto::free_port,
+    broker::free_port,
     process::Program,
     stack::{PATIENCE, Plan},
     wait::wait_until,

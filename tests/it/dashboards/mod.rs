@@ -20,7 +20,7 @@ use std::{fs, path::Path, time::Duration};
 use kioskwatch_server::clock::Clock;
 use kioskwatch_tests::harness::{
     api::Api,
-    mosquitto::free_port,
+    broker::free_port,
     postgres::Postgres,
     process::{Process, Program},
     stack::{PATIENCE, Plan, Stack},

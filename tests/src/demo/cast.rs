@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     harness::{
+        broker::free_port,
         kiosk::{Kiosk, KioskOptions},
-        mosquitto::free_port,
         process::{Process, Program},
         proxy::Proxy,
         server::{QUICK, Server, ServerOptions, Workdir},

@@ -1,6 +1,8 @@
 //! What the visitor of the demo sees in the terminal.
 use std::{
+    ffi::OsStr,
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,9 +24,12 @@ struct Shared {
     summary: Mutex<String>,
 }
 
-/// For what goes wrong before there is a screen.
+/// For what goes wrong before there is a screen; several programs say it.
 pub fn complain(problem: &str) {
-    let _ = writeln!(io::stderr(), "kioskwatch-demo: {problem}");
+    let program = std::env::args_os().next();
+    let name =
+        program.as_deref().map(Path::new).and_then(Path::file_name).unwrap_or(OsStr::new("kioskwatch"));
+    let _ = writeln!(io::stderr(), "{}: {problem}", name.display());
 }
 
 /// Plain text for standard output.

@@ -9,7 +9,9 @@ use rustix::termios::{OptionalActions, SpecialCodeIndex};
 
 use super::fault::Noise;
 use super::{Acceptor, LineFault, Model, Paper, Phase, Printer, Replies, Ups};
+use crate::harness::wait;
 
+const PATIENCE: Duration = Duration::from_secs(5);
 const DLE_EOT_1: &[u8] = &[0x10, 0x04, 0x01];
 const CCNET_POLL: &[u8] = &[0x02, 0x03, 0x06, 0x33, 0xDA, 0x81];
 
@@ -75,13 +77,10 @@ impl Host {
 }
 
 async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..500 {
-        if condition() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited in vain until {what}");
+    wait::wait_until(what, PATIENCE, || {
+        std::future::ready(condition().then_some(()).ok_or("not yet".to_owned()))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +114,7 @@ async fn a_change_by_the_test_is_seen_by_the_host() {
 async fn a_deadline_is_kept_without_the_host() {
     let bench = Bench::new("deadline");
     let ups = Ups::start(&bench.0, "ups").unwrap();
-    ups.set(|ups| ups.test_takes = Duration::from_millis(50));
+    ups.set(|ups| ups.test_takes = Duration::from_millis(500));
     Host::open(ups.path()).ask(b"T\r", 0);
     wait_until("the test runs", || ups.state().test_running).await;
     wait_until("the test is over", || !ups.state().test_running).await;

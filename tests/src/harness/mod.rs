@@ -8,7 +8,6 @@ pub mod client;
 pub mod image_disk;
 pub mod kiosk;
 pub mod machine;
-pub mod mosquitto;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

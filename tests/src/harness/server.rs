@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     api::Api,
-    mosquitto::free_port,
+    broker::free_port,
     process::{Process, Program},
     wait::{NeverCame, wait_for},
 };

@@ -5,7 +5,7 @@ use super::{kiosk::now, options::AgentOptions, process::Watched};
 use crate::{
     emulator::{Acceptor, Printer, Ups},
     harness::{
-        mosquitto::{Mosquitto, free_port},
+        broker::{Broker, free_port},
         process::Program,
         server::{Server, ServerOptions, Workdir},
         wait::wait_for,
@@ -35,7 +35,7 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
          require_certificate true\ntls_version tlsv1.3\nuser root\n",
         tls.display()
     );
-    let mosquitto = Mosquitto::start_with(dir.path(), &extra).await.map_err(text)?;
+    let mosquitto = Broker::start_with(dir.path(), &extra).await.map_err(text)?;
     let mut server = Server::new(&ServerOptions {
         program: std::env::current_exe().map_err(text)?,
         dir: dir.path().join("server"),

@@ -14,7 +14,7 @@ use super::{
     process::Watched,
 };
 use crate::harness::{
-    mosquitto::Mosquitto,
+    broker::Broker,
     postgres::Postgres,
     server::{Server, ServerOptions, Workdir},
     wait::wait_for,
@@ -34,7 +34,7 @@ const SAMPLED: u32 = 1_000;
 
 /// Broker, server and database of one run.
 pub struct Stage {
-    pub mosquitto: Mosquitto,
+    pub mosquitto: Broker,
     pub server: Server,
     pub store: Store,
     _postgres: Option<Postgres>,
@@ -45,7 +45,7 @@ impl Stage {
     pub async fn set(postgres: bool) -> Result<Self, String> {
         let text = |error: std::io::Error| error.to_string();
         let dir = Workdir::new("kioskwatch-load").map_err(text)?;
-        let mosquitto = Mosquitto::start_with(dir.path(), AS_SHIPPED).await.map_err(text)?;
+        let mosquitto = Broker::start_with(dir.path(), AS_SHIPPED).await.map_err(text)?;
         let postgres = postgres.then(Postgres::start);
         let database = match &postgres {
             Some(postgres) => Some(postgres.fresh_database().await),
