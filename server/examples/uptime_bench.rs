@@ -20,8 +20,8 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, command::CommandSigner};
 use kioskwatch_server::{
     app::{
-        App, FLUSH_EVERY, Hub, HubOptions, Parts, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope,
-        keep_books,
+        App, FLUSH_EVERY, Hub, HubOptions, NotLive, Parts, UptimePeriod, UptimeQuery, UptimeReader,
+        UptimeScope, keep_books,
     },
     clock::{Clock, Stopwatch},
     config::Config,
@@ -153,8 +153,7 @@ impl Bench {
             config: &self.config,
             calendar: &calendar,
             now,
-            hears: true,
-            live: &|_: &KioskId| Vec::new(),
+            live: &NotLive,
         };
         let period = UptimePeriod::Month { year: month.year(), month: month.month() };
         for (n, what, goal) in [

@@ -16,7 +16,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::KioskId;
 
 use crate::{
-    app::{UptimePeriod, UptimeReader, inspection_policy},
+    app::{NotLive, UptimePeriod, UptimeReader, inspection_policy},
     cli::{Problem, block_on, load, open_beside, print},
     run,
     store::Scope,
@@ -67,15 +67,8 @@ fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem
     block_on(async {
         let store = open_beside(&config).await?;
         let now = crate::clock::Clock::start().now();
-        let live = |_: &KioskId| Vec::new();
-        let reader = UptimeReader {
-            store: &store,
-            config: &config,
-            calendar: &calendar,
-            now,
-            hears: false,
-            live: &live,
-        };
+        let reader =
+            UptimeReader { store: &store, config: &config, calendar: &calendar, now, live: &NotLive };
         let told = reader.explain(&Scope::All, &kiosk, period, None).await.map_err(Problem::failed)?;
         let mut text = String::new();
         let figures = &told.figures;

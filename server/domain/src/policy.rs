@@ -31,8 +31,6 @@ pub struct PresencePolicy {
     pub deaf_grace_ms: i64,
     /// After an orderly goodbye the ticket waits this long: restarts and updates come back.
     pub goodbye_ms: i64,
-    /// A server liveness row is extended this often.
-    pub liveness_every_ms: i64,
 }
 
 /// When a machine ticket opens, resolves, closes and comes back.
@@ -124,7 +122,6 @@ impl Default for Policy {
                 settle_ms: 150 * SECOND_MS,
                 deaf_grace_ms: 5 * SECOND_MS,
                 goodbye_ms: 10 * MINUTE_MS,
-                liveness_every_ms: 10 * SECOND_MS,
             },
             tickets: TicketPolicy {
                 site_hold_ms: MINUTE_MS,

@@ -32,8 +32,8 @@ pub use self::{
     inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
     uptime::{
-        DecisionError, LiveEvidence, MonthVersions, UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod,
-        UptimeQuery, UptimeReader, UptimeScope, keep_books,
+        DecisionError, Live, MonthVersions, NotLive, UptimeAnswer, UptimeError, UptimeExplained,
+        UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books,
     },
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};

@@ -18,7 +18,7 @@ mod reader;
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{ExclusionRow, MonthSums},
+    change::{ExclusionRow, LivenessRow, MonthSums},
     interval::{Interval, IntervalSet},
     uptime::{Evidence, Explained, Figures, Month, exclusion::NotAccountable},
 };
@@ -31,7 +31,7 @@ pub(crate) use self::{board::PERIODS, books::Books};
 pub use self::{
     decisions::{DecisionError, MonthVersions},
     keeper::keep_books,
-    reader::{LiveEvidence, UptimeReader},
+    reader::{Live, NotLive, UptimeReader},
 };
 
 /// Whose figures are asked for.
@@ -145,8 +145,7 @@ pub enum UptimeError {
 impl App {
     /// The figures of a scope that `reader` may see. What the books answered is remembered until they change.
     pub async fn uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
-        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
-        let figures = self.uptime_reader(&live);
+        let figures = self.uptime_reader();
         let Some(month) = query.official() else { return figures.figures(reader, query).await };
         let (kind, id) = query.scope.words();
         let question = (format!("{reader:?}"), month, kind, id.to_owned());
@@ -169,8 +168,7 @@ impl App {
         period: UptimePeriod,
         as_of: Option<Timestamp>,
     ) -> Result<UptimeExplained, UptimeError> {
-        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
-        self.uptime_reader(&live).explain(reader, kiosk, period, as_of).await
+        self.uptime_reader().explain(reader, kiosk, period, as_of).await
     }
 
     /// Kiosks that the bookkeeper has looked at since our start.
@@ -178,20 +176,24 @@ impl App {
         self.books().shown()
     }
 
-    fn uptime_reader<'a>(&'a self, live: LiveEvidence<'a>) -> UptimeReader<'a> {
-        let now = self.clock().now();
+    fn uptime_reader(&self) -> UptimeReader<'_> {
         UptimeReader {
             store: self.store(),
             config: self.config(),
             calendar: self.calendar(),
-            now,
-            hears: self.fleet().hears(now),
-            live,
+            now: self.clock().now(),
+            live: self,
         }
     }
+}
 
-    fn live_evidence(&self, kiosk: &KioskId) -> Vec<Evidence> {
+impl Live for App {
+    fn evidence(&self, kiosk: &KioskId) -> Vec<Evidence> {
         self.fleet().live_evidence(kiosk, self.clock().now()).iter().map(Evidence::from).collect()
+    }
+
+    fn hearing(&self) -> Vec<LivenessRow> {
+        self.fleet().live_hearing(self.clock().now())
     }
 }
 

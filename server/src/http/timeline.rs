@@ -170,7 +170,9 @@ pub(crate) async fn timeline_of(
     let store = app.store();
     let rows = evidence_of(web, caller, id, from, to).await?;
     let period = Interval::new(from.secs(), to.secs());
-    let down = server_down(&store.server_liveness(from, to).await?, period);
+    let mut alive = store.server_liveness(from, to).await?;
+    alive.extend(app.fleet().live_hearing(now));
+    let down = server_down(&alive, period);
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();
     let always = IntervalSet::of(Interval::new(BEGINNING, END));
     let inputs = Inputs {

@@ -23,7 +23,9 @@ impl Draft<'_> {
             self.listen_anew(before);
         } else if let Some(since) = self.server().deaf_since {
             // As long ago as before.
-            self.server_mut().deaf_since = Some(since.plus_ms(by_ms).min(now));
+            let server = self.server_mut();
+            server.deaf_since = Some(since.plus_ms(by_ms).min(now));
+            server.hearing.clock_jumped(now);
         }
         for ix in 0..self.fleet_len() {
             self.edit_live(ix, LiveEdit::ClockJumped { now });
@@ -40,12 +42,13 @@ impl Draft<'_> {
     /// that was suspended looks the same.
     fn listen_anew(&mut self, before: Timestamp) {
         let (now, policy) = (self.now, self.policy.presence);
-        self.extend_liveness(before.min(now), true);
         let server = self.server_mut();
+        server.hearing.end(before);
         server.hearing_since = Some(now);
         server.settled_at = now.plus_ms(policy.settle_ms);
         server.settled = false;
-        server.alive = Some((now, now));
+        server.hearing.clock_jumped(now);
+        server.hearing.begin(now);
         if now.since(before) >= policy.deaf_grace_ms {
             self.forget_everybody(before, PresenceReason::ClockJumped);
         }

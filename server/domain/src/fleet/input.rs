@@ -97,12 +97,10 @@ impl Share {
     pub const ALL: Self = Self { index: 0, of: 1 };
 
     /// The places that belong to it; all shares together have every place once.
-    #[must_use]
-    pub fn places(self, fleet: u32) -> std::ops::Range<u32> {
-        let of = u64::from(self.of.max(1));
-        let end_of = |shares: u64| u32::try_from(u64::from(fleet) * shares / of).unwrap_or(fleet);
-        let index = u64::from(self.index).min(of - 1);
-        end_of(index)..end_of(index + 1)
+    ///
+    /// A place stays in its share when the fleet grows, so that a round leaves nobody out.
+    pub fn places(self, fleet: u32) -> impl Iterator<Item = u32> {
+        (self.index..fleet).step_by(self.of.max(1) as usize)
     }
 }
 
@@ -250,16 +248,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_together_have_every_place_once() {
-        for (fleet, of) in [(0, 3), (1, 3), (10, 3), (10, 10), (7, 120), (u32::MAX, 2)] {
-            let mut next = 0;
+    fn shares_together_have_every_place_once_and_none_moves_when_the_fleet_grows() {
+        for (fleet, of) in [(0, 3), (1, 3), (10, 3), (10, 10), (7, 120)] {
+            let mut all = Vec::new();
             for index in 0..of {
-                let places = Share { index, of }.places(fleet);
-                assert_eq!(places.start, next, "{index} of {of}");
-                next = places.end;
+                let places: Vec<_> = Share { index, of }.places(fleet).collect();
+                let of_a_larger: Vec<_> = Share { index, of }.places(fleet + 5).collect();
+                assert!(of_a_larger.starts_with(&places), "{index} of {of}");
+                all.extend(places);
             }
-            assert_eq!(next, fleet);
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..fleet), "{of} shares of {fleet}");
         }
-        assert_eq!(Share::ALL.places(5), 0..5);
+        assert!(Share::ALL.places(5).eq(0..5));
     }
 }

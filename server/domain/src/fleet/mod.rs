@@ -11,6 +11,7 @@ mod clock_jump;
 mod compare;
 mod count;
 mod draft;
+mod hearing;
 mod hours;
 mod ingest;
 mod input;
@@ -51,12 +52,13 @@ pub use self::{
 };
 use self::{
     draft::{Draft, is_forgotten},
+    hearing::Hearing,
     kiosk::{Kiosk, Liveness, Profile, Shared},
     site::Site,
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{CommandRow, IncidentRow},
+    change::{CommandRow, IncidentRow, LivenessRow},
     ids::Ids,
     policy::Policy,
     presence::PresenceReason,
@@ -123,8 +125,7 @@ struct Server {
     all_unknown: bool,
     /// Nobody is known any more, and this is not yet said of all: from which place on, since when, why.
     forgetting: Option<(Ix, Timestamp, PresenceReason)>,
-    /// The liveness row that grows: from, to.
-    alive: Option<(Timestamp, Timestamp)>,
+    hearing: Hearing,
 }
 
 /// What a heartbeat did.
@@ -281,6 +282,14 @@ impl Fleet {
     #[must_use]
     pub fn forgetting_from(&self) -> Option<u32> {
         self.server.forgetting.map(|(place, ..)| place)
+    }
+
+    /// When we were able to hear, as far as it is not written yet.
+    #[must_use]
+    pub fn live_hearing(&self, now: Timestamp) -> Vec<LivenessRow> {
+        let server = self.server.id;
+        let row = |(from, to)| LivenessRow { server, from, to };
+        self.server.hearing.unwritten(now).map(row).collect()
     }
 
     /// Whether silence means something now: connected, and settled after a start or an outage.

@@ -123,7 +123,7 @@ impl Draft<'_> {
         server.hearing_since = Some(now);
         server.settled_at = now.plus_ms(settle);
         server.settled = false;
-        server.alive = Some((now, now));
+        server.hearing.begin(now);
         let deaf_since = server.deaf_since.take();
         server.all_unknown = false;
         let grace = self.policy.presence.deaf_grace_ms;
@@ -142,11 +142,10 @@ impl Draft<'_> {
     /// Deaf since then: what was proven up to there stays proven.
     pub(super) fn broker_down(&mut self, since: Timestamp) {
         let since = since.min(self.now);
-        self.extend_liveness(since, true);
         let server = self.server_mut();
         if server.hearing_since.take().is_some() {
             server.deaf_since = Some(since);
-            server.alive = None;
+            server.hearing.end(since);
         }
     }
 
@@ -195,7 +194,6 @@ impl Draft<'_> {
             }
             return;
         }
-        self.extend_liveness(now, false);
         let fleet: &Fleet = self.fleet;
         let before = self.rows.len();
         for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)) {
@@ -212,20 +210,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Writes that we were able to hear, every ten seconds; the row of one stretch grows.
-    pub(super) fn extend_liveness(&mut self, now: Timestamp, at_once: bool) {
-        let every = self.policy.presence.liveness_every_ms;
-        let server = self.server_mut();
-        let Some((from, to)) = server.alive else { return };
-        if now <= to || (!at_once && now.since(to) < every) {
-            return;
-        }
-        server.alive = Some((from, now));
-        let row = LivenessRow { server: server.id, from, to: now };
-        self.rows.push(Change::Liveness(row));
-    }
-
-    /// Writes when kiosks were heard last and the evidence of their heartbeats.
+    /// Writes when kiosks were heard last and the evidence of their heartbeats; with it, that we were able to
+    /// hear.
     pub(super) fn flush_liveness(&mut self, share: Share) {
         let now = self.now;
         for ix in share.places(self.fleet_len()) {
@@ -251,5 +237,9 @@ impl Draft<'_> {
             self.evidence.extend(rows);
             self.edit_live(ix, LiveEdit::Flushed { last_seen, now });
         }
+        let server = self.server_mut();
+        let (id, heard) = (server.id, server.hearing.share_written(share, now));
+        let row = |(from, to)| Change::Liveness(LivenessRow { server: id, from, to });
+        self.rows.extend(heard.into_iter().map(row));
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 const MAX_BATCH: usize = 2_000;
 /// Journal records decided in one plan.
 const MAX_BATCH_RECORDS: usize = 20_000;
-/// How often live evidence and "last seen" of each kiosk go to the database.
+/// How often live evidence and "last seen" of each kiosk go to the database, at least.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(30);
 /// Kiosks of one commit at the end, when nobody waits any more.
 const LAST_FLUSH_AT_ONCE: usize = 5_000;

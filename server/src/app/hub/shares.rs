@@ -3,9 +3,11 @@ use kioskwatch_domain::fleet::Share;
 
 /// Parts of a round, at most.
 pub(super) const FLUSH_TICKS: u32 = 120;
-/// Kiosks of one commit: a fault waits for one of them. What belongs to one instant is better written at one:
-/// what a killed server had not written yet counts as unexplained, so a small fleet is written whole.
+/// Kiosks of one commit: a fault waits for one of them.
 const KIOSKS_A_SHARE: usize = 250;
+/// A fleet that fits into one commit is written that often in a round: what a killed server had not written is
+/// unknown, and the less the better.
+const OFTENER_WHEN_SMALL: u32 = 3;
 
 /// The parts of a round, one after the other.
 #[derive(Debug, Default)]
@@ -23,6 +25,10 @@ impl Shares {
             self.of =
                 u32::try_from(1 + kiosks() / KIOSKS_A_SHARE).map_or(FLUSH_TICKS, |of| of.min(FLUSH_TICKS));
         }
+        if self.of == 1 {
+            let is_due = tick.is_multiple_of(FLUSH_TICKS / OFTENER_WHEN_SMALL);
+            return is_due.then_some(Share::ALL);
+        }
         let index_at = |tick: u32| tick * self.of / FLUSH_TICKS;
         let is_first = tick == 0 || index_at(tick) != index_at(tick - 1);
         is_first.then(|| Share { index: index_at(tick), of: self.of })
@@ -34,8 +40,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_share_comes_once_a_round_and_a_small_fleet_is_written_whole() {
-        for (kiosks, of) in [(0, 1), (249, 1), (250, 2), (1_000, 5), (29_750, 120), (1_000_000, 120)] {
+    fn every_share_comes_once_a_round_and_a_small_fleet_is_written_whole_and_oftener() {
+        for kiosks in [0, 249] {
+            let mut shares = Shares::default();
+            let round: Vec<_> = (0..FLUSH_TICKS).filter_map(|_| shares.due(|| kiosks)).collect();
+            assert_eq!(round, [Share::ALL; 3], "{kiosks} kiosks");
+        }
+        for (kiosks, of) in [(250, 2), (1_000, 5), (29_750, 120), (1_000_000, 120)] {
             let mut shares = Shares::default();
             for _ in 0..2 {
                 let round: Vec<_> = (0..FLUSH_TICKS).filter_map(|_| shares.due(|| kiosks)).collect();

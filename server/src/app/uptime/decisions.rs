@@ -87,8 +87,7 @@ impl App {
         let proposal = self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))?;
         let rows = self.store().versions_of_month(&Scope::All, &proposal.kiosk, proposal.month).await?;
         let stored = Stored { rows: &rows, restatements: std::slice::from_ref(&proposal) };
-        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
-        let terms = self.uptime_reader(&live).terms();
+        let terms = self.uptime_reader().terms();
         let now = self.clock().now();
         let changes = books::decide(now, &terms, &actor, &proposal, &stored, verdict)?;
         self.request(actor, Request::Book { changes, also: None }).await?;
@@ -104,8 +103,7 @@ impl App {
     ) -> Result<CorrectionRow, DecisionError> {
         self.check_place(reader, &mut wanted.what).await?;
         let now = self.clock().now();
-        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
-        let figures = self.uptime_reader(&live);
+        let figures = self.uptime_reader();
         let notice_s =
             i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600);
         let mut row = corrections::request(now, &actor, Uuid::now_v7(), &wanted, notice_s)?;
@@ -127,9 +125,8 @@ impl App {
         let _one_at_a_time = self.books().deciding.lock().await;
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
         let now = self.clock().now();
-        let live = |kiosk: &KioskId| self.live_evidence(kiosk);
         let effect = match row.state {
-            CorrectionState::Requested => self.uptime_reader(&live).effect(&row).await?,
+            CorrectionState::Requested => self.uptime_reader().effect(&row).await?,
             _ => row.effect.clone(),
         };
         let (changes, consequence) = corrections::decide(now, &actor, &row, verdict, effect)?;

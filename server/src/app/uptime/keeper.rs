@@ -192,8 +192,7 @@ impl Keeper {
             return Ok(Arc::clone(places));
         }
         let app = self.app.clone();
-        let live = |kiosk: &KioskId| app.live_evidence(kiosk);
-        let places = app.uptime_reader(&live).places().await?;
+        let places = app.uptime_reader().places().await?;
         Ok(Arc::clone(self.places.insert(Arc::new(places))))
     }
 
@@ -243,8 +242,7 @@ impl Keeper {
 
     async fn book(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
         let app = self.app.clone();
-        let live = |kiosk: &KioskId| app.live_evidence(kiosk);
-        let reader = app.uptime_reader(&live);
+        let reader = app.uptime_reader();
         let places = self.places().await?;
         // Nobody decides about what is being looked at, and nothing is proposed over a decision.
         let _nobody_decides = app.books().deciding.lock().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::SiteRow,
+    change::{LivenessRow, SiteRow},
     interval::{Interval, IntervalSet},
     uptime::{
         Evidence, Month, Timeline, booking::measure, books::Terms, exclusion::not_accountable,
@@ -27,11 +27,28 @@ use crate::{
 pub(super) const KIOSKS_AT_ONCE: usize = 500;
 /// Groups up to this size are counted to the second; larger ones are summed from the books.
 const COUNTED_KIOSKS: u64 = 500;
-/// A liveness row is extended this often at the latest; an older one ended with an outage.
-const LIVENESS_LAG_MS: i64 = 30_000;
 
-/// What heartbeats have said since evidence was last written, by kiosk.
-pub type LiveEvidence<'a> = &'a (dyn Fn(&KioskId) -> Vec<Evidence> + Sync);
+/// What a running server knows and has not written yet.
+pub trait Live: Sync {
+    /// What heartbeats have said since evidence was last written.
+    fn evidence(&self, kiosk: &KioskId) -> Vec<Evidence>;
+    /// When the server was able to hear.
+    fn hearing(&self) -> Vec<LivenessRow>;
+}
+
+/// Only what is written counts.
+#[derive(Debug, Clone, Copy)]
+pub struct NotLive;
+
+impl Live for NotLive {
+    fn evidence(&self, _: &KioskId) -> Vec<Evidence> {
+        Vec::new()
+    }
+
+    fn hearing(&self) -> Vec<LivenessRow> {
+        Vec::new()
+    }
+}
 
 /// Computes figures from a store; needs no running server.
 #[derive(Clone, Copy)]
@@ -40,9 +57,7 @@ pub struct UptimeReader<'a> {
     pub config: &'a Config,
     pub calendar: &'a WorkCalendar,
     pub now: Timestamp,
-    /// A server is receiving right now, whatever it last wrote down.
-    pub hears: bool,
-    pub live: LiveEvidence<'a>,
+    pub live: &'a dyn Live,
 }
 
 /// A kiosk and the time asked for in its own zone.
@@ -297,16 +312,10 @@ impl UptimeReader<'_> {
         as_of: Option<Timestamp>,
     ) -> Result<Frame<'b>, StoreError> {
         let (from, to) = (ms(span.from), ms(span.to));
-        let now = self.now;
-        let mut alive = self.store.server_liveness(from, to).await?;
-        // This server is receiving right now, whatever it last wrote down.
-        if self.hears
-            && let Some(last) = alive.iter_mut().max_by_key(|row| row.to)
-            && now.since(last.to) <= LIVENESS_LAG_MS
-        {
-            last.to = last.to.max(now.plus_ms(1_000));
-        }
-        let as_of = as_of.map_or(now, |t| t.min(now)).secs();
+        // First what is not written: what is written meanwhile is then seen twice instead of not at all.
+        let mut alive = self.live.hearing();
+        alive.extend(self.store.server_liveness(from, to).await?);
+        let as_of = as_of.map_or(self.now, |t| t.min(self.now)).secs();
         let outages = server_down(&alive, span);
         let mut frame = Frame::new(places, self.calendar, self.config, as_of, outages);
         frame.forgive(self.store.exclusions(&Scope::All, from, to).await?);
@@ -321,15 +330,13 @@ impl UptimeReader<'_> {
         span: Interval,
     ) -> Result<BTreeMap<KioskId, Vec<Evidence>>, StoreError> {
         let ids: Vec<KioskId> = subjects.iter().map(|subject| subject.view.kiosk.id.clone()).collect();
+        // First what is not written, as with our own hearing.
+        let mut by_kiosk: BTreeMap<KioskId, Vec<Evidence>> =
+            ids.iter().map(|id| (id.clone(), self.live.evidence(id))).collect();
         let rows = self.store.evidence(reader, &ids, ms(span.from), ms(span.to)).await?;
-        let mut by_kiosk: BTreeMap<KioskId, Vec<Evidence>> = BTreeMap::new();
         for row in rows {
             let claim = Evidence::from(&row);
             by_kiosk.entry(row.kiosk).or_default().push(claim);
-        }
-        for id in ids {
-            let live = (self.live)(&id);
-            by_kiosk.entry(id).or_default().extend(live);
         }
         Ok(by_kiosk)
     }

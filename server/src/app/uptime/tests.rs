@@ -50,8 +50,7 @@ impl Shelf {
             config: &self.config,
             calendar: &self.calendar,
             now: Timestamp(now),
-            hears: true,
-            live: &|_: &KioskId| Vec::new(),
+            live: &NotLive,
         }
     }
 
@@ -154,9 +153,36 @@ async fn an_outage_of_ours_at_the_end_of_a_past_period_stays_one() {
     // The server was away from hour 6 to hour 20 and is back now; the period ended at hour 10.
     let answer = shelf.figures(UptimeScope::Fleet, 0, 10 * HOUR, 20 * HOUR).await;
     assert_eq!(answer.sums.figures.on, Ratio::new(6 * 3_600, 6 * 3_600));
-    // While a server is listening, silence after its last written sign of life is the kiosk's.
-    let running = shelf.figures(UptimeScope::Fleet, 0, 10 * HOUR, 6 * HOUR + 20_000).await;
-    assert_eq!(running.sums.figures.on, Ratio::new(6 * 3_600, 6 * 3_600 + 20));
+}
+
+/// Listening since then, and nothing of it is written.
+struct Listening(LivenessRow);
+
+impl Live for Listening {
+    fn evidence(&self, _: &KioskId) -> Vec<Evidence> {
+        Vec::new()
+    }
+
+    fn hearing(&self) -> Vec<LivenessRow> {
+        vec![self.0.clone()]
+    }
+}
+
+#[tokio::test]
+async fn silence_counts_from_when_a_server_listens_and_not_from_its_first_row() {
+    let changes = [site("S-1"), kiosk("k", Some("S-1")), alive(0, 6 * HOUR), full("k", 0, 6 * HOUR)];
+    let shelf = Shelf::with(&changes).await;
+    // Killed at hour 6, back 15 s later, asked after another 5 s: nobody heard the 15 s.
+    for (from, silent_s) in [(6 * HOUR, 20), (6 * HOUR + 15_000, 5)] {
+        let to = 6 * HOUR + 20_000;
+        let listening =
+            Listening(LivenessRow { server: Uuid::nil(), from: Timestamp(from), to: Timestamp(to) });
+        let reader = UptimeReader { live: &listening, ..shelf.reader(to) };
+        let period = UptimePeriod::Between(Timestamp(0), Timestamp(10 * HOUR));
+        let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+        let answer = reader.figures(&Scope::All, &query).await.unwrap();
+        assert_eq!(answer.sums.figures.on, Ratio::new(6 * 3_600, 6 * 3_600 + silent_s));
+    }
 }
 
 /// October 2026 in Shanghai.

@@ -222,6 +222,7 @@ fn a_stall_of_our_own_is_an_outage_from_its_beginning() {
     assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_since, stalled);
     assert!(!world.fleet.hears(world.now) && world.store.incidents.is_empty());
     world.pass(30_000, &mut [&mut agent]);
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
     let covered = |at: i64| {
         let mut rows = world.store.liveness.values();
         rows.any(|row| row.from <= stalled.plus_ms(at) && stalled.plus_ms(at) < row.to)
@@ -294,9 +295,40 @@ fn we_write_down_that_we_were_able_to_hear() {
     world.pass(60_000, &mut []);
     world.tell(&[Input::BrokerUp]);
     world.pass(30_000, &mut []);
+    let unwritten = world.fleet.live_hearing(world.now);
+    assert!(world.store.liveness.is_empty(), "the evidence heard meanwhile is not written either");
+    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    assert!(unwritten.iter().eq(world.store.liveness.values()));
     let rows: Vec<_> =
         world.store.liveness.values().map(|r| (r.from.since(START), r.to.since(START))).collect();
     assert_eq!(rows, [(0, 150_000), (210_000, 240_000)]);
+}
+
+#[test]
+fn a_server_killed_at_any_instant_never_claims_to_have_heard_more_than_it_wrote() {
+    const OF: u32 = 3;
+    for killed_after in 0..100_i64 {
+        let mut world = World::new();
+        let mut agents = ["K-1", "K-2", "K-3", "K-4", "K-5"].map(|id| world.kiosk(id, None));
+        agents.iter_mut().for_each(|agent| drop(world.beat(agent)));
+        for second in 0..killed_after {
+            let [a, b, c, d, e] = &mut agents;
+            world.pass(1_000, &mut [a, b, c, d, e]);
+            if second % 10 == 5 {
+                world.tell(&[Input::FlushLiveness(Share {
+                    index: u32::try_from(second / 10).unwrap() % OF,
+                    of: OF,
+                })]);
+            }
+        }
+        let claimed = world.store.liveness.values().map(|row| row.to).max().unwrap_or(START);
+        assert!(claimed.since(START) >= (killed_after - 60) * 1_000, "{killed_after}: only {claimed}");
+        for agent in &agents {
+            let rows = world.store.evidence.values();
+            let proven = rows.filter(|row| row.kiosk == agent.id).map(|row| row.to).max().unwrap_or(START);
+            assert!(proven >= claimed, "{killed_after}: {} proven to {proven}, claimed {claimed}", agent.id);
+        }
+    }
 }
 
 #[test]
