@@ -151,8 +151,9 @@ pub(crate) async fn evidence_of(
     to: Timestamp,
 ) -> Result<Vec<EvidenceRow>, StoreError> {
     let app = web.app();
-    let mut rows = app.store().evidence(caller.scope(), std::slice::from_ref(id), from, to).await?;
-    rows.extend(app.fleet().live_evidence(id, app.clock().now()));
+    // First what is not written: what is written meanwhile is then seen twice instead of not at all.
+    let mut rows = app.fleet().live_evidence(id, app.clock().now());
+    rows.extend(app.store().evidence(caller.scope(), std::slice::from_ref(id), from, to).await?);
     Ok(rows)
 }
 
@@ -170,8 +171,8 @@ pub(crate) async fn timeline_of(
     let store = app.store();
     let rows = evidence_of(web, caller, id, from, to).await?;
     let period = Interval::new(from.secs(), to.secs());
-    let mut alive = store.server_liveness(from, to).await?;
-    alive.extend(app.fleet().live_hearing(now));
+    let mut alive = app.fleet().live_hearing(now);
+    alive.extend(store.server_liveness(from, to).await?);
     let down = server_down(&alive, period);
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();
     let always = IntervalSet::of(Interval::new(BEGINNING, END));
