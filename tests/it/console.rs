@@ -108,7 +108,8 @@ async fn a_fault_appears_by_itself_and_a_self_test_is_watched_to_its_end() {
 
     // On a phone nothing is wider than the screen.
     browser.client.set_window_size(360, 760).await.unwrap();
-    for path in ["/", "/kiosks/K-0001", "/kiosks/K-0001/uptime", "/uptime", "/tickets"] {
+    let paths = ["/", "/kiosks/K-0001", "/kiosks/K-0001/uptime", "/uptime", "/tickets", "/decisions"];
+    for path in paths.into_iter().chain(["/corrections/new?kiosk=K-0001", "/corrections/new?site=S-01"]) {
         browser.client.goto(&page(path)).await.unwrap();
         let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         let beyond = browser.client.execute(script, vec![]).await.unwrap();

@@ -6,6 +6,7 @@
 mod assets;
 mod bar;
 mod command;
+mod decisions;
 mod fleet;
 mod kiosk;
 mod login;
@@ -49,6 +50,11 @@ where
         .route("/kiosks/{id}/self-test", post(command::self_test))
         .route("/parts/commands/{id}", get(command::part))
         .route("/uptime", get(uptime::group::page))
+        .route("/decisions", get(decisions::page))
+        .route("/restatements/{id}", get(decisions::restatement::page).post(decisions::restatement::decide))
+        .route("/corrections", post(decisions::ask::send))
+        .route("/corrections/new", get(decisions::ask::page))
+        .route("/corrections/{id}", get(decisions::correction::page).post(decisions::correction::decide))
         .route("/tickets", get(tickets::page))
         .route("/tickets/{id}", get(ticket::page))
         .route("/parts/tickets/{id}", get(ticket::part))

@@ -52,6 +52,9 @@ impl Shell {
         match section {
             "tickets" => self.path.starts_with("/tickets"),
             "uptime" => self.path.starts_with("/uptime"),
+            "decisions" => {
+                ["/decisions", "/restatements", "/corrections"].iter().any(|at| self.path.starts_with(at))
+            }
             _ => self.path == "/" || self.path.starts_with("/?") || self.path.starts_with("/kiosks"),
         }
     }

@@ -19,6 +19,7 @@ use super::{
     restatements::DecidedView,
     view::{Listed, json},
 };
+use crate::store::CorrectionFilter;
 
 /// A correction to ask for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -128,7 +129,8 @@ pub(super) async fn list(
     Params(page): Params<PageQuery>,
 ) -> Result<Json<Listed<CorrectionView>>, Problem> {
     let state = query.state.as_deref().map(|text| word("state", text, CorrectionState::parse)).transpose()?;
-    let page = web.app().store().corrections(caller.scope(), state, &page.page()).await?;
+    let filter = CorrectionFilter { state, ..CorrectionFilter::default() };
+    let page = web.app().store().corrections(caller.scope(), &filter, &page.page()).await?;
     Ok(Json(Listed::of(page, CorrectionView::from)))
 }
 

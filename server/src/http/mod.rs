@@ -41,7 +41,7 @@ pub use self::{
     serve::{serve, serve_monitoring},
 };
 pub(crate) use self::{
-    caller::{Operate, See, WorkTickets, address, cookie, refuse_foreign_sites},
+    caller::{Correct, Operate, Restate, See, WorkTickets, address, cookie, refuse_foreign_sites},
     commands::{command_in_scope, give},
     input::{Body, Id, PageQuery, Params, PeriodQuery, parse},
     kiosks::kiosk_in_scope,

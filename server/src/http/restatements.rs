@@ -103,6 +103,7 @@ pub(super) async fn list(
         state: query.state.as_deref().map(|text| word("state", text, RestatementState::parse)).transpose()?,
         kiosk: query.kiosk.as_deref().map(parse).transpose()?,
         month: query.month.as_deref().map(parse::<Month>).transpose()?,
+        open: None,
     };
     let page = web.app().store().restatements(caller.scope(), &filter, &page.page()).await?;
     Ok(Json(Listed::of(page, RestatementView::from)))

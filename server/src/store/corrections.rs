@@ -1,5 +1,6 @@
 //! What people say was entered wrong, and what became of it.
 use kioskwatch_domain::change::{Correction, CorrectionRow, CorrectionState};
+use kioskwatch_proto::KioskId;
 use uuid::Uuid;
 
 use super::{
@@ -25,7 +26,8 @@ const LIST: Sql = sql!(
     list_corrections,
     "SELECT " [columns] " FROM correction
      WHERE " [visible] TEXTS " OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN " TEXTS "))
-       AND (requested_at, id) < ($2, $3) AND ($5 IS NULL OR state = $5)
+       AND (requested_at, id) < ($2, $3) AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR kiosk = $6)
+       AND ($7 IS NULL OR CASE WHEN state = 'requested' THEN 1 ELSE 0 END = $7)
      ORDER BY requested_at DESC, id DESC LIMIT $4"
 );
 const ONE: Sql = sql!(
@@ -116,18 +118,36 @@ impl Loaded for CorrectionRow {
     }
 }
 
+/// Everything empty: no restriction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CorrectionFilter {
+    pub state: Option<CorrectionState>,
+    /// Whether somebody still has to decide.
+    pub open: Option<bool>,
+    pub kiosk: Option<KioskId>,
+}
+
 impl Store {
     /// Newest first.
     pub async fn corrections(
         &self,
         scope: &Scope,
-        state: Option<CorrectionState>,
+        filter: &CorrectionFilter,
         page: &PageRequest,
     ) -> Result<Page<CorrectionRow>, StoreError> {
         let (at, id): (i64, String) = page.start()?;
-        let state = state.map(|state| state.as_str().to_owned());
+        let state = filter.state.map(|state| state.as_str().to_owned());
+        let kiosk = filter.kiosk.as_ref().map(ToString::to_string);
         let rows: Vec<CorrectionRow> = self
-            .rows(&LIST, |q| q.bind(scope.to_json()).bind(at).bind(id).bind(page.fetch_limit()).bind(state))
+            .rows(&LIST, |q| {
+                q.bind(scope.to_json())
+                    .bind(at)
+                    .bind(id)
+                    .bind(page.fetch_limit())
+                    .bind(state)
+                    .bind(kiosk)
+                    .bind(filter.open.map(i64::from))
+            })
             .await?;
         Ok(page.finish(rows, |row| (row.requested_at.ms(), row.id.to_string())))
     }

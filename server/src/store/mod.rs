@@ -43,6 +43,7 @@ mod tokens;
 mod transitions;
 mod view;
 
+pub use corrections::CorrectionFilter;
 pub use error::StoreError;
 pub use evidence::MAX_EVIDENCE_KIOSKS;
 pub use month_groups::{MAX_GROUPS, MonthGroup};

@@ -31,6 +31,7 @@ const LIST: Sql = sql!(
     "SELECT " [columns] " FROM restatement
      WHERE " [visible] TEXTS ")) AND (proposed_at, id) < ($2, $3)
        AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR kiosk = $6) AND ($7 IS NULL OR month = $7)
+       AND ($8 IS NULL OR CASE WHEN state = 'proposed' THEN 1 ELSE 0 END = $8)
      ORDER BY proposed_at DESC, id DESC LIMIT $4"
 );
 const ONE: Sql = sql!(
@@ -121,6 +122,8 @@ impl Loaded for RestatementRow {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestatementFilter {
     pub state: Option<RestatementState>,
+    /// Whether somebody still has to decide.
+    pub open: Option<bool>,
     pub kiosk: Option<KioskId>,
     pub month: Option<Month>,
 }
@@ -146,6 +149,7 @@ impl Store {
                     .bind(state)
                     .bind(kiosk)
                     .bind(month)
+                    .bind(filter.open.map(i64::from))
             })
             .await?;
         Ok(page.finish(rows, |row| (row.proposed_at.ms(), row.id.to_string())))

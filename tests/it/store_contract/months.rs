@@ -5,7 +5,7 @@ use kioskwatch_domain::{
     change::*,
     uptime::{Cause, Figures, Month, Ratio},
 };
-use kioskwatch_server::store::{MonthGroup, PageRequest, RestatementFilter, Scope, StoreError};
+use kioskwatch_server::store::{CorrectionFilter, MonthGroup, PageRequest, RestatementFilter, Scope, StoreError};
 use sqlx::{Connection as _, Executor as _};
 
 use super::{Empty, rows::*};
@@ -215,6 +215,11 @@ pub(crate) async fn one_restatement_waits_and_a_decision_stands(empty: Empty) {
     assert_eq!((page.items.len(), page.next_cursor), (1, None));
     let page = store.restatements(&Scope::All, &RestatementFilter::default(), &PageRequest::first()).await;
     assert_eq!(page.unwrap().items.iter().map(|row| row.id).collect::<Vec<_>>(), [uuid(2), uuid(1)]);
+    for (open, count) in [(true, 0), (false, 2)] {
+        let filter = RestatementFilter { open: Some(open), ..Default::default() };
+        let page = store.restatements(&Scope::All, &filter, &PageRequest::first()).await.unwrap();
+        assert_eq!(page.items.len(), count, "open: {open}");
+    }
     let elsewhere = Scope::Sites([site_id("s2")].into());
     assert_eq!(store.restatement(&elsewhere, uuid(2)).await.unwrap(), None);
 }
@@ -243,7 +248,7 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
     let (first, second) = (request(1, forgotten), request(2, hours));
     let change = |row: &CorrectionRow| Change::Correction(Box::new(row.clone()));
     store.commit(&[change(&first), change(&second)]).await.unwrap();
-    let list = store.corrections(&Scope::All, None, &PageRequest::first()).await.unwrap().items;
+    let list = store.corrections(&Scope::All, &CorrectionFilter::default(), &PageRequest::first()).await.unwrap().items;
     assert_eq!(list, [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,
@@ -257,7 +262,16 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
     store.commit(&[change(&decide(&first, "qian", CorrectionState::Rejected))]).await.unwrap();
     assert_eq!(store.correction(&Scope::All, uuid(1)).await.unwrap(), Some(approved));
     let own_site = Scope::Sites([site_id("s1")].into());
-    let state = Some(CorrectionState::Requested);
-    assert_eq!(store.corrections(&own_site, state, &PageRequest::first()).await.unwrap().items, [second]);
+    let found = async |filter: CorrectionFilter| {
+        store.corrections(&own_site, &filter, &PageRequest::first()).await.unwrap().items
+    };
+    let any = CorrectionFilter::default;
+    for waiting in [
+        CorrectionFilter { state: Some(CorrectionState::Requested), ..any() },
+        CorrectionFilter { open: Some(true), ..any() },
+    ] {
+        assert_eq!(found(waiting).await, std::slice::from_ref(&second));
+    }
+    assert_eq!(found(CorrectionFilter { kiosk: Some(kiosk_id("k9")), ..any() }).await, []);
     assert_eq!(store.correction(&Scope::Sites([site_id("s2")].into()), uuid(2)).await.unwrap(), None);
 }

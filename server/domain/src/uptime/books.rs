@@ -11,6 +11,7 @@ use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 
 use super::booking::{Booked, Owner, changed_inputs, owner};
 use super::figures::Figures;
+use super::hurdle::Hurdle;
 use super::restate::{self, FREEZE_HOURS, RESTATE_DAYS};
 use crate::change::{AuditRow, Change, Decided, MonthRow, MonthSums, RestatementRow, RestatementState};
 use crate::fleet::{Actor, Refusal, RefusalKind};
@@ -230,6 +231,17 @@ pub struct Verdict {
     pub reason: String,
 }
 
+/// Why `name` may not decide about a proposal; `None`: nothing but the role.
+#[must_use]
+pub fn hurdle(name: &str, proposal: &RestatementRow, stored: &Stored<'_>) -> Option<Hurdle> {
+    if proposal.state != RestatementState::Proposed {
+        return Some(Hurdle::DecidedAlready(proposal.state.as_str()));
+    }
+    let (current, signed) = (stored.version(0), stored.version(stored.signed_version()));
+    let measured = current.iter().chain(&signed).any(|row| row.engineer.as_deref() == Some(name));
+    measured.then_some(Hurdle::MeasuresYou)
+}
+
 /// A proposal approved becomes the next version, with exactly the figures that were shown.
 ///
 /// # Errors
@@ -243,18 +255,11 @@ pub fn decide(
     verdict: &Verdict,
 ) -> Result<Vec<Change>, Refusal> {
     let reason = stated(&verdict.reason)?;
-    if proposal.state != RestatementState::Proposed {
-        return Err(refuse(RefusalKind::Conflict, format!("it is {} already", proposal.state.as_str())));
+    if let Some(hurdle) = hurdle(&actor.name, proposal, stored) {
+        return Err(hurdle.into());
     }
     let current = stored.version(0);
     let version = stored.signed_version();
-    let measured = current
-        .iter()
-        .chain(&stored.version(version))
-        .any(|row| row.engineer.as_deref() == Some(actor.name.as_str()));
-    if measured {
-        return Err(refuse(RefusalKind::Forbidden, "these figures measure you: somebody else decides"));
-    }
     let (state, action) = match verdict.approve {
         true => (RestatementState::Approved, "restatement.approve"),
         false => (RestatementState::Rejected, "restatement.reject"),

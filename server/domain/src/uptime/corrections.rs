@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::books::{Verdict, audit, refuse, stated};
 use super::exclusion::ExclusionClass;
+use super::hurdle::Hurdle;
 use crate::change::{Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow};
 use crate::fleet::{Actor, Refusal, RefusalKind};
 use crate::service_hours::Schedule;
@@ -110,6 +111,15 @@ pub enum Consequence {
     ServiceHours { site: SiteId, hours: String },
 }
 
+/// Why `name` may not decide about a correction; `None`: nothing but the role.
+#[must_use]
+pub fn hurdle(name: &str, row: &CorrectionRow) -> Option<Hurdle> {
+    if row.state != CorrectionState::Requested {
+        return Some(Hurdle::DecidedAlready(row.state.as_str()));
+    }
+    (row.requested_by == name).then_some(Hurdle::YouAsked)
+}
+
 /// Somebody decides about another person's correction. `effect` is what the figures did, as JSON text.
 ///
 /// # Errors
@@ -122,11 +132,8 @@ pub fn decide(
     effect: String,
 ) -> Result<(Vec<Change>, Option<Consequence>), Refusal> {
     let reason = stated(&verdict.reason)?.to_owned();
-    if row.state != CorrectionState::Requested {
-        return Err(refuse(RefusalKind::Conflict, format!("it is {} already", row.state.as_str())));
-    }
-    if row.requested_by == actor.name {
-        return Err(refuse(RefusalKind::Forbidden, "you asked for it: somebody else decides"));
+    if let Some(hurdle) = hurdle(&actor.name, row) {
+        return Err(hurdle.into());
     }
     let (state, action) = match verdict.approve {
         true => (CorrectionState::Approved, "correction.approve"),

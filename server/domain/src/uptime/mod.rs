@@ -31,7 +31,7 @@
 //! - [`aggregate`]: from kiosks to groups
 //! - [`outages`]: how often it broke, and what is left of a promise
 //! - [`booking`] and [`books`]: a month as rows, its signing and its restatement
-//! - [`corrections`]: what people say was entered wrong
+//! - [`corrections`]: what people say was entered wrong; [`hurdle`]: who may not decide about it
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
 //! - [`month`]: the period of a contract figure
 //! - [`rows`]: from what is stored to what the sweep takes
@@ -45,6 +45,7 @@ pub mod evidence;
 pub mod exclusion;
 pub mod explain;
 pub mod figures;
+pub mod hurdle;
 pub mod live;
 pub mod month;
 pub mod outages;
@@ -59,6 +60,7 @@ pub use evidence::{Evidence, Source, State};
 pub use exclusion::{Exclusion, ExclusionClass};
 pub use explain::{Counted, Explained, Verdict, Why};
 pub use figures::Figures;
+pub use hurdle::Hurdle;
 pub use live::Beat;
 pub use month::Month;
 pub use outages::{Margin, Outage, Reliability};

@@ -5,7 +5,7 @@ use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, MonthRow, MonthSums, RestatementRow, SiteRow},
     fleet::{Actor, Refusal, RefusalKind, Request},
     uptime::{
-        Month,
+        Hurdle, Month,
         booking::measure,
         books::{self, Stored, Verdict, figures_json},
         corrections::{self, Consequence, Wanted},
@@ -73,6 +73,32 @@ impl App {
         }
         let rows = self.store().versions_of_month(reader, kiosk, month).await?;
         Ok(MonthVersions { kiosk: kiosk.clone(), month, rows })
+    }
+
+    /// A proposal, and why the actor may not decide about it, whatever the role.
+    pub async fn restatement_for(
+        &self,
+        actor: &Actor,
+        reader: &Scope,
+        id: Uuid,
+    ) -> Result<(RestatementRow, Option<Hurdle>), DecisionError> {
+        let proposal = self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))?;
+        let rows = self.store().versions_of_month(&Scope::All, &proposal.kiosk, proposal.month).await?;
+        let stored = Stored { rows: &rows, restatements: std::slice::from_ref(&proposal) };
+        let hurdle = books::hurdle(&actor.name, &proposal, &stored);
+        Ok((proposal, hurdle))
+    }
+
+    /// A correction, and why the actor may not decide about it, whatever the role.
+    pub async fn correction_for(
+        &self,
+        actor: &Actor,
+        reader: &Scope,
+        id: Uuid,
+    ) -> Result<(CorrectionRow, Option<Hurdle>), DecisionError> {
+        let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
+        let hurdle = corrections::hurdle(&actor.name, &row);
+        Ok((row, hurdle))
     }
 
     /// Approves or rejects a proposal; an approval is the next version of the kiosk's month.

@@ -59,6 +59,7 @@ texts! {
     one_more_hour, outages, longest_outage, mtbf, mttr, excluded_time, before_exclusions, whole_fleet,
     unassigned, worst_title, parts_title, no_parts, parts_cut, span_month, span_quarter, restated,
     as_of, figures_differ, nothing_below,
+    nav_decisions, decisions_title, decisions_hint, decisions_open, decisions_done, decisions_none_open, decisions_none_done, restatements_title, restatements_hint, corrections_title, corrections_hint, restatement, correction, correction_ask, correction_ask_hint, times_of_zone, correction_forgive, correction_forgive_hint, correction_class, correction_from, correction_to, agreed_at, agreed_at_hint, correction_reason, correction_send, correction_need_role, correction_hours, correction_hours_hint, correction_hours_of_site, hours_now, hours_after, always_open, correction_says, correction_effect_hint, correction_no_effect, months_further, decision_title, decision_compare, decision_figure, decision_before, decision_after, decision_moved, changed_since, fingerprint, accountable_time, decision_reason, decision_approve, decision_reject, approve_restatement_hint, approve_correction_hint, decided_by, decided_at, decided_already, decide_need_role, measures_you, you_asked, restatement_waits, see_decisions,
 }
 
 impl Texts {
@@ -102,9 +103,11 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use kioskwatch_domain::change::{
-        Admission, ClockState, CommandState, PresenceVerdict, TicketSource, TicketState, Zone,
+        Admission, ClockState, CommandState, CorrectionState, PresenceVerdict, RestatementState,
+        TicketSource, TicketState, Zone,
     };
     use kioskwatch_domain::presence::PresenceReason;
+    use kioskwatch_domain::uptime::ExclusionClass;
     use kioskwatch_proto::{
         command::Action,
         faults::{FaultClass, WhoCanFix},
@@ -148,6 +151,9 @@ mod tests {
         needed.extend(Action::ALL.iter().map(|w| w.as_str()));
         needed.extend(PeripheralStatus::KNOWN);
         needed.extend(PresenceReason::ALL.iter().map(|w| w.as_str()).filter(|w| *w != "journal"));
+        needed.extend(RestatementState::ALL.iter().map(|w| w.as_str()));
+        needed.extend(CorrectionState::ALL.iter().map(|w| w.as_str()));
+        needed.extend(ExclusionClass::ALL.iter().map(|w| w.as_str()));
         needed.extend(["FULL", "DEGRADED", "ON_ONLY", "OOS", "OFF", "UNKNOWN"]);
         for word in needed {
             assert!(zh::TEXTS.words.iter().any(|(key, _)| *key == word), "{word}");

@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     app::{UptimeQuery, UptimeScope},
+    auth::Right,
     http::{Caller, May, Problem, See, Web, site_names, uptime_scope},
     store::{MAX_GROUPS, MonthGroup},
 };
@@ -82,6 +83,7 @@ struct GroupPage {
     /// There may be more parts than are listed.
     cut: bool,
     worst: Vec<Part>,
+    may_ask: bool,
 }
 
 /// What the page is about.
@@ -179,6 +181,7 @@ pub(in crate::console) async fn page(
         parts,
         cut,
         worst,
+        may_ask: caller.identity.may(Right::Correct),
         shell,
     })
 }

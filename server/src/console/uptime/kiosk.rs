@@ -13,6 +13,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
     super::{
@@ -31,7 +32,9 @@ use super::{
 };
 use crate::{
     app::{UptimeAnswer, UptimeExplained, UptimeQuery, UptimeScope},
+    auth::Right,
     http::{Caller, Id, May, Problem, See, Web, evidence_of, kiosk_in_scope},
+    store::{PageRequest, RestatementFilter},
 };
 
 /// Months of the trend.
@@ -77,6 +80,9 @@ struct KioskUptimePage {
     account: Vec<Account>,
     equation: Equation,
     listed: Listed,
+    /// Waits for somebody to decide.
+    proposal: Option<Uuid>,
+    may_ask: bool,
 }
 
 /// The month shown and its neighbours.
@@ -166,6 +172,8 @@ pub(in crate::console) async fn page(
     let months = months(&web, &caller, &id, &shown, choice.measure).await?;
     let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
     let official = app.uptime(caller.scope(), &query).await?;
+    let (filter, one) = (waiting(&id, month), PageRequest::new(Some(1), None));
+    let proposal = app.store().restatements(caller.scope(), &filter, &one).await?.items.pop();
     let sums = if official.version > 0 { &official.sums } else { &told.sums };
     render(&KioskUptimePage {
         t,
@@ -188,9 +196,16 @@ pub(in crate::console) async fn page(
         account: account(t, &told, choice.show, &tally, span),
         equation: Equation { ratio: tally.ratio(), percent: tally.ratio().display() },
         listed,
+        proposal: proposal.map(|row| row.id),
+        may_ask: caller.identity.may(Right::Correct),
         id,
         shell,
     })
+}
+
+fn waiting(kiosk: &KioskId, month: Month) -> RestatementFilter {
+    let (kiosk, month) = (Some(kiosk.clone()), Some(month));
+    RestatementFilter { open: Some(true), kiosk, month, ..RestatementFilter::default() }
 }
 
 async fn months(

@@ -30,7 +30,7 @@ pub(super) fn period(month: Month) -> UptimePeriod {
     UptimePeriod::Month { year: month.year(), month: month.month() }
 }
 
-fn title(t: &Texts, month: Month) -> String {
+pub(super) fn title(t: &Texts, month: Month) -> String {
     let name = t.months.split(' ').nth(month.month() as usize - 1).unwrap_or_default();
     match t.language {
         Language::ZhCn => format!("{} 年 {name}", month.year()),

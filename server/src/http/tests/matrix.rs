@@ -158,13 +158,17 @@ async fn what_is_out_of_scope_is_not_there_whatever_the_role() {
             }
         }
     }
-    for path in ["/", "/tickets", "/parts/fleet"] {
+    for path in ["/", "/tickets", "/parts/fleet", "/decisions", "/decisions?show=decided"] {
         let page = fixture.get(path, &admin).await;
         assert!(page.status.is_success() && !page.text.contains("K-2"), "{path}");
     }
     let ticket = format!("/tickets/{}", ticket_id(2));
     let command = format!("/parts/commands/{}", command_id(2));
-    for path in ["/kiosks/K-2", "/parts/kiosks/K-2", &ticket, &command] {
+    let [restatement, correction] =
+        ["restatements", "corrections"].map(|kind| format!("/{kind}/{}", decision_id(2)));
+    let asked = ["/corrections/new?kiosk=K-2", "/corrections/new?site=far", "/decisions?kiosk=K-2"];
+    let known = ["/kiosks/K-2", "/parts/kiosks/K-2", &ticket, &command, &restatement, &correction];
+    for path in known.into_iter().chain(asked) {
         assert_eq!(fixture.get(path, &admin).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }

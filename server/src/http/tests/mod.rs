@@ -1,4 +1,5 @@
 //! The router as a whole, over a real store and a real fleet; only the broker is a closed port.
+mod decision_pages;
 mod figures;
 mod fixture;
 mod input;

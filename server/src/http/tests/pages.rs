@@ -4,7 +4,7 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 
-use super::fixture::{Answered, Fixture, HOSTILE, command_id, epoch, ticket_id};
+use super::fixture::{Answered, Fixture, HOSTILE, command_id, decision_id, epoch, ticket_id};
 use crate::config::Config;
 
 fn pages() -> Vec<String> {
@@ -23,6 +23,12 @@ fn pages() -> Vec<String> {
         "/uptime?by=kiosk&measure=full".into(),
         "/uptime?scope=site&id=near&span=quarter".into(),
         format!("/kiosks/K-1/records/{}/1", epoch()),
+        "/decisions".into(),
+        "/decisions?show=decided&kiosk=K-1".into(),
+        format!("/restatements/{}", decision_id(1)),
+        format!("/corrections/{}", decision_id(1)),
+        "/corrections/new?kiosk=K-1&reason=%3Cscript%3Ealert(1)%3C/script%3E".into(),
+        "/corrections/new?site=near".into(),
         "/tickets".into(),
         "/tickets?show=closed".into(),
         format!("/tickets/{}", ticket_id(1)),
@@ -30,7 +36,7 @@ fn pages() -> Vec<String> {
     ]
 }
 
-async fn form(fixture: &Fixture, path: &str, body: &str, headers: &[(&str, &str)]) -> Answered {
+pub(super) async fn form(fixture: &Fixture, path: &str, body: &str, headers: &[(&str, &str)]) -> Answered {
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(path)
@@ -43,7 +49,7 @@ async fn form(fixture: &Fixture, path: &str, body: &str, headers: &[(&str, &str)
 }
 
 /// The cookie of somebody who signed in.
-async fn signed_in(fixture: &Fixture, role: &str) -> String {
+pub(super) async fn signed_in(fixture: &Fixture, role: &str) -> String {
     let token = fixture.token(role, &[]).await;
     let ours = [("sec-fetch-site", "same-origin")];
     let answer = form(fixture, "/login", &format!("token={token}"), &ours).await;

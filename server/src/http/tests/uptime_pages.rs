@@ -162,7 +162,7 @@ async fn every_kind_of_evidence_is_named_beside_the_interval_it_speaks_for() {
 }
 
 /// A signed month of a kiosk, as the books keep it.
-fn signed(
+pub(super) fn signed(
     month: Month,
     kiosk: &str,
     site: &str,

@@ -1,0 +1,216 @@
+//! The form to ask for a correction: time that should have been forgiven, or hours that were wrong.
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Query, State},
+    response::{Html, Response},
+};
+use chrono::NaiveDateTime;
+use chrono_tz::Tz;
+use kioskwatch_domain::{
+    change::{Correction, SiteRow},
+    uptime::{ExclusionClass, corrections::Wanted},
+    wall,
+};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
+use serde::Deserialize;
+
+use super::{
+    super::{
+        shell::{Shell, render, zone},
+        texts::Texts,
+    },
+    correction::laid_out,
+    desk::{done, on_the_form, refused},
+};
+use crate::{
+    auth::Right,
+    http::{Caller, Correct, May, Problem, See, Web, kiosk_in_scope, parse},
+};
+
+/// What a browser puts into a field of date and time.
+const FIELD: &str = "%Y-%m-%dT%H:%M";
+
+/// The fields, as they came: an address can fill them in, and a refused form shows them again.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(in crate::console) struct Asked {
+    /// `service_hours`, or nothing for time to be forgiven.
+    kind: String,
+    kiosk: String,
+    site: String,
+    class: String,
+    /// On the wall clock of the place, as is everything here.
+    from: String,
+    to: String,
+    agreed_at: String,
+    service_hours: String,
+    reason: String,
+}
+
+#[derive(Template)]
+#[template(path = "correction_new.html")]
+struct AskPage {
+    shell: Shell,
+    t: &'static Texts,
+    may_ask: bool,
+    /// Of the kiosk or of the site.
+    name: String,
+    kiosk: Option<KioskId>,
+    site: Option<SiteId>,
+    zone: Tz,
+    latest: String,
+    classes: Vec<Class>,
+    hours_now: String,
+    asked: Asked,
+    problem: Option<String>,
+}
+
+struct Class {
+    word: &'static str,
+    name: &'static str,
+    chosen: bool,
+}
+
+/// Whom a correction is to be about.
+struct Place {
+    kiosk: Option<KioskId>,
+    site: Option<SiteRow>,
+    zone: Tz,
+}
+
+pub(in crate::console) async fn page(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    shell: Shell,
+    Query(asked): Query<Asked>,
+) -> Result<Html<String>, Problem> {
+    let place = Place::of(&web, &caller, &asked).await?;
+    show(&web, &caller, shell, place, asked, None)
+}
+
+pub(in crate::console) async fn send(
+    State(web): State<Web>,
+    May(caller, _): May<Correct>,
+    shell: Shell,
+    Form(asked): Form<Asked>,
+) -> Result<Response, Problem> {
+    let place = Place::of(&web, &caller, &asked).await?;
+    let outcome = match asked.wanted(&place) {
+        Ok(wanted) => {
+            let row = web.app().request_correction(caller.actor(), caller.scope(), wanted).await;
+            row.map_err(Problem::from)
+        }
+        Err(problem) => Err(problem),
+    };
+    match outcome {
+        Ok(row) => Ok(done(&format!("/corrections/{}", row.id))),
+        Err(problem) if on_the_form(&problem) => {
+            let page = show(&web, &caller, shell, place, asked, Some(&problem))?;
+            Ok(refused(&problem, page))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+fn show(
+    web: &Web,
+    caller: &Caller,
+    shell: Shell,
+    place: Place,
+    mut asked: Asked,
+    problem: Option<&Problem>,
+) -> Result<Html<String>, Problem> {
+    let t = shell.t;
+    let now = wall::local_of(place.zone, web.app().clock().now().secs());
+    let hours = place.site.as_ref().map_or("", |site| site.service_hours.as_str());
+    let hours_now = laid_out(t, hours);
+    if asked.service_hours.is_empty() && !hours.is_empty() {
+        asked.service_hours.clone_from(&hours_now);
+    }
+    let class = |class: ExclusionClass| Class {
+        word: class.as_str(),
+        name: t.word(class.as_str()),
+        chosen: class.as_str() == asked.class,
+    };
+    render(&AskPage {
+        t,
+        may_ask: caller.identity.may(Right::Correct),
+        name: match (&place.kiosk, &place.site) {
+            (Some(kiosk), _) => kiosk.to_string(),
+            (None, Some(site)) => site.name.clone(),
+            (None, None) => String::new(),
+        },
+        site: place.site.map(|site| site.id),
+        kiosk: place.kiosk,
+        zone: place.zone,
+        latest: now.format(FIELD).to_string(),
+        classes: ExclusionClass::ALL.into_iter().map(class).collect(),
+        hours_now,
+        problem: problem.map(|problem| problem.detail.clone()),
+        asked,
+        shell,
+    })
+}
+
+impl Place {
+    async fn of(web: &Web, caller: &Caller, asked: &Asked) -> Result<Self, Problem> {
+        let named = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let (kiosk, site) = match (named(&asked.kiosk), named(&asked.site)) {
+            (Some(id), None) => {
+                let id: KioskId = parse(&id)?;
+                let view = kiosk_in_scope(web, caller, &id).await?;
+                (Some(id), view.kiosk.site)
+            }
+            (None, Some(id)) => (None, Some(parse::<SiteId>(&id)?)),
+            _ => return Err(Problem::invalid("a correction is about a kiosk or about a site: name one")),
+        };
+        let site = match site {
+            Some(id) => {
+                let row = web.app().store().site(caller.scope(), &id).await?;
+                Some(row.ok_or_else(|| Problem::not_found("site"))?)
+            }
+            None => None,
+        };
+        let zone = zone(web, site.as_ref().map(|site| site.timezone.as_str()));
+        Ok(Self { kiosk, site, zone })
+    }
+}
+
+impl Asked {
+    fn wanted(&self, place: &Place) -> Result<Wanted, Problem> {
+        let site = || place.site.as_ref().map(|site| site.id.clone());
+        let what = match (self.kind.as_str(), &place.kiosk) {
+            ("service_hours", None) => Correction::ServiceHours {
+                site: site().ok_or_else(|| Problem::invalid("service hours are a site's: name it"))?,
+                // Noted when the site is looked up.
+                before: String::new(),
+                after: self.service_hours.trim().to_owned(),
+            },
+            ("service_hours", Some(_)) => {
+                return Err(Problem::invalid("service hours are a site's: name it"));
+            }
+            (_, kiosk) => Correction::Exclusion {
+                site: kiosk.is_none().then(site).flatten(),
+                kiosk: kiosk.clone(),
+                class: self.class.clone(),
+                agreed_at: match self.agreed_at.as_str() {
+                    "" => None,
+                    text => Some(instant("agreed_at", place.zone, text)?),
+                },
+            },
+        };
+        let (from, to) = (instant("from", place.zone, &self.from)?, instant("to", place.zone, &self.to)?);
+        Ok(Wanted { what, from, to, reason: clean_text(&self.reason) })
+    }
+}
+
+/// A time of the wall clock; see [`wall::instant_of`] for one that comes twice or not at all.
+fn instant(name: &str, zone: Tz, text: &str) -> Result<Timestamp, Problem> {
+    let read = |format| NaiveDateTime::parse_from_str(text, format);
+    let local = read(FIELD).or_else(|_| read("%Y-%m-%dT%H:%M:%S")).map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        Problem::invalid(format!("{name}: {shown:?} is no date and time such as 2026-11-21T08:00"))
+    })?;
+    Ok(Timestamp(wall::instant_of(zone, local).saturating_mul(1_000)))
+}

@@ -1,0 +1,182 @@
+//! One correction of the past: what was wrong, who asked, what the figures would be, and the form to decide.
+use askama::Template;
+use axum::{
+    Form,
+    extract::State,
+    response::{Html, Response},
+};
+use kioskwatch_domain::{
+    change::{Correction, CorrectionRow},
+    uptime::{Month, corrections::place},
+};
+use kioskwatch_proto::{KioskId, SiteId};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        shell::{Shell, encoded, render, zone},
+        texts::Texts,
+        time::At,
+        uptime,
+    },
+    compared::{self, Compared},
+    desk::{Desk, Outcome, Said, done, on_the_form, refused},
+    kind, tone,
+};
+use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::json};
+
+#[derive(Template)]
+#[template(path = "correction.html")]
+struct CorrectionPage {
+    shell: Shell,
+    t: &'static Texts,
+    title: String,
+    /// Where the figures it is about are shown.
+    place: Option<(String, String)>,
+    tone: &'static str,
+    state: &'static str,
+    from: At,
+    to: At,
+    asked: At,
+    by: String,
+    reason: String,
+    agreed: Option<At>,
+    hours: Option<(String, String)>,
+    months: Vec<Effect>,
+    /// Older months that it moves too.
+    further: u64,
+    outcome: Option<Outcome>,
+    desk: Desk,
+}
+
+/// What it does to a month.
+struct Effect {
+    title: String,
+    compared: Vec<Compared>,
+}
+
+pub(in crate::console) async fn page(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    shell: Shell,
+    Id(id): Id<Uuid>,
+) -> Result<Html<String>, Problem> {
+    show(&web, &caller, shell, id, None).await
+}
+
+pub(in crate::console) async fn decide(
+    State(web): State<Web>,
+    May(caller, _): May<Restate>,
+    shell: Shell,
+    Id(id): Id<Uuid>,
+    Form(said): Form<Said>,
+) -> Result<Response, Problem> {
+    let verdict = said.verdict()?;
+    let decided = web.app().decide_correction(caller.actor(), caller.scope(), id, &verdict).await;
+    match decided.map_err(Problem::from) {
+        Ok(_) => Ok(done(&format!("/corrections/{id}"))),
+        Err(problem) if on_the_form(&problem) => {
+            let page = show(&web, &caller, shell, id, Some((&problem, &said))).await?;
+            Ok(refused(&problem, page))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn show(
+    web: &Web,
+    caller: &Caller,
+    shell: Shell,
+    id: Uuid,
+    tried: Option<(&Problem, &Said)>,
+) -> Result<Html<String>, Problem> {
+    let t = shell.t;
+    let app = web.app();
+    let (row, hurdle) = app.correction_for(&caller.actor(), caller.scope(), id).await?;
+    let (kiosk, site) = place(&row.what);
+    let at_site = match (kiosk, site) {
+        (Some(kiosk), _) => app.fleet().kiosk(kiosk).and_then(|known| known.site.cloned()),
+        (None, site) => site.cloned(),
+    };
+    let stored = match &at_site {
+        Some(site) => app.store().site(caller.scope(), site).await?,
+        None => None,
+    };
+    let zone = zone(web, stored.as_ref().map(|site| site.timezone.as_str()));
+    let now = app.clock().now();
+    let at = |at| At::new(zone, now, at);
+    let name = match (kiosk, site) {
+        (Some(kiosk), _) => kiosk.to_string(),
+        (None, Some(site)) => stored.map_or_else(|| site.to_string(), |site| site.name),
+        (None, None) => String::new(),
+    };
+    let month = Month::at(zone, row.to.secs() - 1);
+    render(&CorrectionPage {
+        t,
+        title: format!("{name} · {}", kind(t, &row.what)),
+        place: link(kiosk, site, month).map(|link| (link, name)),
+        tone: tone(row.state.as_str()).class(),
+        state: t.word(row.state.as_str()),
+        from: at(row.from),
+        to: at(row.to),
+        asked: at(row.requested_at),
+        by: row.requested_by.clone(),
+        reason: row.reason.clone(),
+        agreed: agreed(&row).map(at),
+        hours: hours(t, &row.what),
+        months: effects(t, &json(&row.effect)),
+        further: json(&row.effect)["months_not_shown"].as_u64().unwrap_or(0),
+        outcome: Outcome::of(row.decided.as_ref(), at),
+        desk: Desk::new(t, caller, (format!("/corrections/{id}"), t.approve_correction_hint), hurdle, tried),
+        shell,
+    })
+}
+
+fn link(kiosk: Option<&KioskId>, site: Option<&SiteId>, month: Month) -> Option<String> {
+    match (kiosk, site) {
+        (Some(kiosk), _) => Some(format!("/kiosks/{kiosk}/uptime?month={month}")),
+        (None, Some(site)) => Some(format!("/uptime?scope=site&id={}&month={month}", encoded(site.as_str()))),
+        (None, None) => None,
+    }
+}
+
+fn agreed(row: &CorrectionRow) -> Option<kioskwatch_proto::Timestamp> {
+    match &row.what {
+        Correction::Exclusion { agreed_at, .. } => *agreed_at,
+        Correction::ServiceHours { .. } => None,
+    }
+}
+
+/// As they were and as they should have been, laid out to be compared.
+fn hours(t: &'static Texts, what: &Correction) -> Option<(String, String)> {
+    let Correction::ServiceHours { before, after, .. } = what else { return None };
+    Some((laid_out(t, before), laid_out(t, after)))
+}
+
+/// A schedule with one version a line.
+pub(super) fn laid_out(t: &'static Texts, text: &str) -> String {
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Array(versions)) => {
+            let lines: Vec<String> = versions.iter().map(ToString::to_string).collect();
+            format!("[{}]", lines.join(",\n "))
+        }
+        _ if text.trim().is_empty() => t.always_open.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Newest month first.
+fn effects(t: &'static Texts, effect: &Value) -> Vec<Effect> {
+    let months = effect.as_object().into_iter().flatten();
+    let mut months: Vec<(Month, &Value)> =
+        months.filter_map(|(key, both)| Some((key.parse().ok()?, both))).collect();
+    months.sort_by_key(|(month, _)| std::cmp::Reverse(*month));
+    months
+        .into_iter()
+        .map(|(month, both)| Effect {
+            title: uptime::title(t, month),
+            compared: compared::table(t, &both["before"], &both["after"]),
+        })
+        .collect()
+}

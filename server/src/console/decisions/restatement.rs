@@ -1,0 +1,117 @@
+//! One proposal to restate a signed month: the figures before and after, why, and the form to decide.
+use askama::Template;
+use axum::{
+    Form,
+    extract::State,
+    response::{Html, Response},
+};
+use kioskwatch_proto::KioskId;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        shell::{Shell, render, zone},
+        texts::Texts,
+        time::At,
+        uptime,
+    },
+    compared::{self, Compared},
+    desk::{Desk, Outcome, Said, done, on_the_form, refused},
+    tone,
+};
+use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::json};
+
+#[derive(Template)]
+#[template(path = "restatement.html")]
+struct RestatementPage {
+    shell: Shell,
+    t: &'static Texts,
+    kiosk: KioskId,
+    month: String,
+    month_title: String,
+    tone: &'static str,
+    state: &'static str,
+    base: u32,
+    proposed: At,
+    changed: Vec<String>,
+    compared: Vec<Compared>,
+    fingerprint: String,
+    outcome: Option<Outcome>,
+    desk: Desk,
+}
+
+pub(in crate::console) async fn page(
+    State(web): State<Web>,
+    May(caller, _): May<See>,
+    shell: Shell,
+    Id(id): Id<Uuid>,
+) -> Result<Html<String>, Problem> {
+    show(&web, &caller, shell, id, None).await
+}
+
+pub(in crate::console) async fn decide(
+    State(web): State<Web>,
+    May(caller, _): May<Restate>,
+    shell: Shell,
+    Id(id): Id<Uuid>,
+    Form(said): Form<Said>,
+) -> Result<Response, Problem> {
+    let verdict = said.verdict()?;
+    let decided = web.app().decide_restatement(caller.actor(), caller.scope(), id, &verdict).await;
+    match decided.map_err(Problem::from) {
+        Ok(_) => Ok(done(&format!("/restatements/{id}"))),
+        Err(problem) if on_the_form(&problem) => {
+            let page = show(&web, &caller, shell, id, Some((&problem, &said))).await?;
+            Ok(refused(&problem, page))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn show(
+    web: &Web,
+    caller: &Caller,
+    shell: Shell,
+    id: Uuid,
+    tried: Option<(&Problem, &Said)>,
+) -> Result<Html<String>, Problem> {
+    let t = shell.t;
+    let app = web.app();
+    let (row, hurdle) = app.restatement_for(&caller.actor(), caller.scope(), id).await?;
+    let site = app.fleet().kiosk(&row.kiosk).and_then(|known| known.site.cloned());
+    let site = match &site {
+        Some(site) => app.store().site(caller.scope(), site).await?,
+        None => None,
+    };
+    let zone = zone(web, site.as_ref().map(|site| site.timezone.as_str()));
+    let now = app.clock().now();
+    let at = |at| At::new(zone, now, at);
+    render(&RestatementPage {
+        t,
+        month: row.month.to_string(),
+        month_title: uptime::title(t, row.month),
+        tone: tone(row.state.as_str()).class(),
+        state: t.word(row.state.as_str()),
+        base: row.base_version,
+        proposed: at(row.proposed_at),
+        changed: changed(t, &row.why),
+        compared: compared::table(t, &json(&row.before), &json(&row.after)),
+        fingerprint: row.fingerprint,
+        outcome: Outcome::of(row.decided.as_ref(), at),
+        desk: Desk::new(
+            t,
+            caller,
+            (format!("/restatements/{id}"), t.approve_restatement_hint),
+            hurdle,
+            tried,
+        ),
+        kiosk: row.kiosk,
+        shell,
+    })
+}
+
+/// The kinds of input that changed, from the sentence that is kept; one that is written otherwise stays whole.
+fn changed(t: &'static Texts, why: &str) -> Vec<String> {
+    let names = why.split_once(" was signed, this changed: ").map_or(why, |(_, names)| names);
+    names.split(", ").map(|name| t.word(name).to_owned()).collect()
+}

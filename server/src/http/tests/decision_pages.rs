@@ -1,0 +1,197 @@
+//! Decisions on pages: who gets a form, what a refusal leaves on it, and what a decision leaves behind.
+use axum::http::StatusCode;
+use chrono_tz::Asia::Shanghai;
+use kioskwatch_domain::{
+    change::{Change, RestatementRow, RestatementState},
+    uptime::Month,
+    wall,
+};
+use kioskwatch_proto::{KioskId, Timestamp};
+use uuid::Uuid;
+
+use super::{
+    fixture::{Answered, Fixture, decision_id},
+    pages::form,
+    uptime_pages::signed,
+};
+use crate::store::Scope;
+
+const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
+
+impl Fixture {
+    async fn post(&self, path: &str, token: &str, body: &str) -> Answered {
+        let bearer = format!("Bearer {token}");
+        form(self, path, body, &[("authorization", &bearer), OURS, ("cookie", "kioskwatch_language=en")])
+            .await
+    }
+
+    async fn english(&self, path: &str, token: &str) -> String {
+        let request = axum::http::Request::builder()
+            .uri(path)
+            .header("host", "kiosk.test")
+            .header("cookie", "kioskwatch_language=en")
+            .header("authorization", format!("Bearer {token}"));
+        let page = self.send(request.body(axum::body::Body::empty()).unwrap()).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
+        page.text
+    }
+}
+
+/// K-1's last month: signed once, and proposed anew while `engineer` answered for it.
+async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
+    let now = fixture.app.clock().now();
+    let month = Month::at(Shanghai, now.secs()).previous();
+    let row = |version, down_s| {
+        let Change::Month(mut row) = signed(month, "K-1", "near", Some(engineer), version, down_s) else {
+            unreachable!()
+        };
+        row.fingerprint = format!("{version}");
+        row
+    };
+    let (known, official) = (row(0, 1_000), row(1, 7_000));
+    let id = Uuid::from_u128(0x99);
+    let proposal = RestatementRow {
+        id,
+        kiosk: KioskId::new("K-1").unwrap(),
+        month,
+        base_version: 1,
+        state: RestatementState::Proposed,
+        fingerprint: "0".into(),
+        why: "since version 1 was signed, this changed: evidence, owners".into(),
+        before: kioskwatch_domain::uptime::books::figures_json(&official.sums),
+        after: kioskwatch_domain::uptime::books::figures_json(&known.sums),
+        proposed_at: now,
+        decided: None,
+    };
+    // The fixture's own may be of the same month, and only one waits.
+    let other = fixture.app.store().restatement(&Scope::All, decision_id(1)).await.unwrap().unwrap();
+    let other = RestatementRow { state: RestatementState::Superseded, ..other };
+    let restatements = [other, proposal].map(|row| Change::Restatement(Box::new(row)));
+    let rows: Vec<_> =
+        [Change::Month(known), Change::Month(official)].into_iter().chain(restatements).collect();
+    fixture.app.store().commit(&rows).await.unwrap();
+    (format!("/restatements/{id}"), month)
+}
+
+#[tokio::test]
+async fn a_proposal_is_decided_on_its_page_by_somebody_who_may() {
+    let fixture = Fixture::start().await;
+    let (path, month) = proposed(&fixture, "li").await;
+    let [viewer, manager] = [fixture.token("viewer", &[]).await, fixture.token("manager", &[]).await];
+    let looked = fixture.english(&path, &viewer).await;
+    assert!(
+        looked.contains("Managers and admins decide") && !looked.contains("name=\"verdict\""),
+        "{looked}"
+    );
+    assert_eq!(fixture.post(&path, &viewer, "verdict=approve&reason=x").await.status, StatusCode::FORBIDDEN);
+
+    let page = fixture.english(&path, &manager).await;
+    let whole = month.period(Shanghai).length();
+    for part in [
+        format!("{} / {whole} s", whole - 7_000),
+        format!("{} / {whole} s", whole - 1_000),
+        "v1 → v2".to_owned(),
+        "evidence, who answered for it".to_owned(),
+        "name=\"verdict\" value=\"approve\"".to_owned(),
+    ] {
+        assert!(page.contains(&part), "{part}: {page}");
+    }
+    let from = format!("/kiosks/K-1/uptime?month={month}");
+    for link in [from.as_str(), "/decisions", "/decisions?kiosk=K-1"] {
+        assert!(fixture.english(link, &manager).await.contains(&format!("href=\"{path}\"")), "{link}");
+    }
+
+    let refused = fixture.post(&path, &manager, "verdict=approve&reason=+").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("role=\"alert\">a reason has 1 to"), "{}", refused.text);
+    let approved = fixture.post(&path, &manager, "verdict=approve&reason=the+journal+is+whole").await;
+    assert_eq!((approved.status, approved.header("location")), (StatusCode::SEE_OTHER, path.as_str()));
+    let page = fixture.english(&path, &manager).await;
+    assert!(page.contains("the journal is whole") && page.contains(">approved<"), "{page}");
+    assert!(!page.contains("name=\"verdict\""), "decided once: {page}");
+    let decided = fixture.english("/decisions?show=decided", &viewer).await;
+    assert!(decided.contains(&path) && decided.contains("manager: the journal is whole"), "{decided}");
+    assert!(fixture.english(&from, &viewer).await.contains("v2"), "the next version is official");
+    let late = fixture.post(&path, &manager, "verdict=reject&reason=second+thoughts").await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(late.text.contains("it is approved already"), "{}", late.text);
+}
+
+#[tokio::test]
+async fn somebody_measured_is_told_before_the_form_and_refused_after_it() {
+    let fixture = Fixture::start().await;
+    let manager = fixture.token("manager", &[]).await;
+    let (path, _) = proposed(&fixture, "manager").await;
+    let page = fixture.english(&path, &manager).await;
+    assert!(page.contains("These figures measure you") && !page.contains("name=\"verdict\""), "{page}");
+    let refused = fixture.post(&path, &manager, "verdict=approve&reason=mine").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.text.contains("these figures measure you"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_correction_is_asked_for_on_the_wall_clock_of_the_place_and_decided_by_another() {
+    let fixture = Fixture::start().await;
+    let now = fixture.app.clock().now();
+    let [viewer, manager] = [fixture.token("viewer", &[]).await, fixture.token("manager", &[]).await];
+    let admin = fixture.token("admin", &[]).await;
+    let ask = "/corrections/new?kiosk=K-1";
+    let looked = fixture.english(ask, &viewer).await;
+    assert!(looked.contains("your role only looks") && !looked.contains("name=\"class\""), "{looked}");
+    assert!(fixture.english("/kiosks/K-1/uptime", &manager).await.contains(&format!("href=\"{ask}")));
+
+    let at = |hours: i64| {
+        let local = wall::local_of(Shanghai, now.secs() + hours * 3_600);
+        local.format("%Y-%m-%dT%H:%M").to_string().replace(':', "%3A")
+    };
+    let body = |from: i64, to: i64| {
+        format!("kiosk=K-1&class=force_majeure&from={}&to={}&reason=flood", at(from), at(to))
+    };
+    for (body, says) in [
+        (body(-2, 3), "which has not been yet"),
+        (body(-2, -3), "it must end later"),
+        (body(-2, -1).replace("flood", ""), "a reason has 1 to"),
+        (body(-2, -1).replace("%3A", "x"), "is no date and time"),
+        (body(-2, -1).replace("force_majeure", "weather"), "is none of"),
+        (body(-2, -1).replace("force_majeure", "planned"), "needs agreed_at"),
+    ] {
+        let refused = fixture.post("/corrections", &manager, &body).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+        assert!(refused.text.contains("flood") || !body.contains("flood"), "what was typed stays");
+    }
+    let asked = fixture.post("/corrections", &manager, &body(-20, -2)).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text);
+    let path = asked.header("location").to_owned();
+    let minute = |t: i64| Timestamp((t - t.rem_euclid(60)) * 1_000);
+    let row: serde_json::Value = fixture.get(&format!("/api/v1{path}"), &admin).await.json();
+    assert_eq!(row["from"], minute(now.secs() - 20 * 3_600).to_string());
+
+    let own = fixture.english(&path, &manager).await;
+    assert!(own.contains("You asked for it") && !own.contains("name=\"verdict\""), "{own}");
+    assert!(own.contains("class=\"compared\"") && own.contains("18 h"), "its effect is shown: {own}");
+    assert!(fixture.english("/decisions", &viewer).await.contains(&path));
+    let refused = fixture.post(&path, &manager, "verdict=approve&reason=mine").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let approved = fixture.post(&path, &admin, "verdict=approve&reason=the+city+was+under+water").await;
+    assert_eq!(approved.status, StatusCode::SEE_OTHER, "{}", approved.text);
+    let page = fixture.english(&path, &viewer).await;
+    assert!(page.contains("the city was under water") && page.contains(">approved<"), "{page}");
+    let outside =
+        format!("/kiosks/K-1/uptime?month={}&show=outside", Month::at(Shanghai, now.secs() - 3 * 3_600));
+    assert!(fixture.english(&outside, &viewer).await.contains("flood"), "it is forgiven time now");
+}
+
+#[tokio::test]
+async fn hours_of_a_site_are_corrected_on_a_page_with_both_schedules_on_it() {
+    let fixture = Fixture::start().await;
+    let [dispatcher, admin] = [fixture.token("dispatcher", &[]).await, fixture.token("admin", &[]).await];
+    let page = fixture.english("/corrections/new?site=near", &dispatcher).await;
+    assert!(page.contains("name=\"service_hours\"") && page.contains("always open"), "{page}");
+    let kept = fixture.english(&format!("/corrections/{}", decision_id(1)), &admin).await;
+    assert!(kept.contains("No figures are affected"), "{kept}");
+    let broken = "kind=service_hours&site=near&service_hours=%5B%7B%7D%5D&reason=r&from=2026-11-01T00:00&to=2026-11-02T00:00";
+    let refused = fixture.post("/corrections", &dispatcher, broken).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("weekly") && refused.text.contains("[{}]"), "{}", refused.text);
+}
