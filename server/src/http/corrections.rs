@@ -74,7 +74,7 @@ pub(crate) struct CorrectionView {
     #[schema(value_type = String, format = DateTime)]
     requested_at: Timestamp,
     decided: Option<DecidedView>,
-    /// Figures of the affected months before and after, newest three.
+    /// Figures of the affected local months before and after, newest three; `months_not_shown` counts the rest.
     effect: Value,
 }
 

@@ -5,7 +5,9 @@ use kioskwatch_domain::{
     change::*,
     uptime::{Cause, Figures, Month, Ratio},
 };
-use kioskwatch_server::store::{CorrectionFilter, MonthGroup, PageRequest, RestatementFilter, Scope, StoreError};
+use kioskwatch_server::store::{
+    CorrectionFilter, MonthGroup, PageRequest, RestatementFilter, Scope, StoreError,
+};
 use sqlx::{Connection as _, Executor as _};
 
 use super::{Empty, rows::*};
@@ -248,7 +250,11 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
     let (first, second) = (request(1, forgotten), request(2, hours));
     let change = |row: &CorrectionRow| Change::Correction(Box::new(row.clone()));
     store.commit(&[change(&first), change(&second)]).await.unwrap();
-    let list = store.corrections(&Scope::All, &CorrectionFilter::default(), &PageRequest::first()).await.unwrap().items;
+    let list = store
+        .corrections(&Scope::All, &CorrectionFilter::default(), &PageRequest::first())
+        .await
+        .unwrap()
+        .items;
     assert_eq!(list, [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,

@@ -36,10 +36,7 @@ impl Hours {
     /// What is wrong with the texts, for the person who wrote them.
     pub(super) fn parse(timezone: &str, schedule: &str) -> Result<Self, String> {
         let zone: Tz = timezone.parse().map_err(|_| format!("{timezone:?} is no IANA time zone"))?;
-        if schedule.trim().is_empty() {
-            return Ok(Self { zone, schedule: Schedule::always_open() });
-        }
-        let schedule = Schedule::parse(schedule).map_err(|e| e.to_string())?;
+        let schedule = Schedule::of_site(schedule).map_err(|e| e.to_string())?;
         Ok(Self { zone, schedule })
     }
 

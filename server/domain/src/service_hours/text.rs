@@ -22,6 +22,14 @@ impl Schedule {
         Self::read(&Node::root(place, &value))
     }
 
+    /// Reads what a site's record holds: no text is always open.
+    ///
+    /// # Errors
+    /// As [`Schedule::parse`].
+    pub fn of_site(text: &str) -> Result<Self, ReadError> {
+        if text.trim().is_empty() { Ok(Self::always_open()) } else { Self::parse(text) }
+    }
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, ReadError> {
         Ok(Self::new(node.items()?.iter().map(version).collect::<Result<_, _>>()?))
     }

@@ -2,15 +2,20 @@
 //!
 //! A correction changes inputs, never figures: open months follow by themselves, signed ones by a proposal.
 
+use chrono_tz::Tz;
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::books::{Verdict, audit, refuse, stated};
 use super::exclusion::ExclusionClass;
 use super::hurdle::Hurdle;
+use super::month::Month;
+use crate::calendar::WorkCalendar;
 use crate::change::{Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow};
 use crate::fleet::{Actor, Refusal, RefusalKind};
+use crate::interval::Interval;
 use crate::service_hours::Schedule;
+use crate::wall;
 
 /// Nobody remembers what was agreed longer ago, and evidence is kept about as long.
 pub const REACHES_BACK_DAYS: i64 = 400;
@@ -24,17 +29,28 @@ pub struct Wanted {
     pub reason: String,
 }
 
+/// By what a request is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    pub now: Timestamp,
+    /// What planned work needs between its agreement and its beginning.
+    pub planned_notice_s: i64,
+    /// The wall clock of the kiosk or the site.
+    pub zone: Tz,
+    pub calendar: &'a WorkCalendar,
+}
+
 /// A correction as it waits for somebody else.
 ///
 /// # Errors
 /// The first thing that cannot be right.
 pub fn request(
-    now: Timestamp,
+    around: &Circumstances<'_>,
     actor: &Actor,
     id: Uuid,
     wanted: &Wanted,
-    planned_notice_s: i64,
 ) -> Result<CorrectionRow, Refusal> {
+    let now = around.now;
     let invalid = |reason: String| refuse(RefusalKind::Invalid, reason);
     let reason = stated(&wanted.reason)?.to_owned();
     if wanted.to <= wanted.from {
@@ -54,15 +70,13 @@ pub fn request(
             if kiosk.is_some() == site.is_some() {
                 return Err(invalid("time is forgiven to a kiosk or to a site: name one of them".to_owned()));
             }
-            check_class(class, *agreed_at, wanted.from, planned_notice_s).map_err(invalid)?;
+            check_class(class, *agreed_at, wanted.from, around.planned_notice_s).map_err(invalid)?;
         }
         Correction::ServiceHours { before, after, .. } => {
-            if !after.trim().is_empty() {
-                Schedule::parse(after).map_err(|error| invalid(error.to_string()))?;
-            }
             if before.trim() == after.trim() {
                 return Err(invalid("these are the service hours already".to_owned()));
             }
+            check_hours(around, before, after, wanted).map_err(invalid)?;
         }
     }
     Ok(CorrectionRow {
@@ -102,6 +116,32 @@ fn check_class(
         (ExclusionClass::Planned, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err("agreed_at belongs to planned work only".to_owned()),
     }
+}
+
+/// An approval replaces the whole text, so the new one may differ from `from` to `to` only: whoever approves a
+/// week must not change a year with it. Looked at as far back as corrections reach, and as far ahead.
+fn check_hours(around: &Circumstances<'_>, before: &str, after: &str, wanted: &Wanted) -> Result<(), String> {
+    let after = Schedule::of_site(after).map_err(|error| error.to_string())?;
+    // Hours that cannot be read count as always open; replacing them is what a correction is for.
+    let before = Schedule::of_site(before).unwrap_or_else(|_| Schedule::always_open());
+    let Circumstances { now, zone, calendar, .. } = *around;
+    let reach = REACHES_BACK_DAYS * 86_400;
+    let asked = Interval::new(wanted.from.secs(), wanted.to.secs());
+    let outside =
+        [Interval::new(now.secs() - reach, asked.from), Interval::new(asked.to, now.secs() + reach)];
+    for span in outside {
+        let [was, is] = [&before, &after].map(|hours| hours.open_times(zone, calendar, span));
+        let differing = was.subtract(&is).union(&is.subtract(&was));
+        if let Some(first) = differing.iter().next() {
+            let (local, open) = (wall::local_of(zone, first.from), was.contains(first.from));
+            let (was, is) = if open { ("open", "closed") } else { ("closed", "open") };
+            return Err(format!(
+                "outside of the time to correct nothing may change; at {local} ({zone}) the site was {was} and \
+                 would be {is}: keep the old hours there as versions with effective_from"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What else becomes true with an approval; the fleet has to know of it too.
@@ -198,6 +238,14 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
             Consequence::ServiceHours { site: site.clone(), hours: after.clone() }
         }
     }
+}
+
+/// The local months that a correction reaches into, in order.
+#[must_use]
+pub fn months(row: &CorrectionRow, zone: Tz) -> Vec<Month> {
+    let last = Month::at(zone, row.to.secs().saturating_sub(1));
+    let months = std::iter::successors(Some(Month::at(zone, row.from.secs())), |month| Some(month.next()));
+    months.take_while(|month| *month <= last).collect()
 }
 
 fn object(row: &CorrectionRow) -> String {

@@ -1,6 +1,7 @@
 //! What people ask and answer about signed months and about the past.
 //!
 //! Each is decided from what is stored, by the domain, one at a time; the hub commits it.
+use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, MonthRow, MonthSums, RestatementRow, SiteRow},
     fleet::{Actor, Refusal, RefusalKind, Request},
@@ -8,7 +9,7 @@ use kioskwatch_domain::{
         Hurdle, Month,
         booking::measure,
         books::{self, Stored, Verdict, figures_json},
-        corrections::{self, Consequence, Wanted},
+        corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
 use kioskwatch_proto::KioskId;
@@ -127,13 +128,17 @@ impl App {
         reader: &Scope,
         mut wanted: Wanted,
     ) -> Result<CorrectionRow, DecisionError> {
-        self.check_place(reader, &mut wanted.what).await?;
-        let now = self.clock().now();
+        let zone = self.check_place(reader, &mut wanted.what).await?;
         let figures = self.uptime_reader();
-        let notice_s =
-            i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600);
-        let mut row = corrections::request(now, &actor, Uuid::now_v7(), &wanted, notice_s)?;
-        row.effect = figures.effect(&row).await?;
+        let notice_h = i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0);
+        let around = Circumstances {
+            now: self.clock().now(),
+            planned_notice_s: notice_h.saturating_mul(3_600),
+            zone,
+            calendar: self.calendar(),
+        };
+        let mut row = corrections::request(&around, &actor, Uuid::now_v7(), &wanted)?;
+        row.effect = figures.effect(&row, zone).await?;
         let changes = corrections::requested(&row);
         self.request(actor, Request::Book { changes, also: None }).await?;
         Ok(row)
@@ -152,7 +157,10 @@ impl App {
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
         let now = self.clock().now();
         let effect = match row.state {
-            CorrectionState::Requested => self.uptime_reader().effect(&row).await?,
+            CorrectionState::Requested => {
+                let zone = self.check_place(&Scope::All, &mut row.what.clone()).await?;
+                self.uptime_reader().effect(&row, zone).await?
+            }
             _ => row.effect.clone(),
         };
         let (changes, consequence) = corrections::decide(now, &actor, &row, verdict, effect)?;
@@ -174,26 +182,29 @@ impl App {
         self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
     }
 
-    /// The place is one the reader sees; of service hours, what they are now is noted.
-    async fn check_place(&self, reader: &Scope, what: &mut Correction) -> Result<(), DecisionError> {
+    /// The place is one the reader sees; of service hours, what they are now is noted. Answers with the zone
+    /// of its wall clock.
+    async fn check_place(&self, reader: &Scope, what: &mut Correction) -> Result<Tz, DecisionError> {
         let (kiosk, site) = corrections::place(what);
-        if let Some(id) = kiosk
-            && self.store().kiosk(reader, id).await?.is_none()
-        {
-            return Err(missing("kiosk"));
+        let mut of_kiosk = None;
+        if let Some(id) = kiosk {
+            let view = self.store().kiosk(reader, id).await?.ok_or_else(|| missing("kiosk"))?;
+            of_kiosk = view.kiosk.site;
         }
-        let Some(id) = site else { return Ok(()) };
+        let Some(id) = site.or(of_kiosk.as_ref()) else { return Ok(self.default_zone()) };
         let known = self.store().site(reader, id).await?.ok_or_else(|| missing("site"))?;
+        let zone = known.timezone.parse().unwrap_or_else(|_| self.default_zone());
         if let Correction::ServiceHours { before, .. } = what {
             *before = known.service_hours;
         }
-        Ok(())
+        Ok(zone)
     }
 }
 
 impl UptimeReader<'_> {
-    /// The figures of the months that a correction is about, as they are and as they would be, as JSON text.
-    async fn effect(&self, row: &CorrectionRow) -> Result<String, UptimeError> {
+    /// The figures of the local months that a correction is about, as they are and as they would be, as JSON
+    /// text; `months_not_shown` is there when it reaches further back.
+    async fn effect(&self, row: &CorrectionRow, zone: Tz) -> Result<String, UptimeError> {
         let (kiosk, site) = corrections::place(&row.what);
         let scope = match (kiosk, site) {
             (Some(kiosk), _) => UptimeScope::Kiosk(kiosk.clone()),
@@ -202,16 +213,15 @@ impl UptimeReader<'_> {
         };
         let places = self.places().await?;
         let mut effect = serde_json::Map::new();
-        let mut month = Month::at(chrono_tz::UTC, row.to.secs() - 1);
-        for _ in 0..SHOWN_MONTHS {
+        let months = corrections::months(row, zone);
+        for month in months.iter().rev().take(SHOWN_MONTHS).copied() {
             let (before, after) = self.with_and_without(row, &scope, &places, month).await?;
             let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
             let both = serde_json::json!({ "before": json(before), "after": json(after) });
             effect.insert(month.to_string(), both);
-            if month == Month::at(chrono_tz::UTC, row.from.secs()) {
-                break;
-            }
-            month = month.previous();
+        }
+        if months.len() > SHOWN_MONTHS {
+            effect.insert("months_not_shown".to_owned(), (months.len() - SHOWN_MONTHS).into());
         }
         Ok(serde_json::Value::Object(effect).to_string())
     }

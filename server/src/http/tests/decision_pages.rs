@@ -190,8 +190,43 @@ async fn hours_of_a_site_are_corrected_on_a_page_with_both_schedules_on_it() {
     assert!(page.contains("name=\"service_hours\"") && page.contains("always open"), "{page}");
     let kept = fixture.english(&format!("/corrections/{}", decision_id(1)), &admin).await;
     assert!(kept.contains("No figures are affected"), "{kept}");
+    let closed = "kind=service_hours&site=near&service_hours=%5B%7B%22weekly%22%3A%7B%7D%7D%5D&reason=r";
+    let now = fixture.app.clock().now();
+    let at = |hours: i64| wall::local_of(Shanghai, now.secs() + hours * 3_600).format("%Y-%m-%dT%H:%M");
+    let wide = format!("{closed}&from={}&to={}", at(-48), at(-24));
+    let refused = fixture.post("/corrections", &dispatcher, &wide).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("the site was open and would be closed"), "{}", refused.text);
     let broken = "kind=service_hours&site=near&service_hours=%5B%7B%7D%5D&reason=r&from=2026-11-01T00:00&to=2026-11-02T00:00";
     let refused = fixture.post("/corrections", &dispatcher, broken).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.text.contains("weekly") && refused.text.contains("[{}]"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_correction_shows_the_months_of_the_place_it_is_about_and_says_how_many_more_there_are() {
+    let fixture = Fixture::start().await;
+    let dispatcher = fixture.token("dispatcher", &[]).await;
+    let month = Month::at(Shanghai, fixture.app.clock().now().secs()).previous();
+    // In UTC the first hours of a month in Shanghai are the last ones of the month before.
+    let begins = |month: Month| Timestamp(month.period(Shanghai).from * 1_000);
+    let effect = async |from: Timestamp| {
+        let to = begins(month).plus_ms(2 * 3_600_000);
+        let body = format!(
+            r#"{{"kind":"exclusion","kiosk":"K-1","class":"force_majeure","reason":"r","from":"{from}","to":"{to}"}}"#
+        );
+        let path = "/api/v1/corrections";
+        let asked = fixture.ask(axum::http::Method::POST, path, &dispatcher, Some(&body)).await;
+        assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+        asked.json()
+    };
+    let row = effect(begins(month).plus_ms(3_600_000)).await;
+    let keys: Vec<&String> = row["effect"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, [&month.to_string()]);
+    let first = (0..4).fold(month, |month, _| month.previous());
+    let row = effect(begins(first)).await;
+    assert_eq!(row["effect"]["months_not_shown"], 2);
+    assert_eq!(row["effect"].as_object().unwrap().len(), 4);
+    let page = fixture.english(&format!("/corrections/{}", row["id"].as_str().unwrap()), &dispatcher).await;
+    assert!(page.contains("that are not shown: 2"), "{page}");
 }

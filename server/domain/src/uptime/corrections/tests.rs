@@ -19,16 +19,19 @@ fn exclusion(class: &str, agreed_at: Option<Timestamp>) -> Correction {
 
 fn ask(what: Correction, from: i64, to: i64, reason: &str) -> Result<CorrectionRow, Refusal> {
     let wanted = Wanted { what, from: at(from), to: at(to), reason: reason.into() };
-    request(NOW, &actor("li"), Uuid::nil(), &wanted, NOTICE_S)
+    let calendar = WorkCalendar::default();
+    let zone = chrono_tz::Asia::Shanghai;
+    let around = Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar };
+    request(&around, &actor("li"), Uuid::nil(), &wanted)
+}
+
+fn hours(before: &str, after: &str) -> Correction {
+    let (before, after) = (before.into(), after.into());
+    Correction::ServiceHours { site: "S-1".parse().unwrap(), before, after }
 }
 
 #[test]
 fn a_correction_that_cannot_be_is_refused_with_a_sentence() {
-    let hours = |before: &str, after: &str| Correction::ServiceHours {
-        site: "S-1".parse().unwrap(),
-        before: before.into(),
-        after: after.into(),
-    };
     let force = || exclusion("force_majeure", None);
     for (asked, says) in [
         (ask(force(), -1, -2, "flood"), "must end later"),
@@ -72,4 +75,37 @@ fn somebody_else_decides_once_and_forgotten_maintenance_counts_from_its_agreemen
     assert_eq!(say(decided, "qian", false).unwrap_err().kind, RefusalKind::Conflict);
     let (_, nothing) = say(&row, "zhao", false).unwrap();
     assert_eq!(nothing, None);
+}
+
+/// `NOW` is 2026-11-21 16:00 in Shanghai, a Saturday.
+#[test]
+fn wrong_hours_are_corrected_from_one_day_to_another_and_nowhere_else() {
+    let days = |opens: &str| {
+        let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+        let all: Vec<_> = names.iter().map(|day| format!(r#""{day}":[["{opens}","20:00"]]"#)).collect();
+        format!("{{{}}}", all.join(","))
+    };
+    let from = |date: &str, opens: &str| format!(r#"{{"effective_from":"{date}","weekly":{}}}"#, days(opens));
+    let was = format!(r#"[{{"weekly":{}}}]"#, days("08:00"));
+    let all_of = |versions: &[String]| format!(r#"[{{"weekly":{}}},{}]"#, days("08:00"), versions.join(","));
+    // Three local days: 16 hours before NOW ends the third.
+    let asked = |after: &str| {
+        let (to, from) = (NOW.plus_ms(-16 * 3_600_000), NOW.plus_ms(-16 * 3_600_000 - 3 * DAY));
+        let calendar = WorkCalendar::default();
+        let zone = chrono_tz::Asia::Shanghai;
+        let around = Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar };
+        let wanted = Wanted { what: hours(&was, after), from, to, reason: "typed wrongly".into() };
+        request(&around, &actor("li"), Uuid::nil(), &wanted).map_err(|refusal| refusal.reason)
+    };
+    asked(&all_of(&[from("2026-11-18", "10:00"), from("2026-11-21", "08:00")])).unwrap();
+    for (after, says) in [
+        (all_of(&[from("2026-11-17", "10:00"), from("2026-11-21", "08:00")]), "at 2026-11-17 08:00:00"),
+        (all_of(&[from("2026-11-18", "10:00")]), "at 2026-11-21 08:00:00"),
+        (all_of(&[from("2026-11-18", "10:00"), from("2026-11-21", "07:00")]), "was closed and would be open"),
+        (all_of(&[from("2027-05-01", "10:00")]), "at 2027-05-01 08:00:00"),
+        (String::new(), "would be open"),
+    ] {
+        let refused = asked(&after).unwrap_err();
+        assert!(refused.contains(says), "{says}: {refused}");
+    }
 }
