@@ -346,7 +346,10 @@ pub struct ExclusionRow {
     pub to: Timestamp,
     pub requested_by: String,
     pub approved_by: Option<String>,
+    /// When the approval was given; version 1 of a month counts what had it before the freeze.
     pub approved_at: Option<Timestamp>,
+    /// When planned work had been agreed, where that was not its approval: it needs its notice from then.
+    pub agreed_at: Option<Timestamp>,
     pub reason: String,
 }
 

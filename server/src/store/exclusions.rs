@@ -11,7 +11,7 @@ use super::{
 
 macro_rules! columns {
     () => {
-        "id, kiosk, site, class, from_at, to_at, requested_by, approved_by, approved_at, reason"
+        "id, kiosk, site, class, from_at, to_at, requested_by, approved_by, approved_at, agreed_at, reason"
     };
 }
 
@@ -30,13 +30,14 @@ impl Stored for ExclusionRow {
         store_exclusions,
         "INSERT INTO exclusion (" [columns] ")
          SELECT value->>0, value->>1, value->>2, value->>3, CAST(value->>4 AS BIGINT),
-                CAST(value->>5 AS BIGINT), value->>6, value->>7, CAST(value->>8 AS BIGINT), value->>9
+                CAST(value->>5 AS BIGINT), value->>6, value->>7, CAST(value->>8 AS BIGINT),
+                CAST(value->>9 AS BIGINT), value->>10
          FROM " ROWS " WHERE true
          ON CONFLICT (id) DO UPDATE SET
            kiosk = excluded.kiosk, site = excluded.site, class = excluded.class,
            from_at = excluded.from_at, to_at = excluded.to_at, requested_by = excluded.requested_by,
            approved_by = excluded.approved_by, approved_at = excluded.approved_at,
-           reason = excluded.reason"
+           agreed_at = excluded.agreed_at, reason = excluded.reason"
     );
     type Key<'a> = Uuid;
 
@@ -54,6 +55,7 @@ impl Stored for ExclusionRow {
         row.text(&self.requested_by);
         row.opt_text(self.approved_by.as_deref());
         row.opt_time(self.approved_at);
+        row.opt_time(self.agreed_at);
         row.text(&self.reason);
         Ok(())
     }
@@ -73,6 +75,7 @@ impl Loaded for ExclusionRow {
             requested_by: row.text()?,
             approved_by: row.opt_text()?,
             approved_at: row.opt_time()?,
+            agreed_at: row.opt_time()?,
             reason: row.text()?,
         })
     }

@@ -365,6 +365,7 @@ pub(crate) fn exclusion(id: u128, kiosk: Option<&str>, site: Option<&str>) -> Ex
         requested_by: "wang".into(),
         approved_by: Some("zhao".into()),
         approved_at: Some(at(-DAY)),
+        agreed_at: Some(at(-2 * DAY)),
         reason: awkward(),
     }
 }

@@ -230,8 +230,9 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
             to: row.to,
             requested_by: row.requested_by.clone(),
             approved_by: Some(approver.to_owned()),
-            // Planned work counts from its agreement, to which requester and approver put their names.
-            approved_at: Some(agreed_at.unwrap_or(now)),
+            approved_at: Some(now),
+            // To which requester and approver put their names.
+            agreed_at: *agreed_at,
             reason: row.reason.clone(),
         }),
         Correction::ServiceHours { site, after, .. } => {

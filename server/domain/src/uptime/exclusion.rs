@@ -52,6 +52,8 @@ pub struct Exclusion {
     pub class: ExclusionClass,
     /// When it was approved; `None` while it is only a wish.
     pub approved_at: Option<i64>,
+    /// When planned work had been agreed; `None`: with its approval.
+    pub agreed_at: Option<i64>,
 }
 
 impl Exclusion {
@@ -60,7 +62,9 @@ impl Exclusion {
     #[must_use]
     pub fn is_granted(&self, planned_notice_s: i64) -> bool {
         self.approved_at.is_some_and(|approved| match self.class {
-            ExclusionClass::Planned => approved <= self.window.from.saturating_sub(planned_notice_s),
+            ExclusionClass::Planned => {
+                self.agreed_at.unwrap_or(approved) <= self.window.from.saturating_sub(planned_notice_s)
+            }
             _ => true,
         })
     }

@@ -74,6 +74,7 @@ impl Exclusion {
             window: span(row.from, Some(row.to)),
             class: ExclusionClass::named(&row.class)?,
             approved_at: row.approved_at.map(Timestamp::secs),
+            agreed_at: row.agreed_at.map(Timestamp::secs),
         })
     }
 }
@@ -98,9 +99,18 @@ mod tests {
 
     #[test]
     fn planned_work_must_be_approved_in_time_and_other_classes_may_be_known_later() {
-        let exclusion =
-            |class, approved_at| Exclusion { window: Interval::new(1_000, 2_000), class, approved_at };
+        let exclusion = |class, approved_at| Exclusion {
+            window: Interval::new(1_000, 2_000),
+            class,
+            approved_at,
+            agreed_at: None,
+        };
         let granted = |class, approved_at| exclusion(class, approved_at).is_granted(100);
+        let agreed = |agreed_at| Exclusion {
+            agreed_at: Some(agreed_at),
+            ..exclusion(ExclusionClass::Planned, Some(9_999))
+        };
+        assert!(agreed(900).is_granted(100) && !agreed(901).is_granted(100));
         assert!(granted(ExclusionClass::Planned, Some(900)) && !granted(ExclusionClass::Planned, Some(901)));
         assert!(granted(ExclusionClass::CustomerPower, Some(5_000)));
         assert!(!granted(ExclusionClass::CustomerPower, None));

@@ -271,11 +271,22 @@ async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
         requested_by: "dispatcher".into(),
         approved_by: Some("manager".into()),
         approved_at: Some(Timestamp(end + 3 * DAY)),
+        agreed_at: None,
         reason: "flood".into(),
+    });
+    let Change::Exclusion(row) = flood.clone() else { unreachable!() };
+    // Agreed in time, and remembered only when the month had been signed.
+    let maintenance = Change::Exclusion(ExclusionRow {
+        id: Uuid::from_u128(8),
+        class: "planned".into(),
+        from: Timestamp(end - DAY / 4),
+        to: Timestamp(end),
+        agreed_at: Some(Timestamp(end - 9 * DAY)),
+        ..row
     });
     let Change::Evidence(late) = full("k", end - DAY, end - DAY / 2) else { unreachable!() };
     let late = EvidenceRow { received_at: Some(Timestamp(end + 2 * DAY)), ..late };
-    shelf.store.commit(&[flood, Change::Evidence(late)]).await.unwrap();
+    shelf.store.commit(&[flood, maintenance, Change::Evidence(late)]).await.unwrap();
     let now = end + 4 * DAY;
     let scope = UptimeScope::Kiosk(KioskId::new("k").unwrap());
     let explained = async || {
@@ -297,6 +308,7 @@ async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
     let restated = shelf.month(scope, now).await;
     assert_eq!((restated.version, &explained().await.figures), (2, &restated.sums.figures));
     assert_ne!(restated.sums.figures.on, signed.sums.figures.on);
+    assert_eq!(restated.sums.excluded_s, (DAY + DAY / 4) / 1_000, "all that was approved counts by now");
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ async fn busy() -> (Fixture, String) {
             requested_by: "dispatcher".into(),
             approved_by: Some("manager".into()),
             approved_at: Some(now),
+            agreed_at: None,
             reason: "flood".into(),
         }),
     ];

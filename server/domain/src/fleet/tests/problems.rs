@@ -114,6 +114,7 @@ fn exclusion(world: &World, agent: &ScriptedAgent, approved_by: Option<&str>) ->
         requested_by: "li".into(),
         approved_by: approved_by.map(str::to_owned),
         approved_at: approved_by.map(|_| world.now),
+        agreed_at: None,
         reason: "new cabinet".into(),
     }
 }

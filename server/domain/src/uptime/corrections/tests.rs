@@ -63,7 +63,8 @@ fn somebody_else_decides_once_and_forgotten_maintenance_counts_from_its_agreemen
     assert_eq!(say(&row, "li", true).unwrap_err().kind, RefusalKind::Forbidden);
     let (changes, consequence) = say(&row, "zhao", true).unwrap();
     let Some(Consequence::Exclusion(exclusion)) = consequence else { panic!("{consequence:?}") };
-    assert_eq!((exclusion.approved_at, exclusion.approved_by.as_deref()), (Some(at(-9)), Some("zhao")));
+    assert_eq!((exclusion.approved_at, exclusion.approved_by.as_deref()), (Some(NOW), Some("zhao")));
+    assert_eq!(exclusion.agreed_at, Some(at(-9)));
     assert_eq!((exclusion.requested_by.as_str(), exclusion.from, exclusion.to), ("li", at(-2), at(-1)));
     let [Change::Correction(decided), Change::Audit(audit)] = changes.as_slice() else {
         panic!("{changes:?}")
