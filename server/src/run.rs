@@ -119,12 +119,12 @@ pub async fn serve(
         }
     };
     let server = Uuid::now_v7();
-    let image = store.load_image(clock.now()).await?;
-    let last_alive_at = image.last_alive_at;
-    tracing::info!(kiosks = image.kiosks.len(), tickets = image.tickets.len(), "fleet loaded");
+    let mut fleet = Fleet::empty(Arc::clone(&policy));
+    let last_alive_at = store.load_parts(clock.now(), |part| fleet.load(part)).await?;
+    tracing::info!(kiosks = fleet.kiosks().count(), "fleet loaded");
 
     let (app, requests) = App::new(Parts {
-        fleet: Fleet::from_image(Arc::clone(&policy), image),
+        fleet,
         clock: Arc::clone(&clock),
         store: store.clone(),
         counters: Counters::new()?,

@@ -27,3 +27,22 @@ pub struct FleetImage {
     /// When this or another server was last known to receive.
     pub last_alive_at: Option<kioskwatch_proto::Timestamp>,
 }
+
+impl FleetImage {
+    /// Adds what another part holds; the later part's single values win.
+    pub fn append(&mut self, mut part: Self) {
+        self.sites.append(&mut part.sites);
+        self.kiosks.append(&mut part.kiosks);
+        self.assignments.append(&mut part.assignments);
+        self.states.append(&mut part.states);
+        self.heads.append(&mut part.heads);
+        self.open_incidents.append(&mut part.open_incidents);
+        self.tickets.append(&mut part.tickets);
+        self.ticket_events.append(&mut part.ticket_events);
+        self.clocks.append(&mut part.clocks);
+        self.open_commands.append(&mut part.open_commands);
+        self.exclusions.append(&mut part.exclusions);
+        self.last_ticket_number = self.last_ticket_number.max(part.last_ticket_number);
+        self.last_alive_at = self.last_alive_at.max(part.last_alive_at);
+    }
+}

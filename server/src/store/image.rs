@@ -1,8 +1,8 @@
 //! What a server starts from: everything that can still change.
-use kioskwatch_domain::image::FleetImage;
+use kioskwatch_domain::{change::KioskRow, image::FleetImage};
 use kioskwatch_proto::Timestamp;
 
-use super::{Scope, Store, StoreError};
+use super::{Scope, Store, StoreError, sql::Query};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A closed ticket may be reopened for seven days, a called back one for seven days after the call.
@@ -10,17 +10,46 @@ const KEEP_CLOSED_TICKETS_MS: i64 = 31 * DAY_MS;
 /// Reports are restated for the last month; two months are never less than that.
 const KEEP_EXCLUSIONS_MS: i64 = 62 * DAY_MS;
 
+/// Kiosks of one part: what is read of them lives beside the fleet while it is taken in.
+const KIOSKS_A_PART: i64 = 2_000;
+
+/// The first and the last kiosk of a part.
+pub(super) struct Ends(String, String);
+
+impl Ends {
+    fn of(kiosks: &[KioskRow]) -> Option<Self> {
+        Some(Self(kiosks.first()?.id.to_string(), kiosks.last()?.id.to_string()))
+    }
+
+    pub(super) fn bind(&self, query: Query) -> Query {
+        query.bind(self.0.clone()).bind(self.1.clone())
+    }
+}
+
 impl Store {
-    /// Read as of one moment only while nobody writes: a server loads it before it begins.
-    pub async fn load_image(&self, now: Timestamp) -> Result<FleetImage, StoreError> {
+    /// Hands out the image part by part, so that a large fleet is never in memory twice: sites, then some
+    /// kiosks at a time, then what is going on. Read as of one moment only while nobody writes: a server loads
+    /// it before it begins. Gives when a server was last known to receive.
+    pub async fn load_parts(
+        &self,
+        now: Timestamp,
+        mut take: impl FnMut(FleetImage),
+    ) -> Result<Option<Timestamp>, StoreError> {
+        take(FleetImage { sites: self.all_sites().await?, ..FleetImage::default() });
+        let mut last = None;
+        loop {
+            let kiosks = self.next_kiosks(last.as_ref(), KIOSKS_A_PART).await?;
+            let Some(ends) = Ends::of(&kiosks) else { break };
+            last = kiosks.last().map(|row| row.id.clone());
+            let assignments = self.assignments_between(&ends).await?;
+            let states = self.states_between(&ends).await?;
+            let heads = self.journal_heads_between(&ends).await?;
+            take(FleetImage { kiosks, assignments, states, heads, ..FleetImage::default() });
+        }
         let closed_since = now.plus_ms(-KEEP_CLOSED_TICKETS_MS);
         let excluded_since = now.plus_ms(-KEEP_EXCLUSIONS_MS);
-        Ok(FleetImage {
-            sites: self.all_sites().await?,
-            kiosks: self.all_kiosks().await?,
-            assignments: self.all_assignments().await?,
-            states: self.all_states().await?,
-            heads: self.all_journal_heads().await?,
+        let last_alive_at = self.last_alive_at().await?;
+        take(FleetImage {
             open_incidents: self.open_incidents().await?,
             tickets: self.living_tickets(closed_since).await?,
             ticket_events: self.last_ticket_events(closed_since).await?,
@@ -28,7 +57,16 @@ impl Store {
             open_commands: self.open_commands().await?,
             exclusions: self.exclusions(&Scope::All, excluded_since, Timestamp(i64::MAX)).await?,
             last_ticket_number: self.last_ticket_number().await?,
-            last_alive_at: self.last_alive_at().await?,
-        })
+            last_alive_at,
+            ..FleetImage::default()
+        });
+        Ok(last_alive_at)
+    }
+
+    /// The whole image at once.
+    pub async fn load_image(&self, now: Timestamp) -> Result<FleetImage, StoreError> {
+        let mut image = FleetImage::default();
+        self.load_parts(now, |part| image.append(part)).await?;
+        Ok(image)
     }
 }

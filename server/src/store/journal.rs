@@ -6,6 +6,7 @@ use kioskwatch_proto::{Epoch, KioskId};
 
 use super::{
     Page, PageRequest, Scope, Store, StoreError,
+    image::Ends,
     row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
 };
@@ -26,8 +27,10 @@ macro_rules! gap_columns {
     };
 }
 
-const ALL_HEADS: Sql =
-    sql!(all_journal_heads, "SELECT " [head_columns] " FROM journal_head ORDER BY kiosk, epoch");
+const HEADS_BETWEEN: Sql = sql!(
+    journal_heads_between,
+    "SELECT " [head_columns] " FROM journal_head WHERE kiosk >= $1 AND kiosk <= $2 ORDER BY kiosk, epoch"
+);
 const HEADS: Sql = sql!(
     journal_heads,
     "SELECT " [head_columns] " FROM journal_head WHERE kiosk = $1 ORDER BY first_seen_at DESC, epoch"
@@ -200,8 +203,8 @@ impl Loaded for JournalGapRow {
 }
 
 impl Store {
-    pub(super) async fn all_journal_heads(&self) -> Result<Vec<JournalHeadRow>, StoreError> {
-        self.rows(&ALL_HEADS, |q| q).await
+    pub(super) async fn journal_heads_between(&self, ends: &Ends) -> Result<Vec<JournalHeadRow>, StoreError> {
+        self.rows(&HEADS_BETWEEN, |q| ends.bind(q)).await
     }
 
     /// The journals of a kiosk, newest first. `None`: no such kiosk for this reader.

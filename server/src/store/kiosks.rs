@@ -6,6 +6,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
     KioskFilter, KioskView, Page, PageRequest, Scope, Store, StoreError,
+    image::Ends,
     row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
 };
@@ -21,7 +22,7 @@ macro_rules! assignment_columns {
     };
 }
 
-const ALL: Sql = sql!(all_kiosks, "SELECT " [columns] " FROM kiosk ORDER BY id");
+const NEXT: Sql = sql!(next_kiosks, "SELECT " [columns] " FROM kiosk WHERE id > $1 ORDER BY id LIMIT $2");
 const LIST: Sql = sql!(
     list_kiosks,
     "SELECT " [columns] " FROM kiosk
@@ -46,9 +47,10 @@ const OPEN_TICKETS: Sql = sql!(
     count_open_tickets,
     "SELECT kiosk, COUNT(*) FROM ticket WHERE is_open = 1 AND kiosk IN " TEXTS " GROUP BY kiosk"
 );
-const ALL_ASSIGNMENTS: Sql = sql!(
-    all_assignments,
-    "SELECT " [assignment_columns] " FROM assignment ORDER BY kiosk, group_kind, group_id, from_at"
+const ASSIGNMENTS_BETWEEN: Sql = sql!(
+    assignments_between,
+    "SELECT " [assignment_columns] " FROM assignment WHERE kiosk >= $1 AND kiosk <= $2
+     ORDER BY kiosk, group_kind, group_id, from_at"
 );
 const ASSIGNMENTS: Sql = sql!(
     list_assignments,
@@ -179,12 +181,18 @@ impl Loaded for Present {
 }
 
 impl Store {
-    pub(super) async fn all_kiosks(&self) -> Result<Vec<KioskRow>, StoreError> {
-        self.rows(&ALL, |q| q).await
+    /// The next `limit` kiosks by id; from the first without an id.
+    pub(super) async fn next_kiosks(
+        &self,
+        after: Option<&KioskId>,
+        limit: i64,
+    ) -> Result<Vec<KioskRow>, StoreError> {
+        let after = after.map_or(String::new(), KioskId::to_string);
+        self.rows(&NEXT, |q| q.bind(after).bind(limit)).await
     }
 
-    pub(super) async fn all_assignments(&self) -> Result<Vec<AssignmentRow>, StoreError> {
-        self.rows(&ALL_ASSIGNMENTS, |q| q).await
+    pub(super) async fn assignments_between(&self, ends: &Ends) -> Result<Vec<AssignmentRow>, StoreError> {
+        self.rows(&ASSIGNMENTS_BETWEEN, |q| ends.bind(q)).await
     }
 
     /// By id.

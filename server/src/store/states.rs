@@ -6,6 +6,7 @@ use kioskwatch_proto::{KioskId, words::ServiceState};
 
 use super::{
     Store, StoreError,
+    image::Ends,
     row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
 };
@@ -17,7 +18,10 @@ macro_rules! columns {
     };
 }
 
-const ALL: Sql = sql!(all_states, "SELECT " [columns] " FROM kiosk_state ORDER BY kiosk");
+const BETWEEN: Sql = sql!(
+    states_between,
+    "SELECT " [columns] " FROM kiosk_state WHERE kiosk >= $1 AND kiosk <= $2 ORDER BY kiosk"
+);
 const SOME: Sql = sql!(some_states, "SELECT " [columns] " FROM kiosk_state WHERE kiosk IN " TEXTS);
 
 impl Stored for KioskStateRow {
@@ -127,8 +131,8 @@ impl Loaded for KioskStateRow {
 }
 
 impl Store {
-    pub(super) async fn all_states(&self) -> Result<Vec<KioskStateRow>, StoreError> {
-        self.rows(&ALL, |q| q).await
+    pub(super) async fn states_between(&self, ends: &Ends) -> Result<Vec<KioskStateRow>, StoreError> {
+        self.rows(&BETWEEN, |q| ends.bind(q)).await
     }
 
     /// Of the kiosks in a JSON array of ids.

@@ -33,7 +33,10 @@ pub(crate) async fn numbers_beyond_a_column_are_refused_before_the_database(empt
         clock_offset_ms: Some(i64::MIN),
         ..full_state("k1")
     };
-    store.commit(&[Change::KioskState(Box::new(extreme.clone()))]).await.unwrap();
+    store
+        .commit(&[Change::Kiosk(kiosk("k1", None)), Change::KioskState(Box::new(extreme.clone()))])
+        .await
+        .unwrap();
     assert_eq!(store.load_image(NOW).await.unwrap().states, [extreme]);
 }
 

@@ -155,6 +155,7 @@ pub(crate) async fn being_seen_updates_that_and_nothing_else(empty: Empty) {
     let mut changes: Vec<Change> = states.iter().cloned().map(|s| Change::KioskState(Box::new(s))).collect();
     // What was seen before a state in the same batch is older than the state.
     changes.insert(0, seen("k2", 1));
+    changes.extend(["k1", "k2"].map(|id| Change::Kiosk(kiosk(id, None))));
     changes.extend([seen("k1", 5), seen("nobody", 5)]);
     store.commit(&changes).await.unwrap();
     let updated = |offset_ms| KioskStateRow {
@@ -172,6 +173,7 @@ pub(crate) async fn being_seen_updates_that_and_nothing_else(empty: Empty) {
 
 pub(crate) async fn a_state_without_inventory_keeps_the_stored_one(empty: Empty) {
     let store = empty.open().await;
+    store.commit(&[Change::Kiosk(kiosk("k1", None))]).await.unwrap();
     let state = |inventory: &str| {
         Change::KioskState(Box::new(KioskStateRow { inventory: inventory.into(), ..full_state("k1") }))
     };
@@ -250,6 +252,7 @@ pub(crate) async fn the_same_key_twice_in_a_batch_is_one_row(empty: Empty) {
     let late = KioskStateRow { presence_reason: "later".into(), ..full_state("k1") };
     store
         .commit(&[
+            Change::Kiosk(kiosk("k1", None)),
             Change::KioskState(Box::new(least_state("k1"))),
             Change::JournalRecord(record("k1", 3, 1)),
             Change::KioskState(Box::new(late.clone())),
@@ -371,6 +374,7 @@ pub(crate) async fn five_thousand_rows_of_a_kind_go_in_one_commit(empty: Empty) 
     let store = empty.open().await;
     let mut changes: Vec<Change> = (1..=5_000).map(|n| Change::JournalRecord(record("k1", 3, n))).collect();
     changes.extend((0..5_000).map(|n| Change::KioskState(Box::new(full_state(&format!("k{n}"))))));
+    changes.extend((0..5_000).map(|n| Change::Kiosk(kiosk(&format!("k{n}"), None))));
     changes.extend((0..5_000).map(|n| Change::Transition(transition("k1", n, "offline"))));
     changes.extend((0..2_500).map(|n| Change::Audit(audit(n))));
     store.commit(&changes).await.unwrap();

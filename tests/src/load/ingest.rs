@@ -144,10 +144,11 @@ impl Ingest {
         let server = Uuid::now_v7();
         let hour = clock.now().plus_ms(3_600_000);
         store.take_lease(PARTITION, server, clock.now(), hour).await.map_err(|e| text(&e))?;
-        let image = store.load_image(clock.now()).await.map_err(|e| text(&e))?;
-        let last_alive_at = image.last_alive_at;
+        let mut fleet = Fleet::empty(Arc::clone(&policy));
+        let parts = store.load_parts(clock.now(), |part| fleet.load(part));
+        let last_alive_at = parts.await.map_err(|e| text(&e))?;
         let (app, requests) = App::new(Parts {
-            fleet: Fleet::from_image(Arc::clone(&policy), image),
+            fleet,
             clock: Arc::clone(&clock),
             store,
             counters: Counters::new().map_err(|e| text(&e))?,

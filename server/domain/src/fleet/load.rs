@@ -24,13 +24,21 @@ impl Fleet {
     /// Rebuilds the fleet from what the store holds. Follow with [`Input::ServerStarted`](super::Input).
     #[must_use]
     pub fn from_image(policy: Arc<Policy>, image: FleetImage) -> Self {
-        let mut fleet = Self {
+        let mut fleet = Self::empty(policy);
+        fleet.load(image);
+        fleet
+    }
+
+    /// Nobody is known; [`load`](Self::load) what the store holds.
+    #[must_use]
+    pub fn empty(policy: Arc<Policy>) -> Self {
+        Self {
             policy,
             generation: 0,
-            kiosks: Vec::with_capacity(image.kiosks.len()),
-            live: Vec::with_capacity(image.kiosks.len()),
-            by_id: HashMap::with_capacity(image.kiosks.len()),
-            sites: image.sites.iter().map(|row| (row.id.clone(), Site::of(row))).collect(),
+            kiosks: Vec::new(),
+            live: Vec::new(),
+            by_id: HashMap::new(),
+            sites: BTreeMap::new(),
             incidents: HashMap::new(),
             tickets: HashMap::new(),
             commands: HashMap::new(),
@@ -38,22 +46,30 @@ impl Fleet {
             silence_due: BTreeSet::new(),
             server: Server::default(),
             failures: HashMap::new(),
-            last_number: image.last_ticket_number,
-            quarantined: image.kiosks.iter().filter(|row| row.admission == Admission::Quarantined).count(),
+            last_number: 0,
+            quarantined: 0,
             progress: HashMap::new(),
             shared: HashSet::new(),
             profiles: HashSet::new(),
-        };
-        fleet.load_kiosks(&image);
-        fleet.load_work(image);
-        fleet
+        }
+    }
+
+    /// Takes in a part of what the store holds. A site comes before its kiosks, a kiosk with its states and
+    /// journals, and what is going on after all of them.
+    pub fn load(&mut self, image: FleetImage) {
+        self.sites.extend(image.sites.iter().map(|row| (row.id.clone(), Site::of(row))));
+        self.load_kiosks(&image);
+        self.load_windows(&image);
+        self.load_work(image);
     }
 
     fn load_kiosks(&mut self, image: &FleetImage) {
         let mut states: HashMap<&KioskId, &KioskStateRow> =
             image.states.iter().map(|s| (&s.kiosk, s)).collect();
         let mut members: BTreeMap<SiteId, Vec<Ix>> = BTreeMap::new();
+        let loaded = self.kiosks.len();
         for row in &image.kiosks {
+            self.quarantined += usize::from(row.admission == Admission::Quarantined);
             let mut kiosk = Kiosk::new(row.id.clone(), row.admission, row.updated_at);
             kiosk.site.clone_from(&row.site);
             kiosk.commissioned_at = row.commissioned_at;
@@ -79,7 +95,7 @@ impl Fleet {
         }
         for (site, kiosks) in members {
             if let Some(site) = self.sites.get_mut(&site) {
-                site.kiosks = Arc::new(kiosks);
+                Arc::make_mut(&mut site.kiosks).extend(kiosks);
             }
         }
         for row in &image.heads {
@@ -92,6 +108,13 @@ impl Fleet {
                 kiosk.assigned_from = kiosk.assigned_from.max(Some(row.from));
             }
         }
+        for kiosk in &mut self.kiosks[loaded..] {
+            kiosk.heads.sort_by_key(|head| (head.first_seen_at, head.epoch));
+            kiosk.heads.shrink_to_fit();
+        }
+    }
+
+    fn load_windows(&mut self, image: &FleetImage) {
         for row in &image.exclusions {
             let Some(window) = Window::of(row) else { continue };
             if let Some(kiosk) = row.kiosk.as_ref().and_then(|id| self.loaded(id)) {
@@ -101,9 +124,6 @@ impl Fleet {
                 site.windows.push(window);
             }
         }
-        for kiosk in &mut self.kiosks {
-            kiosk.heads.sort_by_key(|head| (head.first_seen_at, head.epoch));
-        }
     }
 
     fn loaded(&mut self, id: &KioskId) -> Option<&mut Kiosk> {
@@ -112,10 +132,14 @@ impl Fleet {
     }
 
     fn load_work(&mut self, image: FleetImage) {
+        self.last_number = self.last_number.max(image.last_ticket_number);
         let events: HashMap<_, _> = image.ticket_events.into_iter().collect();
         let mut tickets = image.tickets;
         tickets.retain(|row| row.state.is_open() || row.due_at.is_some());
         tickets.sort_by_key(|row| row.number);
+        let mut families: Vec<_> =
+            tickets.iter().filter_map(|row| Some((row.parent?, row.number, row.id))).collect();
+        families.sort_unstable();
         for row in tickets {
             let (id, kiosk, site) = (row.id, row.kiosk.clone(), row.site.clone());
             if let Some(due) = row.due_at {
@@ -138,9 +162,6 @@ impl Fleet {
                 (None, None) => {}
             }
         }
-        let mut families: Vec<_> =
-            self.tickets.values().filter_map(|t| Some((t.row.parent?, t.row.number, t.row.id))).collect();
-        families.sort_unstable();
         for (parent, _, child) in families {
             if let Some(parent) = self.tickets.get_mut(&parent) {
                 parent.children.push(child);

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use crate::{
     change::{RecordOutcome, TicketState},
     fleet::{Actor, Committed, Fleet, Input, Request, Share, TicketAction},
+    image::FleetImage,
     testing::{MemoryStore, ScriptedAgent, World},
 };
 
@@ -194,11 +195,14 @@ impl Story {
         self.world.restart();
     }
 
-    /// A fleet rebuilt from the store is the fleet.
+    /// A fleet rebuilt from the store, at once or kiosk by kiosk, is the fleet.
     fn check_rebuild(&self) {
         let policy = std::sync::Arc::new(self.world.fleet.policy().clone());
-        let twin = Fleet::from_image(policy, self.world.store.image());
+        let twin = Fleet::from_image(policy.clone(), self.world.store.image());
         assert_eq!(self.world.fleet.difference(&twin), None);
+        let mut by_parts = Fleet::empty(policy);
+        parts(self.world.store.image()).into_iter().for_each(|part| by_parts.load(part));
+        assert_eq!(self.world.fleet.difference(&by_parts), None);
     }
 
     fn check(&mut self) {
@@ -339,4 +343,21 @@ fn a_quiet_kiosk_takes_less_than_one_kibibyte() {
     // One head with eight remembered contents, two boot clocks, the id and its two index entries.
     let heap = 8 * 16 + 2 * 24 + 24 + 2 * 40;
     assert!(parts.iter().sum::<usize>() + heap < 1_024, "{parts:?} + {heap}");
+}
+
+/// Sites, each kiosk alone with what is its own, and the rest.
+fn parts(mut image: FleetImage) -> Vec<FleetImage> {
+    let mut parts = vec![FleetImage { sites: std::mem::take(&mut image.sites), ..FleetImage::default() }];
+    for kiosk in std::mem::take(&mut image.kiosks) {
+        let id = kiosk.id.clone();
+        parts.push(FleetImage {
+            kiosks: vec![kiosk],
+            assignments: image.assignments.extract_if(.., |row| row.kiosk == id).collect(),
+            states: image.states.extract_if(.., |row| row.kiosk == id).collect(),
+            heads: image.heads.extract_if(.., |row| row.kiosk == id).collect(),
+            ..FleetImage::default()
+        });
+    }
+    parts.push(image);
+    parts
 }
