@@ -12,7 +12,7 @@ use crate::interval::{Interval, IntervalSet};
 pub(crate) const DAY_S: i64 = 86_400;
 
 /// No zone was ever further from UTC than this (the record is 15 h 13 min).
-const MAX_OFFSET_S: i64 = 16 * 3_600;
+pub const MAX_OFFSET_S: i64 = 16 * 3_600;
 
 /// Seconds to add to UTC to get the wall clock at `t`; zero outside the years chrono can name.
 #[must_use]

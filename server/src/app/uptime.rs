@@ -3,7 +3,8 @@
 //! The arithmetic is the domain's. A group's figures are sums over its kiosks, each limited to the time it
 //! belonged to the group.
 //!
-//! - [`reader`]: figures from a store, kiosk by kiosk; [`frame`]: what they have in common
+//! - [`reader`]: figures from a store; [`gather`]: what those of a few kiosks are computed from; [`frame`]: what
+//!   they have in common
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
 //!   memory for those who ask; [`board`]: what a scrape shows
 //! - [`decisions`]: what people ask and answer about signed months and about the past
@@ -12,6 +13,7 @@ mod books;
 mod decisions;
 mod dirty;
 mod frame;
+mod gather;
 mod keeper;
 mod look;
 mod reader;
@@ -21,6 +23,7 @@ use kioskwatch_domain::{
     change::{ExclusionRow, LivenessRow, MonthSums},
     interval::{Interval, IntervalSet},
     uptime::{Evidence, Explained, Figures, Month, exclusion::NotAccountable},
+    wall,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
@@ -78,6 +81,33 @@ pub struct UptimeQuery {
     pub period: UptimePeriod,
     /// What was known of the running period at this instant; default now.
     pub as_of: Option<Timestamp>,
+}
+
+impl UptimePeriod {
+    /// Instants around the period, whatever the zone.
+    fn around(self) -> Result<Interval, UptimeError> {
+        const AROUND_S: i64 = 86_400 + wall::MAX_OFFSET_S;
+        match self {
+            Self::Month { .. } => {
+                let month = self.in_zone(Tz::UTC)?;
+                Ok(Interval::new(month.from - AROUND_S, month.to + AROUND_S))
+            }
+            Self::DayOf(at) => Ok(Interval::new(at.secs() - AROUND_S, at.secs() + AROUND_S)),
+            Self::Between(..) => self.in_zone(Tz::UTC),
+        }
+    }
+
+    fn in_zone(self, zone: Tz) -> Result<Interval, UptimeError> {
+        match self {
+            Self::Month { year, month } => {
+                let named = Month::new(year, month).ok_or(UptimeError::NoMonth { year, month })?;
+                Ok(named.period(zone))
+            }
+            Self::DayOf(at) => Ok(reader::day_of(zone, at)),
+            Self::Between(from, to) if to > from => Ok(Interval::new(from.secs(), to.secs())),
+            Self::Between(..) => Err(UptimeError::Backwards),
+        }
+    }
 }
 
 impl UptimeQuery {

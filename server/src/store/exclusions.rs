@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Scope, Store, StoreError,
-    row::{Loaded, RowReader, RowWriter, Stored},
+    row::{Loaded, RowReader, RowWriter, Stored, text_array},
     sql::{Sql, sql},
 };
 
@@ -21,6 +21,13 @@ const OVERLAPPING: Sql = sql!(
      WHERE to_at > $2 AND from_at < $3
        AND ($1 IS NULL OR site IN " TEXTS "
             OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN " TEXTS "))
+     ORDER BY from_at, id"
+);
+/// A kiosk and a site may have one name: then this gives more than was asked for.
+const ABOUT: Sql = sql!(
+    exclusions_about,
+    "SELECT " [columns] " FROM exclusion
+     WHERE to_at > $2 AND from_at < $3 AND (site IN " TEXTS " OR kiosk IN " TEXTS ")
      ORDER BY from_at, id"
 );
 
@@ -90,5 +97,16 @@ impl Store {
         to: Timestamp,
     ) -> Result<Vec<ExclusionRow>, StoreError> {
         self.rows(&OVERLAPPING, |q| q.bind(scope.to_json()).bind(from.ms()).bind(to.ms())).await
+    }
+
+    /// Exclusions of these kiosks and sites that overlap `from..to`; possibly some of others too.
+    pub async fn exclusions_about(
+        &self,
+        names: &[&str],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<ExclusionRow>, StoreError> {
+        let names = text_array(names);
+        self.rows(&ABOUT, |q| q.bind(names).bind(from.ms()).bind(to.ms())).await
     }
 }

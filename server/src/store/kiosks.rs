@@ -52,13 +52,6 @@ const ASSIGNMENTS_BETWEEN: Sql = sql!(
     "SELECT " [assignment_columns] " FROM assignment WHERE kiosk >= $1 AND kiosk <= $2
      ORDER BY kiosk, group_kind, group_id, from_at"
 );
-const ASSIGNMENTS: Sql = sql!(
-    list_assignments,
-    "SELECT " [assignment_columns] " FROM assignment
-     WHERE from_at < $3 AND (to_at IS NULL OR to_at > $2)
-       AND ($1 IS NULL OR kiosk IN (SELECT id FROM kiosk WHERE site IN " TEXTS "))
-     ORDER BY kiosk, group_kind, group_id, from_at"
-);
 const ASSIGNMENTS_OF: Sql = sql!(
     assignments_of_kiosks,
     "SELECT " [assignment_columns] " FROM assignment
@@ -264,16 +257,6 @@ impl Store {
         let found: Option<Present> =
             self.row(&VISIBLE, |q| q.bind(scope.to_json()).bind(kiosk.to_string())).await?;
         Ok(found.is_some())
-    }
-
-    /// Assignments of visible kiosks that overlap `from..to`.
-    pub async fn assignments(
-        &self,
-        scope: &Scope,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<AssignmentRow>, StoreError> {
-        self.rows(&ASSIGNMENTS, |q| q.bind(scope.to_json()).bind(from.ms()).bind(to.ms())).await
     }
 }
 

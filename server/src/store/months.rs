@@ -58,7 +58,7 @@ macro_rules! of_group {
     () => {
         "($3 = 'fleet' OR ($3 = 'site' AND m.site = $4) OR ($3 = 'region' AND m.region = $4)
           OR ($3 = 'customer' AND m.customer = $4) OR ($3 = 'engineer' AND m.engineer = $4)
-          OR ($3 = 'model' AND m.model = $4) OR ($3 = 'kiosk' AND m.kiosk = $4))"
+          OR ($3 = 'model' AND m.model = $4))"
     };
 }
 
@@ -294,6 +294,26 @@ pub struct MonthTotal {
     pub kiosks: u64,
 }
 
+impl MonthTotal {
+    /// From every version of a kiosk's month: the highest one, as far as it stood at sites this reader sees.
+    fn of_kiosk(rows: &[MonthRow], scope: &Scope) -> Self {
+        let version = rows.iter().map(|row| row.version).max().unwrap_or(0);
+        let official = rows.iter().filter(|row| row.version == version && scope.shows(row.site.as_ref()));
+        let rows: Vec<&MonthRow> = official.collect();
+        if rows.is_empty() {
+            return Self::default();
+        }
+        Self {
+            sums: rows.iter().map(|row| &row.sums).sum(),
+            as_of: rows.iter().map(|row| row.as_of).min().unwrap_or_default(),
+            period_to: rows.iter().map(|row| row.period_to).max().unwrap_or_default(),
+            newest_version: version,
+            oldest_version: version,
+            kiosks: 1,
+        }
+    }
+}
+
 impl Loaded for MonthTotal {
     const TABLE: &'static str = "uptime_month";
 
@@ -391,6 +411,12 @@ impl Store {
         kind: &'static str,
         id: &str,
     ) -> Result<MonthTotal, StoreError> {
+        if kind == "kiosk" {
+            // Of one kiosk its rows, not all of the month.
+            let Ok(kiosk) = id.parse() else { return Ok(MonthTotal::default()) };
+            let rows = self.versions_of_month(&Scope::All, &kiosk, month).await?;
+            return Ok(MonthTotal::of_kiosk(&rows, scope));
+        }
         let bind = |q: Query| q.bind(scope.to_json()).bind(month.to_string()).bind(kind);
         Ok(self.row(&TOTAL, |q| bind(q).bind(id.to_owned())).await?.unwrap_or_default())
     }

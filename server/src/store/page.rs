@@ -19,6 +19,14 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Whether what stands there is in it; what stands nowhere is only in the whole.
+    pub fn shows(&self, site: Option<&SiteId>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Sites(sites) => site.is_some_and(|site| sites.contains(site)),
+        }
+    }
+
     /// As the SQL takes it: NULL, or a JSON array of site ids.
     pub(super) fn to_json(&self) -> Option<String> {
         match self {

@@ -44,6 +44,11 @@ pub(super) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
+/// As `TEXTS` takes them.
+pub(super) fn text_array(texts: &[&str]) -> String {
+    serde_json::Value::from(texts).to_string()
+}
+
 /// Writes one row as a JSON array.
 pub(super) struct RowWriter<'a> {
     json: &'a mut Vec<u8>,

@@ -4,7 +4,7 @@ use kioskwatch_proto::SiteId;
 
 use super::{
     Page, PageRequest, Scope, Store, StoreError,
-    row::{Loaded, RowReader, RowWriter, Stored},
+    row::{Loaded, RowReader, RowWriter, Stored, text_array},
     sql::{Sql, sql},
 };
 
@@ -21,6 +21,7 @@ const LIST: Sql = sql!(
      WHERE id > $2 AND ($1 IS NULL OR id IN " TEXTS ")
      ORDER BY id LIMIT $3"
 );
+const THESE: Sql = sql!(these_sites, "SELECT " [columns] " FROM site WHERE id IN " TEXTS);
 const ONE: Sql = sql!(
     one_site,
     "SELECT " [columns] " FROM site WHERE id = $2 AND ($1 IS NULL OR id IN " TEXTS ")"
@@ -90,6 +91,12 @@ impl Store {
         let start: String = page.start()?;
         let rows = self.rows(&LIST, |q| q.bind(scope.to_json()).bind(start).bind(page.fetch_limit())).await?;
         Ok(page.finish(rows, |site: &SiteRow| site.id.to_string()))
+    }
+
+    /// Those of `ids` that exist.
+    pub async fn sites_of(&self, ids: &[&str]) -> Result<Vec<SiteRow>, StoreError> {
+        let ids = text_array(ids);
+        self.rows(&THESE, |q| q.bind(ids)).await
     }
 
     pub async fn site(&self, scope: &Scope, id: &SiteId) -> Result<Option<SiteRow>, StoreError> {

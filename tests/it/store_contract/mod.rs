@@ -3,6 +3,7 @@
 //! Each promise is one function that gets an empty database; the table below runs it twice.
 mod durable;
 mod hostile;
+mod membership;
 mod months;
 mod proxy;
 mod reading;
@@ -102,6 +103,10 @@ promises! {
         the_parts_of_a_group_are_its_official_figures_worst_first,
         one_restatement_waits_and_a_decision_stands,
         corrections_are_decided_once_and_by_somebody_else;
+    membership:
+        those_who_belonged_to_a_group_are_found_by_their_assignments,
+        forgiven_time_is_found_for_those_it_is_about,
+        a_signed_month_tells_its_period_and_a_running_one_none;
     durable:
         a_restart_finds_the_same_image,
         a_second_migration_changes_nothing,

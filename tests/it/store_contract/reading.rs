@@ -147,7 +147,6 @@ pub(crate) async fn what_is_out_of_scope_is_not_there(empty: Empty) {
         assert_eq!(store.journal_records(&scope, &k2, epoch, &page).await.unwrap().is_some(), sees);
         assert_eq!(store.journal_record(&scope, &k2, epoch, 1).await.unwrap().is_some(), sees);
         assert_eq!(store.journal_gaps(&scope, &k2).await.unwrap().is_some(), sees);
-        assert_eq!(store.assignments(&scope, at(0), at(1)).await.unwrap().len(), usize::from(sees));
         let seen = store.evidence(&scope, std::slice::from_ref(&k2), at(0), at(1)).await.unwrap();
         assert_eq!(seen.len(), usize::from(sees));
     }
@@ -312,7 +311,7 @@ pub(crate) async fn overlapping_spans_are_found_and_touching_ones_are_not(empty:
     assert_eq!(found, [evidence("k1", 10, 20)]);
     assert_eq!(store.server_liveness(at(10), at(20)).await.unwrap().len(), 1);
     assert_eq!(store.exclusions(&Scope::All, at(10), at(20)).await.unwrap().len(), 1);
-    let found = store.assignments(&Scope::All, at(10), at(20)).await.unwrap();
+    let found = store.assignments_of(&[kiosk_id("k1")], at(10), at(20)).await.unwrap();
     assert_eq!(found.iter().map(|a| a.group_id.as_str()).collect::<Vec<_>>(), ["e2", "e3"]);
     let found = store.evidence(&Scope::All, &[kiosk_id("k1")], at(5), at(25)).await.unwrap();
     assert_eq!(found.len(), 3);

@@ -1,6 +1,8 @@
 //! What people ask and answer about signed months and about the past.
 //!
 //! Each is decided from what is stored, by the domain, one at a time; the hub commits it.
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, MonthRow, MonthSums, RestatementRow, SiteRow},
@@ -16,9 +18,7 @@ use kioskwatch_proto::KioskId;
 use uuid::Uuid;
 
 use super::{
-    UptimeError, UptimePeriod, UptimeQuery, UptimeScope,
-    frame::Places,
-    reader::{KIOSKS_AT_ONCE, UptimeReader, span_of},
+    UptimeError, UptimePeriod, UptimeScope, frame::Frame, gather::KIOSKS_AT_ONCE, reader::UptimeReader,
 };
 use crate::{
     app::{App, RequestError},
@@ -153,16 +153,18 @@ impl App {
         id: Uuid,
         verdict: &Verdict,
     ) -> Result<CorrectionRow, DecisionError> {
+        let asked = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
+        // Counted before the bookkeeper has to wait: it may take longer than a decision.
+        let effect = match asked.state {
+            CorrectionState::Requested => {
+                let zone = self.check_place(&Scope::All, &mut asked.what.clone()).await?;
+                self.uptime_reader().effect(&asked, zone).await?
+            }
+            _ => asked.effect,
+        };
         let _one_at_a_time = self.books().deciding.lock().await;
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
         let now = self.clock().now();
-        let effect = match row.state {
-            CorrectionState::Requested => {
-                let zone = self.check_place(&Scope::All, &mut row.what.clone()).await?;
-                self.uptime_reader().effect(&row, zone).await?
-            }
-            _ => row.effect.clone(),
-        };
         let (changes, consequence) = corrections::decide(now, &actor, &row, verdict, effect)?;
         let also = match consequence {
             None => None,
@@ -211,11 +213,10 @@ impl UptimeReader<'_> {
             (None, Some(site)) => UptimeScope::Site(site.clone()),
             (None, None) => return Ok("{}".to_owned()),
         };
-        let places = self.places().await?;
         let mut effect = serde_json::Map::new();
         let months = corrections::months(row, zone);
         for month in months.iter().rev().take(SHOWN_MONTHS).copied() {
-            let (before, after) = self.with_and_without(row, &scope, &places, month).await?;
+            let (before, after) = self.with_and_without(row, &scope, month).await?;
             let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
             let both = serde_json::json!({ "before": json(before), "after": json(after) });
             effect.insert(month.to_string(), both);
@@ -230,35 +231,38 @@ impl UptimeReader<'_> {
         &self,
         row: &CorrectionRow,
         scope: &UptimeScope,
-        places: &Places,
         month: Month,
     ) -> Result<(String, String), UptimeError> {
         let period = UptimePeriod::Month { year: month.year(), month: month.month() };
-        let query = UptimeQuery { scope: scope.clone(), period, as_of: None };
-        let subjects = self.subjects(&Scope::All, &query, places, &mut Vec::new()).await?;
-        let Some(span) = span_of(&subjects) else { return Ok((String::new(), String::new())) };
-        let other_places = match &row.what {
-            Correction::ServiceHours { site, after, .. } => Some(places.with_hours(site, after)),
-            Correction::Exclusion { .. } => None,
-        };
-        let now = self.frame(places, span, None).await?;
-        let mut then = self.frame(other_places.as_ref().unwrap_or(places), span, None).await?;
-        if let Some(Consequence::Exclusion(row)) = corrections::would_be(row) {
-            then.forgive(vec![row]);
+        let members = self.members(&Scope::All, scope, period.around()?).await?;
+        if members.is_empty() {
+            return Ok((String::new(), String::new()));
         }
         let (mut before, mut after) = (MonthSums::default(), MonthSums::default());
-        for chunk in subjects.chunks(KIOSKS_AT_ONCE) {
-            let evidence = self.evidence_of(&Scope::All, chunk, span).await?;
-            for subject in chunk {
-                let claims = evidence.get(&subject.view.kiosk.id).map_or(&[][..], Vec::as_slice);
-                for (frame, total) in [(&now, &mut before), (&then, &mut after)] {
+        for kiosks in members.chunks(KIOSKS_AT_ONCE) {
+            let gathered = self.gather(kiosks, period, None).await?;
+            let now = &gathered.frame;
+            let then = corrected(now.clone(), row);
+            for subject in &gathered.subjects {
+                for (frame, total) in [(now, &mut before), (&then, &mut after)] {
                     let sets = subject.sets(frame);
-                    let member = sets.membership(places, scope);
-                    let sums = measure(&sets.inputs(frame, claims, None), &member);
+                    let member = sets.membership(&frame.places, scope, &Scope::All);
+                    let sums = measure(&sets.inputs(frame, gathered.claims(subject), None), &member);
                     *total = [&*total, &sums].into_iter().sum();
                 }
             }
         }
         Ok((figures_json(&before), figures_json(&after)))
     }
+}
+
+/// As if the correction were approved.
+fn corrected<'a>(mut frame: Frame<'a>, row: &CorrectionRow) -> Frame<'a> {
+    if let Correction::ServiceHours { site, after, .. } = &row.what {
+        frame.places = Arc::new(frame.places.with_hours(site, after));
+    }
+    if let Some(Consequence::Exclusion(row)) = corrections::would_be(row) {
+        frame.forgive(vec![row]);
+    }
+    frame
 }

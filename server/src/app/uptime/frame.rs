@@ -1,6 +1,9 @@
 //! What the figures of many kiosks have in common, indexed once: places, assignments, forgiven time, our own
 //! outages. From it come the sets of one kiosk and period.
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
@@ -10,7 +13,7 @@ use kioskwatch_domain::{
     json::ReadError,
     service_hours::Schedule,
     uptime::{
-        Evidence, Exclusion, Inputs,
+        Evidence, Exclusion, Inputs, Month,
         booking::{Contract, Owner, owners},
         exclusion::granted,
         rows::commissioned,
@@ -19,7 +22,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId};
 
 use super::UptimeScope;
-use crate::config::Config;
+use crate::{config::Config, store::Scope};
 
 /// A site as figures see it.
 #[derive(Clone)]
@@ -50,7 +53,7 @@ fn read_hours(text: &str) -> Result<Schedule, ReadError> {
     if text.trim().is_empty() { Ok(Schedule::always_open()) } else { Schedule::parse(text) }
 }
 
-/// All sites.
+/// Sites: all, or those that a question is about.
 #[derive(Clone)]
 pub(super) struct Places {
     by_site: BTreeMap<SiteId, Place>,
@@ -85,9 +88,16 @@ impl Places {
         site.and_then(|id| self.by_site.get(id))
     }
 
-    /// Whose wall clock a kiosk's months and days follow.
-    pub(super) fn zone(&self, kiosk: &KioskRow) -> Tz {
-        self.zone_at(kiosk.site.as_ref())
+    pub(super) fn sites(&self) -> impl Iterator<Item = &SiteId> {
+        self.by_site.keys()
+    }
+
+    /// Whose wall clock a kiosk follows at an instant: that of the site where it stood then.
+    pub(super) fn zone(&self, kiosk: &KioskRow, assignments: &[AssignmentRow], at: i64) -> Tz {
+        let rows: Vec<&AssignmentRow> = assignments.iter().collect();
+        let owner = owners(kiosk, &rows).into_iter().find(|(_, set)| set.contains(at));
+        let stood = owner.and_then(|(owner, _)| owner.site);
+        self.zone_at(stood.as_ref().or(kiosk.site.as_ref()))
     }
 
     pub(super) fn zone_at(&self, site: Option<&SiteId>) -> Tz {
@@ -108,9 +118,10 @@ impl Places {
 }
 
 /// What is the same for every kiosk of one question.
+#[derive(Clone)]
 pub(super) struct Frame<'a> {
     pub(super) as_of: i64,
-    pub(super) places: &'a Places,
+    pub(super) places: Arc<Places>,
     pub(super) calendar: &'a WorkCalendar,
     pub(super) outages: IntervalSet,
     exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
@@ -132,7 +143,7 @@ pub(super) struct Sets {
 
 impl<'a> Frame<'a> {
     pub(super) fn new(
-        places: &'a Places,
+        places: Arc<Places>,
         calendar: &'a WorkCalendar,
         config: &Config,
         as_of: i64,
@@ -167,6 +178,18 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// When and where a kiosk stood, as far as it was read.
+    pub(super) fn assignments(&self, kiosk: &KioskId) -> &[AssignmentRow] {
+        self.assignments.get(kiosk).map_or(&[], Vec::as_slice)
+    }
+
+    /// On whose wall clock a kiosk's month is: that of where it stood at its end, or now while it runs.
+    pub(super) fn zone_of(&self, kiosk: &KioskRow, month: Month, now: i64) -> Tz {
+        // The end differs by hours with the zone that is looked for: that of UTC is near enough to all.
+        let end = month.period(Tz::UTC).to - 1;
+        self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now))
+    }
+
     /// `approved_before`: only what had been approved by then is forgiven.
     pub(super) fn sets(
         &self,
@@ -175,8 +198,7 @@ impl<'a> Frame<'a> {
         period: Interval,
         approved_before: Option<i64>,
     ) -> Sets {
-        let assignments: Vec<&AssignmentRow> =
-            self.assignments.get(&kiosk.id).into_iter().flatten().collect();
+        let assignments: Vec<&AssignmentRow> = self.assignments(&kiosk.id).iter().collect();
         let owners = owners(kiosk, &assignments);
         let mut there: BTreeMap<Option<&SiteId>, IntervalSet> = BTreeMap::new();
         for (owner, set) in &owners {
@@ -208,11 +230,12 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Windows of this kiosk and of the site where it stands, granted or not.
-    pub(super) fn exclusions_about(&self, kiosk: &KioskRow) -> impl Iterator<Item = &ExclusionRow> {
-        let own = self.exclusions_of_kiosk.get(&kiosk.id).into_iter().flatten();
-        let site = kiosk.site.as_ref().and_then(|id| self.exclusions_of_site.get(id));
-        own.chain(site.into_iter().flatten())
+    /// Windows of this kiosk and of the sites where it stood within the period, granted or not.
+    pub(super) fn exclusions_about(&self, kiosk: &KioskId, sets: &Sets) -> Vec<ExclusionRow> {
+        let own = self.exclusions_of_kiosk.get(kiosk).into_iter().flatten();
+        let sites: BTreeSet<&SiteId> = sets.sites().collect();
+        let theirs = sites.into_iter().filter_map(|id| self.exclusions_of_site.get(id)).flatten();
+        own.chain(theirs).cloned().collect()
     }
 
     fn granted(&self, rows: Option<&Vec<ExclusionRow>>, approved_before: Option<i64>) -> IntervalSet {
@@ -245,9 +268,18 @@ impl Sets {
         }
     }
 
-    /// When the kiosk belonged to the group asked for.
-    pub(super) fn membership(&self, places: &Places, scope: &UptimeScope) -> IntervalSet {
-        let mine = self.owners.iter().filter(|(owner, _)| places.belongs(owner, scope));
-        mine.fold(IntervalSet::empty(), |all, (_, set)| all.union(set))
+    /// When the kiosk belonged to the group asked for, as far as this reader may know.
+    pub(super) fn membership(&self, places: &Places, scope: &UptimeScope, reader: &Scope) -> IntervalSet {
+        let mine = self
+            .owners
+            .iter()
+            .filter(|(owner, _)| places.belongs(owner, scope) && reader.shows(owner.site.as_ref()));
+        mine.fold(IntervalSet::empty(), |all, (_, set)| all.union(&set.clip(self.period)))
+    }
+
+    /// Where it stood within the period.
+    pub(super) fn sites(&self) -> impl Iterator<Item = &SiteId> {
+        let there = self.owners.iter().filter(|(_, set)| !set.clip(self.period).is_empty());
+        there.filter_map(|(owner, _)| owner.site.as_ref())
     }
 }

@@ -246,7 +246,7 @@ impl Keeper {
         let places = self.places().await?;
         // Nobody decides about what is being looked at, and nothing is proposed over a decision.
         let _nobody_decides = app.books().deciding.lock().await;
-        let look = Look::gather(&reader, &places, kiosks, &self.seen, self.signed.as_ref()).await?;
+        let look = Look::gather(&reader, places, kiosks, &self.seen, self.signed.as_ref()).await?;
         let mut changes = Vec::new();
         let mut shown = Vec::new();
         for subject in &look.subjects {

@@ -1,6 +1,10 @@
 //! What a step of the bookkeeper reads, and what follows from it for each kiosk's months.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{Change, MonthRow, RestatementRow},
     ids::Ids,
@@ -10,6 +14,7 @@ use kioskwatch_domain::{
         booking::{Booking, Owner},
         books::{self, Fresh, Stored, Terms},
     },
+    wall,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
@@ -18,9 +23,10 @@ use super::{
     board::{Parts, Shown},
     dirty::Since,
     frame::{Frame, Places, Sets},
-    reader::{Subject, UptimeReader, day_of, ms},
+    gather::Subject,
+    reader::{UptimeReader, day_of, ms},
 };
-use crate::store::{KioskView, Scope};
+use crate::store::KioskView;
 
 /// Months further back are not signed any more: their evidence may be gone.
 const SIGN_BACK_MONTHS: usize = 14;
@@ -28,7 +34,6 @@ const SIGN_BACK_MONTHS: usize = 14;
 /// Everything a step reads.
 pub(super) struct Look<'a> {
     frame: Frame<'a>,
-    places: &'a Places,
     terms: Terms,
     target: (i64, i64),
     now: Timestamp,
@@ -43,7 +48,7 @@ pub(super) struct Look<'a> {
 impl<'a> Look<'a> {
     pub(super) async fn gather(
         reader: &'a UptimeReader<'_>,
-        places: &'a Places,
+        places: Arc<Places>,
         kiosks: &BTreeMap<KioskId, Since>,
         seen: &BTreeSet<KioskId>,
         signed: Option<&BTreeMap<KioskId, Month>>,
@@ -52,12 +57,13 @@ impl<'a> Look<'a> {
         let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
         let views = reader.store.kiosks_of(&ids).await?;
         let first_of = |view: &KioskView| {
-            let running = Month::at(places.zone(&view.kiosk), now.secs());
+            let zone = places.zone_at(view.kiosk.site.as_ref());
+            let running = Month::at(zone, now.secs());
             let id = &view.kiosk.id;
             // A month can be restated up to five weeks after its end: the last two.
             let restatable = running.previous().previous();
             if seen.contains(id) {
-                let since = kiosks.get(id).map(|since| Month::at(places.zone(&view.kiosk), since.secs()));
+                let since = kiosks.get(id).map(|since| Month::at(zone, since.secs()));
                 since.unwrap_or(running).clamp(restatable, running.previous())
             } else {
                 let signed = signed.and_then(|all| all.get(id)).map(|month| month.next());
@@ -72,7 +78,7 @@ impl<'a> Look<'a> {
         }
         let (mut subjects, mut since) = (Vec::new(), BTreeMap::new());
         for view in views {
-            let (zone, id) = (places.zone(&view.kiosk), &view.kiosk.id);
+            let (zone, id) = (places.zone_at(view.kiosk.site.as_ref()), &view.kiosk.id);
             let running = Month::at(zone, now.secs());
             // What was booked once stays a month of it, whatever its dates say by now.
             let booked = rows.range((id.clone(), first_of(&view))..).next().filter(|(key, _)| key.0 == *id);
@@ -83,19 +89,20 @@ impl<'a> Look<'a> {
             };
             let first = first_of(&view).max(begins);
             since.insert(id.clone(), first);
-            let period = Interval::new(first.period(zone).from, running.period(zone).to);
-            subjects.push(Subject { view, zone, period });
+            let (from, to) = (first.period(Tz::UTC).from, running.period(Tz::UTC).to);
+            // Some of these months may be on the clock of another site.
+            let period = Interval::new(from - wall::MAX_OFFSET_S, to + wall::MAX_OFFSET_S);
+            subjects.push(Subject { view, zone, period, version: 0 });
         }
         let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
-        let mut frame = reader.frame_without_assignments(places, span, None).await?;
+        let mut frame = reader.frame(places, &ids, span, None).await?;
         frame.assign(reader.store.assignments_of(&ids, ms(span.from), ms(span.to)).await?);
         let mut look = Self {
             frame,
-            places,
             terms: reader.terms(),
             target: reader.target(),
             now,
-            evidence: reader.evidence_of(&Scope::All, &subjects, span).await?,
+            evidence: reader.evidence_of(&ids, span).await?,
             subjects,
             since,
             rows,
@@ -115,7 +122,7 @@ impl<'a> Look<'a> {
         let mut shown = Shown::default();
         let mut month = self.since.get(&kiosk.id).copied().unwrap_or(running);
         while month <= running {
-            let period = month.period(subject.zone);
+            let period = self.period(subject, month);
             let key = (kiosk.id.clone(), month);
             let stored = Stored {
                 rows: self.rows.get(&key).map_or(&[], Vec::as_slice),
@@ -144,18 +151,29 @@ impl<'a> Look<'a> {
         (changes, shown)
     }
 
+    /// Of a signed month what was signed, otherwise the month on the clock of where the kiosk stood at its end: one
+    /// that was moved to another zone since does not take its past along.
+    fn period(&self, subject: &Subject, month: Month) -> Interval {
+        let kiosk = &subject.view.kiosk;
+        let rows = self.rows.get(&(kiosk.id.clone(), month)).into_iter().flatten();
+        if let Some(signed) = rows.filter(|row| row.version > 0).max_by_key(|row| row.version) {
+            return Interval::new(signed.period_from.secs(), signed.period_to.secs());
+        }
+        month.period(self.frame.zone_of(kiosk, month, self.now.secs()))
+    }
+
     /// Proposals are for ended months that are not looked at any more when their days are over.
     fn expired(&self, subject: &Subject) -> Vec<Change> {
         let all = self.restatements.iter().filter(|((kiosk, _), _)| *kiosk == subject.view.kiosk.id);
         all.filter_map(|((_, month), restatements)| {
             let stored = Stored { rows: &[], restatements };
-            books::expire(self.now, &self.terms, month.period(subject.zone).to, &stored)
+            books::expire(self.now, &self.terms, self.period(subject, *month).to, &stored)
         })
         .collect()
     }
 
     fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh {
-        let period = month.period(subject.zone);
+        let period = self.period(subject, month);
         let known = self.sets(subject, period, None);
         let current = self.book(subject, month, &known, None).book(0, self.now);
         let listened_s = self.listened_since(period.to);
@@ -189,7 +207,7 @@ impl<'a> Look<'a> {
             month,
             kiosk,
             owners: &sets.owners,
-            contracts: &self.places.contracts,
+            contracts: &self.frame.places.contracts,
             target: self.target,
             inputs: sets.inputs(&self.frame, self.claims(&kiosk.id), received_before),
         }

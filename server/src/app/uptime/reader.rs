@@ -1,30 +1,23 @@
 //! Figures from a store: gathers what they are computed from, kiosk by kiosk.
-use std::collections::BTreeMap;
-
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{LivenessRow, SiteRow},
+    change::LivenessRow,
     interval::{Interval, IntervalSet},
-    uptime::{
-        Evidence, Month, Timeline, booking::measure, books::Terms, exclusion::not_accountable,
-        restate::freeze_at, rows::server_down,
-    },
+    uptime::{Evidence, Month, Timeline, booking::measure, books::Terms, exclusion::not_accountable},
     wall,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
     UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeScope,
-    frame::{Frame, Places, Sets},
+    gather::{KIOSKS_AT_ONCE, Subject},
 };
 use crate::{
     config::Config,
-    store::{KioskFilter, KioskView, PageRequest, Scope, Store, StoreError, WorstKiosk},
+    store::{MonthTotal, Scope, Store, StoreError, WorstKiosk},
 };
 
-/// Kiosks whose evidence is read in one go.
-pub(super) const KIOSKS_AT_ONCE: usize = 500;
 /// Groups up to this size are counted to the second; larger ones are summed from the books.
 const COUNTED_KIOSKS: u64 = 500;
 
@@ -60,40 +53,6 @@ pub struct UptimeReader<'a> {
     pub live: &'a dyn Live,
 }
 
-/// A kiosk and the time asked for in its own zone.
-pub(super) struct Subject {
-    pub(super) view: KioskView,
-    pub(super) zone: Tz,
-    pub(super) period: Interval,
-}
-
-impl Subject {
-    pub(super) fn interval_s(&self) -> i64 {
-        self.view.state.as_ref().map_or(0, |state| i64::from(state.interval_s))
-    }
-
-    /// From everything that counts for the official figures of the period.
-    pub(super) fn sets(&self, frame: &Frame<'_>) -> Sets {
-        frame.sets(&self.view.kiosk, self.interval_s(), self.period, None)
-    }
-
-    fn freeze_at(&self, frame: &Frame<'_>) -> i64 {
-        freeze_at(self.period.to, frame.freeze_hours)
-    }
-
-    /// The sets behind a signed version, and the second before which evidence had to be received for it.
-    fn sets_of_version(&self, frame: &Frame<'_>, version: u32) -> (Sets, Option<i64>) {
-        let freeze = self.freeze_at(frame);
-        let (approved_before, received_before) = match version {
-            0 => (None, Some(freeze)),
-            1 => (Some(freeze), Some(freeze)),
-            _ => (None, None),
-        };
-        let sets = frame.sets(&self.view.kiosk, self.interval_s(), self.period, approved_before);
-        (sets, received_before)
-    }
-}
-
 impl UptimeReader<'_> {
     pub async fn figures(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         if let UptimeScope::Site(id) = &query.scope
@@ -101,18 +60,22 @@ impl UptimeReader<'_> {
         {
             return Err(UptimeError::NotFound("site"));
         }
-        if let Some(month) = query.official()
-            && let Some(answer) = self.booked(reader, month, &query.scope).await?
-        {
-            return Ok(answer);
+        let Some(month) = query.official() else {
+            let members = self.members(reader, &query.scope, query.period.around()?).await?;
+            return self.counted(reader, query, &members).await;
+        };
+        let (kind, id) = query.scope.words();
+        let total = self.store.total_of_month(reader, month, kind, id).await?;
+        if total.oldest_version > 0 || total.kiosks > COUNTED_KIOSKS {
+            return Ok(self.booked(reader, month, &query.scope, total).await?);
         }
-        let places = self.places().await?;
-        let mut problems = Vec::new();
-        let subjects = self.subjects(reader, query, &places, &mut problems).await?;
-        let mut answer = self.counted(reader, query, &places, subjects, problems).await?;
-        if let Some(month) = query.official() {
-            answer.worst = self.worst(reader, month, &query.scope).await?;
+        let members = self.members(reader, &query.scope, query.period.around()?).await?;
+        // Of a month that has just begun the books know few kiosks yet.
+        if total.kiosks > 0 && members.len() as u64 > COUNTED_KIOSKS {
+            return Ok(self.booked(reader, month, &query.scope, total).await?);
         }
+        let mut answer = self.counted(reader, query, &members).await?;
+        answer.worst = self.worst(reader, month, &query.scope).await?;
         Ok(answer)
     }
 
@@ -120,27 +83,29 @@ impl UptimeReader<'_> {
         &self,
         reader: &Scope,
         query: &UptimeQuery,
-        places: &Places,
-        subjects: Vec<Subject>,
-        problems: Vec<String>,
+        members: &[KioskId],
     ) -> Result<UptimeAnswer, UptimeError> {
-        let mut answer = UptimeAnswer { problems, ..UptimeAnswer::default() };
-        let Some(span) = span_of(&subjects) else { return Ok(answer) };
-        let frame = self.frame(places, span, query.as_of).await?;
-        answer.as_of = Timestamp(frame.as_of.saturating_mul(1_000));
-        for chunk in subjects.chunks(KIOSKS_AT_ONCE) {
-            let evidence = self.evidence_of(reader, chunk, span).await?;
-            for subject in chunk {
-                let claims = evidence.get(&subject.view.kiosk.id).map_or(&[][..], Vec::as_slice);
-                let sets = subject.sets(&frame);
-                let member = sets.membership(places, &query.scope);
-                if member.is_empty() {
+        let mut answer = UptimeAnswer::default();
+        for kiosks in members.chunks(KIOSKS_AT_ONCE) {
+            let gathered = self.gather(kiosks, query.period, query.as_of).await?;
+            answer.as_of = ms(gathered.frame.as_of);
+            for subject in &gathered.subjects {
+                let kiosk = &subject.view.kiosk;
+                let Some((sums, sets)) = gathered.share(subject, &query.scope, reader) else {
+                    if matches!(query.scope, UptimeScope::Kiosk(_)) && !reader.shows(kiosk.site.as_ref()) {
+                        return Err(UptimeError::NotFound("kiosk"));
+                    }
                     continue;
-                }
+                };
                 answer.kiosks += 1;
-                let freeze = Some(subject.freeze_at(&frame));
-                let sums = measure(&sets.inputs(&frame, claims, freeze), &member);
                 answer.sums = [&answer.sums, &sums].into_iter().sum();
+                let places = &gathered.frame.places;
+                let shown = sets.sites().filter(|site| reader.shows(Some(*site)));
+                let problems = shown.filter_map(|site| places.get(Some(site))?.problem.as_ref());
+                answer.problems.extend(problems.map(|problem| format!("{}: {problem}", kiosk.id)));
+            }
+            if matches!(query.scope, UptimeScope::Kiosk(_)) && gathered.subjects.is_empty() {
+                return Err(UptimeError::NotFound("kiosk"));
             }
         }
         Ok(answer)
@@ -152,15 +117,11 @@ impl UptimeReader<'_> {
         reader: &Scope,
         month: Month,
         scope: &UptimeScope,
-    ) -> Result<Option<UptimeAnswer>, StoreError> {
-        let (kind, id) = scope.words();
-        let total = self.store.total_of_month(reader, month, kind, id).await?;
+        total: MonthTotal,
+    ) -> Result<UptimeAnswer, StoreError> {
         let signed = total.oldest_version > 0;
-        if !signed && total.kiosks <= COUNTED_KIOSKS {
-            return Ok(None);
-        }
         let freeze = self.terms().freeze_at(total.period_to.secs());
-        Ok(Some(UptimeAnswer {
+        Ok(UptimeAnswer {
             sums: total.sums,
             version: total.newest_version,
             signed,
@@ -170,7 +131,7 @@ impl UptimeReader<'_> {
             kiosks: usize::try_from(total.kiosks).unwrap_or(usize::MAX),
             worst: self.worst(reader, month, scope).await?,
             problems: Vec::new(),
-        }))
+        })
     }
 
     async fn worst(
@@ -209,23 +170,16 @@ impl UptimeReader<'_> {
         period: UptimePeriod,
         as_of: Option<Timestamp>,
     ) -> Result<UptimeExplained, UptimeError> {
-        let query = UptimeQuery { scope: UptimeScope::Kiosk(kiosk.clone()), period, as_of };
-        let places = self.places().await?;
-        let subjects = self.subjects(reader, &query, &places, &mut Vec::new()).await?;
-        let (Some(span), Some(subject)) = (span_of(&subjects), subjects.first()) else {
+        let gathered = self.gather(std::slice::from_ref(kiosk), period, as_of).await?;
+        let seen = |one: &&Subject| reader.shows(one.view.kiosk.site.as_ref());
+        let Some(subject) = gathered.subjects.first().filter(seen) else {
             return Err(UptimeError::NotFound("kiosk"));
         };
-        let frame = self.frame(&places, span, as_of).await?;
-        let evidence = self.evidence_of(reader, &subjects, span).await?;
-        let claims = evidence.get(kiosk).map_or(&[][..], Vec::as_slice);
-        let version = match query.official() {
-            Some(month) => {
-                self.store.total_of_month(reader, month, "kiosk", kiosk.as_str()).await?.newest_version
-            }
-            None => 0,
-        };
-        let (sets, received_before) = subject.sets_of_version(&frame, version);
-        let inputs = sets.inputs(&frame, claims, received_before);
+        let frame = &gathered.frame;
+        // Asked how it stood at an instant: not what was signed later.
+        let version = if as_of.is_some() { 0 } else { subject.version };
+        let (sets, received_before) = subject.sets_of_version(frame, version);
+        let inputs = sets.inputs(frame, gathered.claims(subject), received_before);
         let timeline = Timeline::build(&inputs);
         Ok(UptimeExplained {
             zone: subject.zone,
@@ -234,122 +188,9 @@ impl UptimeReader<'_> {
             sums: measure(&inputs, &IntervalSet::always()),
             intervals: timeline.explain(),
             outside: not_accountable(&inputs),
-            exclusions: frame.exclusions_about(&subject.view.kiosk).cloned().collect(),
+            exclusions: frame.exclusions_about(kiosk, &sets),
             outages: sets.server_down.clone(),
         })
-    }
-
-    pub(super) async fn places(&self) -> Result<Places, StoreError> {
-        let mut sites: Vec<SiteRow> = Vec::new();
-        let mut page = PageRequest::first();
-        loop {
-            // Of all sites: hours and zones are no secret of a figure that may be seen.
-            let found = self.store.sites(&Scope::All, &page).await?;
-            sites.extend(found.items);
-            match found.next_cursor {
-                Some(cursor) => page = page.after(cursor),
-                None => return Ok(Places::of(&sites, self.config)),
-            }
-        }
-    }
-
-    pub(super) async fn subjects(
-        &self,
-        reader: &Scope,
-        query: &UptimeQuery,
-        places: &Places,
-        problems: &mut Vec<String>,
-    ) -> Result<Vec<Subject>, UptimeError> {
-        let kiosks = match &query.scope {
-            UptimeScope::Kiosk(id) => {
-                vec![self.store.kiosk(reader, id).await?.ok_or(UptimeError::NotFound("kiosk"))?]
-            }
-            _ => self.all_kiosks(reader).await?,
-        };
-        let mut subjects = Vec::with_capacity(kiosks.len());
-        for view in kiosks {
-            if matches!(&query.scope, UptimeScope::Model(name) if view.kiosk.model != *name) {
-                continue;
-            }
-            if let Some(problem) = places.get(view.kiosk.site.as_ref()).and_then(|p| p.problem.as_ref()) {
-                problems.push(format!("{}: {problem}", view.kiosk.id));
-            }
-            let zone = places.zone(&view.kiosk);
-            let period = period_in(query.period, zone)?;
-            subjects.push(Subject { view, zone, period });
-        }
-        Ok(subjects)
-    }
-
-    async fn all_kiosks(&self, reader: &Scope) -> Result<Vec<KioskView>, StoreError> {
-        let mut kiosks = Vec::new();
-        let mut page = PageRequest::first();
-        loop {
-            let found = self.store.kiosks(reader, &KioskFilter::default(), &page).await?;
-            kiosks.extend(found.items);
-            match found.next_cursor {
-                Some(cursor) => page = page.after(cursor),
-                None => return Ok(kiosks),
-            }
-        }
-    }
-
-    pub(super) async fn frame<'b>(
-        &'b self,
-        places: &'b Places,
-        span: Interval,
-        as_of: Option<Timestamp>,
-    ) -> Result<Frame<'b>, StoreError> {
-        let mut frame = self.frame_without_assignments(places, span, as_of).await?;
-        frame.assign(self.store.assignments(&Scope::All, ms(span.from), ms(span.to)).await?);
-        Ok(frame)
-    }
-
-    pub(super) async fn frame_without_assignments<'b>(
-        &'b self,
-        places: &'b Places,
-        span: Interval,
-        as_of: Option<Timestamp>,
-    ) -> Result<Frame<'b>, StoreError> {
-        let (from, to) = (ms(span.from), ms(span.to));
-        // First what is not written: what is written meanwhile is then seen twice instead of not at all.
-        let mut alive = self.live.hearing();
-        alive.extend(self.store.server_liveness(from, to).await?);
-        let as_of = as_of.map_or(self.now, |t| t.min(self.now)).secs();
-        let outages = server_down(&alive, span);
-        let mut frame = Frame::new(places, self.calendar, self.config, as_of, outages);
-        frame.forgive(self.store.exclusions(&Scope::All, from, to).await?);
-        Ok(frame)
-    }
-
-    /// Stored evidence, and what heartbeats have said since it was last written.
-    pub(super) async fn evidence_of(
-        &self,
-        reader: &Scope,
-        subjects: &[Subject],
-        span: Interval,
-    ) -> Result<BTreeMap<KioskId, Vec<Evidence>>, StoreError> {
-        let ids: Vec<KioskId> = subjects.iter().map(|subject| subject.view.kiosk.id.clone()).collect();
-        // First what is not written, as with our own hearing.
-        let mut by_kiosk: BTreeMap<KioskId, Vec<Evidence>> =
-            ids.iter().map(|id| (id.clone(), self.live.evidence(id))).collect();
-        let rows = self.store.evidence(reader, &ids, ms(span.from), ms(span.to)).await?;
-        for row in rows {
-            let claim = Evidence::from(&row);
-            by_kiosk.entry(row.kiosk).or_default().push(claim);
-        }
-        Ok(by_kiosk)
-    }
-}
-
-fn period_in(period: UptimePeriod, zone: Tz) -> Result<Interval, UptimeError> {
-    match period {
-        UptimePeriod::Month { year, month } => {
-            wall::month(zone, year, month).ok_or(UptimeError::NoMonth { year, month })
-        }
-        UptimePeriod::DayOf(at) => Ok(day_of(zone, at)),
-        UptimePeriod::Between(from, to) if to > from => Ok(Interval::new(from.secs(), to.secs())),
-        UptimePeriod::Between(..) => Err(UptimeError::Backwards),
     }
 }
 
@@ -359,6 +200,7 @@ pub(super) fn day_of(zone: Tz, at: Timestamp) -> Interval {
     Interval::new(wall::day_start(zone, day), wall::day_start(zone, next))
 }
 
+/// From the first to the last of their periods.
 pub(super) fn span_of(subjects: &[Subject]) -> Option<Interval> {
     let from = subjects.iter().map(|subject| subject.period.from).min()?;
     let to = subjects.iter().map(|subject| subject.period.to).max()?;

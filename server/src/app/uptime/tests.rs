@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kioskwatch_domain::{
     calendar::WorkCalendar,
@@ -11,6 +14,8 @@ use kioskwatch_domain::{
     uptime::{Ratio, books},
 };
 use uuid::Uuid;
+
+mod moves;
 
 use super::{
     board::{Board, Shown},
@@ -69,7 +74,7 @@ impl Shelf {
         let reader = self.reader(now);
         let places = reader.places().await.unwrap();
         let kiosks = BTreeMap::from([(KioskId::new(kiosk).unwrap(), Timestamp(i64::MIN))]);
-        let look = Look::gather(&reader, &places, &kiosks, seen, None).await.unwrap();
+        let look = Look::gather(&reader, Arc::new(places), &kiosks, seen, None).await.unwrap();
         let (changes, shown) = look.keep(&look.subjects[0], &mut Ids::seeded(now.unsigned_abs().into()));
         self.store.commit(&changes).await.unwrap();
         shown

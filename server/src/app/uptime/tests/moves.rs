@@ -1,0 +1,143 @@
+//! Kiosks that stood in other places, and readers who see some of the places.
+use super::*;
+
+fn site_in(id: &str, timezone: &str, region: &str) -> Change {
+    let Change::Site(row) = site(id) else { unreachable!() };
+    Change::Site(SiteRow { timezone: timezone.to_owned(), region: region.to_owned(), ..row })
+}
+
+fn assigned(group: GroupKind, kiosk: &str, name: &str, from: i64, to: Option<i64>) -> Change {
+    Change::Assignment(AssignmentRow {
+        kiosk: KioskId::new(kiosk).unwrap(),
+        group,
+        group_id: name.to_owned(),
+        from: Timestamp(from),
+        to: to.map(Timestamp),
+    })
+}
+
+/// All of October in Shanghai, then moved to New York.
+async fn moved_across_the_sea() -> Shelf {
+    let end = october().to * 1_000;
+    Shelf::with(&[
+        site_in("S-1", "Asia/Shanghai", "R-1"),
+        site_in("S-2", "America/New_York", "R-2"),
+        kiosk("k", Some("S-2")),
+        assigned(GroupKind::Site, "k", "S-1", 0, Some(end + 5 * DAY)),
+        assigned(GroupKind::Site, "k", "S-2", end + 5 * DAY, None),
+        alive(0, end + 60 * DAY),
+        full("k", 0, end - 2 * DAY),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn a_kiosk_moved_to_another_zone_does_not_take_its_past_months_along() {
+    let shelf = moved_across_the_sea().await;
+    let end = october().to * 1_000;
+    let id = KioskId::new("k").unwrap();
+    let scope = UptimeScope::Kiosk(id.clone());
+    let october_is = UptimePeriod::Month { year: 2026, month: 10 };
+    // Not booked yet: counted.
+    let counted = shelf.month(scope.clone(), end + 20 * DAY).await;
+    assert!(!counted.booked);
+    assert_eq!(counted.sums.figures.on, Ratio::new(29 * 86_400, 31 * 86_400));
+    let explained = shelf.reader(end + 20 * DAY).explain(&Scope::All, &id, october_is, None).await.unwrap();
+    assert_eq!((explained.zone, explained.period), (chrono_tz::Asia::Shanghai, october()));
+    // The bookkeeper first sees it after the move and signs the month as it was.
+    shelf.keep("k", end + 20 * DAY).await;
+    let month: Month = "2026-10".parse().unwrap();
+    let rows = shelf.store.versions_of_month(&Scope::All, &id, month).await.unwrap();
+    let periods: Vec<_> =
+        rows.iter().map(|row| (row.version, row.period_from.secs(), row.period_to.secs())).collect();
+    assert_eq!(periods, [(0, october().from, october().to), (1, october().from, october().to)]);
+    // The month that runs is on the clock of where it stands now.
+    let november = month.next();
+    let rows = shelf.store.versions_of_month(&Scope::All, &id, november).await.unwrap();
+    let new_york = november.period(chrono_tz::America::New_York);
+    assert!(rows.iter().all(|row| row.period_to.secs() == new_york.to) && rows.len() == 2, "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_signed_month_keeps_its_period_when_the_zone_of_its_site_is_corrected() {
+    let shelf = moved_across_the_sea().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    let id = KioskId::new("k").unwrap();
+    let month: Month = "2026-10".parse().unwrap();
+    shelf.store.commit(&[site_in("S-1", "Asia/Urumqi", "R-1")]).await.unwrap();
+    shelf.keep("k", end + 2 * DAY).await;
+    let rows = shelf.store.versions_of_month(&Scope::All, &id, month).await.unwrap();
+    assert!(rows.iter().all(|row| row.period_to.secs() == october().to), "{rows:?}");
+    let proposals = shelf.store.restatements_of(std::slice::from_ref(&id), month).await.unwrap();
+    assert_eq!(proposals, []);
+    let october_is = UptimePeriod::Month { year: 2026, month: 10 };
+    let explained = shelf.reader(end + 2 * DAY).explain(&Scope::All, &id, october_is, None).await.unwrap();
+    assert_eq!(explained.period, october());
+}
+
+#[tokio::test]
+async fn who_sees_some_sites_sees_running_groups_as_signed_ones() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    let own = Scope::Sites([SiteId::new("S-1").unwrap()].into());
+    let months = async |now| {
+        let mut seen = Vec::new();
+        for scope in
+            [UptimeScope::Fleet, UptimeScope::Model(String::new()), UptimeScope::Region(String::new())]
+        {
+            let period = UptimePeriod::Month { year: 2026, month: 10 };
+            let query = UptimeQuery { scope, period, as_of: None };
+            let answer = shelf.reader(now).figures(&own, &query).await.unwrap();
+            seen.push((answer.kiosks, answer.sums.figures));
+        }
+        seen
+    };
+    let running = months(end + HOUR).await;
+    assert_eq!((running[0].0, running[0].1.on), (1, Ratio::new(10 * 86_400, 10 * 86_400)));
+    shelf.keep("k", end + DAY).await;
+    assert_eq!(months(end + DAY).await, running, "it left, and its ten days here stay theirs to see");
+    let other = Scope::Sites([SiteId::new("S-9").unwrap()].into());
+    let query = UptimeQuery {
+        scope: UptimeScope::Kiosk(KioskId::new("k").unwrap()),
+        period: UptimePeriod::Month { year: 2026, month: 10 },
+        as_of: None,
+    };
+    let hidden = shelf.reader(end + HOUR).figures(&other, &query).await;
+    assert!(matches!(hidden, Err(UptimeError::NotFound("kiosk"))), "{hidden:?}");
+}
+
+#[tokio::test]
+async fn a_group_is_made_of_those_who_belonged_to_it_in_the_period() {
+    let day = 86_400;
+    let shelf = Shelf::with(&[
+        site_in("S-1", "Asia/Shanghai", "north"),
+        site_in("S-2", "Asia/Shanghai", "south"),
+        kiosk("a", Some("S-2")),
+        kiosk("b", Some("S-1")),
+        kiosk("c", None),
+        assigned(GroupKind::Site, "a", "S-1", 0, Some(4 * DAY)),
+        assigned(GroupKind::Site, "a", "S-2", 4 * DAY, None),
+        assigned(GroupKind::Engineer, "a", "li", 3 * DAY, Some(6 * DAY)),
+        assigned(GroupKind::Engineer, "c", "li", 0, None),
+        assigned(GroupKind::Engineer, "b", "wang", 0, None),
+        alive(0, 20 * DAY),
+    ])
+    .await;
+    for (scope, kiosks, days) in [
+        (UptimeScope::Region("north".into()), 2, 4 + 10),
+        (UptimeScope::Region("south".into()), 1, 6),
+        (UptimeScope::Site(SiteId::new("S-1").unwrap()), 2, 4 + 10),
+        (UptimeScope::Engineer("li".into()), 2, 3 + 10),
+        (UptimeScope::Engineer("wang".into()), 1, 10),
+        (UptimeScope::Engineer("zhao".into()), 0, 0),
+        (UptimeScope::Fleet, 3, 30),
+    ] {
+        let answer = shelf.figures(scope.clone(), 0, 10 * DAY, 15 * DAY).await;
+        let expected = (kiosks, days * day);
+        assert_eq!((answer.kiosks, answer.sums.figures.accountable_s), expected, "{scope:?}");
+    }
+    // Its time there was over before.
+    let later = shelf.figures(UptimeScope::Region("north".into()), 5 * DAY, 10 * DAY, 15 * DAY).await;
+    assert_eq!((later.kiosks, later.sums.figures.accountable_s), (1, 5 * day));
+}

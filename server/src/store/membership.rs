@@ -1,0 +1,111 @@
+//! Who stood where and belonged to whom within a time: the kiosks a question is about, without a look at the rest
+//! of the fleet.
+use kioskwatch_domain::{change::GroupKind, interval::Interval, uptime::Month};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+
+use super::{
+    Store, StoreError,
+    kiosks::id_array,
+    row::{Loaded, RowReader, text_array},
+    sql::{Query, Sql, sql},
+};
+
+/// A kiosk whose moves were never written down stands where it is registered.
+const OF_GROUPS: Sql = sql!(
+    kiosks_of_groups,
+    "SELECT kiosk FROM assignment
+     WHERE group_kind = $2 AND group_id IN " TEXTS " AND from_at < $4 AND (to_at IS NULL OR to_at > $3)
+     UNION SELECT id FROM kiosk WHERE $2 = 'site' AND site IN " TEXTS " ORDER BY 1"
+);
+const OF_MODEL: Sql =
+    sql!(kiosks_of_model, "SELECT id FROM kiosk WHERE $1 IS NULL OR model = $1 ORDER BY id");
+const OF_CONTRACT: Sql = sql!(
+    sites_of_contract,
+    "SELECT id FROM site WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)"
+);
+const SIGNED: Sql = sql!(
+    signed_periods,
+    "SELECT kiosk, version, period_from_at, period_to_at FROM uptime_month
+     WHERE kiosk IN " TEXTS " AND month = $2 AND version > 0 ORDER BY kiosk, version"
+);
+
+struct Kiosk(KioskId);
+
+impl Loaded for Kiosk {
+    const TABLE: &'static str = "kiosk";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        row.id().map(Self)
+    }
+}
+
+struct Site(SiteId);
+
+impl Loaded for Site {
+    const TABLE: &'static str = "site";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        row.id().map(Self)
+    }
+}
+
+/// What was signed of a kiosk's month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPeriod {
+    pub kiosk: KioskId,
+    pub version: u32,
+    /// In whole seconds: the month on the clock of where it stood.
+    pub period: Interval,
+}
+
+impl Loaded for SignedPeriod {
+    const TABLE: &'static str = "uptime_month";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        let (kiosk, version) = (row.id()?, row.number()?);
+        let (from, to) = (row.time()?.secs(), row.time()?.secs());
+        Ok(Self { kiosk, version, period: Interval::new(from, to) })
+    }
+}
+
+impl Store {
+    /// Kiosks that belonged to one of these sites or engineers within `from..to`, by id; of sites also those
+    /// that are registered there now.
+    pub async fn kiosks_of_groups(
+        &self,
+        kind: GroupKind,
+        names: Vec<&str>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<KioskId>, StoreError> {
+        let names = text_array(&names);
+        let bind = |q: Query| q.bind(names).bind(kind.as_str()).bind(from.ms()).bind(to.ms());
+        let kiosks: Vec<Kiosk> = self.rows(&OF_GROUPS, bind).await?;
+        Ok(kiosks.into_iter().map(|kiosk| kiosk.0).collect())
+    }
+
+    /// Kiosks of this model, or all, by id.
+    pub async fn kiosks_of_model(&self, model: Option<&str>) -> Result<Vec<KioskId>, StoreError> {
+        let model = model.map(str::to_owned);
+        let kiosks: Vec<Kiosk> = self.rows(&OF_MODEL, |q| q.bind(model)).await?;
+        Ok(kiosks.into_iter().map(|kiosk| kiosk.0).collect())
+    }
+
+    /// Sites of a region or a customer; `kind` says which.
+    pub async fn sites_of_contract(&self, kind: &'static str, name: &str) -> Result<Vec<SiteId>, StoreError> {
+        let name = name.to_owned();
+        let sites: Vec<Site> = self.rows(&OF_CONTRACT, |q| q.bind(kind).bind(name)).await?;
+        Ok(sites.into_iter().map(|site| site.0).collect())
+    }
+
+    /// What was signed of this month, of those of `kiosks` of which anything was; by kiosk and version, a row for
+    /// each of its owners.
+    pub async fn signed_periods(
+        &self,
+        kiosks: &[KioskId],
+        month: Month,
+    ) -> Result<Vec<SignedPeriod>, StoreError> {
+        let ids = id_array(kiosks.iter());
+        self.rows(&SIGNED, |q| q.bind(ids).bind(month.to_string())).await
+    }
+}
