@@ -1,23 +1,24 @@
 //! How fast uptime is answered on this machine, in one table.
 //!
 //! `cargo run --release -p kioskwatch-server --example uptime_bench -- [--kiosks 100000] [--intervals 100]
-//! [--backfill-kiosks 10000] sqlite:///tmp/bench/db.sqlite postgres://…`
+//! [--backfill-kiosks 10000] [--filled] sqlite:///tmp/bench/db.sqlite postgres://…`
 //! Each database must be empty. A fleet with a year of signed months is written first, so that what is asked
 //! is asked of tables of that size; `--backfill-kiosks` of them get the history of evidence that is timed.
+//! `--filled` asks a database again that an earlier run has filled.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
-use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+mod fleet;
+
+use std::{error::Error, sync::Arc, time::Duration};
 
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{
-        Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, KioskRow, LivenessRow, MonthRow,
-        MonthSums, SiteRow, Zone,
-    },
+    change::{Change, LivenessRow},
     fleet::Fleet,
+    interval::Interval,
     policy::Policy,
-    uptime::{Cause, Figures, Month, Ratio},
+    uptime::Month,
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp, command::CommandSigner};
+use kioskwatch_proto::{Timestamp, command::CommandSigner};
 use kioskwatch_server::{
     app::{
         App, FLUSH_EVERY, Hub, HubOptions, NotLive, Parts, UptimePeriod, UptimeQuery, UptimeReader,
@@ -32,11 +33,18 @@ use kioskwatch_server::{
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-const ZONE: chrono_tz::Tz = chrono_tz::Asia::Shanghai;
-const KIOSKS_A_SITE: u64 = 20;
+use fleet::{
+    ENGINEERS, KIOSKS_A_SITE, ZONE, booked, engineer, history, kiosk, kiosk_id, owners, record, secs, site,
+    site_id,
+};
+
 const ROWS_A_COMMIT: usize = 5_000;
 /// The kiosks whose own series a scrape shows.
 const SCRAPED: u64 = 5_000;
+/// Kiosks whose journals are written to see how much they take.
+const JOURNALS: u64 = 1_000;
+/// The kiosk that is down every second minute.
+const FLAPPING: u64 = 1;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -44,12 +52,14 @@ struct Options {
     kiosks: u64,
     intervals: i64,
     backfill: u64,
+    filled: bool,
     urls: Vec<String>,
 }
 
 impl Options {
     fn read() -> Result<Self> {
-        let mut options = Self { kiosks: 100_000, intervals: 100, backfill: 10_000, urls: Vec::new() };
+        let (kiosks, intervals, backfill) = (100_000, 100, 10_000);
+        let mut options = Self { kiosks, intervals, backfill, filled: false, urls: Vec::new() };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a number"));
@@ -57,6 +67,7 @@ impl Options {
                 "--kiosks" => options.kiosks = value()?.parse()?,
                 "--intervals" => options.intervals = value()?.parse()?,
                 "--backfill-kiosks" => options.backfill = value()?.parse()?,
+                "--filled" => options.filled = true,
                 url => options.urls.push(url.to_owned()),
             }
         }
@@ -90,11 +101,24 @@ impl Bench {
     async fn run(&self, options: &Options) -> Result<()> {
         let now = Clock::start().now();
         let running = Month::at(ZONE, now.secs());
-        self.fleet(options, running).await?;
-        self.backfill(options, running.previous()).await?;
-        self.one_kiosk(running.previous(), now).await?;
+        if !options.filled {
+            let figures = self.fleet(options, running).await?;
+            let interval = self.backfill(options, running.previous()).await?;
+            self.growth(options, figures, interval).await?;
+            self.running(options, running, now).await?;
+        }
+        self.one_kiosk(running, now).await?;
         self.groups(running, options.kiosks).await?;
         self.scrape().await
+    }
+
+    /// The bytes that the database grew by with some rows, for each of them, and how long they took.
+    async fn grown_by(&self, changes: impl Iterator<Item = Change>) -> Result<(u64, f64, f64)> {
+        let (before, watch) = (self.store.bytes().await?, Stopwatch::start());
+        let rows = self.commit(changes).await?;
+        let rate = rows as f64 / watch.elapsed().as_secs_f64();
+        let bytes = self.store.bytes().await?.saturating_sub(before);
+        Ok((rows, rate, bytes as f64 / rows as f64))
     }
 
     async fn commit(&self, changes: impl Iterator<Item = Change>) -> Result<u64> {
@@ -113,40 +137,64 @@ impl Bench {
     }
 
     /// Sites, kiosks, and a year of month figures: signed ones, and what is known now of the last two months.
-    async fn fleet(&self, options: &Options, running: Month) -> Result<()> {
+    /// Gives the bytes of a signed month.
+    async fn fleet(&self, options: &Options, running: Month) -> Result<f64> {
         let kiosks = options.kiosks;
         self.commit((0..kiosks.div_ceil(KIOSKS_A_SITE)).map(site)).await?;
         self.commit((0..kiosks).map(|n| Change::Kiosk(kiosk(n)))).await?;
+        self.commit((0..kiosks).flat_map(owners)).await?;
         let months: Vec<Month> =
             std::iter::successors(Some(running), |month| Some(month.previous())).take(13).collect();
         let alive = months[12].period(ZONE).from;
         let alive = LivenessRow { server: Uuid::from_u128(1), from: secs(alive), to: Clock::start().now() };
         self.store.commit(&[Change::Liveness(alive)]).await?;
-        let watch = Stopwatch::start();
-        let current = months[..2].iter().flat_map(|month| (0..kiosks).map(|n| booked(n, *month, 0)));
         let signed = months[1..].iter().flat_map(|month| (0..kiosks).map(|n| booked(n, *month, 1)));
-        let rows = self.commit(current.chain(signed)).await?;
-        let rate = rows as f64 / watch.elapsed().as_secs_f64();
-        self.line(&format!("month figures booked, {rows} rows"), "", &format!("{rate:.0}/s"));
-        Ok(())
+        let (rows, rate, bytes) = self.grown_by(signed).await?;
+        self.line(&format!("a year of signed months, {rows} rows"), "", &format!("{rate:.0}/s"));
+        let current = months[..2].iter().flat_map(|month| (0..kiosks).map(|n| booked(n, *month, 0)));
+        self.commit(current).await?;
+        Ok(bytes)
     }
 
-    async fn backfill(&self, options: &Options, month: Month) -> Result<()> {
+    /// Gives the bytes of an interval.
+    async fn backfill(&self, options: &Options, month: Month) -> Result<f64> {
         let kiosks = options.backfill.min(options.kiosks);
-        let watch = Stopwatch::start();
-        let spans = (0..kiosks).flat_map(|n| history(n, month, options.intervals));
-        let rows = self.commit(spans).await?;
-        let rate = rows as f64 / watch.elapsed().as_secs_f64();
+        let period = month.period(ZONE);
+        let spans = (0..kiosks).flat_map(|n| history(n, period, options.intervals));
+        let (_, rate, bytes) = self.grown_by(spans).await?;
         let goal = if self.name == "sqlite" { ">= 20000/s" } else { ">= 50000/s" };
         let what = format!("backfill of {kiosks} kiosks, {} intervals each", options.intervals);
         self.line(&what, goal, &format!("{rate:.0}/s"));
+        Ok(bytes)
+    }
+
+    async fn growth(&self, options: &Options, month: f64, interval: f64) -> Result<()> {
+        let each = options.intervals.unsigned_abs();
+        let records = (0..JOURNALS).flat_map(|n| (1..=each).map(move |seq| record(n, seq)));
+        let (_, _, record) = self.grown_by(records).await?;
+        for (what, bytes) in
+            [("a signed month", month), ("an interval of evidence", interval), ("a journal record", record)]
+        {
+            self.line(&format!("growth by {what}"), "", &format!("{bytes:.0} bytes"));
+        }
+        let kib = (month + each as f64 * (interval + record)) / 1_024.0;
+        let what = format!("growth by a kiosk and month of {each} records and as many intervals");
+        self.line(&what, "", &format!("{kib:.1} KiB"));
         Ok(())
     }
 
-    async fn one_kiosk(&self, month: Month, now: Timestamp) -> Result<()> {
-        let flapping = month.period(ZONE).length() / 60;
-        let id = 1;
-        self.commit(history(id, month, flapping)).await?;
+    /// What is counted while somebody waits has evidence to count: an engineer's kiosks in the running month.
+    async fn running(&self, options: &Options, running: Month, now: Timestamp) -> Result<()> {
+        let period = Interval::new(running.period(ZONE).from, now.secs());
+        let theirs = (0..options.kiosks).filter(|n| n % ENGINEERS == 0);
+        self.commit(theirs.flat_map(|n| history(n, period, options.intervals))).await?;
+        let id = FLAPPING;
+        let flapping = running.previous().period(ZONE);
+        self.commit(history(id, flapping, flapping.length() / 60)).await?;
+        Ok(())
+    }
+
+    async fn one_kiosk(&self, running: Month, now: Timestamp) -> Result<()> {
         let calendar = WorkCalendar::from_lists(&[], &[]);
         let reader = UptimeReader {
             store: &self.store,
@@ -155,18 +203,26 @@ impl Bench {
             now,
             live: &NotLive,
         };
-        let period = UptimePeriod::Month { year: month.year(), month: month.month() };
-        for (n, what, goal) in [
-            (0, "month of one kiosk counted from its evidence".to_owned(), "< 5 ms"),
-            (id, format!("the same, flapping every minute: {flapping} intervals"), ""),
+        let last = running.previous();
+        let flapping = last.period(ZONE).length() / 60;
+        for (n, month, what, goal) in [
+            (0, last, "month of one kiosk explained from its evidence".to_owned(), "< 5 ms"),
+            (FLAPPING, last, format!("the same, flapping every minute: {flapping} intervals"), ""),
         ] {
+            let period = period_of(month);
             let took = best(async || reader.explain(&Scope::All, &kiosk_id(n), period, None).await.map(drop))
                 .await?;
             self.line(&what, goal, &ms(took));
         }
-        let query = UptimeQuery { scope: UptimeScope::Kiosk(kiosk_id(0)), period, as_of: None };
-        let took = best(async || reader.figures(&Scope::All, &query).await.map(drop)).await?;
-        self.line("month of one kiosk as signed", "< 5 ms", &ms(took));
+        for (month, what) in [
+            (running, "running month of one kiosk, counted from its evidence"),
+            (last, "month of one kiosk as signed"),
+        ] {
+            let scope = UptimeScope::Kiosk(kiosk_id(0));
+            let query = UptimeQuery { scope, period: period_of(month), as_of: None };
+            let took = best(async || reader.figures(&Scope::All, &query).await.map(drop)).await?;
+            self.line(what, "< 5 ms", &ms(took));
+        }
         Ok(())
     }
 
@@ -177,11 +233,12 @@ impl Bench {
         let named =
             [("running month", running), ("last month", running.previous()), ("a year ago", year_ago)];
         for (name, month) in named {
-            let period = UptimePeriod::Month { year: month.year(), month: month.month() };
+            let period = period_of(month);
             let scopes = [
                 ("fleet", UptimeScope::Fleet),
                 ("region", UptimeScope::Region("R-1".into())),
-                ("engineer", UptimeScope::Engineer("E-1".into())),
+                ("engineer", UptimeScope::Engineer(engineer(0))),
+                ("site", UptimeScope::Site(site_id(0))),
             ];
             for (what, scope) in scopes {
                 let query = UptimeQuery { scope, period, as_of: None };
@@ -258,6 +315,10 @@ impl Bench {
     }
 }
 
+fn period_of(month: Month) -> UptimePeriod {
+    UptimePeriod::Month { year: month.year(), month: month.month() }
+}
+
 /// The best of five: the machine does other things too.
 async fn best<E>(
     mut ask: impl AsyncFnMut() -> std::result::Result<(), E>,
@@ -273,106 +334,4 @@ async fn best<E>(
 
 fn ms(took: Duration) -> String {
     format!("{:.2} ms", took.as_secs_f64() * 1e3)
-}
-
-const fn secs(t: i64) -> Timestamp {
-    Timestamp(t * 1_000)
-}
-
-fn kiosk_id(n: u64) -> KioskId {
-    KioskId::new(&format!("K-{n:06}")).expect("a good id")
-}
-
-fn site_id(n: u64) -> SiteId {
-    SiteId::new(&format!("S-{n:05}")).expect("a good id")
-}
-
-fn site(n: u64) -> Change {
-    Change::Site(SiteRow {
-        id: site_id(n),
-        name: format!("site {n}"),
-        region: format!("R-{}", n % 30),
-        customer: format!("C-{}", n % 7),
-        zone: Zone::Urban,
-        timezone: ZONE.name().to_owned(),
-        service_hours: String::new(),
-        contacts: "[]".to_owned(),
-        remote_consent: false,
-        updated_at: Timestamp(0),
-    })
-}
-
-fn kiosk(n: u64) -> KioskRow {
-    KioskRow {
-        id: kiosk_id(n),
-        site: Some(site_id(n / KIOSKS_A_SITE)),
-        admission: Admission::Accepted,
-        model: format!("KT-{}", n % 3),
-        serial_no: n.to_string(),
-        commissioned_at: Some(secs(1_700_000_000)),
-        decommissioned_at: None,
-        updated_at: Timestamp(0),
-    }
-}
-
-/// `count` spans that fill a month: up, and every second time briefly not.
-fn history(n: u64, month: Month, count: i64) -> impl Iterator<Item = Change> {
-    let period = month.period(ZONE);
-    let step = (period.length() / count).max(1);
-    (0..count).map(move |i| {
-        let from = period.from + i * step;
-        Change::Evidence(EvidenceRow {
-            kiosk: kiosk_id(n),
-            source: EvidenceSource::Journal,
-            from: secs(from),
-            to: secs(from + step),
-            state: if i % 2 == 0 { EvidenceState::Full } else { EvidenceState::Oos },
-            cause: (i % 2 == 1).then(|| "hardware".to_owned()),
-            received_at: Some(secs(period.to)),
-            epoch: None,
-            seq: None,
-        })
-    })
-}
-
-fn booked(n: u64, month: Month, version: u32) -> Change {
-    let (period, site) = (month.period(ZONE), n / KIOSKS_A_SITE);
-    let (length, down) = (period.length(), i64::try_from(n % 50_000).unwrap_or(0));
-    let ratio = Ratio::new(length - down, length);
-    let figures = Figures {
-        accountable_s: length,
-        known_s: length,
-        on: ratio,
-        avail: ratio,
-        full: ratio,
-        online: ratio,
-        causes: BTreeMap::from([(Cause::Hardware, down)]),
-    };
-    Change::Month(Box::new(MonthRow {
-        month,
-        kiosk: kiosk_id(n),
-        version,
-        site: Some(site_id(site)),
-        engineer: Some(format!("E-{}", n % 400)),
-        region: format!("R-{}", site % 30),
-        customer: format!("C-{}", site % 7),
-        model: format!("KT-{}", n % 3),
-        period_from: secs(period.from),
-        period_to: secs(period.to),
-        as_of: secs(period.to),
-        booked_at: secs(period.to + 86_400),
-        target: (99, 100),
-        sums: MonthSums {
-            figures,
-            excluded_s: 0,
-            raw_on: ratio,
-            raw_avail: ratio,
-            raw_full: ratio,
-            outages: 3,
-            longest_outage_s: down,
-            longest_outage_at: Some(secs(period.from)),
-        },
-        fingerprint: format!("{n:064x}"),
-        inputs: r#"{"commissioned":"0123456789abcdef","evidence":"0123456789abcdef","exclusions":"0123456789abcdef","owners":"0123456789abcdef","period":"0123456789abcdef","server_outages":"0123456789abcdef","service_hours":"0123456789abcdef"}"#.to_owned(),
-    }))
 }
