@@ -81,6 +81,11 @@ impl Topic {
         Ok(Self { kiosk, channel })
     }
 
+    /// Who publishes on this topic, as the broker's rules read it: the level of the kiosk id, whatever stands there.
+    pub fn sender(text: &str) -> Option<&str> {
+        text.strip_prefix(ROOT)?.strip_prefix('/')?.split('/').nth(1)
+    }
+
     /// What an agent subscribes to: its own channels from the server.
     pub fn agent_filters(kiosk: &KioskId) -> [String; 2] {
         [Channel::Ack, Channel::Command].map(|channel| Self::new(kiosk.clone(), channel).to_string())
@@ -112,6 +117,20 @@ mod tests {
         for &channel in Channel::ALL {
             let topic = Topic::new(KioskId::new("K-0001").unwrap(), channel);
             assert_eq!(Topic::parse(&topic.to_string()), Ok(topic));
+        }
+    }
+
+    #[test]
+    fn the_sender_is_found_where_nothing_else_is_right() {
+        let table = [
+            ("kiosk/v1/26/123456789/journal", Some("123456789")),
+            ("kiosk/v1/zz/K 1/journal/deeper", Some("K 1")),
+            ("kiosk/v1/26", None),
+            ("kiosk/v2/26/K-1/journal", None),
+            ("", None),
+        ];
+        for (text, sender) in table {
+            assert_eq!(Topic::sender(text), sender, "{text}");
         }
     }
 

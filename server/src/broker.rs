@@ -57,6 +57,11 @@ impl Broker {
         Ok(Self { address, task })
     }
 
+    /// Ends when the broker does: it is to run as long as the server.
+    pub async fn ended(&mut self) -> Result<(), tokio::task::JoinError> {
+        (&mut self.task).await
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod metrics;
 pub mod mqtt;
 mod notify_ready;
+mod panics;
 pub mod random;
 pub mod run;
 pub mod signing;

@@ -2,7 +2,10 @@
 //!
 //! The session is clean and acknowledgements are automatic: correctness rests on the journal's own ack, so
 //! nothing may pile up in the broker. Two connections share the work, because a storm of heartbeats must not
-//! delay a fault: `journal` carries what must arrive, `beats` carries heartbeats.
+//! delay a fault: `journal` carries what must arrive, `beats` carries heartbeats. What one kiosk sends beyond
+//! its allowance ends here (`flood`).
+mod flood;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -27,7 +30,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::clock::Clock;
+pub use self::flood::{Allowance, Bucket};
+use self::flood::{Senders, Verdict};
+use crate::{clock::Clock, panics};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The broker answers a ping each keep-alive: half of one more without a word, and the line is half-open.
@@ -72,6 +77,8 @@ pub struct LinkOptions {
     pub address: BrokerAddress,
     pub client_id: String,
     pub lane: Lane,
+    /// Of each kiosk, on this connection.
+    pub allowance: Allowance,
 }
 
 /// What a connection is for.
@@ -120,13 +127,20 @@ pub enum LinkEvent {
     Up(Lane),
     Down(Lane, String),
     Message(Received),
+    /// This sender, as the topic names it, has begun to send more than it may.
+    Flood(Lane, String),
 }
 
 /// Counts what a connection had to give up; read by the metrics.
 #[derive(Debug, Default)]
 pub struct LinkCounters {
+    /// The receive queue stayed full.
     pub dropped_incoming: std::sync::atomic::AtomicU64,
+    /// More than a kiosk may send.
+    pub over_allowance: std::sync::atomic::AtomicU64,
     pub dropped_outgoing: std::sync::atomic::AtomicU64,
+    /// A connection ended by a defect of ours.
+    pub panics: std::sync::atomic::AtomicU64,
 }
 
 /// One connection, kept up by a task of its own.
@@ -150,7 +164,9 @@ impl Link {
         let (client_tx, client) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(LinkCounters::default());
-        let keeper = Keeper { options, clock, events, counters: Arc::clone(&counters), client: client_tx };
+        let senders = Senders::new(options.allowance);
+        let counters_of = Arc::clone(&counters);
+        let keeper = Keeper { options, clock, events, counters: counters_of, client: client_tx, senders };
         let task = tokio::spawn(keeper.run(stopped));
         Self { client, counters, stop, task }
     }
@@ -205,16 +221,25 @@ struct Keeper {
     events: mpsc::Sender<LinkEvent>,
     counters: Arc<LinkCounters>,
     client: watch::Sender<Option<AsyncClient>>,
+    senders: Senders,
 }
 
 impl Keeper {
-    async fn run(self, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut failures = 0_u32;
         while !*stopped.borrow() {
             let reason = match self.mqtt_options() {
                 Ok(options) => {
                     let (client, event_loop) = AsyncClient::new(options, SEND_QUEUE);
-                    self.one_connection(client, event_loop, &mut failures, &stopped).await
+                    let connection = self.one_connection(client, event_loop, &mut failures, &stopped);
+                    match panics::caught(connection).await {
+                        Ok(reason) => reason,
+                        // As with a lost connection: a new one begins with nothing of the old.
+                        Err(panic) => {
+                            self.counters.panics.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                            format!("a defect of ours: it panicked: {panic}")
+                        }
+                    }
                 }
                 Err(error) => error.to_string(),
             };
@@ -236,7 +261,7 @@ impl Keeper {
 
     /// One client and event loop from connect to loss: nothing of a lost session is carried over.
     async fn one_connection(
-        &self,
+        &mut self,
         client: AsyncClient,
         mut event_loop: EventLoop,
         failures: &mut u32,
@@ -295,7 +320,22 @@ impl Keeper {
         }
     }
 
-    async fn hand_over(&self, received: Received) {
+    async fn hand_over(&mut self, received: Received) {
+        let verdict = {
+            let topic = std::str::from_utf8(&received.topic).unwrap_or_default();
+            let sender = Topic::sender(topic).unwrap_or_default();
+            let bytes = received.topic.len() + received.payload.len();
+            let verdict = self.senders.judge(sender, bytes, Instant::now());
+            if verdict == Verdict::DropAndTell {
+                // On a full queue it is told by the counter alone.
+                let _ = self.events.try_send(LinkEvent::Flood(self.options.lane, sender.to_owned()));
+            }
+            verdict
+        };
+        if verdict != Verdict::Take {
+            self.counters.over_allowance.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return;
+        }
         let event = match self.events.try_send(LinkEvent::Message(received)) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Full(event)) => event,

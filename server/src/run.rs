@@ -24,6 +24,7 @@ use crate::{
     identity::{Identity, IdentityError},
     metrics::Counters,
     mqtt::{Lane, Link, LinkOptions, RECEIVE_QUEUE},
+    panics::how_it_ended,
     signing::{self, SigningKeyError},
     store::{Store, StoreError},
 };
@@ -68,7 +69,8 @@ pub enum ServeError {
     Metrics(#[from] prometheus::Error),
     #[error("this server was built without the embedded broker: set [mqtt] url")]
     NoEmbeddedBroker,
-    #[error("a part of the server ended by itself: {0}")]
+    /// With what became of it; the supervisor starts a new process.
+    #[error("a part of the server is gone, so the whole ends: {0}")]
     Ended(String),
 }
 
@@ -111,7 +113,7 @@ pub async fn serve(
 
     let identity = Identity::claim(data_dir)?;
     let store = Store::open(&config.database_url()).await?;
-    let lease = tokio::select! {
+    let mut lease = tokio::select! {
         lease = hold_lease(&store, identity.id, &clock) => lease?,
         _ = stop.wait_for(|stop| *stop) => {
             store.close().await;
@@ -133,7 +135,7 @@ pub async fn serve(
         calendar,
         signer,
     });
-    let broker = start_broker(&app).await?;
+    let mut broker = start_broker(&app).await?;
     let (events_tx, events) = mpsc::channel(RECEIVE_QUEUE);
     let link = |lane: Lane| -> Result<Link, ServeError> {
         let mqtt = &app.config().mqtt;
@@ -143,7 +145,8 @@ pub async fn serve(
         }
         let short = server.simple().to_string();
         let client_id = format!("{}-{}-{}", mqtt.client_id, lane.name(), &short[short.len() - 8..]);
-        Ok(Link::start(LinkOptions { address, client_id, lane }, Arc::clone(&clock), events_tx.clone()))
+        let options = LinkOptions { address, client_id, lane, allowance: app.config().flood.allowance() };
+        Ok(Link::start(options, Arc::clone(&clock), events_tx.clone()))
     };
     let (journal_link, beats_link) = (link(Lane::Journal)?, link(Lane::Beats)?);
     drop(events_tx);
@@ -169,15 +172,17 @@ pub async fn serve(
     // The listeners hear the same word and may be gone before we have heard it ourselves.
     let told = stop.clone();
     let unasked = |what: &str, ended: String| {
-        if *told.borrow() { Ok(None) } else { Err(ServeError::Ended(format!("{what}: {ended}"))) }
+        if *told.borrow() { Ok(None) } else { Err(ServeError::Ended(format!("{what} {ended}"))) }
     };
     let outcome = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => None,
         ended = &mut hub_task => Some(ended),
-        ended = console => unasked("console", format!("{ended:?}"))?,
-        ended = monitoring => unasked("monitoring", format!("{ended:?}"))?,
-        ended = &mut books => unasked("bookkeeper", format!("{ended:?}"))?,
+        ended = console => unasked("the console", how_it_ended(ended))?,
+        ended = monitoring => unasked("monitoring", how_it_ended(ended))?,
+        ended = &mut books => unasked("the bookkeeper", how_it_ended(ended))?,
+        ended = &mut lease => unasked("the lease", how_it_ended(ended))?,
+        ended = broker.ended() => unasked("the embedded broker", how_it_ended(ended))?,
     };
     // The hub has heard it too: it commits what was taken and says goodbye.
     let outcome = match outcome {
@@ -194,7 +199,7 @@ pub async fn serve(
     drop(identity);
     match outcome {
         Ok(result) => result.map_err(ServeError::Hub),
-        Err(error) => Err(ServeError::Ended(format!("hub: {error}"))),
+        Err(error) => Err(ServeError::Ended(format!("the hub {}", how_it_ended::<()>(Err(error))))),
     }
 }
 
@@ -241,17 +246,28 @@ async fn hold_lease(
 struct RunningBroker {
     address: Option<std::net::SocketAddr>,
     #[cfg(feature = "embedded-broker")]
-    _broker: Option<crate::broker::Broker>,
+    broker: Option<crate::broker::Broker>,
+}
+
+impl RunningBroker {
+    /// Never, without an embedded one.
+    async fn ended(&mut self) -> Result<(), tokio::task::JoinError> {
+        #[cfg(feature = "embedded-broker")]
+        if let Some(broker) = &mut self.broker {
+            return broker.ended().await;
+        }
+        std::future::pending().await
+    }
 }
 
 #[cfg(feature = "embedded-broker")]
 async fn start_broker(app: &App) -> Result<RunningBroker, ServeError> {
     let mqtt = &app.config().mqtt;
     if !mqtt.is_embedded() {
-        return Ok(RunningBroker { address: None, _broker: None });
+        return Ok(RunningBroker { address: None, broker: None });
     }
     let broker = crate::broker::Broker::start(mqtt.listen).await?;
-    Ok(RunningBroker { address: Some(broker.address()), _broker: Some(broker) })
+    Ok(RunningBroker { address: Some(broker.address()), broker: Some(broker) })
 }
 
 #[cfg(not(feature = "embedded-broker"))]

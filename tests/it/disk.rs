@@ -198,7 +198,7 @@ const STALL: Duration = Duration::from_secs(30);
 /// What queues and buffers may take meanwhile.
 const GROWTH_MIB: u64 = 32;
 
-fn resident_mib(pid: u32) -> u64 {
+pub(crate) fn resident_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024

@@ -7,6 +7,7 @@ mod console;
 mod dashboards;
 mod deploy;
 mod disk;
+mod flood;
 mod identities;
 mod journeys;
 mod lines;

@@ -279,7 +279,8 @@ impl Bench {
         let link = |lane| {
             let (host, port) = ("127.0.0.1".into(), 1);
             let address = BrokerAddress { host, port, tls: None, user: None, password_file: None };
-            let options = LinkOptions { address, client_id: "bench".into(), lane };
+            let allowance = app.config().flood.allowance();
+            let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
             Link::start(options, Arc::clone(app.clock()), events_tx.clone())
         };
         let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));

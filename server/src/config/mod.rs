@@ -26,6 +26,7 @@ pub struct Config {
     pub storage: Storage,
     pub database: Database,
     pub mqtt: Mqtt,
+    pub flood: Flood,
     pub http: Http,
     pub monitoring: Monitoring,
     pub fleet: FleetSection,
@@ -67,7 +68,7 @@ impl Config {
     /// What types alone do not hold: ranges, urls, files that belong together.
     fn check(&self) -> Result<(), (String, String)> {
         self.mqtt.address().map_err(|problem| ("mqtt.url".to_owned(), problem))?;
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 14] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 18] = [
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
             ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
             ("presence.settle_s", self.presence.settle_s, 0..=3_600),
@@ -82,6 +83,12 @@ impl Config {
             ("tickets.quiet_h", self.tickets.quiet_h, 0..=31 * 24),
             ("tickets.reopen_days", self.tickets.reopen_days, 0..=60),
             ("tickets.batch_kiosks", self.tickets.batch_kiosks, 2..=1_000),
+            // Below what an honest agent sends, its journal would crawl.
+            ("flood.messages_per_s", u64::from(self.flood.messages_per_s), 5..=1_000_000),
+            ("flood.message_burst", u64::from(self.flood.message_burst), 20..=1_000_000),
+            ("flood.kib_per_s", u64::from(self.flood.kib_per_s), 64..=1_048_576),
+            // One message of the largest size must fit.
+            ("flood.kib_burst", u64::from(self.flood.kib_burst), 256..=1_048_576),
             ("http.max_sse", self.http.max_sse as u64, 1..=100_000),
             ("commands.default_valid_s", self.commands.default_valid_s, 10..=600),
             ("fleet.sweep_interval_ms", self.fleet.sweep_interval_ms, 50..=60_000),

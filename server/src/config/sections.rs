@@ -3,7 +3,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::mqtt::{BrokerAddress, TlsFiles};
+use crate::mqtt::{Allowance, BrokerAddress, Bucket, TlsFiles};
 
 /// `[storage]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +106,33 @@ impl Mqtt {
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(BrokerAddress { host, port, tls, user, password_file })
+    }
+}
+
+/// `[flood]`: what one kiosk may send, once for heartbeats and once for everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Flood {
+    pub messages_per_s: u32,
+    pub message_burst: u32,
+    pub kib_per_s: u32,
+    pub kib_burst: u32,
+}
+
+impl Default for Flood {
+    /// An agent sends at most four journal messages a second, together less than 252 KiB, and one heartbeat.
+    fn default() -> Self {
+        Self { messages_per_s: 50, message_burst: 500, kib_per_s: 256, kib_burst: 4_096 }
+    }
+}
+
+impl Flood {
+    pub fn allowance(&self) -> Allowance {
+        let bytes = |kib: u32| kib.saturating_mul(1_024);
+        Allowance {
+            messages: Bucket { per_second: self.messages_per_s, burst: self.message_burst },
+            bytes: Bucket { per_second: bytes(self.kib_per_s), burst: bytes(self.kib_burst) },
+        }
     }
 }
 

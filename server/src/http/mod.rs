@@ -6,6 +6,7 @@ mod audit;
 mod caller;
 mod commands;
 mod corrections;
+mod defects;
 mod events;
 mod faults;
 mod headers;

@@ -3,11 +3,12 @@ use axum::{
     Router,
     extract::State,
     http::{StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
 
-use super::headers;
+use super::{defects, headers};
 use crate::app::App;
 
 /// The routes of `[monitoring] listen`.
@@ -16,7 +17,8 @@ pub fn monitoring_router(app: App) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .layer(axum::middleware::from_fn(headers::guard))
+        .layer(from_fn_with_state(app.counters().clone(), defects::answer))
+        .layer(from_fn(headers::guard))
         .with_state(app)
 }
 

@@ -6,6 +6,7 @@ use axum::{
 use kioskwatch_domain::fleet::{Refusal, RefusalKind};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{app::RequestError, auth::Refused, store::StoreError};
 
@@ -21,6 +22,8 @@ pub struct Problem {
     pub detail: String,
     /// The service rule behind a refusal, such as `SR-092`.
     pub rule: Option<&'static str>,
+    /// Under which the server's log says more.
+    pub instance: Option<Uuid>,
 }
 
 /// A problem as it is sent.
@@ -38,11 +41,14 @@ pub(crate) struct ProblemView<'a> {
     /// The service rule behind a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
+    /// `urn:uuid:` and the id under which the server's log says more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), rule: None }
+        Self { status, code, detail: detail.into(), rule: None, instance: None }
     }
 
     pub fn unauthenticated() -> Self {
@@ -96,6 +102,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             code: self.code,
             rule: self.rule,
+            instance: self.instance.map(|id| id.urn().to_string()),
         };
         let body = serde_json::to_vec(&view).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
@@ -150,7 +157,7 @@ impl From<Refusal> for Problem {
             RefusalKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             RefusalKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         };
-        Self { status, code, detail: refusal.reason, rule: Some(refusal.rule) }
+        Self { status, code, detail: refusal.reason, rule: Some(refusal.rule), instance: None }
     }
 }
 

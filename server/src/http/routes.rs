@@ -7,8 +7,8 @@ use axum::{
 };
 
 use super::{
-    Problem, Web, audit, caller, commands, corrections, events, faults, headers, input, inspections, kiosks,
-    months, openapi, restatements, sites, tickets, timeline, uptime,
+    Problem, Web, audit, caller, commands, corrections, defects, events, faults, headers, input, inspections,
+    kiosks, months, openapi, restatements, sites, tickets, timeline, uptime,
 };
 use crate::console;
 
@@ -23,6 +23,7 @@ pub fn router(web: Web) -> Router {
         .merge(open_api)
         .merge(console::routes(&web, door()))
         .layer(DefaultBodyLimit::max(input::MAX_BODY_BYTES))
+        .layer(from_fn_with_state(web.app().counters().clone(), defects::answer))
         .layer(from_fn(headers::guard));
     let router = if secure { router.layer(from_fn(headers::stay_with_tls)) } else { router };
     router.with_state(web)

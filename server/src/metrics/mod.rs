@@ -37,6 +37,7 @@ pub struct Counters {
     sweep: Histogram,
     commit: Histogram,
     commit_failures: IntCounterVec,
+    panics: IntCounterVec,
 }
 
 impl Counters {
@@ -115,6 +116,11 @@ impl Counters {
                 "Commits that failed and were tried again, by reason.",
                 &["reason"],
             )?,
+            panics: counter(
+                "kioskwatch_panics_total",
+                "Defects of ours that were caught: a request or a connection ended by one.",
+                &["part"],
+            )?,
             registry,
         })
     }
@@ -177,6 +183,10 @@ impl Counters {
 
     pub fn commit_failed(&self, reason: &str) {
         self.commit_failures.with_label_values(&[reason]).inc();
+    }
+
+    pub fn panicked(&self, part: &str) {
+        self.panics.with_label_values(&[part]).inc();
     }
 
     /// The whole page in the Prometheus text format.

@@ -218,7 +218,8 @@ impl Ingest {
 fn nowhere(lane: Lane, clock: &Arc<Clock>) -> Link {
     let address =
         BrokerAddress { host: "127.0.0.1".to_owned(), port: 1, tls: None, user: None, password_file: None };
-    let options = LinkOptions { address, client_id: "load".to_owned(), lane };
+    let allowance = Config::default().flood.allowance();
+    let options = LinkOptions { address, client_id: "load".to_owned(), lane, allowance };
     // Nobody listens to it, so it gives up after the first try.
     Link::start(options, Arc::clone(clock), mpsc::channel(1).0)
 }

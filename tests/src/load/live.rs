@@ -58,7 +58,8 @@ impl Stage {
             broker: mosquitto.url(),
             fleet: String::new(),
             // Nobody falls silent before the measurement asks for it.
-            extra: "\n[presence]\nsettle_s = 3\n".to_owned(),
+            extra: "\n[presence]\nsettle_s = 3\n\n[flood]\nmessages_per_s = 10000\nmessage_burst = 100000\n"
+                .to_owned(),
             unknown_kiosks: "accept",
             open_access: true,
         })

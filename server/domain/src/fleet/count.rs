@@ -90,6 +90,8 @@ words!(
         /// Two agents speak with one id.
         TwoAgents = "two_agents",
         TooManyEpochs = "too_many_epochs",
+        /// A kiosk sends more than it may.
+        Flood = "flood",
     }
 );
 

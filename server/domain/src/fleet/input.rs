@@ -73,6 +73,10 @@ pub enum Input {
         seq: u64,
         reason: String,
     },
+    /// A kiosk has begun to send more than the edge lets through; said once for each time it begins.
+    Flood {
+        kiosk: KioskId,
+    },
     Progress {
         kiosk: KioskId,
         received_at: Timestamp,

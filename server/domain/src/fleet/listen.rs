@@ -55,6 +55,7 @@ impl Draft<'_> {
             Input::RecordFailed { kiosk, epoch, seq, reason } => {
                 self.record_failed(kiosk, *epoch, *seq, reason);
             }
+            Input::Flood { kiosk } => self.flood(kiosk),
             Input::Progress { kiosk, received_at, message } => {
                 self.progress(kiosk, heard(received_at), message);
             }
@@ -161,6 +162,15 @@ impl Draft<'_> {
         if told.is_none_or(|at| self.now.since(at) >= TELL_AGAIN_MS) {
             self.edit_live(ix, LiveEdit::TwoAgents { at: self.now });
             self.security(SecurityEvent::TwoAgents, ix, &format!("two agents use this id: {how}"));
+        }
+    }
+
+    /// The kiosk is neither punished nor judged by it: what got through still counts.
+    fn flood(&mut self, id: &KioskId) {
+        self.count(Count::Security(SecurityEvent::Flood));
+        if let Some(ix) = self.find(id) {
+            let text = "it sends far more than an agent does; what is too much is dropped unread";
+            self.security(SecurityEvent::Flood, ix, text);
         }
     }
 

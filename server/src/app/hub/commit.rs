@@ -12,6 +12,7 @@ use super::{Hub, HubError, Replies, Turn};
 use crate::{
     app::RequestError,
     clock::Stopwatch,
+    panics::text_of,
     store::{Scope, StoreError},
 };
 
@@ -130,14 +131,8 @@ impl Hub {
     fn plan(&mut self, now: Timestamp, inputs: &[Input]) -> Result<Plan, Failed> {
         let fleet = self.app.fleet();
         let ids = &mut self.ids;
-        catch_unwind(AssertUnwindSafe(|| fleet.plan(now, inputs, ids))).map_err(|panic| {
-            let what = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            Failed::Permanent(format!("deciding panicked: {what}"))
-        })
+        catch_unwind(AssertUnwindSafe(|| fleet.plan(now, inputs, ids)))
+            .map_err(|panic| Failed::Permanent(format!("deciding panicked: {}", text_of(&*panic))))
     }
 
     /// `pieces_help`: the plan came from several inputs and can be made smaller.

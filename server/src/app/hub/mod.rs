@@ -188,12 +188,15 @@ impl Hub {
             [(&self.journal_link, "journal_in", "journal_out"), (&self.beats_link, "beats_in", "beats_out")]
         {
             let counters = link.counters();
-            for (queue, dropped) in
-                [(incoming, &counters.dropped_incoming), (outgoing, &counters.dropped_outgoing)]
-            {
+            (0..counters.panics.swap(0, Relaxed)).for_each(|_| self.app.counters().panicked("link"));
+            for (queue, reason, dropped) in [
+                (incoming, "full", &counters.dropped_incoming),
+                (incoming, "flood", &counters.over_allowance),
+                (outgoing, "full", &counters.dropped_outgoing),
+            ] {
                 match dropped.swap(0, Relaxed) {
                     0 => {}
-                    count => self.app.counters().dropped(queue, "full", count),
+                    count => self.app.counters().dropped(queue, reason, count),
                 }
             }
         }
@@ -254,6 +257,16 @@ impl Hub {
     fn take_event(&mut self, turn: &mut Turn, event: LinkEvent) {
         match event {
             LinkEvent::Message(received) => self.take_message(turn, &received),
+            LinkEvent::Flood(lane, sender) => {
+                tracing::warn!(
+                    kiosk = sender,
+                    lane = lane.name(),
+                    "a kiosk sends too much; dropping what is"
+                );
+                if let Ok(kiosk) = KioskId::new(&sender) {
+                    turn.inputs.push(Input::Flood { kiosk });
+                }
+            }
             LinkEvent::Up(lane) => {
                 tracing::info!(lane = lane.name(), "connected to the broker");
                 let heard = self.hears();

@@ -119,8 +119,8 @@ impl Hub {
         match count {
             Count::Message(_) => counters.messages("other", word, times),
             Count::Record(_) => counters.messages("journal_record", word, times),
-            Count::Suppressed(_) | Count::Held(_) => counters.suppressed(word),
-            Count::Security(_) => counters.security(word),
+            Count::Suppressed(_) | Count::Held(_) => (0..times).for_each(|_| counters.suppressed(word)),
+            Count::Security(_) => (0..times).for_each(|_| counters.security(word)),
             Count::ClockBreached(_) => (0..times).for_each(|_| counters.clock_breached(word)),
             _ => tracing::debug!(group, word, times, "counted"),
         }

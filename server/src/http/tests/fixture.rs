@@ -127,7 +127,8 @@ impl Fixture {
                 user: None,
                 password_file: None,
             };
-            let options = LinkOptions { address, client_id: "test".into(), lane };
+            let allowance = app.config().flood.allowance();
+            let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
             Link::start(options, Arc::clone(&clock), events_tx.clone())
         };
         let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));

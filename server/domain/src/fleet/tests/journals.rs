@@ -1,4 +1,5 @@
 use kioskwatch_proto::{
+    KioskId,
     journal::{Body, Boot, CommandOutcome, CommandResult, Dropped, FaultState, Was},
     presence::PresenceState,
     words::ServiceState,
@@ -390,6 +391,19 @@ fn two_agents_with_one_id_are_detected_counted_and_told_once() {
     }
     assert!(seen >= 8, "{seen}");
     assert_eq!(world.store.audit.iter().filter(|row| row.action == "two_agents").count(), 1);
+}
+
+#[test]
+fn a_flood_is_told_as_a_security_event_and_not_held_against_the_kiosk() {
+    let (mut world, mut agent) = started();
+    let flood = |kiosk| Input::Flood { kiosk };
+    let done = world.tell(&[flood(agent.id.clone()), flood(KioskId::new("K-unheard-of").unwrap())]);
+    assert_eq!(done.counts.get(&Count::Security(SecurityEvent::Flood)), Some(&2));
+    let told: Vec<_> = world.store.audit.iter().filter(|row| row.action == "flood").collect();
+    assert_eq!(told.len(), 1, "of a kiosk we know");
+    assert_eq!(told[0].object, format!("kiosk/{}", agent.id));
+    agent.service(world.now, ServiceState::InService);
+    assert_eq!(upto(&world.send(&mut agent)), 1);
 }
 
 #[test]
