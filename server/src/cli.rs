@@ -11,6 +11,7 @@ use kioskwatch_domain::cases::{self, CaseKind};
 use tokio::sync::watch;
 
 use crate::{
+    check,
     config::{self, Config},
     explain, run, signing,
     store::{AuditVerdict, Scope, Store},
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Bring the database schema up to date.
     Migrate(ConfigFile),
+    /// Read every page of the database and say what is wrong with it; also beside a running server.
+    Check(ConfigFile),
     /// Access tokens for API and console.
     Token {
         #[command(subcommand)]
@@ -195,6 +198,10 @@ fn execute(command: Command) -> Result<(), Problem> {
                 store.close().await;
                 print("the database schema is up to date\n")
             })
+        }
+        Command::Check(file) => {
+            let config = load(file.config.as_deref())?;
+            block_on(async { check::run(&config).await })
         }
         Command::Token { what: TokenCommand::Create { file, name, role, sites, expires_days } } => {
             let config = load(file.config.as_deref())?;

@@ -4,6 +4,7 @@ pub mod app;
 pub mod auth;
 #[cfg(feature = "embedded-broker")]
 pub mod broker;
+mod check;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -113,6 +113,12 @@ pub async fn serve(
 
     let identity = Identity::claim(data_dir)?;
     let store = Store::open(&config.database_url()).await?;
+    if let Some(setting) = store.forgetful_setting().await? {
+        tracing::error!(
+            setting,
+            "PostgreSQL forgets in a power cut what agents were told is kept: set it to on"
+        );
+    }
     let mut lease = tokio::select! {
         lease = hold_lease(&store, identity.id, &clock) => lease?,
         _ = stop.wait_for(|stop| *stop) => {

@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod clocks;
 mod console;
+mod damage;
 mod dashboards;
 mod deploy;
 mod disk;

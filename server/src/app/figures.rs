@@ -18,7 +18,7 @@ impl App {
     /// leaves its part out: a scrape still tells that the server lives.
     pub async fn figures(&self) -> FleetFigures {
         let mut figures = self.fleet_figures();
-        figures.ready = self.health().missing().is_empty();
+        figures.ready = self.missing().is_empty();
         let waiting = self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed);
         figures.queues.insert("messages", waiting);
         figures.queues.insert("requests", self.waiting_requests());

@@ -13,7 +13,7 @@ mod uptime;
 
 use std::{
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
@@ -77,6 +77,8 @@ impl std::fmt::Debug for App {
 pub struct Health {
     pub broker: AtomicBool,
     pub database: AtomicBool,
+    /// While it is not: why, in a few words.
+    pub database_trouble: Mutex<&'static str>,
     pub stopping: AtomicBool,
     /// Messages received and not yet decided.
     pub waiting_messages: AtomicU64,
@@ -91,7 +93,8 @@ impl Health {
             missing.push("the server is stopping");
         }
         if !self.database.load(Relaxed) {
-            missing.push("the database does not answer");
+            let why = *self.database_trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            missing.push(if why.is_empty() { "the database has not answered yet" } else { why });
         }
         if !self.broker.load(Relaxed) {
             missing.push("the broker is not connected");
@@ -186,6 +189,15 @@ impl App {
 
     pub fn health(&self) -> &Health {
         &self.shared.health
+    }
+
+    /// What keeps this server from being ready; empty when nothing does.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let mut missing = self.health().missing();
+        if self.store().is_damaged() {
+            missing.push("a part of the database cannot be read: see `kioskwatch-server check`");
+        }
+        missing
     }
 
     /// The zone of times where no site is meant.

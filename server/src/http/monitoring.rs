@@ -28,7 +28,7 @@ async fn livez() -> &'static str {
 }
 
 async fn readyz(State(app): State<App>) -> Response {
-    let missing = app.health().missing();
+    let missing = app.missing();
     if missing.is_empty() {
         return "ready\n".into_response();
     }

@@ -129,6 +129,14 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::BadCursor => Self::bad_request("bad_cursor", error.to_string()),
+            StoreError::Damaged { .. } => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a part of the database cannot be read"
+                );
+                let detail = "this part of the database is damaged; the server's log says where";
+                Self::unavailable("database_damaged", detail)
+            }
             error if error.is_retryable() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a read failed");
                 Self::unavailable("database_unavailable", "the database does not answer; try again")

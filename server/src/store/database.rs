@@ -1,16 +1,23 @@
 //! From a URL to connections: which database, with which guarantees, for whom.
 //!
 //! One connection writes, so that commits have one order; a small pool reads.
-use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::TryStreamExt as _;
-use sqlx::{AnyPool, Executor, any::AnyPoolOptions, migrate::MigrateError, pool::PoolConnection};
+use sqlx::{AnyPool, Executor, Row as _, any::AnyPoolOptions, migrate::MigrateError, pool::PoolConnection};
 
 use super::{
     StoreError, audit,
+    found::{self, Found},
     lock::{FileLock, PRIVATE},
     months,
-    sql::{Backend, Query},
+    sql::{Backend, Query, Sql, sql},
 };
 
 /// Waiting for a free or new connection.
@@ -49,6 +56,17 @@ const POSTGRES_READER: &str = "-- postgres_reader
 SET default_transaction_read_only = on;
 SET statement_timeout = '29s';";
 
+/// Which database this is, whatever its file is called.
+pub(super) const READ_ID: Sql = sql!(read_database_id, "SELECT value FROM meta WHERE name = 'database_id'");
+const MAKE_ID: Sql = sql!(
+    make_database_id,
+    "INSERT INTO meta (name, value) VALUES ('database_id', $1) ON CONFLICT (name) DO NOTHING"
+);
+/// Settings of the whole cluster by which it forgets in a power cut; `synchronous_commit` we set ourselves.
+const FORGETFUL: &str = "-- forgetful_setting
+SELECT name || ' = ' || setting FROM pg_settings
+WHERE name IN ('fsync', 'full_page_writes') AND setting <> 'on' ORDER BY name";
+
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// Connections to one database.
@@ -57,6 +75,8 @@ pub(super) struct Database {
     pub(super) backend: Backend,
     writer: AnyPool,
     reader: AnyPool,
+    /// A read has met a page that is not what was written.
+    damaged: AtomicBool,
     /// Held as long as this server lives.
     _lock: Option<FileLock>,
 }
@@ -81,6 +101,7 @@ impl Database {
                     backend: Backend::Postgres,
                     writer: connect(&url, 1, writer).await?,
                     reader: connect_lazy(&url, POSTGRES_READERS, reader)?,
+                    damaged: AtomicBool::new(false),
                     _lock: None,
                 };
                 database.migrate().await?;
@@ -90,19 +111,65 @@ impl Database {
     }
 
     async fn open_sqlite(path: PathBuf, opener: Opener) -> Result<Self, StoreError> {
-        let lock = match FileLock::beside(&path) {
-            Ok(lock) => Some(lock),
+        let mut lock = match FileLock::beside(&path) {
+            Ok(lock) => {
+                let found = found::look(&path, lock.database().is_some())?;
+                if found != Found::Nothing {
+                    found::recognise(&path, found, lock.database()).await?;
+                }
+                Some(lock)
+            }
             // The server that holds it has migrated; a tool only checks that it fits.
             Err(StoreError::InUse { .. }) if opener == Opener::Tool => None,
             Err(error) => return Err(error),
         };
         create_private(&path)?;
-        let url = sqlite_url(&path);
+        let url = sqlite_url(&path, "rwc");
         let writer = connect(&url, 1, SQLITE_WRITER).await?;
         let reader = connect_lazy(&url, SQLITE_READERS, SQLITE_READER)?;
-        let database = Self { backend: Backend::Sqlite, writer, reader, _lock: lock };
+        let damaged = AtomicBool::new(false);
+        let mut database = Self { backend: Backend::Sqlite, writer, reader, damaged, _lock: None };
         database.migrate().await?;
+        if let Some(lock) = &mut lock {
+            let id = database.id().await?;
+            lock.remember(&id).map_err(|source| {
+                let path = path.display().to_string();
+                StoreError::File { doing: "writing the lock beside", path, source }
+            })?;
+        }
+        database._lock = lock;
         Ok(database)
+    }
+
+    /// Made at the first start.
+    async fn id(&self) -> Result<String, StoreError> {
+        let id = uuid::Uuid::new_v4().to_string();
+        self.write(MAKE_ID.name, MAKE_ID.query(self.backend).bind(id)).await?;
+        let text = |row: &sqlx::any::AnyRow| row.try_get(0).map_err(|e| StoreError::of(READ_ID.name, e));
+        let rows = self.write(READ_ID.name, READ_ID.query(self.backend)).await?;
+        rows.first().map_or_else(|| Ok(String::new()), text)
+    }
+
+    pub(super) async fn check(url: &str) -> Result<Vec<String>, StoreError> {
+        match Target::parse(url)? {
+            Target::Sqlite(path) => found::check(&path).await,
+            Target::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// SQLite is told at each connection how it has to write.
+    pub(super) async fn forgetful_setting(&self) -> Result<Option<String>, StoreError> {
+        if self.backend == Backend::Sqlite {
+            return Ok(None);
+        }
+        let text =
+            |row: &sqlx::any::AnyRow| row.try_get(0).map_err(|e| StoreError::of("forgetful_setting", e));
+        let settings: Vec<String> = self.read("forgetful_setting", sqlx::query(FORGETFUL), text).await?;
+        Ok((!settings.is_empty()).then(|| settings.join(", ")))
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged.load(Relaxed)
     }
 
     /// Under an advisory lock on PostgreSQL, under our file lock on SQLite.
@@ -138,7 +205,11 @@ impl Database {
             Ok(decoded)
         };
         let answer = tokio::time::timeout(READ_TIMEOUT, all).await;
-        settle(statement, READ_TIMEOUT, connection, answer)?.into_iter().collect()
+        let rows = settle(statement, READ_TIMEOUT, connection, answer);
+        if matches!(rows, Err(StoreError::Damaged { .. })) {
+            self.damaged.store(true, Relaxed);
+        }
+        rows?.into_iter().collect()
     }
 
     /// One statement that changes rows, in a transaction of its own; gives the rows it returns.
@@ -201,7 +272,7 @@ impl Target {
 }
 
 /// The path as it is, whatever characters it has: sqlx decodes percent signs and looks for parameters.
-fn sqlite_url(path: &std::path::Path) -> String {
+pub(super) fn sqlite_url(path: &std::path::Path, mode: &str) -> String {
     let mut url = String::from("sqlite://");
     for &byte in path.as_os_str().as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
@@ -210,7 +281,8 @@ fn sqlite_url(path: &std::path::Path) -> String {
             url.push_str(&format!("%{byte:02X}"));
         }
     }
-    url.push_str("?mode=rwc");
+    url.push_str("?mode=");
+    url.push_str(mode);
     url
 }
 
@@ -266,8 +338,6 @@ fn migration_error(error: MigrateError) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row as _;
-
     use super::*;
 
     /// What agents were told is on the disk: losing this setting would show in no other test.
@@ -323,9 +393,10 @@ mod tests {
             ("2067", Kind::Conflict),
             ("1555", Kind::Conflict),
             ("787", Kind::Conflict),
-            ("11", Kind::Away),
+            ("11", Kind::Damaged),
+            ("267", Kind::Damaged),
             ("1", Kind::Away),
-            ("26", Kind::Away),
+            ("26", Kind::Damaged),
             ("18", Kind::Other),
             ("57P01", Kind::Away),
             ("57014", Kind::Away),
@@ -339,8 +410,8 @@ mod tests {
             ("55P03", Kind::Away),
             ("42P01", Kind::Away),
             ("42501", Kind::Away),
-            ("XX001", Kind::Away),
-            ("XX002", Kind::Away),
+            ("XX001", Kind::Damaged),
+            ("XX002", Kind::Damaged),
             ("22021", Kind::Other),
             ("22003", Kind::Other),
         ];

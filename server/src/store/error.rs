@@ -7,7 +7,7 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database does not answer, not in time, or not as it should: it is away, a grant or a table is
-    /// missing, a page is damaged. Nothing is wrong with what was to be stored; calling again with the same
+    /// missing. Nothing is wrong with what was to be stored; calling again with the same
     /// arguments is safe, and right once somebody mended the database.
     #[error("{statement}: the database is not available")]
     Unavailable {
@@ -25,6 +25,16 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// A page or an index is not what was written. Calling again is safe, and right once somebody mended it.
+    #[error("{statement}: the database is damaged; stop the server, see `kioskwatch-server check`")]
+    Damaged {
+        statement: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    /// What lies where the database should be is none that a server may begin with.
+    #[error("{path}: {what}. What to do: {remedy}")]
+    Unfit { path: String, what: String, remedy: String },
     /// An applied journal number came again with other bytes.
     #[error("kiosk {kiosk} sent other content under the applied number {seq} of epoch {epoch}")]
     JournalFork { kiosk: KioskId, epoch: Epoch, seq: u64 },
@@ -86,7 +96,29 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without anybody changing the arguments.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Stalled { .. } | Self::Full { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Stalled { .. } | Self::Full { .. } | Self::Damaged { .. }
+        )
+    }
+
+    /// In a few words, for whoever asks whether the server is ready.
+    pub fn in_short(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "the disk of the database is full",
+            Self::Stalled { .. } => "the database does not answer in time",
+            Self::Damaged { .. } => "the database is damaged",
+            Self::Unavailable { source, .. } => {
+                match source.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+                    Some(code) if is_sqlite(&code, 8) || code == "25006" => "the database is read-only",
+                    Some(code) if is_sqlite(&code, 10) => {
+                        "the disk of the database does not keep what it is given"
+                    }
+                    _ => "the database does not answer",
+                }
+            }
+            _ => "the database refuses",
+        }
     }
 
     pub(super) fn fork(row: &JournalRecordRow) -> Self {
@@ -97,6 +129,7 @@ impl StoreError {
     pub(super) fn of(statement: &'static str, source: sqlx::Error) -> Self {
         match kind(&source) {
             Kind::Away => Self::Unavailable { statement, source },
+            Kind::Damaged => Self::Damaged { statement, source },
             Kind::Full => Self::Full { statement, source },
             Kind::Conflict => Self::Conflict { statement, source },
             Kind::Other => Self::Failed { statement, source },
@@ -108,12 +141,13 @@ impl StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Away,
+    Damaged,
     Full,
     Conflict,
     Other,
 }
 
-fn kind(error: &sqlx::Error) -> Kind {
+pub(super) fn kind(error: &sqlx::Error) -> Kind {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -132,17 +166,24 @@ fn kind(error: &sqlx::Error) -> Kind {
     }
 }
 
+/// Whether a code of SQLite has this primary code.
+fn is_sqlite(code: &str, primary: u32) -> bool {
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|n| n & 0xff == primary)
+}
+
 /// PostgreSQL says five characters, SQLite a decimal number of at most four whose low byte is the primary code.
 pub(super) fn kind_of_code(code: &str) -> Kind {
     if code.len() == 5 {
         return kind_of_sqlstate(code);
     }
     match code.parse::<u32>().map(|n| n & 0xff) {
+        // CORRUPT, NOTADB
+        Ok(11 | 26) => Kind::Damaged,
         Ok(13) => Kind::Full,
         Ok(19) => Kind::Conflict,
         // TOOBIG, MISMATCH, RANGE
         Ok(18 | 20 | 25) => Kind::Other,
-        // BUSY, LOCKED, IOERR; also a missing table (ERROR), a damaged file (CORRUPT, NOTADB), no permission.
+        // BUSY, LOCKED, IOERR; also a missing table (ERROR), no permission.
         _ => Kind::Away,
     }
 }
@@ -150,12 +191,13 @@ pub(super) fn kind_of_code(code: &str) -> Kind {
 fn kind_of_sqlstate(code: &str) -> Kind {
     match code {
         "53100" => Kind::Full,
+        "XX001" | "XX002" => Kind::Damaged,
         _ => match code.get(..2) {
             // What was to be stored is at fault, and will be at the next attempt too.
             Some("22") => Kind::Other,
             Some("23") => Kind::Conflict,
-            // Connection, resources, lost race, statement timeout, standby; also a missing grant or table, a
-            // damaged index: the database's trouble, not the records'.
+            // Connection, resources, lost race, statement timeout, standby; also a missing grant or table:
+            // the database's trouble, not the records'.
             _ => Kind::Away,
         },
     }

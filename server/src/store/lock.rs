@@ -13,10 +13,15 @@ use super::StoreError;
 /// Read and written by the server's user alone.
 pub(super) const PRIVATE: u32 = 0o600;
 
+/// Begins the line with the id of the database.
+const DATABASE: &str = "database ";
+
 /// Held until dropped.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    _file: File,
+    file: File,
+    /// Of the database that was in use behind this lock.
+    database: Option<String>,
 }
 
 impl FileLock {
@@ -49,13 +54,42 @@ impl FileLock {
             if error != rustix::io::Errno::WOULDBLOCK {
                 return Err(failed("locking")(error.into()));
             }
-            let mut holder = String::new();
-            file.read_to_string(&mut holder).map_err(failed("reading"))?;
-            return Err(StoreError::InUse { path: path.display().to_string(), holder: holder.trim().into() });
+            let mut text = String::new();
+            file.read_to_string(&mut text).map_err(failed("reading"))?;
+            let holder = text.lines().next().unwrap_or_default().trim().to_owned();
+            return Err(StoreError::InUse { path: path.display().to_string(), holder });
         }
-        // The number is for people only; the lock itself is the system's.
-        file.set_len(0).and_then(|()| file.rewind()).map_err(failed("writing"))?;
-        writeln!(file, "{}", std::process::id()).map_err(failed("writing"))?;
-        Ok(Self { _file: file })
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(failed("reading"))?;
+        let database = text.lines().find_map(|line| line.strip_prefix(DATABASE)).map(str::to_owned);
+        let mut lock = Self { file, database };
+        lock.write().map_err(failed("writing"))?;
+        Ok(lock)
+    }
+
+    /// The database that was in use behind this lock before.
+    pub(super) fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// From now on no other database, and no empty one, is taken for this.
+    pub(super) fn remember(&mut self, database: &str) -> std::io::Result<()> {
+        if self.database.as_deref() == Some(database) {
+            return Ok(());
+        }
+        self.database = Some(database.to_owned());
+        self.write()?;
+        self.file.sync_all()
+    }
+
+    /// The process's number is for people only; the lock itself is the system's.
+    fn write(&mut self) -> std::io::Result<()> {
+        let mut text = format!("{}\n", std::process::id());
+        if let Some(database) = &self.database {
+            text.push_str(&format!("{DATABASE}{database}\n"));
+        }
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())
     }
 }

@@ -21,6 +21,7 @@ mod database;
 mod error;
 mod evidence;
 mod exclusions;
+mod found;
 mod image;
 mod incidents;
 mod journal;
@@ -107,6 +108,22 @@ impl Store {
         let bytes = |row: &AnyRow| row.try_get::<i64, _>(0).map_err(|e| StoreError::of(BYTES.name, e));
         let rows = self.database.read(BYTES.name, BYTES.query(self.backend()), bytes).await?;
         Ok(rows.first().map_or(0, |bytes| bytes.unsigned_abs()))
+    }
+
+    /// Reads every page of an SQLite file and every reference in it; gives what is wrong. PostgreSQL checks
+    /// its own pages as it reads them.
+    pub async fn check(url: &str) -> Result<Vec<String>, StoreError> {
+        Database::check(url).await
+    }
+
+    /// A setting of the database by which a power cut takes back what agents were told is kept.
+    pub async fn forgetful_setting(&self) -> Result<Option<String>, StoreError> {
+        self.database.forgetful_setting().await
+    }
+
+    /// Whether a read has met a damaged page since the start.
+    pub fn is_damaged(&self) -> bool {
+        self.database.is_damaged()
     }
 
     /// Ends all connections. The SQLite file is free when the last clone is gone.

@@ -7,8 +7,8 @@ mod membership;
 mod months;
 mod proxy;
 mod reading;
-mod rows;
-mod writing;
+pub(crate) mod rows;
+pub(crate) mod writing;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! From a turn's inputs to the truth: plan, commit, adopt; what cannot be committed as a whole, in pieces.
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::Ordering::Relaxed,
+    sync::{PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -159,6 +159,7 @@ impl Hub {
             if !error.is_retryable() {
                 return Err(Failed::Permanent(chain(&error)));
             }
+            *health.database_trouble.lock().unwrap_or_else(PoisonError::into_inner) = error.in_short();
             if health.database.swap(false, Relaxed) {
                 tracing::error!(
                     error = chain(&error),

@@ -1,0 +1,269 @@
+//! What lies where an SQLite database should be: looked at before SQLite may write there.
+//!
+//! SQLite makes an empty database of an empty or missing file, takes any log beside it for its own, and passes
+//! over a log whose header is torn. A server that acknowledged records must do none of that: where there is
+//! evidence of a database, it refuses to begin with an empty one. The look costs a few hundred bytes at each
+//! start; only after an unclean end a small file is read whole ([`CHECKED_AT_START`]). `kioskwatch-server check`
+//! reads every page of any file.
+use std::{
+    fs::File,
+    io::{ErrorKind, Read as _},
+    path::{Path, PathBuf},
+};
+
+use sqlx::{AnyConnection, Connection as _, Row as _};
+
+use super::{
+    StoreError,
+    database::sqlite_url,
+    error::{Kind, kind},
+};
+
+/// Files up to this size are read whole after an unclean end: half a second at most.
+const CHECKED_AT_START: u64 = 64 * 1024 * 1024;
+/// <https://www.sqlite.org/fileformat.html>
+const HEADER: usize = 100;
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const LOG_HEADER: usize = 32;
+const LOG_MAGIC: u32 = 0x377f_0682;
+
+const RESTORE: &str = "put the newest backup in its place, without -wal and -shm";
+
+/// What a start finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// Nothing but the file itself counts.
+    Closed,
+    /// Its last user did not end in order: the log holds commits that are not in the file.
+    Unclean,
+}
+
+fn unfit(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> StoreError {
+    StoreError::Unfit { path: path.display().to_string(), what: what.into(), remedy: remedy.into() }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// `known`: the lock beside the file tells that a database was in use here.
+pub(super) fn look(path: &Path, known: bool) -> Result<Found, StoreError> {
+    let log = beside(path, "-wal");
+    let file = |doing, path: &Path| {
+        let path = path.display().to_string();
+        move |source| StoreError::File { doing, path, source }
+    };
+    let log_bytes = match std::fs::metadata(&log) {
+        Ok(found) => Some(found.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(file("looking at", &log)(error)),
+    };
+    let has_log = log_bytes.is_some_and(|bytes| bytes > 0);
+    let bytes = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Some(found.len()),
+        Ok(_) => {
+            let remedy = "[database] url or [storage] data_dir has to name a file";
+            return Err(unfit(path, "this is not a file", remedy));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(file("looking at", path)(error)),
+    };
+    let Some(bytes) = bytes.filter(|&bytes| bytes > 0) else {
+        let state = if bytes.is_some() { "it is empty" } else { "it is gone" };
+        if has_log {
+            let what = format!("{state}, and {} beside it holds commits of a database", log.display());
+            return Err(unfit(path, what, format!("{RESTORE}, or the file that belongs to this log")));
+        }
+        if known {
+            let lock = beside(path, ".lock");
+            let remedy = format!("{RESTORE}; to begin with an empty database, remove {}", lock.display());
+            return Err(unfit(path, format!("{state}, and a database was in use here"), remedy));
+        }
+        return Ok(Found::Nothing);
+    };
+    let opened = File::options().read(true).write(true).open(path);
+    let mut header = Vec::new();
+    let mut opened = opened.map_err(file("opening for reading and writing", path))?;
+    let read = opened.by_ref().take(HEADER as u64).read_to_end(&mut header);
+    read.map_err(file("reading", path))?;
+    let page = page_size(&header).map_err(|what| unfit(path, what, RESTORE))?;
+    if log_bytes.is_none() && beside(path, "-shm").exists() {
+        let what = format!("its log {} is gone, and with it what was committed last", log.display());
+        let remedy = format!(
+            "put the log back, or {RESTORE}; to go on without those commits, remove {}",
+            beside(path, "-shm").display()
+        );
+        return Err(unfit(path, what, remedy));
+    }
+    if has_log {
+        look_at_log(path, &log, page)?;
+        return Ok(Found::Unclean);
+    }
+    let wanted = u64::from(number(&header, 28)) * page;
+    // The number of pages is good when it was written with the last change.
+    if number(&header, 24) == number(&header, 92) && bytes < wanted {
+        let what = format!("it is cut short: {bytes} bytes of {wanted}");
+        return Err(unfit(path, what, RESTORE));
+    }
+    Ok(Found::Closed)
+}
+
+fn number(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|four| four.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+/// The size of a page, if everything that is fixed in a header is as it must be.
+fn page_size(header: &[u8]) -> Result<u64, String> {
+    if header.len() < HEADER {
+        return Err(format!("it is cut short: {} bytes, less than a header", header.len()));
+    }
+    if header[..16] != MAGIC[..] {
+        return Err("this is no SQLite database, or its first bytes are damaged".to_owned());
+    }
+    let page = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+        1 => 65_536,
+        bytes => bytes,
+    };
+    let versions = header[18..20].iter().all(|version| matches!(version, 1 | 2));
+    let fractions = header[21..24] == [64, 32, 32];
+    let usable = page.saturating_sub(u64::from(header[20])) >= 480;
+    // 0 while everything but the first page still stands in the log.
+    let known = number(header, 44) <= 4 && number(header, 56) <= 3;
+    let right = page.is_power_of_two() && (512..=65_536).contains(&page);
+    if right && usable && versions && fractions && known {
+        Ok(page)
+    } else {
+        Err("its header is damaged".to_owned())
+    }
+}
+
+/// SQLite would pass over a log whose header is damaged, and with it over every commit in it.
+fn look_at_log(path: &Path, log: &Path, page: u64) -> Result<(), StoreError> {
+    let failed = |source| StoreError::File { doing: "reading", path: log.display().to_string(), source };
+    let mut header = Vec::new();
+    let opened = File::open(log).map_err(failed)?;
+    opened.take(LOG_HEADER as u64).read_to_end(&mut header).map_err(failed)?;
+    // Never written: a cut between making the file and its first block.
+    if header.len() < LOG_HEADER || header.iter().all(|&byte| byte == 0) {
+        return Ok(());
+    }
+    let magic = number(&header, 0);
+    let sums = (number(&header, 24), number(&header, 28));
+    if magic & !1 != LOG_MAGIC || checksum(&header[..24], magic & 1 == 1) != sums {
+        let what = format!("the header of its log {} is damaged", log.display());
+        let remedy = format!("{RESTORE}; without the log, what was committed last is lost");
+        return Err(unfit(path, what, remedy));
+    }
+    if u64::from(number(&header, 8)) != page {
+        let what = format!("{} is the log of another database: its pages have another size", log.display());
+        return Err(unfit(path, what, RESTORE));
+    }
+    Ok(())
+}
+
+/// Of the log's format: over pairs of words, in the byte order that its magic number tells.
+fn checksum(bytes: &[u8], big_endian: bool) -> (u32, u32) {
+    let words = bytes.chunks_exact(4).filter_map(|four| four.try_into().ok());
+    let words: Vec<u32> = words
+        .map(|four| if big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
+        .collect();
+    words.chunks_exact(2).fold((0, 0_u32), |(a, b): (u32, u32), pair| {
+        let a = a.wrapping_add(pair[0]).wrapping_add(b);
+        (a, b.wrapping_add(pair[1]).wrapping_add(a))
+    })
+}
+
+/// Reads what `look` has let pass, on a connection that cannot write: whether it is ours, and the one that was
+/// here (`known`, its id).
+pub(super) async fn recognise(path: &Path, found: Found, known: Option<&str>) -> Result<(), StoreError> {
+    let mut connection = open_to_read(path).await?;
+    let verdict = recognise_on(&mut connection, path, found, known).await;
+    // Nobody wrote: there is nothing to go wrong in closing.
+    let _ = connection.close().await;
+    verdict
+}
+
+async fn recognise_on(
+    connection: &mut AnyConnection,
+    path: &Path,
+    found: Found,
+    known: Option<&str>,
+) -> Result<(), StoreError> {
+    let tables = texts(connection, path, TABLES).await?;
+    if !tables.is_empty() && !tables.iter().any(|name| name == "_sqlx_migrations") {
+        let what = format!("this is the database of another program, with the table {}", tables[0]);
+        let remedy = "[database] url or [storage] data_dir has to name a file of Kioskwatch's own";
+        return Err(unfit(path, what, remedy));
+    }
+    let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
+    if found == Found::Unclean && bytes <= CHECKED_AT_START {
+        let problems = texts(connection, path, "-- quick_check\nPRAGMA quick_check(1)").await?;
+        if let Some(problem) = problems.iter().find(|line| *line != "ok") {
+            let what = format!("after an unclean end, file and log do not fit together: {problem}");
+            return Err(unfit(path, what, RESTORE));
+        }
+    }
+    if let Some(known) = known
+        && tables.iter().any(|name| name == "meta")
+    {
+        let ids = texts(connection, path, super::database::READ_ID.sqlite).await?;
+        if let Some(other) = ids.first().filter(|id| *id != known) {
+            let what = format!("this is another database ({other}) than the one in use here ({known})");
+            let lock = beside(path, ".lock");
+            let remedy = format!(
+                "if it is the right one, and no foreign -wal lies beside it, remove {}",
+                lock.display()
+            );
+            return Err(unfit(path, what, remedy));
+        }
+    }
+    Ok(())
+}
+
+const TABLES: &str = "-- tables
+SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+
+/// Reads every page and every reference; gives what is wrong, at most a hundred lines.
+pub(super) async fn check(path: &Path) -> Result<Vec<String>, StoreError> {
+    if look(path, false)? == Found::Nothing {
+        return Err(unfit(path, "there is no database", RESTORE));
+    }
+    let mut connection = open_to_read(path).await?;
+    let mut problems =
+        texts(&mut connection, path, "-- integrity_check\nPRAGMA integrity_check(100)").await?;
+    problems.retain(|line| line != "ok");
+    if problems.is_empty() {
+        let astray = texts(&mut connection, path, "-- foreign_key_check\nPRAGMA foreign_key_check").await?;
+        problems
+            .extend(astray.iter().map(|table| format!("a row of {table} refers to one that is not there")));
+    }
+    let _ = connection.close().await;
+    Ok(problems)
+}
+
+async fn open_to_read(path: &Path) -> Result<AnyConnection, StoreError> {
+    sqlx::any::install_default_drivers();
+    let opened = AnyConnection::connect(&sqlite_url(path, "ro")).await;
+    opened.map_err(|error| damaged(path, "connect", error))
+}
+
+/// The first column of every row.
+async fn texts(
+    connection: &mut AnyConnection,
+    path: &Path,
+    sql: &'static str,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query(sql).fetch_all(connection).await.map_err(|e| damaged(path, "look", e))?;
+    let first = |row: &sqlx::any::AnyRow| row.try_get::<String, _>(0);
+    rows.iter().map(first).collect::<Result<_, _>>().map_err(|e| damaged(path, "look", e))
+}
+
+fn damaged(path: &Path, statement: &'static str, error: sqlx::Error) -> StoreError {
+    match kind(&error) {
+        Kind::Damaged => unfit(path, format!("it is damaged: {error}"), RESTORE),
+        _ => StoreError::of(statement, error),
+    }
+}

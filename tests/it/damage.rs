@@ -1,0 +1,315 @@
+//! The server's database file, damaged in every way we could think of: what stands there is taken whole or
+//! refused with a sentence. A server never begins empty beside evidence of a database, and what it refuses stays
+//! as it was.
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use kioskwatch_domain::{change::Change, image::FleetImage};
+use kioskwatch_server::store::{Store, StoreError};
+use kioskwatch_tests::{
+    harness::{
+        server::Workdir,
+        stack::{PATIENCE, Plan},
+    },
+    roles::Role,
+};
+use sqlx::{Connection as _, Executor as _};
+
+use crate::{
+    program,
+    store_contract::{
+        rows::{NOW, audit},
+        writing::everything,
+    },
+};
+
+const NAME: &str = "kioskwatch.sqlite";
+const PAGE: usize = 4_096;
+const ENDINGS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
+
+/// A database, as a start finds it.
+struct Place {
+    dir: Workdir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: Workdir::new("kioskwatch-damage").unwrap() }
+    }
+
+    fn file(&self, ending: &str) -> PathBuf {
+        self.dir.path().join(format!("{NAME}{ending}"))
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.file("").display())
+    }
+
+    fn copy(&self) -> Self {
+        let copy = Self::new();
+        for ending in ENDINGS {
+            let _ = fs::copy(self.file(ending), copy.file(ending));
+        }
+        copy
+    }
+
+    fn flip(&self, ending: &str, bit: usize) {
+        let mut bytes = fs::read(self.file(ending)).unwrap();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(self.file(ending), bytes).unwrap();
+    }
+
+    fn cut_to(&self, bytes: u64) {
+        fs::File::options().write(true).open(self.file("")).unwrap().set_len(bytes).unwrap();
+    }
+
+    /// Everything a start finds there, or why it does not start.
+    async fn open(&self) -> Result<FleetImage, StoreError> {
+        let store = Store::open(&self.url()).await?;
+        let image = store.load_image(NOW).await;
+        store.close().await;
+        image
+    }
+
+    #[track_caller]
+    fn refuses(&self, words: &str) -> impl Future<Output = ()> {
+        let place = std::panic::Location::caller();
+        async move {
+            let before = fs::read(self.file("")).ok();
+            let refused = self.open().await.expect_err(&format!("{place}: it must not start"));
+            let text = refused.to_string();
+            assert!(text.contains(words) && text.contains(NAME), "{place}: {text}");
+            assert_eq!(fs::read(self.file("")).ok(), before, "{place}: what is refused stays as it was");
+        }
+    }
+}
+
+/// Closed in order, and what is in it.
+async fn closed() -> (Place, FleetImage) {
+    let place = Place::new();
+    let store = Store::open(&place.url()).await.unwrap();
+    let (changes, image) = everything();
+    store.commit(&changes).await.unwrap();
+    store.close().await;
+    (place, image)
+}
+
+/// As a killed server leaves it: what was committed stands in the log.
+async fn killed() -> (Place, FleetImage) {
+    let place = Place::new();
+    let store = Store::open(&place.url()).await.unwrap();
+    let (changes, image) = everything();
+    store.commit(&changes).await.unwrap();
+    let killed = place.copy();
+    store.close().await;
+    (killed, image)
+}
+
+#[tokio::test]
+async fn a_whole_file_and_one_after_an_unclean_end_are_taken() {
+    for (place, image) in [closed().await, killed().await] {
+        assert_eq!(place.copy().open().await.unwrap(), image);
+        assert_eq!(Store::check(&place.url()).await.unwrap(), Vec::<String>::new());
+    }
+    // Restored from a backup: the file alone, perhaps with the lock of before.
+    let (place, image) = closed().await;
+    fs::remove_file(place.file(".lock")).unwrap();
+    assert_eq!(place.open().await.unwrap(), image);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_empty_or_cut_short_is_no_new_beginning() {
+    let (place, _) = closed().await;
+    let bytes = fs::metadata(place.file("")).unwrap().len();
+    for (cut, words) in [
+        (0, "it is empty"),
+        (1, "cut short"),
+        (99, "cut short"),
+        (100, "cut short"),
+        (4_096, "cut short"),
+        (bytes / 2, "cut short"),
+        (bytes - 1, "cut short"),
+    ] {
+        let copy = place.copy();
+        copy.cut_to(cut);
+        copy.refuses(words).await;
+    }
+    let gone = place.copy();
+    fs::remove_file(gone.file("")).unwrap();
+    gone.refuses("it is gone, and a database was in use here").await;
+    assert!(!gone.file("").exists());
+    // Somebody said that it may begin anew.
+    fs::remove_file(gone.file(".lock")).unwrap();
+    assert!(gone.open().await.unwrap().kiosks.is_empty());
+
+    let (place, _) = killed().await;
+    fs::remove_file(place.file(".lock")).unwrap();
+    place.cut_to(0);
+    place.refuses("holds commits of a database").await;
+    fs::remove_file(place.file("")).unwrap();
+    place.refuses("holds commits of a database").await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_torn_or_of_another_database_is_noticed() {
+    let (place, image) = killed().await;
+    let without = place.copy();
+    fs::remove_file(without.file("-wal")).unwrap();
+    without.refuses("is gone, and with it what was committed last").await;
+    for bit in 0..32 * 8 {
+        let torn = place.copy();
+        torn.flip("-wal", bit);
+        torn.refuses("damaged").await;
+    }
+    let (other, _) = killed().await;
+    let mixed = place.copy();
+    fs::copy(other.file("-wal"), mixed.file("-wal")).unwrap();
+    fs::remove_file(mixed.file("-shm")).unwrap();
+    mixed.refuses("").await;
+    // The right log back, and nothing is lost.
+    fs::copy(place.file("-wal"), mixed.file("-wal")).unwrap();
+    assert_eq!(mixed.open().await.unwrap(), image);
+}
+
+#[tokio::test]
+async fn flipped_bits_of_the_header_are_refused_or_change_nothing() {
+    let (place, image) = closed().await;
+    let mut refused = 0;
+    // A prime step: every byte and every bit of a byte has its turn.
+    for bit in (0..100 * 8).step_by(7) {
+        let copy = place.copy();
+        copy.flip("", bit);
+        match copy.open().await {
+            Ok(found) => assert_eq!(found, image, "bit {bit}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+#[tokio::test]
+async fn the_check_names_every_page_that_is_none() {
+    let (place, _) = closed().await;
+    let pages = usize::try_from(fs::metadata(place.file("")).unwrap().len()).unwrap() / PAGE;
+    for page in 1..pages {
+        let copy = place.copy();
+        let mut bytes = fs::read(copy.file("")).unwrap();
+        // The kind of a page is its first byte.
+        bytes[page * PAGE] = 0xEE;
+        fs::write(copy.file(""), bytes).unwrap();
+        let found = Store::check(&copy.url()).await;
+        assert!(!matches!(&found, Ok(problems) if problems.is_empty()), "page {}: {found:?}", page + 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
+    let directory = Place::new();
+    fs::create_dir(directory.file("")).unwrap();
+    directory.refuses("this is not a file").await;
+
+    let text = Place::new();
+    fs::write(text.file(""), "dear diary, ".repeat(1_000)).unwrap();
+    text.refuses("no SQLite database").await;
+
+    let foreign = Place::new();
+    let url = format!("{}?mode=rwc", foreign.url());
+    let mut other = sqlx::AnyConnection::connect(&url).await.unwrap();
+    other.execute("CREATE TABLE diary (day TEXT)").await.unwrap();
+    other.close().await.unwrap();
+    foreign.refuses("the database of another program, with the table diary").await;
+}
+
+/// A program as a user who owns nothing; `None` where that cannot be tried.
+fn as_nobody(program: &str, args: &[&std::ffi::OsStr]) -> Option<Output> {
+    let nobody = |program: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--clear-groups", program]).stdin(Stdio::null());
+        command
+    };
+    let may_run = nobody("test").args(["-x", program]).status();
+    if !may_run.is_ok_and(|status| status.success()) {
+        let _ = writeln!(std::io::stderr(), "not tested here: running as another user takes root");
+        return None;
+    }
+    Some(nobody(program).args(args).output().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_may_not_open_its_database_says_which_file_and_why() {
+    let mut stack = Plan::new(program()).start_without_kiosks().await;
+    assert!(stack.server.stop().await.unwrap());
+    let data = &stack.server.data_dir;
+    for (path, mode) in [(data.clone(), 0o777), (data.join(format!("{NAME}.lock")), 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let config = stack.server.config.as_os_str();
+    let args = [Role::Server.word().as_ref(), "migrate".as_ref(), "--config".as_ref(), config];
+    let Some(output) = as_nobody(program(), &args) else { return };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(NAME) && said.contains("Permission denied"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_start_ends_with_code_1_and_one_sentence() {
+    let mut stack = Plan::new(program()).start_without_kiosks().await;
+    assert!(stack.server.stop().await.unwrap());
+    let file = stack.server.data_dir.join(NAME);
+    fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+    let output = stack.server.command(&["serve"]).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = said.lines().last().unwrap_or_default();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        last.contains("it is empty, and a database was in use here. What to do: put the newest backup"),
+        "{said}"
+    );
+    assert_eq!(fs::metadata(&file).unwrap().len(), 0);
+}
+
+/// Where this text stands in the file, as a page.
+fn page_with(file: &Path, text: &str) -> usize {
+    let bytes = fs::read(file).unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes());
+    at.expect("the text stands in the file") / PAGE
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_cannot_be_read_fails_its_requests_is_told_and_stops_nothing_else() {
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start_without_kiosks().await;
+    assert!(stack.server.stop().await.unwrap());
+    let file = stack.server.data_dir.join(NAME);
+    let store = Store::open(&format!("sqlite://{}", file.display())).await.unwrap();
+    let entries: Vec<Change> = (1_000..1_200).map(|n| Change::Audit(audit(n))).collect();
+    store.commit(&entries).await.unwrap();
+    store.close().await;
+    drop(store);
+    let page = page_with(&file, "ticket/1050");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[page * PAGE] = 0xEE;
+    fs::write(&file, bytes).unwrap();
+
+    stack.server.start().await.unwrap();
+    let pid = stack.server.process().unwrap().id();
+    stack.server.ready(PATIENCE).await.unwrap();
+    let refused = stack.api().list("/api/v1/audit").await.unwrap_err();
+    assert!(refused.contains("503") && refused.contains("database_damaged"), "{refused}");
+    let ready = stack.server.monitoring_api().get("/readyz").await.unwrap();
+    assert!(ready.status == 503 && ready.body.to_string().contains("cannot be read"), "{ready:?}");
+    assert_eq!(stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
+    stack.kiosks[0].boot().unwrap();
+    stack.all_in_service().await;
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    stack.ticket("K-0001", "cover_open").await;
+    assert_eq!(stack.server.process().unwrap().id(), pid);
+
+    let check = stack.server.command(&["check"]).await.unwrap();
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(check.status.code() == Some(1) && said.contains("damaged"), "{said}");
+}
