@@ -15,6 +15,7 @@ mod lines;
 mod load;
 mod outage;
 mod power;
+mod power_postgres;
 mod programs;
 mod prometheus;
 mod serial_faults;

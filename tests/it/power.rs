@@ -18,7 +18,7 @@ use kioskwatch_tests::{
         image_disk::{ImageDisk, may_mount},
         machine::{Machine, Sync},
         server::Workdir,
-        stack::{PATIENCE, Plan},
+        stack::{PATIENCE, Plan, Stack},
         wait::wait_until,
     },
     sim::rng::Rng,
@@ -38,24 +38,24 @@ const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 const THREE_DAYS_MS: i64 = 72 * 3_600_000;
 
 /// Says so where this test proves nothing.
-fn only_root_can_mount() {
+pub(crate) fn only_root_can_mount() {
     let _ = writeln!(std::io::stderr(), "not tested here: mounting a disk image takes root");
 }
 
 /// What became of what had been told, cut by cut.
 #[derive(Debug, Default)]
-struct Verdict {
+pub(crate) struct Verdict {
     cuts: u64,
     told: usize,
-    lost: Vec<String>,
+    pub(crate) lost: Vec<String>,
 }
 
 impl Verdict {
     #[track_caller]
-    fn nothing_lost(&self) {
+    pub(crate) fn nothing_lost_in(&self, wanted: u64) {
         let Self { cuts, told, lost } = self;
         assert!(lost.is_empty(), "seed {SEED}, {cuts} cuts, {told} things told: {lost:#?}");
-        assert!(*cuts == CUTS && *told as u64 > CUTS, "too little happened: {self:?}");
+        assert!(*cuts == wanted && *told as u64 > wanted, "too little happened: {self:?}");
     }
 }
 
@@ -147,7 +147,7 @@ async fn a_hundred_power_cuts_of_a_kiosk_lose_nothing_it_has_told() {
     if !may_mount() {
         return only_root_can_mount();
     }
-    cut_an_agent(Sync::Honest, CUTS).await.nothing_lost();
+    cut_an_agent(Sync::Honest, CUTS).await.nothing_lost_in(CUTS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +160,7 @@ async fn a_kiosk_whose_disk_forgets_is_found_out() {
 }
 
 /// What a server has told: agents, how far their journals are applied; people, that their notes are taken.
-struct ToldByServer {
+pub(crate) struct ToldByServer {
     /// By epoch.
     acknowledged: BTreeMap<String, u64>,
     ticket: uuid::Uuid,
@@ -181,7 +181,7 @@ impl ToldByServer {
         self.acknowledged.values().sum()
     }
 
-    async fn missing_in(&self, url: &str, kiosks: &[&str]) -> Vec<String> {
+    pub(crate) async fn missing_in(&self, url: &str, kiosks: &[&str]) -> Vec<String> {
         let store = match Store::open(url).await {
             Ok(store) => store,
             Err(error) => return vec![format!("it does not open: {error}")],
@@ -237,6 +237,25 @@ async fn cut_a_server(sync: Sync, cuts: u64) -> Verdict {
     let kiosks = ["K-0001", "K-0002"];
     let plan = kiosks.iter().fold(Plan::new(program()), |plan, id| plan.kiosk(id, "S-01"));
     let stack = plan.server_dir(disk.path().join("server")).server_env(machine.env()).start().await;
+    told_and_cut(&stack, cuts, async |told| {
+        let server = stack.server.process().unwrap();
+        server.signal(Signal::STOP).unwrap();
+        let image = disk.cut();
+        server.signal(Signal::CONT).unwrap();
+        let restarted = image.unwrap().mount(&place.path().join("restarted")).unwrap();
+        let file = restarted.path().join("server/data/kioskwatch.sqlite");
+        told.missing_in(&format!("sqlite://{}", file.display()), &kiosks).await
+    })
+    .await
+}
+
+/// Between two cuts records are acknowledged and a note is taken. `cut` says what of all that was told is
+/// missing after a restart.
+pub(crate) async fn told_and_cut(
+    stack: &Stack,
+    cuts: u64,
+    cut: impl AsyncFn(&ToldByServer) -> Vec<String>,
+) -> Verdict {
     let acks = [Topic::fleet_filter(Channel::Ack)];
     let ears = Client::connect(stack.broker.address(), "ears", &acks).await.unwrap();
     stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
@@ -247,7 +266,7 @@ async fn cut_a_server(sync: Sync, cuts: u64) -> Verdict {
     let mut dice = Rng::new(SEED);
     let mut verdict = Verdict::default();
     let mut notes = Vec::new();
-    for cut in 0..cuts {
+    for n in 0..cuts {
         let heard = || ToldByServer::heard(&ears.heard(Channel::Ack.as_str()), ticket, &[]).count();
         let wanted = heard() + 1 + dice.below(AT_MOST_BETWEEN);
         wait_until("records to be acknowledged", PATIENCE, || async {
@@ -255,22 +274,14 @@ async fn cut_a_server(sync: Sync, cuts: u64) -> Verdict {
             if count >= wanted { Ok(()) } else { Err(format!("{count} of {wanted}")) }
         })
         .await;
-        let note = format!("note {cut}");
+        let note = format!("note {n}");
         let taken = stack.api().post(&note_path, json!({"text": note})).await.unwrap();
         assert!((200..300).contains(&taken.status), "{taken:?}");
         notes.push(note);
         let told = ToldByServer::heard(&ears.heard(Channel::Ack.as_str()), ticket, &notes);
-        let server = stack.server.process().unwrap();
-        server.signal(Signal::STOP).unwrap();
-        let image = disk.cut();
-        server.signal(Signal::CONT).unwrap();
-        let restarted = image.unwrap().mount(&place.path().join("restarted")).unwrap();
         verdict.cuts += 1;
         verdict.told = usize::try_from(told.count()).unwrap() + notes.len();
-        let file = restarted.path().join("server/data/kioskwatch.sqlite");
-        let missing = told.missing_in(&format!("sqlite://{}", file.display()), &kiosks).await;
-        verdict.lost.extend(missing.into_iter().map(|what| format!("cut {cut}: {what}")));
-        drop(restarted);
+        verdict.lost.extend(cut(&told).await.into_iter().map(|what| format!("cut {n}: {what}")));
     }
     drop(applications);
     verdict
@@ -281,7 +292,7 @@ async fn a_hundred_power_cuts_of_the_server_lose_nothing_it_has_acknowledged() {
     if !may_mount() {
         return only_root_can_mount();
     }
-    cut_a_server(Sync::Honest, CUTS).await.nothing_lost();
+    cut_a_server(Sync::Honest, CUTS).await.nothing_lost_in(CUTS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

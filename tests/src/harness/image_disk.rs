@@ -64,13 +64,18 @@ fn run(command: &mut Command) -> io::Result<String> {
 }
 
 impl ImageDisk {
-    /// A new file system of so many MiB at `path`.
+    /// A new file system of so many MiB at `path`, for few files.
     pub fn mount(path: &Path, mib: u64) -> io::Result<Self> {
+        Self::mount_for(path, mib, 512)
+    }
+
+    /// The same for so many files and directories.
+    pub fn mount_for(path: &Path, mib: u64, files: u32) -> io::Result<Self> {
         let image = place();
         File::create(&image)?.set_len(mib * 1024 * 1024)?;
         let mut mkfs = Command::new("mkfs.ext4");
         // Everything is laid out now: nothing but the program writes later.
-        mkfs.args(["-q", "-F", "-b", "4096", "-N", "512", "-J", "size=4"]);
+        mkfs.args(["-q", "-F", "-b", "4096", "-N", &files.to_string(), "-J", "size=4"]);
         run(mkfs.args(["-E", "lazy_itable_init=0,lazy_journal_init=0"]).arg(&image))?;
         Self::mount_image(image, path)
     }

@@ -19,9 +19,9 @@ pub use rows::{Rows, StoredRecord};
 
 /// Who runs the server when we are root: PostgreSQL refuses to.
 const ACCOUNT: &str = "postgres";
-/// `$1` pg_ctl, `$2` directory, then the command before pg_ctl. Reads until we are gone.
-const WATCHDOG: &str = r#"pg_ctl=$1 dir=$2; shift 2; cat >/dev/null
-"$@" "$pg_ctl" stop -s -m immediate -D "$dir/data" >/dev/null 2>&1; rm -rf "$dir""#;
+/// `$1` pg_ctl, `$2` directory, `$3` data, then the command before pg_ctl. Reads until we are gone.
+const WATCHDOG: &str = r#"pg_ctl=$1 dir=$2 data=$3; shift 3; cat >/dev/null
+"$@" "$pg_ctl" stop -s -m immediate -D "$data" >/dev/null 2>&1; rm -rf "$dir""#;
 
 static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
 static DATABASES: AtomicU64 = AtomicU64::new(1);
@@ -30,7 +30,9 @@ static DATABASES: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 pub struct Postgres {
     programs: PathBuf,
+    /// Of the socket and the log.
     directory: PathBuf,
+    data: PathBuf,
     watchdog: Child,
     pipe: Option<ChildStdin>,
 }
@@ -52,10 +54,54 @@ impl Postgres {
     /// # Panics
     /// With what to install when this machine has no PostgreSQL.
     pub fn start() -> Self {
-        let programs = programs();
         let directory = fresh_directory();
+        let data = directory.join("data");
+        Self::start_in(directory, data, "")
+    }
+
+    /// The same with its data in a place that the test chose and that is made, and with further settings.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_at(data: &Path, settings: &str) -> Self {
+        Self::start_in(fresh_directory(), data.to_owned(), settings)
+    }
+
+    /// What a power cut left of a cluster, after the machine has started again.
+    ///
+    /// # Errors
+    /// It does not start; with what it says.
+    pub fn start_again(data: &Path) -> Result<Self, String> {
+        let cluster = Self::watched(fresh_directory(), data.to_owned());
+        // The number in it was a process of before the cut.
+        let _ = std::fs::remove_file(cluster.data.join("postmaster.pid"));
+        if cluster.start_command().status().is_ok_and(|status| status.success()) {
+            return Ok(cluster);
+        }
+        Err(std::fs::read_to_string(cluster.directory.join("log")).unwrap_or_default())
+    }
+
+    fn start_in(directory: PathBuf, data: PathBuf, settings: &str) -> Self {
+        let cluster = Self::watched(directory, data);
+        if is_root() {
+            let parent = cluster.data.parent().unwrap_or(&cluster.directory);
+            run(Command::new("chown").arg(ACCOUNT).arg(parent));
+        }
+        let mut initdb = cluster.command("initdb", |c| {
+            c.arg("-D").arg(&cluster.data);
+            c.args(["-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]);
+        });
+        run(initdb.stdout(Stdio::null()));
+        let file = cluster.data.join("postgresql.auto.conf");
+        std::fs::write(file, settings).expect("the settings are written");
+        cluster.resume();
+        cluster
+    }
+
+    fn watched(directory: PathBuf, data: PathBuf) -> Self {
+        let programs = programs();
         let mut watchdog = Command::new("sh");
-        watchdog.args(["-c", WATCHDOG, "watchdog"]).arg(programs.join("pg_ctl")).arg(&directory);
+        watchdog.args(["-c", WATCHDOG, "watchdog"]).arg(programs.join("pg_ctl")).arg(&directory).arg(&data);
         watchdog.args(account_prefix());
         // A process group of its own: Ctrl-C in a terminal must not end it before it has cleaned up.
         std::os::unix::process::CommandExt::process_group(&mut watchdog, 0);
@@ -65,52 +111,42 @@ impl Postgres {
             .spawn()
             .expect("the shell that watches over the cluster starts");
         let pipe = watchdog.stdin.take();
-        let cluster = Self { programs, directory, watchdog, pipe };
+        let cluster = Self { programs, directory, data, watchdog, pipe };
         if is_root() {
             run(Command::new("chown").arg(ACCOUNT).arg(&cluster.directory));
         }
-        let data = cluster.data();
-        let mut initdb = cluster.command("initdb", |c| {
-            c.arg("-D").arg(&data).args(["-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]);
-        });
-        run(initdb.stdout(Stdio::null()));
-        cluster.resume();
         cluster
     }
 
     /// Starts it, also again after [`Self::crash`], and waits until it answers.
     pub fn resume(&self) {
+        run(&mut self.start_command());
+    }
+
+    fn start_command(&self) -> Command {
         let options = format!("-c listen_addresses= -k {} -c max_connections=200", self.directory.display());
-        let data = self.data();
         let log = self.directory.join("log");
-        let mut start = self.command("pg_ctl", |c| {
+        self.command("pg_ctl", |c| {
             c.args(["start", "-s", "-w", "-t", "60", "-D"])
-                .arg(&data)
+                .arg(&self.data)
                 .arg("-l")
                 .arg(&log)
                 .arg("-o")
                 .arg(&options);
-        });
-        run(&mut start);
+        })
     }
 
     /// Ends it as a power cut would end the process: no goodbye to anybody.
     pub fn crash(&self) {
-        let data = self.data();
         let mut stop = self.command("pg_ctl", |c| {
-            c.args(["stop", "-s", "-m", "immediate", "-D"]).arg(&data);
+            c.args(["stop", "-s", "-m", "immediate", "-D"]).arg(&self.data);
         });
         run(&mut stop);
     }
 
     /// SIGKILL of the server and of every process it has, so that nobody gets a word in.
     pub fn kill(&self) {
-        let text = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
-        let Some(main) = text.lines().next().and_then(|line| line.trim().parse().ok()) else { return };
-        // Stopped first, so that it has no more children than we see.
-        let _ = Pid::from_raw(main).map(|main| kill_process(main, Signal::STOP));
-        let all: Vec<Pid> =
-            std::iter::once(main).chain(children_of(main)).filter_map(Pid::from_raw).collect();
+        let all = self.stopped();
         for &process in &all {
             let _ = kill_process(process, Signal::KILL);
         }
@@ -119,9 +155,32 @@ impl Postgres {
             std::thread::yield_now();
         }
         // Nobody may have asked for the dead yet, and their numbers would be taken for a running server's.
-        for lock in [self.data().join("postmaster.pid"), self.socket().with_extension("5432.lock")] {
+        for lock in [self.data.join("postmaster.pid"), self.socket().with_extension("5432.lock")] {
             let _ = std::fs::remove_file(lock);
         }
+    }
+
+    /// SIGSTOP of every process it has, until [`Self::go_on`].
+    pub fn pause(&self) {
+        for process in self.stopped() {
+            let _ = kill_process(process, Signal::STOP);
+        }
+    }
+
+    pub fn go_on(&self) {
+        for process in self.stopped() {
+            let _ = kill_process(process, Signal::CONT);
+        }
+    }
+
+    /// Every process it has, the first one stopped, so that there are no more than we see.
+    fn stopped(&self) -> Vec<Pid> {
+        let text = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
+        let Some(main) = text.lines().next().and_then(|line| line.trim().parse().ok()) else {
+            return Vec::new();
+        };
+        let _ = Pid::from_raw(main).map(|main| kill_process(main, Signal::STOP));
+        std::iter::once(main).chain(children_of(main)).filter_map(Pid::from_raw).collect()
     }
 
     /// A new, empty database.
@@ -140,12 +199,9 @@ impl Postgres {
         self.directory.join(".s.PGSQL.5432")
     }
 
-    fn url(&self, database: &str) -> String {
+    /// Of a database by name; `postgres` is there from the beginning.
+    pub fn url(&self, database: &str) -> String {
         format!("postgres://{ACCOUNT}@localhost/{database}?host={}", self.directory.display())
-    }
-
-    fn data(&self) -> PathBuf {
-        self.directory.join("data")
     }
 
     fn command(&self, program: &str, arguments: impl FnOnce(&mut Command)) -> Command {
