@@ -243,6 +243,7 @@ fn as_nobody(program: &str, args: &[&std::ffi::OsStr]) -> Option<Output> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_may_not_open_its_database_says_which_file_and_why() {
     let mut stack = Plan::new(program()).start_without_kiosks().await;
+    stack.server.ready(PATIENCE).await.unwrap();
     assert!(stack.server.stop().await.unwrap());
     let data = &stack.server.data_dir;
     for (path, mode) in [(data.clone(), 0o777), (data.join(format!("{NAME}.lock")), 0o666)] {
@@ -259,6 +260,7 @@ async fn a_server_that_may_not_open_its_database_says_which_file_and_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_start_ends_with_code_1_and_one_sentence() {
     let mut stack = Plan::new(program()).start_without_kiosks().await;
+    stack.server.ready(PATIENCE).await.unwrap();
     assert!(stack.server.stop().await.unwrap());
     let file = stack.server.data_dir.join(NAME);
     fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
@@ -283,6 +285,7 @@ fn page_with(file: &Path, text: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_cannot_be_read_fails_its_requests_is_told_and_stops_nothing_else() {
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start_without_kiosks().await;
+    stack.kiosk_until("K-0001", "it to be registered", |_| true).await;
     assert!(stack.server.stop().await.unwrap());
     let file = stack.server.data_dir.join(NAME);
     let store = Store::open(&format!("sqlite://{}", file.display())).await.unwrap();
