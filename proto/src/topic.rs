@@ -7,6 +7,8 @@ use crate::{
 };
 
 const ROOT: &str = "kiosk/v1";
+/// Begins the name of a server's canary in the place of a kiosk's; not allowed in a kiosk's id.
+const CANARY: char = '~';
 
 closed_vocabulary!(
     /// What a message is about; fixes sender, QoS and whether it may be retained.
@@ -86,6 +88,16 @@ impl Topic {
         text.strip_prefix(ROOT)?.strip_prefix('/')?.split('/').nth(1)
     }
 
+    /// Where a server speaks to itself, to hear whether its subscription to a channel still delivers. Other
+    /// servers hear it too and pass it over; no kiosk can have such a name.
+    pub fn canary(server: &str, channel: Channel) -> String {
+        format!("{ROOT}/00/{CANARY}{server}/{channel}")
+    }
+
+    pub fn is_canary(text: &str) -> bool {
+        Self::sender(text).is_some_and(|name| name.starts_with(CANARY))
+    }
+
     /// What an agent subscribes to: its own channels from the server.
     pub fn agent_filters(kiosk: &KioskId) -> [String; 2] {
         [Channel::Ack, Channel::Command].map(|channel| Self::new(kiosk.clone(), channel).to_string())
@@ -132,6 +144,15 @@ mod tests {
         for (text, sender) in table {
             assert_eq!(Topic::sender(text), sender, "{text}");
         }
+    }
+
+    #[test]
+    fn a_canary_is_delivered_like_a_kiosks_message_and_taken_for_none() {
+        let canary = Topic::canary("server-1", Channel::Heartbeat);
+        assert_eq!(canary, "kiosk/v1/00/~server-1/heartbeat");
+        assert!(Topic::is_canary(&canary));
+        assert_eq!(Topic::parse(&canary), Err(TopicError::Kiosk));
+        assert!(!Topic::is_canary(&Topic::new(KioskId::new("K-1").unwrap(), Channel::Heartbeat).to_string()));
     }
 
     #[test]

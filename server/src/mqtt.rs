@@ -4,6 +4,7 @@
 //! nothing may pile up in the broker. Two connections share the work, because a storm of heartbeats must not
 //! delay a fault: `journal` carries what must arrive, `beats` carries heartbeats. What one kiosk sends beyond
 //! its allowance ends here (`flood`).
+mod canary;
 mod flood;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -27,11 +28,14 @@ use rumqttc::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 pub use self::flood::{Allowance, Bucket};
-use self::flood::{Senders, Verdict};
+use self::{
+    canary::{Act, Canary},
+    flood::{Senders, Verdict},
+};
 use crate::{clock::Clock, panics};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -96,6 +100,14 @@ impl Lane {
         }
     }
 
+    /// On which channel the server speaks to itself: one that nobody but servers reads.
+    const fn canary_channel(self) -> Channel {
+        match self {
+            Self::Journal => Channel::Progress,
+            Self::Beats => Channel::Heartbeat,
+        }
+    }
+
     fn channels(self) -> &'static [Channel] {
         match self {
             Self::Journal => &[
@@ -125,7 +137,8 @@ pub struct Received {
 pub enum LinkEvent {
     /// Subscribed: from now on we hear everything.
     Up(Lane),
-    Down(Lane, String),
+    /// With the reason, and for how long nothing had been delivered when it was noticed.
+    Down(Lane, String, Duration),
     Message(Received),
     /// This sender, as the topic names it, has begun to send more than it may.
     Flood(Lane, String),
@@ -166,7 +179,15 @@ impl Link {
         let counters = Arc::new(LinkCounters::default());
         let senders = Senders::new(options.allowance);
         let counters_of = Arc::clone(&counters);
-        let keeper = Keeper { options, clock, events, counters: counters_of, client: client_tx, senders };
+        let keeper = Keeper {
+            options,
+            clock,
+            events,
+            counters: counters_of,
+            client: client_tx,
+            senders,
+            deaf_for: Duration::ZERO,
+        };
         let task = tokio::spawn(keeper.run(stopped));
         Self { client, counters, stop, task }
     }
@@ -222,6 +243,8 @@ struct Keeper {
     counters: Arc<LinkCounters>,
     client: watch::Sender<Option<AsyncClient>>,
     senders: Senders,
+    /// How long the connection that ended had delivered nothing.
+    deaf_for: Duration,
 }
 
 impl Keeper {
@@ -247,7 +270,8 @@ impl Keeper {
             if *stopped.borrow() {
                 break;
             }
-            if self.events.send(LinkEvent::Down(self.options.lane, reason)).await.is_err() {
+            let deaf = std::mem::take(&mut self.deaf_for);
+            if self.events.send(LinkEvent::Down(self.options.lane, reason, deaf)).await.is_err() {
                 break;
             }
             failures = failures.saturating_add(1);
@@ -269,8 +293,29 @@ impl Keeper {
     ) -> String {
         let mut silent_at = Instant::now() + SILENCE;
         let mut owed = Owed::default();
+        let mut canary: Option<Canary> = None;
         loop {
-            let Ok(event) = timeout_at(silent_at, event_loop.poll()).await else {
+            let event = {
+                // Kept over the canaries: a poll that is dropped may lose half a packet.
+                let mut poll = std::pin::pin!(timeout_at(silent_at, event_loop.poll()));
+                loop {
+                    let canary_due = canary.as_ref().map_or(silent_at, Canary::due);
+                    tokio::select! {
+                        biased;
+                        event = &mut poll => break event,
+                        () = sleep_until(canary_due), if canary.is_some() => {}
+                    }
+                    match canary.as_mut().map(|canary| canary.tick(Instant::now())) {
+                        Some(Act::Send) => self.send_canary(&client),
+                        Some(Act::Deaf(silence)) => {
+                            self.deaf_for = silence;
+                            return "the broker delivers nothing, not even our own messages".to_owned();
+                        }
+                        Some(Act::Wait) | None => {}
+                    }
+                }
+            };
+            let Ok(event) = event else {
                 return "the broker has gone silent".to_owned();
             };
             let came_in = matches!(event, Ok(Event::Incoming(_)));
@@ -293,6 +338,7 @@ impl Keeper {
                         return "the broker refuses our subscriptions".to_owned();
                     }
                     *failures = 0;
+                    canary = Some(Canary::new(Instant::now()));
                     self.client.send_replace(Some(client.clone()));
                     if self.events.send(LinkEvent::Up(self.options.lane)).await.is_err() {
                         return "the ingest ended".to_owned();
@@ -306,6 +352,9 @@ impl Keeper {
                         at: self.clock.now(),
                     };
                     self.hand_over(received).await;
+                    if let Some(canary) = &mut canary {
+                        canary.heard(Instant::now());
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => return error.to_string(),
@@ -320,9 +369,18 @@ impl Keeper {
         }
     }
 
+    /// When the queue is full, the next one is soon enough.
+    fn send_canary(&self, client: &AsyncClient) {
+        let topic = Topic::canary(&self.options.client_id, self.options.lane.canary_channel());
+        let _ = client.try_publish(topic, QoS::AtMostOnce, false, Vec::new());
+    }
+
     async fn hand_over(&mut self, received: Received) {
         let verdict = {
             let topic = std::str::from_utf8(&received.topic).unwrap_or_default();
+            if Topic::is_canary(topic) {
+                return;
+            }
             let sender = Topic::sender(topic).unwrap_or_default();
             let bytes = received.topic.len() + received.payload.len();
             let verdict = self.senders.judge(sender, bytes, Instant::now());

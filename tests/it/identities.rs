@@ -66,6 +66,41 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_machines_with_one_disk_the_one_that_is_left_goes_on_and_its_faults_are_tickets() {
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
+    stack.kiosks[0].kill_agent().await.unwrap();
+    let mut twin = stack.build_kiosk("K-0001", Some("S-01"), "-twin");
+    copy_dir(&stack.kiosks[0].journal_dir(), &twin.journal_dir());
+    stack.kiosks[0].start_agent().unwrap();
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    let first = stack.ticket("K-0001", "cover_open").await;
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = false);
+    stack.ticket_in("K-0001", "cover_open", &["resolved"]).await;
+    let epoch = stack.kiosk("K-0001").await.unwrap()["epoch"].clone();
+
+    // The copy finds its numbers taken, and begins an epoch that becomes the kiosk's.
+    stack.kiosks[0].kill_agent().await.unwrap();
+    twin.boot().unwrap();
+    stack.kiosk_until("K-0001", "the copy to begin anew", |k| k["epoch"] != epoch).await;
+    twin.lose_power().await.unwrap();
+    let copied = stack.kiosk("K-0001").await.unwrap()["epoch"].clone();
+    stack.kiosks[0].start_agent().unwrap();
+    stack.kiosks[0].acceptor.set(|acceptor| acceptor.phase = Phase::ValidatorJam);
+
+    stack.ticket("K-0001", "note_jam").await;
+    let left = stack.kiosk("K-0001").await.unwrap();
+    assert!(left["epoch"] != copied && left["epoch"] != epoch, "an epoch of its own: {left:#}");
+    assert_eq!(stack.ticket("K-0001", "cover_open").await["id"], first["id"], "nothing is told twice");
+    // Somebody has to look at this machine, and can close the matter.
+    let fork = stack.ticket("K-0001", "journal_fork").await;
+    let id = fork["id"].as_str().unwrap();
+    let resolve = format!("/api/v1/tickets/{id}/actions/resolve");
+    let done = stack.api().post(&resolve, json!({"resolution": "the copy was taken away"})).await.unwrap();
+    assert!((200..300).contains(&done.status), "{done:?}");
+    stack.ticket_in("K-0001", "journal_fork", &["resolved", "closed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_disk_begins_a_new_epoch_and_nothing_is_lost_or_told_twice() {
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
     let image = stack.dir.path().join("image");

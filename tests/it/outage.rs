@@ -10,6 +10,7 @@ use kioskwatch_tests::{
         stack::{PATIENCE, Plan, Stack},
         wait::wait_until,
     },
+    treachery::Odds,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -42,6 +43,30 @@ async fn no_tickets(stack: &Stack, fault: &str) {
     let all = stack.api().list("/api/v1/tickets").await.unwrap();
     let found: Vec<&Value> = all.iter().filter(|ticket| ticket["fault"] == fault).collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_forgets_our_subscription_is_noticed_and_nobody_is_called_offline() {
+    // As patient with a kiosk that sends every second as the default is with one that sends every 30 s.
+    let patient = "[presence]\nmissed_heartbeats = 90\nsite_hold_s = 0\nsettle_s = 3\n";
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-02").settings(patient);
+    let stack = plan.treacherous_broker(1, Odds::HONEST).start().await;
+    stack.broker.forget_subscriptions().unwrap();
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    wait_until("the server to hear that it hears nothing", PATIENCE * 2, || async {
+        let log = stack.server.log();
+        if log.contains("not even our own messages") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    stack.ticket("K-0001", "cover_open").await;
+    stack.server.ready(PATIENCE).await.unwrap();
+    for kiosk in &stack.kiosks {
+        let online = |k: &serde_json::Value| k["presence"]["state"] == "online";
+        stack.kiosk_until(&kiosk.id, "it to be heard again", online).await;
+        assert!(stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap().is_empty());
+        let timeline = stack.api().json(&format!("/api/v1/kiosks/{}/timeline", kiosk.id)).await.unwrap();
+        assert!(!timeline.to_string().contains("missed_heartbeats"), "{timeline:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -98,6 +98,11 @@ impl Broker {
     pub fn become_honest(&self) -> io::Result<()> {
         self.process.as_ref().map_or(Ok(()), |process| process.signal(Signal::USR1))
     }
+
+    /// A treacherous broker forgets the subscriptions of whoever listens to many kiosks; their connections live.
+    pub fn forget_subscriptions(&self) -> io::Result<()> {
+        self.process.as_ref().map_or(Ok(()), |process| process.signal(Signal::USR2))
+    }
 }
 
 fn local(port: u16) -> SocketAddr {

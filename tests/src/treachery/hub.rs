@@ -100,6 +100,13 @@ impl Hub {
         effects
     }
 
+    /// Connections live on; what was subscribed with a wildcard is delivered no more.
+    pub(super) fn forget_wildcards(&mut self) {
+        for session in self.sessions.values_mut() {
+            session.filters.retain(|(path, _)| !path.contains('+'));
+        }
+    }
+
     fn session(&mut self, conn: Conn) -> Option<&mut Session> {
         self.sessions.values_mut().find(|session| session.conn == conn)
     }

@@ -3,6 +3,7 @@
 //!
 //! It speaks MQTT 5 with the codec of the client library that agent and server use; everything else of it is
 //! written for this purpose and for no other. SIGUSR1 makes it honest: what was lost stays lost.
+//! SIGUSR2 makes it forget, without a word, what everybody who listens to more than one kiosk had subscribed to.
 //!
 //! | file | noun |
 //! |---|---|

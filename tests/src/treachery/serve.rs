@@ -40,6 +40,7 @@ pub(super) async fn serve(listen: SocketAddr, seed: u64, odds: Odds) -> io::Resu
     let listener = TcpListener::bind(listen).await?;
     let broker = Arc::new(Broker { hub: Mutex::new(Hub::new(seed, odds)), outboxes: Mutex::default() });
     let mut honesty = signal(SignalKind::user_defined1())?;
+    let mut forgetting = signal(SignalKind::user_defined2())?;
     let mut last: Conn = 0;
     loop {
         tokio::select! {
@@ -49,6 +50,7 @@ pub(super) async fn serve(listen: SocketAddr, seed: u64, odds: Odds) -> io::Resu
                 tokio::spawn(connection(Arc::clone(&broker), stream, last));
             }
             _ = honesty.recv() => broker.hub().odds = Odds::HONEST,
+            _ = forgetting.recv() => broker.hub().forget_wildcards(),
         }
     }
 }

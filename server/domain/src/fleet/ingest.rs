@@ -41,6 +41,7 @@ impl Draft<'_> {
         }
         let delivery = Delivery { ix, epoch: batch.epoch, received_at };
         self.open_journal(delivery);
+        self.follow_epoch(ix, batch.epoch, received_at);
         self.note_lost(delivery, batch.first);
         let mut rejected = Vec::new();
         for (position, record) in batch.records.iter().enumerate() {

@@ -329,6 +329,8 @@ pub(super) struct Liveness {
     pub(super) load: Load,
     /// The session before this one: two that alternate are two agents.
     pub(super) other_session: Option<SessionId>,
+    /// Since when only an agent of an epoch that was given up is heard.
+    pub(super) outlived_since: Option<Timestamp>,
     /// When two agents with this id were last told about.
     pub(super) two_agents_at: Option<Timestamp>,
 }

@@ -182,12 +182,38 @@ impl Draft<'_> {
         self.alive(ix, at, PresenceReason::Heartbeat);
         self.arm(ix);
         let journal = beat.journal;
+        self.follow_epoch(ix, journal.epoch, at);
         let known = self.kiosk(ix).head(journal.epoch).map(|head| head.upto);
         // The agent must hear where we are: it never told us this epoch, or it lost what it had sent.
-        if known.map_or(journal.last_seq > 0, |upto| journal.last_seq < upto) {
+        let behind = known.map_or(journal.last_seq > 0, |upto| journal.last_seq < upto);
+        if behind || self.has_outlived(ix, journal.epoch) {
             self.acknowledge(ix, journal.epoch);
         }
         self.count(Count::Message(MessageOutcome::Applied));
+    }
+
+    /// Of a disk that was copied, one copy began a newer epoch, which moves the current state. When only the other
+    /// one is heard for as long as a silent kiosk is waited for, it is the kiosk.
+    pub(super) fn follow_epoch(&mut self, ix: Ix, epoch: Epoch, at: Timestamp) {
+        let outlived = self.is_given_up(ix, epoch);
+        let since = self.live(ix).outlived_since;
+        if outlived != since.is_some() {
+            self.edit_live(ix, LiveEdit::Outlived { since: outlived.then_some(at) });
+        }
+    }
+
+    /// Whether a later epoch took over from this one.
+    fn is_given_up(&self, ix: Ix, epoch: Epoch) -> bool {
+        let kiosk = self.kiosk(ix);
+        kiosk.state.epoch.is_some_and(|current| current != epoch) && kiosk.head(epoch).is_some()
+    }
+
+    fn has_outlived(&self, ix: Ix, epoch: Epoch) -> bool {
+        let live = self.live(ix);
+        let patience =
+            i64::from(live.interval_s.max(1)) * 1_000 * i64::from(self.policy.presence.missed_heartbeats);
+        let alone = live.outlived_since.is_some_and(|since| self.now.since(since) >= patience);
+        alone && self.is_given_up(ix, epoch)
     }
 
     /// Says how far a journal is applied; 0 if it was never seen.
@@ -197,7 +223,11 @@ impl Draft<'_> {
             return;
         }
         let head = self.kiosk(ix).head(epoch);
-        let (upto, digest) = head.map_or((0, None), |head| (head.upto, head.digest));
+        let (upto, mut digest) = head.map_or((0, None), |head| (head.upto, head.digest));
+        if self.has_outlived(ix, epoch) {
+            // What no agent holds: by the contract it then begins an epoch of its own.
+            digest = Some(Digest::of(digest.map(|digest| digest.to_string()).unwrap_or_default().as_bytes()));
+        }
         let ack = self.acks.entry((ix, epoch)).or_insert_with(|| Ack {
             epoch,
             upto,

@@ -86,6 +86,10 @@ pub(super) enum LiveEdit {
     TwoAgents {
         at: Timestamp,
     },
+    /// Only an agent of an epoch that was given up is heard since then; `None`: the current one speaks.
+    Outlived {
+        since: Option<Timestamp>,
+    },
     /// Our clock shows another time: nothing was heard later than now.
     ClockJumped {
         now: Timestamp,
@@ -116,6 +120,7 @@ impl Liveness {
                 }
             }
             LiveEdit::TwoAgents { at } => self.two_agents_at = Some(*at),
+            LiveEdit::Outlived { since } => self.outlived_since = *since,
             LiveEdit::ClockJumped { now } => self.clock_jumped(*now),
         }
     }
@@ -130,6 +135,7 @@ impl Liveness {
     /// What the boots' clocks had to do with ours is learned anew; what lies after `now` moves to it.
     fn clock_jumped(&mut self, now: Timestamp) {
         self.clocks.clear();
+        self.outlived_since = None;
         if !self.is_ahead_of(now) {
             return;
         }
@@ -255,7 +261,10 @@ impl Fleet {
             || second_voice
             // A shorter promise may be broken before the deadline that is armed.
             || heartbeat.interval_s < live.interval_s
-            || head.map_or(journal.last_seq > 0, |head| journal.last_seq < head.upto);
+            || head.map_or(journal.last_seq > 0, |head| journal.last_seq < head.upto)
+            // The plan follows who is still heard of two that were one.
+            || (head.is_some() && state.epoch != Some(journal.epoch))
+            || live.outlived_since.is_some();
         // A second voice is judged by the plan, which must still see that it is one.
         if !second_voice {
             let (cause, down) = (known.cause(), known.required_down());

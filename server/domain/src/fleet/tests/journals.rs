@@ -394,6 +394,56 @@ fn two_agents_with_one_id_are_detected_counted_and_told_once() {
 }
 
 #[test]
+fn of_two_copies_of_a_disk_the_one_that_is_left_becomes_the_kiosk_again() {
+    let (mut world, mut survivor) = started();
+    survivor.service(world.now, ServiceState::InService);
+    world.send(&mut survivor);
+    let honest = world.beat(&mut survivor);
+    assert!(honest.acks.is_empty(), "{honest:?}");
+    let mut copy = survivor.clone();
+    copy.boot = kioskwatch_proto::BootId(uuid::Uuid::from_u128(77));
+    copy.session = kioskwatch_proto::SessionId(uuid::Uuid::from_u128(78));
+    copy.lose_journal(world.now);
+    world.send(&mut copy);
+
+    let contradicts = |done: &Committed, agent: &ScriptedAgent| {
+        let bytes =
+            agent.journal.last().map(|(_, raw)| kioskwatch_proto::journal::Digest::of(raw.as_bytes()));
+        done.acks
+            .iter()
+            .any(|(_, ack)| ack.epoch == agent.epoch && ack.digest.is_some() && ack.digest != bytes)
+    };
+    // Both speak: neither is told to give up.
+    let old = survivor.epoch;
+    for _ in 0..20 {
+        for voice in [&mut survivor, &mut copy] {
+            world.now = world.now.plus_ms(15_000);
+            let done = world.beat(voice);
+            assert!(done.acks.iter().all(|(_, ack)| ack.epoch != old), "{done:?}");
+        }
+    }
+    // The copy is switched off.
+    let mut told = false;
+    for _ in 0..5 {
+        world.now = world.now.plus_ms(30_000);
+        survivor.journal.clear();
+        survivor.fault(world.now, "printer", "paper_out", FaultState::Raised);
+        let message = survivor.batch(world.now);
+        let done = world.tell(&[message]);
+        told |= contradicts(&done, &survivor);
+        assert!(world.tickets(&survivor.id).iter().all(|ticket| ticket.fault.as_str() != "paper_out"));
+        world.beat(&mut survivor);
+    }
+    assert!(told, "it hears that its journal is not the kiosk's");
+    survivor.lose_journal(world.now);
+    survivor.fault(world.now, "printer", "paper_out", FaultState::Raised);
+    let message = survivor.batch(world.now);
+    let done = world.tell(&[message]);
+    assert!(!contradicts(&done, &survivor));
+    assert!(world.tickets(&survivor.id).iter().any(|ticket| ticket.fault.as_str() == "paper_out"));
+}
+
+#[test]
 fn a_flood_is_told_as_a_security_event_and_not_held_against_the_kiosk() {
     let (mut world, mut agent) = started();
     let flood = |kiosk| Input::Flood { kiosk };
