@@ -85,7 +85,7 @@ fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem
         {
             let _ = writeln!(text, "{name:<7} {:>12} / {:<12} {}", ratio.num, ratio.den, ratio.display());
         }
-        beside(&mut text, &told.sums, reader.target(), told.zone);
+        beside(&mut text, &told.sums, told.target, told.zone);
         if let Some(month) = month_of(month) {
             let rows = store.versions_of_month(&Scope::All, &kiosk, month).await.map_err(Problem::failed)?;
             versions(&mut text, &rows, told.zone);

@@ -136,6 +136,8 @@ pub struct UptimeAnswer {
     /// From the books, which follow evidence within a round of the bookkeeper; otherwise counted just now.
     pub booked: bool,
     pub kiosks: usize,
+    /// What availability is judged by: of a signed month, what was promised for it.
+    pub target: (i64, i64),
     /// Of a group's month: the ten that were down longest.
     pub worst: Vec<WorstKiosk>,
     /// Sites whose service hours or zone could not be read; they count as always open.
@@ -150,6 +152,8 @@ pub struct UptimeExplained {
     pub figures: Figures,
     /// The same with what stands beside the ratios.
     pub sums: MonthSums,
+    /// See [`UptimeAnswer::target`].
+    pub target: (i64, i64),
     pub intervals: Vec<Explained>,
     /// The rest of the period as far as it has happened, in order, and why nobody answers for it.
     pub outside: Vec<(Interval, NotAccountable)>,

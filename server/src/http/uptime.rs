@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::MonthSums,
-    uptime::{Margin, Ratio, Reliability},
+    uptime::{Margin, Month, Ratio, Reliability, month::NoMonth},
 };
 use kioskwatch_proto::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub(crate) struct UptimeParams {
 pub(crate) struct UptimeView {
     #[serde(flatten)]
     sums: SumsView,
-    /// The highest version among the kiosks: 1 as first computed and signed, 2, 3 … restated.
+    /// The highest version among the kiosks: 0 while none is signed, 1 as signed, 2, 3 … restated.
     version: u32,
     /// Every kiosk's month is signed: these figures change by a restatement only.
     signed: bool,
@@ -81,7 +81,8 @@ pub(crate) struct SumsView {
     /// Seconds down in `avail`, by cause.
     causes: BTreeMap<&'static str, i64>,
     outages: OutagesView,
-    /// Availability against its target; null without time to measure.
+    /// Availability against its target, of a signed month that which was promised for it; null without time to
+    /// measure.
     target: Option<TargetView>,
 }
 
@@ -203,10 +204,9 @@ pub(super) async fn get(
 ) -> Result<Json<UptimeView>, Problem> {
     let query = params.query(&web)?;
     let answer = web.app().uptime(caller.scope(), &query).await?;
-    let [a, b] = web.app().config().uptime.target.map(|part| i64::try_from(part).unwrap_or(i64::MAX));
     Ok(Json(UptimeView {
-        sums: SumsView::of(&answer.sums, (a, b)),
-        version: answer.version.max(1),
+        sums: SumsView::of(&answer.sums, answer.target),
+        version: answer.version,
         signed: answer.signed,
         frozen_at: answer.frozen_at.map(|s| Timestamp(s.saturating_mul(1_000))),
         as_of: answer.as_of,
@@ -234,11 +234,11 @@ impl UptimeParams {
                 Ok(UptimePeriod::Month { year, month })
             }
             (Some(text), None, None) => {
-                let parts = text.split_once('-').filter(|(year, month)| year.len() == 4 && month.len() == 2);
-                let parts = parts.and_then(|(year, month)| Some((year.parse().ok()?, month.parse().ok()?)));
-                let (year, month) = parts
-                    .ok_or_else(|| Problem::bad_request("bad_query", "month is written like 2026-10"))?;
-                Ok(UptimePeriod::Month { year, month })
+                let month: Month = text.parse().map_err(|error: NoMonth| {
+                    let shown: String = text.chars().take(40).collect();
+                    Problem::bad_request("bad_query", format!("month={shown:?} is no month: {error}"))
+                })?;
+                Ok(UptimePeriod::Month { year: month.year(), month: month.month() })
             }
             (None, Some(from), to) => {
                 let to = to.as_deref().map_or(Ok(now), |text| time("to", text))?;

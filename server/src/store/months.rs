@@ -80,9 +80,17 @@ const TOTAL: Sql = sql!(
     "SELECT 'sum', " [sums] ", CAST(COALESCE(MAX(longest_outage_s), 0) AS BIGINT),
             CAST(COALESCE(MIN(as_of_at), 0) AS BIGINT), CAST(COALESCE(MAX(period_to_at), 0) AS BIGINT),
             CAST(COALESCE(MAX(version), 0) AS BIGINT),
-            CAST(COALESCE(MIN(version), 0) AS BIGINT), CAST(COUNT(DISTINCT kiosk) AS BIGINT)
+            CAST(COALESCE(MIN(version), 0) AS BIGINT), CAST(COUNT(DISTINCT kiosk) AS BIGINT),
+            CAST(COALESCE(MIN(target_num), 0) AS BIGINT), CAST(COALESCE(MAX(target_num), 0) AS BIGINT),
+            CAST(COALESCE(MIN(target_den), 0) AS BIGINT), CAST(COALESCE(MAX(target_den), 0) AS BIGINT)
      FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
+);
+const TARGETS: Sql = sql!(
+    targets_of_month,
+    "SELECT target_num, target_den FROM uptime_month m
+     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
+    " GROUP BY target_num, target_den"
 );
 const WORST: Sql = sql!(
     worst_of_month,
@@ -292,6 +300,34 @@ pub struct MonthTotal {
     pub newest_version: u32,
     pub oldest_version: u32,
     pub kiosks: u64,
+    /// What was promised for it, as numerator and denominator; of several promises the highest.
+    pub target: Option<(i64, i64)>,
+    /// Its rows were booked under several promises.
+    has_several_targets: bool,
+}
+
+impl MonthTotal {
+    /// By what it is judged: a signed month by what was promised for it, any other by what is promised now.
+    pub fn judged_by(&self, now: (i64, i64)) -> (i64, i64) {
+        self.target.filter(|_| self.newest_version > 0).unwrap_or(now)
+    }
+}
+
+/// The highest of some shares, compared exactly.
+fn highest(shares: impl Iterator<Item = (i64, i64)>) -> Option<(i64, i64)> {
+    let cross = |one: &(i64, i64), other: &(i64, i64)| i128::from(one.0) * i128::from(other.1);
+    shares.max_by(|one, other| cross(one, other).cmp(&cross(other, one)))
+}
+
+/// A promise of a month.
+struct Target((i64, i64));
+
+impl Loaded for Target {
+    const TABLE: &'static str = "uptime_month";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self((row.int()?, row.int()?)))
+    }
 }
 
 impl MonthTotal {
@@ -310,6 +346,8 @@ impl MonthTotal {
             newest_version: version,
             oldest_version: version,
             kiosks: 1,
+            target: highest(rows.iter().map(|row| row.target)),
+            has_several_targets: false,
         }
     }
 }
@@ -321,13 +359,18 @@ impl Loaded for MonthTotal {
         row.text()?;
         let mut sums = read_sums(row)?;
         sums.longest_outage_s = row.int()?;
+        let (as_of, period_to) = (row.time()?, row.time()?);
+        let (newest_version, oldest_version, kiosks) = (row.number()?, row.number()?, row.number()?);
+        let [least_num, num, least_den, den] = [row.int()?, row.int()?, row.int()?, row.int()?];
         Ok(Self {
             sums,
-            as_of: row.time()?,
-            period_to: row.time()?,
-            newest_version: row.number()?,
-            oldest_version: row.number()?,
-            kiosks: row.number()?,
+            as_of,
+            period_to,
+            newest_version,
+            oldest_version,
+            kiosks,
+            target: (den > 0).then_some((num, den)),
+            has_several_targets: (least_num, least_den) != (num, den),
         })
     }
 }
@@ -418,7 +461,13 @@ impl Store {
             return Ok(MonthTotal::of_kiosk(&rows, scope));
         }
         let bind = |q: Query| q.bind(scope.to_json()).bind(month.to_string()).bind(kind);
-        Ok(self.row(&TOTAL, |q| bind(q).bind(id.to_owned())).await?.unwrap_or_default())
+        let mut total: MonthTotal =
+            self.row(&TOTAL, |q| bind(q).bind(id.to_owned())).await?.unwrap_or_default();
+        if total.has_several_targets {
+            let targets: Vec<Target> = self.rows(&TARGETS, |q| bind(q).bind(id.to_owned())).await?;
+            total.target = highest(targets.into_iter().map(|target| target.0));
+        }
+        Ok(total)
     }
 
     /// The ten kiosks of a group that were down longest, worst first.

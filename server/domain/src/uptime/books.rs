@@ -82,20 +82,22 @@ pub struct Fresh {
     pub signed: Option<Booked>,
 }
 
+/// What the server has taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intake {
+    /// For how many seconds it has been receiving since the month ended. As many as the freeze waits: a clock
+    /// that jumped past the freeze gave late journals no time to arrive, and what is signed cannot be taken back.
+    pub listened_s: i64,
+    /// Everything received before this instant is committed: what waits in a queue at the freeze was in time.
+    pub committed_to: Timestamp,
+}
+
 /// Whether the month is due to be signed and is not.
-///
-/// `listened_s`: for how long the server has been receiving since the month ended. It must be as long as the
-/// freeze waits: a clock that jumped past the freeze gave late journals no time to arrive, and what is signed
-/// cannot be taken back.
 #[must_use]
-pub fn must_sign(
-    now: Timestamp,
-    terms: &Terms,
-    period_to: i64,
-    stored: &Stored<'_>,
-    listened_s: i64,
-) -> bool {
-    is_unsigned(now, terms, period_to, stored) && listened_s >= terms.freeze_at(0)
+pub fn must_sign(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<'_>, intake: Intake) -> bool {
+    is_unsigned(now, terms, period_to, stored)
+        && intake.listened_s >= terms.freeze_at(0)
+        && intake.committed_to.secs() >= terms.freeze_at(period_to)
 }
 
 fn is_unsigned(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<'_>) -> bool {
@@ -276,8 +278,11 @@ pub fn decide(
         }
         let has_time = |row: &MonthRow| row.sums != MonthSums::default();
         let all_empty = !current.iter().any(|row| has_time(row));
+        // What was promised for a month is not restated with it.
+        let promised = stored.version(version).first().map(|row| row.target);
         changes.extend(current.iter().filter(|row| all_empty || has_time(row)).map(|row| {
-            let row = MonthRow { version: version + 1, booked_at: now, ..(*row).clone() };
+            let target = promised.unwrap_or(row.target);
+            let row = MonthRow { version: version + 1, booked_at: now, target, ..(*row).clone() };
             Change::Month(Box::new(row))
         }));
     }

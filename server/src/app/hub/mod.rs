@@ -15,7 +15,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use self::shares::{FLUSH_TICKS, Shares};
+use self::shares::{FLUSH_TICKS, Intake, Shares};
 use super::{App, Asked, RequestError, RequestReceiver, decode};
 use crate::{
     clock::Stopwatch,
@@ -139,11 +139,12 @@ impl Hub {
         let mut flush = tokio::time::interval(self.flush_every / FLUSH_TICKS);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
 
-        let mut shares = Shares::default();
+        let (mut shares, mut intake) = (Shares::default(), Intake::default());
 
         self.last_turn = Stopwatch::start();
         loop {
             let mut turn = Turn::default();
+            let mut written = None;
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -151,6 +152,8 @@ impl Hub {
                 _ = sweep.tick() => self.tick(&mut turn, Input::Sweep),
                 _ = flush.tick() => {
                     if let Some(share) = shares.due(|| self.app.fleet().kiosks().count()) {
+                        intake.begins(share, self.app.clock().now());
+                        written = Some(share);
                         self.tick(&mut turn, Input::FlushLiveness(share));
                     }
                 }
@@ -159,8 +162,12 @@ impl Hub {
             self.drain(&mut turn);
             self.app.health().waiting_messages.store(self.events.len() as u64, Relaxed);
             let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
+            let took_all = self.events.is_empty();
             let watch = Stopwatch::start();
             self.decide(turn).await?;
+            if let Some(before) = written.and_then(|share| intake.committed(share, took_all)) {
+                self.app.books().took_in(before);
+            }
             self.forget_the_rest().await?;
             if sweeps {
                 self.app.counters().swept(watch.elapsed().as_secs_f64());

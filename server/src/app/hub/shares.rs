@@ -1,5 +1,6 @@
 //! In how many parts, and when, the evidence of a fleet is written.
 use kioskwatch_domain::fleet::Share;
+use kioskwatch_proto::Timestamp;
 
 /// Parts of a round, at most.
 pub(super) const FLUSH_TICKS: u32 = 120;
@@ -35,6 +36,29 @@ impl Shares {
     }
 }
 
+/// Between its stamp and our queue a message takes less than this.
+const ON_ITS_WAY_MS: i64 = 1_000;
+
+/// Up to when everything that was received is committed, as rounds show it.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    began: Option<Timestamp>,
+}
+
+impl Intake {
+    /// A share is about to be written, after what waited was taken.
+    pub(super) fn begins(&mut self, share: Share, now: Timestamp) {
+        if share.index == 0 {
+            self.began = Some(now.plus_ms(-ON_ITS_WAY_MS));
+        }
+    }
+
+    /// The turn with this share is committed; `took_all`: nothing waited behind it.
+    pub(super) fn committed(&self, share: Share, took_all: bool) -> Option<Timestamp> {
+        self.began.filter(|_| took_all && share.index + 1 == share.of)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +78,19 @@ mod tests {
                 assert_eq!(round, expected, "{kiosks} kiosks");
             }
         }
+    }
+
+    #[test]
+    fn what_was_received_before_a_round_began_is_committed_when_its_last_share_left_nothing_waiting() {
+        let share = |index, of| Share { index, of };
+        let mut intake = Intake::default();
+        assert_eq!(intake.committed(share(1, 2), true), None, "its begin was not seen");
+        intake.begins(share(0, 2), Timestamp(10_000));
+        assert_eq!(intake.committed(share(0, 2), true), None);
+        intake.begins(share(1, 2), Timestamp(20_000));
+        assert_eq!(intake.committed(share(1, 2), false), None, "something waits in the queue");
+        assert_eq!(intake.committed(share(1, 2), true), Some(Timestamp(9_000)));
+        intake.begins(Share::ALL, Timestamp(30_000));
+        assert_eq!(intake.committed(Share::ALL, true), Some(Timestamp(29_000)));
     }
 }

@@ -2,7 +2,10 @@
 //! scrape shows, and sums that still hold.
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
 };
 
 use kioskwatch_domain::{change::Change, uptime::Month};
@@ -20,11 +23,12 @@ const MAX_ANSWERS: usize = 2_000;
 /// Who asked for what: the reader's scope, the month, the kind of the group and its name.
 pub(super) type Question = (String, Month, &'static str, String);
 
-#[derive(Default)]
 pub(crate) struct Books {
     dirty: Mutex<Dirty>,
     board: RwLock<Board>,
     answers: Mutex<Answers>,
+    /// Milliseconds since 1970.
+    committed_to: AtomicI64,
     /// One decision about the books at a time, of a person or the bookkeeper, from its look at what is stored
     /// to its commit.
     pub(super) deciding: tokio::sync::Mutex<()>,
@@ -46,7 +50,28 @@ impl Answers {
     }
 }
 
+impl Default for Books {
+    fn default() -> Self {
+        Self {
+            dirty: Mutex::default(),
+            board: RwLock::default(),
+            answers: Mutex::default(),
+            committed_to: AtomicI64::new(i64::MIN),
+            deciding: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
 impl Books {
+    /// Everything received before this is committed.
+    pub(crate) fn took_in(&self, before: Timestamp) {
+        self.committed_to.store(before.ms(), SeqCst);
+    }
+
+    pub(super) fn committed_to(&self) -> Timestamp {
+        Timestamp(self.committed_to.load(SeqCst))
+    }
+
     /// Between a commit and the answer to it.
     pub(crate) fn note(&self, changes: &[Change]) {
         self.dirty().note(changes);

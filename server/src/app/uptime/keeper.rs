@@ -246,7 +246,11 @@ impl Keeper {
         let places = self.places().await?;
         // Nobody decides about what is being looked at, and nothing is proposed over a decision.
         let _nobody_decides = app.books().deciding.lock().await;
-        let look = Look::gather(&reader, places, kiosks, &self.seen, self.signed.as_ref()).await?;
+        // Before anything is read: what is committed by now is in it.
+        let committed_to = app.books().committed_to();
+        let look = Look::gather(&reader, places, kiosks, &self.seen, self.signed.as_ref())
+            .await?
+            .committed_to(committed_to);
         let mut changes = Vec::new();
         let mut shown = Vec::new();
         for subject in &look.subjects {

@@ -12,7 +12,7 @@ use kioskwatch_domain::{
     uptime::{
         Evidence, Figures, Month, Timeline,
         booking::{Booking, Owner},
-        books::{self, Fresh, Stored, Terms},
+        books::{self, Fresh, Intake, Stored, Terms},
     },
     wall,
 };
@@ -37,6 +37,8 @@ pub(super) struct Look<'a> {
     terms: Terms,
     target: (i64, i64),
     now: Timestamp,
+    /// See [`Intake`].
+    committed_to: Timestamp,
     pub(super) subjects: Vec<Subject>,
     /// The first month to look at.
     since: BTreeMap<KioskId, Month>,
@@ -102,6 +104,7 @@ impl<'a> Look<'a> {
             terms: reader.terms(),
             target: reader.target(),
             now,
+            committed_to: Timestamp(i64::MIN),
             evidence: reader.evidence_of(&ids, span).await?,
             subjects,
             since,
@@ -112,6 +115,11 @@ impl<'a> Look<'a> {
             look.restatements.entry((row.kiosk.clone(), row.month)).or_default().push(row);
         }
         Ok(look)
+    }
+
+    /// Everything received before this had been committed when it looked; without it nothing is signed.
+    pub(super) fn committed_to(self, committed_to: Timestamp) -> Self {
+        Self { committed_to, ..self }
     }
 
     /// What follows for one kiosk's months, and what a scrape shows of it.
@@ -176,8 +184,8 @@ impl<'a> Look<'a> {
         let period = self.period(subject, month);
         let known = self.sets(subject, period, None);
         let current = self.book(subject, month, &known, None).book(0, self.now);
-        let listened_s = self.listened_since(period.to);
-        let signed = books::must_sign(self.now, &self.terms, period.to, stored, listened_s).then(|| {
+        let intake = Intake { listened_s: self.listened_since(period.to), committed_to: self.committed_to };
+        let signed = books::must_sign(self.now, &self.terms, period.to, stored, intake).then(|| {
             let freeze = self.terms.freeze_at(period.to);
             let then = self.sets(subject, period, Some(freeze));
             self.book(subject, month, &then, Some(freeze)).book(1, self.now)

@@ -85,7 +85,7 @@ impl UptimeReader<'_> {
         query: &UptimeQuery,
         members: &[KioskId],
     ) -> Result<UptimeAnswer, UptimeError> {
-        let mut answer = UptimeAnswer::default();
+        let mut answer = UptimeAnswer { target: self.target(), ..UptimeAnswer::default() };
         for kiosks in members.chunks(KIOSKS_AT_ONCE) {
             let gathered = self.gather(kiosks, query.period, query.as_of).await?;
             answer.as_of = ms(gathered.frame.as_of);
@@ -122,6 +122,7 @@ impl UptimeReader<'_> {
         let signed = total.oldest_version > 0;
         let freeze = self.terms().freeze_at(total.period_to.secs());
         Ok(UptimeAnswer {
+            target: total.judged_by(self.target()),
             sums: total.sums,
             version: total.newest_version,
             signed,
@@ -180,12 +181,21 @@ impl UptimeReader<'_> {
         let version = if as_of.is_some() { 0 } else { subject.version };
         let (sets, received_before) = subject.sets_of_version(frame, version);
         let inputs = sets.inputs(frame, gathered.claims(subject), received_before);
+        let query = UptimeQuery { scope: UptimeScope::Kiosk(kiosk.clone()), period, as_of };
+        let target = match query.official() {
+            Some(month) => {
+                let total = self.store.total_of_month(reader, month, "kiosk", kiosk.as_str()).await?;
+                total.judged_by(self.target())
+            }
+            None => self.target(),
+        };
         let timeline = Timeline::build(&inputs);
         Ok(UptimeExplained {
             zone: subject.zone,
             period: subject.period,
             figures: timeline.figures(),
             sums: measure(&inputs, &IntervalSet::always()),
+            target,
             intervals: timeline.explain(),
             outside: not_accountable(&inputs),
             exclusions: frame.exclusions_about(kiosk, &sets),

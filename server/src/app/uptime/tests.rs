@@ -75,6 +75,7 @@ impl Shelf {
         let places = reader.places().await.unwrap();
         let kiosks = BTreeMap::from([(KioskId::new(kiosk).unwrap(), Timestamp(i64::MIN))]);
         let look = Look::gather(&reader, Arc::new(places), &kiosks, seen, None).await.unwrap();
+        let look = look.committed_to(Timestamp(now));
         let (changes, shown) = look.keep(&look.subjects[0], &mut Ids::seeded(now.unsigned_abs().into()));
         self.store.commit(&changes).await.unwrap();
         shown

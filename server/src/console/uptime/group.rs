@@ -27,7 +27,7 @@ use super::{
     kiosk::{FigureCard, MONTHS, Turn, coverage},
     measure::{Measure, Tally},
     months_up_to, period, target, title,
-    trend::Trend,
+    trend::{Judged, Trend},
 };
 use crate::{
     app::{UptimeQuery, UptimeScope},
@@ -100,6 +100,7 @@ struct Standing {
     signed: bool,
     as_of: Timestamp,
     kiosks: u64,
+    target: (i64, i64),
 }
 
 /// One row of the division.
@@ -145,7 +146,8 @@ pub(in crate::console) async fn page(
         shown.push(Standing::of(&web, &caller, &scope, month).await?);
     }
     let sums: MonthSums = shown.iter().map(|one| &one.sums).sum();
-    let target = target(&web);
+    // Of a quarter: what was promised last.
+    let target = shown.last().map_or_else(|| target(&web), |one| one.target);
     let groups = |by| app.store().groups_of_months(caller.scope(), (from, to), (kind, id), by);
     let link = Link { month, quarter, measure: choice.measure };
     let rows = groups(by).await?;
@@ -218,6 +220,7 @@ impl Standing {
         let total = web.app().store().total_of_month(caller.scope(), month, kind, id).await?;
         if total.kiosks > 0 {
             return Ok(Self {
+                target: total.judged_by(target(web)),
                 sums: total.sums,
                 version: total.newest_version,
                 signed: total.oldest_version > 0,
@@ -233,6 +236,7 @@ impl Standing {
             signed: answer.signed,
             as_of: answer.as_of,
             kiosks: answer.kiosks as u64,
+            target: answer.target,
         })
     }
 }
@@ -243,14 +247,15 @@ async fn trend(
     scope: &UptimeScope,
     last: Month,
     measure: Measure,
-) -> Result<Vec<(Month, Ratio)>, Problem> {
+) -> Result<Vec<Judged>, Problem> {
     let mut months = Vec::with_capacity(MONTHS);
     for month in months_up_to(last, MONTHS) {
         let query = UptimeQuery { scope: scope.clone(), period: period(month), as_of: None };
         let answer = web.app().uptime(caller.scope(), &query).await?;
-        months.push((month, measure.of(&answer.sums.figures)));
+        let ratio = measure.of(&answer.sums.figures);
+        months.push(Judged { month, ratio, target: answer.target });
     }
-    Ok(months.into_iter().skip_while(|(_, ratio)| ratio.den == 0).collect())
+    Ok(months.into_iter().skip_while(|one| one.ratio.den == 0).collect())
 }
 
 fn name_of(t: &Texts, kind: &str, id: &str, sites: &BTreeMap<SiteId, SiteRow>) -> String {

@@ -27,8 +27,8 @@ use super::{
     facts::{Fact, facts},
     intervals::{Listed, Reader, Show},
     measure::{Measure, Tally},
-    months_up_to, period, target, title,
-    trend::Trend,
+    months_up_to, period, title,
+    trend::{Judged, Trend},
 };
 use crate::{
     app::{UptimeAnswer, UptimeExplained, UptimeQuery, UptimeScope},
@@ -155,7 +155,9 @@ pub(in crate::console) async fn page(
         let rows = evidence_of(&web, &caller, &id, at(hull.from), at(hull.to)).await?;
         listed.prove(reader, &rows, told.outages.intervals());
     }
-    let target = target(&web);
+    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
+    let official = app.uptime(caller.scope(), &query).await?;
+    let target = official.target;
     let tally = Tally::of(choice.measure, &told.intervals, span);
     let sheet = Sheet {
         zone,
@@ -170,8 +172,6 @@ pub(in crate::console) async fn page(
     let mut shown = months_up_to(month, MONTHS);
     shown.retain(|one| first.is_some_and(|first| *one >= first));
     let months = months(&web, &caller, &id, &shown, choice.measure).await?;
-    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
-    let official = app.uptime(caller.scope(), &query).await?;
     let (filter, one) = (waiting(&id, month), PageRequest::new(Some(1), None));
     let proposal = app.store().restatements(caller.scope(), &filter, &one).await?.items.pop();
     let sums = if official.version > 0 { &official.sums } else { &told.sums };
@@ -214,13 +214,14 @@ async fn months(
     id: &KioskId,
     shown: &[Month],
     measure: Measure,
-) -> Result<Vec<(Month, Ratio)>, Problem> {
+) -> Result<Vec<Judged>, Problem> {
     let mut months = Vec::with_capacity(shown.len());
-    for month in shown {
+    for &month in shown {
         let scope = UptimeScope::Kiosk(id.clone());
-        let query = UptimeQuery { scope, period: period(*month), as_of: None };
+        let query = UptimeQuery { scope, period: period(month), as_of: None };
         let answer = web.app().uptime(caller.scope(), &query).await?;
-        months.push((*month, measure.of(&answer.sums.figures)));
+        let ratio = measure.of(&answer.sums.figures);
+        months.push(Judged { month, ratio, target: answer.target });
     }
     Ok(months)
 }

@@ -27,6 +27,14 @@ pub(crate) struct Trend {
     pub(crate) spoken: String,
 }
 
+/// A month to draw, with what was promised for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judged {
+    pub(crate) month: Month,
+    pub(crate) ratio: Ratio,
+    pub(crate) target: (i64, i64),
+}
+
 /// One month.
 #[derive(Debug)]
 pub(crate) struct Point {
@@ -60,13 +68,8 @@ pub(crate) struct Mark {
 }
 
 impl Trend {
-    /// `months` are in order; `target` is a fraction.
-    pub(crate) fn draw(
-        t: &'static Texts,
-        months: &[(Month, Ratio)],
-        chosen: Month,
-        target: (i64, i64),
-    ) -> Self {
+    /// `months` are in order; the line is drawn at `target`, a fraction.
+    pub(crate) fn draw(t: &'static Texts, months: &[Judged], chosen: Month, target: (i64, i64)) -> Self {
         let floor = floor(months, target);
         let y = |ratio: Ratio| {
             TOP + HEIGHT * (ratio.den - ratio.num) * 10_000 / (ratio.den.max(1) * (10_000 - floor))
@@ -78,14 +81,14 @@ impl Trend {
         let points: Vec<Point> = months
             .iter()
             .zip(0..)
-            .map(|((month, ratio), index)| Point {
-                month: *month,
+            .map(|(&Judged { month, ratio, target }, index)| Point {
+                month,
                 x: at(x(index, 1)),
-                y: (ratio.den > 0).then(|| y(*ratio)),
+                y: (ratio.den > 0).then(|| y(ratio)),
                 label: month.month().to_string(),
-                text: format!("{}: {}", title(t, *month), ratio.display()),
+                text: format!("{}: {}", title(t, month), ratio.display()),
                 below: ratio.den > 0 && !ratio.meets(target.0, target.1),
-                chosen: *month == chosen,
+                chosen: month == chosen,
                 hit_x: at(x(index, 0)),
                 hit_width: at(x(index, 2) - x(index, 0)),
             })
@@ -117,10 +120,10 @@ impl Trend {
 }
 
 /// The highest begin of the scale that shows every month and the target above it.
-fn floor(months: &[(Month, Ratio)], (a, b): (i64, i64)) -> i64 {
+fn floor(months: &[Judged], (a, b): (i64, i64)) -> i64 {
     let shows = |floor: i64| {
         let above = |ratio: &Ratio| ratio.den == 0 || ratio.meets(floor, 10_000);
-        months.iter().all(|(_, ratio)| above(ratio)) && a * 10_000 > floor * b
+        months.iter().all(|one| above(&one.ratio)) && a * 10_000 > floor * b
     };
     FLOORS.into_iter().find(|floor| shows(*floor)).unwrap_or(0)
 }
@@ -139,8 +142,12 @@ mod tests {
     fn trend(ratios: &[(i64, i64)]) -> Trend {
         let first: Month = "2026-01".parse().unwrap();
         let months = std::iter::successors(Some(first), |month| Some(month.next()));
-        let months: Vec<_> =
-            months.zip(ratios).map(|(month, (num, den))| (month, Ratio::new(*num, *den))).collect();
+        let judged = |(month, (num, den)): (Month, &(i64, i64))| Judged {
+            month,
+            ratio: Ratio::new(*num, *den),
+            target: if *den == 1_000 { (999, 1_000) } else { (99, 100) },
+        };
+        let months: Vec<_> = months.zip(ratios).map(judged).collect();
         Trend::draw(Texts::of(Language::En), &months, first, (99, 100))
     }
 
@@ -161,5 +168,7 @@ mod tests {
         assert_eq!(trend.points[0].y, Some(TOP));
         assert_eq!(trend.points[3].y, Some(trend.target_y));
         assert!(trend.is_a_row());
+        let below: Vec<_> = self::trend(&[(995, 1_000), (99, 100)]).points.iter().map(|p| p.below).collect();
+        assert_eq!(below, [true, false], "each by what was promised for it");
     }
 }

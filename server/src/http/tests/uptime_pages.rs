@@ -251,13 +251,29 @@ async fn a_signed_month_shows_what_was_signed_and_says_where_its_intervals_come_
     let page = async || fixture.get("/kiosks/K-1/uptime?month=2026-04", &viewer).await.text;
     let unsigned = page().await;
     assert!(!unsigned.contains("已定稿") && !unsigned.contains("· v"), "{unsigned}");
-    fixture.app.store().commit(&[signed(month, "K-1", "near", None, 1, 7_000)]).await.unwrap();
+    let Change::Month(mut row) = signed(month, "K-1", "near", None, 1, 7_000) else { unreachable!() };
+    row.target = (999, 1_000);
+    fixture.app.store().commit(&[Change::Month(row)]).await.unwrap();
     let page = page().await;
     let whole = month.period(chrono_tz::Asia::Shanghai).length();
     let shown = [numbers(&page, "data-num"), numbers(&page, "data-den")].map(|all| all[..3].to_vec());
     assert_eq!(shown, [vec![whole - 7_000, whole - 14_000, whole - 21_000], vec![whole; 3]]);
     assert!(page.contains("已定稿 · v1"), "{page}");
     assert!(page.contains("与以下区间合计不同；已定稿: v1 = 99.7"), "{page}");
+    assert!(page.contains("99.90%"), "what was promised then: {page}");
+    let api = "/api/v1/uptime?scope=kiosk&id=K-1&month=2026-04";
+    let official = fixture.get(api, &viewer).await.json();
+    assert_eq!(
+        (&official["version"], &official["target"]["num"], &official["target"]["met"]),
+        (&1.into(), &999.into(), &false.into())
+    );
+    let running = fixture.get("/api/v1/uptime?scope=kiosk&id=K-1", &viewer).await.json();
+    assert_eq!((&running["version"], &running["frozen_at"]), (&0.into(), &serde_json::Value::Null));
+    assert_eq!(running["target"]["num"], 99, "what is promised now");
+    for wrong in ["2026-13", "2026-1", "+026-10"] {
+        let path = format!("/api/v1/uptime?month={}", wrong.replace('+', "%2B"));
+        assert_eq!(fixture.get(&path, &viewer).await.status, 400, "{wrong}");
+    }
     let cards = page.split("class=\"ratios\"").nth(1).unwrap().split("</ul>").next().unwrap();
     assert_eq!(cards.matches("class=\"badge").count(), 2, "full function is nobody's target: {cards}");
 }

@@ -19,6 +19,7 @@ struct Ledger {
     engineer: &'static str,
     commissioned: i64,
     exclusions: IntervalSet,
+    promised: (i64, i64),
     rows: Vec<MonthRow>,
     restatements: Vec<RestatementRow>,
     ids: Ids,
@@ -38,6 +39,7 @@ impl Ledger {
             engineer: "li",
             commissioned: 0,
             exclusions: IntervalSet::empty(),
+            promised: (99, 100),
             rows: Vec::new(),
             restatements: Vec::new(),
             ids: Ids::seeded(1),
@@ -80,7 +82,7 @@ impl Ledger {
             kiosk: &kiosk,
             owners: &owners(&kiosk, &[&assignment]),
             contracts: &BTreeMap::new(),
-            target: (99, 100),
+            target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),
                 as_of: Some(now),
@@ -97,14 +99,14 @@ impl Ledger {
 
     /// The bookkeeper passes by; what changed.
     fn look(&mut self, now: i64) -> Vec<Change> {
-        self.look_after(now - self.end(), now)
+        self.look_after(Intake { listened_s: now - self.end(), committed_to: secs(now) }, now)
     }
 
-    /// The same, by a server that listened for so long since the month ended.
-    fn look_after(&mut self, listened_s: i64, now: i64) -> Vec<Change> {
+    /// The same, by a server that has taken in no more than this.
+    fn look_after(&mut self, intake: Intake, now: i64) -> Vec<Change> {
         let freeze = TERMS.freeze_at(self.end());
         let stored = Stored { rows: &self.rows, restatements: &self.restatements };
-        let due = must_sign(secs(now), &TERMS, self.end(), &stored, listened_s);
+        let due = must_sign(secs(now), &TERMS, self.end(), &stored, intake);
         let fresh =
             Fresh { current: self.book(0, None, now), signed: due.then(|| self.book(1, Some(freeze), now)) };
         let mut ids = self.ids.clone();
@@ -191,10 +193,16 @@ fn a_clock_that_jumped_past_the_freeze_signs_nothing_before_journals_had_their_t
     let mut ledger = Ledger::october();
     let end = ledger.end();
     let years_later = end + 10 * 365 * 24 * HOUR;
-    ledger.look_after(0, years_later);
-    ledger.look_after(24 * HOUR - 1, years_later + 24 * HOUR - 1);
+    ledger.look_after(Intake { listened_s: 0, committed_to: secs(years_later) }, years_later);
+    ledger.look_after(
+        Intake { listened_s: 24 * HOUR - 1, committed_to: secs(years_later + 24 * HOUR - 1) },
+        years_later + 24 * HOUR - 1,
+    );
     assert!(ledger.rows.iter().all(|row| row.version == 0), "{:?}", ledger.rows);
-    ledger.look_after(24 * HOUR, years_later + 24 * HOUR);
+    ledger.look_after(
+        Intake { listened_s: 24 * HOUR, committed_to: secs(years_later + 24 * HOUR) },
+        years_later + 24 * HOUR,
+    );
     assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(1));
 }
 
@@ -230,6 +238,8 @@ fn later_evidence_takes_the_place_of_a_proposal_and_what_is_approved_is_what_was
     // Not looked at yet by the bookkeeper: what was shown is what is signed.
     ledger.decide("manager", true, end + 80 * HOUR).unwrap();
     assert_eq!(ledger.down(2), 5 * HOUR);
+    // Later months are promised less; this one is not restated with it.
+    ledger.promised = (95, 100);
     ledger.look(end + 81 * HOUR);
     assert_eq!(ledger.states(), [RestatementState::Approved, RestatementState::Proposed]);
     assert_eq!(ledger.restatements[1].base_version, 2);
@@ -239,6 +249,8 @@ fn later_evidence_takes_the_place_of_a_proposal_and_what_is_approved_is_what_was
     assert!(last.contains(&RestatementState::Superseded) && last.len() == 3, "{last:?}");
     ledger.decide("manager", true, end + 91 * HOUR).unwrap();
     assert_eq!([0, 1, 2, 3].map(|version| ledger.down(version) / HOUR), [3, 10, 5, 3]);
+    let promised = |version| ledger.rows.iter().find(|row| row.version == version).unwrap().target;
+    assert_eq!([0, 1, 2, 3].map(promised), [(95, 100), (99, 100), (99, 100), (99, 100)]);
     assert_eq!(shown[0].fingerprint, ledger.rows.iter().find(|row| row.version == 2).unwrap().fingerprint);
 }
 
@@ -365,4 +377,17 @@ fn an_owner_who_lost_all_its_time_does_not_stand_in_the_way_of_an_approval() {
     ledger.look(end + 51 * HOUR);
     ledger.decide("manager", true, end + 52 * HOUR).unwrap();
     assert_eq!(ledger.down(2), 5 * HOUR);
+}
+
+#[test]
+fn a_month_is_not_signed_while_something_received_before_its_freeze_waits_to_be_committed() {
+    let mut ledger = Ledger::october();
+    let (end, freeze) = (ledger.end(), ledger.end() + 24 * HOUR);
+    let taken = |committed_to| Intake { listened_s: 30 * HOUR, committed_to: secs(committed_to) };
+    ledger.look_after(taken(freeze - 1), freeze + 40);
+    assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(0));
+    // It was in the queue: received in time, stored late.
+    ledger.claim(end - 10 * HOUR, end, Some(freeze - 1));
+    ledger.look_after(taken(freeze), freeze + 50);
+    assert_eq!(ledger.down(1), 0);
 }
