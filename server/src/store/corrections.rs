@@ -16,16 +16,35 @@ macro_rules! columns {
          requested_by, requested_at, decided_by, decided_at, decision_reason, effect"
     };
 }
-macro_rules! visible {
+/// Of a kiosk: a reader sees all sites where it stood in the time that is corrected, or, when its moves were never
+/// written down, the one where it stands. Between the macros stand the sites.
+macro_rules! of_site {
     () => {
         "($1 IS NULL OR site IN "
+    };
+}
+macro_rules! or_stood_in {
+    () => {
+        " OR (kiosk IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM assignment a
+                           WHERE a.kiosk = correction.kiosk AND a.group_kind = 'site' AND a.from_at < correction.to_at
+                             AND (a.to_at IS NULL OR a.to_at > correction.from_at) AND a.group_id NOT IN "
+    };
+}
+macro_rules! and_somewhere {
+    () => {
+        ") AND (EXISTS (SELECT 1 FROM assignment a
+                        WHERE a.kiosk = correction.kiosk AND a.group_kind = 'site'
+                          AND a.from_at < correction.to_at
+                          AND (a.to_at IS NULL OR a.to_at > correction.from_at))
+                OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN "
     };
 }
 
 const LIST: Sql = sql!(
     list_corrections,
     "SELECT " [columns] " FROM correction
-     WHERE " [visible] TEXTS " OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN " TEXTS "))
+     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS "))))
        AND (requested_at, id) < ($2, $3) AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR kiosk = $6)
        AND ($7 IS NULL OR CASE WHEN state = 'requested' THEN 1 ELSE 0 END = $7)
      ORDER BY requested_at DESC, id DESC LIMIT $4"
@@ -33,7 +52,7 @@ const LIST: Sql = sql!(
 const ONE: Sql = sql!(
     find_correction,
     "SELECT " [columns] " FROM correction
-     WHERE " [visible] TEXTS " OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN " TEXTS ")) AND id = $2"
+     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS ")))) AND id = $2"
 );
 
 impl Stored for CorrectionRow {

@@ -19,24 +19,33 @@ macro_rules! columns {
          proposed_at, decided_by, decided_at, decision_reason"
     };
 }
-/// Of kiosks that this reader sees.
-macro_rules! visible {
+/// A kiosk is moved, its months stay where it stood in them: a reader sees the sites of the month's rows. All of
+/// them that had time, because what is proposed is their sum and one decision changes each. Between the two
+/// macros stand the sites.
+macro_rules! stood_in {
     () => {
-        "($1 IS NULL OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN "
+        "($1 IS NULL OR EXISTS (SELECT 1 FROM uptime_month m WHERE m.kiosk = restatement.kiosk
+           AND m.month = restatement.month AND m.site IN "
+    };
+}
+macro_rules! and_never_outside {
+    () => {
+        ") AND NOT EXISTS (SELECT 1 FROM uptime_month m WHERE m.kiosk = restatement.kiosk
+           AND m.month = restatement.month AND m.accountable_s + m.excluded_s > 0 AND m.site NOT IN "
     };
 }
 
 const LIST: Sql = sql!(
     list_restatements,
     "SELECT " [columns] " FROM restatement
-     WHERE " [visible] TEXTS ")) AND (proposed_at, id) < ($2, $3)
+     WHERE " [stood_in] TEXTS [and_never_outside] TEXTS ")) AND (proposed_at, id) < ($2, $3)
        AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR kiosk = $6) AND ($7 IS NULL OR month = $7)
        AND ($8 IS NULL OR CASE WHEN state = 'proposed' THEN 1 ELSE 0 END = $8)
      ORDER BY proposed_at DESC, id DESC LIMIT $4"
 );
 const ONE: Sql = sql!(
     find_restatement,
-    "SELECT " [columns] " FROM restatement WHERE " [visible] TEXTS ")) AND id = $2"
+    "SELECT " [columns] " FROM restatement WHERE " [stood_in] TEXTS [and_never_outside] TEXTS ")) AND id = $2"
 );
 const OF_KIOSKS: Sql = sql!(
     restatements_of_kiosks,

@@ -102,7 +102,8 @@ promises! {
         a_group_is_the_sum_of_its_official_figures,
         the_parts_of_a_group_are_its_official_figures_worst_first,
         one_restatement_waits_and_a_decision_stands,
-        corrections_are_decided_once_and_by_somebody_else;
+        corrections_are_decided_once_and_by_somebody_else,
+        what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;
     membership:
         those_who_belonged_to_a_group_are_found_by_their_assignments,
         forgiven_time_is_found_for_those_it_is_about,

@@ -117,7 +117,7 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
         month("k1", "s1", 0, 100),
         signed,
         elsewhere,
-        month("k2", "s1", 0, 40),
+        MonthRow { target: (995, 1_000), ..month("k2", "s1", 0, 40) },
         MonthRow { month: october().next(), ..month("k2", "s1", 0, 400) },
     ];
     store.commit(&changes.map(|row| booked(&row))).await.unwrap();
@@ -140,6 +140,12 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     let total = store.total_of_month(&all, october(), "fleet", "").await.unwrap();
     assert_eq!((total.newest_version, total.oldest_version), (1, 0));
     assert_eq!((total.sums.outages, total.sums.longest_outage_s), (6, 40));
+    for (kind, id, target) in
+        [("fleet", "", Some((995, 1_000))), ("kiosk", "k1", Some((99, 100))), ("site", "s9", None)]
+    {
+        let total = store.total_of_month(&all, october(), kind, id).await.unwrap();
+        assert_eq!(total.target, target, "{kind}: of several promises the highest");
+    }
     let worst = store.worst_of_month(&all, october(), "fleet", "").await.unwrap();
     let worst: Vec<_> = worst.iter().map(|one| (one.kiosk.as_str(), one.down_s)).collect();
     assert_eq!(worst, [("k2", 40), ("k1", 25)]);
@@ -280,4 +286,85 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
     }
     assert_eq!(found(CorrectionFilter { kiosk: Some(kiosk_id("k9")), ..any() }).await, []);
     assert_eq!(store.correction(&Scope::Sites([site_id("s2")].into()), uuid(2)).await.unwrap(), None);
+}
+
+pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(empty: Empty) {
+    let store = empty.open().await;
+    let stood = |site: &str, from, to: Option<i64>| {
+        Change::Assignment(AssignmentRow {
+            kiosk: kiosk_id("k1"),
+            group: GroupKind::Site,
+            group_id: site.into(),
+            from: at(from),
+            to: to.map(at),
+        })
+    };
+    let forgiven = |id: u128, kiosk: &str, from, to| {
+        let kiosk = Some(kiosk_id(kiosk));
+        let what = Correction::Exclusion { kiosk, site: None, class: "planned".into(), agreed_at: None };
+        Change::Correction(Box::new(CorrectionRow {
+            id: uuid(id),
+            what,
+            from: at(from),
+            to: at(to),
+            reason: "r".into(),
+            state: CorrectionState::Requested,
+            requested_by: "li".into(),
+            requested_at: at(id as i64),
+            decided: None,
+            effect: "{}".into(),
+        }))
+    };
+    let of = |id: u128, kiosk: &str| {
+        let row = restatement(id, RestatementState::Proposed);
+        Change::Restatement(Box::new(RestatementRow { kiosk: kiosk_id(kiosk), ..row }))
+    };
+    let [k1, k2, k3] =
+        [("k1", "s2"), ("k2", "s2"), ("k3", "s1")].map(|(id, site)| Change::Kiosk(kiosk(id, Some(site))));
+    let emptied = MonthRow { sums: MonthSums::default(), ..month("k1", "s2", 1, 20) };
+    let rows = [
+        Change::Site(site("s1")),
+        Change::Site(site("s2")),
+        k1,
+        k2,
+        k3,
+        // Moved to s2 when the month was over; k2 in the middle of it.
+        stood("s1", -40 * DAY, Some(0)),
+        stood("s2", 0, None),
+        booked(&month("k1", "s1", 1, 20)),
+        booked(&emptied),
+        booked(&month("k2", "s1", 1, 20)),
+        booked(&month("k2", "s2", 1, 20)),
+        of(1, "k1"),
+        of(2, "k2"),
+        forgiven(1, "k1", -3 * DAY, -2 * DAY),
+        forgiven(2, "k1", -DAY, DAY),
+        forgiven(3, "k1", DAY, 2 * DAY),
+        forgiven(4, "k3", -DAY, 0),
+    ];
+    store.commit(&rows).await.unwrap();
+    let scope = |sites: &[&str]| Scope::Sites(sites.iter().map(|id| site_id(id)).collect());
+    let all: [(Scope, &[u128], &[u128]); 4] = [
+        (Scope::All, &[1, 2], &[1, 2, 3, 4]),
+        (scope(&["s1"]), &[1], &[1, 4]),
+        (scope(&["s2"]), &[], &[3]),
+        (scope(&["s1", "s2"]), &[1, 2], &[1, 2, 3, 4]),
+    ];
+    for (scope, restated, corrected) in all {
+        let page = PageRequest::first();
+        let found = store.restatements(&scope, &RestatementFilter::default(), &page).await.unwrap().items;
+        let mut ids: Vec<_> = found.iter().map(|row| row.id).collect();
+        ids.sort();
+        assert_eq!(ids, restated.iter().map(|id| uuid(*id)).collect::<Vec<_>>(), "{scope:?}");
+        let found = store.corrections(&scope, &CorrectionFilter::default(), &page).await.unwrap().items;
+        let mut ids: Vec<_> = found.iter().map(|row| row.id).collect();
+        ids.sort();
+        assert_eq!(ids, corrected.iter().map(|id| uuid(*id)).collect::<Vec<_>>(), "{scope:?}");
+        for id in 1..=4 {
+            let one = store.correction(&scope, uuid(id)).await.unwrap();
+            assert_eq!(one.is_some(), corrected.contains(&id), "{scope:?}: correction {id}");
+            let one = store.restatement(&scope, uuid(id)).await.unwrap();
+            assert_eq!(one.is_some(), restated.contains(&id), "{scope:?}: restatement {id}");
+        }
+    }
 }
