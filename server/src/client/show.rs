@@ -60,6 +60,7 @@ pub(super) fn kiosk(kiosk: &Value) -> String {
     for (name, path) in [
         ("kiosk", "/id"),
         ("site", "/site"),
+        ("engineer", "/engineer"),
         ("model", "/model"),
         ("serial no.", "/serial_no"),
         ("admission", "/admission"),

@@ -201,7 +201,7 @@ impl KioskPart {
                 .unwrap_or_default(),
             seen: since(kiosk.last_seen_at),
             waits_for_admission: kiosk.admission == Admission::Quarantined,
-            facts: facts(t, zone, &view, &kiosk),
+            facts: facts(t, zone, &view, &kiosk, app.engineer_of(id).await?),
             load: load(t, &kiosk),
             peripherals: peripherals(t, catalogue, &view, &kiosk),
             bar: DayBar::new(t, zone, now, &spans),
@@ -229,9 +229,11 @@ fn facts(
     zone: Tz,
     view: &store::KioskView,
     now: &KioskNow,
+    engineer: Option<String>,
 ) -> Vec<(&'static str, String)> {
     let inventory = inventory(view);
     let facts = [
+        (t.answers_for, engineer),
         (t.model, Some(view.kiosk.model.clone())),
         (t.serial_no, Some(view.kiosk.serial_no.clone())),
         (t.agent_version, inventory.map(|inventory| inventory.agent_version)),

@@ -1,9 +1,6 @@
 //! `/kiosks`: terminals, registered and as they are now.
 use axum::{Json, extract::State};
-use kioskwatch_domain::{
-    change::{Admission, KioskRow, PresenceVerdict},
-    fleet::Request,
-};
+use kioskwatch_domain::change::{Admission, KioskRow, PresenceVerdict};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
@@ -26,7 +23,8 @@ pub(crate) struct KioskQuery {
     presence: Option<String>,
 }
 
-/// A kiosk to register, change, admit or retire; what is left out is empty, but for `commissioned_at`.
+/// A kiosk to register, change, admit or retire; what is left out is empty, but for
+/// `commissioned_at` and `engineer`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct PutKiosk {
     #[schema(value_type = Option<String>)]
@@ -44,10 +42,19 @@ pub(crate) struct PutKiosk {
     /// `accepted` (default), `quarantined`, `refused`.
     #[serde(default = "accepted")]
     admission: String,
+    /// Who answers for it from now on: the name of their token, so that they decide about no figures of their
+    /// own. Left out: as known; null: nobody.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "given")]
+    engineer: Option<Option<String>>,
 }
 
 /// Tells null from left out.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+fn given<'de, D, T>(value: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
     Option::deserialize(value).map(Some)
 }
 
@@ -84,8 +91,7 @@ pub(super) async fn get(
     May(caller, _): May<See>,
     Id(id): Id<KioskId>,
 ) -> Result<Json<KioskDetail>, Problem> {
-    let view = kiosk_in_scope(&web, &caller, &id).await?;
-    Ok(Json(KioskDetail::of(web.app(), &view)))
+    detail(&web, &caller, &id).await
 }
 
 /// Registers a kiosk or changes it as a whole. Setting `admission` decides about one in quarantine.
@@ -112,9 +118,15 @@ pub(super) async fn put(
         decommissioned_at: body.decommissioned_at,
         updated_at: now,
     };
-    web.app().request(caller.actor(), Request::PutKiosk(row)).await?;
-    let view = kiosk_in_scope(&web, &caller, &id).await?;
-    Ok(Json(KioskDetail::of(web.app(), &view)))
+    let engineer = body.engineer.map(|name| name.map(|name| clean_text(name.trim())));
+    web.app().put_kiosk(caller.actor(), row, engineer.as_ref().map(Option::as_deref)).await?;
+    detail(&web, &caller, &id).await
+}
+
+async fn detail(web: &Web, caller: &Caller, id: &KioskId) -> Result<Json<KioskDetail>, Problem> {
+    let view = kiosk_in_scope(web, caller, id).await?;
+    let engineer = web.app().engineer_of(id).await?;
+    Ok(Json(KioskDetail::of(web.app(), &view, engineer)))
 }
 
 /// Neither taking a kiosk from a site outside of the scope nor giving it to one. Answers since when the kiosk

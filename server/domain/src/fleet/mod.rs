@@ -11,6 +11,7 @@ mod clock_jump;
 mod compare;
 mod count;
 mod draft;
+mod engineers;
 mod hearing;
 mod hours;
 mod ingest;
@@ -43,6 +44,7 @@ use uuid::Uuid;
 pub(crate) use self::count::words as count_words;
 pub use self::{
     count::{ClockName, Count, MessageOutcome, RecordFate, SecurityEvent},
+    engineers::{MAX_NAME_CHARS, hand_over},
     input::{
         Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Share, Stored,
         TicketAction,

@@ -192,11 +192,16 @@ impl Draft<'_> {
         let of_books = |change: &Change| {
             matches!(
                 change,
-                Change::Month(_) | Change::Restatement(_) | Change::Correction(_) | Change::Audit(_)
+                Change::Month(_)
+                    | Change::Restatement(_)
+                    | Change::Correction(_)
+                    | Change::Audit(_)
+                    | Change::Assignment(AssignmentRow { group: GroupKind::Engineer, .. })
             )
         };
         if !changes.iter().all(of_books) {
-            return Err(invalid("books", "only month figures, restatements and corrections are booked"));
+            let reason = "only month figures, restatements, corrections and engineers are booked";
+            return Err(invalid("books", reason));
         }
         if let Some(request) = also {
             self.request(actor, request)?;

@@ -2,16 +2,21 @@
 //!
 //! A correction changes inputs, never figures: open months follow by themselves, signed ones by a proposal.
 
+use std::collections::BTreeSet;
+
 use chrono_tz::Tz;
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
+use super::booking::owners;
 use super::books::{Verdict, audit, refuse, stated};
 use super::exclusion::ExclusionClass;
 use super::hurdle::Hurdle;
 use super::month::Month;
 use crate::calendar::WorkCalendar;
-use crate::change::{Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow};
+use crate::change::{
+    AssignmentRow, Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow, KioskRow,
+};
 use crate::fleet::{Actor, Refusal, RefusalKind};
 use crate::interval::Interval;
 use crate::service_hours::Schedule;
@@ -151,28 +156,55 @@ pub enum Consequence {
     ServiceHours { site: SiteId, hours: String },
 }
 
-/// Why `name` may not decide about a correction; `None`: nothing but the role.
+/// Why `name` may not decide about a correction; `None`: nothing but the role. `engineers`: who answered for
+/// what it corrects.
 #[must_use]
-pub fn hurdle(name: &str, row: &CorrectionRow) -> Option<Hurdle> {
+pub fn hurdle(name: &str, row: &CorrectionRow, engineers: &BTreeSet<String>) -> Option<Hurdle> {
     if row.state != CorrectionState::Requested {
         return Some(Hurdle::DecidedAlready(row.state.as_str()));
     }
-    (row.requested_by == name).then_some(Hurdle::YouAsked)
+    if row.requested_by == name {
+        return Some(Hurdle::YouAsked);
+    }
+    engineers.contains(name).then_some(Hurdle::MeasuresYou)
+}
+
+/// Who answered for what a correction is about, in the time it is about.
+#[must_use]
+pub fn engineers(
+    row: &CorrectionRow,
+    kiosks: &[KioskRow],
+    assignments: &[AssignmentRow],
+) -> BTreeSet<String> {
+    let (one, site) = place(&row.what);
+    // Both ends count whole: who answered for half of a second answered for it.
+    let span = Interval::new(row.from.secs(), row.to.secs().saturating_add(1));
+    let mut names = BTreeSet::new();
+    for kiosk in kiosks.iter().filter(|kiosk| one.is_none_or(|id| kiosk.id == *id)) {
+        let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
+        for (owner, set) in owners(kiosk, &its) {
+            let there = site.is_none_or(|id| owner.site.as_ref() == Some(id));
+            if there && !set.clip(span).is_empty() {
+                names.extend(owner.engineer);
+            }
+        }
+    }
+    names
 }
 
 /// Somebody decides about another person's correction. `effect` is what the figures did, as JSON text.
 ///
 /// # Errors
-/// Decided already, one's own, or without a reason.
+/// Decided already, one's own, about somebody's own figures, or without a reason.
 pub fn decide(
     now: Timestamp,
     actor: &Actor,
-    row: &CorrectionRow,
+    (row, engineers): (&CorrectionRow, &BTreeSet<String>),
     verdict: &Verdict,
     effect: String,
 ) -> Result<(Vec<Change>, Option<Consequence>), Refusal> {
     let reason = stated(&verdict.reason)?.to_owned();
-    if let Some(hurdle) = hurdle(&actor.name, row) {
+    if let Some(hurdle) = hurdle(&actor.name, row, engineers) {
         return Err(hurdle.into());
     }
     let (state, action) = match verdict.approve {

@@ -1,12 +1,15 @@
 //! What people ask and answer about signed months and about the past.
 //!
 //! Each is decided from what is stored, by the domain, one at a time; the hub commits it.
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState, MonthRow, MonthSums, RestatementRow, SiteRow},
-    fleet::{Actor, Refusal, RefusalKind, Request},
+    change::{
+        Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow, MonthSums, RestatementRow,
+        SiteRow,
+    },
+    fleet::{Actor, Refusal, RefusalKind, Request, hand_over},
     uptime::{
         Hurdle, Month,
         booking::measure,
@@ -98,7 +101,8 @@ impl App {
         id: Uuid,
     ) -> Result<(CorrectionRow, Option<Hurdle>), DecisionError> {
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
-        let hurdle = corrections::hurdle(&actor.name, &row);
+        let engineers = self.engineers_of(&row).await?;
+        let hurdle = corrections::hurdle(&actor.name, &row, &engineers);
         Ok((row, hurdle))
     }
 
@@ -129,6 +133,7 @@ impl App {
         mut wanted: Wanted,
     ) -> Result<CorrectionRow, DecisionError> {
         let zone = self.check_place(reader, &mut wanted.what).await?;
+        self.check_past(reader, &wanted).await?;
         let figures = self.uptime_reader();
         let notice_h = i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0);
         let around = Circumstances {
@@ -165,7 +170,8 @@ impl App {
         let _one_at_a_time = self.books().deciding.lock().await;
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
         let now = self.clock().now();
-        let (changes, consequence) = corrections::decide(now, &actor, &row, verdict, effect)?;
+        let engineers = self.engineers_of(&row).await?;
+        let (changes, consequence) = corrections::decide(now, &actor, (&row, &engineers), verdict, effect)?;
         let also = match consequence {
             None => None,
             Some(Consequence::Exclusion(row)) => Some(Box::new(Request::PutExclusion(row))),
@@ -182,6 +188,69 @@ impl App {
         };
         self.request(actor, Request::Book { changes, also }).await?;
         self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
+    }
+
+    /// Somebody who sees only some sites corrects no time in which the kiosk stood at another one.
+    async fn check_past(&self, reader: &Scope, wanted: &Wanted) -> Result<(), DecisionError> {
+        let (Scope::Sites(sites), Some(kiosk)) = (reader, corrections::place(&wanted.what).0) else {
+            return Ok(());
+        };
+        let stood = self.store().assignments_of(std::slice::from_ref(kiosk), wanted.from, wanted.to).await?;
+        let mut stood = stood.iter().filter(|row| row.group == GroupKind::Site);
+        match stood.all(|row| sites.iter().any(|site| site.as_str() == row.group_id)) {
+            true => Ok(()),
+            false => Err(missing("kiosk at that time")),
+        }
+    }
+
+    /// Who answered for what a correction is about.
+    async fn engineers_of(&self, row: &CorrectionRow) -> Result<BTreeSet<String>, StoreError> {
+        let store = self.store();
+        let ids = match corrections::place(&row.what) {
+            (Some(kiosk), _) => vec![kiosk.clone()],
+            (None, Some(site)) => {
+                store.kiosks_of_groups(GroupKind::Site, vec![site.as_str()], row.from, row.to).await?
+            }
+            (None, None) => Vec::new(),
+        };
+        let mut names = BTreeSet::new();
+        for some in ids.chunks(KIOSKS_AT_ONCE) {
+            let kiosks: Vec<KioskRow> =
+                store.kiosks_of(some).await?.into_iter().map(|view| view.kiosk).collect();
+            let assignments = store.assignments_of(some, row.from, row.to).await?;
+            names.extend(corrections::engineers(row, &kiosks, &assignments));
+        }
+        Ok(names)
+    }
+
+    /// Who answers for a kiosk now.
+    pub async fn engineer_of(&self, kiosk: &KioskId) -> Result<Option<String>, StoreError> {
+        let now = self.clock().now();
+        let rows = self.store().assignments_of(std::slice::from_ref(kiosk), now, now.plus_ms(1)).await?;
+        let held = rows.into_iter().filter(|row| row.group == GroupKind::Engineer);
+        Ok(held.max_by_key(|row| row.from).map(|row| row.group_id))
+    }
+
+    /// Registers or changes a kiosk; with `engineer` also who answers for it from now on (`None`: nobody).
+    pub async fn put_kiosk(
+        &self,
+        actor: Actor,
+        row: KioskRow,
+        engineer: Option<Option<&str>>,
+    ) -> Result<(), DecisionError> {
+        let Some(engineer) = engineer else {
+            self.request(actor, Request::PutKiosk(row)).await?;
+            return Ok(());
+        };
+        // Two who name somebody at once would both find the same one before them.
+        let _one_at_a_time = self.books().deciding.lock().await;
+        let now = self.clock().now();
+        let kiosk = row.id.clone();
+        let open = self.store().assignments_of(std::slice::from_ref(&kiosk), now, now.plus_ms(1)).await?;
+        let changes = hand_over(now, &actor, &kiosk, &open, engineer)?;
+        let also = Some(Box::new(Request::PutKiosk(row)));
+        self.request(actor, Request::Book { changes, also }).await?;
+        Ok(())
     }
 
     /// The place is one the reader sees; of service hours, what they are now is noted. Answers with the zone

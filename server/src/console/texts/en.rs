@@ -273,6 +273,7 @@ pub(super) static TEXTS: Texts = Texts {
     you_asked: "You asked for it: somebody else decides.",
     restatement_waits: "A restatement of this month waits for a decision",
     see_decisions: "Corrections of this kiosk",
+    answers_for: "Engineer who answers for it",
     words: &[
         ("unknown", "unknown"),
         ("online", "online"),

@@ -58,7 +58,7 @@ texts! {
     record_placed, arrived, record_journal, record_digest, uptime_onward, months, allowed_left, over_by,
     one_more_hour, outages, longest_outage, mtbf, mttr, excluded_time, before_exclusions, whole_fleet,
     unassigned, worst_title, parts_title, no_parts, parts_cut, span_month, span_quarter, restated,
-    as_of, figures_differ, nothing_below,
+    as_of, figures_differ, nothing_below, answers_for,
     nav_decisions, decisions_title, decisions_hint, decisions_open, decisions_done, decisions_none_open, decisions_none_done, restatements_title, restatements_hint, corrections_title, corrections_hint, restatement, correction, correction_ask, correction_ask_hint, times_of_zone, correction_forgive, correction_forgive_hint, correction_class, correction_from, correction_to, agreed_at, agreed_at_hint, correction_reason, correction_send, correction_need_role, correction_hours, correction_hours_hint, correction_hours_of_site, hours_now, hours_after, always_open, correction_says, correction_effect_hint, correction_no_effect, months_further, decision_title, decision_compare, decision_figure, decision_before, decision_after, decision_moved, changed_since, fingerprint, accountable_time, decision_reason, decision_approve, decision_reject, approve_restatement_hint, approve_correction_hint, decided_by, decided_at, decided_already, decide_need_role, measures_you, you_asked, restatement_waits, see_decisions,
 }
 

@@ -273,6 +273,7 @@ pub(super) static TEXTS: Texts = Texts {
     you_asked: "这是您提出的申请，须由他人决定。",
     restatement_waits: "本月有更正提案待决定",
     see_decisions: "本终端的更正记录",
+    answers_for: "责任工程师",
     words: &[
         ("unknown", "未知"),
         ("online", "在线"),

@@ -230,3 +230,32 @@ async fn a_correction_shows_the_months_of_the_place_it_is_about_and_says_how_man
     let page = fixture.english(&format!("/corrections/{}", row["id"].as_str().unwrap()), &dispatcher).await;
     assert!(page.contains("that are not shown: 2"), "{page}");
 }
+
+#[tokio::test]
+async fn who_answers_for_a_kiosk_decides_about_no_correction_of_it() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let put = async |body: &str| {
+        let answer = fixture.ask(axum::http::Method::PUT, "/api/v1/kiosks/K-1", &admin, Some(body)).await;
+        (answer.status, answer.json()["engineer"].clone())
+    };
+    assert_eq!(put(r#"{"site":"near","engineer":"manager"}"#).await, (StatusCode::OK, "manager".into()));
+    assert_eq!(put(r#"{"site":"near"}"#).await.1, "manager", "left out it stays");
+    assert_eq!(put(r#"{"site":"near","engineer":" "}"#).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(fixture.english("/kiosks/K-1", &admin).await.contains("<dd>manager</dd>"));
+    // From this moment on, so of time that has been since then.
+    let to = fixture.app.clock().now();
+    let from = to.plus_ms(-1);
+    let body = format!(
+        r#"{{"kind":"exclusion","kiosk":"K-1","class":"force_majeure","reason":"r","from":"{from}","to":"{to}"}}"#
+    );
+    let asked = fixture.ask(axum::http::Method::POST, "/api/v1/corrections", &admin, Some(&body)).await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    let path = format!("/corrections/{}", asked.json()["id"].as_str().unwrap());
+    assert!(fixture.english(&path, &manager).await.contains("These figures measure you"));
+    let refused = fixture.post(&path, &manager, "verdict=approve&reason=mine").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
+    let another = fixture.english(&format!("/corrections/{}", decision_id(2)), &manager).await;
+    assert!(another.contains("name=\"verdict\""), "about another kiosk they may: {another}");
+    assert_eq!(put(r#"{"site":"near","engineer":null}"#).await, (StatusCode::OK, serde_json::Value::Null));
+}

@@ -159,6 +159,8 @@ pub(crate) struct KioskView {
 pub(crate) struct KioskDetail {
     #[serde(flatten)]
     kiosk: KioskView,
+    /// Who answers for it.
+    engineer: Option<String>,
     service_cause: Option<String>,
     /// Seconds between its heartbeats.
     interval_s: Option<u32>,
@@ -211,10 +213,11 @@ impl KioskView {
 }
 
 impl KioskDetail {
-    pub(crate) fn of(app: &App, view: &store::KioskView) -> Self {
+    pub(crate) fn of(app: &App, view: &store::KioskView, engineer: Option<String>) -> Self {
         let now = KioskNow::of(app, view);
         let inventory = inventory(view);
         Self {
+            engineer,
             service_cause: view.state.as_ref().and_then(|state| state.service_cause.clone()),
             interval_s: now.interval_s,
             boot: now.boot,

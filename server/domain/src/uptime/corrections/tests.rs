@@ -58,9 +58,14 @@ fn somebody_else_decides_once_and_forgotten_maintenance_counts_from_its_agreemen
     let row = ask(exclusion("planned", Some(at(-9))), -2, -1, "forgotten").unwrap();
     let verdict = |approve| Verdict { approve, reason: "seen the mail".into() };
     let say = |row: &CorrectionRow, by: &str, approve| {
-        decide(NOW, &actor(by), row, &verdict(approve), r#"{"2026-10":{}}"#.into())
+        let engineers = BTreeSet::from(["wang".to_owned()]);
+        decide(NOW, &actor(by), (row, &engineers), &verdict(approve), r#"{"2026-10":{}}"#.into())
     };
-    assert_eq!(say(&row, "li", true).unwrap_err().kind, RefusalKind::Forbidden);
+    for (by, says) in [("li", "you asked for it"), ("wang", "these figures measure you")] {
+        let refused = say(&row, by, true).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Forbidden);
+        assert!(refused.reason.contains(says), "{}", refused.reason);
+    }
     let (changes, consequence) = say(&row, "zhao", true).unwrap();
     let Some(Consequence::Exclusion(exclusion)) = consequence else { panic!("{consequence:?}") };
     assert_eq!((exclusion.approved_at, exclusion.approved_by.as_deref()), (Some(NOW), Some("zhao")));
@@ -109,4 +114,49 @@ fn wrong_hours_are_corrected_from_one_day_to_another_and_nowhere_else() {
         let refused = asked(&after).unwrap_err();
         assert!(refused.contains(says), "{says}: {refused}");
     }
+}
+
+#[test]
+fn a_correction_measures_who_answered_for_its_kiosks_in_its_time() {
+    use crate::change::{Admission, GroupKind};
+    let kiosk = |id: &str| KioskRow {
+        id: id.parse().unwrap(),
+        site: Some("S-2".parse().unwrap()),
+        admission: Admission::Accepted,
+        model: String::new(),
+        serial_no: String::new(),
+        commissioned_at: Some(at(-100)),
+        decommissioned_at: None,
+        updated_at: at(-100),
+    };
+    let row = |kiosk: &str, group, id: &str, from, to: Option<i64>| AssignmentRow {
+        kiosk: kiosk.parse().unwrap(),
+        group,
+        group_id: id.into(),
+        from: at(from),
+        to: to.map(at),
+    };
+    let kiosks = [kiosk("K-1"), kiosk("K-2")];
+    let assignments = [
+        row("K-1", GroupKind::Site, "S-1", -50, Some(-10)),
+        row("K-1", GroupKind::Site, "S-2", -10, None),
+        row("K-1", GroupKind::Engineer, "li", -50, Some(-20)),
+        row("K-1", GroupKind::Engineer, "wang", -20, None),
+        row("K-2", GroupKind::Engineer, "chen", -50, None),
+    ];
+    let of = |what, from, to| {
+        let asked = ask(what, from, to, "r").unwrap();
+        engineers(&asked, &kiosks, &assignments).into_iter().collect::<Vec<_>>()
+    };
+    let own = || exclusion("force_majeure", None);
+    let at_site = |site: &str| {
+        let site = Some(site.parse().unwrap());
+        Correction::Exclusion { kiosk: None, site, class: "site_closed".into(), agreed_at: None }
+    };
+    assert_eq!(of(own(), -40, -30), ["li"]);
+    assert_eq!(of(own(), -30, -15), ["li", "wang"]);
+    assert_eq!(of(own(), -60, -55), [""; 0]);
+    assert_eq!(of(at_site("S-1"), -15, -5), ["wang"]);
+    assert_eq!(of(at_site("S-2"), -15, -12), ["chen"]);
+    assert_eq!(of(at_site("S-2"), -15, -5), ["chen", "wang"]);
 }
