@@ -98,7 +98,8 @@ async fn a_server_on_a_full_disk_says_so_acknowledges_nothing_and_goes_on_once_t
     let mut stack = plan.start().await;
 
     disk.fill().unwrap();
-    readyz_says(&stack, "database").await;
+    readyz_says(&stack, "the disk of the database is full").await;
+    assert_eq!(stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
     stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
     let agent = stack.kiosks[0].log();
     wait_until("the agent to have recorded the fault", PATIENCE, || async {
@@ -189,6 +190,48 @@ async fn a_server_whose_disk_fails_acknowledges_nothing_until_it_keeps_again() {
     assert!(stack.server.process_runs(), "{}", stack.server.log());
 
     machine.set(Sync::Honest, 0).unwrap();
+    stack.server.ready(PATIENCE).await.unwrap();
+    stack.ticket("K-0001", "cover_open").await;
+    assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_on_a_read_only_disk_acknowledges_nothing_and_a_mended_disk_has_everything() {
+    if !may_mount() {
+        return only_root_can_mount();
+    }
+    let place = Workdir::new("kioskwatch-it").unwrap();
+    let disk = ImageDisk::mount(&place.path().join("disk"), 192).unwrap();
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").server_dir(disk.path().join("server"));
+    let mut stack = plan.start().await;
+    // The configuration is an old file, not one the kernel still holds.
+    rustix::fs::sync();
+    disk.turn_read_only().unwrap();
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    log_says(&stack.kiosks[0], "fault=cover_open").await;
+    let monitoring = stack.server.monitoring_api();
+    wait_until("the server to be no longer ready", PATIENCE, || async {
+        // The kernel may also end it: SQLite shares memory through a file that cannot be written any more.
+        match monitoring.get("/readyz").await {
+            Ok(ready) if ready.status == 200 => Err("ready".to_owned()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    })
+    .await;
+
+    // Whoever starts it there is told which file cannot be written.
+    stack.server.kill().await.unwrap();
+    let refused = stack.server.command(&["migrate"]).await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("kioskwatch.sqlite"), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+
+    let image = disk.cut().unwrap();
+    image.repair().unwrap();
+    let at = disk.path().to_owned();
+    drop(disk);
+    let _mended = image.mount(&at).unwrap();
+    stack.server.start().await.unwrap();
     stack.server.ready(PATIENCE).await.unwrap();
     stack.ticket("K-0001", "cover_open").await;
     assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());

@@ -129,6 +129,15 @@ impl ImageDisk {
 }
 
 impl CutImage {
+    /// As a machine does at its start when the file system was marked as damaged.
+    pub fn repair(&self) -> io::Result<()> {
+        let mut fsck = Command::new("e2fsck");
+        let status =
+            fsck.args(["-f", "-y"]).arg(&self.0).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+        // 1: what was wrong is mended.
+        if matches!(status.code(), Some(0 | 1)) { Ok(()) } else { Err(io::Error::other(status.to_string())) }
+    }
+
     /// Power is back: mounted at `path`, where the file system first repairs itself from its journal.
     pub fn mount(self, path: &Path) -> io::Result<ImageDisk> {
         ImageDisk::mount_image(self.0.clone(), path).inspect(|_| std::mem::forget(self))
