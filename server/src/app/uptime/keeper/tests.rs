@@ -1,0 +1,171 @@
+use std::path::PathBuf;
+
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    change::{Admission, Change, KioskRow},
+    fleet::{Answer, Fleet},
+    policy::Policy,
+};
+use kioskwatch_proto::command::CommandSigner;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    app::{Asked, Parts, RequestReceiver},
+    clock::Clock,
+    config::Config,
+    metrics::Counters,
+    store::{Scope, Store},
+};
+
+/// A bookkeeper over a fleet of quiet kiosks; the test is the hub.
+struct Office {
+    app: App,
+    requests: RequestReceiver,
+    folder: PathBuf,
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn id(n: usize) -> KioskId {
+    KioskId::new(&format!("K-{n:03}")).unwrap()
+}
+
+impl Office {
+    /// With kiosks that count since an hour ago, or not at all.
+    async fn of(kiosks: usize, counts: bool) -> Self {
+        let folder = std::env::temp_dir().join(format!("kw-keeper-{}", Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::open(&format!("sqlite://{}/test.sqlite", folder.display())).await.unwrap();
+        let clock = Arc::new(Clock::start());
+        let now = clock.now();
+        let row = |n| {
+            Change::Kiosk(KioskRow {
+                id: id(n),
+                site: None,
+                admission: Admission::Accepted,
+                model: String::new(),
+                serial_no: String::new(),
+                commissioned_at: counts.then(|| now.plus_ms(-3_600_000)),
+                decommissioned_at: None,
+                updated_at: now,
+            })
+        };
+        store.commit(&(0..kiosks).map(row).collect::<Vec<_>>()).await.unwrap();
+        let image = store.load_image(now).await.unwrap();
+        let policy = Arc::new(Policy::default());
+        let (app, requests) = App::new(Parts {
+            config: Config::default(),
+            clock,
+            store,
+            fleet: Fleet::from_image(Arc::clone(&policy), image),
+            policy,
+            calendar: WorkCalendar::from_lists(&[], &[]),
+            signer: CommandSigner::from_secret("test", &[1; 32]),
+            counters: Counters::new().unwrap(),
+        });
+        Self { app, requests, folder }
+    }
+
+    /// Steps while the hub answers: what names `bad` can never be committed.
+    async fn step(&mut self, keeper: &mut Keeper, bad: Option<&KioskId>) -> bool {
+        let store = self.app.store().clone();
+        let mut step = Box::pin(keeper.step());
+        loop {
+            tokio::select! {
+                done = &mut step => return done.unwrap(),
+                Some(asked) = self.requests.0.recv() => commit(&store, asked, bad).await,
+            }
+        }
+    }
+
+    async fn booked(&self) -> BTreeSet<KioskId> {
+        let ids: Vec<KioskId> = self.app.fleet().kiosks().map(|kiosk| kiosk.id.clone()).collect();
+        let since: Month = "2000-01".parse().unwrap();
+        let rows = self.app.store().months_of_kiosks(&ids, since).await.unwrap();
+        rows.into_iter().map(|row| row.kiosk).collect()
+    }
+}
+
+fn changes_of(asked: &Asked) -> &[Change] {
+    match &asked.request {
+        Request::Book { changes, .. } => changes,
+        other => panic!("a bookkeeper only books: {other:?}"),
+    }
+}
+
+async fn commit(store: &Store, asked: Asked, bad: Option<&KioskId>) {
+    let is_bad = |change: &Change| matches!(change, Change::Month(row) if Some(&row.kiosk) == bad);
+    let answer = if changes_of(&asked).iter().any(is_bad) {
+        Err(RequestError::Poisoned("a row the database refuses".into()))
+    } else {
+        store.commit(changes_of(&asked)).await.unwrap();
+        Ok(Answer::Done)
+    };
+    let _ = asked.answer.send(answer);
+}
+
+#[tokio::test]
+async fn late_evidence_and_the_round_take_turns_so_that_neither_waits_for_the_whole_of_the_other() {
+    let mut office = Office::of(3 * KIOSKS_A_STEP, false).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    let mut left = Vec::new();
+    for turn in 0..6 {
+        // More comes in than a step can take.
+        (0..2 * KIOSKS_A_STEP).for_each(|n| office.app.books().dirty().kiosk(&id(n), Timestamp(0)));
+        assert!(office.step(&mut keeper, None).await);
+        assert_eq!(keeper.was_dirty, turn % 2 == 0, "turn {turn}");
+        left.push(keeper.round.len() / KIOSKS_A_STEP);
+    }
+    assert_eq!(left, [3, 2, 2, 1, 1, 0], "the round ends although there was late evidence all the time");
+}
+
+#[tokio::test]
+async fn a_kiosk_that_cannot_be_booked_stops_no_other_and_is_booked_when_it_can_be() {
+    let mut office = Office::of(4, true).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    let bad = id(1);
+    assert!(office.step(&mut keeper, Some(&bad)).await);
+    assert_eq!(office.booked().await, BTreeSet::from([id(0), id(2), id(3)]));
+    assert_eq!(keeper.skipped, BTreeSet::from([bad.clone()]));
+    assert!(keeper.round.is_empty(), "the round goes on behind it");
+    office.app.books().dirty().kiosk(&bad, Timestamp(0));
+    assert!(office.step(&mut keeper, None).await);
+    assert!(office.booked().await.contains(&bad) && keeper.skipped.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_decides_between_a_look_of_the_bookkeeper_and_its_booking() {
+    let mut office = Office::of(1, true).await;
+    let (app, store) = (office.app.clone(), office.app.store().clone());
+    let mut keeper = Keeper::new(app.clone());
+    keeper.places().await.unwrap();
+    // Somebody decides: what they change is seen, because nothing was looked at before.
+    let deciding = app.books().deciding.lock().await;
+    let step = tokio::spawn(async move { keeper.step().await });
+    let before = store.kiosk(&Scope::All, &id(0)).await.unwrap().unwrap().kiosk;
+    for _ in 0..50 {
+        store.kiosk(&Scope::All, &id(0)).await.unwrap();
+    }
+    let model = "changed while it waited".to_owned();
+    store.commit(&[Change::Kiosk(KioskRow { model: model.clone(), ..before })]).await.unwrap();
+    drop(deciding);
+    let asked = office.requests.0.recv().await.unwrap();
+    let rows: Vec<_> = changes_of(&asked)
+        .iter()
+        .filter_map(|change| match change {
+            Change::Month(row) => Some(row.model.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(!rows.is_empty() && rows.iter().all(|one| *one == model), "{rows:?}");
+    // Its booking waits to be committed.
+    assert!(app.books().deciding.try_lock().is_err());
+    commit(&store, asked, None).await;
+    assert!(step.await.unwrap().unwrap());
+    assert!(app.books().deciding.try_lock().is_ok());
+}
