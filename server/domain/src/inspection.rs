@@ -14,7 +14,7 @@ pub mod papers;
 pub mod plan;
 mod policy;
 
-pub use due::{Done, Due, KioskInService, due_list};
+pub use due::{Campaigns, Done, Due, KioskInService, due_list};
 pub use outcome::{Facts, InspectionState, Outcome, ReportState, outcome};
 pub use plan::{Kind, Period, Plan, Planner};
 pub use policy::{Policy, PolicyError};

@@ -15,6 +15,8 @@ use uuid::Uuid;
 pub(crate) const ZONE: chrono_tz::Tz = chrono_tz::Asia::Shanghai;
 pub(crate) const KIOSKS_A_SITE: u64 = 20;
 pub(crate) const ENGINEERS: u64 = 400;
+/// The kiosks whose own series a scrape shows.
+pub(crate) const SCRAPED: u64 = 5_000;
 const SINCE: Timestamp = secs(1_700_000_000);
 
 pub(crate) const fn secs(t: i64) -> Timestamp {
@@ -51,7 +53,8 @@ pub(crate) fn kiosk(n: u64) -> KioskRow {
         admission: Admission::Accepted,
         model: format!("KT-{}", n % 3),
         serial_no: n.to_string(),
-        commissioned_at: Some(SINCE),
+        // Those whose series are shown have each its own date, as in a fleet that grew.
+        commissioned_at: Some(SINCE.plus_ms(n.min(SCRAPED).cast_signed() * 60_000)),
         decommissioned_at: None,
         updated_at: Timestamp(0),
     }

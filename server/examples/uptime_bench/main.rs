@@ -34,13 +34,11 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use fleet::{
-    ENGINEERS, KIOSKS_A_SITE, ZONE, booked, engineer, history, kiosk, kiosk_id, owners, record, secs, site,
-    site_id,
+    ENGINEERS, KIOSKS_A_SITE, SCRAPED, ZONE, booked, engineer, history, kiosk, kiosk_id, owners, record,
+    secs, site, site_id,
 };
 
 const ROWS_A_COMMIT: usize = 5_000;
-/// The kiosks whose own series a scrape shows.
-const SCRAPED: u64 = 5_000;
 /// Kiosks whose journals are written to see how much they take.
 const JOURNALS: u64 = 1_000;
 /// The kiosk that is down every second minute.

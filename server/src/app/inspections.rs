@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
-    inspection::{Due, KioskInService, Planner, Policy, due_list},
+    inspection::{Campaigns, Due, KioskInService, Planner, Policy, due_list},
     wall,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
@@ -60,22 +60,27 @@ impl App {
 
     /// How many inspections of the whole fleet stand how, by kind and state.
     pub(super) async fn inspection_counts(&self) -> Result<BTreeMap<(String, String), u64>, StoreError> {
-        let now = self.clock().now();
-        let zones = self.zones().await?;
-        let mut counts = BTreeMap::new();
-        let mut page = PageRequest::first();
-        loop {
-            let found = self.inspections_in(&zones, &Scope::All, now, &page).await?;
-            for item in &found.items {
-                let key =
-                    (item.due.kind.as_str().to_owned(), item.due.outcome.inspection.as_str().to_owned());
-                *counts.entry(key).or_default() += 1;
-            }
-            match found.next_cursor {
-                Some(cursor) => page = page.after(cursor),
-                None => return Ok(counts),
+        let now = self.clock().now().secs();
+        let policy = inspection_policy(self.config());
+        let mut campaigns = BTreeMap::new();
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for dates in self.store().service_dates().await? {
+            let of_zone = campaigns.entry(dates.timezone).or_insert_with_key(|name: &String| {
+                let zone = name.parse().unwrap_or_else(|_| self.default_zone());
+                Campaigns::at(&Planner { policy: &policy, zone, calendar: self.calendar() }, now).ok()
+            });
+            let kiosk = KioskInService {
+                commissioned_at: Some(dates.commissioned_at.secs()),
+                decommissioned_at: dates.decommissioned_at.map(Timestamp::secs),
+                done: &[],
+            };
+            for due in of_zone.iter().flat_map(|campaigns| campaigns.due(&kiosk)) {
+                let key = (due.kind.as_str(), due.outcome.inspection.as_str());
+                *counts.entry(key).or_default() += dates.kiosks;
             }
         }
+        let owned = |((kind, state), count): ((&str, &str), u64)| ((kind.into(), state.into()), count);
+        Ok(counts.into_iter().map(owned).collect())
     }
 
     /// The wall clock of every site; a site without a valid zone follows the default one.

@@ -58,6 +58,12 @@ const ASSIGNMENTS_OF: Sql = sql!(
      WHERE kiosk IN " TEXTS " AND from_at < $3 AND (to_at IS NULL OR to_at > $2)
      ORDER BY kiosk, group_kind, group_id, from_at"
 );
+const SERVICE_DATES: Sql = sql!(
+    service_dates,
+    "SELECT COALESCE(s.timezone, ''), k.commissioned_at, k.decommissioned_at, COUNT(*)
+     FROM kiosk k LEFT JOIN site s ON s.id = k.site
+     WHERE k.commissioned_at IS NOT NULL GROUP BY 1, 2, 3"
+);
 
 impl Stored for KioskRow {
     const TABLE: &'static str = "kiosk";
@@ -162,6 +168,29 @@ impl Loaded for Count {
     }
 }
 
+/// Kiosks with the same dates on the same wall clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceDates {
+    /// As their site has it; empty for those that stand nowhere.
+    pub timezone: String,
+    pub commissioned_at: Timestamp,
+    pub decommissioned_at: Option<Timestamp>,
+    pub kiosks: u64,
+}
+
+impl Loaded for ServiceDates {
+    const TABLE: &'static str = "kiosk";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            timezone: row.text()?,
+            commissioned_at: row.time()?,
+            decommissioned_at: row.opt_time()?,
+            kiosks: row.number()?,
+        })
+    }
+}
+
 /// Only that the row is there.
 struct Present;
 
@@ -211,6 +240,11 @@ impl Store {
         let row = self.row(&ONE, |q| q.bind(scope.to_json()).bind(id.to_string())).await?;
         let views = self.with_states(row.into_iter().collect()).await?;
         Ok(views.into_iter().next())
+    }
+
+    /// Since when and until when kiosks are in service, of all that ever were.
+    pub async fn service_dates(&self) -> Result<Vec<ServiceDates>, StoreError> {
+        self.rows(&SERVICE_DATES, |q| q).await
     }
 
     /// Those of `ids` that exist, by id, with their states; nobody's open tickets are counted.

@@ -1,7 +1,7 @@
 //! Who belonged to whom within a time.
 use kioskwatch_domain::{change::*, interval::Interval, uptime::Month};
 use kioskwatch_proto::Timestamp;
-use kioskwatch_server::store::{SignedPeriod, Store};
+use kioskwatch_server::store::{ServiceDates, SignedPeriod, Store};
 
 use super::{Empty, months::month, rows::*};
 
@@ -73,4 +73,22 @@ pub(crate) async fn a_signed_month_tells_its_period_and_a_running_one_none(empty
     let signed = |version| SignedPeriod { kiosk: kiosk_id("k1"), version, period };
     assert_eq!(found, [signed(1), signed(2)]);
     assert_eq!(store.signed_periods(&[kiosk_id("k1")], october.next()).await.unwrap(), []);
+}
+
+pub(crate) async fn kiosks_in_service_are_counted_by_their_dates_and_wall_clock(empty: Empty) {
+    let store = empty.open().await;
+    let never = KioskRow { commissioned_at: None, ..kiosk("k0", Some("s1")) };
+    let gone = KioskRow { decommissioned_at: Some(at(5)), ..kiosk("k3", None) };
+    let rows = [never, kiosk("k1", Some("s1")), kiosk("k2", Some("s1")), gone];
+    store.commit(&[Change::Site(site("s1"))]).await.unwrap();
+    store.commit(&rows.map(Change::Kiosk)).await.unwrap();
+    let mut found = store.service_dates().await.unwrap();
+    found.sort_by_key(|dates| dates.kiosks);
+    let dates = |timezone: &str, decommissioned_at, kiosks| ServiceDates {
+        timezone: timezone.into(),
+        commissioned_at: at(-DAY),
+        decommissioned_at,
+        kiosks,
+    };
+    assert_eq!(found, [dates("", Some(at(5)), 1), dates("Asia/Shanghai", None, 2)]);
 }

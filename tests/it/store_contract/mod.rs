@@ -107,6 +107,7 @@ promises! {
     membership:
         those_who_belonged_to_a_group_are_found_by_their_assignments,
         forgiven_time_is_found_for_those_it_is_about,
+        kiosks_in_service_are_counted_by_their_dates_and_wall_clock,
         a_signed_month_tells_its_period_and_a_running_one_none;
     durable:
         a_restart_finds_the_same_image,

@@ -45,30 +45,50 @@ impl Due {
 /// # Errors
 /// The working days of a period are not known.
 pub fn due_list(planner: &Planner<'_>, kiosk: &KioskInService<'_>, now: i64) -> Result<Vec<Due>, PlanError> {
-    let today = wall::date_of(planner.zone, now);
-    let mut out = Vec::with_capacity(4);
-    for kind in Kind::ALL {
-        let running = kind.period_of(today);
-        if let Some(previous) = running.previous() {
-            let due = one(planner, kiosk, previous, now)?;
-            let missed = due.outcome.inspection == InspectionState::Missed;
-            let owed = matches!(due.outcome.report, Some(ReportState::Open | ReportState::Overdue));
-            if owed || (missed && now < due.plan.report_due_lenient) {
-                out.push(due);
-            }
-        }
-        out.push(one(planner, kiosk, running, now)?);
-    }
-    Ok(out)
+    Campaigns::at(planner, now).map(|campaigns| campaigns.due(kiosk))
 }
 
-fn one(
-    planner: &Planner<'_>,
-    kiosk: &KioskInService<'_>,
-    period: Period,
+/// What is planned at an instant: the same for all kiosks of a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Campaigns {
     now: i64,
-) -> Result<Due, PlanError> {
-    let plan = planner.plan(period)?;
+    /// Of each kind the previous period's and the running one's.
+    plans: Vec<(Option<Plan>, Plan)>,
+}
+
+impl Campaigns {
+    /// # Errors
+    /// The working days of a period are not known.
+    pub fn at(planner: &Planner<'_>, now: i64) -> Result<Self, PlanError> {
+        let today = wall::date_of(planner.zone, now);
+        let both = |kind: Kind| {
+            let running = kind.period_of(today);
+            let previous = running.previous().map(|period| planner.plan(period)).transpose()?;
+            Ok((previous, planner.plan(running)?))
+        };
+        let plans = Kind::ALL.into_iter().map(both).collect::<Result<_, PlanError>>()?;
+        Ok(Self { now, plans })
+    }
+
+    /// As [`due_list`].
+    #[must_use]
+    pub fn due(&self, kiosk: &KioskInService<'_>) -> Vec<Due> {
+        let mut out = Vec::with_capacity(4);
+        for (previous, running) in &self.plans {
+            let before = previous.map(|plan| one(plan, kiosk, self.now));
+            out.extend(before.filter(|due| {
+                let missed = due.outcome.inspection == InspectionState::Missed;
+                let owed = matches!(due.outcome.report, Some(ReportState::Open | ReportState::Overdue));
+                owed || (missed && self.now < due.plan.report_due_lenient)
+            }));
+            out.push(one(*running, kiosk, self.now));
+        }
+        out
+    }
+}
+
+fn one(plan: Plan, kiosk: &KioskInService<'_>, now: i64) -> Due {
+    let period = plan.period;
     let done = kiosk.done.iter().filter(|done| done.period == period).min_by_key(|done| done.done_at);
     let facts = Facts {
         commissioned_at: kiosk.commissioned_at,
@@ -76,5 +96,5 @@ fn one(
         done_at: done.map(|done| done.done_at),
         report_at: done.and_then(|done| done.report_at),
     };
-    Ok(Due { kind: period.kind(), plan, outcome: outcome(&plan, &facts, now) })
+    Due { kind: period.kind(), plan, outcome: outcome(&plan, &facts, now) }
 }

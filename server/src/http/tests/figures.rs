@@ -1,7 +1,24 @@
-//! Corrections by people, from the question to the figure.
+//! Corrections by people, from the question to the figure; figures of a scrape.
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode};
 
 use super::fixture::Fixture;
+use crate::store::{PageRequest, Scope};
+
+#[tokio::test]
+async fn a_scrape_counts_the_inspections_that_the_list_shows() {
+    let fixture = Fixture::start().await;
+    let now = fixture.app.clock().now();
+    let listed = fixture.app.inspections(&Scope::All, now, &PageRequest::first()).await.unwrap();
+    let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for item in &listed.items {
+        let key = (item.due.kind.as_str().to_owned(), item.due.outcome.inspection.as_str().to_owned());
+        *counts.entry(key).or_default() += 1;
+    }
+    assert!(listed.next_cursor.is_none() && counts.values().sum::<u64>() >= 2, "{counts:?}");
+    assert_eq!(fixture.app.figures().await.inspections, counts);
+}
 
 #[tokio::test]
 async fn a_correction_takes_two_people_and_changes_the_figure_with_its_reason_in_the_audit() {
