@@ -23,7 +23,7 @@ macro_rules! columns {
 const OVERLAPPING: Sql = sql!(
     overlapping_evidence,
     "SELECT " [columns] " FROM evidence
-     WHERE kiosk IN " TEXTS " AND to_at > $2 AND from_at < $3
+     WHERE kiosk " AMONG_TEXTS " AND to_at > $2 AND from_at < $3
      ORDER BY kiosk, from_at, source, state"
 );
 const VISIBLE: Sql = sql!(

@@ -27,7 +27,7 @@ const OVERLAPPING: Sql = sql!(
 const ABOUT: Sql = sql!(
     exclusions_about,
     "SELECT " [columns] " FROM exclusion
-     WHERE to_at > $2 AND from_at < $3 AND (site IN " TEXTS " OR kiosk IN " TEXTS ")
+     WHERE to_at > $2 AND from_at < $3 AND (site " AMONG_TEXTS " OR kiosk " AMONG_TEXTS ")
      ORDER BY from_at, id"
 );
 

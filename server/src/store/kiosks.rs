@@ -33,7 +33,7 @@ const LIST: Sql = sql!(
 );
 const THESE: Sql = sql!(
     these_kiosks,
-    "SELECT " [columns] " FROM kiosk WHERE id IN " TEXTS " ORDER BY id"
+    "SELECT " [columns] " FROM kiosk WHERE id " AMONG_TEXTS " ORDER BY id"
 );
 const ONE: Sql = sql!(
     one_kiosk,
@@ -55,7 +55,7 @@ const ASSIGNMENTS_BETWEEN: Sql = sql!(
 const ASSIGNMENTS_OF: Sql = sql!(
     assignments_of_kiosks,
     "SELECT " [assignment_columns] " FROM assignment
-     WHERE kiosk IN " TEXTS " AND from_at < $3 AND (to_at IS NULL OR to_at > $2)
+     WHERE kiosk " AMONG_TEXTS " AND from_at < $3 AND (to_at IS NULL OR to_at > $2)
      ORDER BY kiosk, group_kind, group_id, from_at"
 );
 const SERVICE_DATES: Sql = sql!(

@@ -14,8 +14,8 @@ use super::{
 const OF_GROUPS: Sql = sql!(
     kiosks_of_groups,
     "SELECT kiosk FROM assignment
-     WHERE group_kind = $2 AND group_id IN " TEXTS " AND from_at < $4 AND (to_at IS NULL OR to_at > $3)
-     UNION SELECT id FROM kiosk WHERE $2 = 'site' AND site IN " TEXTS " ORDER BY 1"
+     WHERE group_kind = $2 AND group_id " AMONG_TEXTS " AND from_at < $4 AND (to_at IS NULL OR to_at > $3)
+     UNION SELECT id FROM kiosk WHERE $2 = 'site' AND site " AMONG_TEXTS " ORDER BY 1"
 );
 const OF_MODEL: Sql =
     sql!(kiosks_of_model, "SELECT id FROM kiosk WHERE $1 IS NULL OR model = $1 ORDER BY id");
@@ -26,7 +26,7 @@ const OF_CONTRACT: Sql = sql!(
 const SIGNED: Sql = sql!(
     signed_periods,
     "SELECT kiosk, version, period_from_at, period_to_at FROM uptime_month
-     WHERE kiosk IN " TEXTS " AND month = $2 AND version > 0 ORDER BY kiosk, version"
+     WHERE kiosk " AMONG_TEXTS " AND month = $2 AND version > 0 ORDER BY kiosk, version"
 );
 
 struct Kiosk(KioskId);

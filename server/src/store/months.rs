@@ -69,7 +69,7 @@ macro_rules! of_group {
 const OF_KIOSKS: Sql = sql!(
     months_of_kiosks,
     "SELECT " [columns] " FROM uptime_month
-     WHERE kiosk IN " TEXTS " AND month >= $2 ORDER BY kiosk, month, version, site, engineer"
+     WHERE kiosk " AMONG_TEXTS " AND month >= $2 ORDER BY kiosk, month, version, site, engineer"
 );
 const OF_KIOSK: Sql = sql!(
     versions_of_month,

@@ -21,7 +21,7 @@ const LIST: Sql = sql!(
      WHERE id > $2 AND ($1 IS NULL OR id IN " TEXTS ")
      ORDER BY id LIMIT $3"
 );
-const THESE: Sql = sql!(these_sites, "SELECT " [columns] " FROM site WHERE id IN " TEXTS);
+const THESE: Sql = sql!(these_sites, "SELECT " [columns] " FROM site WHERE id " AMONG_TEXTS);
 const ONE: Sql = sql!(
     one_site,
     "SELECT " [columns] " FROM site WHERE id = $2 AND ($1 IS NULL OR id IN " TEXTS ")"

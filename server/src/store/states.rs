@@ -22,7 +22,7 @@ const BETWEEN: Sql = sql!(
     states_between,
     "SELECT " [columns] " FROM kiosk_state WHERE kiosk >= $1 AND kiosk <= $2 ORDER BY kiosk"
 );
-const SOME: Sql = sql!(some_states, "SELECT " [columns] " FROM kiosk_state WHERE kiosk IN " TEXTS);
+const SOME: Sql = sql!(some_states, "SELECT " [columns] " FROM kiosk_state WHERE kiosk " AMONG_TEXTS);
 
 impl Stored for KioskStateRow {
     const TABLE: &'static str = "kiosk_state";
