@@ -6,7 +6,7 @@ mod office;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kioskwatch_agent_core::journal::JournalView as _;
-use kioskwatch_domain::fleet::{Input, Share};
+use kioskwatch_domain::fleet::Input;
 use kioskwatch_proto::{
     BootId, Epoch, KioskId, SessionId,
     journal::{Ack, Digest, Record},
@@ -281,7 +281,7 @@ impl<'a> World<'a> {
                 self.at(self.now + self.tick_ms, Event::ServerTick);
             }
             Event::ServerFlush => {
-                self.server.tick(self.now, Input::FlushLiveness(Share::ALL), self.story.mistake);
+                self.server.tick(self.now, Input::FLUSH_ALL, self.story.mistake);
                 self.at(self.now + 30_000, Event::ServerFlush);
             }
             Event::ServerBack => self.server_back(),

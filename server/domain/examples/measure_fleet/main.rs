@@ -58,7 +58,7 @@ fn main() {
         println!("round {round}: {records} records in {took:?}: {rate:.0} records/s");
     }
     let started = clock::now();
-    let plan = fleet.plan(now, &[Input::FlushLiveness(Share::ALL)], &mut ids);
+    let plan = fleet.plan(now, &[Input::FLUSH_ALL], &mut ids);
     println!("flush: {} changes in {:?}", plan.changes.len(), started.elapsed());
     fleet.adopt(plan).expect("one plan at a time");
     now = now.plus_ms(600_000);

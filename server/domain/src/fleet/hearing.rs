@@ -20,7 +20,8 @@ pub(super) struct Hearing {
 /// Evidence is written share by share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Round {
-    began: Timestamp,
+    /// As it was at the first share.
+    heard_to: Timestamp,
     /// The share that is due next.
     next: u32,
     of: u32,
@@ -50,17 +51,18 @@ impl Hearing {
         self.ended.retain(|(from, to)| from < to);
     }
 
-    /// The evidence of a share is being written: the stretches that may be written with it.
-    pub(super) fn share_written(&mut self, share: Share, now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    /// The evidence of a share is being written, with everything in it that was received before `heard_to`: the
+    /// stretches that may be written with it.
+    pub(super) fn share_written(&mut self, share: Share, heard_to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
         let Share { index, of } = share;
         self.round = match self.round {
-            _ if index == 0 => Some(Round { began: now, next: 1, of }),
+            _ if index == 0 => Some(Round { heard_to, next: 1, of }),
             Some(round) if (round.next, round.of) == (index, of) => Some(Round { next: index + 1, ..round }),
             // A share could not be written: the next round counts.
             _ => None,
         };
         match self.round {
-            Some(round) if round.next == of => self.all_written_until(round.began),
+            Some(round) if round.next == of => self.all_written_until(round.heard_to),
             _ => Vec::new(),
         }
     }
@@ -115,6 +117,16 @@ mod tests {
         assert_eq!(written(&mut hearing, 1, 3, 20), []);
         assert_eq!(written(&mut hearing, 2, 3, 30), [(0, 10)]);
         assert_eq!(written(&mut hearing, 0, 3, 40), []);
+    }
+
+    #[test]
+    fn what_waits_to_be_taken_was_not_heard_yet() {
+        let mut hearing = Hearing::default();
+        hearing.begin(at(0));
+        let unknown = hearing.share_written(Share::ALL, Timestamp(i64::MIN));
+        assert_eq!(unknown, []);
+        assert_eq!(written(&mut hearing, 0, 1, 20), [(0, 20)]);
+        assert_eq!(written(&mut hearing, 0, 1, 15), [], "and is never taken back");
     }
 
     #[test]

@@ -41,7 +41,11 @@ pub enum Input {
     /// Look for everything that has become due. Takes no other input and may come at any time.
     Sweep,
     /// Write when kiosks were heard last, and their live evidence.
-    FlushLiveness(Share),
+    FlushLiveness {
+        share: Share,
+        /// Everything that was received before this has been told to the fleet.
+        heard_to: Timestamp,
+    },
     Presence {
         kiosk: KioskId,
         received_at: Timestamp,
@@ -87,6 +91,11 @@ pub enum Input {
         actor: Actor,
         request: Request,
     },
+}
+
+impl Input {
+    /// The evidence of the whole fleet at once, with nothing waiting to be told.
+    pub const FLUSH_ALL: Self = Self::FlushLiveness { share: Share::ALL, heard_to: Timestamp(i64::MAX) };
 }
 
 /// A part of the fleet, so that no plan has to be as large as the fleet.

@@ -41,7 +41,7 @@ impl Draft<'_> {
             Input::BrokerDown { since } => self.broker_down(*since),
             Input::ClockJumped { before } => self.clock_jumped(*before),
             Input::Sweep => self.sweep(),
-            Input::FlushLiveness(share) => self.flush_liveness(*share),
+            Input::FlushLiveness { share, heard_to } => self.flush_liveness(*share, *heard_to),
             Input::Presence { kiosk, received_at, retained, message } => {
                 self.presence(kiosk, heard(received_at), *retained, message);
             }

@@ -212,7 +212,7 @@ impl Draft<'_> {
 
     /// Writes when kiosks were heard last and the evidence of their heartbeats; with it, that we were able to
     /// hear.
-    pub(super) fn flush_liveness(&mut self, share: Share) {
+    pub(super) fn flush_liveness(&mut self, share: Share, heard_to: Timestamp) {
         let now = self.now;
         for ix in share.places(self.fleet_len()) {
             let live = self.live(ix);
@@ -238,7 +238,7 @@ impl Draft<'_> {
             self.edit_live(ix, LiveEdit::Flushed { last_seen, now });
         }
         let server = self.server_mut();
-        let (id, heard) = (server.id, server.hearing.share_written(share, now));
+        let (id, heard) = (server.id, server.hearing.share_written(share, heard_to.min(now)));
         let row = |(from, to)| Change::Liveness(LivenessRow { server: id, from, to });
         self.rows.extend(heard.into_iter().map(row));
     }

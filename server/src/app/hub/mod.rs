@@ -31,6 +31,10 @@ const MAX_BATCH_RECORDS: usize = 20_000;
 pub const FLUSH_EVERY: Duration = Duration::from_secs(30);
 /// Kiosks of one commit at the end, when nobody waits any more.
 const LAST_FLUSH_AT_ONCE: usize = 5_000;
+/// Turns at the end that take what was received: more than fills the queue.
+const LAST_TURNS: u32 = 8;
+/// Between its stamp and our queue a message takes less than this.
+const ON_ITS_WAY_MS: i64 = 1_000;
 /// Not having read messages for longer than this, and than a few sweeps, is deafness: silence proves nothing.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
 const DEAF_AFTER_SWEEPS: u32 = 3;
@@ -149,12 +153,17 @@ impl Hub {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(asked) = self.requests.recv() => self.take_request(&mut turn, asked),
-                _ = sweep.tick() => self.tick(&mut turn, Input::Sweep),
+                _ = sweep.tick() => {
+                    self.catch_up(&mut turn);
+                    turn.inputs.push(Input::Sweep);
+                }
                 _ = flush.tick() => {
                     if let Some(share) = shares.due(|| self.app.fleet().kiosks().count()) {
-                        intake.begins(share, self.app.clock().now());
+                        self.catch_up(&mut turn);
+                        let heard_to = self.heard_to();
+                        intake.begins(share, heard_to);
                         written = Some(share);
-                        self.tick(&mut turn, Input::FlushLiveness(share));
+                        turn.inputs.push(Input::FlushLiveness { share, heard_to });
                     }
                 }
                 Some(event) = self.events.recv() => self.take_event(&mut turn, event),
@@ -162,10 +171,9 @@ impl Hub {
             self.drain(&mut turn);
             self.app.health().waiting_messages.store(self.events.len() as u64, Relaxed);
             let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
-            let took_all = self.events.is_empty();
             let watch = Stopwatch::start();
             self.decide(turn).await?;
-            if let Some(before) = written.and_then(|share| intake.committed(share, took_all)) {
+            if let Some(before) = written.and_then(|share| intake.committed(share)) {
                 self.app.books().took_in(before);
             }
             self.forget_the_rest().await?;
@@ -175,13 +183,19 @@ impl Hub {
             }
         }
         self.app.health().stopping.store(true, Relaxed);
-        let mut last = Turn::default();
-        self.drain(&mut last);
-        self.decide(last).await?;
+        for _ in 0..LAST_TURNS {
+            let mut last = Turn::default();
+            self.drain(&mut last);
+            self.decide(last).await?;
+            if self.events.is_empty() {
+                break;
+            }
+        }
+        let heard_to = self.heard_to();
         let of = 1 + self.app.fleet().kiosks().count() / LAST_FLUSH_AT_ONCE;
         let of = u32::try_from(of).unwrap_or(u32::MAX);
         for index in 0..of {
-            let flush = Input::FlushLiveness(Share { index, of });
+            let flush = Input::FlushLiveness { share: Share { index, of }, heard_to };
             self.decide(Turn { inputs: vec![flush], ..Turn::default() }).await?;
         }
         self.journal_link.stop().await;
@@ -231,8 +245,8 @@ impl Hub {
         turn.inputs.push(Input::Request { actor: asked.actor, request: asked.request });
     }
 
-    /// A tick never judges silence that is our own: messages that wait are taken first.
-    fn tick(&mut self, turn: &mut Turn, input: Input) {
+    /// Before a tick: it never judges silence that is our own, so messages that wait are taken first.
+    fn catch_up(&mut self, turn: &mut Turn) {
         let deaf_for = self.last_turn.elapsed();
         let jump = self.app.clock().follow_jump();
         let now = self.app.clock().now();
@@ -254,7 +268,15 @@ impl Hub {
         }
         self.last_turn = Stopwatch::start();
         self.drain(turn);
-        turn.inputs.push(input);
+    }
+
+    /// Everything that was received before this has been taken.
+    fn heard_to(&self) -> Timestamp {
+        if self.events.is_empty() {
+            self.app.clock().now().plus_ms(-ON_ITS_WAY_MS)
+        } else {
+            Timestamp(i64::MIN)
+        }
     }
 
     fn hears(&self) -> bool {

@@ -36,26 +36,24 @@ impl Shares {
     }
 }
 
-/// Between its stamp and our queue a message takes less than this.
-const ON_ITS_WAY_MS: i64 = 1_000;
-
 /// Up to when everything that was received is committed, as rounds show it.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
-    began: Option<Timestamp>,
+    /// As it was at the first share of the round.
+    heard_to: Option<Timestamp>,
 }
 
 impl Intake {
-    /// A share is about to be written, after what waited was taken.
-    pub(super) fn begins(&mut self, share: Share, now: Timestamp) {
+    /// A share is about to be written; everything received before `heard_to` was taken.
+    pub(super) fn begins(&mut self, share: Share, heard_to: Timestamp) {
         if share.index == 0 {
-            self.began = Some(now.plus_ms(-ON_ITS_WAY_MS));
+            self.heard_to = Some(heard_to);
         }
     }
 
-    /// The turn with this share is committed; `took_all`: nothing waited behind it.
-    pub(super) fn committed(&self, share: Share, took_all: bool) -> Option<Timestamp> {
-        self.began.filter(|_| took_all && share.index + 1 == share.of)
+    /// The turn with this share is committed.
+    pub(super) fn committed(&self, share: Share) -> Option<Timestamp> {
+        self.heard_to.filter(|_| share.index + 1 == share.of)
     }
 }
 
@@ -81,16 +79,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_received_before_a_round_began_is_committed_when_its_last_share_left_nothing_waiting() {
+    fn what_was_received_before_a_round_began_is_committed_with_its_last_share() {
         let share = |index, of| Share { index, of };
         let mut intake = Intake::default();
-        assert_eq!(intake.committed(share(1, 2), true), None, "its begin was not seen");
+        assert_eq!(intake.committed(share(1, 2)), None, "its begin was not seen");
         intake.begins(share(0, 2), Timestamp(10_000));
-        assert_eq!(intake.committed(share(0, 2), true), None);
+        assert_eq!(intake.committed(share(0, 2)), None);
         intake.begins(share(1, 2), Timestamp(20_000));
-        assert_eq!(intake.committed(share(1, 2), false), None, "something waits in the queue");
-        assert_eq!(intake.committed(share(1, 2), true), Some(Timestamp(9_000)));
+        assert_eq!(intake.committed(share(1, 2)), Some(Timestamp(10_000)));
         intake.begins(Share::ALL, Timestamp(30_000));
-        assert_eq!(intake.committed(Share::ALL, true), Some(Timestamp(29_000)));
+        assert_eq!(intake.committed(Share::ALL), Some(Timestamp(30_000)));
     }
 }

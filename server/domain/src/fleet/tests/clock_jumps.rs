@@ -89,7 +89,7 @@ fn who_lives_stays_and_no_ticket_opens() {
             assert_ne!(presence(&world, agent), "offline", "{by_ms}");
         }
         world.pass(600 * SECOND, &mut [a, b, c]);
-        world.tell(&[Input::FlushLiveness(Share::ALL)]);
+        world.tell(&[Input::FLUSH_ALL]);
         for agent in [&*a, &*b, &*c] {
             assert_eq!(presence(&world, agent), "online", "{by_ms}");
         }
@@ -123,7 +123,7 @@ fn time_that_was_skipped_is_time_nobody_listened() {
     let before = world.now;
     jump(&mut world, &mut [a, b, c], HOUR);
     world.pass(60 * SECOND, &mut [a, b, c]);
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     let heard = |at: Timestamp| world.store.liveness.values().any(|row| row.from <= at && at < row.to);
     assert!(heard(before.plus_ms(-1)) && !heard(before.plus_ms(HOUR / 2)) && heard(before.plus_ms(HOUR)));
 }

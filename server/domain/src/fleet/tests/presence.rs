@@ -133,7 +133,7 @@ fn a_goodbye_is_offline_at_once_and_its_ticket_waits_for_the_return() {
 fn a_goodbye_said_while_we_were_away_is_dated_by_the_agent_and_not_by_our_start() {
     for (error_ms, said_after_ms) in [(0, 60_000), (-86_400_000, 0), (86_400_000, 1_200_000)] {
         let (mut world, mut agent) = heard();
-        world.tell(&[Input::FlushLiveness(Share::ALL)]);
+        world.tell(&[Input::FLUSH_ALL]);
         let last = world.now;
         agent.clock_error_ms = error_ms;
         let Input::Presence { kiosk, message, .. } =
@@ -155,7 +155,7 @@ fn after_a_start_everybody_is_unknown_and_no_ticket_opens_before_the_fleet_has_s
     let (mut world, mut agent) = heard();
     let mut silent = world.kiosk("K-2", None);
     world.beat(&mut silent);
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     world.now = world.now.plus_ms(600_000);
     world.restart();
     assert_eq!(verdict(&world, &agent), ("unknown", "server_started"));
@@ -222,7 +222,7 @@ fn a_stall_of_our_own_is_an_outage_from_its_beginning() {
     assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_since, stalled);
     assert!(!world.fleet.hears(world.now) && world.store.incidents.is_empty());
     world.pass(30_000, &mut [&mut agent]);
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     let covered = |at: i64| {
         let mut rows = world.store.liveness.values();
         rows.any(|row| row.from <= stalled.plus_ms(at) && stalled.plus_ms(at) < row.to)
@@ -253,11 +253,11 @@ fn a_kiosk_that_dies_after_our_clock_was_set_back_is_offline_in_time() {
 #[test]
 fn a_kiosk_that_lives_stays_online_after_our_clock_was_set_back() {
     let (mut world, mut agent) = heard();
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     set_clock_back(&mut world);
     let (back, rows) = (world.now, world.store.transitions.len());
     world.pass(600_000, &mut [&mut agent]);
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     assert_eq!(verdict(&world, &agent).0, "online");
     assert_eq!(world.store.transitions.len(), rows);
     let proven = world.store.evidence.values().filter(|row| row.source == EvidenceSource::Live);
@@ -297,7 +297,7 @@ fn we_write_down_that_we_were_able_to_hear() {
     world.pass(30_000, &mut []);
     let unwritten = world.fleet.live_hearing(world.now);
     assert!(world.store.liveness.is_empty(), "the evidence heard meanwhile is not written either");
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     assert!(unwritten.iter().eq(world.store.liveness.values()));
     let rows: Vec<_> =
         world.store.liveness.values().map(|r| (r.from.since(START), r.to.since(START))).collect();
@@ -315,10 +315,9 @@ fn a_server_killed_at_any_instant_never_claims_to_have_heard_more_than_it_wrote(
             let [a, b, c, d, e] = &mut agents;
             world.pass(1_000, &mut [a, b, c, d, e]);
             if second % 10 == 5 {
-                world.tell(&[Input::FlushLiveness(Share {
-                    index: u32::try_from(second / 10).unwrap() % OF,
-                    of: OF,
-                })]);
+                let index = u32::try_from(second / 10).unwrap() % OF;
+                let share = Share { index, of: OF };
+                world.tell(&[Input::FlushLiveness { share, heard_to: world.now }]);
             }
         }
         let claimed = world.store.liveness.values().map(|row| row.to).max().unwrap_or(START);
@@ -335,17 +334,17 @@ fn a_server_killed_at_any_instant_never_claims_to_have_heard_more_than_it_wrote(
 fn heartbeats_become_one_span_that_ends_one_interval_after_the_last() {
     let (mut world, mut agent) = heard();
     let first = START;
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     world.pass(300_000, &mut [&mut agent]);
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     let last = world.now;
     world.pass(300_000, &mut []);
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     let live: Vec<_> = world.store.evidence.values().filter(|e| e.source == EvidenceSource::Live).collect();
     assert_eq!(live.len(), 1);
     assert_eq!((live[0].from.since(first), live[0].to.since(last)), (30_000, 30_000));
     assert_eq!(live[0].state.as_str(), "FULL");
-    let plan = world.fleet.plan(world.now, &[Input::FlushLiveness(Share::ALL)], &mut world.ids);
+    let plan = world.fleet.plan(world.now, &[Input::FLUSH_ALL], &mut world.ids);
     assert!(plan.changes.is_empty(), "nothing new to write");
 }
 
@@ -358,7 +357,7 @@ fn a_gap_or_another_state_begins_a_new_span() {
     world.pass(91_000, &mut []);
     world.beat(&mut agent);
     world.now = world.now.plus_ms(60_000);
-    world.tell(&[Input::FlushLiveness(Share::ALL)]);
+    world.tell(&[Input::FLUSH_ALL]);
     let live: Vec<_> = world
         .store
         .evidence

@@ -142,13 +142,13 @@ impl Story {
             Op::Lose(at) if *at < self.wire.len() => drop(self.wire.remove(*at)),
             Op::FailCommit => self.world.store.fail_next(1),
             Op::DropPlan => {
-                let inputs = [self.agents[0].batch(now), Input::Sweep, Input::FlushLiveness(Share::ALL)];
+                let inputs = [self.agents[0].batch(now), Input::Sweep, Input::FLUSH_ALL];
                 drop(self.world.fleet.plan(now, &inputs, &mut self.world.ids));
             }
             Op::BrokerDown => drop(self.tell(&[Input::BrokerDown { since: now }])),
             Op::BrokerUp => drop(self.tell(&[Input::BrokerUp])),
             Op::Restart => self.restart(),
-            Op::Flush => drop(self.tell(&[Input::FlushLiveness(Share::ALL)])),
+            Op::Flush => drop(self.tell(&[Input::FLUSH_ALL])),
             Op::Cancel(at) => self.cancel(*at),
             Op::Lose(_) => {}
         }
