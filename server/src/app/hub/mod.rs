@@ -163,7 +163,7 @@ impl Hub {
                         let heard_to = self.heard_to();
                         intake.begins(share, heard_to);
                         written = Some(share);
-                        turn.inputs.push(Input::FlushLiveness { share, heard_to });
+                        turn.inputs.push(flush_of(share, heard_to));
                     }
                 }
                 Some(event) = self.events.recv() => self.take_event(&mut turn, event),
@@ -195,7 +195,7 @@ impl Hub {
         let of = 1 + self.app.fleet().kiosks().count() / LAST_FLUSH_AT_ONCE;
         let of = u32::try_from(of).unwrap_or(u32::MAX);
         for index in 0..of {
-            let flush = Input::FlushLiveness { share: Share { index, of }, heard_to };
+            let flush = flush_of(Share { index, of }, heard_to);
             self.decide(Turn { inputs: vec![flush], ..Turn::default() }).await?;
         }
         self.journal_link.stop().await;
@@ -270,13 +270,9 @@ impl Hub {
         self.drain(turn);
     }
 
-    /// Everything that was received before this has been taken.
-    fn heard_to(&self) -> Timestamp {
-        if self.events.is_empty() {
-            self.app.clock().now().plus_ms(-ON_ITS_WAY_MS)
-        } else {
-            Timestamp(i64::MIN)
-        }
+    /// Everything that was received before this has been taken. `None`: something waits.
+    fn heard_to(&self) -> Option<Timestamp> {
+        self.events.is_empty().then(|| self.app.clock().now().plus_ms(-ON_ITS_WAY_MS))
     }
 
     fn hears(&self) -> bool {
@@ -343,6 +339,11 @@ impl Hub {
             }
         }
     }
+}
+
+/// What waits may be of any time: nothing is said to have been heard.
+fn flush_of(share: Share, heard_to: Option<Timestamp>) -> Input {
+    Input::FlushLiveness { share, heard_to: heard_to.unwrap_or(Timestamp(i64::MIN)) }
 }
 
 const fn lane_index(lane: Lane) -> usize {

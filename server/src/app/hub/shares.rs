@@ -44,10 +44,10 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// A share is about to be written; everything received before `heard_to` was taken.
-    pub(super) fn begins(&mut self, share: Share, heard_to: Timestamp) {
+    /// A share is about to be written; everything received before `heard_to` was taken. `None`: something waits.
+    pub(super) fn begins(&mut self, share: Share, heard_to: Option<Timestamp>) {
         if share.index == 0 {
-            self.heard_to = Some(heard_to);
+            self.heard_to = heard_to;
         }
     }
 
@@ -83,11 +83,13 @@ mod tests {
         let share = |index, of| Share { index, of };
         let mut intake = Intake::default();
         assert_eq!(intake.committed(share(1, 2)), None, "its begin was not seen");
-        intake.begins(share(0, 2), Timestamp(10_000));
+        intake.begins(share(0, 2), Some(Timestamp(10_000)));
         assert_eq!(intake.committed(share(0, 2)), None);
-        intake.begins(share(1, 2), Timestamp(20_000));
+        intake.begins(share(1, 2), Some(Timestamp(20_000)));
         assert_eq!(intake.committed(share(1, 2)), Some(Timestamp(10_000)));
-        intake.begins(Share::ALL, Timestamp(30_000));
+        intake.begins(Share::ALL, Some(Timestamp(30_000)));
         assert_eq!(intake.committed(Share::ALL), Some(Timestamp(30_000)));
+        intake.begins(Share::ALL, None);
+        assert_eq!(intake.committed(Share::ALL), None, "something waited in the queue");
     }
 }
