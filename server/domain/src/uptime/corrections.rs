@@ -128,7 +128,9 @@ fn check_class(
 fn check_hours(around: &Circumstances<'_>, before: &str, after: &str, wanted: &Wanted) -> Result<(), String> {
     let after = Schedule::of_site(after).map_err(|error| error.to_string())?;
     // Hours that cannot be read count as always open; replacing them is what a correction is for.
-    let before = Schedule::of_site(before).unwrap_or_else(|_| Schedule::always_open());
+    let known = Schedule::of_site(before);
+    let is_readable = known.is_ok();
+    let before = known.unwrap_or_else(|_| Schedule::always_open());
     let Circumstances { now, zone, calendar, .. } = *around;
     let reach = REACHES_BACK_DAYS * 86_400;
     let asked = Interval::new(wanted.from.secs(), wanted.to.secs());
@@ -145,6 +147,10 @@ fn check_hours(around: &Circumstances<'_>, before: &str, after: &str, wanted: &W
                  would be {is}: keep the old hours there as versions with effective_from"
             ));
         }
+    }
+    let [was, is] = [&before, &after].map(|hours| hours.open_times(zone, calendar, asked));
+    if is_readable && was == is {
+        return Err("the site would be open as before in the time to correct: nothing would change".to_owned());
     }
     Ok(())
 }

@@ -125,7 +125,8 @@ fn show(
     let now = wall::local_of(place.zone, web.app().clock().now().secs());
     let hours = place.site.as_ref().map_or("", |site| site.service_hours.as_str());
     let hours_now = laid_out(t, hours);
-    if asked.service_hours.is_empty() && !hours.is_empty() {
+    // What was typed stays as it was typed, also if that is nothing: always open.
+    if problem.is_none() && asked.service_hours.is_empty() && !hours.is_empty() {
         asked.service_hours.clone_from(&hours_now);
     }
     let class = |class: ExclusionClass| Class {

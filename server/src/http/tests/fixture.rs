@@ -46,7 +46,7 @@ pub(super) const HOSTILE: [&str; 6] = [
     "\"><img src=x onerror=alert(1)>",
     "'><svg/onload=alert(1)>",
     "</title><script>alert(1)</script>",
-    "{{7*7}}{% raw %}",
+    "{{7919*7907}}{% raw %}",
     "javascript:alert(1)",
 ];
 

@@ -69,7 +69,7 @@ async fn nothing_that_was_written_anywhere_becomes_markup() {
         for hostile in &HOSTILE[..4] {
             assert!(!page.text.contains(hostile), "{path}: {hostile}");
         }
-        assert!(!page.text.contains("49%"), "{path}: a template was evaluated");
+        assert!(!page.text.contains("62615533"), "{path}: a template was evaluated");
         assert!(!page.text.contains("javascript:alert(1)\""), "{path}");
     }
     let query = "/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E";

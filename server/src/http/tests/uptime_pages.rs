@@ -151,7 +151,7 @@ async fn every_kind_of_evidence_is_named_beside_the_interval_it_speaks_for() {
     let record = format!("/kiosks/K-1/records/{}/1", epoch());
     assert!(down.contains(&record), "the journal record that closed an interval");
     let shown = fixture.get(&record, &viewer).await.text;
-    assert!(shown.contains("<pre class=\"raw\">") && shown.contains("{{7*7}}"), "{shown}");
+    assert!(shown.contains("<pre class=\"raw\">") && shown.contains("{{7919*7907}}"), "{shown}");
     let outside = page("outside", "on").await;
     assert!(outside.contains("flood") && outside.contains("manager"), "the window that was granted");
     let out = page("left_out", "on").await;
