@@ -187,6 +187,7 @@ impl Link {
             client: client_tx,
             senders,
             deaf_for: Duration::ZERO,
+            told_unanswered: false,
         };
         let task = tokio::spawn(keeper.run(stopped));
         Self { client, counters, stop, task }
@@ -245,6 +246,8 @@ struct Keeper {
     senders: Senders,
     /// How long the connection that ended had delivered nothing.
     deaf_for: Duration,
+    /// Said once that our own messages do not come back.
+    told_unanswered: bool,
 }
 
 impl Keeper {
@@ -311,6 +314,10 @@ impl Keeper {
                             self.deaf_for = silence;
                             return "the broker delivers nothing, not even our own messages".to_owned();
                         }
+                        Some(Act::Unanswered) => {
+                            self.tell_unanswered();
+                            self.send_canary(&client);
+                        }
                         Some(Act::Wait) | None => {}
                     }
                 }
@@ -345,6 +352,7 @@ impl Keeper {
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
+                    let is_own = publish.topic == self.canary_topic();
                     let received = Received {
                         topic: publish.topic,
                         payload: publish.payload,
@@ -352,8 +360,10 @@ impl Keeper {
                         at: self.clock.now(),
                     };
                     self.hand_over(received).await;
-                    if let Some(canary) = &mut canary {
-                        canary.heard(Instant::now());
+                    match &mut canary {
+                        Some(canary) if is_own => canary.came_back(Instant::now()),
+                        Some(canary) => canary.heard(Instant::now()),
+                        None => {}
                     }
                 }
                 Ok(_) => {}
@@ -369,10 +379,23 @@ impl Keeper {
         }
     }
 
+    fn canary_topic(&self) -> String {
+        Topic::canary(&self.options.client_id, self.options.lane.canary_channel())
+    }
+
     /// When the queue is full, the next one is soon enough.
     fn send_canary(&self, client: &AsyncClient) {
-        let topic = Topic::canary(&self.options.client_id, self.options.lane.canary_channel());
-        let _ = client.try_publish(topic, QoS::AtMostOnce, false, Vec::new());
+        let _ = client.try_publish(self.canary_topic(), QoS::AtMostOnce, false, Vec::new());
+    }
+
+    fn tell_unanswered(&mut self) {
+        if !std::mem::replace(&mut self.told_unanswered, true) {
+            tracing::warn!(
+                topic = self.canary_topic(),
+                "our own messages on this topic do not come back: does the broker's ACL let the server publish \
+                 and read there? Until then a subscription that the broker forgets is not noticed"
+            );
+        }
     }
 
     async fn hand_over(&mut self, received: Received) {

@@ -70,6 +70,23 @@ async fn a_broker_that_forgets_our_subscription_is_noticed_and_nobody_is_called_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_does_not_let_us_publish_to_ourselves_is_not_left_and_the_operator_is_told() {
+    // Nobody is switched on: nothing is delivered on either connection.
+    let plan = Plan::new(program()).rights("topic readwrite kiosk/v1/#\ntopic deny kiosk/v1/00/#\n");
+    let stack = plan.start_without_kiosks().await;
+    wait_until("the server to say that it does not hear itself", PATIENCE * 2, || async {
+        let log = stack.server.log();
+        if log.matches("do not come back").count() == 2 { Ok(()) } else { Err(log) }
+    })
+    .await;
+    silence_grows_long().await;
+    let log = stack.server.log();
+    assert!(!log.contains("not connected to the broker"), "{log}");
+    assert_eq!(log.matches("do not come back").count(), 2, "once for each connection: {log}");
+    stack.server.ready(PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_agent_leaves_the_machine_on_and_a_power_cut_does_not() {
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-02").start().await;
 

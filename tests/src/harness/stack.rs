@@ -1,5 +1,10 @@
 //! Broker, server and kiosks together with one call, as a journey needs them.
-use std::{fmt::Write as _, io::Write as _, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -29,6 +34,8 @@ pub struct Plan {
     server_over_a_line: bool,
     /// Seed and odds; Mosquitto unless given.
     treachery: Option<(u64, Odds)>,
+    /// Of Mosquitto; everybody may do everything unless given.
+    rights: Option<&'static str>,
 }
 
 /// A running fleet. Everything ends with it; after a panic its directory stays and the logs are shown.
@@ -59,6 +66,7 @@ impl Plan {
             server_env: Vec::new(),
             server_over_a_line: false,
             treachery: None,
+            rights: None,
         }
     }
 
@@ -117,6 +125,13 @@ impl Plan {
         self
     }
 
+    /// What Mosquitto lets everybody do, as its `acl_file` says it.
+    #[must_use]
+    pub fn rights(mut self, rights: &'static str) -> Self {
+        self.rights = Some(rights);
+        self
+    }
+
     /// Starts everything and waits until every kiosk is online and in service.
     ///
     /// # Panics
@@ -137,7 +152,7 @@ impl Plan {
     pub async fn start_without_kiosks(self) -> Stack {
         let dir = Workdir::new("kioskwatch-it").expect("the temporary directory takes a new one");
         let broker = match self.treachery {
-            None => Broker::start(dir.path()).await,
+            None => Broker::start_with(dir.path(), &rights(dir.path(), self.rights)).await,
             Some((seed, odds)) => Broker::treacherous(&self.program, dir.path(), seed, &odds).await,
         };
         let broker = broker.expect("the broker starts");
@@ -180,6 +195,15 @@ impl Plan {
         }
         stack
     }
+}
+
+/// Lines of Mosquitto's configuration. Started by root it would become another user, who cannot read the file.
+fn rights(dir: &Path, rights: Option<&str>) -> String {
+    rights.map_or_else(String::new, |rights| {
+        let file = dir.join("acl");
+        std::fs::write(&file, rights).expect("the temporary directory takes a file");
+        format!("acl_file {}\nuser root\n", file.display())
+    })
 }
 
 impl Stack {
