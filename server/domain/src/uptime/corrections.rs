@@ -150,7 +150,9 @@ fn check_hours(around: &Circumstances<'_>, before: &str, after: &str, wanted: &W
     }
     let [was, is] = [&before, &after].map(|hours| hours.open_times(zone, calendar, asked));
     if is_readable && was == is {
-        return Err("the site would be open as before in the time to correct: nothing would change".to_owned());
+        return Err(
+            "the site would be open as before in the time to correct: nothing would change".to_owned()
+        );
     }
     Ok(())
 }

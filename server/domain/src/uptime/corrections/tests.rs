@@ -110,7 +110,7 @@ fn wrong_hours_are_corrected_from_one_day_to_another_and_nowhere_else() {
         (all_of(&[from("2026-11-18", "10:00"), from("2026-11-21", "07:00")]), "was closed and would be open"),
         (all_of(&[from("2027-05-01", "10:00")]), "at 2027-05-01 08:00:00"),
         (String::new(), "would be open"),
-        (was.replace(',"', ",\n  \""), "nothing would change"),
+        (was.replace(",\"", ",\n  \""), "nothing would change"),
     ] {
         let refused = asked(&after).unwrap_err();
         assert!(refused.contains(says), "{says}: {refused}");
