@@ -29,28 +29,28 @@ use crate::{
 };
 
 const NAME: &str = "kioskwatch.sqlite";
-const PAGE: usize = 4_096;
+pub(crate) const PAGE: usize = 4_096;
 const ENDINGS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 
 /// A database, as a start finds it.
-struct Place {
+pub(crate) struct Place {
     dir: Workdir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: Workdir::new("kioskwatch-damage").unwrap() }
     }
 
-    fn file(&self, ending: &str) -> PathBuf {
+    pub(crate) fn file(&self, ending: &str) -> PathBuf {
         self.dir.path().join(format!("{NAME}{ending}"))
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("sqlite://{}", self.file("").display())
     }
 
-    fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         let copy = Self::new();
         for ending in ENDINGS {
             let _ = fs::copy(self.file(ending), copy.file(ending));
@@ -58,7 +58,7 @@ impl Place {
         copy
     }
 
-    fn flip(&self, ending: &str, bit: usize) {
+    pub(crate) fn flip(&self, ending: &str, bit: usize) {
         let mut bytes = fs::read(self.file(ending)).unwrap();
         bytes[bit / 8] ^= 1 << (bit % 8);
         fs::write(self.file(ending), bytes).unwrap();
@@ -77,7 +77,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn refuses(&self, words: &str) -> impl Future<Output = ()> {
+    pub(crate) fn refuses(&self, words: &str) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
         async move {
             let before = fs::read(self.file("")).ok();
@@ -170,7 +170,7 @@ async fn a_log_that_is_gone_torn_or_of_another_database_is_noticed() {
     let mixed = place.copy();
     fs::copy(other.file("-wal"), mixed.file("-wal")).unwrap();
     fs::remove_file(mixed.file("-shm")).unwrap();
-    mixed.refuses("").await;
+    mixed.refuses("this is another database (").await;
     // The right log back, and nothing is lost.
     fs::copy(place.file("-wal"), mixed.file("-wal")).unwrap();
     assert_eq!(mixed.open().await.unwrap(), image);

@@ -5,6 +5,7 @@ mod chaos;
 mod clocks;
 mod console;
 mod damage;
+mod damaged_log;
 mod dashboards;
 mod deploy;
 mod disk;

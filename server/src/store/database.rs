@@ -116,6 +116,9 @@ impl Database {
         let mut lock = match FileLock::beside(&path) {
             Ok(lock) => {
                 let found = found::look(&path, lock.database().is_some())?;
+                if found == Found::Unclean {
+                    found::walk_log(&path)?;
+                }
                 if found != Found::Nothing {
                     found::recognise(&path, found, lock.database()).await?;
                 }

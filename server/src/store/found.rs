@@ -3,8 +3,8 @@
 //! SQLite makes an empty database of an empty or missing file, takes any log beside it for its own, and passes
 //! over a log whose header is torn. A server that acknowledged records must do none of that: where there is
 //! evidence of a database, it refuses to begin with an empty one. The look costs a few hundred bytes at each
-//! start; only after an unclean end a small file is read whole ([`CHECKED_AT_START`]). `kioskwatch-server check`
-//! reads every page of any file.
+//! start; only after an unclean end the log is read whole, and with it a small file ([`CHECKED_AT_START`]).
+//! `kioskwatch-server check` reads every page of any file.
 use std::{
     fs::File,
     io::{ErrorKind, Read as _},
@@ -17,6 +17,7 @@ use super::{
     StoreError,
     database::sqlite_url,
     error::{Kind, kind},
+    log::{self, Flaw},
 };
 
 /// Files up to this size are read whole after an unclean end: half a second at most.
@@ -24,8 +25,6 @@ const CHECKED_AT_START: u64 = 64 * 1024 * 1024;
 /// <https://www.sqlite.org/fileformat.html>
 const HEADER: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-const LOG_HEADER: usize = 32;
-const LOG_MAGIC: u32 = 0x377f_0682;
 
 const RESTORE: &str = "put the newest backup in its place, without -wal and -shm";
 
@@ -99,8 +98,8 @@ pub(super) fn look(path: &Path, known: bool) -> Result<Found, StoreError> {
         return Err(unfit(path, what, remedy));
     }
     if has_log {
-        look_at_log(path, &log, page)?;
-        return Ok(Found::Unclean);
+        let flaw = log::look(&log, page).map_err(file("reading", &log))?;
+        return flaw.map_or(Ok(Found::Unclean), |flaw| Err(unfit_log(path, &log, flaw)));
     }
     let wanted = u64::from(number(&header, 28)) * page;
     // The number of pages is good when it was written with the last change.
@@ -140,40 +139,35 @@ fn page_size(header: &[u8]) -> Result<u64, String> {
     }
 }
 
-/// SQLite would pass over a log whose header is damaged, and with it over every commit in it.
-fn look_at_log(path: &Path, log: &Path, page: u64) -> Result<(), StoreError> {
+/// Reads the whole log after an unclean end. Nobody may write there meanwhile.
+pub(super) fn walk_log(path: &Path) -> Result<(), StoreError> {
+    let log = beside(path, "-wal");
     let failed = |source| StoreError::File { doing: "reading", path: log.display().to_string(), source };
     let mut header = Vec::new();
-    let opened = File::open(log).map_err(failed)?;
-    opened.take(LOG_HEADER as u64).read_to_end(&mut header).map_err(failed)?;
-    // Never written: a cut between making the file and its first block.
-    if header.len() < LOG_HEADER || header.iter().all(|&byte| byte == 0) {
-        return Ok(());
-    }
-    let magic = number(&header, 0);
-    let sums = (number(&header, 24), number(&header, 28));
-    if magic & !1 != LOG_MAGIC || checksum(&header[..24], magic & 1 == 1) != sums {
-        let what = format!("the header of its log {} is damaged", log.display());
-        let remedy = format!("{RESTORE}; without the log, what was committed last is lost");
-        return Err(unfit(path, what, remedy));
-    }
-    if u64::from(number(&header, 8)) != page {
-        let what = format!("{} is the log of another database: its pages have another size", log.display());
-        return Err(unfit(path, what, RESTORE));
-    }
-    Ok(())
+    let file = File::open(path).map_err(failed)?;
+    file.take(HEADER as u64).read_to_end(&mut header).map_err(failed)?;
+    let page = page_size(&header).map_err(|what| unfit(path, what, RESTORE))?;
+    log::walk(&log, page).map_err(failed)?.map_or(Ok(()), |flaw| Err(unfit_log(path, &log, flaw)))
 }
 
-/// Of the log's format: over pairs of words, in the byte order that its magic number tells.
-fn checksum(bytes: &[u8], big_endian: bool) -> (u32, u32) {
-    let words = bytes.chunks_exact(4).filter_map(|four| four.try_into().ok());
-    let words: Vec<u32> = words
-        .map(|four| if big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
-        .collect();
-    words.chunks_exact(2).fold((0, 0_u32), |(a, b): (u32, u32), pair| {
-        let a = a.wrapping_add(pair[0]).wrapping_add(b);
-        (a, b.wrapping_add(pair[1]).wrapping_add(a))
-    })
+fn unfit_log(path: &Path, log: &Path, flaw: Flaw) -> StoreError {
+    let log = log.display();
+    match flaw {
+        Flaw::Header => {
+            let what = format!("the header of its log {log} is damaged");
+            unfit(path, what, format!("{RESTORE}; without the log, what was committed last is lost"))
+        }
+        Flaw::Foreign => {
+            let what = format!("{log} is the log of another database: its pages have another size");
+            unfit(path, what, RESTORE)
+        }
+        Flaw::Middle { good_bytes } => {
+            let what = format!("its log {log} is damaged after {good_bytes} bytes, before commits");
+            let remedy =
+                format!("{RESTORE}; to go on without those commits, `truncate --size={good_bytes} {log}`");
+            unfit(path, what, remedy)
+        }
+    }
 }
 
 /// Reads what `look` has let pass, on a connection that cannot write: whether it is ours, and the one that was
@@ -206,19 +200,22 @@ async fn recognise_on(
             return Err(unfit(path, what, RESTORE));
         }
     }
-    if let Some(known) = known
-        && tables.iter().any(|name| name == "meta")
-    {
-        let ids = texts(connection, path, super::database::READ_ID.sqlite).await?;
-        if let Some(other) = ids.first().filter(|id| *id != known) {
-            let what = format!("this is another database ({other}) than the one in use here ({known})");
-            let lock = beside(path, ".lock");
-            let remedy = format!(
-                "if it is the right one, and no foreign -wal lies beside it, remove {}",
-                lock.display()
-            );
-            return Err(unfit(path, what, remedy));
-        }
+    let Some(known) = known else { return Ok(()) };
+    let lock = beside(path, ".lock");
+    let mut id = None;
+    if tables.iter().any(|name| name == "meta") {
+        id = texts(connection, path, super::database::READ_ID.sqlite).await?.pop();
+    }
+    let Some(id) = id else {
+        let what = format!("it is an empty database, and another one ({known}) was in use here");
+        let remedy = format!("{RESTORE}; to begin with an empty database, remove {}", lock.display());
+        return Err(unfit(path, what, remedy));
+    };
+    if id != known {
+        let what = format!("this is another database ({id}) than the one in use here ({known})");
+        let remedy =
+            format!("if it is the right one, and no foreign -wal lies beside it, remove {}", lock.display());
+        return Err(unfit(path, what, remedy));
     }
     Ok(())
 }

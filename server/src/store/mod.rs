@@ -29,6 +29,7 @@ mod kiosks;
 mod lease;
 mod liveness;
 mod lock;
+mod log;
 mod membership;
 mod month_groups;
 mod months;
