@@ -156,11 +156,30 @@ pub struct LinkCounters {
     pub panics: std::sync::atomic::AtomicU64,
 }
 
+/// Up to when a connection has proven to deliver, in milliseconds since 1970.
+#[derive(Debug)]
+struct Proven(std::sync::atomic::AtomicI64);
+
+impl Default for Proven {
+    fn default() -> Self {
+        Self(i64::MAX.into())
+    }
+}
+
+impl Proven {
+    /// As long as nothing would accuse the connection, its silence is believed.
+    fn set(&self, delivered_at: Option<Timestamp>) {
+        let to = delivered_at.map_or(i64::MAX, Timestamp::ms);
+        self.0.store(to, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 /// One connection, kept up by a task of its own.
 #[derive(Debug)]
 pub struct Link {
     client: watch::Receiver<Option<AsyncClient>>,
     counters: Arc<LinkCounters>,
+    proven: Arc<Proven>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -179,22 +198,30 @@ impl Link {
         let counters = Arc::new(LinkCounters::default());
         let senders = Senders::new(options.allowance);
         let counters_of = Arc::clone(&counters);
+        let proven = Arc::new(Proven::default());
         let keeper = Keeper {
             options,
             clock,
             events,
             counters: counters_of,
+            proven: Arc::clone(&proven),
             client: client_tx,
             senders,
             deaf_for: Duration::ZERO,
             told_unanswered: false,
         };
         let task = tokio::spawn(keeper.run(stopped));
-        Self { client, counters, stop, task }
+        Self { client, counters, proven, stop, task }
     }
 
     pub fn counters(&self) -> &LinkCounters {
         &self.counters
+    }
+
+    /// What was sent to us before this was delivered, as far as anybody can know; later silence may still turn
+    /// out to have been deafness.
+    pub fn proven_to(&self) -> Timestamp {
+        Timestamp(self.proven.0.load(std::sync::atomic::Ordering::SeqCst))
     }
 
     /// Hands a message over for sending. `false`: not connected or the queue is full; the sender's own
@@ -242,6 +269,7 @@ struct Keeper {
     clock: Arc<Clock>,
     events: mpsc::Sender<LinkEvent>,
     counters: Arc<LinkCounters>,
+    proven: Arc<Proven>,
     client: watch::Sender<Option<AsyncClient>>,
     senders: Senders,
     /// How long the connection that ended had delivered nothing.
@@ -346,6 +374,7 @@ impl Keeper {
                     }
                     *failures = 0;
                     canary = Some(Canary::new(Instant::now()));
+                    self.proven.set(None);
                     self.client.send_replace(Some(client.clone()));
                     if self.events.send(LinkEvent::Up(self.options.lane)).await.is_err() {
                         return "the ingest ended".to_owned();
@@ -353,18 +382,17 @@ impl Keeper {
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     let is_own = publish.topic == self.canary_topic();
-                    let received = Received {
-                        topic: publish.topic,
-                        payload: publish.payload,
-                        retained: publish.retain,
-                        at: self.clock.now(),
-                    };
+                    let at = self.clock.now();
+                    let (topic, payload) = (publish.topic, publish.payload);
+                    let received = Received { topic, payload, retained: publish.retain, at };
                     self.hand_over(received).await;
                     match &mut canary {
                         Some(canary) if is_own => canary.came_back(Instant::now()),
                         Some(canary) => canary.heard(Instant::now()),
                         None => {}
                     }
+                    let accusable = canary.as_ref().is_some_and(Canary::comes_back);
+                    self.proven.set(accusable.then_some(at));
                 }
                 Ok(_) => {}
                 Err(error) => return error.to_string(),

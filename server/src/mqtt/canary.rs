@@ -58,6 +58,11 @@ impl Canary {
         self.heard(now);
     }
 
+    /// Whether silence will be taken for deafness.
+    pub(super) fn comes_back(&self) -> bool {
+        self.comes_back
+    }
+
     pub(super) fn tick(&mut self, now: Instant) -> Act {
         let late = now.saturating_duration_since(self.due_at);
         self.due_at = now + EVERY;

@@ -270,9 +270,13 @@ impl Hub {
         self.drain(turn);
     }
 
-    /// Everything that was received before this has been taken. `None`: something waits.
+    /// Everything that was sent to us before this has been taken. `None`: something waits.
     fn heard_to(&self) -> Option<Timestamp> {
-        self.events.is_empty().then(|| self.app.clock().now().plus_ms(-ON_ITS_WAY_MS))
+        let taken_to = || {
+            let stamped = self.app.clock().now().plus_ms(-ON_ITS_WAY_MS);
+            stamped.min(self.journal_link.proven_to()).min(self.beats_link.proven_to())
+        };
+        self.events.is_empty().then(taken_to)
     }
 
     fn hears(&self) -> bool {
