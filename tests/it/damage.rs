@@ -4,17 +4,18 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
 use kioskwatch_domain::{change::Change, image::FleetImage};
-use kioskwatch_server::store::{Store, StoreError};
+use kioskwatch_server::store::{AuditVerdict, Store, StoreError};
 use kioskwatch_tests::{
     harness::{
         server::Workdir,
         stack::{PATIENCE, Plan},
+        wait::wait_until,
     },
     roles::Role,
 };
@@ -30,7 +31,7 @@ use crate::{
 
 const NAME: &str = "kioskwatch.sqlite";
 pub(crate) const PAGE: usize = 4_096;
-const ENDINGS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
+const ENDINGS: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
 
 /// A database, as a start finds it.
 pub(crate) struct Place {
@@ -114,7 +115,7 @@ async fn killed() -> (Place, FleetImage) {
 async fn a_whole_file_and_one_after_an_unclean_end_are_taken() {
     for (place, image) in [closed().await, killed().await] {
         assert_eq!(place.copy().open().await.unwrap(), image);
-        assert_eq!(Store::check(&place.url()).await.unwrap(), Vec::<String>::new());
+        assert_eq!(Store::check(&place.url()).await.unwrap(), Some(Vec::new()));
     }
     // Restored from a backup: the file alone, perhaps with the lock of before.
     let (place, image) = closed().await;
@@ -203,8 +204,59 @@ async fn the_check_names_every_page_that_is_none() {
         bytes[page * PAGE] = 0xEE;
         fs::write(copy.file(""), bytes).unwrap();
         let found = Store::check(&copy.url()).await;
-        assert!(!matches!(&found, Ok(problems) if problems.is_empty()), "page {}: {found:?}", page + 1);
+        assert!(!matches!(&found, Ok(Some(problems)) if problems.is_empty()), "page {}: {found:?}", page + 1);
     }
+}
+
+#[tokio::test]
+async fn the_check_writes_nothing_and_tells_a_schema_of_another_version() {
+    let (place, _) = closed().await;
+    fs::remove_file(place.file(".lock")).unwrap();
+    let url = format!("{}?mode=rw", place.url());
+    let mut other = sqlx::AnyConnection::connect(&url).await.unwrap();
+    let newest = "DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
+    for undone in [None, Some(newest), Some("DROP TABLE _sqlx_migrations")] {
+        if let Some(undone) = undone {
+            other.execute(undone).await.unwrap();
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+        }
+        let before = fs::read(place.file("")).unwrap();
+        assert_eq!(Store::check(&place.url()).await.unwrap(), Some(Vec::new()));
+        match (undone, Store::open_to_read(&place.url()).await) {
+            (None, Ok(store)) => {
+                assert!(matches!(store.verify_audit().await.unwrap(), AuditVerdict::Intact { .. }));
+                store.close().await;
+            }
+            (Some(_), Err(error @ StoreError::SchemaTooOld { .. })) => {
+                assert!(error.to_string().contains("kioskwatch-server migrate"), "{error}");
+            }
+            (undone, opened) => panic!("{undone:?}: {opened:?}"),
+        }
+        assert!(!place.file(".lock").exists());
+        assert_eq!(fs::read(place.file("")).unwrap(), before);
+    }
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_first_start_killed_in_its_first_moments_is_begun_anew() {
+    sqlx::any::install_default_drivers();
+    let place = Place::new();
+    let url = format!("{}?mode=rwc", place.url());
+    let mut young = sqlx::AnyConnection::connect(&url).await.unwrap();
+    // Nothing is committed, and a part of it stands in the file already.
+    for sql in
+        ["PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE a (b)", "INSERT INTO a VALUES (zeroblob(1000000))"]
+    {
+        young.execute(sql).await.unwrap();
+    }
+    let killed = place.copy();
+    young.close().await.unwrap();
+    for ending in ["", "-journal"] {
+        assert!(fs::metadata(killed.file(ending)).unwrap().len() > 0, "{ending}");
+    }
+    assert!(killed.open().await.unwrap().kiosks.is_empty());
+    assert!(!killed.file("-journal").exists());
 }
 
 #[tokio::test]
@@ -283,7 +335,7 @@ fn page_with(file: &Path, text: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_that_cannot_be_read_fails_its_requests_is_told_and_stops_nothing_else() {
+async fn a_page_that_cannot_be_read_fails_its_requests_is_told_until_it_can_and_stops_nothing_else() {
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start_without_kiosks().await;
     stack.kiosk_until("K-0001", "it to be registered", |_| true).await;
     assert!(stack.server.stop().await.unwrap());
@@ -294,9 +346,14 @@ async fn a_page_that_cannot_be_read_fails_its_requests_is_told_and_stops_nothing
     store.close().await;
     drop(store);
     let page = page_with(&file, "ticket/1050");
-    let mut bytes = fs::read(&file).unwrap();
-    bytes[page * PAGE] = 0xEE;
-    fs::write(&file, bytes).unwrap();
+    let set_kind = |kind: u8| {
+        let file = fs::File::options().read(true).write(true).open(&file).unwrap();
+        let mut before = [0];
+        file.read_exact_at(&mut before, (page * PAGE) as u64).unwrap();
+        file.write_all_at(&[kind], (page * PAGE) as u64).unwrap();
+        before[0]
+    };
+    let right = set_kind(0xEE);
 
     stack.server.start().await.unwrap();
     let pid = stack.server.process().unwrap().id();
@@ -315,4 +372,12 @@ async fn a_page_that_cannot_be_read_fails_its_requests_is_told_and_stops_nothing
     let check = stack.server.command(&["check"]).await.unwrap();
     let said = String::from_utf8_lossy(&check.stderr).into_owned();
     assert!(check.status.code() == Some(1) && said.contains("damaged"), "{said}");
+
+    set_kind(right);
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = false);
+    wait_until("the page to be read again", PATIENCE, || async {
+        stack.api().list("/api/v1/audit").await.map(drop)
+    })
+    .await;
+    stack.server.ready(PATIENCE).await.unwrap();
 }

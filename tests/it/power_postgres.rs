@@ -4,7 +4,7 @@ use kioskwatch_tests::harness::{
     image_disk::{ImageDisk, may_mount},
     postgres::Postgres,
     server::Workdir,
-    stack::Plan,
+    stack::{PATIENCE, Plan},
 };
 use rustix::process::Signal;
 
@@ -69,4 +69,18 @@ async fn a_postgres_that_forgets_is_told_at_the_start_and_found_out() {
     let (verdict, log) = cut_postgres("fsync = off\n", CUTS_OF_A_FORGETFUL_ONE).await;
     assert!(!verdict.lost.is_empty(), "without fsync nothing was lost: this test sees nothing: {verdict:?}");
     assert!(log.contains("PostgreSQL forgets in a power cut") && log.contains("fsync = off"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_says_what_of_postgres_it_does_not_read_and_calls_no_setting_damage() {
+    let place = Workdir::new("kioskwatch-it").unwrap();
+    let cluster = Postgres::start_at(&place.path().join("data"), "fsync = off\n");
+    let stack = Plan::new(program()).database(cluster.url(DATABASE)).start_without_kiosks().await;
+    stack.server.ready(PATIENCE).await.unwrap();
+    let check = stack.server.command(&["check"]).await.unwrap();
+    let [told, wrong] = [check.stdout, check.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(told.contains("unbroken") && told.contains("pages are not checked here"), "{told}");
+    assert!(!told.contains("whole"), "{told}");
+    assert!(check.status.code() == Some(1) && wrong.contains("fsync = off"), "{wrong}");
+    assert!(!wrong.contains("damaged"), "{wrong}");
 }

@@ -2,10 +2,12 @@
 //!
 //! One connection writes, so that commits have one order; a small pool reads.
 use std::{
+    cmp::Ordering,
+    collections::BTreeSet,
     fs::File,
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -60,6 +62,8 @@ SET statement_timeout = '29s';";
 
 /// Which database this is, whatever its file is called.
 pub(super) const READ_ID: Sql = sql!(read_database_id, "SELECT value FROM meta WHERE name = 'database_id'");
+const SCHEMA_VERSION: Sql =
+    sql!(schema_version, "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success");
 const MAKE_ID: Sql = sql!(
     make_database_id,
     "INSERT INTO meta (name, value) VALUES ('database_id', $1) ON CONFLICT (name) DO NOTHING"
@@ -77,8 +81,8 @@ pub(super) struct Database {
     pub(super) backend: Backend,
     writer: AnyPool,
     reader: AnyPool,
-    /// A read has met a page that is not what was written.
-    damaged: AtomicBool,
+    /// Reads that met a page that is not what was written, and have not succeeded since.
+    damaged: Mutex<BTreeSet<&'static str>>,
     /// Held as long as this server lives.
     _lock: Option<FileLock>,
 }
@@ -90,20 +94,28 @@ pub(super) enum Opener {
     Server,
     /// A short command beside a running server.
     Tool,
+    /// A command that writes nothing, neither rows nor schema nor a lock; `found::check` has looked before it.
+    Auditor,
 }
 
 impl Database {
     pub(super) async fn open(url: &str, opener: Opener) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         match Target::parse(url)? {
+            Target::Sqlite(path) if opener == Opener::Auditor => {
+                Self::open_to_read(Backend::Sqlite, &sqlite_url(&path, "ro"), SQLITE_READER).await
+            }
             Target::Sqlite(path) => Self::open_sqlite(path, opener).await,
+            Target::Postgres(url) if opener == Opener::Auditor => {
+                Self::open_to_read(Backend::Postgres, &url, POSTGRES_READER).await
+            }
             Target::Postgres(url) => {
                 let (writer, reader) = (POSTGRES_WRITER, POSTGRES_READER);
                 let database = Self {
                     backend: Backend::Postgres,
                     writer: connect(&url, 1, writer).await?,
                     reader: connect_lazy(&url, POSTGRES_READERS, reader)?,
-                    damaged: AtomicBool::new(false),
+                    damaged: Mutex::default(),
                     _lock: None,
                 };
                 database.migrate().await?;
@@ -115,6 +127,7 @@ impl Database {
     async fn open_sqlite(path: PathBuf, opener: Opener) -> Result<Self, StoreError> {
         let mut lock = match FileLock::beside(&path) {
             Ok(lock) => {
+                found::roll_back(&path).await?;
                 let found = found::look(&path, lock.database().is_some())?;
                 if found == Found::Unclean {
                     found::walk_log(&path)?;
@@ -132,18 +145,35 @@ impl Database {
         let url = sqlite_url(&path, "rwc");
         let writer = connect(&url, 1, SQLITE_WRITER).await?;
         let reader = connect_lazy(&url, SQLITE_READERS, SQLITE_READER)?;
-        let damaged = AtomicBool::new(false);
+        let damaged = Mutex::default();
         let mut database = Self { backend: Backend::Sqlite, writer, reader, damaged, _lock: None };
         database.migrate().await?;
         if let Some(lock) = &mut lock {
             let id = database.id().await?;
-            lock.remember(&id).map_err(|source| {
-                let path = path.display().to_string();
-                StoreError::File { doing: "writing the lock beside", path, source }
-            })?;
+            lock.remember(&id)?;
         }
         database._lock = lock;
         Ok(database)
+    }
+
+    /// The schema stays as it is; one of another version is refused.
+    async fn open_to_read(backend: Backend, url: &str, setup: &'static str) -> Result<Self, StoreError> {
+        let reader = connect(url, 1, setup).await?;
+        let damaged = Mutex::default();
+        let database = Self { backend, writer: reader.clone(), reader, damaged, _lock: None };
+        let version = |row: &sqlx::any::AnyRow| {
+            row.try_get::<i64, _>(0).map_err(|e| StoreError::of(SCHEMA_VERSION.name, e))
+        };
+        let found = match database.read(SCHEMA_VERSION.name, SCHEMA_VERSION.query(backend), version).await {
+            Ok(rows) => rows.first().copied().unwrap_or(0),
+            Err(error) if error.is_missing_table() => 0,
+            Err(error) => return Err(error),
+        };
+        match found.cmp(&newest_migration()) {
+            Ordering::Less => Err(StoreError::SchemaTooOld { found, known: newest_migration() }),
+            Ordering::Equal => Ok(database),
+            Ordering::Greater => Err(StoreError::SchemaTooNew { found, known: newest_migration() }),
+        }
     }
 
     /// Made at the first start.
@@ -155,10 +185,10 @@ impl Database {
         rows.first().map_or_else(|| Ok(String::new()), text)
     }
 
-    pub(super) async fn check(url: &str) -> Result<Vec<String>, StoreError> {
+    pub(super) async fn check(url: &str) -> Result<Option<Vec<String>>, StoreError> {
         match Target::parse(url)? {
-            Target::Sqlite(path) => found::check(&path).await,
-            Target::Postgres(_) => Ok(Vec::new()),
+            Target::Sqlite(path) => found::check(&path).await.map(Some),
+            Target::Postgres(_) => Ok(None),
         }
     }
 
@@ -174,7 +204,11 @@ impl Database {
     }
 
     pub(super) fn is_damaged(&self) -> bool {
-        self.damaged.load(Relaxed)
+        !self.damaged().is_empty()
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Under an advisory lock on PostgreSQL, under our file lock on SQLite.
@@ -211,8 +245,10 @@ impl Database {
         };
         let answer = tokio::time::timeout(READ_TIMEOUT, all).await;
         let rows = settle(statement, READ_TIMEOUT, connection, answer);
-        if matches!(rows, Err(StoreError::Damaged { .. })) {
-            self.damaged.store(true, Relaxed);
+        match &rows {
+            Ok(_) => drop(self.damaged().remove(statement)),
+            Err(StoreError::Damaged { .. }) => drop(self.damaged().insert(statement)),
+            Err(_) => {}
         }
         rows?.into_iter().collect()
     }
@@ -329,12 +365,13 @@ fn open_error(error: sqlx::Error) -> StoreError {
     }
 }
 
+fn newest_migration() -> i64 {
+    MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
 fn migration_error(error: MigrateError) -> StoreError {
     match error {
-        MigrateError::VersionMissing(found) => {
-            let known = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
-            StoreError::SchemaTooNew { found, known }
-        }
+        MigrateError::VersionMissing(found) => StoreError::SchemaTooNew { found, known: newest_migration() },
         MigrateError::VersionMismatch(version) => StoreError::ForeignMigration { version },
         MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => StoreError::of("migrate", e),
         other => StoreError::of("migrate", sqlx::Error::Migrate(Box::new(other))),

@@ -84,6 +84,12 @@ pub enum StoreError {
         "the database has schema version {found}, this server knows up to {known}: start the newer version"
     )]
     SchemaTooNew { found: i64, known: i64 },
+    /// The schema was made by an older version, and whoever opened the database changes nothing.
+    #[error(
+        "the database has schema version {found}, this program needs {known}: `kioskwatch-server migrate` or the \
+         next start of the server brings it there"
+    )]
+    SchemaTooOld { found: i64, known: i64 },
     /// The database cannot take these values, whoever tries: a text with a NUL, a number out of range.
     #[error("{statement} failed")]
     Failed {
@@ -119,6 +125,12 @@ impl StoreError {
             }
             _ => "the database refuses",
         }
+    }
+
+    /// PostgreSQL has a code for it, SQLite one for everything it cannot prepare.
+    pub(super) fn is_missing_table(&self) -> bool {
+        let Self::Unavailable { source: sqlx::Error::Database(error), .. } = self else { return false };
+        matches!(error.code().as_deref(), Some("42P01" | "1"))
     }
 
     pub(super) fn fork(row: &JournalRecordRow) -> Self {

@@ -110,6 +110,20 @@ pub(super) fn look(path: &Path, known: bool) -> Result<Found, StoreError> {
     Ok(Found::Closed)
 }
 
+/// A kill before the first commit leaves a file that only its journal makes right again, which takes a connection
+/// that may write. Afterwards `look` sees what there is.
+pub(super) async fn roll_back(path: &Path) -> Result<(), StoreError> {
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    if bytes(path) == 0 || bytes(&beside(path, "-journal")) == 0 {
+        return Ok(());
+    }
+    let mut connection = open(path, "rw").await?;
+    let read = texts(&mut connection, path, TABLES).await;
+    // What was rolled back is on the disk; all else is for `look` to find.
+    let _ = connection.close().await;
+    read.map(drop)
+}
+
 fn number(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|four| four.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
@@ -173,7 +187,7 @@ fn unfit_log(path: &Path, log: &Path, flaw: Flaw) -> StoreError {
 /// Reads what `look` has let pass, on a connection that cannot write: whether it is ours, and the one that was
 /// here (`known`, its id).
 pub(super) async fn recognise(path: &Path, found: Found, known: Option<&str>) -> Result<(), StoreError> {
-    let mut connection = open_to_read(path).await?;
+    let mut connection = open(path, "ro").await?;
     let verdict = recognise_on(&mut connection, path, found, known).await;
     // Nobody wrote: there is nothing to go wrong in closing.
     let _ = connection.close().await;
@@ -225,10 +239,13 @@ SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
 
 /// Reads every page and every reference; gives what is wrong, at most a hundred lines.
 pub(super) async fn check(path: &Path) -> Result<Vec<String>, StoreError> {
-    if look(path, false)? == Found::Nothing {
-        return Err(unfit(path, "there is no database", RESTORE));
+    match look(path, false)? {
+        Found::Nothing => return Err(unfit(path, "there is no database", RESTORE)),
+        // Beside a running server its end is being written.
+        Found::Unclean => super::lock::while_free(path, || walk_log(path))?.transpose()?.unwrap_or_default(),
+        Found::Closed => {}
     }
-    let mut connection = open_to_read(path).await?;
+    let mut connection = open(path, "ro").await?;
     let mut problems =
         texts(&mut connection, path, "-- integrity_check\nPRAGMA integrity_check(100)").await?;
     problems.retain(|line| line != "ok");
@@ -241,9 +258,9 @@ pub(super) async fn check(path: &Path) -> Result<Vec<String>, StoreError> {
     Ok(problems)
 }
 
-async fn open_to_read(path: &Path) -> Result<AnyConnection, StoreError> {
+async fn open(path: &Path, mode: &str) -> Result<AnyConnection, StoreError> {
     sqlx::any::install_default_drivers();
-    let opened = AnyConnection::connect(&sqlite_url(path, "ro")).await;
+    let opened = AnyConnection::connect(&sqlite_url(path, mode)).await;
     opened.map_err(|error| damaged(path, "connect", error))
 }
 

@@ -95,6 +95,11 @@ impl Store {
         Self::open_as(url, Opener::Tool).await
     }
 
+    /// The same for a command that writes nothing: a schema of another version is an error.
+    pub async fn open_to_read(url: &str) -> Result<Self, StoreError> {
+        Self::open_as(url, Opener::Auditor).await
+    }
+
     async fn open_as(url: &str, opener: Opener) -> Result<Self, StoreError> {
         let database = Database::open(url, opener).await?;
         Ok(Self { database: Arc::new(database), holder: Arc::default() })
@@ -112,9 +117,9 @@ impl Store {
         Ok(rows.first().map_or(0, |bytes| bytes.unsigned_abs()))
     }
 
-    /// Reads every page of an SQLite file and every reference in it; gives what is wrong. PostgreSQL checks
-    /// its own pages as it reads them.
-    pub async fn check(url: &str) -> Result<Vec<String>, StoreError> {
+    /// Reads every page of an SQLite file and every reference in it; gives what is wrong. `None` on PostgreSQL,
+    /// whose pages are not checked here.
+    pub async fn check(url: &str) -> Result<Option<Vec<String>>, StoreError> {
         Database::check(url).await
     }
 
@@ -123,7 +128,7 @@ impl Store {
         self.database.forgetful_setting().await
     }
 
-    /// Whether a read has met a damaged page since the start.
+    /// Whether a read has met a damaged page, and the same statement has not succeeded since.
     pub fn is_damaged(&self) -> bool {
         self.database.is_damaged()
     }
