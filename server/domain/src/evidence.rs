@@ -83,6 +83,8 @@ pub struct BootClock {
     pub boot: BootId,
     /// Server time at `mono_ms` 0, as the quickest heartbeat of the boot shows it.
     pub mono_zero: i64,
+    /// Of its last heartbeat.
+    pub interval_s: u32,
 }
 
 /// Where a record stands in server time, and whether its own time was too far in the future.

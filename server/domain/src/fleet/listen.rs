@@ -193,7 +193,8 @@ impl Draft<'_> {
     }
 
     /// Of a disk that was copied, one copy began a newer epoch, which moves the current state. When only the other
-    /// one is heard for as long as a silent kiosk is waited for, it is the kiosk.
+    /// one is heard for as long as a silent kiosk is waited for, it is the kiosk. Time in which we were deaf, or in
+    /// which the fleet still reconnects, says nothing about the silent one.
     pub(super) fn follow_epoch(&mut self, ix: Ix, epoch: Epoch, at: Timestamp) {
         let outlived = self.is_given_up(ix, epoch);
         let since = self.live(ix).outlived_since;
@@ -211,8 +212,10 @@ impl Draft<'_> {
     fn has_outlived(&self, ix: Ix, epoch: Epoch) -> bool {
         let live = self.live(ix);
         let patience =
-            i64::from(live.interval_s.max(1)) * 1_000 * i64::from(self.policy.presence.missed_heartbeats);
-        let alone = live.outlived_since.is_some_and(|since| self.now.since(since) >= patience);
+            i64::from(live.longest_interval_s()) * 1_000 * i64::from(self.policy.presence.missed_heartbeats);
+        let settled_at = self.server().settled_at;
+        let alone =
+            live.outlived_since.is_some_and(|since| self.now.since(since.max(settled_at)) >= patience);
         alone && self.is_given_up(ix, epoch)
     }
 

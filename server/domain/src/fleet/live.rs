@@ -167,6 +167,11 @@ impl Liveness {
         session_back || self.clocks.iter().skip(1).any(|clock| clock.boot == boot)
     }
 
+    /// The longest pause of those who speak with this id: one agent, or two that alternate.
+    pub(super) fn longest_interval_s(&self) -> u32 {
+        self.clocks.iter().map(|clock| clock.interval_s).fold(self.interval_s.max(1), u32::max)
+    }
+
     pub(super) fn beat(
         &mut self,
         at: Timestamp,
@@ -216,6 +221,7 @@ impl Liveness {
             Some(at) => {
                 self.clocks.swap(0, at);
                 let clock = &mut self.clocks[0];
+                clock.interval_s = beat.interval_s;
                 if mono_zero < clock.mono_zero {
                     clock.mono_zero = mono_zero;
                     self.offset_ms = Some(offset);
@@ -223,7 +229,7 @@ impl Liveness {
             }
             None => {
                 self.clocks.truncate(MAX_CLOCKS - 1);
-                self.clocks.insert(0, BootClock { boot: beat.boot, mono_zero });
+                self.clocks.insert(0, BootClock { boot: beat.boot, mono_zero, interval_s: beat.interval_s });
                 self.offset_ms = Some(offset);
             }
         }

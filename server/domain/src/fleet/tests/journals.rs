@@ -393,6 +393,58 @@ fn two_agents_with_one_id_are_detected_counted_and_told_once() {
     assert_eq!(world.store.audit.iter().filter(|row| row.action == "two_agents").count(), 1);
 }
 
+/// A kiosk whose disk was copied, and the copy that has become the kiosk.
+fn two_copies() -> (World, ScriptedAgent, ScriptedAgent) {
+    let (mut world, mut old) = started();
+    world.now = world.now.plus_ms(world.fleet.policy().presence.settle_ms);
+    old.service(world.now, ServiceState::InService);
+    world.send(&mut old);
+    let mut copy = old.clone();
+    copy.boot = kioskwatch_proto::BootId(uuid::Uuid::from_u128(77));
+    copy.session = kioskwatch_proto::SessionId(uuid::Uuid::from_u128(78));
+    copy.lose_journal(world.now);
+    world.send(&mut copy);
+    world.beat(&mut copy);
+    (world, old, copy)
+}
+
+/// Whether the old one, heard at these times, is told to begin anew.
+fn is_told_to_begin_anew(world: &mut World, old: &mut ScriptedAgent, pauses_s: &[i64]) -> bool {
+    pauses_s.iter().any(|pause_s| {
+        world.now = world.now.plus_ms(pause_s * 1_000);
+        world.beat(old).acks.iter().any(|(_, ack)| ack.epoch == old.epoch)
+    })
+}
+
+#[test]
+fn our_own_deafness_is_not_taken_for_the_silence_of_one_of_two_copies() {
+    // The same time without a deafness is enough.
+    let (mut world, mut old, _) = two_copies();
+    assert!(is_told_to_begin_anew(&mut world, &mut old, &[1, 30, 30, 30]));
+
+    let (mut world, mut old, mut copy) = two_copies();
+    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1]));
+    world.tell(&[Input::BrokerDown { since: world.now }]);
+    world.now = world.now.plus_ms(600_000);
+    world.tell(&[Input::BrokerUp]);
+    // While the fleet comes back, the copy is not missed either.
+    let settle_s = world.fleet.policy().presence.settle_ms / 1_000;
+    assert!(settle_s > 60, "{settle_s}");
+    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1, settle_s - 1, 30, 30, 29]));
+    world.beat(&mut copy);
+    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1, 30, 30, 29]));
+    assert!(is_told_to_begin_anew(&mut world, &mut old, &[1]), "it is the one that is left");
+}
+
+#[test]
+fn of_two_copies_the_one_that_speaks_rarely_is_waited_for_by_its_own_pauses() {
+    let (mut world, mut old, mut copy) = two_copies();
+    (old.interval_s, copy.interval_s) = (5, 60);
+    world.beat(&mut copy);
+    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1, 5, 5, 5, 60, 60, 44]));
+    assert!(is_told_to_begin_anew(&mut world, &mut old, &[1]));
+}
+
 #[test]
 fn of_two_copies_of_a_disk_the_one_that_is_left_becomes_the_kiosk_again() {
     let (mut world, mut survivor) = started();
