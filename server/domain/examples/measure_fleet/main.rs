@@ -7,7 +7,7 @@ mod clock;
 use std::{sync::Arc, time::Duration};
 
 use kioskwatch_domain::{
-    fleet::{Fleet, Input, Share},
+    fleet::{Fleet, Input},
     ids::Ids,
     image::FleetImage,
     policy::{Policy, UnknownKiosks},

@@ -3,7 +3,7 @@ use kioskwatch_proto::{Timestamp, journal::FaultState::Raised};
 
 use crate::{
     change::{KioskRow, TicketState},
-    fleet::{Input, Request, Share},
+    fleet::{Input, Request},
     testing::{ScriptedAgent, World},
 };
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::{
     change::{RecordOutcome, TicketState},
-    fleet::{Actor, Committed, Fleet, Input, Request, Share, TicketAction},
+    fleet::{Actor, Committed, Fleet, Input, Request, TicketAction},
     image::FleetImage,
     testing::{MemoryStore, ScriptedAgent, World},
 };
