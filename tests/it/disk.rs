@@ -205,7 +205,7 @@ async fn a_server_on_a_read_only_disk_acknowledges_nothing_and_a_mended_disk_has
     let plan = Plan::new(program()).kiosk("K-0001", "S-01").server_dir(disk.path().join("server"));
     let mut stack = plan.start().await;
     // The configuration is an old file, not one the kernel still holds.
-    rustix::fs::sync();
+    disk.sync().unwrap();
     disk.turn_read_only().unwrap();
     stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
     log_says(&stack.kiosks[0], "fault=cover_open").await;

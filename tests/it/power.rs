@@ -250,7 +250,7 @@ async fn cut_a_server(sync: Sync, cuts: u64) -> Verdict {
 }
 
 /// Between two cuts records are acknowledged and a note is taken. `cut` says what of all that was told is
-/// missing after a restart.
+/// missing after a restart; the first loss ends it.
 pub(crate) async fn told_and_cut(
     stack: &Stack,
     cuts: u64,
@@ -282,6 +282,9 @@ pub(crate) async fn told_and_cut(
         verdict.cuts += 1;
         verdict.told = usize::try_from(told.count()).unwrap() + notes.len();
         verdict.lost.extend(cut(&told).await.into_iter().map(|what| format!("cut {n}: {what}")));
+        if !verdict.lost.is_empty() {
+            break;
+        }
     }
     drop(applications);
     verdict

@@ -15,8 +15,6 @@ use crate::{
 
 /// Each takes seconds: a cluster starts from what the disk has.
 const CUTS: u64 = 20;
-/// On a cluster that forgets, the first cuts already show it.
-const CUTS_OF_A_FORGETFUL_ONE: u64 = 3;
 /// A cluster, its log, and an empty database.
 const DISK_MIB: u64 = 224;
 const FILES: u32 = 8_192;
@@ -32,7 +30,7 @@ async fn cut_postgres(settings: &str, cuts: u64) -> (Verdict, String) {
     let plan = kiosks.iter().fold(Plan::new(program()), |plan, id| plan.kiosk(id, "S-01"));
     let stack = plan.database(cluster.url(DATABASE)).start().await;
     // What was there before the first word was told is no matter of this test.
-    rustix::fs::sync();
+    disk.sync().unwrap();
     let verdict = told_and_cut(&stack, cuts, async |told| {
         let server = stack.server.process().unwrap();
         server.signal(Signal::STOP).unwrap();
@@ -66,7 +64,7 @@ async fn a_postgres_that_forgets_is_told_at_the_start_and_found_out() {
     if !may_mount() {
         return only_root_can_mount();
     }
-    let (verdict, log) = cut_postgres("fsync = off\n", CUTS_OF_A_FORGETFUL_ONE).await;
+    let (verdict, log) = cut_postgres("fsync = off\n", CUTS).await;
     assert!(!verdict.lost.is_empty(), "without fsync nothing was lost: this test sees nothing: {verdict:?}");
     assert!(log.contains("PostgreSQL forgets in a power cut") && log.contains("fsync = off"), "{log}");
 }

@@ -126,6 +126,14 @@ impl ImageDisk {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Writes what the kernel still holds of this disk, and of no other: another test's may be meant to forget.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(fs::File::open(&self.path)?)?)
+    }
 }
 
 impl CutImage {
