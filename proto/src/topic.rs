@@ -88,6 +88,11 @@ impl Topic {
         text.strip_prefix(ROOT)?.strip_prefix('/')?.split('/').nth(1)
     }
 
+    /// Whether it is about what stays true until it is said anew ([`Channel::retained`]).
+    pub fn is_standing(text: &str) -> bool {
+        text.rsplit('/').next().and_then(Channel::parse).is_some_and(Channel::retained)
+    }
+
     /// Where a server speaks to itself, to hear whether its subscription to a channel still delivers. Other
     /// servers hear it too and pass it over; no kiosk can have such a name.
     pub fn canary(server: &str, channel: Channel) -> String {
@@ -144,6 +149,16 @@ mod tests {
         for (text, sender) in table {
             assert_eq!(Topic::sender(text), sender, "{text}");
         }
+    }
+
+    #[test]
+    fn presence_and_inventory_stand_until_they_are_said_anew() {
+        let all =
+            Channel::ALL.iter().map(|&channel| Topic::new(KioskId::new("K-1").unwrap(), channel).to_string());
+        let standing: Vec<_> = all.filter(|topic| Topic::is_standing(topic)).collect();
+        assert_eq!(standing.len(), 2, "{standing:?}");
+        assert!(standing[0].ends_with("/presence") && standing[1].ends_with("/inventory"));
+        assert!(!Topic::is_standing(""));
     }
 
     #[test]

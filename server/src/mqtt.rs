@@ -434,10 +434,12 @@ impl Keeper {
             }
             let sender = Topic::sender(topic).unwrap_or_default();
             let bytes = received.topic.len() + received.payload.len();
-            let verdict = self.senders.judge(sender, bytes, Instant::now());
+            let verdict = self.senders.judge(sender, bytes, Topic::is_standing(topic), Instant::now());
             if verdict == Verdict::DropAndTell {
-                // On a full queue it is told by the counter alone.
-                let _ = self.events.try_send(LinkEvent::Flood(self.options.lane, sender.to_owned()));
+                let flood = LinkEvent::Flood(self.options.lane, sender.to_owned());
+                if self.events.try_send(flood).is_err() {
+                    self.senders.untold(sender);
+                }
             }
             verdict
         };

@@ -83,10 +83,10 @@ impl Config {
             ("tickets.quiet_h", self.tickets.quiet_h, 0..=31 * 24),
             ("tickets.reopen_days", self.tickets.reopen_days, 0..=60),
             ("tickets.batch_kiosks", self.tickets.batch_kiosks, 2..=1_000),
-            // Below what an honest agent sends, its journal would crawl.
+            // Below what an honest agent sends, its journal would crawl and it would be called a flood.
             ("flood.messages_per_s", u64::from(self.flood.messages_per_s), 5..=1_000_000),
             ("flood.message_burst", u64::from(self.flood.message_burst), 20..=1_000_000),
-            ("flood.kib_per_s", u64::from(self.flood.kib_per_s), 64..=1_048_576),
+            ("flood.kib_per_s", u64::from(self.flood.kib_per_s), 256..=1_048_576),
             // One message of the largest size must fit.
             ("flood.kib_burst", u64::from(self.flood.kib_burst), 256..=1_048_576),
             ("http.max_sse", self.http.max_sse as u64, 1..=100_000),

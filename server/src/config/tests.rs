@@ -32,6 +32,7 @@ fn what_is_wrong_is_named_by_file_line_and_key() {
         ("[mqtt]\nurl = \"mqtt://u:p@x\"", "server.toml:2:", "password_file"),
         ("[uptime]\ntarget = [100, 99]", "server.toml:2:", "expected [a, b] with 0 < a <= b"),
         ("[uptime]\ntarget = [1, 0]", "server.toml:2:", "[1, 0] is no share"),
+        ("[flood]\nkib_per_s = 255", "server.toml:2:", "expected 256 to"),
         ("[uptime]\nfreeze_hours = 649", "server.toml:2:", "expected 0 to 648"),
         ("[presence]\nmissed_heartbeats = 1", "server.toml:2:", "expected 2 to 100"),
         ("[database]\nurl = \"mysql://x\"", "server.toml:2:", "sqlite://path"),
