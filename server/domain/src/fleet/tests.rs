@@ -1,6 +1,8 @@
 //! The rules as tables with sentences for names.
+mod admission;
 mod clock_jumps;
 mod commands;
+mod copies;
 mod journals;
 mod presence;
 mod problems;

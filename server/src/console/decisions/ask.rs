@@ -21,7 +21,7 @@ use super::{
         texts::Texts,
     },
     correction::laid_out,
-    desk::{done, on_the_form, refused},
+    desk::answered,
 };
 use crate::{
     auth::Right,
@@ -99,18 +99,11 @@ pub(in crate::console) async fn send(
     let outcome = match asked.wanted(&place) {
         Ok(wanted) => {
             let row = web.app().request_correction(caller.actor(), caller.scope(), wanted).await;
-            row.map_err(Problem::from)
+            row.map(|row| format!("/corrections/{}", row.id)).map_err(Problem::from)
         }
         Err(problem) => Err(problem),
     };
-    match outcome {
-        Ok(row) => Ok(done(&format!("/corrections/{}", row.id))),
-        Err(problem) if on_the_form(&problem) => {
-            let page = show(&web, &caller, shell, place, asked, Some(&problem))?;
-            Ok(refused(&problem, page))
-        }
-        Err(problem) => Err(problem),
-    }
+    answered(outcome, async |problem| show(&web, &caller, shell, place, asked, Some(problem))).await
 }
 
 fn show(

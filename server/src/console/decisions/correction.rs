@@ -21,8 +21,8 @@ use super::{
         uptime,
     },
     compared::{self, Compared},
-    desk::{Desk, Outcome, Said, done, on_the_form, refused},
-    kind, tone,
+    desk::{Desk, Outcome, Said, answered},
+    kind, site_of, site_row, tone,
 };
 use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::json};
 
@@ -74,14 +74,8 @@ pub(in crate::console) async fn decide(
 ) -> Result<Response, Problem> {
     let verdict = said.verdict()?;
     let decided = web.app().decide_correction(caller.actor(), caller.scope(), id, &verdict).await;
-    match decided.map_err(Problem::from) {
-        Ok(_) => Ok(done(&format!("/corrections/{id}"))),
-        Err(problem) if on_the_form(&problem) => {
-            let page = show(&web, &caller, shell, id, Some((&problem, &said))).await?;
-            Ok(refused(&problem, page))
-        }
-        Err(problem) => Err(problem),
-    }
+    let outcome = decided.map(|_| format!("/corrections/{id}")).map_err(Problem::from);
+    answered(outcome, async |problem| show(&web, &caller, shell, id, Some((problem, &said))).await).await
 }
 
 async fn show(
@@ -96,13 +90,10 @@ async fn show(
     let (row, hurdle) = app.correction_for(&caller.actor(), caller.scope(), id).await?;
     let (kiosk, site) = place(&row.what);
     let at_site = match (kiosk, site) {
-        (Some(kiosk), _) => app.fleet().kiosk(kiosk).and_then(|known| known.site.cloned()),
+        (Some(kiosk), _) => site_of(web, kiosk),
         (None, site) => site.cloned(),
     };
-    let stored = match &at_site {
-        Some(site) => app.store().site(caller.scope(), site).await?,
-        None => None,
-    };
+    let stored = site_row(web, caller, at_site.as_ref()).await?;
     let zone = zone(web, stored.as_ref().map(|site| site.timezone.as_str()));
     let now = app.clock().now();
     let at = |at| At::new(zone, now, at);

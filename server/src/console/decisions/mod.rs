@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     auth::Right,
-    http::{May, Problem, See, Web, kiosk_in_scope, parse, site_names},
+    http::{Caller, May, Problem, See, Web, kiosk_in_scope, parse, site_names},
     store::{CorrectionFilter, PageRequest, RestatementFilter},
 };
 
@@ -136,7 +136,7 @@ impl Scribe<'_> {
 
     fn restatement(&self, row: &RestatementRow) -> Line {
         let t = self.t;
-        let site = self.web.app().fleet().kiosk(&row.kiosk).and_then(|known| known.site.cloned());
+        let site = site_of(self.web, &row.kiosk);
         let version = row.base_version;
         Line {
             link: format!("/restatements/{}", row.id),
@@ -153,10 +153,7 @@ impl Scribe<'_> {
     fn correction(&self, row: &CorrectionRow) -> Line {
         let t = self.t;
         let (place, site) = match place(&row.what) {
-            (Some(kiosk), _) => {
-                let site = self.web.app().fleet().kiosk(kiosk).and_then(|known| known.site.cloned());
-                (kiosk.to_string(), site)
-            }
+            (Some(kiosk), _) => (kiosk.to_string(), site_of(self.web, kiosk)),
             (None, Some(site)) => (site_name(self.sites, site), Some(site.clone())),
             (None, None) => (String::new(), None),
         };
@@ -176,6 +173,17 @@ impl Scribe<'_> {
 
 fn outcome(decided: Option<&Decided>) -> String {
     decided.map_or_else(String::new, |one| format!("{}: {}", one.by, one.reason))
+}
+
+/// Where a kiosk stands now.
+fn site_of(web: &Web, kiosk: &KioskId) -> Option<SiteId> {
+    web.app().fleet().kiosk(kiosk).and_then(|known| known.site.cloned())
+}
+
+/// A site as far as the reader may see it.
+async fn site_row(web: &Web, caller: &Caller, id: Option<&SiteId>) -> Result<Option<SiteRow>, Problem> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(web.app().store().site(caller.scope(), id).await?)
 }
 
 fn site_name(sites: &BTreeMap<SiteId, SiteRow>, id: &SiteId) -> String {

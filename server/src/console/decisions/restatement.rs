@@ -16,8 +16,8 @@ use super::{
         uptime,
     },
     compared::{self, Compared},
-    desk::{Desk, Outcome, Said, done, on_the_form, refused},
-    tone,
+    desk::{Desk, Outcome, Said, answered},
+    site_of, site_row, tone,
 };
 use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::json};
 
@@ -58,14 +58,8 @@ pub(in crate::console) async fn decide(
 ) -> Result<Response, Problem> {
     let verdict = said.verdict()?;
     let decided = web.app().decide_restatement(caller.actor(), caller.scope(), id, &verdict).await;
-    match decided.map_err(Problem::from) {
-        Ok(_) => Ok(done(&format!("/restatements/{id}"))),
-        Err(problem) if on_the_form(&problem) => {
-            let page = show(&web, &caller, shell, id, Some((&problem, &said))).await?;
-            Ok(refused(&problem, page))
-        }
-        Err(problem) => Err(problem),
-    }
+    let outcome = decided.map(|_| format!("/restatements/{id}")).map_err(Problem::from);
+    answered(outcome, async |problem| show(&web, &caller, shell, id, Some((problem, &said))).await).await
 }
 
 async fn show(
@@ -78,11 +72,7 @@ async fn show(
     let t = shell.t;
     let app = web.app();
     let (row, hurdle) = app.restatement_for(&caller.actor(), caller.scope(), id).await?;
-    let site = app.fleet().kiosk(&row.kiosk).and_then(|known| known.site.cloned());
-    let site = match &site {
-        Some(site) => app.store().site(caller.scope(), site).await?,
-        None => None,
-    };
+    let site = site_row(web, caller, site_of(web, &row.kiosk).as_ref()).await?;
     let zone = zone(web, site.as_ref().map(|site| site.timezone.as_str()));
     let now = app.clock().now();
     let at = |at| At::new(zone, now, at);

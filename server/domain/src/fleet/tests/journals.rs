@@ -6,9 +6,8 @@ use kioskwatch_proto::{
 };
 
 use crate::{
-    change::{Admission, EvidenceSource, KioskRow, RecordOutcome},
-    fleet::{Answer, Committed, Count, Input, MessageOutcome, RecordFate, Request, SecurityEvent},
-    policy::{Policy, UnknownKiosks},
+    change::{EvidenceSource, RecordOutcome},
+    fleet::{Committed, Count, Input, RecordFate, SecurityEvent},
     testing::{ScriptedAgent, World},
 };
 
@@ -16,12 +15,12 @@ fn fate(done: &Committed, fate: RecordFate) -> u64 {
     done.counts.get(&Count::Record(fate)).copied().unwrap_or(0)
 }
 
-fn upto(done: &Committed) -> u64 {
+pub(super) fn upto(done: &Committed) -> u64 {
     assert_eq!(done.acks.len(), 1, "one ack for each kiosk and epoch");
     done.acks[0].1.upto
 }
 
-fn started() -> (World, ScriptedAgent) {
+pub(super) fn started() -> (World, ScriptedAgent) {
     let mut world = World::new();
     let agent = world.kiosk("K-1", None);
     (world, agent)
@@ -264,99 +263,6 @@ fn records_of_an_older_epoch_are_evidence_and_no_longer_move_the_state() {
 }
 
 #[test]
-fn unknown_kiosks_are_treated_as_the_policy_says() {
-    let table = [
-        (UnknownKiosks::Refuse, None, MessageOutcome::Refused, 0),
-        (UnknownKiosks::Quarantine, Some(Admission::Quarantined), MessageOutcome::NotAdmitted, 0),
-        (UnknownKiosks::Accept, Some(Admission::Accepted), MessageOutcome::Applied, 1),
-    ];
-    for (unknown_kiosks, admission, outcome, acks) in table {
-        let mut world = World::with(Policy { unknown_kiosks, ..Policy::default() });
-        let mut agent = ScriptedAgent::new("K-9", world.now);
-        agent.service(world.now, ServiceState::InService);
-        let done = world.tell(&[agent.batch(world.now)]);
-        assert_eq!(done.acks.len(), acks);
-        assert!(done.counts.contains_key(&Count::Message(outcome)), "{outcome:?}");
-        assert_eq!(world.fleet.kiosk(&agent.id).map(|kiosk| kiosk.admission), admission);
-    }
-}
-
-#[test]
-fn an_approved_kiosk_gets_its_ack_and_its_journal_flows() {
-    let mut world = World::new();
-    let mut agent = ScriptedAgent::new("K-9", world.now);
-    agent.service(world.now, ServiceState::InService);
-    let online = agent.connect(world.now);
-    assert!(world.tell(&[online]).acks.is_empty());
-    let row = KioskRow { admission: Admission::Accepted, ..world.store.kiosks[&agent.id].clone() };
-    world.ask("admin", Request::PutKiosk(row)).unwrap();
-    assert_eq!(upto(&world.send(&mut agent)), 1);
-}
-
-#[test]
-fn kiosks_that_wait_for_approval_are_limited() {
-    let mut world = World::new();
-    let strangers = |range: std::ops::Range<usize>, now| -> Vec<Input> {
-        let agents = range.map(|i| ScriptedAgent::new(&format!("X-{i}"), now));
-        agents.map(|agent| agent.presence(now, PresenceState::Online)).collect()
-    };
-    world.tell(&strangers(0..9_990, world.now));
-    let done = world.tell(&strangers(9_990..10_005, world.now));
-    assert_eq!(done.counts[&Count::Message(MessageOutcome::Refused)], 5);
-    assert_eq!(world.store.kiosks.len(), 10_000);
-    world.restart();
-    let done = world.tell(&strangers(10_000..10_001, world.now));
-    assert_eq!(done.counts[&Count::Message(MessageOutcome::Refused)], 1);
-    let known = ScriptedAgent::new("X-0", world.now);
-    let row = KioskRow { admission: Admission::Accepted, ..world.store.kiosks[&known.id].clone() };
-    world.ask("admin", Request::PutKiosk(row)).unwrap();
-    let done = world.tell(&strangers(10_000..10_002, world.now));
-    assert_eq!(done.counts[&Count::Message(MessageOutcome::Refused)], 1, "one place is free again");
-}
-
-#[test]
-fn an_approved_kiosk_is_in_service_from_its_approval_and_keeps_an_earlier_date() {
-    let mut world = World::new();
-    let mut agent = ScriptedAgent::new("K-9", world.now);
-    let online = agent.connect(world.now);
-    world.tell(&[online]);
-    let id = agent.id.clone();
-    let undated = |world: &World| KioskRow { commissioned_at: None, ..world.store.kiosks[&id].clone() };
-    let put =
-        |world: &mut World, row| assert_eq!(world.ask("admin", Request::PutKiosk(row)), Ok(Answer::Done));
-    let row = undated(&world);
-    put(&mut world, row);
-    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, None, "it still waits");
-    world.now = world.now.plus_ms(60_000);
-    let approved_at = world.now;
-    let row = KioskRow { admission: Admission::Accepted, ..undated(&world) };
-    put(&mut world, row);
-    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, Some(approved_at));
-    world.now = world.now.plus_ms(60_000);
-    let row = undated(&world);
-    put(&mut world, row);
-    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, Some(approved_at));
-    agent.fault(world.now, "printer", "paper_jam", FaultState::Raised);
-    world.send(&mut agent);
-    assert_eq!(world.tickets(&agent.id).len(), 1);
-    let fresh = ScriptedAgent::new("K-10", world.now);
-    let retired = KioskRow { id: fresh.id.clone(), decommissioned_at: Some(world.now), ..undated(&world) };
-    put(&mut world, retired);
-    assert_eq!(world.store.kiosks[&fresh.id].commissioned_at, None);
-}
-
-#[test]
-fn a_retired_kiosk_is_shown_and_not_acknowledged() {
-    let (mut world, mut agent) = started();
-    let row = KioskRow { decommissioned_at: Some(world.now), ..world.store.kiosks[&agent.id].clone() };
-    world.ask("admin", Request::PutKiosk(row)).unwrap();
-    agent.service(world.now, ServiceState::InService);
-    let done = world.tell(&[agent.batch(world.now)]);
-    assert!(done.acks.is_empty());
-    assert!(done.counts.contains_key(&Count::Message(MessageOutcome::NotAdmitted)));
-}
-
-#[test]
 fn online_is_answered_with_an_ack_for_its_epoch_even_before_its_first_record() {
     let (mut world, mut agent) = started();
     let online = agent.connect(world.now);
@@ -373,126 +279,6 @@ fn an_agent_that_lost_what_it_had_sent_hears_where_we_are() {
     world.beat(&mut agent);
     agent.last_seq = 1;
     assert_eq!(upto(&world.beat(&mut agent)), 2);
-}
-
-#[test]
-fn two_agents_with_one_id_are_detected_counted_and_told_once() {
-    let (mut world, mut agent) = started();
-    let mut clone = agent.clone();
-    clone.boot = kioskwatch_proto::BootId(uuid::Uuid::from_u128(77));
-    clone.session = kioskwatch_proto::SessionId(uuid::Uuid::from_u128(78));
-    let mut seen = 0;
-    for _ in 0..6 {
-        for voice in [&mut agent, &mut clone] {
-            world.now = world.now.plus_ms(5_000);
-            let done = world.beat(voice);
-            seen += done.counts.get(&Count::Security(SecurityEvent::TwoAgents)).copied().unwrap_or(0);
-        }
-    }
-    assert!(seen >= 8, "{seen}");
-    assert_eq!(world.store.audit.iter().filter(|row| row.action == "two_agents").count(), 1);
-}
-
-/// A kiosk whose disk was copied, and the copy that has become the kiosk.
-fn two_copies() -> (World, ScriptedAgent, ScriptedAgent) {
-    let (mut world, mut old) = started();
-    world.now = world.now.plus_ms(world.fleet.policy().presence.settle_ms);
-    old.service(world.now, ServiceState::InService);
-    world.send(&mut old);
-    let mut copy = old.clone();
-    copy.boot = kioskwatch_proto::BootId(uuid::Uuid::from_u128(77));
-    copy.session = kioskwatch_proto::SessionId(uuid::Uuid::from_u128(78));
-    copy.lose_journal(world.now);
-    world.send(&mut copy);
-    world.beat(&mut copy);
-    (world, old, copy)
-}
-
-/// Whether the old one, heard at these times, is told to begin anew.
-fn is_told_to_begin_anew(world: &mut World, old: &mut ScriptedAgent, pauses_s: &[i64]) -> bool {
-    pauses_s.iter().any(|pause_s| {
-        world.now = world.now.plus_ms(pause_s * 1_000);
-        world.beat(old).acks.iter().any(|(_, ack)| ack.epoch == old.epoch)
-    })
-}
-
-#[test]
-fn our_own_deafness_is_not_taken_for_the_silence_of_one_of_two_copies() {
-    // The same time without a deafness is enough.
-    let (mut world, mut old, _) = two_copies();
-    assert!(is_told_to_begin_anew(&mut world, &mut old, &[1, 30, 30, 30]));
-
-    let (mut world, mut old, mut copy) = two_copies();
-    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1]));
-    world.tell(&[Input::BrokerDown { since: world.now }]);
-    world.now = world.now.plus_ms(600_000);
-    world.tell(&[Input::BrokerUp]);
-    // While the fleet comes back, the copy is not missed either.
-    let settle_s = world.fleet.policy().presence.settle_ms / 1_000;
-    assert!(settle_s > 60, "{settle_s}");
-    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1, settle_s - 1, 30, 30, 29]));
-    world.beat(&mut copy);
-    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1, 30, 30, 29]));
-    assert!(is_told_to_begin_anew(&mut world, &mut old, &[1]), "it is the one that is left");
-}
-
-#[test]
-fn of_two_copies_the_one_that_speaks_rarely_is_waited_for_by_its_own_pauses() {
-    let (mut world, mut old, mut copy) = two_copies();
-    (old.interval_s, copy.interval_s) = (5, 60);
-    world.beat(&mut copy);
-    assert!(!is_told_to_begin_anew(&mut world, &mut old, &[1, 5, 5, 5, 60, 60, 44]));
-    assert!(is_told_to_begin_anew(&mut world, &mut old, &[1]));
-}
-
-#[test]
-fn of_two_copies_of_a_disk_the_one_that_is_left_becomes_the_kiosk_again() {
-    let (mut world, mut survivor) = started();
-    survivor.service(world.now, ServiceState::InService);
-    world.send(&mut survivor);
-    let honest = world.beat(&mut survivor);
-    assert!(honest.acks.is_empty(), "{honest:?}");
-    let mut copy = survivor.clone();
-    copy.boot = kioskwatch_proto::BootId(uuid::Uuid::from_u128(77));
-    copy.session = kioskwatch_proto::SessionId(uuid::Uuid::from_u128(78));
-    copy.lose_journal(world.now);
-    world.send(&mut copy);
-
-    let contradicts = |done: &Committed, agent: &ScriptedAgent| {
-        let bytes =
-            agent.journal.last().map(|(_, raw)| kioskwatch_proto::journal::Digest::of(raw.as_bytes()));
-        done.acks
-            .iter()
-            .any(|(_, ack)| ack.epoch == agent.epoch && ack.digest.is_some() && ack.digest != bytes)
-    };
-    // Both speak: neither is told to give up.
-    let old = survivor.epoch;
-    for _ in 0..20 {
-        for voice in [&mut survivor, &mut copy] {
-            world.now = world.now.plus_ms(15_000);
-            let done = world.beat(voice);
-            assert!(done.acks.iter().all(|(_, ack)| ack.epoch != old), "{done:?}");
-        }
-    }
-    // The copy is switched off.
-    let mut told = false;
-    for _ in 0..5 {
-        world.now = world.now.plus_ms(30_000);
-        survivor.journal.clear();
-        survivor.fault(world.now, "printer", "paper_out", FaultState::Raised);
-        let message = survivor.batch(world.now);
-        let done = world.tell(&[message]);
-        told |= contradicts(&done, &survivor);
-        assert!(world.tickets(&survivor.id).iter().all(|ticket| ticket.fault.as_str() != "paper_out"));
-        world.beat(&mut survivor);
-    }
-    assert!(told, "it hears that its journal is not the kiosk's");
-    survivor.lose_journal(world.now);
-    survivor.fault(world.now, "printer", "paper_out", FaultState::Raised);
-    let message = survivor.batch(world.now);
-    let done = world.tell(&[message]);
-    assert!(!contradicts(&done, &survivor));
-    assert!(world.tickets(&survivor.id).iter().any(|ticket| ticket.fault.as_str() == "paper_out"));
 }
 
 #[test]

@@ -1,0 +1,306 @@
+//! One connection, kept up: from connect to loss, and again.
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicI64,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+
+use kioskwatch_proto::{Timestamp, limits::MAX_PACKET_BYTES, topic::Topic};
+use rumqttc::{
+    NetworkOptions, Transport,
+    v5::{
+        AsyncClient, Event, EventLoop, MqttOptions,
+        mqttbytes::{
+            QoS,
+            v5::{Filter, Packet},
+        },
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
+    canary::{Act, Canary},
+    flood::{Senders, Verdict},
+    owed::Owed,
+};
+use crate::{clock::Clock, panics};
+
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The broker answers a ping each keep-alive: half of one more without a word, and the line is half-open.
+const SILENCE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT_S: u64 = 10;
+/// First pause before a reconnect; doubles, with full jitter.
+const BACKOFF_BASE_MS: u64 = 250;
+const BACKOFF_CAP_MS: u64 = 5_000;
+/// How long a full receive queue holds the connection back before a message is dropped and counted.
+const HOLD_BACK: Duration = Duration::from_secs(2);
+/// Messages handed over for sending and not yet written.
+const SEND_QUEUE: usize = 4_096;
+/// Of ours, sent and not yet acknowledged by the broker. The client's default table costs 14 MB.
+const MAX_INFLIGHT: u16 = 256;
+
+/// Up to when a connection has proven to deliver, in milliseconds since 1970.
+#[derive(Debug)]
+pub(super) struct Proven(AtomicI64);
+
+impl Default for Proven {
+    fn default() -> Self {
+        Self(i64::MAX.into())
+    }
+}
+
+impl Proven {
+    /// As long as nothing would accuse the connection, its silence is believed.
+    fn set(&self, delivered_at: Option<Timestamp>) {
+        let to = delivered_at.map_or(i64::MAX, Timestamp::ms);
+        self.0.store(to, SeqCst);
+    }
+
+    pub(super) fn to(&self) -> Timestamp {
+        Timestamp(self.0.load(SeqCst))
+    }
+}
+
+/// See the module.
+pub(super) struct Keeper {
+    pub(super) options: LinkOptions,
+    pub(super) clock: Arc<Clock>,
+    pub(super) events: mpsc::Sender<LinkEvent>,
+    pub(super) counters: Arc<LinkCounters>,
+    pub(super) proven: Arc<Proven>,
+    pub(super) client: watch::Sender<Option<AsyncClient>>,
+    pub(super) senders: Senders,
+    /// How long the connection that ended had delivered nothing.
+    pub(super) deaf_for: Duration,
+    /// Said once that our own messages do not come back.
+    pub(super) told_unanswered: bool,
+}
+
+impl Keeper {
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let mut failures = 0_u32;
+        while !*stopped.borrow() {
+            let reason = match self.mqtt_options() {
+                Ok(options) => {
+                    let (client, event_loop) = AsyncClient::new(options, SEND_QUEUE);
+                    let connection = self.one_connection(client, event_loop, &mut failures, &stopped);
+                    match panics::caught(connection).await {
+                        Ok(reason) => reason,
+                        // As with a lost connection: a new one begins with nothing of the old.
+                        Err(panic) => {
+                            self.counters.panics.fetch_add(1, Relaxed);
+                            format!("a defect of ours: it panicked: {panic}")
+                        }
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            self.client.send_replace(None);
+            if *stopped.borrow() {
+                break;
+            }
+            let deaf = std::mem::take(&mut self.deaf_for);
+            if self.events.send(LinkEvent::Down(self.options.lane, reason, deaf)).await.is_err() {
+                break;
+            }
+            failures = failures.saturating_add(1);
+            let pause = backoff(failures);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+
+    /// One client and event loop from connect to loss: nothing of a lost session is carried over.
+    async fn one_connection(
+        &mut self,
+        client: AsyncClient,
+        mut event_loop: EventLoop,
+        failures: &mut u32,
+        stopped: &watch::Receiver<bool>,
+    ) -> String {
+        let mut silent_at = Instant::now() + SILENCE;
+        let mut owed = Owed::default();
+        let mut canary: Option<Canary> = None;
+        loop {
+            let event = {
+                // Kept over the canaries: a poll that is dropped may lose half a packet.
+                let mut poll = std::pin::pin!(timeout_at(silent_at, event_loop.poll()));
+                loop {
+                    let canary_due = canary.as_ref().map_or(silent_at, Canary::due);
+                    tokio::select! {
+                        biased;
+                        event = &mut poll => break event,
+                        () = sleep_until(canary_due), if canary.is_some() => {}
+                    }
+                    match canary.as_mut().map(|canary| canary.tick(Instant::now())) {
+                        Some(Act::Send) => self.send_canary(&client),
+                        Some(Act::Deaf(silence)) => {
+                            self.deaf_for = silence;
+                            return "the broker delivers nothing, not even our own messages".to_owned();
+                        }
+                        Some(Act::Unanswered) => {
+                            self.tell_unanswered();
+                            self.send_canary(&client);
+                        }
+                        Some(Act::Wait) | None => {}
+                    }
+                }
+            };
+            let Ok(event) = event else {
+                return "the broker has gone silent".to_owned();
+            };
+            let came_in = matches!(event, Ok(Event::Incoming(_)));
+            if owed.withheld(&event, Instant::now()) {
+                return "the broker withholds its acknowledgements".to_owned();
+            }
+            match event {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                    let filters = self.options.lane.channels().iter().map(|&channel| {
+                        let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+                        Filter::new(Topic::fleet_filter(channel), qos)
+                    });
+                    if client.try_subscribe_many(filters).is_err() {
+                        return "subscribing: the send queue is full".to_owned();
+                    }
+                }
+                Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                    let refused = ack.return_codes.iter().any(|code| format!("{code:?}").contains("Fail"));
+                    if refused {
+                        return "the broker refuses our subscriptions".to_owned();
+                    }
+                    *failures = 0;
+                    canary = Some(Canary::new(Instant::now()));
+                    self.proven.set(None);
+                    self.client.send_replace(Some(client.clone()));
+                    if self.events.send(LinkEvent::Up(self.options.lane)).await.is_err() {
+                        return "the ingest ended".to_owned();
+                    }
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => {
+                    let is_own = publish.topic == self.canary_topic();
+                    let at = self.clock.now();
+                    let (topic, payload) = (publish.topic, publish.payload);
+                    let received = Received { topic, payload, retained: publish.retain, at };
+                    self.hand_over(received).await;
+                    match &mut canary {
+                        Some(canary) if is_own => canary.came_back(Instant::now()),
+                        Some(canary) => canary.heard(Instant::now()),
+                        None => {}
+                    }
+                    let accusable = canary.as_ref().is_some_and(Canary::comes_back);
+                    self.proven.set(accusable.then_some(at));
+                }
+                Ok(_) => {}
+                Err(error) => return error.to_string(),
+            }
+            if came_in {
+                // After it was handed over: while we hold the broker back, the silence is ours.
+                silent_at = Instant::now() + SILENCE;
+            }
+            if *stopped.borrow() && self.client.borrow().is_none() {
+                return "stopped".to_owned();
+            }
+        }
+    }
+
+    fn canary_topic(&self) -> String {
+        Topic::canary(&self.options.client_id, self.options.lane.canary_channel())
+    }
+
+    /// When the queue is full, the next one is soon enough.
+    fn send_canary(&self, client: &AsyncClient) {
+        let _ = client.try_publish(self.canary_topic(), QoS::AtMostOnce, false, Vec::new());
+    }
+
+    fn tell_unanswered(&mut self) {
+        if !std::mem::replace(&mut self.told_unanswered, true) {
+            tracing::warn!(
+                topic = self.canary_topic(),
+                "our own messages on this topic do not come back: does the broker's ACL let the server publish \
+                 and read there? Until then a subscription that the broker forgets is not noticed"
+            );
+        }
+    }
+
+    async fn hand_over(&mut self, received: Received) {
+        let verdict = {
+            let topic = std::str::from_utf8(&received.topic).unwrap_or_default();
+            if Topic::is_canary(topic) {
+                return;
+            }
+            let sender = Topic::sender(topic).unwrap_or_default();
+            let bytes = received.topic.len() + received.payload.len();
+            let verdict = self.senders.judge(sender, bytes, Topic::is_standing(topic), Instant::now());
+            if verdict == Verdict::DropAndTell {
+                let flood = LinkEvent::Flood(self.options.lane, sender.to_owned());
+                if self.events.try_send(flood).is_err() {
+                    self.senders.untold(sender);
+                }
+            }
+            verdict
+        };
+        if verdict != Verdict::Take {
+            self.counters.over_allowance.fetch_add(1, Relaxed);
+            return;
+        }
+        let event = match self.events.try_send(LinkEvent::Message(received)) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(event)) => event,
+            Err(mpsc::error::TrySendError::Closed(_)) => return,
+        };
+        // Not reading holds the broker back, and through it the agents; not for ever, or we lose the session.
+        if tokio::time::timeout(HOLD_BACK, self.events.send(event)).await.is_err() {
+            self.counters.dropped_incoming.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn mqtt_options(&self) -> Result<MqttOptions, MqttConfigError> {
+        let address = &self.options.address;
+        let mut options = MqttOptions::new(&self.options.client_id, &address.host, address.port);
+        let mut network = NetworkOptions::new();
+        // Acknowledgements are small and somebody waits for them: filling a packet first costs 40 ms.
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
+        options.set_keep_alive(KEEP_ALIVE);
+        options.set_connection_timeout(CONNECT_TIMEOUT_S);
+        options.set_clean_start(true);
+        options.set_max_packet_size(Some(u32::try_from(MAX_PACKET_BYTES).unwrap_or(u32::MAX)));
+        options.set_outgoing_inflight_upper_limit(MAX_INFLIGHT);
+        if let Some(user) = &address.user {
+            let password = match &address.password_file {
+                Some(path) => String::from_utf8_lossy(&read("password file", path)?).trim_end().to_owned(),
+                None => String::new(),
+            };
+            options.set_credentials(user, password);
+        }
+        if let Some(tls) = &address.tls {
+            let identity = match &tls.identity {
+                Some((cert, key)) => Some((read("certificate", cert)?, read("private key", key)?)),
+                None => None,
+            };
+            options.set_transport(Transport::tls(read("CA certificate", &tls.ca)?, identity, None));
+        }
+        Ok(options)
+    }
+}
+
+fn read(what: &'static str, path: &std::path::Path) -> Result<Vec<u8>, MqttConfigError> {
+    std::fs::read(path).map_err(|source| MqttConfigError::Read { what, path: path.to_owned(), source })
+}
+
+/// Full jitter: anywhere between nothing and the doubled cap.
+fn backoff(failures: u32) -> Duration {
+    let cap = BACKOFF_BASE_MS.saturating_mul(1 << failures.min(16)).min(BACKOFF_CAP_MS);
+    Duration::from_millis(crate::random::below(cap) + 1)
+}
