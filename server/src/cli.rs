@@ -6,11 +6,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use kioskwatch_domain::cases::{self, CaseKind};
 use tokio::sync::watch;
 
 use crate::{
+    auth::Role,
     check,
     config::{self, Config},
     explain, run, signing,
@@ -101,8 +102,8 @@ enum TokenCommand {
         /// Whose or what for.
         #[arg(long)]
         name: String,
-        /// viewer, dispatcher or admin.
-        #[arg(long)]
+        /// What it may do.
+        #[arg(long, value_parser = PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())))]
         role: String,
         /// Sites it may see, separated by commas; default all.
         #[arg(long, value_delimiter = ',')]

@@ -7,7 +7,8 @@ pub enum Role {
     Viewer,
     /// Works on tickets and asks kiosks for things.
     Dispatcher,
-    /// Looks, and asks for corrections: an engineer's own tickets and visits are not told apart yet.
+    /// Looks, asks kiosks for things, and asks for corrections: an engineer's own tickets and visits are not told
+    /// apart yet.
     Engineer,
     /// Looks, and decides about signed figures and corrections; never about one's own.
     Manager,
@@ -61,7 +62,8 @@ impl Role {
     pub const fn may(self, right: Right) -> bool {
         match right {
             Right::See => !matches!(self, Self::Customer),
-            Right::WorkTickets | Right::Operate => matches!(self, Self::Dispatcher | Self::Admin),
+            Right::WorkTickets => matches!(self, Self::Dispatcher | Self::Admin),
+            Right::Operate => matches!(self, Self::Dispatcher | Self::Engineer | Self::Admin),
             Right::Correct => {
                 matches!(self, Self::Dispatcher | Self::Engineer | Self::Manager | Self::Admin)
             }

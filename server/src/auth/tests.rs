@@ -13,7 +13,7 @@ fn each_role_may_do_what_the_table_says_and_nothing_else() {
     let table: [(Role, &[Right]); 6] = [
         (Role::Viewer, &[See]),
         (Role::Dispatcher, &[See, WorkTickets, Operate]),
-        (Role::Engineer, &[See]),
+        (Role::Engineer, &[See, Operate]),
         (Role::Manager, &[See]),
         (Role::Admin, &[See, WorkTickets, Operate, Approve, Configure, ReadAudit]),
         (Role::Customer, &[]),
