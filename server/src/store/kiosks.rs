@@ -55,7 +55,10 @@ const ASSIGNMENTS_BETWEEN: Sql = sql!(
 const ASSIGNMENTS_OF: Sql = sql!(
     assignments_of_kiosks,
     "SELECT " [assignment_columns] " FROM assignment
-     WHERE kiosk " AMONG_TEXTS " AND from_at < $3 AND (to_at IS NULL OR to_at > $2)
+     WHERE kiosk " AMONG_TEXTS " AND
+       ((from_at < $3 AND (to_at IS NULL OR to_at > $2))
+        OR (group_kind = 'site' AND from_at = (SELECT MIN(one.from_at) FROM assignment one
+                                               WHERE one.kiosk = assignment.kiosk AND one.group_kind = 'site')))
      ORDER BY kiosk, group_kind, group_id, from_at"
 );
 const SERVICE_DATES: Sql = sql!(
@@ -258,7 +261,8 @@ impl Store {
         Ok(rows.into_iter().map(view).collect())
     }
 
-    /// Assignments of these kiosks that overlap `from..to`.
+    /// Assignments of these kiosks that overlap `from..to`, and of each its first site, whenever that was: who
+    /// stood nowhere within a time is told from whose moves were never written down.
     pub async fn assignments_of(
         &self,
         ids: &[KioskId],

@@ -313,6 +313,19 @@ pub(crate) async fn overlapping_spans_are_found_and_touching_ones_are_not(empty:
     assert_eq!(store.exclusions(&Scope::All, at(10), at(20)).await.unwrap().len(), 1);
     let found = store.assignments_of(&[kiosk_id("k1")], at(10), at(20)).await.unwrap();
     assert_eq!(found.iter().map(|a| a.group_id.as_str()).collect::<Vec<_>>(), ["e2", "e3"]);
+    // The first site comes along, before the time or behind it; whose has none has no row.
+    let stood = |n: u32, from: i64, to: Option<i64>| {
+        let group_id = format!("s{n}");
+        let (group, kiosk) = (GroupKind::Site, kiosk_id("k1"));
+        Change::Assignment(AssignmentRow { kiosk, group, group_id, from: at(from), to: to.map(at) })
+    };
+    store.commit(&[stood(2, 0, Some(5)), stood(1, 5, Some(9)), stood(3, 40, None)]).await.unwrap();
+    for (from, to, expected) in
+        [(10, 20, &["e2", "e3", "s2"][..]), (-9, -5, &["s2"]), (50, 60, &["e3", "e4", "s2", "s3"])]
+    {
+        let found = store.assignments_of(&[kiosk_id("k1"), kiosk_id("k2")], at(from), at(to)).await.unwrap();
+        assert_eq!(found.iter().map(|a| a.group_id.as_str()).collect::<Vec<_>>(), expected, "{from}..{to}");
+    }
     let found = store.evidence(&Scope::All, &[kiosk_id("k1")], at(5), at(25)).await.unwrap();
     assert_eq!(found.len(), 3);
 }

@@ -51,6 +51,8 @@ pub(super) struct Kiosk {
     pub(super) site: Option<SiteId>,
     /// Since when it belongs to the site.
     pub(super) assigned_from: Option<Timestamp>,
+    /// It stood at some site before that.
+    pub(super) moved: bool,
     pub(super) admission: Admission,
     pub(super) commissioned_at: Option<Timestamp>,
     pub(super) decommissioned_at: Option<Timestamp>,
@@ -208,6 +210,7 @@ impl Kiosk {
             id,
             site: None,
             assigned_from: None,
+            moved: false,
             admission,
             commissioned_at: None,
             decommissioned_at: None,

@@ -103,9 +103,12 @@ impl Fleet {
                 kiosk.heads.push(Head::from_row(row));
             }
         }
-        for row in image.assignments.iter().filter(|a| a.group == GroupKind::Site && a.to.is_none()) {
+        for row in image.assignments.iter().filter(|row| row.group == GroupKind::Site) {
             if let Some(kiosk) = self.loaded(&row.kiosk) {
-                kiosk.assigned_from = kiosk.assigned_from.max(Some(row.from));
+                match row.to {
+                    None => kiosk.assigned_from = kiosk.assigned_from.max(Some(row.from)),
+                    Some(to) => kiosk.moved |= to > row.from,
+                }
             }
         }
         for kiosk in &mut self.kiosks[loaded..] {

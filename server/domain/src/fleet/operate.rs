@@ -83,7 +83,6 @@ impl Draft<'_> {
         };
         let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at);
         let was_admitted = self.is_admitted(ix);
-        self.assign(ix, row);
         let now = self.now;
         let kiosk = self.kiosk_mut(ix);
         kiosk.admission = row.admission;
@@ -91,6 +90,8 @@ impl Draft<'_> {
         // Who approves a kiosk without a date puts it into service.
         let begins = kiosk.in_service(now).then(|| before.1.unwrap_or(now));
         kiosk.commissioned_at = row.commissioned_at.or(begins);
+        self.assign(ix, row);
+        let kiosk = self.kiosk(ix);
         let row = KioskRow { commissioned_at: kiosk.commissioned_at, updated_at: now, ..row.clone() };
         self.rows.push(Change::Kiosk(row.clone()));
         let detail = serde_json::json!({ "admission": row.admission.as_str(), "site": row.site });
@@ -126,14 +127,15 @@ impl Draft<'_> {
         }
     }
 
-    /// Moves a kiosk between sites; who owned which second stays known (uptime definition 2.9).
+    /// Moves a kiosk between sites; who owned which second stays known (uptime definition 2.9). At its first site
+    /// it stood since it was put into service, whichever of the two was said first.
     fn assign(&mut self, ix: Ix, row: &KioskRow) {
-        let kiosk = self.kiosk(ix);
+        let (now, kiosk) = (self.now, self.kiosk(ix));
         let (before, from) = (kiosk.site.clone(), kiosk.assigned_from);
-        if before == row.site {
-            return;
-        }
-        let now = self.now;
+        let begins = match kiosk.moved || (before.is_some() && before != row.site) {
+            true => now,
+            false => kiosk.commissioned_at.map_or(now, |at| at.min(now)),
+        };
         let assignment = |site: &kioskwatch_proto::SiteId, from, to| {
             Change::Assignment(AssignmentRow {
                 kiosk: row.id.clone(),
@@ -143,6 +145,14 @@ impl Draft<'_> {
                 to,
             })
         };
+        if before == row.site {
+            // Said anew: nothing is left of the later beginning.
+            if let (Some(site), Some(from)) = (before, from.filter(|from| *from > begins)) {
+                self.rows.extend([assignment(&site, from, Some(from)), assignment(&site, begins, None)]);
+                self.kiosk_mut(ix).assigned_from = Some(begins);
+            }
+            return;
+        }
         if let (Some(site), Some(from)) = (&before, from) {
             self.rows.push(assignment(site, from, Some(now)));
         }
@@ -150,14 +160,15 @@ impl Draft<'_> {
             std::sync::Arc::make_mut(&mut site.kiosks).retain(|&known| known != ix);
         }
         if let Some(id) = &row.site {
-            self.rows.push(assignment(id, now, None));
+            self.rows.push(assignment(id, begins, None));
             if let Some(site) = self.site_mut(id) {
                 std::sync::Arc::make_mut(&mut site.kiosks).push(ix);
             }
         }
         let kiosk = self.kiosk_mut(ix);
+        kiosk.moved |= from.is_some_and(|from| from < now);
         kiosk.site.clone_from(&row.site);
-        kiosk.assigned_from = row.site.as_ref().map(|_| now);
+        kiosk.assigned_from = row.site.as_ref().map(|_| begins);
         self.sites_to_judge.extend(before);
     }
 

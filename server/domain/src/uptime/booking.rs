@@ -30,7 +30,8 @@ pub struct Contract {
 /// Divides all of time among owners, without overlap and without a rest: groups add up to the whole.
 ///
 /// Of two assignments that overlap, the one that began later holds: the kiosk was moved and nobody wrote down
-/// that it left. A kiosk whose moves were never written down belongs where it stands.
+/// that it left. A kiosk whose moves were never written down belongs where it stands: `assignments` hold its first
+/// site, also one before or behind the time in question. Before that, and between two sites, it is nobody's.
 #[must_use]
 pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, IntervalSet)> {
     let sites = shares_of(assignments, GroupKind::Site);

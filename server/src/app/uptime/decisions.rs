@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
-        Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow, MonthSums, RestatementRow,
-        SiteRow,
+        AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow, MonthSums,
+        RestatementRow, SiteRow,
     },
     fleet::{Actor, Refusal, RefusalKind, Request, hand_over},
     uptime::{
@@ -196,7 +196,8 @@ impl App {
             return Ok(());
         };
         let stood = self.store().assignments_of(std::slice::from_ref(kiosk), wanted.from, wanted.to).await?;
-        let mut stood = stood.iter().filter(|row| row.group == GroupKind::Site);
+        let then = |row: &&AssignmentRow| row.from < wanted.to && row.to.is_none_or(|to| to > wanted.from);
+        let mut stood = stood.iter().filter(|row| row.group == GroupKind::Site).filter(then);
         match stood.all(|row| sites.iter().any(|site| site.as_str() == row.group_id)) {
             true => Ok(()),
             false => Err(missing("kiosk at that time")),

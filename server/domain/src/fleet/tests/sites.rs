@@ -1,8 +1,12 @@
-use kioskwatch_proto::journal::FaultState::{Cleared, Raised};
+use kioskwatch_proto::{
+    KioskId, Timestamp,
+    journal::FaultState::{Cleared, Raised},
+};
 
 use crate::{
-    change::{TicketRow, TicketState},
-    testing::{ScriptedAgent, World},
+    change::{Admission, KioskRow, TicketRow, TicketState},
+    fleet::Request,
+    testing::{ScriptedAgent, World, world::START},
 };
 
 fn site_of(n: usize) -> (World, Vec<ScriptedAgent>) {
@@ -179,4 +183,56 @@ fn a_kiosk_that_moves_away_from_a_dark_site_is_judged_by_itself() {
     world.ask("admin", crate::fleet::Request::PutKiosk(row)).unwrap();
     world.pass(70_000, &mut []);
     assert_eq!(kiosk_tickets(&world), 1);
+}
+
+const DAY: i64 = 86_400_000;
+
+/// Where it is said to have stood, from and until how many days after the beginning.
+fn stood(world: &World) -> Vec<(&str, i64, Option<i64>)> {
+    let days = |at: Timestamp| at.since(START) / DAY;
+    let rows = world.store.assignments.values().filter(|row| row.to.is_none_or(|to| to > row.from));
+    rows.map(|row| (row.group_id.as_str(), days(row.from), row.to.map(days))).collect()
+}
+
+#[test]
+fn a_kiosk_stood_at_its_first_site_since_it_was_put_into_service_whichever_was_said_first() {
+    // What is put on which day: the site, and on which day it was commissioned.
+    type Put = (i64, Option<&'static str>, i64);
+    let of = |puts: &[Put]| {
+        let mut world = World::new();
+        ["S-1", "S-2"].into_iter().for_each(|id| drop(world.site(id, "")));
+        for (day, site, commissioned) in puts {
+            world.now = START.plus_ms(day * DAY);
+            let row = KioskRow {
+                id: KioskId::new("k").unwrap(),
+                site: site.map(|id| id.parse().unwrap()),
+                admission: Admission::Accepted,
+                model: String::new(),
+                serial_no: String::new(),
+                commissioned_at: Some(START.plus_ms(commissioned * DAY)),
+                decommissioned_at: None,
+                updated_at: world.now,
+            };
+            world.ask("admin", Request::PutKiosk(row)).unwrap();
+            world.restart();
+        }
+        stood(&world).into_iter().map(|(site, from, to)| (site.to_owned(), from, to)).collect::<Vec<_>>()
+    };
+    for (puts, expected) in [
+        (&[(5, Some("S-1"), -30)][..], &[("S-1", -30, None)][..]),
+        // To come.
+        (&[(5, Some("S-1"), 9)], &[("S-1", 5, None)]),
+        (&[(5, None, -30), (6, Some("S-1"), -30)], &[("S-1", -30, None)]),
+        (&[(5, Some("S-1"), 5), (6, Some("S-1"), -30), (7, Some("S-1"), 2)], &[("S-1", -30, None)]),
+        // It stood somewhere else before: nothing is said of the time before that.
+        (&[(5, Some("S-1"), 3), (6, Some("S-2"), -30)], &[("S-1", 3, Some(6)), ("S-2", 6, None)]),
+        (
+            &[(5, Some("S-1"), 3), (6, None, 3), (7, Some("S-1"), 3), (8, Some("S-1"), 1)],
+            &[("S-1", 3, Some(6)), ("S-1", 7, None)],
+        ),
+    ] {
+        let expected: Vec<_> =
+            expected.iter().map(|(site, from, to)| ((*site).to_owned(), *from, *to)).collect();
+        assert_eq!(of(puts), expected, "{puts:?}");
+    }
 }

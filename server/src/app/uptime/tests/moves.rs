@@ -141,3 +141,42 @@ async fn a_group_is_made_of_those_who_belonged_to_it_in_the_period() {
     let later = shelf.figures(UptimeScope::Region("north".into()), 5 * DAY, 10 * DAY, 15 * DAY).await;
     assert_eq!((later.kiosks, later.sums.figures.accountable_s), (1, 5 * day));
 }
+
+/// Put on 10 November with a commissioning of 1 October: what an older server wrote down of it.
+async fn first_said_to_stand_somewhere_on(day: i64) -> Shelf {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let Change::Kiosk(row) = kiosk("k", Some("S-1")) else { unreachable!() };
+    Shelf::with(&[
+        site("S-1"),
+        Change::Kiosk(KioskRow { commissioned_at: Some(Timestamp(from)), ..row }),
+        assigned(GroupKind::Site, "k", "S-1", from + day * DAY, None),
+        alive(0, end + 60 * DAY),
+        full("k", from, end + 60 * DAY),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn who_owns_a_month_does_not_depend_on_who_asks_nor_on_how_much_is_looked_at() {
+    let shelf = first_said_to_stand_somewhere_on(40).await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let now = end + 20 * DAY;
+    let here = UptimeScope::Site(SiteId::new("S-1").unwrap());
+    // Asked before anything is booked, of the month and of days before its first assignment.
+    let asked = shelf.month(here.clone(), now).await;
+    assert_eq!((asked.booked, asked.kiosks, asked.sums.figures.accountable_s), (false, 0, 0));
+    let days = shelf.figures(here.clone(), from + 2 * DAY, from + 4 * DAY, now).await;
+    assert_eq!(days.sums.figures.accountable_s, 0);
+    let scoped = Scope::Sites([SiteId::new("S-1").unwrap()].into());
+    let period = UptimePeriod::Between(Timestamp(from + 2 * DAY), Timestamp(from + 42 * DAY));
+    let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+    let seen = shelf.reader(now).figures(&scoped, &query).await.unwrap();
+    assert_eq!(seen.sums.figures.accountable_s, 2 * 86_400, "since it stands there");
+    // The bookkeeper, whose look holds the assignment of November, says the same.
+    shelf.keep("k", now).await;
+    let booked = shelf.month(here, now).await;
+    assert_eq!(booked.sums.figures.accountable_s, 0);
+    let fleet = shelf.month(UptimeScope::Fleet, now).await;
+    assert!(fleet.signed);
+    assert_eq!(fleet.sums.figures.accountable_s, 31 * 86_400);
+}
