@@ -84,6 +84,10 @@ pub struct UptimeQuery {
 }
 
 impl UptimePeriod {
+    const fn is_month(self) -> bool {
+        matches!(self, Self::Month { .. })
+    }
+
     /// Instants around the period, whatever the zone.
     fn around(self) -> Result<Interval, UptimeError> {
         const AROUND_S: i64 = 86_400 + wall::MAX_OFFSET_S;

@@ -127,7 +127,6 @@ pub(super) struct Frame<'a> {
     exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
     exclusions_of_site: BTreeMap<SiteId, Vec<ExclusionRow>>,
     assignments: BTreeMap<KioskId, Vec<AssignmentRow>>,
-    pub(super) freeze_hours: i64,
     notice_s: i64,
 }
 
@@ -157,7 +156,6 @@ impl<'a> Frame<'a> {
             exclusions_of_kiosk: BTreeMap::new(),
             exclusions_of_site: BTreeMap::new(),
             assignments: BTreeMap::new(),
-            freeze_hours: i64::try_from(config.uptime.freeze_hours).unwrap_or(i64::MAX / 3_600),
             notice_s: i64::try_from(config.uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600),
         }
     }

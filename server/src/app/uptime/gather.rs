@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{AssignmentRow, GroupKind, MonthSums, SiteRow},
     interval::Interval,
-    uptime::{Evidence, Month, booking::measure, restate::freeze_at, rows::server_down},
+    uptime::{Evidence, Month, booking::measure, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
@@ -30,6 +30,8 @@ pub(super) struct Subject {
     pub(super) period: Interval,
     /// The version of the month asked for that stands; 0: not signed, or no month.
     pub(super) version: u32,
+    /// The second at which the month asked for is fixed; nothing else is.
+    pub(super) freeze: Option<i64>,
 }
 
 impl Subject {
@@ -44,10 +46,9 @@ impl Subject {
 
     /// The sets behind a version, and the second before which evidence had to be received for it.
     pub(super) fn sets_of_version(&self, frame: &Frame<'_>, version: u32) -> (Sets, Option<i64>) {
-        let freeze = freeze_at(self.period.to, frame.freeze_hours);
         let (approved_before, received_before) = match version {
-            0 => (None, Some(freeze)),
-            1 => (Some(freeze), Some(freeze)),
+            0 => (None, self.freeze),
+            1 => (self.freeze, self.freeze),
             _ => (None, None),
         };
         let sets = frame.sets(&self.view.kiosk, self.interval_s(), self.period, approved_before);
@@ -80,8 +81,7 @@ impl Gathered<'_> {
         if member.is_empty() {
             return None;
         }
-        let freeze = Some(freeze_at(subject.period.to, self.frame.freeze_hours));
-        let sums = measure(&sets.inputs(&self.frame, self.claims(subject), freeze), &member);
+        let sums = measure(&sets.inputs(&self.frame, self.claims(subject), subject.freeze), &member);
         Some((sums, sets))
     }
 }
@@ -145,11 +145,12 @@ impl UptimeReader<'_> {
             let rows = stood.get(&view.kiosk.id).map_or(&[][..], Vec::as_slice);
             let zone = places.zone(&view.kiosk, rows, until);
             // What was signed stays where it was, whatever has become known of zones and moves since.
-            let (version, period) = match signed.get(&view.kiosk.id) {
+            let (version, span) = match signed.get(&view.kiosk.id) {
                 Some(&signed) => signed,
                 None => (0, period.in_zone(zone)?),
             };
-            subjects.push(Subject { view, zone, period, version });
+            let freeze = period.is_month().then(|| self.terms().freeze_at(span.to));
+            subjects.push(Subject { view, zone, period: span, version, freeze });
         }
         let span = span_of(&subjects).unwrap_or(around);
         let mut frame = self.frame(Arc::new(places), kiosks, span, as_of).await?;

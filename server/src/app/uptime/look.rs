@@ -94,7 +94,7 @@ impl<'a> Look<'a> {
             let (from, to) = (first.period(Tz::UTC).from, running.period(Tz::UTC).to);
             // Some of these months may be on the clock of another site.
             let period = Interval::new(from - wall::MAX_OFFSET_S, to + wall::MAX_OFFSET_S);
-            subjects.push(Subject { view, zone, period, version: 0 });
+            subjects.push(Subject { view, zone, period, version: 0, freeze: None });
         }
         let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
         let mut frame = reader.frame(places, &ids, span, None).await?;

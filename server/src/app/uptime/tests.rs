@@ -15,6 +15,7 @@ use kioskwatch_domain::{
 };
 use uuid::Uuid;
 
+mod basis;
 mod moves;
 
 use super::{
