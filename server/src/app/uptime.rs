@@ -12,6 +12,7 @@ mod board;
 mod books;
 mod decisions;
 mod dirty;
+mod due;
 mod frame;
 mod gather;
 mod keeper;

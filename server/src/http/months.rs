@@ -100,7 +100,7 @@ impl VersionView {
             booked_at: first.booked_at,
             fingerprint: first.fingerprint.clone(),
             sums: SumsView::of(&sums, first.target),
-            shares: rows.into_iter().filter(|row| row.sums != MonthSums::default()).map(share).collect(),
+            shares: rows.into_iter().filter(|row| row.has_time()).map(share).collect(),
         })
     }
 }

@@ -32,7 +32,9 @@ mod lock;
 mod log;
 mod membership;
 mod month_groups;
+mod month_totals;
 mod months;
+mod open_months;
 mod page;
 mod plan;
 mod restatements;
@@ -52,7 +54,7 @@ pub use evidence::MAX_EVIDENCE_KIOSKS;
 pub use kiosks::ServiceDates;
 pub use membership::SignedPeriod;
 pub use month_groups::{MAX_GROUPS, MonthGroup};
-pub use months::{MonthTotal, WorstKiosk};
+pub use month_totals::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
 pub use restatements::RestatementFilter;
 pub use view::{

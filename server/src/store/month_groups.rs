@@ -3,6 +3,7 @@ use kioskwatch_domain::uptime::{Figures, Month, Ratio};
 
 use super::{
     Scope, Store, StoreError,
+    month_totals::of_group,
     months::official,
     row::{Loaded, RowReader},
     sql::{Sql, sql},
@@ -11,7 +12,7 @@ use super::{
 /// Groups of one answer; the worst come first, so what is cut off is well.
 pub const MAX_GROUPS: u32 = 500;
 
-/// `$3` and `$4` name the whole, `$5` how it is divided.
+/// `$3` and `$4` name the whole, `$5` how it is divided. A share that was taken away is no part any more.
 const GROUPS: Sql = sql!(
     groups_of_months,
     "SELECT CASE $5 WHEN 'region' THEN m.region WHEN 'site' THEN m.site WHEN 'customer' THEN m.customer
@@ -25,10 +26,7 @@ const GROUPS: Sql = sql!(
             CAST(COUNT(DISTINCT m.kiosk) AS BIGINT)
      FROM uptime_month m
      WHERE m.month BETWEEN $2 AND $6 AND ($1 IS NULL OR m.site IN " TEXTS ")
-       AND ($3 = 'fleet' OR ($3 = 'site' AND m.site = $4) OR ($3 = 'region' AND m.region = $4)
-            OR ($3 = 'customer' AND m.customer = $4) OR ($3 = 'engineer' AND m.engineer = $4)
-            OR ($3 = 'model' AND m.model = $4))
-       AND " [official] "
+       AND m.accountable_s + m.excluded_s > 0 AND " [of_group] " AND " [official] "
      GROUP BY 1 ORDER BY SUM(m.avail_of_s - m.avail_s) DESC, 1 LIMIT $7"
 );
 

@@ -101,6 +101,8 @@ promises! {
         the_database_itself_keeps_signed_months,
         a_group_is_the_sum_of_its_official_figures,
         the_parts_of_a_group_are_its_official_figures_worst_first,
+        what_was_taken_from_an_owner_counts_no_kiosk,
+        months_that_nobody_signed_are_found_however_old_they_are,
         one_restatement_waits_and_a_decision_stands,
         corrections_are_decided_once_and_by_somebody_else,
         what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;

@@ -71,7 +71,6 @@ pub(crate) async fn running_months_are_replaced_and_signed_ones_are_not(empty: E
     assert_eq!(found, expected);
     assert_eq!(store.months_of_kiosks(&[kiosk_id("k1")], october()).await.unwrap(), expected);
     assert_eq!(store.months_of_kiosks(&[kiosk_id("k1")], october().next()).await.unwrap(), []);
-    assert_eq!(store.frozen_months().await.unwrap(), [(kiosk_id("k1"), october())]);
 
     store.commit(&[booked(&signed)]).await.unwrap();
     let rewritten = MonthRow { booked_at: at(8), ..month("k1", "s1", 1, 0) };
@@ -179,6 +178,54 @@ pub(crate) async fn the_parts_of_a_group_are_its_official_figures_worst_first(em
     let [region] = versions.as_slice() else { panic!("{versions:?}") };
     assert_eq!((region.oldest_version, region.newest_version, region.kiosks, region.outages), (1, 2, 2, 4));
     assert_eq!(region.longest_outage_s, 50);
+}
+
+pub(crate) async fn what_was_taken_from_an_owner_counts_no_kiosk(empty: Empty) {
+    let store = empty.open().await;
+    let emptied = |kiosk, site, version| MonthRow {
+        sums: MonthSums::default(),
+        fingerprint: month(kiosk, site, version, 20).fingerprint,
+        ..month(kiosk, site, version, 20)
+    };
+    let rows = [
+        month("k1", "s1", 1, 20),
+        emptied("k1", "s2", 1),
+        emptied("k2", "s1", 0),
+        MonthRow { region: "华北".into(), ..emptied("k3", "s3", 0) },
+    ];
+    store.commit(&rows.each_ref().map(booked)).await.unwrap();
+    for (kind, id, kiosks) in [("fleet", "", 1), ("site", "s1", 1), ("site", "s2", 0), ("kiosk", "k2", 0)] {
+        let total = store.total_of_month(&Scope::All, october(), kind, id).await.unwrap();
+        assert_eq!(total.kiosks, kiosks, "{kind} {id}");
+    }
+    let fleet = ("fleet", "");
+    let parts = store.groups_of_months(&Scope::All, (october(), october()), fleet, "site").await.unwrap();
+    let parts: Vec<_> = parts.iter().map(|part| (part.name.as_str(), part.kiosks)).collect();
+    assert_eq!(parts, [("s1", 1)]);
+}
+
+pub(crate) async fn months_that_nobody_signed_are_found_however_old_they_are(empty: Empty) {
+    let store = empty.open().await;
+    let (old, last, now) = ("2024-03".parse().unwrap(), october().previous(), october());
+    let of = |month_of, row| booked(&MonthRow { month: month_of, ..row });
+    let rows = [
+        of(old, month("k1", "s1", 0, 1)),
+        of(old, month("k1", "s2", 0, 2)),
+        of(old, month("k2", "s1", 0, 1)),
+        of(old, month("k2", "s1", 1, 1)),
+        of(last, month("k1", "s1", 1, 1)),
+        of(last, month("k2", "s1", 0, 1)),
+        of(last, month("k3", "s1", 0, 1)),
+        of(now, month("k1", "s1", 0, 1)),
+    ];
+    store.commit(&rows).await.unwrap();
+    let asked = [kiosk_id("k1"), kiosk_id("k2")];
+    let mut open = store.open_months(&asked, now).await.unwrap();
+    open.sort();
+    assert_eq!(open, [(kiosk_id("k1"), old), (kiosk_id("k2"), last)]);
+    let mut found = store.booked_months(&asked, last).await.unwrap();
+    found.sort();
+    assert_eq!(found, [(kiosk_id("k1"), last), (kiosk_id("k1"), now), (kiosk_id("k2"), last)]);
 }
 
 fn restatement(id: u128, state: RestatementState) -> RestatementRow {

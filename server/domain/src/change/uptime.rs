@@ -33,6 +33,14 @@ pub struct MonthRow {
     pub inputs: String,
 }
 
+impl MonthRow {
+    /// Whether its owner had any time in the month: what was taken from an owner stays as a row of nothing.
+    #[must_use]
+    pub const fn has_time(&self) -> bool {
+        self.sums.figures.accountable_s + self.sums.excluded_s > 0
+    }
+}
+
 /// The integers of a month figure; sums of them are of the same kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MonthSums {

@@ -276,11 +276,10 @@ pub fn decide(
         if current.iter().any(|row| terms.is_closed(row.period_to.secs(), now)) {
             return Err(refuse(RefusalKind::Conflict, "the days for restating this month are over"));
         }
-        let has_time = |row: &MonthRow| row.sums != MonthSums::default();
-        let all_empty = !current.iter().any(|row| has_time(row));
+        let all_empty = !current.iter().any(|row| row.has_time());
         // What was promised for a month is not restated with it.
         let promised = stored.version(version).first().map(|row| row.target);
-        changes.extend(current.iter().filter(|row| all_empty || has_time(row)).map(|row| {
+        changes.extend(current.iter().filter(|row| all_empty || row.has_time()).map(|row| {
             let target = promised.unwrap_or(row.target);
             let row = MonthRow { version: version + 1, booked_at: now, target, ..(*row).clone() };
             Change::Month(Box::new(row))

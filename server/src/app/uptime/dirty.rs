@@ -58,6 +58,11 @@ impl Dirty {
         true
     }
 
+    /// Whether anything changed at a site that has not been spread yet.
+    pub(super) fn waits_at_sites(&self) -> bool {
+        !self.sites.is_empty()
+    }
+
     /// At most `limit` kiosks whose closed months may have changed, beginning behind the last one taken; the
     /// running month is looked at in every round anyway. `month_start` is that of each kiosk's running month.
     pub(super) fn take(

@@ -22,7 +22,10 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId};
 
 use super::UptimeScope;
-use crate::{config::Config, store::Scope};
+use crate::{
+    config::Config,
+    store::{KioskView, Scope},
+};
 
 /// A site as figures see it.
 #[derive(Clone)]
@@ -98,6 +101,11 @@ impl Places {
         let owner = owners(kiosk, &rows).into_iter().find(|(_, set)| set.contains(at));
         let stood = owner.and_then(|(owner, _)| owner.site);
         self.zone_at(stood.as_ref().or(kiosk.site.as_ref()))
+    }
+
+    /// Of where it is registered now.
+    pub(super) fn zone_of(&self, view: &KioskView) -> Tz {
+        self.zone_at(view.kiosk.site.as_ref())
     }
 
     pub(super) fn zone_at(&self, site: Option<&SiteId>) -> Tz {

@@ -22,7 +22,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::sync::watch;
 
-use super::{UptimeError, dirty::Since, frame::Places, look::Look, reader::ms};
+use super::{UptimeError, dirty::Since, due::first_kept, frame::Places, look::Look, reader::ms};
 use crate::{
     app::{App, RequestError},
     clock::Stopwatch,
@@ -95,8 +95,6 @@ pub(crate) struct Keeper {
     /// The local date on which old evidence was last forgotten, and whether this round does it.
     pruned_on: Option<chrono::NaiveDate>,
     pruning: bool,
-    /// The last signed month, of those not seen yet.
-    signed: Option<BTreeMap<KioskId, Month>>,
 }
 
 impl Keeper {
@@ -114,15 +112,11 @@ impl Keeper {
             skipped: BTreeSet::new(),
             pruned_on: None,
             pruning: false,
-            signed: None,
         }
     }
 
     /// A few kiosks; `false` when there was nothing to do.
     async fn step(&mut self) -> Result<bool, StepError> {
-        if self.signed.is_none() {
-            self.signed = Some(self.app.store().frozen_months().await?.into_iter().collect());
-        }
         self.spread_sites();
         let round_waits = !self.round.is_empty() || self.begin_round();
         // By turns: neither those with late evidence nor the round waits for the whole of the other.
@@ -170,14 +164,17 @@ impl Keeper {
 
     /// Once a day, after a look that has signed what was due: evidence beyond its time goes, signed figures
     /// stay.
-    async fn prune(&self, kiosks: Vec<KioskId>) -> Result<(), StoreError> {
+    async fn prune(&self, mut kiosks: Vec<KioskId>) -> Result<(), StoreError> {
         let zone = self.app.default_zone();
         let running = Month::at(zone, self.app.clock().now().secs());
-        let keep = self.app.config().uptime.keep_evidence_months;
-        let oldest = (0..keep).fold(running, |month, _| month.previous());
+        let oldest = first_kept(self.app.config(), running);
         let store = self.app.store();
-        store.prune_evidence(&kiosks, ms(oldest.period(zone).from)).await?;
-        store.prune_months(&kiosks, running.previous().previous()).await
+        store.prune_months(&kiosks, running.previous().previous()).await?;
+        // What an unsigned month is made of stays until it is signed.
+        let open: BTreeSet<KioskId> =
+            store.open_months(&kiosks, oldest).await?.into_iter().map(|(kiosk, _)| kiosk).collect();
+        kiosks.retain(|kiosk| !open.contains(kiosk));
+        store.prune_evidence(&kiosks, ms(oldest.period(zone).from)).await
     }
 
     fn spread_sites(&mut self) {
@@ -242,15 +239,17 @@ impl Keeper {
 
     async fn book(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
         let app = self.app.clone();
-        let reader = app.uptime_reader();
-        let places = self.places().await?;
         // Nobody decides about what is being looked at, and nothing is proposed over a decision.
         let _nobody_decides = app.books().deciding.lock().await;
+        let reader = app.uptime_reader();
+        // While we waited somebody may have corrected the hours of a site.
+        if app.books().dirty().waits_at_sites() {
+            self.places = None;
+        }
+        let places = self.places().await?;
         // Before anything is read: what is committed by now is in it.
         let committed_to = app.books().committed_to();
-        let look = Look::gather(&reader, places, kiosks, &self.seen, self.signed.as_ref())
-            .await?
-            .committed_to(committed_to);
+        let look = Look::gather(&reader, places, kiosks, &self.seen).await?.committed_to(committed_to);
         let mut changes = Vec::new();
         let mut shown = Vec::new();
         for subject in &look.subjects {
@@ -268,9 +267,6 @@ impl Keeper {
         app.books().show(shown);
         self.seen.extend(kiosks.keys().cloned());
         self.skipped.retain(|kiosk| !kiosks.contains_key(kiosk));
-        if let Some(signed) = &mut self.signed {
-            signed.retain(|id, _| !kiosks.contains_key(id));
-        }
         Ok(())
     }
 }

@@ -22,14 +22,11 @@ use super::{
     UptimeError,
     board::{Parts, Shown},
     dirty::Since,
+    due::Due,
     frame::{Frame, Places, Sets},
     gather::Subject,
     reader::{UptimeReader, day_of, ms},
 };
-use crate::store::KioskView;
-
-/// Months further back are not signed any more: their evidence may be gone.
-const SIGN_BACK_MONTHS: usize = 14;
 
 /// Everything a step reads.
 pub(super) struct Look<'a> {
@@ -40,8 +37,7 @@ pub(super) struct Look<'a> {
     /// See [`Intake`].
     committed_to: Timestamp,
     pub(super) subjects: Vec<Subject>,
-    /// The first month to look at.
-    since: BTreeMap<KioskId, Month>,
+    months: BTreeMap<KioskId, BTreeSet<Month>>,
     evidence: BTreeMap<KioskId, Vec<Evidence>>,
     rows: BTreeMap<(KioskId, Month), Vec<MonthRow>>,
     restatements: BTreeMap<(KioskId, Month), Vec<RestatementRow>>,
@@ -53,45 +49,24 @@ impl<'a> Look<'a> {
         places: Arc<Places>,
         kiosks: &BTreeMap<KioskId, Since>,
         seen: &BTreeSet<KioskId>,
-        signed: Option<&BTreeMap<KioskId, Month>>,
     ) -> Result<Self, UptimeError> {
         let now = reader.now;
         let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
         let views = reader.store.kiosks_of(&ids).await?;
-        let first_of = |view: &KioskView| {
-            let zone = places.zone_at(view.kiosk.site.as_ref());
-            let running = Month::at(zone, now.secs());
-            let id = &view.kiosk.id;
-            // A month can be restated up to five weeks after its end: the last two.
-            let restatable = running.previous().previous();
-            if seen.contains(id) {
-                let since = kiosks.get(id).map(|since| Month::at(zone, since.secs()));
-                since.unwrap_or(running).clamp(restatable, running.previous())
-            } else {
-                let signed = signed.and_then(|all| all.get(id)).map(|month| month.next());
-                let oldest = (0..SIGN_BACK_MONTHS).fold(running, |month, _| month.previous());
-                signed.unwrap_or(oldest).clamp(oldest, restatable)
-            }
-        };
-        let oldest = views.iter().map(first_of).min().unwrap_or(Month::at(chrono_tz::UTC, now.secs()));
+        let due = Due::gather(reader, &views, &places, kiosks, seen).await?;
         let mut rows: BTreeMap<(KioskId, Month), Vec<MonthRow>> = BTreeMap::new();
-        for row in reader.store.months_of_kiosks(&ids, oldest).await? {
+        for row in reader.store.months_of_kiosks(&ids, due.oldest).await? {
             rows.entry((row.kiosk.clone(), row.month)).or_default().push(row);
         }
-        let (mut subjects, mut since) = (Vec::new(), BTreeMap::new());
+        let (mut subjects, mut months) = (Vec::new(), BTreeMap::new());
         for view in views {
-            let (zone, id) = (places.zone_at(view.kiosk.site.as_ref()), &view.kiosk.id);
-            let running = Month::at(zone, now.secs());
+            let (zone, id) = (places.zone_of(&view), &view.kiosk.id);
             // What was booked once stays a month of it, whatever its dates say by now.
-            let booked = rows.range((id.clone(), first_of(&view))..).next().filter(|(key, _)| key.0 == *id);
-            let booked = booked.filter(|(key, _)| key.1 <= running);
-            let commissioned = view.kiosk.commissioned_at.map(|at| Month::at(zone, at.secs()).min(running));
-            let Some(begins) = booked.map(|(key, _)| key.1).into_iter().chain(commissioned).min() else {
-                continue;
-            };
-            let first = first_of(&view).max(begins);
-            since.insert(id.clone(), first);
-            let (from, to) = (first.period(Tz::UTC).from, running.period(Tz::UTC).to);
+            let booked = rows.range((id.clone(), due.oldest)..).next().filter(|(key, _)| key.0 == *id);
+            let of_kiosk = due.months(&view, zone, booked.map(|(key, _)| key.1));
+            let (Some(first), Some(last)) = (of_kiosk.first(), of_kiosk.last()) else { continue };
+            let (from, to) = (first.period(Tz::UTC).from, last.period(Tz::UTC).to);
+            months.insert(id.clone(), of_kiosk);
             // Some of these months may be on the clock of another site.
             let period = Interval::new(from - wall::MAX_OFFSET_S, to + wall::MAX_OFFSET_S);
             subjects.push(Subject { view, zone, period, version: 0, freeze: None });
@@ -107,11 +82,11 @@ impl<'a> Look<'a> {
             committed_to: Timestamp(i64::MIN),
             evidence: reader.evidence_of(&ids, span).await?,
             subjects,
-            since,
+            months,
             rows,
             restatements: BTreeMap::new(),
         };
-        for row in reader.store.restatements_of(&ids, oldest).await? {
+        for row in reader.store.restatements_of(&ids, due.oldest).await? {
             look.restatements.entry((row.kiosk.clone(), row.month)).or_default().push(row);
         }
         Ok(look)
@@ -128,8 +103,7 @@ impl<'a> Look<'a> {
         let running = Month::at(subject.zone, self.now.secs());
         let mut changes = self.expired(subject);
         let mut shown = Shown::default();
-        let mut month = self.since.get(&kiosk.id).copied().unwrap_or(running);
-        while month <= running {
+        for &month in self.months.get(&kiosk.id).into_iter().flatten() {
             let period = self.period(subject, month);
             let key = (kiosk.id.clone(), month);
             let stored = Stored {
@@ -151,7 +125,6 @@ impl<'a> Look<'a> {
             } else if month.next() == running {
                 shown.last_month = Some((running.period(subject.zone), Parts::of(parts())));
             }
-            month = month.next();
         }
         let day = day_of(subject.zone, self.now);
         let shares = self.shares(subject, day);

@@ -9,6 +9,8 @@ use kioskwatch_domain::{
 use kioskwatch_proto::command::CommandSigner;
 use uuid::Uuid;
 
+mod late;
+
 use super::*;
 use crate::{
     app::{Asked, Parts, RequestReceiver},

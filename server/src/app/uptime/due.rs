@@ -1,0 +1,121 @@
+//! Which months of a kiosk the bookkeeper looks at.
+//!
+//! The last two in any case: they run, or may still be signed or restated. Further back those that the books say
+//! nobody signed, however long ago: nothing but rows remembers that a signature had to wait. And of a kiosk about
+//! whose past anything may have become known, those that were never booked, as far as there is evidence.
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono_tz::Tz;
+use kioskwatch_domain::uptime::Month;
+use kioskwatch_proto::{KioskId, Timestamp};
+
+use super::{dirty::Since, frame::Places, reader::UptimeReader};
+use crate::{
+    config::Config,
+    store::{KioskView, StoreError},
+};
+
+/// The first month of which evidence is kept while `running` runs.
+pub(super) fn first_kept(config: &Config, running: Month) -> Month {
+    (0..config.uptime.keep_evidence_months).fold(running, |month, _| month.previous())
+}
+
+/// The first month that can still be restated while `running` runs: up to two months after its end.
+const fn restatable(running: Month) -> Month {
+    running.previous().previous()
+}
+
+/// What the books say of the kiosks of a step.
+pub(super) struct Due {
+    now: Timestamp,
+    first_kept: Month,
+    /// The first month of any of these kiosks.
+    pub(super) oldest: Month,
+    /// The first of the last months, of each kiosk.
+    recent: BTreeMap<KioskId, Month>,
+    open: BTreeMap<KioskId, BTreeSet<Month>>,
+    /// Only of those that are looked at anew.
+    booked: BTreeMap<KioskId, BTreeSet<Month>>,
+}
+
+impl Due {
+    /// `kiosks`: since when something has changed; `seen`: those that were looked at since our start.
+    pub(super) async fn gather(
+        reader: &UptimeReader<'_>,
+        views: &[KioskView],
+        places: &Places,
+        kiosks: &BTreeMap<KioskId, Since>,
+        seen: &BTreeSet<KioskId>,
+    ) -> Result<Self, StoreError> {
+        let now = reader.now;
+        let (mut recent, mut anew) = (BTreeMap::new(), Vec::new());
+        // Where it is furthest on: nothing is counted from evidence that went elsewhere already.
+        let mut running = Month::at(places.zone_at(None), now.secs());
+        for view in views {
+            let (zone, id) = (places.zone_of(view), &view.kiosk.id);
+            let here = Month::at(zone, now.secs());
+            let restatable = restatable(here);
+            let changed = kiosks.get(id).map_or(here, |since| Month::at(zone, since.secs()));
+            let changed = if seen.contains(id) { changed } else { restatable.previous() };
+            if changed < restatable {
+                anew.push(id.clone());
+            }
+            recent.insert(id.clone(), changed.clamp(restatable, here.previous()));
+            running = running.max(here);
+        }
+        let ids: Vec<KioskId> = recent.keys().cloned().collect();
+        let mut due = Self {
+            now,
+            first_kept: first_kept(reader.config, running),
+            oldest: running,
+            recent,
+            open: by_kiosk(reader.store.open_months(&ids, running).await?),
+            booked: anew.iter().map(|id| (id.clone(), BTreeSet::new())).collect(),
+        };
+        if !anew.is_empty() {
+            due.booked.extend(by_kiosk(reader.store.booked_months(&anew, due.first_kept).await?));
+        }
+        let firsts =
+            views.iter().filter_map(|view| due.before_recent(view, places.zone_of(view)).first().copied());
+        due.oldest = firsts.chain(due.recent.values().copied()).min().unwrap_or(running);
+        Ok(due)
+    }
+
+    /// In order, without an end that has not come. `booked`: the first booked one from [`Self::oldest`] on.
+    pub(super) fn months(&self, view: &KioskView, zone: Tz, booked: Option<Month>) -> BTreeSet<Month> {
+        let running = Month::at(zone, self.now.secs());
+        let mut months = self.before_recent(view, zone);
+        let commissioned = view.kiosk.commissioned_at.map(|at| Month::at(zone, at.secs()).min(running));
+        let recent = self.recent.get(&view.kiosk.id).copied();
+        if let (Some(begins), Some(recent)) = (booked.into_iter().chain(commissioned).min(), recent) {
+            months.extend(from_to(recent.max(begins), running));
+        }
+        months
+    }
+
+    fn before_recent(&self, view: &KioskView, zone: Tz) -> BTreeSet<Month> {
+        let id = &view.kiosk.id;
+        let Some(recent) = self.recent.get(id).copied() else { return BTreeSet::new() };
+        let open = self.open.get(id).into_iter().flatten().copied().filter(|month| *month < recent);
+        let mut months: BTreeSet<Month> = open.collect();
+        let month = |at: Timestamp| Month::at(zone, at.secs());
+        if let (Some(booked), Some(begins)) = (self.booked.get(id), view.kiosk.commissioned_at.map(month)) {
+            let until = view.kiosk.decommissioned_at.map_or(recent, |at| month(at).next().min(recent));
+            let served = from_to(begins.max(self.first_kept), until.previous());
+            months.extend(served.filter(|month| !booked.contains(month)));
+        }
+        months
+    }
+}
+
+fn from_to(from: Month, to: Month) -> impl Iterator<Item = Month> {
+    std::iter::successors(Some(from), |month| Some(month.next())).take_while(move |month| *month <= to)
+}
+
+fn by_kiosk(months: Vec<(KioskId, Month)>) -> BTreeMap<KioskId, BTreeSet<Month>> {
+    let mut all: BTreeMap<KioskId, BTreeSet<Month>> = BTreeMap::new();
+    for (kiosk, month) in months {
+        all.entry(kiosk).or_default().insert(month);
+    }
+    all
+}

@@ -1,0 +1,161 @@
+//! Months whose turn comes late: they could not be signed in their time, or nobody knew of them.
+use kioskwatch_domain::change::{
+    EvidenceRow, EvidenceSource, EvidenceState, LivenessRow, MonthRow, SiteRow, Zone,
+};
+
+use super::*;
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Office {
+    /// The month so many before the one that runs.
+    fn back(&self, months: usize) -> Month {
+        let running = Month::at(self.app.default_zone(), self.app.clock().now().secs());
+        (0..months).fold(running, |month, _| month.previous())
+    }
+
+    fn start(&self, month: Month) -> Timestamp {
+        ms(month.period(self.app.default_zone()).from)
+    }
+
+    async fn commit(&self, changes: &[Change]) {
+        self.app.store().commit(changes).await.unwrap();
+        self.app.books().note(changes);
+    }
+
+    /// The server received then.
+    async fn listened(&self, from: Timestamp, to: Timestamp) {
+        self.commit(&[Change::Liveness(LivenessRow { server: Uuid::nil(), from, to })]).await;
+    }
+
+    async fn changed(&self, change: impl FnOnce(&mut KioskRow)) {
+        let mut row = self.app.store().kiosk(&Scope::All, &id(0)).await.unwrap().unwrap().kiosk;
+        change(&mut row);
+        self.commit(&[Change::Kiosk(row)]).await;
+    }
+
+    /// All that waits, and a round of all.
+    async fn round(&mut self, keeper: &mut Keeper) {
+        self.app.books().took_in(self.app.clock().now());
+        (keeper.began, keeper.pruned_on) = (None, None);
+        while self.step(keeper, None).await {}
+    }
+
+    async fn rows(&self) -> Vec<MonthRow> {
+        self.app.store().months_of_kiosks(&[id(0)], "2000-01".parse().unwrap()).await.unwrap()
+    }
+
+    /// Of the months that ended more than a month ago.
+    async fn signed(&self) -> Vec<Month> {
+        let rows = self.rows().await;
+        rows.into_iter()
+            .filter(|row| row.version == 1 && row.month <= self.back(2))
+            .map(|row| row.month)
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_month_that_could_not_be_signed_in_its_time_is_signed_as_soon_as_it_can_be() {
+    let mut office = Office::of(1, false).await;
+    let from = office.start(office.back(5));
+    office.changed(|row| row.commissioned_at = Some(from)).await;
+    // Away from the middle of a month until just now: no journal had time to arrive.
+    office.listened(from, office.start(office.back(4)).plus_ms(10 * DAY_MS)).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    for _ in 0..2 {
+        office.round(&mut keeper).await;
+        assert_eq!(office.signed().await, [office.back(5)]);
+    }
+    let now = office.app.clock().now();
+    office.listened(now.plus_ms(-2 * DAY_MS), now).await;
+    office.round(&mut keeper).await;
+    assert_eq!(office.signed().await, [5, 4, 3, 2].map(|n| office.back(n)));
+}
+
+#[tokio::test]
+async fn a_kiosk_that_turns_out_to_have_served_for_months_gets_all_of_them() {
+    let mut office = Office::of(1, false).await;
+    let from = office.start(office.back(5));
+    office.listened(from, office.app.clock().now()).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    office.round(&mut keeper).await;
+    assert_eq!(office.rows().await, []);
+    office.changed(|row| row.commissioned_at = Some(office.start(office.back(3)))).await;
+    office.round(&mut keeper).await;
+    assert_eq!(office.signed().await, [3, 2].map(|n| office.back(n)));
+    office.changed(|row| row.commissioned_at = Some(from)).await;
+    office.round(&mut keeper).await;
+    assert_eq!(office.signed().await, [5, 4, 3, 2].map(|n| office.back(n)));
+}
+
+#[tokio::test]
+async fn evidence_of_a_month_that_nobody_signed_stays_until_somebody_can() {
+    let mut office = Office::of(1, false).await;
+    let (old, from, to) = (office.back(16), office.start(office.back(16)), office.start(office.back(15)));
+    office.changed(|row| row.commissioned_at = Some(from)).await;
+    office.listened(from, to).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    office.round(&mut keeper).await;
+    let open = office.rows().await.into_iter().next().unwrap();
+    assert!(open.month == office.back(14) && open.version == 0, "{open:?}");
+    let evidence = Change::Evidence(EvidenceRow {
+        kiosk: id(0),
+        source: EvidenceSource::Live,
+        from,
+        to,
+        state: EvidenceState::Full,
+        cause: None,
+        received_at: None,
+        epoch: None,
+        seq: None,
+    });
+    let open = MonthRow { month: old, period_from: from, period_to: to, ..open };
+    office.commit(&[evidence, Change::Month(Box::new(open))]).await;
+    let store = office.app.store().clone();
+    let kept = async || store.evidence(&Scope::All, &[id(0)], from, to).await.unwrap().len();
+    office.round(&mut keeper).await;
+    assert_eq!((kept().await, office.signed().await), (1, vec![]));
+    let now = office.app.clock().now();
+    office.listened(now.plus_ms(-2 * DAY_MS), now).await;
+    office.round(&mut keeper).await;
+    let rows = office.rows().await;
+    let signed = rows.iter().find(|row| row.month == old && row.version == 1).unwrap();
+    let on = signed.sums.figures.on;
+    assert!(on.num == on.den && on.den == to.since(from) / 1_000, "{on:?}");
+    assert_eq!(kept().await, 0, "it is not needed any more");
+}
+
+#[tokio::test]
+async fn hours_that_are_corrected_while_the_bookkeeper_waits_are_those_it_books() {
+    let office = Office::of(1, true).await;
+    let site = |service_hours: &str| {
+        Change::Site(SiteRow {
+            id: "S-1".parse().unwrap(),
+            name: String::new(),
+            region: String::new(),
+            customer: String::new(),
+            zone: Zone::Urban,
+            timezone: "UTC".to_owned(),
+            service_hours: service_hours.to_owned(),
+            contacts: "[]".to_owned(),
+            remote_consent: false,
+            updated_at: Timestamp(0),
+        })
+    };
+    office.commit(&[site("")]).await;
+    office.changed(|row| row.site = Some("S-1".parse().unwrap())).await;
+    let app = office.app.clone();
+    let mut keeper = Keeper::new(app.clone());
+    keeper.places().await.unwrap();
+    let deciding = app.books().deciding.lock().await;
+    let step = tokio::spawn(async move { keeper.step().await });
+    for _ in 0..50 {
+        app.store().kiosk(&Scope::All, &id(0)).await.unwrap();
+    }
+    // Never open.
+    office.commit(&[site(r#"[{"effective_from":"2000-01-01","weekly":{}}]"#)]).await;
+    drop(deciding);
+    assert!(step.await.unwrap().unwrap());
+    assert_eq!(office.rows().await, []);
+}
