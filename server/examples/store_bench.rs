@@ -180,6 +180,7 @@ fn ingest(epoch: u128, n: u64) -> Vec<Change> {
         received_at: None,
         epoch: Some(record.epoch),
         seq: Some(record.seq),
+        interval_s: None,
     };
     let transition = TransitionRow {
         kiosk: kiosk.clone(),
@@ -261,5 +262,6 @@ fn live(n: u64, seconds: i64) -> Change {
         received_at: None,
         epoch: None,
         seq: None,
+        interval_s: Some(30),
     })
 }

@@ -289,6 +289,9 @@ pub struct EvidenceRow {
     /// The journal record that closed it, for "why".
     pub epoch: Option<Epoch>,
     pub seq: Option<u64>,
+    /// Of heartbeats: in how many seconds after the last of them the next one was due. `None`: of a journal, or
+    /// from before this was noted.
+    pub interval_s: Option<u32>,
 }
 
 /// A change of presence, service state, or a peripheral's status.

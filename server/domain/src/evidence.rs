@@ -261,6 +261,7 @@ impl Cursor {
             received_at: span.received_at,
             epoch: None,
             seq: None,
+            interval_s: None,
         }
     }
 }

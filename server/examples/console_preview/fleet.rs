@@ -174,6 +174,7 @@ fn day(changes: &mut Vec<Change>, now: Timestamp, id: &KioskId, like: &Like) {
             received_at: None,
             epoch: None,
             seq: None,
+            interval_s: None,
         }));
     }
     let moved = [

@@ -65,6 +65,7 @@ fn span(
             received_at: None,
             epoch: None,
             seq: None,
+            interval_s: None,
         }));
     }
 }

@@ -88,6 +88,7 @@ pub(crate) fn history(n: u64, period: Interval, count: i64) -> impl Iterator<Ite
             received_at: Some(secs(period.to)),
             epoch: None,
             seq: None,
+            interval_s: None,
         })
     })
 }

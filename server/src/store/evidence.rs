@@ -16,7 +16,7 @@ pub const MAX_EVIDENCE_KIOSKS: usize = 1_000;
 
 macro_rules! columns {
     () => {
-        "kiosk, source, from_at, state, to_at, cause, received_at, epoch, seq"
+        "kiosk, source, from_at, state, to_at, cause, received_at, epoch, seq, interval_s"
     };
 }
 
@@ -42,12 +42,14 @@ impl Stored for EvidenceRow {
         store_evidence,
         "INSERT INTO evidence (" [columns] ")
          SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT),
-                value->>5, CAST(value->>6 AS BIGINT), value->>7, CAST(value->>8 AS BIGINT)
+                value->>5, CAST(value->>6 AS BIGINT), value->>7, CAST(value->>8 AS BIGINT),
+                CAST(value->>9 AS BIGINT)
          FROM " ROWS " WHERE true
          ON CONFLICT (kiosk, source, from_at, state) DO UPDATE SET
            to_at = CASE WHEN excluded.to_at > evidence.to_at THEN excluded.to_at ELSE evidence.to_at END,
            cause = excluded.cause, epoch = excluded.epoch, seq = excluded.seq,
-           received_at = COALESCE(excluded.received_at, evidence.received_at)"
+           received_at = COALESCE(excluded.received_at, evidence.received_at),
+           interval_s = COALESCE(excluded.interval_s, evidence.interval_s)"
     );
     type Key<'a> = (&'a KioskId, EvidenceSource, Timestamp, EvidenceState);
 
@@ -59,6 +61,7 @@ impl Stored for EvidenceRow {
         let mut joined = later.clone();
         joined.to = earlier.to.max(later.to);
         joined.received_at = later.received_at.or(earlier.received_at);
+        joined.interval_s = later.interval_s.or(earlier.interval_s);
         Ok(Cow::Owned(joined))
     }
 
@@ -71,7 +74,9 @@ impl Stored for EvidenceRow {
         row.opt_text(self.cause.as_deref());
         row.opt_time(self.received_at);
         row.opt_display(self.epoch.as_ref());
-        row.opt_count("seq", self.seq)
+        row.opt_count("seq", self.seq)?;
+        row.opt_int(self.interval_s.map(i64::from));
+        Ok(())
     }
 }
 
@@ -89,6 +94,7 @@ impl Loaded for EvidenceRow {
             received_at: row.opt_time()?,
             epoch: row.opt_id()?,
             seq: row.opt_number()?,
+            interval_s: row.opt_number()?,
         })
     }
 }

@@ -154,6 +154,7 @@ pub(crate) fn evidence(kiosk: &str, from: i64, to: i64) -> EvidenceRow {
         received_at: None,
         epoch: Some(Epoch(uuid(3))),
         seq: Some(7),
+        interval_s: Some(30),
     }
 }
 

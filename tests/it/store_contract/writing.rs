@@ -348,7 +348,9 @@ pub(crate) async fn evidence_only_grows(empty: Empty) {
     };
     store.commit(&[live(100, None)]).await.unwrap();
     store.commit(&[live(200, Some(at(900)))]).await.unwrap();
-    store.commit(&[live(150, None)]).await.unwrap();
+    // Written by a server that noted no interval.
+    let Change::Evidence(unnoted) = live(150, None) else { unreachable!() };
+    store.commit(&[Change::Evidence(EvidenceRow { interval_s: None, ..unnoted })]).await.unwrap();
     let other_state = EvidenceRow { state: EvidenceState::Full, ..evidence("k1", 0, 10) };
     store.commit(&[Change::Evidence(other_state.clone())]).await.unwrap();
     let found = store.evidence(&Scope::All, &[kiosk_id("k1")], at(0), at(1)).await.unwrap();

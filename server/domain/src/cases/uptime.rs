@@ -157,6 +157,7 @@ fn claim(node: &Node<'_>, zone: Tz) -> Result<Evidence, CaseError> {
         state: state(&node.need("state")?)?,
         cause: node.maybe("cause", cause)?,
         recv: node.maybe("recv", |recv| recv.instant(zone))?,
+        interval_s: None,
     };
     Ok(on_device.from_device_clock(node.or("skew_s", 0, Node::int)?))
 }

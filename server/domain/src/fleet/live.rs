@@ -55,6 +55,7 @@ impl LiveSpan {
             received_at: None,
             epoch: None,
             seq: None,
+            interval_s: Some(self.interval_s),
         })
     }
 }

@@ -100,6 +100,8 @@ pub struct Evidence {
     pub cause: Option<Cause>,
     /// When the server received it; `None` when it came as it happened.
     pub recv: Option<i64>,
+    /// Of heartbeats: how many seconds after the last of them the next one was due; `None` where nobody noted it.
+    pub interval_s: Option<i64>,
 }
 
 impl Evidence {

@@ -43,6 +43,7 @@ pub fn evidence_of(beats: &[Beat]) -> Vec<Evidence> {
                 state: beat.state,
                 cause: None,
                 recv: None,
+                interval_s: Some(beat.interval_s),
             }),
         }
     }

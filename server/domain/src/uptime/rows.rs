@@ -31,6 +31,25 @@ pub fn server_down(liveness: &[LivenessRow], within: Interval) -> IntervalSet {
     IntervalSet::of(within.intersect(Interval::new(BEGINNING, END))).subtract(&up)
 }
 
+/// Our outages as the silence of one kiosk is judged by them: each ends later by an interval of its heartbeats.
+/// After we are back its next one is due within that, and not having heard it before says nothing about it.
+///
+/// The interval is the one of then: what the last heartbeats announced that began before we were back, else the
+/// first ones after. Whom nobody heard in the whole period promised nothing in it. `live` holds heartbeats alone, by
+/// their beginning; `unnoted_s` is the interval of those that were stored without one.
+#[must_use]
+pub fn unheard(outages: &IntervalSet, live: &[Evidence], period: Interval, unnoted_s: i64) -> IntervalSet {
+    let heard: Vec<&Evidence> =
+        live.iter().filter(|one| one.from < period.to && one.to > period.from).collect();
+    let longer = |outage: &Interval| {
+        let after = heard.partition_point(|one| one.from < outage.to);
+        let told = after.checked_sub(1).and_then(|last| heard.get(last)).or(heard.first());
+        let due_s = told.map_or(0, |one| one.interval_s.unwrap_or(unnoted_s));
+        Interval::new(outage.from, outage.to.saturating_add(due_s))
+    };
+    outages.intervals().iter().map(longer).collect()
+}
+
 impl From<EvidenceSource> for Source {
     fn from(source: EvidenceSource) -> Self {
         match source {
@@ -62,6 +81,7 @@ impl From<&EvidenceRow> for Evidence {
             state: row.state.into(),
             cause: row.cause.as_deref().and_then(Cause::named),
             recv: row.received_at.map(Timestamp::secs),
+            interval_s: row.interval_s.map(i64::from),
         }
     }
 }
@@ -95,6 +115,35 @@ mod tests {
         let down = server_down(&rows, Interval::new(0, 50));
         let expected = [Interval::new(0, 1), Interval::new(12, 20), Interval::new(40, 50)];
         assert_eq!(down.intervals(), expected);
+    }
+
+    #[test]
+    fn after_an_outage_of_ours_the_next_heartbeat_is_waited_for_as_long_as_was_announced_then() {
+        let beats = |from, to, interval_s| Evidence {
+            src: Source::Live,
+            from,
+            to,
+            state: State::Full,
+            cause: None,
+            recv: None,
+            interval_s,
+        };
+        let outage = |from, to| IntervalSet::of(Interval::new(from, to));
+        let live = [
+            beats(0, 90, Some(9)),
+            beats(100, 200, Some(30)),
+            beats(300, 400, Some(5)),
+            beats(500, 600, None),
+        ];
+        let until = |from, to, period| unheard(&outage(from, to), &live, period, 7).intervals()[0].to;
+        let all = Interval::new(0, 1_000);
+        assert_eq!(until(210, 290, all), 290 + 30);
+        // A shorter promise made since does not reach back, nor a longer one.
+        assert_eq!((until(410, 490, all), until(92, 95, all)), (490 + 5, 95 + 9));
+        assert_eq!(until(610, 690, all), 690 + 7, "nobody noted what was announced");
+        // Only what was heard in the period: whoever looks at more of the past says the same.
+        assert_eq!(until(210, 290, Interval::new(205, 1_000)), 290 + 5, "by the first ones after");
+        assert_eq!(until(610, 690, Interval::new(605, 1_000)), 690, "nothing was heard of it");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 use proptest::prelude::*;
 
 fn full(from: i64, to: i64) -> Evidence {
-    Evidence { src: Source::Live, from, to, state: State::Full, cause: None, recv: None }
+    Evidence { src: Source::Live, from, to, state: State::Full, cause: None, recv: None, interval_s: None }
 }
 
 fn with<T>(
@@ -88,6 +88,7 @@ proptest! {
                 state: State::ALL[*state],
                 cause: None,
                 recv: recv.map(place),
+                interval_s: None,
             })
             .collect();
         let kiosk = KioskRow {

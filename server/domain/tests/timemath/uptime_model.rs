@@ -50,6 +50,7 @@ fn evidence() -> impl Strategy<Value = Vec<Evidence>> {
             state,
             cause,
             recv,
+            interval_s: None,
         });
     prop::collection::vec(one, 0..14)
 }
@@ -315,7 +316,15 @@ fn fifty_thousand_claims_are_one_sort() {
             let from = month.from + i * 50;
             let state = states[usize::try_from(i).unwrap() % states.len()];
             let src = if i % 7 == 0 { Source::Live } else { Source::Journal };
-            Evidence { src, from, to: from + 55, state, cause: Some(Cause::Software), recv: None }
+            Evidence {
+                src,
+                from,
+                to: from + 55,
+                state,
+                cause: Some(Cause::Software),
+                recv: None,
+                interval_s: None,
+            }
         })
         .collect();
     let always = IntervalSet::always();

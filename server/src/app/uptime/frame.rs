@@ -13,10 +13,10 @@ use kioskwatch_domain::{
     json::ReadError,
     service_hours::Schedule,
     uptime::{
-        Evidence, Exclusion, Inputs, Month,
+        Evidence, Exclusion, Inputs, Month, Source,
         booking::{Contract, Owner, owners},
         exclusion::granted,
-        rows::commissioned,
+        rows::{commissioned, unheard},
     },
 };
 use kioskwatch_proto::{KioskId, SiteId};
@@ -135,6 +135,8 @@ pub(super) struct Frame<'a> {
     exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
     exclusions_of_site: BTreeMap<SiteId, Vec<ExclusionRow>>,
     assignments: BTreeMap<KioskId, Vec<AssignmentRow>>,
+    /// Heartbeats by their beginning.
+    heard: BTreeMap<KioskId, Vec<Evidence>>,
     notice_s: i64,
 }
 
@@ -164,6 +166,7 @@ impl<'a> Frame<'a> {
             exclusions_of_kiosk: BTreeMap::new(),
             exclusions_of_site: BTreeMap::new(),
             assignments: BTreeMap::new(),
+            heard: BTreeMap::new(),
             notice_s: i64::try_from(config.uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600),
         }
     }
@@ -184,6 +187,16 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// What was heard of each kiosk says how long its next heartbeat may take.
+    pub(super) fn hear(&mut self, evidence: &BTreeMap<KioskId, Vec<Evidence>>) {
+        for (kiosk, claims) in evidence {
+            let mut live: Vec<Evidence> =
+                claims.iter().filter(|claim| claim.src == Source::Live).copied().collect();
+            live.sort_by_key(|claim| claim.from);
+            self.heard.insert(kiosk.clone(), live);
+        }
+    }
+
     /// When and where a kiosk stood, as far as it was read.
     pub(super) fn assignments(&self, kiosk: &KioskId) -> &[AssignmentRow] {
         self.assignments.get(kiosk).map_or(&[], Vec::as_slice)
@@ -196,7 +209,8 @@ impl<'a> Frame<'a> {
         self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now))
     }
 
-    /// `approved_before`: only what had been approved by then is forgiven.
+    /// `approved_before`: only what had been approved by then is forgiven. `interval_s`: of heartbeats that were
+    /// stored without it.
     pub(super) fn sets(
         &self,
         kiosk: &KioskRow,
@@ -223,15 +237,13 @@ impl<'a> Frame<'a> {
             let forgiven = site.and_then(|id| self.exclusions_of_site.get(id));
             exclusions = exclusions.union(&self.granted(forgiven, approved_before).intersect(set));
         }
-        // After we are back its next heartbeat is due within one of its intervals, and not having heard it
-        // before that says nothing about it.
-        let longer = |outage: Interval| Interval::new(outage.from, outage.to.saturating_add(interval_s));
+        let live = self.heard.get(&kiosk.id).map_or(&[][..], Vec::as_slice);
         Sets {
             period,
             service,
             commissioned: commissioned(kiosk),
             exclusions,
-            server_down: self.outages.iter().map(longer).collect(),
+            server_down: unheard(&self.outages, live, period, interval_s),
             owners,
         }
     }

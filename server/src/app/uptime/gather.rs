@@ -156,6 +156,7 @@ impl UptimeReader<'_> {
         let mut frame = self.frame(Arc::new(places), kiosks, span, as_of).await?;
         frame.assign(rows);
         let evidence = self.evidence_of(kiosks, span).await?;
+        frame.hear(&evidence);
         Ok(Gathered { subjects, frame, evidence })
     }
 

@@ -74,13 +74,15 @@ impl<'a> Look<'a> {
         let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
         let mut frame = reader.frame(places, &ids, span, None).await?;
         frame.assign(reader.store.assignments_of(&ids, ms(span.from), ms(span.to)).await?);
+        let evidence = reader.evidence_of(&ids, span).await?;
+        frame.hear(&evidence);
         let mut look = Self {
             frame,
             terms: reader.terms(),
             target: reader.target(),
             now,
             committed_to: Timestamp(i64::MIN),
-            evidence: reader.evidence_of(&ids, span).await?,
+            evidence,
             subjects,
             months,
             rows,

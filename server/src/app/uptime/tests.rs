@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 mod basis;
 mod moves;
+mod outages;
 
 use super::{
     board::{Board, Shown},
@@ -128,6 +129,7 @@ fn full(id: &str, from: i64, to: i64) -> Change {
         received_at: None,
         epoch: None,
         seq: None,
+        interval_s: None,
     })
 }
 

@@ -204,6 +204,7 @@ mod tests {
                 state,
                 cause: None,
                 recv: None,
+                interval_s: None,
             })
             .collect();
         let all = kioskwatch_domain::interval::IntervalSet::of(period);

@@ -250,6 +250,7 @@ fn journal(rows: &mut Vec<Change>, kiosk: &KioskId, now: Timestamp) {
         received_at: Some(now),
         epoch: Some(epoch()),
         seq: Some(1),
+        interval_s: None,
     }));
 }
 

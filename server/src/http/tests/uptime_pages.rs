@@ -73,6 +73,7 @@ async fn busy() -> (Fixture, String) {
             received_at: None,
             epoch: None,
             seq: None,
+            interval_s: None,
         }));
     }
     fixture.app.store().commit(&changes).await.unwrap();

@@ -55,7 +55,7 @@ impl Ledger {
 
     fn claim(&mut self, from: i64, to: i64, recv: Option<i64>) {
         let (src, state) = (Source::Journal, State::Full);
-        self.evidence.push(Evidence { src, from, to, state, cause: None, recv });
+        self.evidence.push(Evidence { src, from, to, state, cause: None, recv, interval_s: None });
     }
 
     fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Booked {

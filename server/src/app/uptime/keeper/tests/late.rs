@@ -109,6 +109,7 @@ async fn evidence_of_a_month_that_nobody_signed_stays_until_somebody_can() {
         received_at: None,
         epoch: None,
         seq: None,
+        interval_s: None,
     });
     let open = MonthRow { month: old, period_from: from, period_to: to, ..open };
     office.commit(&[evidence, Change::Month(Box::new(open))]).await;

@@ -1,0 +1,62 @@
+//! Our own outages, and how long after them a heartbeat may take.
+use kioskwatch_domain::change::{KioskStateRow, PresenceVerdict};
+
+use super::*;
+
+/// What the agent announces now.
+fn announces(kiosk: &str, interval_s: u32) -> Change {
+    Change::KioskState(Box::new(KioskStateRow {
+        kiosk: KioskId::new(kiosk).unwrap(),
+        presence: PresenceVerdict::Online,
+        presence_since: Timestamp(0),
+        presence_reason: "heartbeat".into(),
+        last_seen_at: None,
+        session: None,
+        boot: None,
+        epoch: None,
+        interval_s,
+        service: None,
+        service_since: None,
+        service_cause: None,
+        peripherals: "{}".into(),
+        inventory: String::new(),
+        clock_offset_ms: None,
+        command_counter: 0,
+    }))
+}
+
+fn heartbeats(from: i64, to: i64, interval_s: Option<u32>) -> Change {
+    let Change::Evidence(row) = full("k", from, to) else { unreachable!() };
+    Change::Evidence(EvidenceRow { interval_s, ..row })
+}
+
+#[tokio::test]
+async fn an_outage_of_ours_forgives_what_was_announced_then_whatever_the_agent_announces_now() {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let (away, back) = (from + 5 * DAY, from + 5 * DAY + HOUR);
+    let second = 1_000;
+    // Then: announced, seconds after our return of the next heartbeat. Down: the silence that is charged.
+    for (announced, heard, noted, down) in
+        [(Some(300), 290, 10, 0), (Some(10), 1_800, 3_600, 1_790), (None, 290, 100, 190)]
+    {
+        let shelf = Shelf::with(&[
+            kiosk("k", None),
+            alive(0, away),
+            alive(back, end + 60 * DAY),
+            heartbeats(from - DAY, away, announced),
+            heartbeats(back + heard * second, end + 3 * DAY, announced),
+            announces("k", announced.unwrap_or(noted)),
+        ])
+        .await;
+        let charged = async |now| {
+            let avail = shelf.month(UptimeScope::Fleet, now).await.sums.figures.avail;
+            avail.den - avail.num
+        };
+        assert_eq!(charged(end + HOUR).await, down, "{announced:?}, counted");
+        // The agent was given another interval before the month is signed.
+        let later = heartbeats(end + 4 * DAY, end + 5 * DAY, Some(noted));
+        shelf.store.commit(&[announces("k", noted), later]).await.unwrap();
+        shelf.keep("k", end + 6 * DAY).await;
+        assert_eq!(charged(end + 6 * DAY).await, down, "{announced:?}, signed");
+    }
+}
