@@ -41,21 +41,9 @@ impl Dirty {
         }
     }
 
-    /// What changed at a site changed for those that stand there. Returns whether anything did.
-    pub(super) fn spread_sites<'a>(
-        &mut self,
-        kiosks: impl Iterator<Item = (&'a KioskId, Option<&'a SiteId>)>,
-    ) -> bool {
-        let sites = std::mem::take(&mut self.sites);
-        if sites.is_empty() {
-            return false;
-        }
-        for (kiosk, site) in kiosks {
-            if let Some(since) = site.and_then(|site| sites.get(site)) {
-                self.kiosk(kiosk, *since);
-            }
-        }
-        true
+    /// Sites at which something changed, to be spread over those that have stood there since.
+    pub(super) fn take_sites(&mut self) -> BTreeMap<SiteId, Since> {
+        std::mem::take(&mut self.sites)
     }
 
     /// Whether anything changed at a site that has not been spread yet.
@@ -85,7 +73,7 @@ impl Dirty {
         }
     }
 
-    fn site(&mut self, id: &SiteId, since: Since) {
+    pub(super) fn site(&mut self, id: &SiteId, since: Since) {
         let known = self.sites.entry(id.clone()).or_insert(since);
         *known = since.min(*known);
     }

@@ -14,12 +14,13 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
+    change::GroupKind,
     fleet::{Actor, Request},
     ids::Ids,
     uptime::{Month, books::BOOKKEEPER},
     wall,
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use tokio::sync::watch;
 
 use super::{UptimeError, dirty::Since, due::first_kept, frame::Places, look::Look, reader::ms};
@@ -117,7 +118,7 @@ impl Keeper {
 
     /// A few kiosks; `false` when there was nothing to do.
     async fn step(&mut self) -> Result<bool, StepError> {
-        self.spread_sites();
+        self.spread_sites().await?;
         let round_waits = !self.round.is_empty() || self.begin_round();
         // By turns: neither those with late evidence nor the round waits for the whole of the other.
         if !(self.was_dirty && round_waits) {
@@ -177,11 +178,34 @@ impl Keeper {
         store.prune_evidence(&kiosks, ms(oldest.period(zone).from)).await
     }
 
-    fn spread_sites(&mut self) {
-        let mut waiting = self.app.books().dirty();
-        if waiting.spread_sites(self.app.fleet().kiosks().map(|kiosk| (kiosk.id, kiosk.site))) {
-            self.places = None;
+    /// What changed at a site changed for those that have stood there since, wherever they stand now.
+    async fn spread_sites(&mut self) -> Result<(), StoreError> {
+        let sites = self.app.books().dirty().take_sites();
+        if sites.is_empty() {
+            return Ok(());
         }
+        self.places = None;
+        let stood = self.stood_at(&sites).await;
+        let mut waiting = self.app.books().dirty();
+        match &stood {
+            Ok(kiosks) => kiosks.iter().for_each(|(id, since)| waiting.kiosk(id, *since)),
+            Err(_) => sites.iter().for_each(|(id, since)| waiting.site(id, *since)),
+        }
+        stood.map(drop)
+    }
+
+    async fn stood_at(&self, sites: &BTreeMap<SiteId, Since>) -> Result<Vec<(KioskId, Since)>, StoreError> {
+        let mut by_since: BTreeMap<Since, Vec<&str>> = BTreeMap::new();
+        for (id, since) in sites {
+            by_since.entry(*since).or_default().push(id.as_str());
+        }
+        let (store, now) = (self.app.store(), self.app.clock().now());
+        let mut stood = Vec::new();
+        for (since, names) in by_since {
+            let kiosks = store.kiosks_of_groups(GroupKind::Site, names, since, now).await?;
+            stood.extend(kiosks.into_iter().map(|id| (id, since)));
+        }
+        Ok(stood)
     }
 
     async fn places(&mut self) -> Result<Arc<Places>, StoreError> {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{Admission, Change, KioskRow},
+    change::{Admission, AssignmentRow, Change, ExclusionRow, KioskRow},
     fleet::{Answer, Fleet},
     policy::Policy,
 };
@@ -170,4 +170,51 @@ async fn nobody_decides_between_a_look_of_the_bookkeeper_and_its_booking() {
     commit(&store, asked, None).await;
     assert!(step.await.unwrap().unwrap());
     assert!(app.books().deciding.try_lock().is_ok());
+}
+
+#[tokio::test]
+async fn what_is_forgiven_to_a_site_is_looked_at_for_those_that_stood_there_then() {
+    let office = Office::of(4, true).await;
+    let (store, now) = (office.app.store(), office.app.clock().now());
+    let days_ago = |days: i64| now.plus_ms(-days * 86_400_000);
+    let stood = |n: usize, site: &str, from, to: Option<i64>| {
+        Change::Assignment(AssignmentRow {
+            kiosk: id(n),
+            group: GroupKind::Site,
+            group_id: site.to_owned(),
+            from: days_ago(from),
+            to: to.map(days_ago),
+        })
+    };
+    // The first moved away after the window, the second before it, the third came after it, the fourth is there.
+    let moves = [
+        (0, "A", 60, Some(20)),
+        (0, "B", 20, None),
+        (1, "A", 60, Some(50)),
+        (1, "B", 50, None),
+        (2, "B", 60, Some(20)),
+        (2, "A", 20, None),
+        (3, "A", 60, None),
+    ];
+    let rows: Vec<Change> = moves.iter().map(|(n, site, from, to)| stood(*n, site, *from, *to)).collect();
+    store.commit(&rows).await.unwrap();
+    let window = ExclusionRow {
+        id: Uuid::nil(),
+        kiosk: None,
+        site: Some(SiteId::new("A").unwrap()),
+        class: "force_majeure".into(),
+        from: days_ago(40),
+        to: days_ago(39),
+        requested_by: "a".into(),
+        approved_by: Some("b".into()),
+        approved_at: Some(now),
+        agreed_at: None,
+        reason: "flood".into(),
+    };
+    office.app.books().dirty().note(&[Change::Exclusion(window)]);
+    let mut keeper = Keeper::new(office.app.clone());
+    keeper.spread_sites().await.unwrap();
+    let taken = office.app.books().dirty().take(9, |_| Timestamp(i64::MAX));
+    // Who came after it is looked at for nothing.
+    assert_eq!(taken.into_keys().collect::<Vec<_>>(), [id(0), id(2), id(3)]);
 }
