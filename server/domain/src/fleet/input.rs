@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use kioskwatch_proto::{
-    CommandId, Epoch, KioskId, PeripheralName, Timestamp,
+    CommandId, Epoch, KioskId, PeripheralName, SiteId, Timestamp,
     artifact::Progress,
     command::Action,
     faults::FaultCode,
@@ -178,6 +178,12 @@ pub struct Actor {
 #[derive(Debug, Clone)]
 pub enum Request {
     PutSite(SiteRow),
+    /// Of a site whose service hours are still those that were seen; everything else about it stays.
+    PutServiceHours {
+        site: SiteId,
+        before: String,
+        after: String,
+    },
     /// Registers, changes, approves (`admission`) or retires a kiosk.
     PutKiosk(KioskRow),
     PutExclusion(ExclusionRow),

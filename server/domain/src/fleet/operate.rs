@@ -1,5 +1,7 @@
 //! What people ask of the fleet, with the guards as values.
-use kioskwatch_proto::limits::MAX_TEXT_CHARS;
+use std::sync::Arc;
+
+use kioskwatch_proto::{SiteId, limits::MAX_TEXT_CHARS};
 use uuid::Uuid;
 
 use super::{
@@ -39,6 +41,9 @@ impl Draft<'_> {
     pub(super) fn request(&mut self, actor: &Actor, request: &Request) -> Result<Answer, Refusal> {
         match request {
             Request::PutSite(row) => self.put_site(actor, row),
+            Request::PutServiceHours { site, before, after } => {
+                self.put_service_hours(actor, site, before, after)
+            }
             Request::PutKiosk(row) => self.put_kiosk(actor, row),
             Request::PutExclusion(row) => self.put_exclusion(actor, row),
             Request::Book { changes, also } => self.book(actor, changes, also.as_deref()),
@@ -53,7 +58,8 @@ impl Draft<'_> {
 
     fn put_site(&mut self, actor: &Actor, row: &SiteRow) -> Result<Answer, Refusal> {
         Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
-        let fresh = Site::of(row);
+        let row = SiteRow { updated_at: self.now, ..row.clone() };
+        let fresh = Site::of(&row);
         let site = match self.site_mut(&row.id) {
             Some(known) => Site {
                 kiosks: known.kiosks.clone(),
@@ -65,10 +71,26 @@ impl Draft<'_> {
             None => fresh,
         };
         self.over.sites.insert(row.id.clone(), site);
-        self.rows.push(Change::Site(SiteRow { updated_at: self.now, ..row.clone() }));
         let detail = serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone });
         self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
+        self.rows.push(Change::Site(row));
         Ok(Answer::Done)
+    }
+
+    /// Somebody may have changed the site since `before` was read.
+    fn put_service_hours(
+        &mut self,
+        actor: &Actor,
+        id: &SiteId,
+        before: &str,
+        after: &str,
+    ) -> Result<Answer, Refusal> {
+        let missing = || Refusal::new(RefusalKind::NotFound, "site", format!("no site {id}"));
+        let known = Arc::clone(&self.site(id).ok_or_else(missing)?.row);
+        if known.service_hours != before {
+            return Err(conflict("2.8", "the site's service hours were changed since: ask again"));
+        }
+        self.put_site(actor, &SiteRow { service_hours: after.to_owned(), ..(*known).clone() })
     }
 
     fn put_kiosk(&mut self, actor: &Actor, row: &KioskRow) -> Result<Answer, Refusal> {
@@ -136,7 +158,7 @@ impl Draft<'_> {
             true => now,
             false => kiosk.commissioned_at.map_or(now, |at| at.min(now)),
         };
-        let assignment = |site: &kioskwatch_proto::SiteId, from, to| {
+        let assignment = |site: &SiteId, from, to| {
             Change::Assignment(AssignmentRow {
                 kiosk: row.id.clone(),
                 group: GroupKind::Site,
@@ -157,12 +179,12 @@ impl Draft<'_> {
             self.rows.push(assignment(site, from, Some(now)));
         }
         if let Some(site) = before.as_ref().and_then(|id| self.site_mut(id)) {
-            std::sync::Arc::make_mut(&mut site.kiosks).retain(|&known| known != ix);
+            Arc::make_mut(&mut site.kiosks).retain(|&known| known != ix);
         }
         if let Some(id) = &row.site {
             self.rows.push(assignment(id, begins, None));
             if let Some(site) = self.site_mut(id) {
-                std::sync::Arc::make_mut(&mut site.kiosks).push(ix);
+                Arc::make_mut(&mut site.kiosks).push(ix);
             }
         }
         let kiosk = self.kiosk_mut(ix);
@@ -239,7 +261,7 @@ impl Draft<'_> {
         let (site, service) = (self.kiosk(ix).site.clone(), self.kiosk(ix).state.service);
         let class = self.class_of(&told.fault);
         let severity = ticket_severity(self.policy.catalogue.severity(&told.fault), service);
-        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.zone);
+        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.row.zone);
         let row = TicketRow {
             kiosk: Some(told.kiosk.clone()),
             site,

@@ -164,7 +164,7 @@ impl Draft<'_> {
         if matches!(row.fault.as_str(), codes::KIOSK_OFFLINE | codes::SITE_OFFLINE) {
             return;
         }
-        let (id, day) = (site.id.clone(), site.hours.date(row.t1));
+        let (id, day) = (site.row.id.clone(), site.hours.date(row.t1));
         let is_parent = |t: &Uuid| {
             self.ticket(*t).is_some_and(|file| {
                 file.row.fault == row.fault && file.row.state.is_open() && site.hours.date(file.row.t1) == day

@@ -1,22 +1,19 @@
 //! One site in memory.
 use std::sync::Arc;
 
-use kioskwatch_proto::SiteId;
 use uuid::Uuid;
 
 use super::{
     Ix,
     hours::{Hours, Window},
 };
-use crate::change::{SiteRow, Zone};
+use crate::change::SiteRow;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Site {
-    pub(super) id: SiteId,
-    pub(super) zone: Zone,
+    /// As it is stored.
+    pub(super) row: Arc<SiteRow>,
     pub(super) hours: Arc<Hours>,
-    /// Whether read-only commands may run by themselves.
-    pub(super) remote_consent: bool,
     pub(super) kiosks: Arc<Vec<Ix>>,
     /// The open site incident.
     pub(super) outage: Option<Uuid>,
@@ -30,10 +27,8 @@ impl Site {
     pub(super) fn of(row: &SiteRow) -> Self {
         let hours = Hours::parse(&row.timezone, &row.service_hours).unwrap_or_else(|_| Hours::always());
         Self {
-            id: row.id.clone(),
-            zone: row.zone,
+            row: Arc::new(row.clone()),
             hours: Arc::new(hours),
-            remote_consent: row.remote_consent,
             kiosks: Arc::default(),
             outage: None,
             tickets: Vec::new(),

@@ -161,7 +161,7 @@ fn check_hours(around: &Circumstances<'_>, before: &str, after: &str, wanted: &W
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Consequence {
     Exclusion(ExclusionRow),
-    ServiceHours { site: SiteId, hours: String },
+    ServiceHours { site: SiteId, before: String, after: String },
 }
 
 /// Why `name` may not decide about a correction; `None`: nothing but the role. `engineers`: who answered for
@@ -275,8 +275,8 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
             agreed_at: *agreed_at,
             reason: row.reason.clone(),
         }),
-        Correction::ServiceHours { site, after, .. } => {
-            Consequence::ServiceHours { site: site.clone(), hours: after.clone() }
+        Correction::ServiceHours { site, before, after } => {
+            Consequence::ServiceHours { site: site.clone(), before: before.clone(), after: after.clone() }
         }
     }
 }

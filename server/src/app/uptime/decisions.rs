@@ -7,9 +7,9 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
         AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow, MonthSums,
-        RestatementRow, SiteRow,
+        RestatementRow,
     },
-    fleet::{Actor, Refusal, RefusalKind, Request, hand_over},
+    fleet::{Actor, Refusal, Request, hand_over},
     uptime::{
         Hurdle, Month,
         booking::measure,
@@ -172,20 +172,12 @@ impl App {
         let now = self.clock().now();
         let engineers = self.engineers_of(&row).await?;
         let (changes, consequence) = corrections::decide(now, &actor, (&row, &engineers), verdict, effect)?;
-        let also = match consequence {
-            None => None,
-            Some(Consequence::Exclusion(row)) => Some(Box::new(Request::PutExclusion(row))),
-            Some(Consequence::ServiceHours { site, hours }) => {
-                let known = self.store().site(&Scope::All, &site).await?.ok_or_else(|| missing("site"))?;
-                if let Correction::ServiceHours { before, .. } = &row.what
-                    && known.service_hours != *before
-                {
-                    let reason = "the site's service hours were changed since: ask again".to_owned();
-                    return Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason }.into());
-                }
-                Some(Box::new(Request::PutSite(SiteRow { service_hours: hours, ..known })))
+        let also = consequence.map(|consequence| match consequence {
+            Consequence::Exclusion(row) => Box::new(Request::PutExclusion(row)),
+            Consequence::ServiceHours { site, before, after } => {
+                Box::new(Request::PutServiceHours { site, before, after })
             }
-        };
+        });
         self.request(actor, Request::Book { changes, also }).await?;
         self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
     }

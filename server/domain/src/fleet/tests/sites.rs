@@ -5,7 +5,7 @@ use kioskwatch_proto::{
 
 use crate::{
     change::{Admission, KioskRow, TicketRow, TicketState},
-    fleet::Request,
+    fleet::{RefusalKind, Request},
     testing::{ScriptedAgent, World, world::START},
 };
 
@@ -235,4 +235,28 @@ fn a_kiosk_stood_at_its_first_site_since_it_was_put_into_service_whichever_was_s
             expected.iter().map(|(site, from, to)| ((*site).to_owned(), *from, *to)).collect();
         assert_eq!(of(puts), expected, "{puts:?}");
     }
+}
+
+#[test]
+fn corrected_hours_change_nothing_else_and_nothing_that_was_changed_since() {
+    let mut world = World::new();
+    let site = world.site("S", "");
+    let mut row = world.store.sites[&site].clone();
+    let hours = |from: &str| format!(r#"[{{"weekly":{{"mon":[["{from}","17:00"]]}}}}]"#);
+    let correct = |world: &mut World, before: String, after: String| {
+        world.ask("boss", Request::PutServiceHours { site: site.clone(), before, after })
+    };
+    // Between the question and the answer somebody moved the site to another region.
+    row.region = "north".into();
+    world.ask("admin", Request::PutSite(row)).unwrap();
+    correct(&mut world, String::new(), hours("08:00")).unwrap();
+    let stored = world.store.sites[&site].clone();
+    assert_eq!((stored.region.as_str(), stored.service_hours), ("north", hours("08:00")));
+    // And then to other hours.
+    let refused = correct(&mut world, String::new(), hours("10:00")).unwrap_err();
+    assert!(refused.kind == RefusalKind::Conflict && refused.reason.contains("changed since"), "{refused:?}");
+    assert_eq!(world.store.sites[&site].service_hours, hours("08:00"));
+    world.restart();
+    correct(&mut world, hours("08:00"), hours("10:00")).unwrap();
+    assert_eq!(world.store.sites[&site].region, "north");
 }
