@@ -69,13 +69,8 @@ impl Attempt {
         holder: &lease::Holder,
         plan: &Plan<'_>,
     ) -> Result<(), StoreError> {
-        // SQLite: take the write lock at once. A transaction that reads first cannot wait for it later.
-        let begin = match backend {
-            Backend::Sqlite => "BEGIN IMMEDIATE",
-            Backend::Postgres => "BEGIN",
-        };
         let failed = |e| StoreError::of("commit", e);
-        let mut transaction = connection.begin_with(begin).await.map_err(failed)?;
+        let mut transaction = connection.begin_with(backend.begin()).await.map_err(failed)?;
         // Under the lock of the row: the database may still be busy with the doubtful one.
         if self.before.is_some()
             && lease::last_commit(backend, &mut transaction, holder).await? == self.before

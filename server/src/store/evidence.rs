@@ -131,7 +131,7 @@ impl Store {
     /// Forgets what these kiosks' evidence said before an instant. Figures computed from it stay.
     pub async fn prune_evidence(&self, kiosks: &[KioskId], before: Timestamp) -> Result<(), StoreError> {
         let query = PRUNE.query(self.backend()).bind(id_array(kiosks.iter())).bind(before.ms());
-        self.database.write(PRUNE.name, query).await.map(drop)
+        self.forget(PRUNE, query).await
     }
 
     async fn visible(&self, scope: &Scope, kiosks: &[KioskId]) -> Result<Vec<KioskId>, StoreError> {

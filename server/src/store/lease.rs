@@ -3,13 +3,14 @@
 //! The time decides who may take it; the number alone decides whether a commit counts. Two servers with
 //! different clocks can therefore quarrel about the time, but never both write.
 use kioskwatch_proto::Timestamp;
-use sqlx::Row as _;
+use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::{
     Lease, Store, StoreError,
     commit::Uncertain,
-    sql::{Backend, Connection, Sql, sql},
+    database::COMMIT_TIMEOUT,
+    sql::{Backend, Connection, Query, Sql, sql},
 };
 
 const TAKE: Sql = sql!(
@@ -84,6 +85,29 @@ impl Store {
         self.database.write(RENEW.name, query).await.map(drop)
     }
 
+    /// One statement that takes rows away, and none once somebody else took the lease. It has no number of its own:
+    /// a doubtful commit is still looked for by its own.
+    pub(super) async fn forget(&self, statement: Sql, query: Query) -> Result<(), StoreError> {
+        let holder = self.holder.lock().await;
+        let mut connection = self.database.writer().await?;
+        let backend = self.backend();
+        let failed = |e| StoreError::of(statement.name, e);
+        let work = async {
+            let mut transaction = connection.begin_with(backend.begin()).await.map_err(failed)?;
+            last_commit(backend, &mut transaction, &holder).await?;
+            query.execute(&mut *transaction).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)
+        };
+        let limit_ms = COMMIT_TIMEOUT.as_millis() as u64;
+        let result = tokio::time::timeout(COMMIT_TIMEOUT, work)
+            .await
+            .unwrap_or(Err(StoreError::Stalled { statement: statement.name, limit_ms }));
+        if result.as_ref().is_err_and(StoreError::is_retryable) {
+            drop(connection.detach());
+        }
+        result
+    }
+
     async fn held(&self, partition: &str) -> StoreError {
         let query = HOLDER.query(self.backend()).bind(partition.to_owned());
         let holder = self.database.write(HOLDER.name, query).await;
@@ -129,7 +153,7 @@ pub(super) async fn last_commit(
     row.try_get::<i64, _>(0).map(|commits| Some(commits.unsigned_abs())).map_err(failed)
 }
 
-fn bind(query: super::sql::Query, lease: &Lease) -> super::sql::Query {
+fn bind(query: Query, lease: &Lease) -> Query {
     let fence = i64::try_from(lease.fence).unwrap_or(i64::MAX);
     query.bind(lease.partition.clone()).bind(lease.owner.to_string()).bind(fence)
 }

@@ -260,6 +260,6 @@ impl Store {
     /// Forgets what was known of these kiosks' months before one, where a signed version says it.
     pub async fn prune_months(&self, kiosks: &[KioskId], before: Month) -> Result<(), StoreError> {
         let query = PRUNE.query(self.backend()).bind(id_array(kiosks.iter())).bind(before.to_string());
-        self.database.write(PRUNE.name, query).await.map(drop)
+        self.forget(PRUNE, query).await
     }
 }

@@ -20,6 +20,17 @@ pub(super) struct Sql {
     pub(super) postgres: &'static str,
 }
 
+impl Backend {
+    /// How a transaction that writes begins. On SQLite it takes the write lock at once: one that reads first
+    /// cannot wait for it later.
+    pub(super) const fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+}
+
 pub(super) type Query = sqlx::query::Query<'static, Any, <Any as sqlx::Database>::Arguments>;
 pub(super) type Connection = AnyConnection;
 
