@@ -154,6 +154,9 @@ pub struct UptimeAnswer {
 pub struct UptimeExplained {
     pub zone: Tz,
     pub period: Interval,
+    /// Where it stood last in the period, as far as the reader may know.
+    pub site: Option<SiteId>,
+    pub commissioned_at: Option<Timestamp>,
     pub figures: Figures,
     /// The same with what stands beside the ratios.
     pub sums: MonthSums,

@@ -15,7 +15,7 @@ use super::{
     kiosk_in_scope,
     openapi::Failures,
 };
-use crate::store::{PageRequest, StoreError};
+use crate::store::{PageRequest, Scope, StoreError};
 
 /// Transitions of one answer; more are cut off, oldest first.
 const MAX_TRANSITIONS: usize = 2_000;
@@ -145,7 +145,7 @@ pub(crate) async fn transitions(
 /// What proves anything about `from..to`: stored rows, and what heartbeats have said since they were written.
 pub(crate) async fn evidence_of(
     web: &Web,
-    caller: &Caller,
+    scope: &Scope,
     id: &KioskId,
     from: Timestamp,
     to: Timestamp,
@@ -153,7 +153,7 @@ pub(crate) async fn evidence_of(
     let app = web.app();
     // First what is not written: what is written meanwhile is then seen twice instead of not at all.
     let mut rows = app.fleet().live_evidence(id, app.clock().now());
-    rows.extend(app.store().evidence(caller.scope(), std::slice::from_ref(id), from, to).await?);
+    rows.extend(app.store().evidence(scope, std::slice::from_ref(id), from, to).await?);
     Ok(rows)
 }
 
@@ -169,7 +169,7 @@ pub(crate) async fn timeline_of(
     let now = app.clock().now();
     let to = to.min(now);
     let store = app.store();
-    let rows = evidence_of(web, caller, id, from, to).await?;
+    let rows = evidence_of(web, caller.scope(), id, from, to).await?;
     let period = Interval::new(from.secs(), to.secs());
     let mut alive = app.fleet().live_hearing(now);
     alive.extend(store.server_liveness(from, to).await?);

@@ -16,7 +16,7 @@ use kioskwatch_domain::{
         Evidence, Exclusion, Inputs, Month, Source,
         booking::{Contract, Owner, owners},
         exclusion::granted,
-        rows::{commissioned, unheard},
+        rows::{commissioned, span, unheard},
     },
 };
 use kioskwatch_proto::{KioskId, SiteId};
@@ -248,12 +248,20 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Windows of this kiosk and of the sites where it stood within the period, granted or not.
-    pub(super) fn exclusions_about(&self, kiosk: &KioskId, sets: &Sets) -> Vec<ExclusionRow> {
+    /// Windows of this kiosk and of the reader's sites where it stood within the period, granted or not, as far
+    /// as they reach into `seen`.
+    pub(super) fn exclusions_about(
+        &self,
+        kiosk: &KioskId,
+        sets: &Sets,
+        seen: &IntervalSet,
+        reader: &Scope,
+    ) -> Vec<ExclusionRow> {
         let own = self.exclusions_of_kiosk.get(kiosk).into_iter().flatten();
-        let sites: BTreeSet<&SiteId> = sets.sites().collect();
+        let sites: BTreeSet<&SiteId> = sets.sites().filter(|id| reader.shows(Some(*id))).collect();
         let theirs = sites.into_iter().filter_map(|id| self.exclusions_of_site.get(id)).flatten();
-        own.chain(theirs).cloned().collect()
+        let reaches = |row: &&ExclusionRow| !seen.clip(span(row.from, Some(row.to))).is_empty();
+        own.chain(theirs).filter(reaches).cloned().collect()
     }
 
     fn granted(&self, rows: Option<&Vec<ExclusionRow>>, approved_before: Option<i64>) -> IntervalSet {
@@ -293,6 +301,14 @@ impl Sets {
             .iter()
             .filter(|(owner, _)| places.belongs(owner, scope) && reader.shows(owner.site.as_ref()));
         mine.fold(IntervalSet::empty(), |all, (_, set)| all.union(&set.clip(self.period)))
+    }
+
+    /// Where it stood last within the period, of the times this reader may know of.
+    pub(super) fn last_site(&self, reader: &Scope) -> Option<&SiteId> {
+        let shown = self.owners.iter().filter(|(owner, _)| reader.shows(owner.site.as_ref()));
+        let there =
+            shown.filter_map(|(owner, set)| Some((set.clip(self.period).intervals().last()?.to, owner)));
+        there.max_by_key(|(until, _)| *until).and_then(|(_, owner)| owner.site.as_ref())
     }
 
     /// Where it stood within the period.

@@ -3,8 +3,13 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::LivenessRow,
-    interval::{Interval, IntervalSet},
-    uptime::{Evidence, Month, Timeline, booking::measure, books::Terms, exclusion::not_accountable},
+    interval::Interval,
+    uptime::{
+        Evidence, Month, Timeline,
+        booking::measure,
+        books::Terms,
+        exclusion::{NotAccountable, not_accountable},
+    },
     wall,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
@@ -161,7 +166,7 @@ impl UptimeReader<'_> {
 
     /// Every interval of one kiosk's period and why it counted as it did. Of a signed month: by what counted for
     /// the version that stands, so that the intervals sum to the signed figures (or, of a restated one, to what
-    /// has come to be known since).
+    /// has come to be known since). Of a kiosk that moved, the time at the reader's sites and no other.
     pub async fn explain(
         &self,
         reader: &Scope,
@@ -170,16 +175,18 @@ impl UptimeReader<'_> {
         as_of: Option<Timestamp>,
     ) -> Result<UptimeExplained, UptimeError> {
         let gathered = self.gather(std::slice::from_ref(kiosk), period, as_of).await?;
-        let seen = |one: &&Subject| reader.shows(one.view.kiosk.site.as_ref());
-        let Some(subject) = gathered.subjects.first().filter(seen) else {
-            return Err(UptimeError::NotFound("kiosk"));
-        };
+        let missing = || UptimeError::NotFound("kiosk");
+        let subject = gathered.subjects.first().ok_or_else(missing)?;
         let frame = &gathered.frame;
         // Asked how it stood at an instant: not what was signed later.
         let version = if as_of.is_some() { 0 } else { subject.version };
         let (sets, received_before) = subject.sets_of_version(frame, version);
         let inputs = sets.inputs(frame, gathered.claims(subject), received_before);
         let query = UptimeQuery { scope: UptimeScope::Kiosk(kiosk.clone()), period, as_of };
+        let member = sets.membership(&frame.places, &query.scope, reader);
+        if member.is_empty() && !reader.shows(subject.view.kiosk.site.as_ref()) {
+            return Err(missing());
+        }
         let target = match query.official() {
             Some(month) => {
                 let total = self.store.total_of_month(reader, month, "kiosk", kiosk.as_str()).await?;
@@ -187,16 +194,22 @@ impl UptimeReader<'_> {
             }
             None => self.target(),
         };
-        let timeline = Timeline::build(&inputs);
+        let timeline = Timeline::build(&inputs).within(&member);
+        let outside = not_accountable(&inputs);
+        let seen = |(part, why): &(Interval, NotAccountable)| {
+            member.clip(*part).iter().map(|part| (part, *why)).collect::<Vec<_>>()
+        };
         Ok(UptimeExplained {
             zone: subject.zone,
+            site: sets.last_site(reader).cloned(),
+            commissioned_at: subject.view.kiosk.commissioned_at,
             period: subject.period,
             figures: timeline.figures(),
-            sums: measure(&inputs, &IntervalSet::always()),
+            sums: measure(&inputs, &member),
             target,
             intervals: timeline.explain(),
-            outside: not_accountable(&inputs),
-            exclusions: frame.exclusions_about(kiosk, &sets),
+            outside: outside.iter().flat_map(seen).collect(),
+            exclusions: frame.exclusions_about(kiosk, &sets, &member, reader),
             outages: sets.server_down.clone(),
         })
     }

@@ -11,7 +11,7 @@ use kioskwatch_domain::{
     uptime::{Figures, Month, Ratio},
     wall,
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -31,10 +31,10 @@ use super::{
     trend::{Judged, Trend},
 };
 use crate::{
-    app::{UptimeAnswer, UptimeExplained, UptimeQuery, UptimeScope},
+    app::{UptimeAnswer, UptimeError, UptimeExplained, UptimeQuery, UptimeScope},
     auth::Right,
-    http::{Caller, Id, May, Problem, See, Web, evidence_of, kiosk_in_scope},
-    store::{PageRequest, RestatementFilter},
+    http::{Caller, Id, May, Problem, See, Web, evidence_of},
+    store::{PageRequest, RestatementFilter, Scope},
 };
 
 /// Months of the trend.
@@ -129,17 +129,20 @@ pub(in crate::console) async fn page(
 ) -> Result<Html<String>, Problem> {
     let t = shell.t;
     let app = web.app();
-    let view = kiosk_in_scope(&web, &caller, &id).await?;
-    let site = match &view.kiosk.site {
-        Some(site) => app.store().site(caller.scope(), site).await?,
-        None => None,
+    let store = app.store();
+    let site_of = async |id: Option<&SiteId>| match id {
+        Some(site) => store.site(caller.scope(), site).await,
+        None => Ok(None),
     };
-    let zone = zone(&web, site.as_ref().map(|site| site.timezone.as_str()));
+    // One that moved to somebody else's site still has its time at this reader's.
+    let view = store.kiosk(caller.scope(), &id).await?;
+    let home = site_of(view.as_ref().and_then(|view| view.kiosk.site.as_ref())).await?;
+    let zone = zone(&web, home.as_ref().map(|site| site.timezone.as_str()));
     let now = app.clock().now();
     let this_month = Month::at(zone, now.secs());
     let month = chosen(choice.month.as_deref(), this_month)?;
     let told = app.explain_uptime(caller.scope(), &id, period(month), None).await?;
-    let zone = told.zone;
+    let (zone, site) = (told.zone, site_of(told.site.as_ref()).await?);
     let day = choice.day.as_deref().and_then(|day| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok());
     let day = day.filter(|day| Month::at(zone, wall::day_start(zone, *day)) == month);
     let span = day.map_or(told.period, |day| span_of(zone, day));
@@ -152,7 +155,15 @@ pub(in crate::console) async fn page(
         && let Some(hull) = listed.hull()
     {
         let at = |seconds: i64| Timestamp(seconds.saturating_mul(1_000));
-        let rows = evidence_of(&web, &caller, &id, at(hull.from), at(hull.to)).await?;
+        // Of whomever it belongs to by now: only what speaks for an interval that this reader sees is shown.
+        let mut rows = evidence_of(&web, &Scope::All, &id, at(hull.from), at(hull.to)).await?;
+        if let (Scope::Sites(_), Some(first), Some(last)) =
+            (caller.scope(), told.intervals.first(), told.intervals.last())
+        {
+            for row in &mut rows {
+                (row.from, row.to) = (row.from.max(at(first.from)), row.to.min(at(last.to)));
+            }
+        }
         listed.prove(reader, &rows, told.outages.intervals());
     }
     let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
@@ -168,7 +179,7 @@ pub(in crate::console) async fn page(
         chosen: day,
         target,
     };
-    let first = view.kiosk.commissioned_at.map(|at| Month::at(zone, at.secs()));
+    let first = told.commissioned_at.map(|at| Month::at(zone, at.secs()));
     let mut shown = months_up_to(month, MONTHS);
     shown.retain(|one| first.is_some_and(|first| *one >= first));
     let months = months(&web, &caller, &id, &shown, choice.measure).await?;
@@ -219,7 +230,11 @@ async fn months(
     for &month in shown {
         let scope = UptimeScope::Kiosk(id.clone());
         let query = UptimeQuery { scope, period: period(month), as_of: None };
-        let answer = web.app().uptime(caller.scope(), &query).await?;
+        let answer = match web.app().uptime(caller.scope(), &query).await {
+            // It stood elsewhere for all of it.
+            Err(UptimeError::NotFound(_)) => UptimeAnswer::default(),
+            answer => answer?,
+        };
         let ratio = measure.of(&answer.sums.figures);
         months.push(Judged { month, ratio, target: answer.target });
     }

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
     change::{
-        Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, LivenessRow, MonthRow, MonthSums,
+        AssignmentRow, Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, GroupKind,
+        LivenessRow, MonthRow, MonthSums,
     },
     uptime::{Cause, Figures, Month, Ratio},
 };
@@ -277,4 +278,50 @@ async fn a_signed_month_shows_what_was_signed_and_says_where_its_intervals_come_
     }
     let cards = page.split("class=\"ratios\"").nth(1).unwrap().split("</ul>").next().unwrap();
     assert_eq!(cards.matches("class=\"badge").count(), 2, "full function is nobody's target: {cards}");
+}
+
+#[tokio::test]
+async fn whom_a_kiosk_left_still_reads_its_time_with_them_and_nothing_of_what_came_after() {
+    let fixture = Fixture::start().await;
+    let store = fixture.app.store();
+    let now = fixture.app.clock().now();
+    let month = Month::at(chrono_tz::Asia::Shanghai, now.secs()).previous();
+    let begins = Timestamp(month.period(chrono_tz::Asia::Shanghai).from * 1_000);
+    let day = |n: i64| begins.plus_ms(n * 1_440 * MINUTE);
+    let id = KioskId::new("K-1").unwrap();
+    let mut kiosk = store.kiosk(&crate::store::Scope::All, &id).await.unwrap().unwrap().kiosk;
+    kiosk.commissioned_at = Some(begins);
+    let stood = |site: &str, from, to| {
+        let (kiosk, group_id) = (id.clone(), site.to_owned());
+        Change::Assignment(AssignmentRow { kiosk, group: GroupKind::Site, group_id, from, to })
+    };
+    let evidence = Change::Evidence(EvidenceRow {
+        kiosk: id.clone(),
+        source: EvidenceSource::Journal,
+        from: day(8),
+        to: day(12),
+        state: EvidenceState::Full,
+        cause: None,
+        received_at: None,
+        epoch: Some(epoch()),
+        seq: Some(9),
+        interval_s: None,
+    });
+    let moves = [stood("far", begins, Some(day(10))), stood("near", day(10), None)];
+    let listening = LivenessRow { server: Uuid::from_u128(77), from: begins, to: now };
+    store.commit(&[Change::Kiosk(kiosk), evidence, Change::Liveness(listening)]).await.unwrap();
+    store.commit(&moves).await.unwrap();
+    let (near, far) = (fixture.token("viewer", &["near"]).await, fixture.token("viewer", &["far"]).await);
+    let page = format!("/kiosks/K-1/uptime?month={month}&measure=on&show=up");
+    let (theirs, ours) = (fixture.get(&page, &far).await, fixture.get(&page, &near).await);
+    assert_eq!((theirs.status.as_u16(), ours.status.as_u16()), (200, 200), "{}", theirs.text);
+    let days = month.period(chrono_tz::Asia::Shanghai).length() / 86_400;
+    for (answer, up, of) in [(&theirs, 2, 10), (&ours, 2, days - 10)] {
+        let (num, den) = (numbers(&answer.text, "data-num")[0], numbers(&answer.text, "data-den")[0]);
+        assert_eq!((num, den), (up * 86_400, of * 86_400));
+        assert!(answer.text.contains("#9"), "the record is named: {}", answer.text);
+    }
+    assert!(theirs.text.contains("far ") && !theirs.text.contains("near "), "{}", theirs.text);
+    // By a page of today it is somebody else's.
+    assert_eq!(fixture.get("/kiosks/K-1", &far).await.status, 404);
 }

@@ -142,6 +142,63 @@ async fn a_group_is_made_of_those_who_belonged_to_it_in_the_period() {
     assert_eq!((later.kiosks, later.sums.figures.accountable_s), (1, 5 * day));
 }
 
+fn forgiven(n: u128, kiosk: Option<&str>, site: Option<&str>, from: i64) -> Change {
+    Change::Exclusion(ExclusionRow {
+        id: Uuid::from_u128(n),
+        kiosk: kiosk.map(|id| id.parse().unwrap()),
+        site: site.map(|id| id.parse().unwrap()),
+        class: "force_majeure".into(),
+        from: Timestamp(from),
+        to: Timestamp(from + HOUR),
+        requested_by: "a".into(),
+        approved_by: Some("b".into()),
+        approved_at: Some(Timestamp(from)),
+        agreed_at: None,
+        reason: "flood".into(),
+    })
+}
+
+#[tokio::test]
+async fn who_sees_some_sites_is_told_of_a_kiosks_time_there_and_of_no_other() {
+    let shelf = moved_in_mid_month().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let windows = [
+        forgiven(1, None, Some("S-1"), from + 3 * DAY),
+        // It was gone by then.
+        forgiven(2, None, Some("S-1"), from + 20 * DAY),
+        forgiven(3, Some("k"), None, from + 15 * DAY),
+    ];
+    shelf.store.commit(&windows).await.unwrap();
+    let id = KioskId::new("k").unwrap();
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period, as_of: None };
+    let moved = october().from + 10 * 86_400;
+    for now in [end + HOUR, end + DAY] {
+        if now == end + DAY {
+            shelf.keep("k", now).await;
+        }
+        for (site, time, listed) in [
+            ("S-1", Interval::new(october().from, moved), &[1_u128][..]),
+            ("S-2", Interval::new(moved, october().to), &[3]),
+        ] {
+            let own = Scope::Sites([SiteId::new(site).unwrap()].into());
+            let told = shelf.reader(now).explain(&own, &id, period, None).await.unwrap();
+            let asked = shelf.reader(now).figures(&own, &query).await.unwrap();
+            assert_eq!(told.sums.figures, asked.sums.figures, "{site}, signed: {}", asked.signed);
+            assert_eq!(told.figures, asked.sums.figures);
+            assert_eq!(told.site.as_ref().map(SiteId::as_str), Some(site));
+            let parts = told.intervals.iter().map(|one| Interval::new(one.from, one.to));
+            let parts = parts.chain(told.outside.iter().map(|(part, _)| *part));
+            assert_eq!(parts.collect::<IntervalSet>(), IntervalSet::of(time), "{site}");
+            let windows: Vec<_> = told.exclusions.iter().map(|row| row.id.as_u128()).collect();
+            assert_eq!(windows, listed, "{site}");
+        }
+        let other = Scope::Sites([SiteId::new("S-9").unwrap()].into());
+        let hidden = shelf.reader(now).explain(&other, &id, period, None).await;
+        assert!(matches!(hidden, Err(UptimeError::NotFound("kiosk"))), "{hidden:?}");
+    }
+}
+
 /// Put on 10 November with a commissioning of 1 October: what an older server wrote down of it.
 async fn first_said_to_stand_somewhere_on(day: i64) -> Shelf {
     let (from, end) = (october().from * 1_000, october().to * 1_000);
