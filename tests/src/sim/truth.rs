@@ -2,7 +2,7 @@
 use kioskwatch_domain::{
     change::EvidenceRow,
     interval::{Interval, IntervalSet},
-    uptime::{Evidence, Explained, Inputs, State, explain},
+    uptime::{Evidence, Explained, Inputs, State, Timeline},
 };
 
 use super::{server::wall, story::clock};
@@ -110,7 +110,7 @@ impl Truth {
         let period = Interval::new(base, wall(until).secs());
         let always = IntervalSet::of(period);
         let none = IntervalSet::empty();
-        let pieces = explain(&Inputs {
+        let pieces = Timeline::build(&Inputs {
             period,
             as_of: None,
             service: &always,
@@ -119,7 +119,8 @@ impl Truth {
             server_down: &none,
             evidence: &evidence,
             received_before: None,
-        });
+        })
+        .explain();
         let mut compared = 0;
         for (span, what) in self.promises(until) {
             let expected = match what {

@@ -3,24 +3,27 @@
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
+use kioskwatch_proto::{KioskId, Timestamp};
 use serde_json::Value;
 
 use super::Fields;
 use super::output::object;
 use crate::calendar::WorkCalendar;
-use crate::interval::{Interval, IntervalSet};
+use crate::change::{Admission, AssignmentRow, EvidenceState, GroupKind, KioskRow};
+use crate::interval::{END, Interval, IntervalSet};
 use crate::json::{Node, ReadError as CaseError};
 use crate::service_hours::Schedule;
+use crate::uptime::booking::{measure, owners};
 use crate::uptime::restate::{FREEZE_HOURS, freeze_at};
-use crate::uptime::{Beat, Cause, Evidence, Figures, Inputs, Ratio, Shares, Source, State, Timeline, live};
+use crate::uptime::{Cause, Evidence, Figures, Inputs, LiveSpan, Ratio, Source, State, Timeline, live};
 
 /// Interval and timeout of heartbeats when a file does not give its own.
-const HEARTBEAT_INTERVAL_S: i64 = 60;
+const HEARTBEAT_INTERVAL_S: u32 = 60;
 const HEARTBEAT_TIMEOUT_S: i64 = 180;
 
 /// The policy all cases of a file share.
 pub(super) struct Header {
-    interval_s: i64,
+    interval_s: u32,
     timeout_s: i64,
     freeze_hours: i64,
 }
@@ -44,8 +47,10 @@ impl Header {
             Some(policy) => policy.or(key, default, Node::int),
             None => Ok(default),
         };
+        let interval_s = u32::try_from(value("hb_interval_s", HEARTBEAT_INTERVAL_S.into())?)
+            .map_err(|_| file.error("hb_interval_s is no number of seconds that a heartbeat may announce"))?;
         Ok(Self {
-            interval_s: value("hb_interval_s", HEARTBEAT_INTERVAL_S)?,
+            interval_s,
             timeout_s: value("hb_timeout_s", HEARTBEAT_TIMEOUT_S)?,
             freeze_hours: value("freeze_hours", FREEZE_HOURS)?,
         })
@@ -76,21 +81,24 @@ impl Header {
 
     fn aggregate(&self, case: &Node<'_>) -> Result<Fields, CaseError> {
         let zone = case.need("tz")?.zone()?;
-        let mut shares: Shares<&str> = Shares::default();
+        let row = somebody(case)?;
+        let mut groups: BTreeMap<String, Figures> = BTreeMap::new();
         for entry in case.need("kiosks")?.items()? {
             let zone = entry.or("tz", zone, Node::zone)?;
             let kiosk = self.kiosk(&entry, &case.need("period")?, zone)?;
-            let owners: BTreeMap<&str, IntervalSet> = entry
-                .need("owner")?
-                .entries()?
-                .into_iter()
-                .map(|(group, when)| Ok((group, when.interval_set(zone)?)))
-                .collect::<Result<_, CaseError>>()?;
-            shares.add(&kiosk.timeline(true), &owners);
+            let mut assigned = Vec::new();
+            for (group, when) in entry.need("owner")?.entries()? {
+                groups.entry(group.to_owned()).or_default();
+                assigned.extend(when.interval_set(zone)?.iter().map(|span| assignment(&row.id, group, span)));
+            }
+            for (owner, set) in owners(&row, &assigned.iter().collect::<Vec<_>>()) {
+                if let Some(figures) = owner.engineer.and_then(|group| groups.get_mut(&group)) {
+                    *figures += &measure(&kiosk.inputs(true), &set).figures;
+                }
+            }
         }
-        let total: Figures = shares.groups.values().sum();
-        let mut out: Fields =
-            shares.groups.iter().map(|(group, sums)| ((*group).to_owned(), figures(sums))).collect();
+        let total: Figures = groups.values().sum();
+        let mut out: Fields = groups.iter().map(|(group, sums)| (group.clone(), figures(sums))).collect();
         out.insert("TOTAL".to_owned(), figures(&total));
         Ok(out)
     }
@@ -119,21 +127,24 @@ impl Header {
     }
 
     fn heartbeats(&self, node: &Node<'_>, zone: Tz) -> Result<Vec<Evidence>, CaseError> {
-        let state = state(&node.need("state")?)?;
-        let (interval_s, timeout_s) = (self.interval_s, self.timeout_s);
-        let beats = node
-            .need("times")?
-            .items()?
-            .iter()
-            .map(|time| Ok(Beat { at: time.instant(zone)?, state, interval_s, timeout_s }))
-            .collect::<Result<Vec<_>, CaseError>>()?;
-        Ok(live::evidence_of(&beats))
+        let says = node.need("state")?;
+        let state =
+            EvidenceState::parse(state(&says)?.as_str()).ok_or_else(|| says.error("cannot be stored"))?;
+        let beat =
+            |time: &Node<'_>| Ok(LiveSpan::beat(ms(time.instant(zone)?), self.interval_s, state, None));
+        let beats: Vec<LiveSpan> =
+            node.need("times")?.items()?.iter().map(beat).collect::<Result<_, CaseError>>()?;
+        Ok(live::evidence_of(&somebody(node)?.id, &beats, Some(self.timeout_s.saturating_mul(1_000))))
     }
 }
 
 impl Kiosk {
     fn timeline(&self, official: bool) -> Timeline {
-        Timeline::build(&Inputs {
+        Timeline::build(&self.inputs(official))
+    }
+
+    fn inputs(&self, official: bool) -> Inputs<'_> {
+        Inputs {
             period: self.period,
             as_of: self.as_of,
             service: &self.service,
@@ -142,8 +153,37 @@ impl Kiosk {
             server_down: &self.server_down,
             evidence: &self.evidence,
             received_before: official.then_some(self.freeze_at),
-        })
+        }
     }
+}
+
+/// Whose case it is does not matter.
+fn somebody(node: &Node<'_>) -> Result<KioskRow, CaseError> {
+    Ok(KioskRow {
+        id: KioskId::new("case").map_err(|error| node.error(error.to_string()))?,
+        site: None,
+        admission: Admission::Accepted,
+        model: String::new(),
+        serial_no: String::new(),
+        commissioned_at: None,
+        decommissioned_at: None,
+        updated_at: ms(0),
+    })
+}
+
+/// Groups of a case have any name, as engineers do.
+fn assignment(kiosk: &KioskId, group: &str, span: Interval) -> AssignmentRow {
+    AssignmentRow {
+        kiosk: kiosk.clone(),
+        group: GroupKind::Engineer,
+        group_id: group.to_owned(),
+        from: ms(span.from),
+        to: (span.to < END).then(|| ms(span.to)),
+    }
+}
+
+const fn ms(seconds: i64) -> Timestamp {
+    Timestamp(seconds.saturating_mul(1_000))
 }
 
 fn claim(node: &Node<'_>, zone: Tz) -> Result<Evidence, CaseError> {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     hours::Window,
-    live::{EndedSpan, LiveSpan},
+    live::{EndedSpan, OpenSpan},
 };
 use crate::{
     change::{Admission, JournalHeadRow, KioskStateRow, PresenceVerdict},
@@ -324,7 +324,7 @@ pub(super) struct Liveness {
     pub(super) will_at: Option<Timestamp>,
     /// When the deadline structure looks at this kiosk again.
     pub(super) armed: Option<Timestamp>,
-    pub(super) span: Option<LiveSpan>,
+    pub(super) span: Option<OpenSpan>,
     /// Ended spans that are not flushed yet.
     pub(super) ended: Vec<EndedSpan>,
     /// `last_seen` of the last flush.

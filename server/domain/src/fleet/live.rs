@@ -6,26 +6,20 @@ use super::{
     kiosk::{Liveness, Load},
 };
 use crate::{
-    change::{EvidenceRow, EvidenceSource, EvidenceState, PresenceVerdict},
+    change::{EvidenceRow, PresenceVerdict},
     evidence::{BootClock, Cause, state_of},
+    uptime::live::LiveSpan,
 };
 
-/// A heartbeat's state holds to the next one within this many intervals, else for one.
-const HOLD_INTERVALS: i64 = 3;
 /// Boots of which the clock is remembered: records of the last run still come after a restart.
 const MAX_CLOCKS: usize = 2;
 /// Ended spans kept for the next flush; the oldest goes first.
 const MAX_ENDED: usize = 32;
 
-/// A stretch of heartbeats that say the same.
+/// The stretch that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LiveSpan {
-    from: Timestamp,
-    /// The last heartbeat.
-    last: Timestamp,
-    interval_s: u32,
-    state: EvidenceState,
-    cause: Option<Cause>,
+pub(super) struct OpenSpan {
+    span: LiveSpan,
     /// What is written of it already; `from`: nothing.
     flushed_to: Timestamp,
 }
@@ -33,30 +27,14 @@ pub(super) struct LiveSpan {
 /// A span that will not grow any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EndedSpan {
-    span: LiveSpan,
+    open: OpenSpan,
     at: Timestamp,
 }
 
-impl LiveSpan {
-    /// Until when it holds if nothing more is heard.
-    fn holds_until(&self) -> Timestamp {
-        self.last.plus_ms(i64::from(self.interval_s) * 1_000)
-    }
-
+impl OpenSpan {
     /// The row to write now, unless it stands so already.
     fn row(&self, kiosk: &KioskId, to: Timestamp) -> Option<EvidenceRow> {
-        (to > self.from.max(self.flushed_to)).then(|| EvidenceRow {
-            kiosk: kiosk.clone(),
-            source: EvidenceSource::Live,
-            from: self.from,
-            to,
-            state: self.state,
-            cause: self.cause.map(|cause| cause.as_str().to_owned()),
-            received_at: None,
-            epoch: None,
-            seq: None,
-            interval_s: Some(self.interval_s),
-        })
+        (to > self.span.from.max(self.flushed_to)).then(|| self.span.row(kiosk, to))
     }
 }
 
@@ -116,8 +94,8 @@ impl Liveness {
             LiveEdit::Flushed { last_seen, now } => {
                 self.flushed = *last_seen;
                 self.ended.retain(|ended| ended.at > *now);
-                if let Some(span) = &mut self.span {
-                    span.flushed_to = span.flushed_to.max(span.holds_until().min(*now));
+                if let Some(open) = &mut self.span {
+                    open.flushed_to = open.flushed_to.max(open.span.holds_until().min(*now));
                 }
             }
             LiveEdit::TwoAgents { at } => self.two_agents_at = Some(*at),
@@ -129,7 +107,7 @@ impl Liveness {
     /// Whether something was heard after `now`: our clock showed more then than it shows now.
     pub(super) fn is_ahead_of(&self, now: Timestamp) -> bool {
         let ended = self.ended.iter().map(|ended| ended.at);
-        let told = [self.last_seen, self.will_at, self.two_agents_at, self.span.map(|span| span.last)];
+        let told = [self.last_seen, self.will_at, self.two_agents_at, self.span.map(|open| open.span.last)];
         told.into_iter().flatten().chain(ended).any(|at| at > now)
     }
 
@@ -144,10 +122,10 @@ impl Liveness {
         self.last_seen = self.last_seen.map(clamp);
         self.will_at = self.will_at.map(clamp);
         self.two_agents_at = self.two_agents_at.map(clamp);
-        if let Some(span) = &mut self.span {
+        if let Some(OpenSpan { span, flushed_to }) = &mut self.span {
             span.from = clamp(span.from);
             span.last = clamp(span.last);
-            span.flushed_to = clamp(span.flushed_to);
+            *flushed_to = clamp(*flushed_to);
         }
         // Their instants were told by a clock that we no longer believe.
         self.ended.retain(|ended| ended.at <= now);
@@ -185,26 +163,18 @@ impl Liveness {
         }
         self.enter(beat.session);
         self.learn_clock(at, beat);
-        let held = i64::from(self.interval_s) * 1_000 * HOLD_INTERVALS;
         let state = state_of(beat.service, required_down);
-        let mut next = LiveSpan {
-            from: at,
-            last: at,
-            interval_s: beat.interval_s,
-            state,
-            cause: if state == EvidenceState::Full { None } else { cause },
-            flushed_to: at,
-        };
-        if let Some(span) = self.span.take() {
-            let together = at.since(span.last) <= held;
-            if together && (span.state, span.cause) == (next.state, next.cause) {
-                next = LiveSpan { from: span.from, flushed_to: span.flushed_to, ..next };
-            } else {
-                let end = if together { at } else { span.holds_until() };
-                if self.ended.len() == MAX_ENDED {
-                    self.ended.remove(0);
+        let mut next = OpenSpan { span: LiveSpan::beat(at, beat.interval_s, state, cause), flushed_to: at };
+        if let Some(open) = self.span.take() {
+            let (ended, span) = open.span.followed_by(next.span, open.span.timeout_ms());
+            match ended {
+                None => next = OpenSpan { span, ..open },
+                Some(at) => {
+                    if self.ended.len() == MAX_ENDED {
+                        self.ended.remove(0);
+                    }
+                    self.ended.push(EndedSpan { open, at });
                 }
-                self.ended.push(EndedSpan { span, at: end });
             }
         }
         self.span = Some(next);
@@ -238,8 +208,8 @@ impl Liveness {
 
     /// Evidence to write now.
     pub(super) fn rows(&self, kiosk: &KioskId, now: Timestamp) -> impl Iterator<Item = EvidenceRow> {
-        let ended = self.ended.iter().filter_map(|ended| ended.span.row(kiosk, ended.at));
-        let open = self.span.iter().filter_map(move |span| span.row(kiosk, span.holds_until().min(now)));
+        let ended = self.ended.iter().filter_map(|ended| ended.open.row(kiosk, ended.at));
+        let open = self.span.iter().filter_map(move |open| open.row(kiosk, open.span.holds_until().min(now)));
         ended.chain(open)
     }
 }

@@ -1,51 +1,89 @@
-//! Heartbeats as evidence ("uptime definition 2.6").
+//! Heartbeats as evidence ("uptime definition 2.6"): those that say the same are one stretch.
 
-use super::evidence::{Evidence, Source, State};
+use kioskwatch_proto::{KioskId, Timestamp};
 
-/// One heartbeat on the server's clock.
+use super::evidence::Evidence;
+use crate::change::{EvidenceRow, EvidenceSource, EvidenceState};
+use crate::evidence::Cause;
+
+/// A heartbeat's state holds to the next one within this many of its intervals, else for one.
+const HOLD_INTERVALS: i64 = 3;
+
+/// A stretch of heartbeats that say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beat {
-    pub at: i64,
-    pub state: State,
-    /// The interval this heartbeat announced: how long it speaks for when nothing follows.
-    pub interval_s: i64,
-    /// The longest gap to the next heartbeat over which its state still holds.
-    pub timeout_s: i64,
+pub struct LiveSpan {
+    pub from: Timestamp,
+    /// The last heartbeat.
+    pub last: Timestamp,
+    /// What it announced: how long it speaks for when nothing follows.
+    pub interval_s: u32,
+    pub state: EvidenceState,
+    pub cause: Option<Cause>,
 }
 
-impl Beat {
-    /// A heartbeat with the usual timeout of three intervals.
+impl LiveSpan {
+    /// One heartbeat. What works has no cause.
     #[must_use]
-    pub const fn new(at: i64, state: State, interval_s: i64) -> Self {
-        Self { at, state, interval_s, timeout_s: interval_s.saturating_mul(3) }
+    pub fn beat(at: Timestamp, interval_s: u32, state: EvidenceState, cause: Option<Cause>) -> Self {
+        let cause = cause.filter(|_| state != EvidenceState::Full);
+        Self { from: at, last: at, interval_s, state, cause }
     }
-}
 
-/// Heartbeats, in any order and with repetitions, as live evidence, joined where the state goes on.
-///
-/// A state holds to the next heartbeat when that comes within the timeout, and for one interval
-/// otherwise. Two heartbeats of one second count as the worse of the two.
-#[must_use]
-pub fn evidence_of(beats: &[Beat]) -> Vec<Evidence> {
-    let mut beats = beats.to_vec();
-    beats.sort_unstable_by_key(|beat| (beat.at, beat.state));
-    beats.dedup_by_key(|beat| beat.at);
-    let mut out: Vec<Evidence> = Vec::new();
-    for (i, beat) in beats.iter().enumerate() {
-        let next = beats.get(i + 1).map(|next| next.at);
-        let to = next.filter(|next| next - beat.at <= beat.timeout_s).unwrap_or(beat.at + beat.interval_s);
-        match out.last_mut() {
-            Some(last) if last.to == beat.at && last.state == beat.state => last.to = to,
-            _ => out.push(Evidence {
-                src: Source::Live,
-                from: beat.at,
-                to,
-                state: beat.state,
-                cause: None,
-                recv: None,
-                interval_s: Some(beat.interval_s),
-            }),
+    /// Until when it holds if nothing more is heard.
+    #[must_use]
+    pub fn holds_until(&self) -> Timestamp {
+        self.last.plus_ms(i64::from(self.interval_s) * 1_000)
+    }
+
+    /// The longest pause to the next heartbeat over which its state still holds.
+    #[must_use]
+    pub fn timeout_ms(&self) -> i64 {
+        i64::from(self.interval_s) * 1_000 * HOLD_INTERVALS
+    }
+
+    /// The next heartbeat: until when this stretch held, unless it goes on, and the one that runs now.
+    #[must_use]
+    pub fn followed_by(&self, next: Self, timeout_ms: i64) -> (Option<Timestamp>, Self) {
+        let together = next.last.since(self.last) <= timeout_ms;
+        if together && (self.state, self.cause) == (next.state, next.cause) {
+            return (None, Self { from: self.from, ..next });
+        }
+        (Some(if together { next.from } else { self.holds_until() }), next)
+    }
+
+    /// What is stored of it.
+    #[must_use]
+    pub fn row(&self, kiosk: &KioskId, to: Timestamp) -> EvidenceRow {
+        EvidenceRow {
+            kiosk: kiosk.clone(),
+            source: EvidenceSource::Live,
+            from: self.from,
+            to,
+            state: self.state,
+            cause: self.cause.map(|cause| cause.as_str().to_owned()),
+            received_at: None,
+            epoch: None,
+            seq: None,
+            interval_s: Some(self.interval_s),
         }
     }
-    out
+}
+
+/// What single heartbeats come to, in any order and with repetitions; two of one instant count as the worse of
+/// the two. `timeout_ms`: another one than the usual.
+#[must_use]
+pub fn evidence_of(kiosk: &KioskId, beats: &[LiveSpan], timeout_ms: Option<i64>) -> Vec<Evidence> {
+    let mut beats = beats.to_vec();
+    beats.sort_unstable_by_key(|beat| (beat.last, beat.state));
+    beats.dedup_by_key(|beat| beat.last);
+    let mut beats = beats.into_iter();
+    let Some(mut open) = beats.next() else { return Vec::new() };
+    let mut rows = Vec::new();
+    for beat in beats {
+        let (ended, next) = open.followed_by(beat, timeout_ms.unwrap_or(open.timeout_ms()));
+        rows.extend(ended.map(|at| open.row(kiosk, at)));
+        open = next;
+    }
+    rows.push(open.row(kiosk, open.holds_until()));
+    rows.iter().map(Evidence::from).collect()
 }

@@ -23,20 +23,19 @@
 //!
 //! # Where to look
 //!
-//! - [`evidence`]: states, what a source claims, heartbeats as evidence
+//! - [`evidence`]: states, what a source claims
 //! - [`exclusion`]: time that is forgiven, and time that does not count at all
 //! - [`sweep`]: from the sets to pieces
 //! - [`figures`] and [`ratio`]: from pieces to integers, and how they are printed and compared
 //! - [`explain`]: from pieces to sentences
-//! - [`aggregate`]: from kiosks to groups
 //! - [`outages`]: how often it broke, and what is left of a promise
-//! - [`booking`] and [`books`]: a month as rows, its signing and its restatement
+//! - [`live`]: heartbeats as stretches
+//! - [`booking`] and [`books`]: a month as rows, shared out to sites and engineers, its signing and its restatement
 //! - [`corrections`]: what people say was entered wrong; [`hurdle`]: who may not decide about it
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
 //! - [`month`]: the period of a contract figure
 //! - [`rows`]: from what is stored to what the sweep takes
 
-pub mod aggregate;
 pub mod booking;
 pub mod books;
 pub mod causes;
@@ -54,27 +53,14 @@ pub mod restate;
 pub mod rows;
 pub mod sweep;
 
-pub use aggregate::Shares;
 pub use causes::Cause;
 pub use evidence::{Evidence, Source, State};
 pub use exclusion::{Exclusion, ExclusionClass};
 pub use explain::{Counted, Explained, Verdict, Why};
 pub use figures::Figures;
 pub use hurdle::Hurdle;
-pub use live::Beat;
+pub use live::LiveSpan;
 pub use month::Month;
 pub use outages::{Margin, Outage, Reliability};
 pub use ratio::Ratio;
 pub use sweep::{Inputs, Timeline};
-
-/// The figures of one kiosk and period.
-#[must_use]
-pub fn evaluate(inputs: &Inputs<'_>) -> Figures {
-    Timeline::build(inputs).figures()
-}
-
-/// Every piece of accountable time with its state, cause and how it counted in each ratio.
-#[must_use]
-pub fn explain(inputs: &Inputs<'_>) -> Vec<Explained> {
-    Timeline::build(inputs).explain()
-}

@@ -117,13 +117,6 @@ impl Timeline {
         }
         Self { pieces }
     }
-
-    /// What is known at an instant of accountable time.
-    #[must_use]
-    pub fn at(&self, t: i64) -> Option<Basis> {
-        let after = self.pieces.partition_point(|piece| piece.span.to <= t);
-        self.pieces.get(after).filter(|piece| piece.span.contains(t)).map(|piece| piece.basis)
-    }
 }
 
 /// What begins or ends at a boundary.

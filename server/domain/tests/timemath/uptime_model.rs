@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use kioskwatch_domain::calendar::WorkCalendar;
+use kioskwatch_domain::change::EvidenceState;
 use kioskwatch_domain::interval::{Interval, IntervalSet};
 use kioskwatch_domain::uptime::exclusion::not_accountable;
+use kioskwatch_domain::uptime::sweep::Basis;
 use kioskwatch_domain::uptime::{
-    Beat, Cause, Evidence, Figures, Inputs, Ratio, Shares, Source, State, Timeline, Verdict, evaluate, live,
-    restate,
+    Cause, Evidence, Figures, Inputs, LiveSpan, Ratio, Source, State, Timeline, Verdict, live, restate,
 };
 use kioskwatch_domain::wall;
+use kioskwatch_proto::{KioskId, Timestamp};
 use proptest::prelude::*;
 
 use super::wall_model::{Rows, around_a_change, is_open, rows, schedule};
@@ -162,6 +164,11 @@ impl Situation {
     }
 }
 
+/// What is known at an instant of accountable time.
+fn at(timeline: &Timeline, t: i64) -> Option<Basis> {
+    timeline.pieces().iter().find(|piece| piece.span.contains(t)).map(|piece| piece.basis)
+}
+
 /// `a <= b` as fractions.
 fn at_most(a: Ratio, b: Ratio) -> bool {
     a.den == 0 || b.den == 0 || i128::from(a.num) * i128::from(b.den) <= i128::from(b.num) * i128::from(a.den)
@@ -182,7 +189,7 @@ proptest! {
 
     #[test]
     fn the_sweep_counts_what_a_count_of_seconds_does(situation in situation()) {
-        let figures = situation.with_inputs(evaluate);
+        let figures = situation.with_inputs(Timeline::build).figures();
         prop_assert_eq!(&figures, &situation.count());
 
         prop_assert!(figures.full.num <= figures.avail.num && figures.avail.num <= figures.on.num);
@@ -222,24 +229,20 @@ proptest! {
     }
 
     #[test]
-    fn groups_and_the_unassigned_rest_add_up_to_the_whole(
+    fn a_part_of_the_time_is_what_the_whole_says_of_it_and_the_parts_add_up(
         situation in situation(),
         cuts in (0..LONGEST_S, 0..LONGEST_S, 0..LONGEST_S),
     ) {
         let mut cuts = [cuts.0, cuts.1, cuts.2].map(|cut| cut + situation.period.from);
         cuts.sort_unstable();
-        let set = |from, to| IntervalSet::of(Interval::new(from, to));
-        let owners = BTreeMap::from([("a", set(cuts[0], cuts[1])), ("b", set(cuts[1], cuts[2]))]);
+        let set: IntervalSet =
+            [Interval::new(situation.period.from, cuts[0]), Interval::new(cuts[1], cuts[2])].into_iter().collect();
         let timeline = situation.with_inputs(Timeline::build);
-        let mut shares = Shares::default();
-        shares.add(&timeline, &owners);
-        shares.add(&timeline, &BTreeMap::new());
-        let twice = [timeline.figures(), timeline.figures()];
-        prop_assert_eq!(shares.total(), twice.iter().sum());
-        let b = timeline.within(&owners["b"]);
-        prop_assert_eq!(&shares.groups["b"], &b.figures());
+        let (part, rest) = (timeline.within(&set), timeline.within(&IntervalSet::always().subtract(&set)));
+        let sum: Figures = [part.figures(), rest.figures()].iter().sum();
+        prop_assert_eq!(sum, timeline.figures());
         for t in situation.period.from..situation.period.to {
-            prop_assert_eq!(b.at(t), timeline.at(t).filter(|_| owners["b"].contains(t)));
+            prop_assert_eq!(at(&part, t), at(&timeline, t).filter(|_| set.contains(t)));
         }
     }
 
@@ -254,8 +257,9 @@ proptest! {
     /// The state at each second, as the definition of the chain says it.
     #[test]
     fn heartbeats_hold_to_the_next_one_or_for_one_interval(times in prop::collection::vec(0..2_000_i64, 0..20)) {
-        let beats: Vec<Beat> = times.iter().map(|at| Beat::new(*at, State::Full, 30)).collect();
-        let evidence = live::evidence_of(&beats);
+        let beat = |at: &i64| LiveSpan::beat(Timestamp(at * 1_000), 30, EvidenceState::Full, None);
+        let beats: Vec<LiveSpan> = times.iter().map(beat).collect();
+        let evidence = live::evidence_of(&KioskId::new("K").unwrap(), &beats, None);
         for t in -1..2_100 {
             let last = times.iter().copied().filter(|at| *at <= t).max();
             let next = times.iter().copied().filter(|at| *at > t).min();
@@ -329,7 +333,7 @@ fn fifty_thousand_claims_are_one_sort() {
         .collect();
     let always = IntervalSet::always();
     let nothing = IntervalSet::empty();
-    let figures = evaluate(&Inputs {
+    let figures = Timeline::build(&Inputs {
         period: month,
         as_of: None,
         service: &always,
@@ -338,7 +342,8 @@ fn fifty_thousand_claims_are_one_sort() {
         server_down: &nothing,
         evidence: &evidence,
         received_before: None,
-    });
+    })
+    .figures();
     assert_eq!(figures.accountable_s, month.length());
     assert_eq!(figures.known_s, 49_999 * 50 + 55);
 }
