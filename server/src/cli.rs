@@ -220,7 +220,7 @@ fn execute(command: Command) -> Result<(), Problem> {
         Command::Token { what: TokenCommand::List(file) } => {
             let config = load(file.config.as_deref())?;
             block_on(async {
-                let store = open_beside(&config).await?;
+                let store = open_to_read(&config).await?;
                 let mut text = String::new();
                 for token in store.tokens().await.map_err(Problem::failed)? {
                     let sites = match &token.scope {
@@ -246,7 +246,7 @@ fn execute(command: Command) -> Result<(), Problem> {
             block_on(async {
                 let store = open_beside(&config).await?;
                 let now = crate::clock::Clock::start().now();
-                let revoked = store.revoke_token(id, now).await.map_err(Problem::failed)?;
+                let revoked = crate::auth::revoke_token(&store, now, id).await.map_err(Problem::failed)?;
                 store.close().await;
                 if revoked {
                     print("revoked\n")
@@ -259,8 +259,11 @@ fn execute(command: Command) -> Result<(), Problem> {
             let config = load(file.config.as_deref())?;
             std::fs::create_dir_all(&config.storage.data_dir)
                 .map_err(|e| Problem::Failed(format!("making {}: {e}", config.storage.data_dir.display())))?;
-            let signer = signing::load_or_make(&config.signing_key_file(), &config.commands.key_id)
-                .map_err(Problem::failed)?;
+            let (file, is_new) = (config.signing_key_file(), !config.signing_key_file().exists());
+            let signer = signing::load_or_make(&file, &config.commands.key_id).map_err(Problem::failed)?;
+            if is_new {
+                let _ = writeln!(io::stderr(), "made a new key: {}", file.display());
+            }
             print(&format!("{}\n", signer.public_text()))
         }
         Command::Explain { what } => explain::run(what),
@@ -268,7 +271,7 @@ fn execute(command: Command) -> Result<(), Problem> {
         Command::Audit { what: AuditCommand::Verify(file) } => {
             let config = load(file.config.as_deref())?;
             block_on(async {
-                let store = open_beside(&config).await?;
+                let store = open_to_read(&config).await?;
                 let verdict = store.verify_audit().await.map_err(Problem::failed)?;
                 store.close().await;
                 match verdict {
@@ -333,9 +336,14 @@ async fn open(config: &Config) -> Result<Store, Problem> {
     Store::open(&config.database_url()).await.map_err(Problem::failed)
 }
 
-/// Opens the database beside a server that may be running: no lock, no lease, no migration.
-pub(crate) async fn open_beside(config: &Config) -> Result<Store, Problem> {
+/// Opens a database that is there, beside a server that may be running: no lease, no migration.
+async fn open_beside(config: &Config) -> Result<Store, Problem> {
     Store::open_beside(&config.database_url()).await.map_err(Problem::failed)
+}
+
+/// The same for a command that writes nothing.
+pub(crate) async fn open_to_read(config: &Config) -> Result<Store, Problem> {
+    Store::open_to_read(&config.database_url()).await.map_err(Problem::failed)
 }
 
 pub(crate) fn print(text: &str) -> Result<(), Problem> {

@@ -17,7 +17,7 @@ use kioskwatch_proto::KioskId;
 
 use crate::{
     app::{NotLive, UptimePeriod, UptimeReader, inspection_policy},
-    cli::{Problem, block_on, load, open_beside, print},
+    cli::{Problem, block_on, load, open_to_read, print},
     run,
     store::Scope,
 };
@@ -65,7 +65,7 @@ fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem
     let config = load(config)?;
     let calendar = run::calendar(&config).map_err(|e| Problem::Usage(e.to_string()))?;
     block_on(async {
-        let store = open_beside(&config).await?;
+        let store = open_to_read(&config).await?;
         let now = crate::clock::Clock::start().now();
         let reader =
             UptimeReader { store: &store, config: &config, calendar: &calendar, now, live: &NotLive };
@@ -131,7 +131,7 @@ fn beside(text: &mut String, sums: &MonthSums, target: (i64, i64), zone: Tz) {
     for (cause, seconds) in &sums.figures.causes {
         let _ = writeln!(text, "down by {:<12} {seconds} s", cause.as_str());
     }
-    let _ = write!(text, "outages {}", sums.outages);
+    let _ = write!(text, "times unavailable {}", sums.outages);
     if let Some(one) = Reliability::of(avail, sums.outages) {
         let at = sums.longest_outage_at.map_or_else(String::new, |at| local(zone, at.secs()));
         let _ = write!(text, ", longest {} s from {at}", sums.longest_outage_s);

@@ -1,7 +1,7 @@
 //! From a credential to an identity.
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use kioskwatch_proto::SiteId;
+use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::{
     Right, Role,
@@ -129,7 +129,7 @@ impl Auth {
         };
         let identity = self.identity_of(&hash).await;
         if let (Err(Refused::Unknown), Credential::Bearer(_)) = (&identity, credential) {
-            self.shared.guesses.take(now, &from);
+            self.guessed(now, from);
         }
         let identity = identity?;
         if !self.shared.requests.take(now, &hash.0) {
@@ -174,9 +174,16 @@ impl Auth {
             return Err(Refused::Guessing);
         }
         hash.ok_or_else(|| {
-            self.shared.guesses.take(now, &from);
+            self.guessed(now, from);
             Refused::Unknown
         })
+    }
+
+    /// One line for each guess that costs a drop: never more of them than the bucket gives.
+    fn guessed(&self, now: Timestamp, from: IpAddr) {
+        if self.shared.guesses.take(now, &from) {
+            tracing::warn!(%from, "somebody was refused: no valid token");
+        }
     }
 
     async fn identity_of(&self, hash: &TokenHash) -> Result<Identity, Refused> {

@@ -14,4 +14,4 @@ mod token;
 pub use identity::{Auth, Credential, DEMO_ACTOR, Identity, Refused};
 pub use role::{Right, Role};
 pub use session::{SESSION_ABSOLUTE_MS, SESSION_IDLE_MS};
-pub use token::{CreateTokenError, NewToken, TOKEN_PREFIX, create_token};
+pub use token::{CreateTokenError, NewToken, TOKEN_PREFIX, create_token, revoke_token};

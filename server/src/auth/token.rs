@@ -2,7 +2,9 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use kioskwatch_domain::change::{AuditRow, Change};
 use kioskwatch_proto::{IdError, SiteId, Timestamp, clean_text};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -15,7 +17,9 @@ const TOKEN_LEN: usize = TOKEN_PREFIX.len() + 43;
 /// Characters of a token's name: it stands as the actor in histories.
 const MAX_NAME_CHARS: usize = 64;
 /// Actors of our own in histories.
-const RESERVED_NAMES: &[&str] = &["server", "demo", "fleet file"];
+const RESERVED_NAMES: &[&str] = &["server", "demo", "fleet file", COMMAND_LINE];
+/// Whoever may read the database's secrets on the server itself.
+const COMMAND_LINE: &str = "command line";
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A token to make, in the words of the command line.
@@ -63,8 +67,34 @@ pub async fn create_token(
         return Err(CreateTokenError::NameTaken(row.name));
     }
     let secret = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>()));
+    // First the record, then the token: none opens a door that nobody wrote down.
+    let sites = match &row.scope {
+        Scope::All => None,
+        Scope::Sites(sites) => Some(sites),
+    };
+    let detail = json!({"name": row.name, "role": row.role, "sites": sites, "expires_at": row.expires_at});
+    store.commit(&[audit(now, "create_token", row.id, &detail)]).await?;
     store.create_token(&row, &hash(&secret)).await?;
     Ok(secret)
+}
+
+/// Takes a token back; `false`: there is none with this id that still opens anything.
+pub async fn revoke_token(store: &Store, now: Timestamp, id: Uuid) -> Result<bool, StoreError> {
+    let revoked = store.revoke_token(id, now).await?;
+    if revoked {
+        store.commit(&[audit(now, "revoke_token", id, &json!({}))]).await?;
+    }
+    Ok(revoked)
+}
+
+fn audit(at: Timestamp, action: &str, id: Uuid, detail: &serde_json::Value) -> Change {
+    Change::Audit(AuditRow {
+        at,
+        actor: COMMAND_LINE.to_owned(),
+        action: action.to_owned(),
+        object: format!("token/{id}"),
+        detail: detail.to_string(),
+    })
 }
 
 fn row_of(now: Timestamp, request: NewToken) -> Result<TokenRow, CreateTokenError> {

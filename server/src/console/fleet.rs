@@ -7,8 +7,8 @@ use axum::{
     response::Html,
 };
 use chrono_tz::Tz;
-use kioskwatch_domain::change::{PresenceVerdict, SiteRow};
-use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::Severity};
+use kioskwatch_domain::change::{Admission, PresenceVerdict, SiteRow};
+use kioskwatch_proto::{KioskId, PeripheralName, SiteId, Timestamp, words::Severity};
 use serde::Deserialize;
 
 use super::{
@@ -59,6 +59,8 @@ struct FleetPart {
     hidden: usize,
     /// There are no kiosks at all.
     empty: bool,
+    /// Since when nobody is heard and judged.
+    deaf: Option<Ago>,
 }
 
 struct Count {
@@ -160,6 +162,8 @@ impl FleetPart {
         let mut counts = Counts::default();
         let mut groups: BTreeMap<Option<SiteId>, Vec<Card>> = BTreeMap::new();
         let empty = kiosks.is_empty();
+        let deaf_since = app.fleet().deaf_since();
+        let deaf = deaf_since.map(|since| ago(t, zone_of(None), now, since));
         for kiosk in kiosks {
             let site = kiosk.site.as_ref().and_then(|id| sites.get(id));
             let model = models.get(&kiosk.id).cloned().unwrap_or_default();
@@ -174,7 +178,7 @@ impl FleetPart {
         cards.sort_by(|a, b| a.worst().cmp(&b.worst()).then_with(|| a.name.cmp(&b.name)));
         let hidden = cut(&mut cards);
         let counts = counts.list(t, open_tickets, breached);
-        Ok(Self { t, counts, sites: cards, tickets, open_tickets, hidden, empty })
+        Ok(Self { t, counts, sites: cards, tickets, open_tickets, hidden, empty, deaf })
     }
 }
 
@@ -232,18 +236,23 @@ fn cut(cards: &mut [SiteCard]) -> usize {
 impl Card {
     fn new(app: &App, t: &'static Texts, now: Timestamp, zone: Tz, kiosk: &KioskNow, model: String) -> Self {
         let catalogue = &app.policy().catalogue;
-        let faults = kiosk.peripherals.values().flat_map(|state| &state.faults);
+        let of_all = kiosk.peripherals.iter();
+        let host = PeripheralName::host().to_string();
+        let faults = of_all.flat_map(|(device, state)| state.faults.iter().map(move |code| (device, code)));
         let mut faults: Vec<(Severity, Chip)> = faults
-            .map(|code| {
+            .map(|(device, code)| {
                 let severity = catalogue.severity(code);
                 let tone = Tone::of_severity(severity).class();
-                (severity, Chip { name: t.fault(catalogue, code), tone })
+                let fault = t.fault(catalogue, code);
+                let name = if *device == host { fault } else { format!("{fault} · {device}") };
+                (severity, Chip { name, tone })
             })
             .collect();
         faults.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
         let presence = t.word(kiosk.presence.as_str());
         let service = kiosk.service.map_or("", |service| t.word(service.as_str()));
         let (state, beside) = match kiosk.presence {
+            _ if kiosk.admission == Admission::Quarantined => (t.word("quarantined"), presence),
             // What it said before it fell silent is no longer news.
             PresenceVerdict::Offline | PresenceVerdict::Unknown => (presence, ""),
             _ if service.is_empty() => (presence, ""),

@@ -7,7 +7,7 @@ use axum::{
     response::Html,
 };
 use kioskwatch_domain::change::{ClockRow, ClockState, SiteRow, TicketRow};
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, PeripheralName, SiteId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -157,7 +157,12 @@ impl TicketLine {
     ) -> Self {
         let site = row.site.as_ref().and_then(|id| sites.get(id));
         let zone = zone(web, site.map(|site| site.timezone.as_str()));
-        let place = [row.kiosk.as_ref().map(KioskId::as_str), site.map(|site| site.name.as_str())];
+        let device = row.peripheral.as_ref().filter(|name| !name.is_host());
+        let place = [
+            row.kiosk.as_ref().map(KioskId::as_str),
+            device.map(PeripheralName::as_str),
+            site.map(|site| site.name.as_str()),
+        ];
         Self {
             id: row.id,
             number: row.number,

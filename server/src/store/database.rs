@@ -92,7 +92,8 @@ pub(super) struct Database {
 pub(super) enum Opener {
     /// The one server of an SQLite file, one of several on PostgreSQL.
     Server,
-    /// A short command beside a running server.
+    /// A short command that writes, beside a running server or without one. It makes no database and no schema: a
+    /// mistaken path must not look like an empty fleet.
     Tool,
     /// A command that writes nothing, neither rows nor schema nor a lock; `found::check` has looked before it.
     Auditor,
@@ -103,6 +104,7 @@ impl Database {
         sqlx::any::install_default_drivers();
         match Target::parse(url)? {
             Target::Sqlite(path) if opener == Opener::Auditor => {
+                found::must_be(&path)?;
                 Self::open_to_read(Backend::Sqlite, &sqlite_url(&path, "ro"), SQLITE_READER).await
             }
             Target::Sqlite(path) => Self::open_sqlite(path, opener).await,
@@ -118,13 +120,16 @@ impl Database {
                     damaged: Mutex::default(),
                     _lock: None,
                 };
-                database.migrate().await?;
+                database.fit(opener).await?;
                 Ok(database)
             }
         }
     }
 
     async fn open_sqlite(path: PathBuf, opener: Opener) -> Result<Self, StoreError> {
+        if opener == Opener::Tool {
+            found::must_be(&path)?;
+        }
         let mut lock = match FileLock::beside(&path) {
             Ok(lock) => {
                 found::roll_back(&path).await?;
@@ -137,7 +142,7 @@ impl Database {
                 }
                 Some(lock)
             }
-            // The server that holds it has migrated; a tool only checks that it fits.
+            // The server that holds it looked at it.
             Err(StoreError::InUse { .. }) if opener == Opener::Tool => None,
             Err(error) => return Err(error),
         };
@@ -147,7 +152,7 @@ impl Database {
         let reader = connect_lazy(&url, SQLITE_READERS, SQLITE_READER)?;
         let damaged = Mutex::default();
         let mut database = Self { backend: Backend::Sqlite, writer, reader, damaged, _lock: None };
-        database.migrate().await?;
+        database.fit(opener).await?;
         if let Some(lock) = &mut lock {
             let id = database.id().await?;
             lock.remember(&id)?;
@@ -156,22 +161,35 @@ impl Database {
         Ok(database)
     }
 
-    /// The schema stays as it is; one of another version is refused.
     async fn open_to_read(backend: Backend, url: &str, setup: &'static str) -> Result<Self, StoreError> {
         let reader = connect(url, 1, setup).await?;
         let damaged = Mutex::default();
         let database = Self { backend, writer: reader.clone(), reader, damaged, _lock: None };
+        database.must_fit().await?;
+        Ok(database)
+    }
+
+    async fn fit(&self, opener: Opener) -> Result<(), StoreError> {
+        match opener {
+            Opener::Server => self.migrate().await,
+            Opener::Tool | Opener::Auditor => self.must_fit().await,
+        }
+    }
+
+    /// The schema stays as it is; one of another version is refused.
+    async fn must_fit(&self) -> Result<(), StoreError> {
+        let backend = self.backend;
         let version = |row: &sqlx::any::AnyRow| {
             row.try_get::<i64, _>(0).map_err(|e| StoreError::of(SCHEMA_VERSION.name, e))
         };
-        let found = match database.read(SCHEMA_VERSION.name, SCHEMA_VERSION.query(backend), version).await {
+        let found = match self.read(SCHEMA_VERSION.name, SCHEMA_VERSION.query(backend), version).await {
             Ok(rows) => rows.first().copied().unwrap_or(0),
             Err(error) if error.is_missing_table() => 0,
             Err(error) => return Err(error),
         };
         match found.cmp(&newest_migration()) {
             Ordering::Less => Err(StoreError::SchemaTooOld { found, known: newest_migration() }),
-            Ordering::Equal => Ok(database),
+            Ordering::Equal => Ok(()),
             Ordering::Greater => Err(StoreError::SchemaTooNew { found, known: newest_migration() }),
         }
     }

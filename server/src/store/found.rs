@@ -26,6 +26,8 @@ const CHECKED_AT_START: u64 = 64 * 1024 * 1024;
 const HEADER: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+const MAKE: &str =
+    "is the path right? The first start of the server makes one, or `kioskwatch-server migrate`";
 const RESTORE: &str = "put the newest backup in its place, without -wal and -shm";
 
 /// What a start finds.
@@ -236,6 +238,15 @@ async fn recognise_on(
 
 const TABLES: &str = "-- tables
 SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+
+/// Refuses what is not there, instead of making it.
+pub(super) fn must_be(path: &Path) -> Result<(), StoreError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(unfit(path, "there is no database", MAKE)),
+        Err(error) => Err(unfit(path, error.to_string(), RESTORE)),
+    }
+}
 
 /// Reads every page and every reference; gives what is wrong, at most a hundred lines.
 pub(super) async fn check(path: &Path) -> Result<Vec<String>, StoreError> {

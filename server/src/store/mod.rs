@@ -92,7 +92,8 @@ impl Store {
         Self::open_as(url, Opener::Server).await
     }
 
-    /// The same for a short command that may run beside a server: it does not take the file for itself.
+    /// Opens a database that is there for a short command that may run beside a server: it takes neither the file nor
+    /// the schema for itself, and makes neither.
     pub async fn open_beside(url: &str) -> Result<Self, StoreError> {
         Self::open_as(url, Opener::Tool).await
     }

@@ -58,7 +58,21 @@ pub(crate) async fn a_tool_works_beside_a_server(empty: Empty) {
     assert_eq!(store.load_image(NOW).await.unwrap().sites.len(), 2);
 }
 
+pub(crate) async fn only_a_server_makes_a_database(empty: Empty) {
+    for opened in [Store::open_beside(&empty.url).await, Store::open_to_read(&empty.url).await] {
+        let refused = opened.unwrap_err().to_string();
+        assert!(refused.contains("kioskwatch-server migrate"), "{refused}");
+    }
+    if let Some(path) = empty.url.strip_prefix("sqlite://") {
+        assert!(!std::path::Path::new(path).exists(), "{path}");
+    }
+    empty.open().await.close().await;
+    Store::open_beside(&empty.url).await.unwrap();
+    Store::open_to_read(&empty.url).await.unwrap();
+}
+
 pub(crate) async fn a_lost_lease_stops_every_commit(empty: Empty) {
+    empty.open().await.close().await;
     let (old, new) = (Store::open_beside(&empty.url).await, Store::open_beside(&empty.url).await);
     // On SQLite only a tool can be second; there the lease still has to hold.
     let (old, new) = (old.unwrap(), new.unwrap());

@@ -116,6 +116,7 @@ promises! {
         a_second_migration_changes_nothing,
         a_newer_schema_is_refused,
         a_tool_works_beside_a_server,
+        only_a_server_makes_a_database,
         a_lost_lease_stops_every_commit,
         a_lease_is_not_taken_before_its_time,
         commits_of_several_tasks_all_arrive;

@@ -79,17 +79,23 @@ async fn play(options: Options) -> Result<bool, String> {
         _ = interrupted.wait_for(|stop| *stop) => return Ok(true),
     };
     let mut story = Story::new(cast, screen.clone());
-    let ended = story.play(options.duration(), &interrupted).await;
+    let ended = story.play(options.length.unwrap_or(options::SHORTEST), &interrupted).await;
     let verdict = match ended {
         Ok(Ended::Played) => Some(story.verdict().await),
         Ok(Ended::Interrupted) | Err(_) => None,
     };
+    if let Some(verdict) = &verdict {
+        screen.table(verdict);
+        if options.length.is_none() {
+            screen.line("the story is over; the console stays open until Ctrl-C");
+            story.stay(&interrupted).await;
+        }
+    }
     story.curtain(&options).await;
     ended?;
     let Some(verdict) = verdict else {
         screen.line("stopped");
         return Ok(true);
     };
-    screen.table(&verdict);
     Ok(verdict.all_right())
 }

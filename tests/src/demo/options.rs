@@ -13,7 +13,8 @@ pub const SITES: usize = 4;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kioskwatch-demo", version, max_term_width = 100)]
 pub struct Options {
-    /// Play unattended for this long (80s or more), print the table, exit 1 if any line of it is wrong.
+    /// Play unattended for this long (80s or more), print the table and end; exit 1 if any line of it is wrong.
+    /// Without it the console stays open after the table until Ctrl-C.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub length: Option<Duration>,
     /// Terminals, each with its own agent and three devices (8 to 40).
@@ -47,11 +48,6 @@ impl Options {
             return Err(format!("--for: the story takes {} s", SHORTEST.as_secs()));
         }
         Ok(self)
-    }
-
-    /// `None`: after the story go on until Ctrl-C.
-    pub fn duration(&self) -> Option<Duration> {
-        self.length
     }
 }
 

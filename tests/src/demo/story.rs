@@ -93,12 +93,12 @@ impl Story {
     /// Plays the script and then waits: for `length` in all, or until interrupted.
     pub async fn play(
         &mut self,
-        length: Option<Duration>,
+        length: Duration,
         interrupted: &watch::Receiver<bool>,
     ) -> Result<Ended, String> {
         let started = Instant::now();
         // The length counts from the program's start, as its user sees it.
-        let end = length.map(|length| started + length.saturating_sub(self.screen.elapsed()));
+        let end = started + length.saturating_sub(self.screen.elapsed());
         let mut script = SCRIPT.iter();
         let mut next = script.next();
         let mut last_deed = started;
@@ -114,10 +114,17 @@ impl Story {
                 next = script.next();
             }
             self.look().await;
-            let over = end.is_some_and(|end| Instant::now() >= end);
-            if over && next.is_none() && last_deed.elapsed() >= LAST_LOOK {
+            if Instant::now() >= end && next.is_none() && last_deed.elapsed() >= LAST_LOOK {
                 return Ok(Ended::Played);
             }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Nothing happens any more by itself; what a visitor does is told until the end is asked for.
+    pub async fn stay(&mut self, interrupted: &watch::Receiver<bool>) {
+        while !*interrupted.borrow() {
+            self.look().await;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -257,9 +264,10 @@ impl Story {
         }
         let Ok(kiosks) = self.api.list("/api/v1/kiosks").await else { return };
         let count = |state: &str| kiosks.iter().filter(|kiosk| kiosk["presence"]["state"] == state).count();
-        let open = tickets.iter().filter(|t| is_open(t)).count();
+        let resolved = tickets.iter().filter(|t| t["state"] == "resolved").count();
+        let open = tickets.iter().filter(|t| is_open(t)).count() - resolved;
         self.screen.summary(&format!(
-            "{} online, {} late, {} offline, {} unknown | {open} open tickets",
+            "{} online, {} late, {} offline, {} unknown | {open} open tickets, {resolved} resolved",
             count("online"),
             count("late"),
             count("offline"),

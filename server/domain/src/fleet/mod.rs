@@ -294,6 +294,12 @@ impl Fleet {
         self.server.hearing.unwritten(now).map(row).collect()
     }
 
+    /// Since when nobody can be heard; `None` while the broker is there.
+    #[must_use]
+    pub fn deaf_since(&self) -> Option<Timestamp> {
+        self.server.deaf_since
+    }
+
     /// Whether silence means something now: connected, and settled after a start or an outage.
     #[must_use]
     pub fn hears(&self, now: Timestamp) -> bool {

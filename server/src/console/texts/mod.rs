@@ -34,7 +34,7 @@ macro_rules! texts {
 texts! {
     fault_title, product, skip_to_content, nav_fleet, nav_tickets, sign_out, other_language,
     signed_in_as, demo_note, live_on, live_off, fleet_title, fleet_subtitle, kiosks, sites,
-    open_tickets, breached, all, problems, search, search_hint, show, no_kiosks, no_kiosks_hint,
+    open_tickets, breached, all, problems, search, search_hint, show, deaf, no_kiosks, no_kiosks_hint,
     no_match, without_site, healthy, more_hidden, last_seen, never, ago_s, ago_min, ago_h, ago_d,
     in_future, all_well, need_attention, no_open_tickets, see_all, kiosk, model, serial_no, presence,
     service, reason, peripherals, peripheral, no_peripherals, first_steps, parts, who_fixes, severity,

@@ -7,6 +7,23 @@ use super::fixture::Fixture;
 use crate::store::{PageRequest, Scope};
 
 #[tokio::test]
+async fn who_was_given_a_token_and_whose_was_taken_back_stands_in_the_audit() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let (store, now) = (fixture.app.store(), fixture.app.clock().now());
+    let id = store.tokens().await.unwrap().first().map(|token| token.id).unwrap();
+    assert!(crate::auth::revoke_token(store, now, uuid::Uuid::nil()).await.is_ok_and(|revoked| !revoked));
+    let audit = fixture.get("/api/v1/audit?limit=10", &admin).await.text;
+    assert!(audit.contains("create_token") && audit.contains(&format!("token/{id}")), "{audit}");
+    assert!(!audit.contains("revoke_token") && !audit.contains(&admin), "{audit}");
+    let other = fixture.token("manager", &[]).await;
+    assert!(crate::auth::revoke_token(store, now, id).await.unwrap());
+    assert!(fixture.get("/api/v1/audit?limit=10", &other).await.status == StatusCode::FORBIDDEN);
+    let again = fixture.named_token("admin", "second", &[]).await;
+    assert!(fixture.get("/api/v1/audit?limit=10", &again).await.text.contains("revoke_token"));
+}
+
+#[tokio::test]
 async fn a_scrape_counts_the_inspections_that_the_list_shows() {
     let fixture = Fixture::start().await;
     let now = fixture.app.clock().now();

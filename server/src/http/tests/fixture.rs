@@ -143,8 +143,12 @@ impl Fixture {
 
     /// A token's secret; no sites: all of them.
     pub(super) async fn token(&self, role: &str, sites: &[&str]) -> String {
+        self.named_token(role, &format!("{role} {}", sites.join(" ")), sites).await
+    }
+
+    pub(super) async fn named_token(&self, role: &str, name: &str, sites: &[&str]) -> String {
         let request = NewToken {
-            name: format!("{role} {}", sites.join(" ")),
+            name: name.into(),
             role: role.into(),
             sites: sites.iter().map(ToString::to_string).collect(),
             expires_days: None,

@@ -77,6 +77,15 @@ async fn nothing_that_was_written_anywhere_becomes_markup() {
 }
 
 #[tokio::test]
+async fn the_first_page_says_when_the_server_hears_nobody() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    assert!(fixture.app.fleet().deaf_since().is_some());
+    let page = fixture.get("/parts/fleet", &admin).await.text;
+    assert!(page.contains(r#"<p class="deaf" role="alert">"#), "{page}");
+}
+
+#[tokio::test]
 async fn every_page_forbids_what_it_does_not_need() {
     let fixture = Fixture::start().await;
     let admin = fixture.token("admin", &[]).await;

@@ -174,6 +174,7 @@ fn while_the_broker_is_away_everybody_is_unknown_and_no_deadline_runs() {
     let (mut world, mut agent) = heard();
     world.tell(&[Input::BrokerDown { since: world.now }]);
     let deaf_since = world.now;
+    assert_eq!(world.fleet.deaf_since(), Some(deaf_since));
     world.pass(3_600_000, &mut []);
     assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
     assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_since, deaf_since);
