@@ -8,6 +8,9 @@ mod canary;
 mod flood;
 mod keeper;
 mod owed;
+mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -31,7 +34,7 @@ use self::{
     flood::Senders,
     keeper::{Keeper, Proven},
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 
 /// Messages received and not yet taken by the ingest, per connection.
 pub const RECEIVE_QUEUE: usize = 8_192;
@@ -116,8 +119,8 @@ pub struct Received {
 pub enum LinkEvent {
     /// Subscribed: from now on we hear everything.
     Up(Lane),
-    /// With the reason, and for how long nothing had been delivered when it was noticed.
-    Down(Lane, String, Duration),
+    /// With the reason, and since when nothing had been delivered.
+    Down(Lane, String, Stopwatch),
     Message(Received),
     /// This sender, as the topic names it, has begun to send more than it may.
     Flood(Lane, String),
@@ -168,7 +171,7 @@ impl Link {
             proven: Arc::clone(&proven),
             client: client_tx,
             senders,
-            deaf_for: Duration::ZERO,
+            delivered: Stopwatch::start(),
             told_unanswered: false,
         };
         let task = tokio::spawn(keeper.run(stopped));

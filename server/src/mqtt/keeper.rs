@@ -15,10 +15,7 @@ use rumqttc::{
     NetworkOptions, Transport,
     v5::{
         AsyncClient, Event, EventLoop, MqttOptions,
-        mqttbytes::{
-            QoS,
-            v5::{Filter, Packet},
-        },
+        mqttbytes::{QoS, v5::Packet},
     },
 };
 use tokio::{
@@ -31,8 +28,12 @@ use super::{
     canary::{Act, Canary},
     flood::{Senders, Verdict},
     owed::Owed,
+    subscription::Subscription,
 };
-use crate::{clock::Clock, panics};
+use crate::{
+    clock::{Clock, Stopwatch},
+    panics,
+};
 
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The broker answers a ping each keep-alive: half of one more without a word, and the line is half-open.
@@ -79,8 +80,8 @@ pub(super) struct Keeper {
     pub(super) proven: Arc<Proven>,
     pub(super) client: watch::Sender<Option<AsyncClient>>,
     pub(super) senders: Senders,
-    /// How long the connection that ended had delivered nothing.
-    pub(super) deaf_for: Duration,
+    /// When the connection last delivered something, or was made.
+    pub(super) delivered: Stopwatch,
     /// Said once that our own messages do not come back.
     pub(super) told_unanswered: bool,
 }
@@ -108,8 +109,7 @@ impl Keeper {
             if *stopped.borrow() {
                 break;
             }
-            let deaf = std::mem::take(&mut self.deaf_for);
-            if self.events.send(LinkEvent::Down(self.options.lane, reason, deaf)).await.is_err() {
+            if self.events.send(LinkEvent::Down(self.options.lane, reason, self.delivered)).await.is_err() {
                 break;
             }
             failures = failures.saturating_add(1);
@@ -130,6 +130,8 @@ impl Keeper {
         stopped: &watch::Receiver<bool>,
     ) -> String {
         let mut silent_at = Instant::now() + SILENCE;
+        self.delivered = Stopwatch::start();
+        let subscription = Subscription::of(self.options.lane.channels().iter().copied());
         let mut owed = Owed::default();
         let mut canary: Option<Canary> = None;
         loop {
@@ -145,8 +147,7 @@ impl Keeper {
                     }
                     match canary.as_mut().map(|canary| canary.tick(Instant::now())) {
                         Some(Act::Send) => self.send_canary(&client),
-                        Some(Act::Deaf(silence)) => {
-                            self.deaf_for = silence;
+                        Some(Act::Deaf) => {
                             return "the broker delivers nothing, not even our own messages".to_owned();
                         }
                         Some(Act::Unanswered) => {
@@ -161,23 +162,19 @@ impl Keeper {
                 return "the broker has gone silent".to_owned();
             };
             let came_in = matches!(event, Ok(Event::Incoming(_)));
+            let is_delivery = matches!(event, Ok(Event::Incoming(Packet::Publish(_))));
             if owed.withheld(&event, Instant::now()) {
                 return "the broker withholds its acknowledgements".to_owned();
             }
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    let filters = self.options.lane.channels().iter().map(|&channel| {
-                        let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-                        Filter::new(Topic::fleet_filter(channel), qos)
-                    });
-                    if client.try_subscribe_many(filters).is_err() {
+                    if client.try_subscribe_many(subscription.filters()).is_err() {
                         return "subscribing: the send queue is full".to_owned();
                     }
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                    let refused = ack.return_codes.iter().any(|code| format!("{code:?}").contains("Fail"));
-                    if refused {
-                        return "the broker refuses our subscriptions".to_owned();
+                    if let Some(refused) = subscription.refused(&ack.return_codes) {
+                        return format!("the broker refuses our subscriptions: {refused}");
                     }
                     *failures = 0;
                     canary = Some(Canary::new(Instant::now()));
@@ -207,6 +204,11 @@ impl Keeper {
             if came_in {
                 // After it was handed over: while we hold the broker back, the silence is ours.
                 silent_at = Instant::now() + SILENCE;
+                // A living connection may have lost its subscription: where that would show, only what the
+                // subscription brings counts.
+                if is_delivery || !canary.as_ref().is_some_and(Canary::comes_back) {
+                    self.delivered = Stopwatch::start();
+                }
             }
             if *stopped.borrow() && self.client.borrow().is_none() {
                 return "stopped".to_owned();

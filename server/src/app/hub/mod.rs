@@ -305,14 +305,14 @@ impl Hub {
                     turn.inputs.push(Input::BrokerUp);
                 }
             }
-            LinkEvent::Down(lane, reason, deaf_for) => {
+            LinkEvent::Down(lane, reason, delivered) => {
                 tracing::warn!(lane = lane.name(), reason, "not connected to the broker");
                 let heard = self.hears();
                 self.lanes_up[lane_index(lane)] = false;
                 self.app.health().broker.store(false, Relaxed);
                 if heard {
                     // What we might have heard until then, we did not: nobody is judged by it.
-                    let deaf_ms = i64::try_from(deaf_for.as_millis()).unwrap_or(i64::MAX);
+                    let deaf_ms = i64::try_from(delivered.elapsed().as_millis()).unwrap_or(i64::MAX);
                     turn.inputs.push(Input::BrokerDown { since: self.app.clock().now().plus_ms(-deaf_ms) });
                 }
             }

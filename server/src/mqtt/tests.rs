@@ -1,0 +1,122 @@
+//! A connection against a broker that is written out byte by byte.
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+use super::*;
+use crate::clock::Stopwatch;
+
+const GRANTED: u8 = 0x00;
+const NOT_AUTHORIZED: u8 = 0x87;
+
+/// One client of the broker.
+struct Session(TcpStream);
+
+impl Session {
+    async fn accept(listener: &TcpListener) -> Self {
+        let mut session = Self(listener.accept().await.unwrap().0);
+        assert_eq!(session.packet().await.0 >> 4, 1, "CONNECT");
+        session.send(&[0x20, 3, 0, 0, 0]).await;
+        session
+    }
+
+    /// First byte and body.
+    async fn packet(&mut self) -> (u8, Vec<u8>) {
+        let first = self.0.read_u8().await.unwrap();
+        let (mut length, mut shift) = (0_usize, 0);
+        loop {
+            let byte = self.0.read_u8().await.unwrap();
+            length |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).await.unwrap();
+        (first, body)
+    }
+
+    /// The next SUBSCRIBE; whatever else comes is passed over.
+    async fn subscribe(&mut self) -> Vec<u8> {
+        loop {
+            let (first, body) = self.packet().await;
+            if first >> 4 == 8 {
+                return body;
+            }
+        }
+    }
+
+    async fn answer(&mut self, subscribe: &[u8], codes: &[u8]) {
+        let length = u8::try_from(3 + codes.len()).unwrap();
+        self.send(&[&[0x90, length, subscribe[0], subscribe[1], 0], codes].concat()).await;
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+}
+
+fn link(address: SocketAddr, lane: Lane) -> (Link, mpsc::Receiver<LinkEvent>) {
+    let (events, taken) = mpsc::channel(100);
+    let bucket = Bucket { per_second: 1_000, burst: 1_000 };
+    let options = LinkOptions {
+        address: BrokerAddress {
+            host: address.ip().to_string(),
+            port: address.port(),
+            tls: None,
+            user: None,
+            password_file: None,
+        },
+        client_id: "server-1".to_owned(),
+        lane,
+        allowance: Allowance { messages: bucket, bytes: Bucket { burst: 1 << 20, ..bucket } },
+    };
+    (Link::start(options, Arc::new(Clock::start()), events), taken)
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_no_connection_and_says_which_one_and_why() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Beats);
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[NOT_AUTHORIZED]).await;
+    match events.recv().await.unwrap() {
+        LinkEvent::Down(Lane::Beats, reason, _) => {
+            assert!(reason.contains("heartbeat") && reason.contains("NotAuthorized"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // Rights may be given meanwhile: it tries again.
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[GRANTED]).await;
+    assert!(matches!(events.recv().await.unwrap(), LinkEvent::Up(Lane::Beats)));
+    link.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_says_since_when_it_had_delivered_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Journal);
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[GRANTED; 5]).await;
+    assert!(matches!(events.recv().await.unwrap(), LinkEvent::Up(Lane::Journal)));
+    // The last packet came before this.
+    let up = Stopwatch::start();
+    drop(session);
+    match events.recv().await.unwrap() {
+        LinkEvent::Down(Lane::Journal, _, delivered) => {
+            let known = up.elapsed();
+            assert!(delivered.elapsed() >= known, "{delivered:?} is later than {known:?} ago");
+        }
+        other => panic!("{other:?}"),
+    }
+    link.stop().await;
+}
