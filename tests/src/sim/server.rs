@@ -281,7 +281,8 @@ impl Server {
         }
         let mut inputs = std::mem::take(&mut self.inbox);
         look_up_old_places(&self.disk.store, &mut inputs);
-        let plan = fleet.plan(wall(now), &inputs, &mut self.ids);
+        let recalled = self.disk.store.recall(&fleet.to_recall(&inputs));
+        let plan = fleet.plan_recalling(wall(now), &inputs, &recalled, &mut self.ids);
         let writes = !plan.is_empty();
         if mistake == Some(Mistake::AckBeforeCommit) {
             acks.extend(plan.outcome().acks.iter().cloned());

@@ -47,6 +47,10 @@ words!(
         NotAdmitted = "not_admitted",
         /// A last will of a session that is not the current one.
         StaleWill = "stale_will",
+        /// A heartbeat of a connection whose successor was heard first.
+        Overtaken = "overtaken",
+        /// Nobody can tell how far the journal is applied: it waits.
+        JournalUnreadable = "journal_unreadable",
         /// A progress line of a command nobody knows.
         UnknownCommand = "unknown_command",
         /// More progress of one command than is kept.

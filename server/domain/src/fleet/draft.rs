@@ -7,10 +7,11 @@ use uuid::Uuid;
 use super::{
     Fleet, Ix, Server,
     count::{Count, SecurityEvent},
-    kiosk::{Kiosk, Liveness},
+    kiosk::{Head, Kiosk, Liveness},
     live::LiveEdit,
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal},
     site::Site,
+    sweep::{Aside, Look},
     ticket_file::TicketFile,
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(super) struct Overlay {
     pub(super) server: Option<Server>,
     /// `None`: the record is no longer suspect.
     pub(super) failures: BTreeMap<(Ix, Epoch, u64), Option<u8>>,
+    /// `None`: it does not fail any more.
+    pub(super) set_aside: BTreeMap<Look, Option<Aside>>,
     pub(super) last_number: Option<u64>,
     /// Unknown ids that were put into quarantine.
     pub(super) met: usize,
@@ -54,6 +57,10 @@ pub(super) struct Draft<'a> {
     pub(super) now: Timestamp,
     pub(super) ids: &'a mut Ids,
     pub(super) over: Overlay,
+    /// Journals that memory had forgotten, as they are stored.
+    pub(super) recalled: Vec<(Ix, Head)>,
+    /// Journals of which nobody can tell how far they are applied.
+    pub(super) unreadable: BTreeSet<(Ix, Epoch)>,
     /// Rows that are only inserted, in order.
     pub(super) rows: Vec<Change>,
     pub(super) evidence: Vec<EvidenceRow>,
@@ -75,6 +82,8 @@ impl<'a> Draft<'a> {
             now,
             ids,
             over: Overlay { generation: fleet.generation, ..Overlay::default() },
+            recalled: Vec::new(),
+            unreadable: BTreeSet::new(),
             rows: Vec::new(),
             evidence: Vec::new(),
             last_evidence: HashMap::new(),
@@ -281,7 +290,10 @@ impl<'a> Draft<'a> {
                 changes.push(Change::KioskState(Box::new(kiosk.state_row(live, text))));
             }
             for head in &kiosk.heads {
-                if before.and_then(|b| b.head(head.epoch)) != Some(head) {
+                let recalled = || self.recalled.iter().find(|(of, old)| *of == ix && old.epoch == head.epoch);
+                let before =
+                    before.and_then(|b| b.head(head.epoch)).or_else(|| recalled().map(|(_, old)| old));
+                if before != Some(head) {
                     changes.push(Change::JournalHead(head.to_row(&kiosk.id)));
                 }
             }

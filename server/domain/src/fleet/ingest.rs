@@ -39,6 +39,10 @@ impl Draft<'_> {
             self.count(Count::Message(MessageOutcome::NotAdmitted));
             return;
         }
+        if self.unreadable.contains(&(ix, batch.epoch)) {
+            self.count(Count::Message(MessageOutcome::JournalUnreadable));
+            return;
+        }
         let delivery = Delivery { ix, epoch: batch.epoch, received_at };
         self.open_journal(delivery);
         self.follow_epoch(ix, batch.epoch, received_at);
@@ -59,6 +63,7 @@ impl Draft<'_> {
                     break;
                 }
                 Admit::Drop { through } => self.drop_range(delivery, record, through),
+                Admit::Apply if self.must_wait(delivery, record) => break,
                 Admit::Apply => rejected.extend(self.next_record(delivery, record)),
             }
         }
@@ -84,7 +89,6 @@ impl Draft<'_> {
         kiosk.heads.push(Head::new(epoch, received_at));
         kiosk.state.epoch = Some(epoch);
         if kiosk.heads.len() > MAX_EPOCHS {
-            kiosk.heads.remove(0);
             self.count(Count::Security(SecurityEvent::TooManyEpochs));
             self.security(SecurityEvent::TooManyEpochs, ix, "the agent keeps losing its journal");
         }
@@ -171,18 +175,34 @@ impl Draft<'_> {
         None
     }
 
+    /// Whether nobody can tell if this record is applied under its old number. After some tries it is quarantined.
+    fn must_wait(&mut self, delivery: Delivery, incoming: &IncomingRecord) -> bool {
+        let (Stored::Unreadable, Some(was)) = (incoming.stored, incoming.stood_at()) else { return false };
+        let old = self.kiosk(delivery.ix).head(was.epoch);
+        let is_told =
+            old.is_some_and(|old| was.seq > old.upto || old.remembered.get(old.upto, was.seq).is_some());
+        let seq = self.head(delivery).upto + 1;
+        if is_told || self.failures((delivery.ix, delivery.epoch, seq)) >= MAX_FAILURES {
+            return false;
+        }
+        let kiosk = self.kiosk(delivery.ix).id.clone();
+        self.record_failed(&kiosk, delivery.epoch, seq, "what is stored under its old number cannot be read");
+        true
+    }
+
     /// Whether a record that was sent again after a change of epoch is applied under its old number.
     fn known_by_old_number(&mut self, delivery: Delivery, record: &Record, stored: Stored) -> bool {
         let Some(was) = record.header.was else { return false };
-        let Some(old) = self.kiosk(delivery.ix).head(was.epoch) else { return false };
-        if was.seq > old.upto {
+        // Only the newest heads are remembered; the store has the records of all.
+        let old = self.kiosk(delivery.ix).head(was.epoch);
+        if old.is_some_and(|old| was.seq > old.upto) {
             return false;
         }
-        let stored = match (old.remembered.get(old.upto, was.seq), stored) {
+        let stored = match (old.and_then(|old| old.remembered.get(old.upto, was.seq)), stored) {
             (Some(content), _) => content.identity,
             (None, Stored::Holds(identity)) => identity,
             (None, Stored::Nothing) => return false,
-            (None, Stored::NotLookedUp) => return true,
+            (None, Stored::NotLookedUp | Stored::Unreadable) => return old.is_some(),
         };
         let same = stored == Identity::of(record);
         if !same {

@@ -14,6 +14,7 @@ use kioskwatch_proto::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::sweep::Look;
 use crate::change::{Change, ExclusionRow, KioskRow, SiteRow, TicketSource};
 use crate::journal::Identity;
 
@@ -40,6 +41,13 @@ pub enum Input {
     },
     /// Look for everything that has become due. Takes no other input and may come at any time.
     Sweep,
+    /// A part of what [`Fleet::looks`](super::Fleet::looks) gave, because the whole could not be committed.
+    SweepPart(Vec<Look>),
+    /// This alone could not be committed or decided: the sweep leaves it alone for a while.
+    LookFailed {
+        look: Look,
+        reason: String,
+    },
     /// Write when kiosks were heard last, and their live evidence.
     FlushLiveness {
         share: Share,
@@ -143,6 +151,8 @@ pub enum Stored {
     NotLookedUp,
     /// Not applied: the number is part of a gap.
     Nothing,
+    /// The store cannot read that place.
+    Unreadable,
     Holds(Identity),
 }
 

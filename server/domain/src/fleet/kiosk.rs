@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     hours::Window,
-    live::{EndedSpan, OpenSpan},
+    live::{Began, EndedSpan, OpenSpan},
 };
 use crate::{
     change::{Admission, JournalHeadRow, KioskStateRow, PresenceVerdict},
@@ -21,7 +21,8 @@ use crate::{
     presence::PresenceReason,
 };
 
-/// Journals of one kiosk that are kept in memory; the oldest goes first.
+/// Journals of one kiosk that are kept in memory; the oldest goes first, and is looked up in the store when it
+/// speaks again.
 pub(super) const MAX_EPOCHS: usize = 16;
 
 /// All peripherals with their status and faults, in order of their names. Shared between kiosks that look
@@ -162,6 +163,11 @@ impl Head {
         }
     }
 
+    /// The same for a fleet that lived and for one that was loaded.
+    pub(super) fn age(&self) -> (Timestamp, Epoch) {
+        (self.first_seen_at, self.epoch)
+    }
+
     pub(super) fn to_row(&self, kiosk: &KioskId) -> JournalHeadRow {
         let text = CursorText { cursor: self.cursor.clone(), recent: self.remembered.to_text() };
         JournalHeadRow {
@@ -228,10 +234,14 @@ impl Kiosk {
         self.busy.get_or_insert_default()
     }
 
-    /// Gives back the memory of what is done.
+    /// Gives back the memory of what is done, and of the oldest journals.
     pub(super) fn tidy(&mut self) {
         if self.busy.as_deref() == Some(&IDLE) {
             self.busy = None;
+        }
+        if self.heads.len() > MAX_EPOCHS {
+            self.heads.sort_by_key(Head::age);
+            self.heads.drain(..self.heads.len() - MAX_EPOCHS);
         }
         self.heads.shrink_to_fit();
     }
@@ -330,6 +340,8 @@ pub(super) struct Liveness {
     /// `last_seen` of the last flush.
     pub(super) flushed: Option<Timestamp>,
     pub(super) load: Load,
+    /// When the session did, if we heard it.
+    pub(super) began: Option<Began>,
     /// The session before this one: two that alternate are two agents.
     pub(super) other_session: Option<SessionId>,
     /// Since when only an agent of an epoch that was given up is heard.

@@ -16,7 +16,7 @@ use super::{
     draft::Draft,
     input::Input,
     kiosk::{Kiosk, Profile},
-    live::LiveEdit,
+    live::{Began, LiveEdit},
 };
 use crate::{
     change::{Admission, Change, CommandEventRow, KioskRow},
@@ -41,6 +41,8 @@ impl Draft<'_> {
             Input::BrokerDown { since } => self.broker_down(*since),
             Input::ClockJumped { before } => self.clock_jumped(*before),
             Input::Sweep => self.sweep(),
+            Input::SweepPart(looks) => self.sweep_part(looks),
+            Input::LookFailed { look, reason } => self.look_failed(*look, reason),
             Input::FlushLiveness { share, heard_to } => self.flush_liveness(*share, *heard_to),
             Input::Presence { kiosk, received_at, retained, message } => {
                 self.presence(kiosk, heard(received_at), *retained, message);
@@ -113,7 +115,7 @@ impl Draft<'_> {
         let current = self.live(ix).session == Some(message.session);
         match message.state {
             PresenceState::Online => {
-                self.note_connection(ix, message.session, message.boot);
+                self.note_connection(ix, message.session, message.boot, Began { sent_at: message.at, at });
                 if !retained {
                     self.edit_live(ix, LiveEdit::Life { at });
                     self.alive(ix, at, PresenceReason::Birth);
@@ -140,10 +142,10 @@ impl Draft<'_> {
     }
 
     /// A connection or a run of the machine we may not know yet.
-    fn note_connection(&mut self, ix: Ix, session: SessionId, boot: BootId) {
+    fn note_connection(&mut self, ix: Ix, session: SessionId, boot: BootId, began: Began) {
         let second_voice = self.live(ix).is_second_voice(session, boot);
         if self.live(ix).session != Some(session) {
-            self.edit_live(ix, LiveEdit::Session { session });
+            self.edit_live(ix, LiveEdit::Session { session, began });
         }
         let state = &self.kiosk(ix).state;
         if state.session != Some(session) || state.boot != Some(boot) {
@@ -176,7 +178,11 @@ impl Draft<'_> {
 
     fn heartbeat(&mut self, id: &KioskId, at: Timestamp, beat: &Heartbeat) {
         let Some(ix) = self.meet(id) else { return };
-        self.note_connection(ix, beat.session, beat.boot);
+        if self.live(ix).is_overtaken(at, beat) {
+            self.count(Count::Message(MessageOutcome::Overtaken));
+            return;
+        }
+        self.note_connection(ix, beat.session, beat.boot, Began { sent_at: beat.at, at });
         let (cause, required_down) = (self.kiosk(ix).cause(), self.kiosk(ix).required_down());
         self.edit_live(ix, LiveEdit::Beat { at, beat: Box::new(beat.clone()), cause, required_down });
         self.alive(ix, at, PresenceReason::Heartbeat);
@@ -223,6 +229,10 @@ impl Draft<'_> {
     pub(super) fn acknowledge(&mut self, ix: Ix, epoch: Epoch) {
         if !self.is_admitted(ix) {
             self.count(Count::Message(MessageOutcome::NotAdmitted));
+            return;
+        }
+        if self.unreadable.contains(&(ix, epoch)) {
+            self.count(Count::Message(MessageOutcome::JournalUnreadable));
             return;
         }
         let head = self.kiosk(ix).head(epoch);

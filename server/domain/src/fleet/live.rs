@@ -16,6 +16,19 @@ const MAX_CLOCKS: usize = 2;
 /// Ended spans kept for the next flush; the oldest goes first.
 const MAX_ENDED: usize = 32;
 
+/// A heartbeat that is older than the current connection may come this long after its birth: longer than we
+/// stay connected to a broker that delivers nothing. Later than that a slow clock speaks, and so another machine.
+const OVERTAKEN_MS: i64 = 120_000;
+
+/// The beginning of a connection, as far as we know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Began {
+    /// By the agent's clock.
+    pub(super) sent_at: Timestamp,
+    /// By ours.
+    pub(super) at: Timestamp,
+}
+
 /// The stretch that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OpenSpan {
@@ -53,6 +66,7 @@ pub(super) enum LiveEdit {
     },
     Session {
         session: SessionId,
+        began: Began,
     },
     Will {
         at: Timestamp,
@@ -85,7 +99,7 @@ impl Liveness {
                 self.last_seen = self.last_seen.max(Some(*at));
                 self.will_at = None;
             }
-            LiveEdit::Session { session } => self.enter(*session),
+            LiveEdit::Session { session, began } => self.enter(*session, *began),
             LiveEdit::Will { at } => {
                 if self.last_seen.is_none_or(|seen| seen <= *at) {
                     self.will_at = Some(*at);
@@ -115,6 +129,7 @@ impl Liveness {
     fn clock_jumped(&mut self, now: Timestamp) {
         self.clocks.clear();
         self.outlived_since = None;
+        self.began = None;
         if !self.is_ahead_of(now) {
             return;
         }
@@ -131,8 +146,9 @@ impl Liveness {
         self.ended.retain(|ended| ended.at <= now);
     }
 
-    fn enter(&mut self, session: SessionId) {
+    fn enter(&mut self, session: SessionId, began: Began) {
         if self.session != Some(session) {
+            self.began = Some(began);
             self.other_session = self.session;
             self.session = Some(session);
             self.will_at = None;
@@ -144,6 +160,13 @@ impl Liveness {
     pub(super) fn is_second_voice(&self, session: SessionId, boot: BootId) -> bool {
         let session_back = self.session != Some(session) && self.other_session == Some(session);
         session_back || self.clocks.iter().skip(1).any(|clock| clock.boot == boot)
+    }
+
+    /// Whether this was sent before the current connection began and was overtaken by its birth: they come over
+    /// two connections of ours. It says nothing that is not known better.
+    pub(super) fn is_overtaken(&self, at: Timestamp, beat: &Heartbeat) -> bool {
+        self.is_second_voice(beat.session, beat.boot)
+            && self.began.is_some_and(|began| beat.at <= began.sent_at && at.since(began.at) < OVERTAKEN_MS)
     }
 
     /// The longest pause of those who speak with this id: one agent, or two that alternate.
@@ -158,10 +181,11 @@ impl Liveness {
         cause: Option<Cause>,
         required_down: bool,
     ) {
-        if self.last_seen.is_some_and(|seen| at < seen) {
+        // A journal message may have overtaken it; another heartbeat cannot.
+        if self.span.is_some_and(|open| at < open.span.last) {
             return;
         }
-        self.enter(beat.session);
+        self.enter(beat.session, Began { sent_at: beat.at, at });
         self.learn_clock(at, beat);
         let state = state_of(beat.service, required_down);
         let mut next = OpenSpan { span: LiveSpan::beat(at, beat.interval_s, state, cause), flushed_to: at };
@@ -178,8 +202,8 @@ impl Liveness {
             }
         }
         self.span = Some(next);
-        self.last_seen = Some(at);
-        self.will_at = None;
+        self.last_seen = self.last_seen.max(Some(at));
+        self.will_at = self.will_at.filter(|&will| will > at);
         self.interval_s = beat.interval_s;
         self.load = Load::pack(&beat.host);
     }
@@ -228,6 +252,9 @@ impl Fleet {
             return Heard { durable: true };
         };
         let (known, live) = (&self.kiosks[ix as usize], &mut self.live[ix as usize]);
+        if live.is_overtaken(received_at, heartbeat) {
+            return Heard { durable: false };
+        }
         let state = &known.state;
         let second_voice = live.is_second_voice(heartbeat.session, heartbeat.boot);
         let journal = &heartbeat.journal;

@@ -46,6 +46,7 @@ impl Fleet {
             silence_due: BTreeSet::new(),
             server: Server::default(),
             failures: HashMap::new(),
+            set_aside: BTreeMap::new(),
             last_number: 0,
             quarantined: 0,
             progress: HashMap::new(),
@@ -112,8 +113,8 @@ impl Fleet {
             }
         }
         for kiosk in &mut self.kiosks[loaded..] {
-            kiosk.heads.sort_by_key(|head| (head.first_seen_at, head.epoch));
-            kiosk.heads.shrink_to_fit();
+            kiosk.heads.sort_by_key(Head::age);
+            kiosk.tidy();
         }
     }
 

@@ -24,6 +24,7 @@ mod operate;
 mod outage;
 mod plan;
 mod problems;
+mod recall;
 mod remote;
 mod silence;
 mod site;
@@ -50,6 +51,8 @@ pub use self::{
         TicketAction,
     },
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
+    recall::Recalled,
+    sweep::Look,
     view::{KioskView, PresenceCounts},
 };
 use self::{
@@ -57,6 +60,7 @@ use self::{
     hearing::Hearing,
     kiosk::{Kiosk, Liveness, Profile, Shared},
     site::Site,
+    sweep::Aside,
     ticket_file::TicketFile,
 };
 use crate::{
@@ -95,6 +99,8 @@ pub struct Fleet {
     server: Server,
     /// Records that could not be applied, and how often.
     failures: HashMap<(Ix, Epoch, u64), u8>,
+    /// What the sweep leaves alone for a while.
+    set_aside: BTreeMap<Look, Aside>,
     last_number: u64,
     /// Kiosks that wait for approval.
     quarantined: usize,
@@ -149,8 +155,23 @@ impl Fleet {
     }
 
     /// Decides what the inputs mean, all of them in order. Changes nothing.
+    ///
+    /// Of an agent that lost its journal many times only the newest journals are remembered: where
+    /// [`Self::to_recall`] names any, [`Self::plan_recalling`] is to be called instead.
     pub fn plan(&self, now: Timestamp, inputs: &[Input], ids: &mut Ids) -> Plan {
+        self.plan_recalling(now, inputs, &Recalled::default(), ids)
+    }
+
+    /// As [`Self::plan`], with what the store holds of the journals in [`Self::to_recall`].
+    pub fn plan_recalling(
+        &self,
+        now: Timestamp,
+        inputs: &[Input],
+        recalled: &Recalled,
+        ids: &mut Ids,
+    ) -> Plan {
         let mut draft = Draft::new(self, now, ids);
+        draft.recall(recalled);
         for (position, input) in inputs.iter().enumerate() {
             draft.take(position, input);
             draft.judge_sites();
@@ -234,6 +255,12 @@ impl Fleet {
             match times {
                 Some(times) => self.failures.insert(key, times),
                 None => self.failures.remove(&key),
+            };
+        }
+        for (look, aside) in over.set_aside {
+            match aside {
+                Some(aside) => self.set_aside.insert(look, aside),
+                None => self.set_aside.remove(&look),
             };
         }
         self.last_number = over.last_number.unwrap_or(self.last_number);

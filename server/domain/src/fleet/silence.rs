@@ -1,7 +1,14 @@
 //! Presence of the fleet: signs of life, deadlines, and the server's own deafness.
 use kioskwatch_proto::{SiteId, Timestamp, faults::codes, words::Severity};
 
-use super::{Fleet, Ix, draft::Draft, input::Share, live::LiveEdit, problems::Problem, sweep::MAX_PER_SWEEP};
+use super::{
+    Fleet, Ix,
+    draft::Draft,
+    input::Share,
+    live::LiveEdit,
+    problems::Problem,
+    sweep::{Look, MAX_PER_SWEEP},
+};
 use crate::{
     change::{Change, LivenessRow, PresenceVerdict, TransitionRow},
     incident::CloseReason,
@@ -181,6 +188,29 @@ impl Draft<'_> {
 
     /// The part of the sweep that looks at silence, our own first.
     pub(super) fn sweep_silence(&mut self) {
+        if self.may_look(Look::HEARING) {
+            self.sweep_hearing();
+            self.looked(Look::HEARING);
+        }
+        if self.server().hearing_since.is_none() {
+            return;
+        }
+        let fleet: &Fleet = self.fleet;
+        let before = self.rows.len();
+        for &(_, ix) in fleet.silence_due.range(..=(self.now, Ix::MAX)) {
+            // Most were heard since and are only looked at later again: these make no rows, and do not count.
+            if self.rows.len() - before >= MAX_PER_SWEEP {
+                break;
+            }
+            if self.may_look(Look::silence(ix)) {
+                self.judge_silence(ix);
+                self.looked(Look::silence(ix));
+            }
+        }
+    }
+
+    /// Our own silence, and when it has settled.
+    pub(super) fn sweep_hearing(&mut self) {
         let (now, policy) = (self.now, self.policy.presence);
         self.forget_more();
         let server = self.server().clone();
@@ -194,18 +224,9 @@ impl Draft<'_> {
             }
             return;
         }
-        let fleet: &Fleet = self.fleet;
-        let before = self.rows.len();
-        for &(_, ix) in fleet.silence_due.range(..=(now, Ix::MAX)) {
-            // Most were heard since and are only looked at later again: these make no rows, and do not count.
-            if self.rows.len() - before >= MAX_PER_SWEEP {
-                break;
-            }
-            self.judge_silence(ix);
-        }
         if !server.settled && server.hears(now) {
             self.server_mut().settled = true;
-            let out = fleet.sites.iter().filter(|(_, site)| site.outage.is_some());
+            let out = self.fleet.sites.iter().filter(|(_, site)| site.outage.is_some());
             self.sites_to_judge.extend(out.map(|(id, _)| id.clone()));
         }
     }

@@ -1,27 +1,116 @@
 //! The sweep: looks for everything that has become due. Twice is as good as once.
-use super::{Due, Fleet, draft::Draft};
+//!
+//! Whoever cannot commit a sweep takes it apart ([`Fleet::looks`]) and hands back what fails
+//! ([`Input::LookFailed`](super::Input)): that is left alone for a while, and the rest is done.
+use kioskwatch_proto::Timestamp;
+
+use super::{Due, Fleet, Ix, draft::Draft};
 
 /// Due things of one sweep; the rest follows with the next one.
 pub(super) const MAX_PER_SWEEP: usize = 10_000;
+/// What failed is looked at again after this long; the pause doubles each time.
+const AGAIN_FIRST_MS: i64 = 10_000;
+const AGAIN_LAST_MS: i64 = 600_000;
+
+/// One thing a sweep looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Look(What);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// Our own deafness and what hangs on it.
+    Hearing,
+    Silence(Ix),
+    Due(Due),
+}
+
+/// A look that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Aside {
+    until: Timestamp,
+    times: u32,
+}
+
+impl Look {
+    pub(super) const HEARING: Self = Self(What::Hearing);
+
+    pub(super) const fn silence(ix: Ix) -> Self {
+        Self(What::Silence(ix))
+    }
+}
+
+impl Fleet {
+    /// What a sweep would look at, thing by thing: all together in [`Input::SweepPart`](super::Input)s are one
+    /// sweep.
+    #[must_use]
+    pub fn looks(&self, now: Timestamp) -> Vec<Look> {
+        let silent = self.silence_due.range(..=(now, Ix::MAX)).map(|&(_, ix)| What::Silence(ix));
+        let due = self.due.iter().take_while(|&&(at, _)| at <= now).map(|&(_, due)| What::Due(due));
+        let all = std::iter::once(What::Hearing)
+            .chain(silent.take(MAX_PER_SWEEP))
+            .chain(due.take(MAX_PER_SWEEP + self.set_aside.len()));
+        all.map(Look).filter(|&look| !self.is_set_aside(look, now)).collect()
+    }
+
+    fn is_set_aside(&self, look: Look, now: Timestamp) -> bool {
+        self.set_aside.get(&look).is_some_and(|aside| aside.until > now)
+    }
+}
 
 impl Draft<'_> {
     pub(super) fn sweep(&mut self) {
         self.sweep_silence();
         let fleet: &Fleet = self.fleet;
-        for &(at, due) in fleet.due.iter().take(MAX_PER_SWEEP) {
-            if at > self.now {
-                break;
-            }
-            match due {
-                Due::Incident(id) => self.look_at_incident(id),
-                Due::Ticket(id) => {
+        let looks = fleet.due.iter().take_while(|&&(at, _)| at <= self.now);
+        let looks = looks.map(|&(_, due)| Look(What::Due(due))).filter(|&look| self.may_look(look));
+        let looks: Vec<Look> = looks.take(MAX_PER_SWEEP).collect();
+        self.sweep_part(&looks);
+    }
+
+    pub(super) fn may_look(&self, look: Look) -> bool {
+        !self.fleet.is_set_aside(look, self.now)
+    }
+
+    pub(super) fn sweep_part(&mut self, looks: &[Look]) {
+        for &look in looks {
+            match look.0 {
+                What::Hearing => self.sweep_hearing(),
+                What::Silence(ix) if self.server().hearing_since.is_some() => self.judge_silence(ix),
+                What::Silence(_) => {}
+                What::Due(Due::Incident(id)) => self.look_at_incident(id),
+                What::Due(Due::Ticket(id)) => {
                     if self.ticket(id).and_then(|file| file.row.due_at).is_some_and(|at| at <= self.now) {
                         self.look_at_ticket(id);
                     }
                 }
-                Due::Command(id) => self.look_at_command(id),
+                What::Due(Due::Command(id)) => self.look_at_command(id),
             }
+            self.looked(look);
         }
+    }
+
+    /// It failed before and does not any more, unless this plan fails.
+    pub(super) fn looked(&mut self, look: Look) {
+        if self.fleet.set_aside.contains_key(&look) {
+            self.over.set_aside.insert(look, None);
+        }
+    }
+
+    /// Left alone for a while. Not stored: after a restart it is tried at once.
+    pub(super) fn look_failed(&mut self, look: Look, reason: &str) {
+        let times = self.fleet.set_aside.get(&look).map_or(0, |aside| aside.times);
+        let pause_ms = AGAIN_LAST_MS.min(AGAIN_FIRST_MS << times.min(16));
+        let until = self.now.plus_ms(pause_ms);
+        self.over.set_aside.insert(look, Some(Aside { until, times: times + 1 }));
+        let object = match look.0 {
+            What::Hearing => "server".to_owned(),
+            What::Silence(ix) => format!("kiosk/{}", self.kiosk(ix).id),
+            What::Due(Due::Incident(id)) => format!("incident/{id}"),
+            What::Due(Due::Ticket(id)) => format!("ticket/{id}"),
+            What::Due(Due::Command(id)) => format!("command/{id}"),
+        };
+        let detail = serde_json::json!({ "times": times + 1, "again_at": until, "reason": reason });
+        self.audit("deadline_failed", object, &detail);
     }
 
     /// A held or suppressed incident whose time has come.

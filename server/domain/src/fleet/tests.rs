@@ -7,5 +7,7 @@ mod journals;
 mod presence;
 mod problems;
 mod properties;
+mod recall;
+mod set_aside;
 mod sites;
 mod tickets;

@@ -15,6 +15,7 @@ use crate::{
         TicketSource, TransitionRow,
     },
     command::may_be_corrected,
+    fleet::Recalled,
     image::FleetImage,
     uptime::Month,
 };
@@ -72,6 +73,13 @@ impl MemoryStore {
     /// Lets the next commits fail, as a full disk does.
     pub fn fail_next(&mut self, times: u32) {
         self.failing = times;
+    }
+
+    /// What it holds of these journals.
+    #[must_use]
+    pub fn recall(&self, places: &[(KioskId, Epoch)]) -> Recalled {
+        let heads = places.iter().filter_map(|place| self.heads.get(place).cloned());
+        Recalled { heads: heads.collect(), unreadable: Vec::new() }
     }
 
     /// Applies all changes or none.

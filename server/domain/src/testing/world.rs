@@ -50,7 +50,8 @@ impl World {
     /// # Panics
     /// The store refuses: a promise of the domain is broken.
     pub fn tell(&mut self, inputs: &[Input]) -> Committed {
-        let plan = self.fleet.plan(self.now, inputs, &mut self.ids);
+        let recalled = self.store.recall(&self.fleet.to_recall(inputs));
+        let plan = self.fleet.plan_recalling(self.now, inputs, &recalled, &mut self.ids);
         self.store.commit(&plan.changes).expect("the domain keeps the store's promises");
         self.fleet.adopt(plan).expect("one plan at a time")
     }

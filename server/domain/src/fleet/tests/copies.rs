@@ -126,3 +126,57 @@ fn of_two_copies_of_a_disk_the_one_that_is_left_becomes_the_kiosk_again() {
     assert!(!contradicts(&done, &survivor));
     assert!(world.tickets(&survivor.id).iter().any(|ticket| ticket.fault.as_str() == "paper_out"));
 }
+
+#[test]
+fn a_heartbeat_that_a_new_connection_overtook_is_no_second_agent() {
+    let (mut world, mut agent) = started();
+    world.beat(&mut agent);
+    let old_session = agent.session;
+    // Sent, and held up on its way.
+    let held_up = agent.heartbeat(world.now);
+    world.now = world.now.plus_ms(20_000);
+    let birth = agent.connect(world.now);
+    world.tell(&[birth]);
+    world.now = world.now.plus_ms(1_000);
+    let message = Box::new(held_up.clone());
+    assert!(!world.fleet.heard(world.now, &agent.id, &held_up).durable);
+    let done = world.tell(&[Input::Heartbeat { kiosk: agent.id.clone(), received_at: world.now, message }]);
+    assert_eq!(done.counts.get(&Count::Security(SecurityEvent::TwoAgents)), None);
+    assert_eq!(world.fleet.kiosk(&agent.id).unwrap().session, Some(agent.session));
+    // The will of the connection that is current still counts.
+    let will = agent.presence(world.now, kioskwatch_proto::presence::PresenceState::Offline);
+    let stale = Count::Message(crate::fleet::MessageOutcome::StaleWill);
+    assert_eq!(world.tell(&[will]).counts.get(&stale), None);
+    // One that the old connection sends now is another agent, also when its clock is slow.
+    for late_ms in [0, 3_600_000] {
+        world.now = world.now.plus_ms(120_000);
+        let mut alive = agent.heartbeat(world.now);
+        (alive.session, alive.at) = (old_session, world.now.plus_ms(-late_ms));
+        let message = Box::new(alive);
+        let done =
+            world.tell(&[Input::Heartbeat { kiosk: agent.id.clone(), received_at: world.now, message }]);
+        assert_eq!(done.counts.get(&Count::Security(SecurityEvent::TwoAgents)), Some(&1), "{late_ms}");
+        world.now = world.now.plus_ms(1_000);
+        world.beat(&mut agent);
+    }
+}
+
+#[test]
+fn a_heartbeat_that_a_journal_message_overtook_is_evidence_and_takes_no_will_back() {
+    let (mut world, mut agent) = started();
+    world.beat(&mut agent);
+    let sent_at = world.now.plus_ms(30_000);
+    let mut held_up = agent.heartbeat(sent_at);
+    held_up.service = ServiceState::OutOfService;
+    world.now = sent_at.plus_ms(10);
+    agent.service(world.now, ServiceState::OutOfService);
+    world.send(&mut agent);
+    let will = agent.presence(world.now, kioskwatch_proto::presence::PresenceState::Offline);
+    world.tell(&[will]);
+    world.fleet.heard(sent_at, &agent.id, &held_up);
+    let live = world.fleet.live_evidence(&agent.id, sent_at.plus_ms(5_000));
+    assert!(live.iter().any(|row| row.from == sent_at), "{live:#?}");
+    // Nobody was heard after the will: it shortens the wait.
+    world.pass(60_000, &mut []);
+    assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_reason, "last_will");
+}
