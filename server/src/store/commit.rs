@@ -23,8 +23,9 @@ pub(super) struct Uncertain {
 impl Store {
     /// All changes or none, durable when it returns.
     ///
-    /// After a retryable error call it again with the same changes before anything else: while a lease is
-    /// held, the store then finds out whether the first attempt arrived, and does not do it twice.
+    /// After a retryable error call it again with the same changes before anything else, or ask
+    /// [`Self::arrived`]: while a lease is held, the store then finds out whether the first attempt arrived, and
+    /// does not do it twice.
     pub async fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
@@ -35,29 +36,70 @@ impl Store {
         let mut connection = self.database.writer().await?;
         // Every attempt has a number of its own, so that the counter names exactly one.
         holder.commits += 1;
-        let mut attempt = Attempt { commits: holder.commits, before, asked_to_commit: false };
+        let commits = holder.commits;
+        let mut attempt = Attempt { commits, before, did_not_arrive: false, asked_to_commit: false };
         let work = attempt.run(self.backend(), &mut connection, &holder, &plan);
-        let result = tokio::time::timeout(COMMIT_TIMEOUT, work).await.unwrap_or_else(|_| {
-            Err(StoreError::Stalled { statement: "commit", limit_ms: COMMIT_TIMEOUT.as_millis() as u64 })
-        });
+        let result = tokio::time::timeout(COMMIT_TIMEOUT, work).await.unwrap_or_else(|_| Err(stalled()));
         if result.as_ref().is_err_and(StoreError::is_retryable) {
             // Whatever this connection is still doing, the next commit does not wait for it.
             drop(connection.detach());
         }
         // A doubt stays until a later attempt has looked: one that did not get so far knows no more.
-        if result.is_ok() {
+        if result.is_ok() || attempt.did_not_arrive {
             holder.uncertain = None;
-        } else if attempt.asked_to_commit && holder.lease.is_some() {
+        }
+        if result.is_err() && attempt.asked_to_commit && holder.lease.is_some() {
             holder.uncertain = Some(Uncertain { commits: attempt.commits, digest: plan.digest() });
         }
         result
     }
+
+    /// Whether changes of which a commit failed are in the database after all: `false` is certain, and then
+    /// other changes may come in their place. Writes nothing.
+    ///
+    /// While the database is still busy with the doubtful attempt this waits for it, and fails retryably when
+    /// that takes too long.
+    pub async fn arrived(&self, changes: &[Change]) -> Result<bool, StoreError> {
+        let digest = Plan::of(changes)?.digest();
+        let mut holder = self.holder.lock().await;
+        let doubt =
+            holder.uncertain.as_ref().filter(|doubt| doubt.digest == digest).map(|doubt| doubt.commits);
+        let Some(commits) = doubt else { return Ok(false) };
+        let mut connection = self.database.writer().await?;
+        let look = async {
+            let mut transaction = begin(self.backend(), &mut connection).await?;
+            let last = lease::last_commit(self.backend(), &mut transaction, &holder).await?;
+            // Nothing was changed; a rollback that fails takes nothing away.
+            drop(transaction.rollback().await);
+            Ok(last == Some(commits))
+        };
+        let result = tokio::time::timeout(COMMIT_TIMEOUT, look).await.unwrap_or_else(|_| Err(stalled()));
+        match &result {
+            Ok(_) => holder.uncertain = None,
+            Err(error) if error.is_retryable() => drop(connection.detach()),
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+fn stalled() -> StoreError {
+    StoreError::Stalled { statement: "commit", limit_ms: COMMIT_TIMEOUT.as_millis() as u64 }
+}
+
+async fn begin(
+    backend: Backend,
+    connection: &mut Connection,
+) -> Result<sqlx::Transaction<'_, sqlx::Any>, StoreError> {
+    connection.begin_with(backend.begin()).await.map_err(|e| StoreError::of("commit", e))
 }
 
 struct Attempt {
     commits: u64,
     /// The number of a doubtful attempt to store the same.
     before: Option<u64>,
+    /// It looked, and that one is not there.
+    did_not_arrive: bool,
     asked_to_commit: bool,
 }
 
@@ -69,15 +111,15 @@ impl Attempt {
         holder: &lease::Holder,
         plan: &Plan<'_>,
     ) -> Result<(), StoreError> {
-        let failed = |e| StoreError::of("commit", e);
-        let mut transaction = connection.begin_with(backend.begin()).await.map_err(failed)?;
+        let mut transaction = begin(backend, connection).await?;
         // Under the lock of the row: the database may still be busy with the doubtful one.
-        if self.before.is_some()
-            && lease::last_commit(backend, &mut transaction, holder).await? == self.before
-        {
-            // Nothing was changed; a rollback that fails takes nothing away.
-            drop(transaction.rollback().await);
-            return Ok(());
+        if self.before.is_some() {
+            if lease::last_commit(backend, &mut transaction, holder).await? == self.before {
+                // Nothing was changed; a rollback that fails takes nothing away.
+                drop(transaction.rollback().await);
+                return Ok(());
+            }
+            self.did_not_arrive = true;
         }
         lease::check(backend, &mut transaction, holder, self.commits).await?;
         for chunk in &plan.chunks {
@@ -85,7 +127,7 @@ impl Attempt {
         }
         audit::append(backend, &mut transaction, &plan.audit).await?;
         self.asked_to_commit = true;
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await.map_err(|e| StoreError::of("commit", e))
     }
 }
 

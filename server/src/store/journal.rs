@@ -1,8 +1,9 @@
 //! The agents' journals as far as they are applied: heads, records, and what will never come.
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use kioskwatch_domain::change::{JournalGapRow, JournalHeadRow, JournalRecordRow, RecordOutcome};
 use kioskwatch_proto::{Epoch, KioskId};
+use serde_json::json;
 
 use super::{
     Page, PageRequest, Scope, Store, StoreError,
@@ -44,6 +45,15 @@ const RECORDS: Sql = sql!(
 const RECORD: Sql = sql!(
     journal_record,
     "SELECT " [record_columns] " FROM journal_record WHERE kiosk = $1 AND epoch = $2 AND seq = $3"
+);
+const HEADS_AT: Sql = sql!(
+    journal_heads_at,
+    "SELECT " [head_columns] " FROM " ROWS " JOIN journal_head ON kiosk = value->>0 AND epoch = value->>1"
+);
+const RAW_AT: Sql = sql!(
+    journal_raw_at,
+    "SELECT kiosk, epoch, seq, raw FROM " ROWS "
+     JOIN journal_record ON kiosk = value->>0 AND epoch = value->>1 AND seq = CAST(value->>2 AS BIGINT)"
 );
 const GAPS: Sql = sql!(
     journal_gaps,
@@ -202,6 +212,25 @@ impl Loaded for JournalGapRow {
     }
 }
 
+/// Where a record stands: in which journal, under which number.
+pub type Place = (KioskId, Epoch, u64);
+
+/// Places of one statement.
+const PLACES_AT_ONCE: usize = 1_000;
+
+struct RawAt {
+    place: Place,
+    raw: String,
+}
+
+impl Loaded for RawAt {
+    const TABLE: &'static str = "journal_record";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self { place: (row.id()?, row.id()?, row.number()?), raw: row.text()? })
+    }
+}
+
 impl Store {
     pub(super) async fn journal_heads_between(&self, ends: &Ends) -> Result<Vec<JournalHeadRow>, StoreError> {
         self.rows(&HEADS_BETWEEN, |q| ends.bind(q)).await
@@ -249,6 +278,41 @@ impl Store {
             return Ok(None);
         }
         self.row(&RECORD, |q| q.bind(kiosk.to_string()).bind(epoch.to_string()).bind(seq)).await
+    }
+
+    /// The heads of these journals, as far as they are stored. For the one writer, on its own connection: it does
+    /// not wait for those who read reports.
+    pub async fn journal_heads_at(
+        &self,
+        places: &[(KioskId, Epoch)],
+    ) -> Result<Vec<JournalHeadRow>, StoreError> {
+        let keys = places.iter().map(|(kiosk, epoch)| json!([kiosk.as_str(), epoch.to_string()]));
+        self.rows_at(&HEADS_AT, keys).await
+    }
+
+    /// The exact bytes of these records, as far as they are stored. As [`Self::journal_heads_at`].
+    pub async fn journal_raw_at(&self, places: &[Place]) -> Result<HashMap<Place, String>, StoreError> {
+        // A kiosk may name any number; none above what a column holds is stored.
+        let storable = places.iter().filter(|(.., seq)| i64::try_from(*seq).is_ok());
+        let keys = storable.map(|(kiosk, epoch, seq)| json!([kiosk.as_str(), epoch.to_string(), seq]));
+        let found = self.rows_at(&RAW_AT, keys).await?;
+        Ok(found.into_iter().map(|RawAt { place, raw }| (place, raw)).collect())
+    }
+
+    async fn rows_at<T: Loaded>(
+        &self,
+        sql: &Sql,
+        keys: impl Iterator<Item = serde_json::Value>,
+    ) -> Result<Vec<T>, StoreError> {
+        let keys: Vec<_> = keys.collect();
+        let mut found = Vec::new();
+        for some in keys.chunks(PLACES_AT_ONCE) {
+            let query = sql.query(self.backend()).bind(json!(some).to_string());
+            for row in self.database.write(sql.name, query).await? {
+                found.push(T::decode(&mut RowReader::new(&row, T::TABLE))?);
+            }
+        }
+        Ok(found)
     }
 
     /// What will never come of a kiosk's journals. `None`: no such kiosk for this reader.

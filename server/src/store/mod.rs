@@ -51,6 +51,7 @@ mod view;
 pub use corrections::CorrectionFilter;
 pub use error::StoreError;
 pub use evidence::MAX_EVIDENCE_KIOSKS;
+pub use journal::Place;
 pub use kiosks::ServiceDates;
 pub use membership::SignedPeriod;
 pub use month_groups::{MAX_GROUPS, MonthGroup};

@@ -211,3 +211,32 @@ async fn a_commit_tried_again_happens_once() {
     let found = store.transitions(&Scope::All, &kiosk_id("k1"), at(0), at(1), &page).await.unwrap().unwrap();
     assert_eq!(found.items.len(), cuts.len());
 }
+
+/// Before other changes may come in place of a doubtful commit, the store says where it stands.
+#[tokio::test]
+async fn where_a_doubtful_commit_stands_is_told_without_doing_it_again() {
+    let cluster = Postgres::shared();
+    let proxy = Proxy::before(&cluster).await;
+    let direct = cluster.fresh_database().await;
+    let store = Store::open(&proxy.url(&direct)).await.unwrap();
+    store.take_lease("all", uuid(1), at(0), at(DAY)).await.unwrap();
+    let mut entries = 0;
+    for (n, (cut, arrived)) in (1..).zip([(Cut::Question, false), (Cut::Answer, true), (Cut::Late, true)]) {
+        let changes = [Change::Audit(audit(n)), Change::Kiosk(kiosk("k1", None))];
+        assert!(!store.arrived(&changes).await.unwrap(), "it was never tried");
+        proxy.cut_next_commit(cut);
+        assert!(store.commit(&changes).await.unwrap_err().is_retryable());
+        assert_eq!(store.arrived(&changes).await.unwrap(), arrived, "{cut:?}");
+        if !arrived {
+            let [first, second] = changes;
+            store.commit(&[first]).await.unwrap();
+            store.commit(&[second]).await.unwrap();
+        }
+        entries += 1;
+        let verdict = store.verify_audit().await.unwrap();
+        assert!(
+            matches!(verdict, AuditVerdict::Intact { entries: found, .. } if found == entries),
+            "{verdict:?}"
+        );
+    }
+}

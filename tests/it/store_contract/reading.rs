@@ -393,6 +393,17 @@ pub(crate) async fn journals_are_read_by_epoch(empty: Empty) {
     for seq in [0, 2, u64::MAX] {
         assert_eq!(store.journal_record(&Scope::All, &k1, Epoch(uuid(4)), seq).await.unwrap(), None);
     }
+    // The one writer asks for many places at once.
+    let place = |kiosk: &str, epoch: u128| (kiosk_id(kiosk), Epoch(uuid(epoch)));
+    let places = [place("k1", 4), place("k1", 9), place("k2", 3)];
+    assert_eq!(store.journal_heads_at(&places).await.unwrap(), [head("k1", 4, 1)]);
+    let numbers = [("k1", 3, 2), ("k1", 3, 9), ("k2", 3, 1), ("k1", 3, u64::MAX)];
+    let numbers = numbers.map(|(kiosk, epoch, seq)| (kiosk_id(kiosk), Epoch(uuid(epoch)), seq));
+    let found = store.journal_raw_at(&numbers).await.unwrap();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[&numbers[0]], *record("k1", 3, 2).raw);
+    assert_eq!(found[&numbers[2]], *record("k2", 3, 1).raw);
+    assert!(store.journal_raw_at(&[]).await.unwrap().is_empty());
 }
 
 pub(crate) async fn tokens_are_found_by_hash_until_revoked(empty: Empty) {

@@ -5,25 +5,20 @@ use std::{
     time::Duration,
 };
 
-use kioskwatch_domain::fleet::{Committed, Input, Plan, RecordBatch};
+use kioskwatch_domain::fleet::{Committed, Input, Plan, Recalled, RecordBatch};
 use kioskwatch_proto::Timestamp;
 
-use super::{Hub, HubError, Replies, Turn};
-use crate::{
-    app::RequestError,
-    clock::Stopwatch,
-    panics::text_of,
-    store::{Scope, StoreError},
+use super::{
+    Hub, HubError, Replies, Turn,
+    tries::{Next, Tries},
 };
+use crate::{app::RequestError, clock::Stopwatch, panics::text_of, store::StoreError};
 
-/// A commit that did not end in time this often in a row is tried in smaller pieces.
-const STALLS_BEFORE_PIECES: u32 = 2;
-/// Pauses between tries of a commit while the database is away.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_LAST: Duration = Duration::from_secs(2);
+/// Tries of one sweep that fails: the rest of it follows with the next one.
+const MAX_SWEEP_TRIES: u32 = 200;
 
 /// Why a plan did not become true.
-enum Failed {
+pub(super) enum Failed {
     /// This input, or one of these, can never be committed.
     Permanent(String),
     Fenced(StoreError),
@@ -38,16 +33,9 @@ impl Hub {
         if turn.inputs.is_empty() {
             return Ok(());
         }
-        self.look_up_old_places(&mut turn.inputs).await;
-        let whole = self.settle(&turn.inputs).await;
-        let problem = match whole {
-            Ok(committed) => {
-                self.tell(&turn.inputs, committed, &mut turn.replies);
-                return Ok(());
-            }
-            Err(Failed::Fenced(error)) => return Err(HubError::Fenced(error)),
-            Err(Failed::GivenUp) => return Ok(()),
-            Err(Failed::Permanent(problem)) => problem,
+        let problem = match self.settle(&mut turn.inputs, &mut turn.replies).await? {
+            None => return Ok(()),
+            Some(problem) => problem,
         };
         tracing::error!(problem, inputs = turn.inputs.len(), "a batch failed; going on piece by piece");
         for (index, input) in std::mem::take(&mut turn.inputs).into_iter().enumerate() {
@@ -62,57 +50,77 @@ impl Hub {
         Ok(())
     }
 
-    /// Records sent again after a change of epoch meet what the store has under their old numbers: the fleet
-    /// remembers only the newest few. What cannot be looked up now is not taken; the agent sends it again.
-    async fn look_up_old_places(&self, inputs: &mut [Input]) {
-        for input in inputs {
-            let Input::Batch { kiosk, batch, .. } = input else { continue };
-            let mut readable = batch.records.len();
-            for (position, record) in batch.records.iter_mut().enumerate() {
-                let Some(was) = record.stood_at() else { continue };
-                let store = self.app.store();
-                match store.journal_record(&Scope::All, kiosk, was.epoch, was.seq).await {
-                    Ok(stored) => record.compare_with(stored.as_ref().map(|row| &*row.raw)),
-                    Err(error) => {
-                        tracing::warn!(%kiosk, error = chain(&error), "records sent again must wait");
-                        readable = position;
-                        break;
-                    }
-                }
-            }
-            batch.records.truncate(readable);
+    async fn decide_piece(&mut self, piece: Input, reply: &mut Replies) -> Result<(), HubError> {
+        let mut inputs = [piece];
+        let Some(problem) = self.settle(&mut inputs, reply).await? else { return Ok(()) };
+        let [piece] = inputs;
+        if matches!(piece, Input::Sweep) {
+            return self.sweep_in_parts().await;
         }
+        self.poisoned(&problem, "this input cannot be applied");
+        if let Some(answer) = reply.remove(&0) {
+            let _ = answer.send(Err(RequestError::Poisoned(problem)));
+        } else if let Some(failed) = record_failed(&piece, problem) {
+            self.settle(&mut [failed], reply).await?;
+        }
+        Ok(())
     }
 
-    async fn decide_piece(&mut self, piece: Input, reply: &mut Replies) -> Result<(), HubError> {
-        let inputs = [piece];
-        match self.settle(&inputs).await {
-            Ok(committed) => self.tell(&inputs, committed, reply),
-            Err(Failed::Fenced(error)) => return Err(HubError::Fenced(error)),
-            Err(Failed::GivenUp) => {}
-            Err(Failed::Permanent(problem)) => {
-                let [piece] = inputs;
-                tracing::error!(problem, "this input cannot be applied");
-                self.app.counters().commit_failed("poisoned");
-                if let Some(answer) = reply.remove(&0) {
-                    let _ = answer.send(Err(RequestError::Poisoned(problem)));
-                } else if let Some(failed) = record_failed(&piece, problem)
-                    && let Ok(committed) = self.settle(std::slice::from_ref(&failed)).await
-                {
-                    self.tell(std::slice::from_ref(&failed), committed, reply);
-                }
+    /// Finds what spoils a sweep by halving it, does the rest, and leaves that alone for a while.
+    async fn sweep_in_parts(&mut self) -> Result<(), HubError> {
+        let mut none = Replies::new();
+        let mut parts = vec![self.app.fleet().looks(self.app.clock().now())];
+        for _ in 0..MAX_SWEEP_TRIES {
+            let Some(mut part) = parts.pop() else { return Ok(()) };
+            let mut input = [Input::SweepPart(part.clone())];
+            let Some(reason) = self.settle(&mut input, &mut none).await? else { continue };
+            if let [look] = part[..] {
+                self.poisoned(&reason, "this deadline cannot be looked at; leaving it alone for a while");
+                self.settle(&mut [Input::LookFailed { look, reason }], &mut none).await?;
+            } else {
+                let rest = part.split_off(part.len() / 2);
+                parts.extend([rest, part]);
             }
         }
         Ok(())
     }
 
+    fn poisoned(&self, problem: &str, what: &str) {
+        tracing::error!(problem, "{what}");
+        self.app.counters().commit_failed("poisoned");
+    }
+
+    /// Makes inputs true and tells it. Gives the problem if these, or one of them, can never be committed.
+    async fn settle(
+        &mut self,
+        inputs: &mut [Input],
+        replies: &mut Replies,
+    ) -> Result<Option<String>, HubError> {
+        if self.given_up {
+            return Ok(None);
+        }
+        match self.make_true(inputs).await {
+            Ok(committed) => {
+                self.tell(inputs, committed, replies);
+                Ok(None)
+            }
+            Err(Failed::Permanent(problem)) => Ok(Some(problem)),
+            Err(Failed::Fenced(error)) => Err(HubError::Fenced(error)),
+            Err(Failed::GivenUp) => {
+                self.given_up = true;
+                Ok(None)
+            }
+        }
+    }
+
     /// Plan, commit (again and again while the database is away, until told to stop), adopt.
-    async fn settle(&mut self, inputs: &[Input]) -> Result<Committed, Failed> {
+    async fn make_true(&mut self, inputs: &mut [Input]) -> Result<Committed, Failed> {
+        let recalled = self.look_up(inputs).await?;
         let now = self.app.clock().now();
-        let plan = self.plan(now, inputs)?;
+        let plan = self.plan(now, inputs, &recalled)?;
         if !plan.is_empty() {
             let watch = Stopwatch::start();
-            self.commit(&plan, inputs.len() > 1).await?;
+            self.commit(&plan, is_divisible(inputs)).await?;
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }
         self.app.books().note(&plan.changes);
@@ -128,52 +136,68 @@ impl Hub {
     }
 
     /// A bug in a decision must not end the server: it fails its input and nothing else.
-    fn plan(&mut self, now: Timestamp, inputs: &[Input]) -> Result<Plan, Failed> {
+    fn plan(&mut self, now: Timestamp, inputs: &[Input], recalled: &Recalled) -> Result<Plan, Failed> {
         let fleet = self.app.fleet();
         let ids = &mut self.ids;
-        catch_unwind(AssertUnwindSafe(|| fleet.plan(now, inputs, ids)))
+        catch_unwind(AssertUnwindSafe(|| fleet.plan_recalling(now, inputs, recalled, ids)))
             .map_err(|panic| Failed::Permanent(format!("deciding panicked: {}", text_of(&*panic))))
     }
 
-    /// `pieces_help`: the plan came from several inputs and can be made smaller.
-    async fn commit(&self, plan: &Plan, pieces_help: bool) -> Result<(), Failed> {
-        let health = self.app.health();
-        let mut stop = self.stop.clone();
-        let mut pause = RETRY_FIRST;
-        let mut stalls = 0;
+    /// `divisible`: the plan came from several things and can be made smaller.
+    async fn commit(&self, plan: &Plan, divisible: bool) -> Result<(), Failed> {
+        let mut tries = Tries::new(divisible);
         loop {
-            let error = match self.app.store().commit(&plan.changes).await {
-                Ok(()) => {
-                    health.database.store(true, Relaxed);
-                    return Ok(());
-                }
-                Err(error) => error,
+            let Err(error) = self.app.store().commit(&plan.changes).await else {
+                self.app.health().database.store(true, Relaxed);
+                return Ok(());
             };
             if matches!(error, StoreError::Fenced { .. }) {
                 return Err(Failed::Fenced(error));
             }
-            stalls = if matches!(error, StoreError::Stalled { .. }) { stalls + 1 } else { 0 };
-            if stalls >= STALLS_BEFORE_PIECES && pieces_help {
-                return Err(Failed::Permanent(chain(&error)));
-            }
-            if !error.is_retryable() {
-                return Err(Failed::Permanent(chain(&error)));
-            }
-            *health.database_trouble.lock().unwrap_or_else(PoisonError::into_inner) = error.in_short();
-            if health.database.swap(false, Relaxed) {
-                tracing::error!(
-                    error = chain(&error),
-                    "cannot commit; nothing is acknowledged until it works"
-                );
-            }
-            self.app.counters().commit_failed("unavailable");
-            // A sender that is gone means stop as well.
-            if tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await.is_ok() {
+            let pause = match tries.failed(&error) {
+                Next::Never => return Err(Failed::Permanent(chain(&error))),
+                Next::Again(pause) => pause,
+                Next::Settle(pause) => match self.app.store().arrived(&plan.changes).await {
+                    Ok(true) => {
+                        self.app.health().database.store(true, Relaxed);
+                        return Ok(());
+                    }
+                    Ok(false) => return Err(Failed::Permanent(chain(&error))),
+                    Err(fenced @ StoreError::Fenced { .. }) => return Err(Failed::Fenced(fenced)),
+                    Err(_) => pause,
+                },
+            };
+            if let Err(given_up) = self.database_away(&error, pause).await {
                 tracing::warn!(changes = plan.changes.len(), "stopping without the database; not committed");
-                return Err(Failed::GivenUp);
+                return Err(given_up);
             }
-            pause = (pause * 2).min(RETRY_LAST);
         }
+    }
+
+    /// Says so, and waits until the next try, or until the server is told to end.
+    pub(super) async fn database_away(&self, error: &StoreError, pause: Duration) -> Result<(), Failed> {
+        let health = self.app.health();
+        *health.database_trouble.lock().unwrap_or_else(PoisonError::into_inner) = error.in_short();
+        if health.database.swap(false, Relaxed) {
+            tracing::error!(error = chain(error), "cannot commit; nothing is acknowledged until it works");
+        }
+        self.app.counters().commit_failed("unavailable");
+        // A sender that is gone means stop as well.
+        let mut stop = self.stop.clone();
+        match tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await {
+            Ok(_) => Err(Failed::GivenUp),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether pieces of it can be decided one by one.
+fn is_divisible(inputs: &[Input]) -> bool {
+    match inputs {
+        [Input::Batch { batch, .. }] => batch.records.len() > 1,
+        [Input::SweepPart(looks)] => looks.len() > 1,
+        [Input::Sweep] => true,
+        _ => inputs.len() > 1,
     }
 }
 
@@ -201,7 +225,7 @@ fn record_failed(input: &Input, reason: String) -> Option<Input> {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

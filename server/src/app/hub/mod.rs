@@ -2,8 +2,12 @@
 //!
 //! Here is the loop; `commit` makes a turn true, `tell` says afterwards what became of it.
 mod commit;
+mod lookup;
 mod shares;
 mod tell;
+#[cfg(test)]
+mod tests;
+mod tries;
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -12,11 +16,14 @@ use kioskwatch_domain::{
     ids::Ids,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Interval,
+};
 use uuid::Uuid;
 
 use self::shares::{FLUSH_TICKS, Intake, Shares};
-use super::{App, Asked, RequestError, RequestReceiver, decode};
+use super::{App, Asked, REQUEST_QUEUE, RequestError, RequestReceiver, decode};
 use crate::{
     clock::Stopwatch,
     mqtt::{Lane, Link, LinkEvent},
@@ -62,6 +69,9 @@ pub struct Hub {
     flush_every: Duration,
     /// Turns true when the server is to end.
     stop: watch::Receiver<bool>,
+    /// Told to end without the database: of the last plan nobody knows whether it arrived, so nothing else may
+    /// be committed.
+    given_up: bool,
 }
 
 impl std::fmt::Debug for Hub {
@@ -75,6 +85,16 @@ impl std::fmt::Debug for Hub {
 pub enum HubError {
     #[error("another server took over this fleet; this one stops writing")]
     Fenced(#[source] StoreError),
+}
+
+/// What a turn of the loop begins with.
+#[derive(Debug)]
+enum Wake {
+    Stop,
+    Sweep,
+    Flush,
+    Request(Asked),
+    Event(LinkEvent),
 }
 
 /// Who waits for an answer, by the place of their input in the turn.
@@ -108,6 +128,7 @@ impl Hub {
             last_turn: Stopwatch::start(),
             flush_every: FLUSH_EVERY,
             stop: watch::channel(false).1,
+            given_up: false,
         }
     }
 
@@ -149,15 +170,13 @@ impl Hub {
         loop {
             let mut turn = Turn::default();
             let mut written = None;
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                Some(asked) = self.requests.recv() => self.take_request(&mut turn, asked),
-                _ = sweep.tick() => {
+            match self.next(&mut stop, &mut sweep, &mut flush).await {
+                Wake::Stop => break,
+                Wake::Sweep => {
                     self.catch_up(&mut turn);
                     turn.inputs.push(Input::Sweep);
                 }
-                _ = flush.tick() => {
+                Wake::Flush => {
                     if let Some(share) = shares.due(|| self.app.fleet().kiosks().count()) {
                         self.catch_up(&mut turn);
                         let heard_to = self.heard_to();
@@ -166,7 +185,8 @@ impl Hub {
                         turn.inputs.push(flush_of(share, heard_to));
                     }
                 }
-                Some(event) = self.events.recv() => self.take_event(&mut turn, event),
+                Wake::Request(asked) => self.take_request(&mut turn, asked),
+                Wake::Event(event) => self.take_event(&mut turn, event),
             }
             self.drain(&mut turn);
             self.app.health().waiting_messages.store(self.events.len() as u64, Relaxed);
@@ -203,6 +223,23 @@ impl Hub {
         Ok(())
     }
 
+    /// What is next. Ticks first: whoever asks again and again must not keep deadlines from being looked at.
+    async fn next(
+        &mut self,
+        stop: &mut watch::Receiver<bool>,
+        sweep: &mut Interval,
+        flush: &mut Interval,
+    ) -> Wake {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Wake::Stop,
+            _ = sweep.tick() => Wake::Sweep,
+            _ = flush.tick() => Wake::Flush,
+            Some(asked) = self.requests.recv() => Wake::Request(asked),
+            Some(event) = self.events.recv() => Wake::Event(event),
+        }
+    }
+
     /// What the connections gave up since the last look.
     fn count_dropped(&self) {
         for (link, incoming, outgoing) in
@@ -225,14 +262,17 @@ impl Hub {
 
     /// Takes whatever else is waiting, so that one commit serves many.
     fn drain(&mut self, turn: &mut Turn) {
+        for _ in 0..REQUEST_QUEUE {
+            let Ok(asked) = self.requests.try_recv() else { break };
+            self.take_request(turn, asked);
+        }
         while turn.inputs.len() < MAX_BATCH && turn.records < MAX_BATCH_RECORDS {
-            if let Ok(asked) = self.requests.try_recv() {
-                self.take_request(turn, asked);
-            } else if let Ok(event) = self.events.try_recv() {
-                self.take_event(turn, event);
-            } else {
+            let Ok(event) = self.events.try_recv() else {
+                // Everything was read, whatever woke us.
+                self.last_turn = Stopwatch::start();
                 break;
-            }
+            };
+            self.take_event(turn, event);
         }
     }
 

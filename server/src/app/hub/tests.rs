@@ -1,0 +1,234 @@
+//! The loop and its turns on a real database, with connections to nobody.
+use std::{path::PathBuf, sync::Arc};
+
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    change::{Admission, Change, CommandRow, CommandState, KioskRow, RecordOutcome},
+    fleet::{Actor, Fleet, Request},
+    policy::Policy,
+    testing::ScriptedAgent,
+};
+use kioskwatch_proto::{
+    CommandId, Epoch,
+    command::CommandSigner,
+    journal::{Body, Boot, Was},
+    words::ServiceState,
+};
+use sqlx::{Connection as _, Executor as _};
+
+use super::*;
+use crate::{
+    app::Parts,
+    clock::Clock,
+    config::Config,
+    metrics::{Counters, FleetFigures},
+    mqtt::{BrokerAddress, LinkOptions},
+    store::{PageRequest, Scope, Store},
+};
+
+struct Rig {
+    hub: Hub,
+    app: App,
+    folder: PathBuf,
+    _stop: watch::Sender<bool>,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Rig {
+    async fn start(rows: impl FnOnce(Timestamp) -> Vec<Change>) -> Self {
+        let folder = std::env::temp_dir().join(format!("kw-hub-{}", Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::open(&format!("sqlite://{}/test.sqlite", folder.display())).await.unwrap();
+        let clock = Arc::new(Clock::start());
+        store.commit(&rows(clock.now())).await.unwrap();
+        let image = store.load_image(clock.now()).await.unwrap();
+        let policy = Arc::new(Policy::default());
+        let (app, requests) = App::new(Parts {
+            config: Config::default(),
+            clock: Arc::clone(&clock),
+            store,
+            fleet: Fleet::from_image(Arc::clone(&policy), image),
+            policy,
+            calendar: WorkCalendar::from_lists(&[], &[]),
+            signer: CommandSigner::from_secret("test", &[1; 32]),
+            counters: Counters::new().unwrap(),
+        });
+        let (sender, events) = mpsc::channel(16);
+        let link = |lane| {
+            let address = BrokerAddress {
+                host: "127.0.0.1".into(),
+                port: 1,
+                tls: None,
+                user: None,
+                password_file: None,
+            };
+            let allowance = app.config().flood.allowance();
+            let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
+            Link::start(options, Arc::clone(&clock), sender.clone())
+        };
+        let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
+        let (stop, stopped) = watch::channel(false);
+        let options =
+            HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
+        hub.begin(&options, stopped).await.unwrap();
+        Self { hub, app, folder, _stop: stop }
+    }
+
+    /// Behind the back of the server.
+    async fn sabotage(&self, sql: &'static str) {
+        let url = format!("sqlite://{}/test.sqlite", self.folder.display());
+        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        connection.execute(sql).await.unwrap();
+    }
+
+    async fn decide(&mut self, input: Input) {
+        self.hub.decide(Turn { inputs: vec![input], ..Turn::default() }).await.unwrap();
+    }
+
+    async fn audit(&self, action: &str) -> Vec<String> {
+        let entries = self.app.store().audit(&PageRequest::first()).await.unwrap().items;
+        entries.into_iter().filter(|entry| entry.row.action == action).map(|entry| entry.row.object).collect()
+    }
+
+    fn poisoned(&self) -> u64 {
+        let page = self.app.counters().page(&FleetFigures::default());
+        let line = page.lines().find(|line| line.contains("commit_failures_total{reason=\"poisoned\"}"));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+}
+
+fn kiosk(now: Timestamp) -> Change {
+    Change::Kiosk(KioskRow {
+        id: KioskId::new("K-1").unwrap(),
+        site: None,
+        admission: Admission::Accepted,
+        model: String::new(),
+        serial_no: String::new(),
+        commissioned_at: Some(now),
+        decommissioned_at: None,
+        updated_at: now,
+    })
+}
+
+fn command_id(n: u128) -> CommandId {
+    CommandId(Uuid::from_u128(n))
+}
+
+/// Nobody approved it in time.
+fn overdue_command(n: u128, now: Timestamp) -> Change {
+    Change::Command(Box::new(CommandRow {
+        id: command_id(n),
+        kiosk: KioskId::new("K-1").unwrap(),
+        action: "probe".into(),
+        args: "{}".into(),
+        actor: "somebody".into(),
+        approver: None,
+        ticket: None,
+        state: CommandState::AwaitingApproval,
+        counter: 0,
+        requested_at: now.plus_ms(-600_000),
+        issued_at: None,
+        not_after: now.plus_ms(-300_000),
+        sent_at: None,
+        attempts: 0,
+        finished_at: None,
+        reason: None,
+        result: None,
+    }))
+}
+
+#[tokio::test]
+async fn a_deadline_that_cannot_be_committed_costs_nobody_else_anything() {
+    let rows = |now| {
+        let commands = (1..=9).map(|n| overdue_command(n, now));
+        std::iter::once(kiosk(now)).chain(commands).collect()
+    };
+    let mut rig = Rig::start(rows).await;
+    rig.sabotage(
+        "CREATE TRIGGER poison BEFORE INSERT ON command WHEN NEW.id = '00000000-0000-0000-0000-000000000005'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END",
+    )
+    .await;
+    for _ in 0..3 {
+        rig.decide(Input::Sweep).await;
+        for n in 1..=9 {
+            let found = rig.app.store().command(&Scope::All, command_id(n)).await.unwrap().unwrap();
+            let expected = if n == 5 { CommandState::AwaitingApproval } else { CommandState::Expired };
+            assert_eq!(found.command.state, expected, "{n}");
+        }
+        assert_eq!(rig.audit("deadline_failed").await, [format!("command/{}", command_id(5))]);
+        assert_eq!(rig.poisoned(), 1, "left alone for a while");
+    }
+}
+
+#[tokio::test]
+async fn a_record_whose_old_place_is_damaged_is_quarantined_and_holds_nobody_up() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let mut agent = ScriptedAgent::new("K-1", rig.app.clock().now());
+    for _ in 0..20 {
+        agent.service(rig.app.clock().now(), ServiceState::InService);
+    }
+    rig.decide(agent.batch(rig.app.clock().now())).await;
+    rig.sabotage("UPDATE journal_record SET raw = x'ff00' WHERE seq = 3").await;
+    let old = agent.epoch;
+    agent.epoch = Epoch(Uuid::from_u128(99));
+    (agent.last_seq, agent.journal) = (0, Vec::new());
+    for seq in [2, 3] {
+        let was = Some(Was { epoch: old, seq });
+        let boot = Boot { previous_boot: None, previous_alive_until: None, clean: true };
+        agent.record_was(rig.app.clock().now(), Body::Boot(boot), was);
+    }
+    let upto = |rig: &Rig| rig.app.fleet().journal(&agent.id, agent.epoch).unwrap().0;
+    for _ in 0..3 {
+        rig.decide(agent.batch(rig.app.clock().now())).await;
+        assert_eq!(upto(&rig), 1, "the one before it could be looked up");
+    }
+    rig.decide(agent.batch(rig.app.clock().now())).await;
+    assert_eq!(upto(&rig), 2);
+    let kept = rig.app.store().journal_record(&Scope::All, &agent.id, agent.epoch, 2).await.unwrap().unwrap();
+    assert_eq!(kept.outcome, RecordOutcome::Quarantined);
+    assert_eq!(rig.audit("record_failed").await.len(), 3);
+}
+
+#[tokio::test]
+async fn who_asks_again_and_again_keeps_no_deadline_from_being_looked_at() {
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    let (app, actor) = (rig.app.clone(), Actor { name: "somebody".into() });
+    let asking = tokio::spawn(async move {
+        let request = Request::RejectCommand { command: command_id(1), reason: String::new() };
+        app.request(actor, request).await
+    });
+    while rig.app.waiting_requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (_stop, mut stop) = watch::channel(false);
+    let (mut sweep, mut flush) = (interval(1), interval(3_600));
+    flush.tick().await;
+    assert!(matches!(rig.hub.next(&mut stop, &mut sweep, &mut flush).await, Wake::Sweep));
+    let Wake::Request(asked) = rig.hub.next(&mut stop, &mut sweep, &mut flush).await else {
+        panic!("the tick is over");
+    };
+    drop(asked);
+    assert!(asking.await.unwrap().is_err());
+}
+
+fn interval(seconds: u64) -> Interval {
+    tokio::time::interval(Duration::from_secs(seconds))
+}
+
+#[tokio::test]
+async fn messages_read_in_a_turn_without_a_tick_were_read() {
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    let before = rig.hub.last_turn;
+    while before.elapsed().is_zero() {
+        tokio::task::yield_now().await;
+    }
+    rig.hub.drain(&mut Turn::default());
+    let read = rig.hub.last_turn.elapsed();
+    assert!(read < before.elapsed(), "{read:?}");
+}
