@@ -2,12 +2,13 @@
 //!
 //! The session is clean and acknowledgements are automatic: correctness rests on the journal's own ack, so
 //! nothing may pile up in the broker. Two connections share the work, because a storm of heartbeats must not
-//! delay a fault: `journal` carries what must arrive, `beats` carries heartbeats. What one kiosk sends beyond
-//! its allowance ends here (`flood`).
+//! delay a fault: `journal` carries what must arrive, `beats` carries heartbeats, each into a `queue` of its own.
+//! What one kiosk sends beyond its allowance ends here (`flood`).
 mod canary;
 mod flood;
 mod keeper;
 mod owed;
+mod queue;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -24,20 +25,17 @@ use rumqttc::v5::{
     AsyncClient,
     mqttbytes::{QoS, v5::PublishProperties},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::watch, task::JoinHandle};
 
-pub use self::flood::{Allowance, Bucket};
 use self::{
     flood::Senders,
     keeper::{Keeper, Proven},
 };
+pub use self::{
+    flood::{Allowance, Bucket},
+    queue::{Ended, Inlet, Outlet, RECEIVE_QUEUE, Room, queue},
+};
 use crate::clock::{Clock, Stopwatch};
-
-/// Messages received and not yet taken by the ingest, per connection.
-pub const RECEIVE_QUEUE: usize = 8_192;
 
 /// Where the broker is and who we are to it.
 #[derive(Debug, Clone)]
@@ -102,6 +100,11 @@ impl Lane {
             Self::Beats => &[Channel::Heartbeat],
         }
     }
+
+    /// Those of which the broker keeps each kiosk's last message, and sends it again to whoever subscribes.
+    fn kept_channels(self) -> impl Iterator<Item = Channel> {
+        self.channels().iter().copied().filter(|channel| channel.retained())
+    }
 }
 
 /// A message as it came.
@@ -155,8 +158,9 @@ pub enum MqttConfigError {
 }
 
 impl Link {
-    /// Connects in the background, for ever, until stopped.
-    pub fn start(options: LinkOptions, clock: Arc<Clock>, events: mpsc::Sender<LinkEvent>) -> Self {
+    /// Connects in the background, for ever, until stopped. Gives also what it hears.
+    pub fn start(options: LinkOptions, clock: Arc<Clock>) -> (Self, Outlet) {
+        let (events, taken) = queue();
         let (client_tx, client) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(LinkCounters::default());
@@ -173,9 +177,10 @@ impl Link {
             senders,
             delivered: Stopwatch::start(),
             told_unanswered: false,
+            missed: false,
         };
         let task = tokio::spawn(keeper.run(stopped));
-        Self { client, counters, proven, stop, task }
+        (Self { client, counters, proven, stop, task }, taken)
     }
 
     pub fn counters(&self) -> &LinkCounters {

@@ -7,10 +7,7 @@ use kioskwatch_domain::{
     policy::{CommandPolicy, Policy, PresencePolicy, TicketPolicy, UnknownKiosks},
 };
 use kioskwatch_proto::faults::{Catalogue, CatalogueError};
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-};
+use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
 use crate::{
@@ -23,7 +20,7 @@ use crate::{
     http,
     identity::{Identity, IdentityError},
     metrics::Counters,
-    mqtt::{Lane, Link, LinkOptions, RECEIVE_QUEUE},
+    mqtt::{Lane, Link, LinkOptions, Outlet},
     panics::how_it_ended,
     signing::{self, SigningKeyError},
     store::{Store, StoreError},
@@ -142,8 +139,7 @@ pub async fn serve(
         signer,
     });
     let mut broker = start_broker(&app).await?;
-    let (events_tx, events) = mpsc::channel(RECEIVE_QUEUE);
-    let link = |lane: Lane| -> Result<Link, ServeError> {
+    let link = |lane: Lane| -> Result<(Link, Outlet), ServeError> {
         let mqtt = &app.config().mqtt;
         let mut address = mqtt.address().map_err(ServeError::Mqtt)?;
         if let Some(listening) = broker.address {
@@ -152,11 +148,9 @@ pub async fn serve(
         let short = server.simple().to_string();
         let client_id = format!("{}-{}-{}", mqtt.client_id, lane.name(), &short[short.len() - 8..]);
         let options = LinkOptions { address, client_id, lane, allowance: app.config().flood.allowance() };
-        Ok(Link::start(options, Arc::clone(&clock), events_tx.clone()))
+        Ok(Link::start(options, Arc::clone(&clock)))
     };
-    let (journal_link, beats_link) = (link(Lane::Journal)?, link(Lane::Beats)?);
-    drop(events_tx);
-    let mut hub = Hub::new(app.clone(), requests, events, journal_link, beats_link);
+    let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal)?, link(Lane::Beats)?);
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
     let mut books = tokio::spawn(keep_books(app.clone(), stop.clone()));

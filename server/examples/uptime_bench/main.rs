@@ -30,7 +30,7 @@ use kioskwatch_server::{
     mqtt::{BrokerAddress, Lane, Link, LinkOptions},
     store::{Scope, Store},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use fleet::{
@@ -273,15 +273,14 @@ impl Bench {
         image.kiosks.truncate(SCRAPED as usize);
         let kiosks = image.kiosks.len();
         let (app, requests) = self.app(Fleet::from_image(Arc::default(), image))?;
-        let (events_tx, events) = mpsc::channel(16);
         let link = |lane| {
             let (host, port) = ("127.0.0.1".into(), 1);
             let address = BrokerAddress { host, port, tls: None, user: None, password_file: None };
             let allowance = app.config().flood.allowance();
             let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
-            Link::start(options, Arc::clone(app.clock()), events_tx.clone())
+            Link::start(options, Arc::clone(app.clock()))
         };
-        let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
+        let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal), link(Lane::Beats));
         let (stop, stopped) = watch::channel(false);
         let options =
             HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };

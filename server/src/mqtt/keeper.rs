@@ -19,12 +19,12 @@ use rumqttc::{
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
-    LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
+    Inlet, LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
     canary::{Act, Canary},
     flood::{Senders, Verdict},
     owed::Owed,
@@ -75,7 +75,7 @@ impl Proven {
 pub(super) struct Keeper {
     pub(super) options: LinkOptions,
     pub(super) clock: Arc<Clock>,
-    pub(super) events: mpsc::Sender<LinkEvent>,
+    pub(super) events: Inlet,
     pub(super) counters: Arc<LinkCounters>,
     pub(super) proven: Arc<Proven>,
     pub(super) client: watch::Sender<Option<AsyncClient>>,
@@ -84,6 +84,8 @@ pub(super) struct Keeper {
     pub(super) delivered: Stopwatch,
     /// Said once that our own messages do not come back.
     pub(super) told_unanswered: bool,
+    /// A message that the broker keeps was given up: it is asked for again when there is room.
+    pub(super) missed: bool,
 }
 
 impl Keeper {
@@ -109,7 +111,8 @@ impl Keeper {
             if *stopped.borrow() {
                 break;
             }
-            if self.events.send(LinkEvent::Down(self.options.lane, reason, self.delivered)).await.is_err() {
+            let down = LinkEvent::Down(self.options.lane, reason, self.delivered);
+            if self.events.say(down).await.is_err() {
                 break;
             }
             failures = failures.saturating_add(1);
@@ -131,7 +134,9 @@ impl Keeper {
     ) -> String {
         let mut silent_at = Instant::now() + SILENCE;
         self.delivered = Stopwatch::start();
-        let subscription = Subscription::of(self.options.lane.channels().iter().copied());
+        // All of it comes again with the new subscription.
+        self.missed = false;
+        let mut asked = Subscription::of(self.options.lane.channels().iter().copied());
         let mut owed = Owed::default();
         let mut canary: Option<Canary> = None;
         loop {
@@ -144,6 +149,14 @@ impl Keeper {
                         biased;
                         event = &mut poll => break event,
                         () = sleep_until(canary_due), if canary.is_some() => {}
+                    }
+                    if canary.is_some() && self.missed && self.events.has_room() {
+                        self.missed = false;
+                        asked = Subscription::of(self.options.lane.kept_channels());
+                        tracing::info!("messages were given up; asking the broker for those it keeps");
+                        if client.try_subscribe_many(asked.filters()).is_err() {
+                            return "subscribing: the send queue is full".to_owned();
+                        }
                     }
                     match canary.as_mut().map(|canary| canary.tick(Instant::now())) {
                         Some(Act::Send) => self.send_canary(&client),
@@ -168,20 +181,23 @@ impl Keeper {
             }
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    if client.try_subscribe_many(subscription.filters()).is_err() {
+                    if client.try_subscribe_many(asked.filters()).is_err() {
                         return "subscribing: the send queue is full".to_owned();
                     }
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                    if let Some(refused) = subscription.refused(&ack.return_codes) {
+                    if let Some(refused) = asked.refused(&ack.return_codes) {
                         return format!("the broker refuses our subscriptions: {refused}");
                     }
-                    *failures = 0;
-                    canary = Some(Canary::new(Instant::now()));
-                    self.proven.set(None);
-                    self.client.send_replace(Some(client.clone()));
-                    if self.events.send(LinkEvent::Up(self.options.lane)).await.is_err() {
-                        return "the ingest ended".to_owned();
+                    // Otherwise kept messages were asked for again.
+                    if canary.is_none() {
+                        *failures = 0;
+                        canary = Some(Canary::new(Instant::now()));
+                        self.proven.set(None);
+                        self.client.send_replace(Some(client.clone()));
+                        if self.events.say(LinkEvent::Up(self.options.lane)).await.is_err() {
+                            return "the ingest ended".to_owned();
+                        }
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
@@ -236,33 +252,30 @@ impl Keeper {
     }
 
     async fn hand_over(&mut self, received: Received) {
-        let verdict = {
+        let (verdict, is_kept) = {
             let topic = std::str::from_utf8(&received.topic).unwrap_or_default();
             if Topic::is_canary(topic) {
                 return;
             }
             let sender = Topic::sender(topic).unwrap_or_default();
             let bytes = received.topic.len() + received.payload.len();
-            let verdict = self.senders.judge(sender, bytes, Topic::is_standing(topic), Instant::now());
+            let is_kept = Topic::is_standing(topic);
+            let verdict = self.senders.judge(sender, bytes, is_kept, Instant::now());
             if verdict == Verdict::DropAndTell {
                 let flood = LinkEvent::Flood(self.options.lane, sender.to_owned());
-                if self.events.try_send(flood).is_err() {
+                if !self.events.try_say(flood) {
                     self.senders.untold(sender);
                 }
             }
-            verdict
+            (verdict, is_kept)
         };
         if verdict != Verdict::Take {
             self.counters.over_allowance.fetch_add(1, Relaxed);
             return;
         }
-        let event = match self.events.try_send(LinkEvent::Message(received)) {
-            Ok(()) => return,
-            Err(mpsc::error::TrySendError::Full(event)) => event,
-            Err(mpsc::error::TrySendError::Closed(_)) => return,
-        };
         // Not reading holds the broker back, and through it the agents; not for ever, or we lose the session.
-        if tokio::time::timeout(HOLD_BACK, self.events.send(event)).await.is_err() {
+        if tokio::time::timeout(HOLD_BACK, self.events.message(received)).await.is_err() {
+            self.missed |= is_kept;
             self.counters.dropped_incoming.fetch_add(1, Relaxed);
         }
     }

@@ -1,10 +1,13 @@
 //! A connection against a broker that is written out byte by byte.
 use std::{net::SocketAddr, sync::Arc};
 
+use kioskwatch_proto::{
+    KioskId,
+    topic::{Channel, Topic},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
 };
 
 use super::*;
@@ -56,14 +59,26 @@ impl Session {
         self.send(&[&[0x90, length, subscribe[0], subscribe[1], 0], codes].concat()).await;
     }
 
+    /// At most once, nothing retained.
+    async fn publish(&mut self, topic: &Topic, payload: &[u8]) {
+        let topic = topic.to_string();
+        let length = 2 + topic.len() + 1 + payload.len();
+        let mut bytes =
+            vec![0x30, u8::try_from(length % 128 + 128).unwrap(), u8::try_from(length / 128).unwrap()];
+        bytes.extend([0, u8::try_from(topic.len()).unwrap()]);
+        bytes.extend(topic.as_bytes());
+        bytes.push(0);
+        bytes.extend(payload);
+        self.send(&bytes).await;
+    }
+
     async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }
 }
 
-fn link(address: SocketAddr, lane: Lane) -> (Link, mpsc::Receiver<LinkEvent>) {
-    let (events, taken) = mpsc::channel(100);
-    let bucket = Bucket { per_second: 1_000, burst: 1_000 };
+fn link(address: SocketAddr, lane: Lane) -> (Link, Outlet) {
+    let bucket = Bucket { per_second: 1_000_000, burst: 1_000_000 };
     let options = LinkOptions {
         address: BrokerAddress {
             host: address.ip().to_string(),
@@ -74,9 +89,9 @@ fn link(address: SocketAddr, lane: Lane) -> (Link, mpsc::Receiver<LinkEvent>) {
         },
         client_id: "server-1".to_owned(),
         lane,
-        allowance: Allowance { messages: bucket, bytes: Bucket { burst: 1 << 20, ..bucket } },
+        allowance: Allowance { messages: bucket, bytes: Bucket { burst: 1 << 30, ..bucket } },
     };
-    (Link::start(options, Arc::new(Clock::start()), events), taken)
+    Link::start(options, Arc::new(Clock::start()))
 }
 
 #[tokio::test]
@@ -86,7 +101,7 @@ async fn a_refused_subscription_is_no_connection_and_says_which_one_and_why() {
     let mut session = Session::accept(&listener).await;
     let subscribe = session.subscribe().await;
     session.answer(&subscribe, &[NOT_AUTHORIZED]).await;
-    match events.recv().await.unwrap() {
+    match events.recv().await.unwrap().0 {
         LinkEvent::Down(Lane::Beats, reason, _) => {
             assert!(reason.contains("heartbeat") && reason.contains("NotAuthorized"), "{reason}");
         }
@@ -96,7 +111,7 @@ async fn a_refused_subscription_is_no_connection_and_says_which_one_and_why() {
     let mut session = Session::accept(&listener).await;
     let subscribe = session.subscribe().await;
     session.answer(&subscribe, &[GRANTED]).await;
-    assert!(matches!(events.recv().await.unwrap(), LinkEvent::Up(Lane::Beats)));
+    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Beats)));
     link.stop().await;
 }
 
@@ -107,16 +122,49 @@ async fn a_broken_connection_says_since_when_it_had_delivered_nothing() {
     let mut session = Session::accept(&listener).await;
     let subscribe = session.subscribe().await;
     session.answer(&subscribe, &[GRANTED; 5]).await;
-    assert!(matches!(events.recv().await.unwrap(), LinkEvent::Up(Lane::Journal)));
+    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Journal)));
     // The last packet came before this.
     let up = Stopwatch::start();
     drop(session);
-    match events.recv().await.unwrap() {
+    match events.recv().await.unwrap().0 {
         LinkEvent::Down(Lane::Journal, _, delivered) => {
             let known = up.elapsed();
             assert!(delivered.elapsed() >= known, "{delivered:?} is later than {known:?} ago");
         }
         other => panic!("{other:?}"),
     }
+    link.stop().await;
+}
+
+#[tokio::test]
+async fn presence_and_inventory_that_were_given_up_are_asked_for_again_when_there_is_room() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Journal);
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[GRANTED; 5]).await;
+    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Journal)));
+    let topic = |channel| Topic::new(KioskId::new("K-1").unwrap(), channel);
+    for _ in 0..RECEIVE_QUEUE {
+        session.publish(&topic(Channel::Journal), b"{}").await;
+    }
+    session.publish(&topic(Channel::Inventory), b"{}").await;
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while link.counters().dropped_incoming.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+        look.tick().await;
+    }
+    // The ingest goes on.
+    for _ in 0..RECEIVE_QUEUE {
+        assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Message(_)));
+    }
+    let again = session.subscribe().await;
+    let filters = String::from_utf8_lossy(&again[3..]).into_owned();
+    let asked = [Channel::Presence, Channel::Inventory, Channel::Journal, Channel::Progress];
+    let asked = asked.map(|channel| filters.contains(&Topic::fleet_filter(channel)));
+    assert_eq!(asked, [true, true, false, false], "{filters:?}");
+    session.answer(&again, &[GRANTED; 2]).await;
+    session.publish(&topic(Channel::Inventory), b"{}").await;
+    // The connection is the same.
+    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Message(_)));
     link.stop().await;
 }

@@ -12,14 +12,11 @@ use kioskwatch_server::{
     clock::{Clock, Stopwatch},
     config::Config,
     metrics::Counters,
-    mqtt::{BrokerAddress, Lane, Link, LinkEvent, LinkOptions, RECEIVE_QUEUE, Received},
+    mqtt::{BrokerAddress, Inlet, Lane, Link, LinkEvent, LinkOptions, Received, queue},
     run,
     store::Store,
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
 use super::kiosk::{PERIPHERALS, VirtualKiosk, now};
@@ -128,7 +125,9 @@ pub struct Ingest {
 /// Where messages go in.
 #[derive(Clone)]
 pub struct Feed {
-    events: mpsc::Sender<LinkEvent>,
+    journal: Inlet,
+    beats: Inlet,
+    runtime: Handle,
     clock: Arc<Clock>,
 }
 
@@ -157,15 +156,16 @@ impl Ingest {
             calendar,
             signer: CommandSigner::from_secret("load", &[1; 32]),
         });
-        let (events, taken) = mpsc::channel(RECEIVE_QUEUE);
+        let ((journal, from_journal), (beats, from_beats)) = (queue(), queue());
         let link = |lane| nowhere(lane, &clock);
-        let mut hub = Hub::new(app.clone(), requests, taken, link(Lane::Journal), link(Lane::Beats));
+        let (on_journal, on_beats) = ((link(Lane::Journal), from_journal), (link(Lane::Beats), from_beats));
+        let mut hub = Hub::new(app.clone(), requests, on_journal, on_beats);
         let (stop, stopped) = watch::channel(false);
         let options = HubOptions { server, last_alive_at, flush_every };
         hub.begin(&options, stopped).await.map_err(|e| text(&e))?;
         let hub = tokio::spawn(hub.run());
-        for lane in [Lane::Journal, Lane::Beats] {
-            events.send(LinkEvent::Up(lane)).await.map_err(|_| "the ingest ended".to_owned())?;
+        for (inlet, lane) in [(&journal, Lane::Journal), (&beats, Lane::Beats)] {
+            inlet.say(LinkEvent::Up(lane)).await.map_err(|_| "the ingest ended".to_owned())?;
         }
         let ready = || async {
             if app.health().missing().is_empty() {
@@ -175,7 +175,13 @@ impl Ingest {
             }
         };
         wait_for("the ingest to be ready", PATIENCE, ready).await.map_err(|e| e.to_string())?;
-        Ok(Self { app, ready_after: watch.elapsed(), feed: Feed { events, clock }, stop, hub })
+        Ok(Self {
+            app,
+            ready_after: watch.elapsed(),
+            feed: Feed { journal, beats, runtime: Handle::current(), clock },
+            stop,
+            hub,
+        })
     }
 
     pub fn feed(&self) -> Feed {
@@ -221,7 +227,7 @@ fn nowhere(lane: Lane, clock: &Arc<Clock>) -> Link {
     let allowance = Config::default().flood.allowance();
     let options = LinkOptions { address, client_id: "load".to_owned(), lane, allowance };
     // Nobody listens to it, so it gives up after the first try.
-    Link::start(options, Arc::clone(clock), mpsc::channel(1).0)
+    Link::start(options, Arc::clone(clock)).0
 }
 
 impl Feed {
@@ -233,8 +239,8 @@ impl Feed {
             retained: false,
             at: self.clock.now(),
         };
-        let gone = |_| "the ingest ended".to_owned();
-        self.events.blocking_send(LinkEvent::Message(received)).map_err(gone)
+        let inlet = if channel == Channel::Heartbeat { &self.beats } else { &self.journal };
+        self.runtime.block_on(inlet.message(received)).map_err(|_| "the ingest ended".to_owned())
     }
 
     pub fn now(&self) -> Timestamp {
@@ -243,6 +249,6 @@ impl Feed {
 
     /// Messages that wait for the ingest.
     pub fn waiting(&self) -> usize {
-        self.events.max_capacity() - self.events.capacity()
+        self.journal.waiting() + self.beats.waiting()
     }
 }

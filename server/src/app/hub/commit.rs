@@ -33,10 +33,7 @@ impl Hub {
         if turn.inputs.is_empty() {
             return Ok(());
         }
-        let problem = match self.settle(&mut turn.inputs, &mut turn.replies).await? {
-            None => return Ok(()),
-            Some(problem) => problem,
-        };
+        let Some(problem) = self.settle(&mut turn.inputs, &mut turn.replies).await? else { return Ok(()) };
         tracing::error!(problem, inputs = turn.inputs.len(), "a batch failed; going on piece by piece");
         for (index, input) in std::mem::take(&mut turn.inputs).into_iter().enumerate() {
             let mut reply = Replies::new();

@@ -3,7 +3,7 @@
 //! On the writer's own connection: reports that people wait for do not hold it up.
 use std::collections::HashMap;
 
-use kioskwatch_domain::fleet::{Input, Recalled, Stored};
+use kioskwatch_domain::fleet::{IncomingRecord, Input, Recalled, Stored};
 
 use super::{
     Hub,
@@ -98,7 +98,7 @@ fn old_places(inputs: &[Input]) -> Vec<Place> {
         _ => None,
     });
     let places = batches.flat_map(|(kiosk, records)| {
-        let was = records.iter().filter_map(|record| record.stood_at());
+        let was = records.iter().filter_map(IncomingRecord::stood_at);
         was.map(move |was| (kiosk.clone(), was.epoch, was.seq))
     });
     places.collect()

@@ -26,11 +26,11 @@ use self::shares::{FLUSH_TICKS, Intake, Shares};
 use super::{App, Asked, REQUEST_QUEUE, RequestError, RequestReceiver, decode};
 use crate::{
     clock::Stopwatch,
-    mqtt::{Lane, Link, LinkEvent},
+    mqtt::{Lane, Link, LinkEvent, Outlet, RECEIVE_QUEUE, Room},
     store::StoreError,
 };
 
-/// Messages decided in one plan and committed in one transaction.
+/// Messages of one lane decided in one plan and committed in one transaction.
 const MAX_BATCH: usize = 2_000;
 /// Journal records decided in one plan.
 const MAX_BATCH_RECORDS: usize = 20_000;
@@ -59,9 +59,10 @@ pub struct HubOptions {
 pub struct Hub {
     app: App,
     requests: mpsc::Receiver<Asked>,
-    events: mpsc::Receiver<LinkEvent>,
     journal_link: Link,
+    from_journal: Outlet,
     beats_link: Link,
+    from_beats: Outlet,
     ids: Ids,
     lanes_up: [bool; 2],
     /// When messages were last read: for noticing our own deafness.
@@ -94,7 +95,7 @@ enum Wake {
     Sweep,
     Flush,
     Request(Asked),
-    Event(LinkEvent),
+    Event((LinkEvent, Room)),
 }
 
 /// Who waits for an answer, by the place of their input in the turn.
@@ -106,23 +107,25 @@ struct Turn {
     inputs: Vec<Input>,
     replies: Replies,
     records: usize,
+    /// What the messages among the inputs take of their queues, until they are decided.
+    rooms: Vec<Room>,
 }
 
 impl Hub {
     pub fn new(
         app: App,
         requests: RequestReceiver,
-        events: mpsc::Receiver<LinkEvent>,
-        journal_link: Link,
-        beats_link: Link,
+        (journal_link, from_journal): (Link, Outlet),
+        (beats_link, from_beats): (Link, Outlet),
     ) -> Self {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
         Self {
             app,
             requests: requests.0,
-            events,
             journal_link,
+            from_journal,
             beats_link,
+            from_beats,
             ids,
             lanes_up: [false; 2],
             last_turn: Stopwatch::start(),
@@ -189,7 +192,7 @@ impl Hub {
                 Wake::Event(event) => self.take_event(&mut turn, event),
             }
             self.drain(&mut turn);
-            self.app.health().waiting_messages.store(self.events.len() as u64, Relaxed);
+            self.app.health().waiting_messages.store(self.waiting() as u64, Relaxed);
             let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
             let watch = Stopwatch::start();
             self.decide(turn).await?;
@@ -207,7 +210,7 @@ impl Hub {
             let mut last = Turn::default();
             self.drain(&mut last);
             self.decide(last).await?;
-            if self.events.is_empty() {
+            if self.has_taken_all() {
                 break;
             }
         }
@@ -236,7 +239,8 @@ impl Hub {
             _ = sweep.tick() => Wake::Sweep,
             _ = flush.tick() => Wake::Flush,
             Some(asked) = self.requests.recv() => Wake::Request(asked),
-            Some(event) = self.events.recv() => Wake::Event(event),
+            Some(event) = self.from_journal.recv() => Wake::Event(event),
+            Some(event) = self.from_beats.recv() => Wake::Event(event),
         }
     }
 
@@ -260,20 +264,37 @@ impl Hub {
         }
     }
 
-    /// Takes whatever else is waiting, so that one commit serves many.
+    /// Takes whatever else is waiting, so that one commit serves many: what must arrive before heartbeats.
     fn drain(&mut self, turn: &mut Turn) {
         for _ in 0..REQUEST_QUEUE {
             let Ok(asked) = self.requests.try_recv() else { break };
             self.take_request(turn, asked);
         }
         while turn.inputs.len() < MAX_BATCH && turn.records < MAX_BATCH_RECORDS {
-            let Ok(event) = self.events.try_recv() else {
-                // Everything was read, whatever woke us.
-                self.last_turn = Stopwatch::start();
-                break;
-            };
+            let Some(event) = self.from_journal.try_recv() else { break };
             self.take_event(turn, event);
         }
+        // Beside whatever the journals bring: who is heard must not be called silent.
+        let most = turn.inputs.len() + MAX_BATCH;
+        for _ in 0..RECEIVE_QUEUE {
+            if turn.inputs.len() >= most {
+                break;
+            }
+            let Some(event) = self.from_beats.try_recv() else { break };
+            self.take_event(turn, event);
+        }
+        if self.waiting() == 0 {
+            // Everything was read, whatever woke us.
+            self.last_turn = Stopwatch::start();
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.from_journal.waiting() + self.from_beats.waiting()
+    }
+
+    fn has_taken_all(&self) -> bool {
+        self.from_journal.is_empty() && self.from_beats.is_empty()
     }
 
     fn take_request(&self, turn: &mut Turn, asked: Asked) {
@@ -316,16 +337,22 @@ impl Hub {
             let stamped = self.app.clock().now().plus_ms(-ON_ITS_WAY_MS);
             stamped.min(self.journal_link.proven_to()).min(self.beats_link.proven_to())
         };
-        self.events.is_empty().then(taken_to)
+        self.has_taken_all().then(taken_to)
     }
 
     fn hears(&self) -> bool {
         self.lanes_up == [true; 2]
     }
 
-    fn take_event(&mut self, turn: &mut Turn, event: LinkEvent) {
+    fn take_event(&mut self, turn: &mut Turn, (event, room): (LinkEvent, Room)) {
         match event {
-            LinkEvent::Message(received) => self.take_message(turn, &received),
+            LinkEvent::Message(received) => {
+                let before = turn.inputs.len();
+                self.take_message(turn, &received);
+                if turn.inputs.len() > before {
+                    turn.rooms.push(room);
+                }
+            }
             LinkEvent::Flood(lane, sender) => {
                 tracing::warn!(
                     kiosk = sender,

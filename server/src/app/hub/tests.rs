@@ -12,6 +12,8 @@ use kioskwatch_proto::{
     CommandId, Epoch,
     command::CommandSigner,
     journal::{Body, Boot, Was},
+    presence::PresenceState,
+    topic::{Channel, Topic},
     words::ServiceState,
 };
 use sqlx::{Connection as _, Executor as _};
@@ -22,13 +24,15 @@ use crate::{
     clock::Clock,
     config::Config,
     metrics::{Counters, FleetFigures},
-    mqtt::{BrokerAddress, LinkOptions},
+    mqtt::{BrokerAddress, Inlet, LinkOptions, Received, queue},
     store::{PageRequest, Scope, Store},
 };
 
 struct Rig {
     hub: Hub,
     app: App,
+    journal: Inlet,
+    beats: Inlet,
     folder: PathBuf,
     _stop: watch::Sender<bool>,
 }
@@ -58,7 +62,7 @@ impl Rig {
             signer: CommandSigner::from_secret("test", &[1; 32]),
             counters: Counters::new().unwrap(),
         });
-        let (sender, events) = mpsc::channel(16);
+        let ((journal, from_journal), (beats, from_beats)) = (queue(), queue());
         let link = |lane| {
             let address = BrokerAddress {
                 host: "127.0.0.1".into(),
@@ -69,14 +73,15 @@ impl Rig {
             };
             let allowance = app.config().flood.allowance();
             let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
-            Link::start(options, Arc::clone(&clock), sender.clone())
+            Link::start(options, Arc::clone(&clock)).0
         };
-        let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
+        let (on_journal, on_beats) = ((link(Lane::Journal), from_journal), (link(Lane::Beats), from_beats));
+        let mut hub = Hub::new(app.clone(), requests, on_journal, on_beats);
         let (stop, stopped) = watch::channel(false);
         let options =
             HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
         hub.begin(&options, stopped).await.unwrap();
-        Self { hub, app, folder, _stop: stop }
+        Self { hub, app, journal, beats, folder, _stop: stop }
     }
 
     /// Behind the back of the server.
@@ -225,10 +230,62 @@ fn interval(seconds: u64) -> Interval {
 async fn messages_read_in_a_turn_without_a_tick_were_read() {
     let mut rig = Rig::start(|_| Vec::new()).await;
     let before = rig.hub.last_turn;
-    while before.elapsed().is_zero() {
+    while before.elapsed() < Duration::from_millis(5) {
         tokio::task::yield_now().await;
     }
+    let waited = before.elapsed();
     rig.hub.drain(&mut Turn::default());
     let read = rig.hub.last_turn.elapsed();
-    assert!(read < before.elapsed(), "{read:?}");
+    assert!(read + waited <= before.elapsed(), "last read {read:?} ago, before that not for {waited:?}");
+}
+
+/// From kiosks that nobody knows: each heartbeat is an input of the plan.
+fn heartbeat_of_a_stranger(n: usize, now: Timestamp) -> Received {
+    let mut agent = ScriptedAgent::new(&format!("X-{n}"), now);
+    let payload = serde_json::to_vec(&agent.heartbeat(now)).unwrap();
+    received(&agent, Channel::Heartbeat, payload, now)
+}
+
+fn received(agent: &ScriptedAgent, channel: Channel, payload: Vec<u8>, at: Timestamp) -> Received {
+    let topic = Topic::new(agent.id.clone(), channel).to_string();
+    Received { topic: topic.into(), payload: payload.into(), retained: false, at }
+}
+
+#[tokio::test]
+async fn a_storm_of_heartbeats_delays_no_fault_and_a_storm_of_journals_no_heartbeat() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let now = rig.app.clock().now();
+    for n in 0..MAX_BATCH * 2 {
+        rig.beats.message(heartbeat_of_a_stranger(n, now)).await.unwrap();
+    }
+    let mut agent = ScriptedAgent::new("K-1", now);
+    let birth = |agent: &ScriptedAgent| {
+        let Input::Presence { message, .. } = agent.presence(now, PresenceState::Online) else {
+            panic!("a birth")
+        };
+        received(agent, Channel::Presence, serde_json::to_vec(&message).unwrap(), now)
+    };
+    rig.journal.message(birth(&agent)).await.unwrap();
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    assert!(matches!(turn.inputs[0], Input::Presence { .. }), "{:?}", turn.inputs[0]);
+    assert_eq!(rig.beats.waiting(), MAX_BATCH, "the storm goes on");
+    assert_eq!(rig.hub.heard_to(), None, "and nobody claims to have heard what waits");
+    rig.hub.decide(turn).await.unwrap();
+    while !rig.hub.has_taken_all() {
+        let mut turn = Turn::default();
+        rig.hub.drain(&mut turn);
+        rig.hub.decide(turn).await.unwrap();
+    }
+
+    for _ in 0..MAX_BATCH * 2 {
+        rig.journal.message(birth(&agent)).await.unwrap();
+    }
+    let payload = serde_json::to_vec(&agent.heartbeat(now)).unwrap();
+    rig.beats.message(received(&agent, Channel::Heartbeat, payload, now)).await.unwrap();
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    assert_eq!((rig.journal.waiting(), rig.beats.waiting()), (MAX_BATCH, 0));
+    drop(turn);
+    assert!(rig.hub.heard_to().is_none());
 }

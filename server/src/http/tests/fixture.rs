@@ -25,7 +25,7 @@ use kioskwatch_proto::{
     words::{ServiceState, Severity},
 };
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
@@ -118,7 +118,6 @@ impl Fixture {
             signer: CommandSigner::from_secret("test", &[1; 32]),
             counters: Counters::new().unwrap(),
         });
-        let (events_tx, events) = mpsc::channel(16);
         let link = |lane| {
             let address = BrokerAddress {
                 host: "127.0.0.1".into(),
@@ -129,9 +128,9 @@ impl Fixture {
             };
             let allowance = app.config().flood.allowance();
             let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
-            Link::start(options, Arc::clone(&clock), events_tx.clone())
+            Link::start(options, Arc::clone(&clock))
         };
-        let mut hub = Hub::new(app.clone(), requests, events, link(Lane::Journal), link(Lane::Beats));
+        let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal), link(Lane::Beats));
         let (stop, stopped) = watch::channel(false);
         let options =
             HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
