@@ -48,6 +48,7 @@ pub(crate) async fn keep(app: &App) -> Result<(), Box<dyn Error>> {
                 period_to: at(told.period.to),
                 as_of: at(told.period.to.min(now.secs())),
                 booked_at: now,
+                frozen_at: (version > 0).then(|| at(told.period.to + 86_400)),
                 target: (99, 100),
                 sums: told.sums,
                 fingerprint: String::new(),

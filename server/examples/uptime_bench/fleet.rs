@@ -139,6 +139,7 @@ pub(crate) fn booked(n: u64, month: Month, version: u32) -> Change {
         period_to: secs(period.to),
         as_of: secs(period.to),
         booked_at: secs(period.to + 86_400),
+        frozen_at: (version > 0).then(|| secs(period.to + 86_400)),
         target: (99, 100),
         sums: MonthSums {
             figures,

@@ -80,15 +80,12 @@ pub enum UptimePeriod {
 pub struct UptimeQuery {
     pub scope: UptimeScope,
     pub period: UptimePeriod,
-    /// What was known of the running period at this instant; default now.
+    /// What had been received and approved at this instant about the time before it: of a month the version that
+    /// stood then; default now.
     pub as_of: Option<Timestamp>,
 }
 
 impl UptimePeriod {
-    const fn is_month(self) -> bool {
-        matches!(self, Self::Month { .. })
-    }
-
     /// Instants around the period, whatever the zone.
     fn around(self) -> Result<Interval, UptimeError> {
         const AROUND_S: i64 = 86_400 + wall::MAX_OFFSET_S;

@@ -47,6 +47,9 @@ pub(crate) struct VersionView {
     as_of: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     booked_at: Timestamp,
+    /// Only what had been received and approved before this made version 1; null of what is known now.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    frozen_at: Option<Timestamp>,
     /// SHA-256 over everything the figures were computed from.
     fingerprint: String,
     #[serde(flatten)]
@@ -98,6 +101,7 @@ impl VersionView {
             version: first.version,
             as_of: first.as_of,
             booked_at: first.booked_at,
+            frozen_at: first.frozen_at,
             fingerprint: first.fingerprint.clone(),
             sums: SumsView::of(&sums, first.target),
             shares: rows.into_iter().filter(|row| row.has_time()).map(share).collect(),

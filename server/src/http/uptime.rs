@@ -33,7 +33,8 @@ pub(crate) struct UptimeParams {
     month: Option<String>,
     from: Option<String>,
     to: Option<String>,
-    /// What was known of a running period at this instant; default now.
+    /// What had been received and approved at this instant about the time before it: of a month the version that
+    /// stood then; default now.
     as_of: Option<String>,
 }
 
@@ -46,6 +47,7 @@ pub(crate) struct UptimeView {
     version: u32,
     /// Every kiosk's month is signed: these figures change by a restatement only.
     signed: bool,
+    /// Of a signed month: what was received or approved then or later is not in its version 1.
     #[schema(value_type = Option<String>, format = DateTime)]
     frozen_at: Option<Timestamp>,
     /// Up to where time had passed.

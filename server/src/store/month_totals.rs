@@ -51,12 +51,18 @@ const TOTAL: Sql = sql!(
     total_of_month,
     "SELECT 'sum', " [sums] ", CAST(COALESCE(MAX(longest_outage_s), 0) AS BIGINT),
             CAST(COALESCE(MIN(as_of_at), 0) AS BIGINT), CAST(COALESCE(MAX(period_to_at), 0) AS BIGINT),
+            CAST(MAX(frozen_at) AS BIGINT),
             CAST(COALESCE(MAX(version), 0) AS BIGINT),
             CAST(COALESCE(MIN(version), 0) AS BIGINT),
             CAST(COUNT(DISTINCT CASE WHEN accountable_s + excluded_s > 0 THEN kiosk END) AS BIGINT),
             CAST(COALESCE(MIN(target_num), 0) AS BIGINT), CAST(COALESCE(MAX(target_num), 0) AS BIGINT),
             CAST(COALESCE(MIN(target_den), 0) AS BIGINT), CAST(COALESCE(MAX(target_den), 0) AS BIGINT)
      FROM uptime_month m
+     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
+);
+const KIOSKS: Sql = sql!(
+    kiosks_of_month,
+    "SELECT DISTINCT m.kiosk FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
 );
 const TARGETS: Sql = sql!(
@@ -81,6 +87,8 @@ pub struct MonthTotal {
     pub as_of: Timestamp,
     /// The end of the month where it ended last.
     pub period_to: Timestamp,
+    /// When the last of its signed kiosks was fixed.
+    pub frozen_at: Option<Timestamp>,
     /// The highest and the lowest version among its kiosks; 0: not signed yet.
     pub newest_version: u32,
     pub oldest_version: u32,
@@ -99,12 +107,6 @@ impl MonthTotal {
     }
 }
 
-/// The highest of some shares, compared exactly.
-fn highest(shares: impl Iterator<Item = (i64, i64)>) -> Option<(i64, i64)> {
-    let cross = |one: &(i64, i64), other: &(i64, i64)| i128::from(one.0) * i128::from(other.1);
-    shares.max_by(|one, other| cross(one, other).cmp(&cross(other, one)))
-}
-
 /// A promise of a month.
 struct Target((i64, i64));
 
@@ -117,6 +119,12 @@ impl Loaded for Target {
 }
 
 impl MonthTotal {
+    /// The highest of some promised shares, compared exactly.
+    pub(crate) fn highest(shares: impl Iterator<Item = (i64, i64)>) -> Option<(i64, i64)> {
+        let cross = |one: &(i64, i64), other: &(i64, i64)| i128::from(one.0) * i128::from(other.1);
+        shares.max_by(|one, other| cross(one, other).cmp(&cross(other, one)))
+    }
+
     /// From every version of a kiosk's month: the highest one, as far as it stood at sites this reader sees.
     fn of_kiosk(rows: &[MonthRow], scope: &Scope) -> Self {
         let version = rows.iter().map(|row| row.version).max().unwrap_or(0);
@@ -129,10 +137,11 @@ impl MonthTotal {
             sums: rows.iter().map(|row| &row.sums).sum(),
             as_of: rows.iter().map(|row| row.as_of).min().unwrap_or_default(),
             period_to: rows.iter().map(|row| row.period_to).max().unwrap_or_default(),
+            frozen_at: rows.iter().filter_map(|row| row.frozen_at).max(),
             newest_version: version,
             oldest_version: version,
             kiosks: rows.iter().any(|row| row.has_time()).into(),
-            target: highest(rows.iter().map(|row| row.target)),
+            target: Self::highest(rows.iter().map(|row| row.target)),
             has_several_targets: false,
         }
     }
@@ -145,19 +154,31 @@ impl Loaded for MonthTotal {
         row.text()?;
         let mut sums = read_sums(row)?;
         sums.longest_outage_s = row.int()?;
-        let (as_of, period_to) = (row.time()?, row.time()?);
+        let (as_of, period_to, frozen_at) = (row.time()?, row.time()?, row.opt_time()?);
         let (newest_version, oldest_version, kiosks) = (row.number()?, row.number()?, row.number()?);
         let [least_num, num, least_den, den] = [row.int()?, row.int()?, row.int()?, row.int()?];
         Ok(Self {
             sums,
             as_of,
             period_to,
+            frozen_at,
             newest_version,
             oldest_version,
             kiosks,
             target: (den > 0).then_some((num, den)),
             has_several_targets: (least_num, least_den) != (num, den),
         })
+    }
+}
+
+/// A kiosk of a group.
+struct Member(KioskId);
+
+impl Loaded for Member {
+    const TABLE: &'static str = "uptime_month";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        row.id().map(Self)
     }
 }
 
@@ -204,9 +225,22 @@ impl Store {
             self.row(&TOTAL, |q| bind(q).bind(id.to_owned())).await?.unwrap_or_default();
         if total.has_several_targets {
             let targets: Vec<Target> = self.rows(&TARGETS, |q| bind(q).bind(id.to_owned())).await?;
-            total.target = highest(targets.into_iter().map(|target| target.0));
+            total.target = MonthTotal::highest(targets.into_iter().map(|target| target.0));
         }
         Ok(total)
+    }
+
+    /// Those whose official figures are those of the group, in no order.
+    pub async fn kiosks_of_month(
+        &self,
+        scope: &Scope,
+        month: Month,
+        kind: &'static str,
+        id: &str,
+    ) -> Result<Vec<KioskId>, StoreError> {
+        let bind = |q: Query| q.bind(scope.to_json()).bind(month.to_string()).bind(kind);
+        let members: Vec<Member> = self.rows(&KIOSKS, |q| bind(q).bind(id.to_owned())).await?;
+        Ok(members.into_iter().map(|one| one.0).collect())
     }
 
     /// The ten kiosks of a group that were down longest, worst first.

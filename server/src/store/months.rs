@@ -19,7 +19,7 @@ macro_rules! columns {
          on_s, on_of_s, avail_s, avail_of_s, full_s, full_of_s, online_s, online_of_s, raw_on_s,
          raw_on_of_s, raw_avail_s, raw_avail_of_s, raw_full_s, raw_full_of_s, down_power_s, down_network_s,
          down_host_s, down_hardware_s, down_supplies_s, down_software_s, down_unexplained_s, outages,
-         longest_outage_s, longest_outage_at, fingerprint, inputs"
+         longest_outage_s, longest_outage_at, fingerprint, inputs, frozen_at"
     };
 }
 /// The official figures of a kiosk are its highest version; while there is none, what is known now.
@@ -44,6 +44,11 @@ const OF_KIOSK: Sql = sql!(
     "SELECT " [columns] " FROM uptime_month
      WHERE kiosk = $2 AND month = $3 AND ($1 IS NULL OR site IN " TEXTS ")
      ORDER BY version, site, engineer"
+);
+const SIGNED: Sql = sql!(
+    signed_months,
+    "SELECT " [columns] " FROM uptime_month
+     WHERE kiosk " AMONG_TEXTS " AND month = $2 AND version > 0 ORDER BY kiosk, version, site, engineer"
 );
 /// What was known of a month that is signed and can no longer be restated.
 const PRUNE: Sql = sql!(
@@ -113,7 +118,7 @@ impl Stored for MonthRow {
                 CAST(value->>32 AS BIGINT), CAST(value->>33 AS BIGINT), CAST(value->>34 AS BIGINT),
                 CAST(value->>35 AS BIGINT), CAST(value->>36 AS BIGINT), CAST(value->>37 AS BIGINT),
                 CAST(value->>38 AS BIGINT), CAST(value->>39 AS BIGINT), CAST(value->>40 AS BIGINT),
-                CAST(value->>41 AS BIGINT), value->>42, value->>43
+                CAST(value->>41 AS BIGINT), value->>42, value->>43, CAST(value->>44 AS BIGINT)
          FROM " ROWS " WHERE true
          ON CONFLICT (month, kiosk, version, site, engineer) DO UPDATE SET
            region = excluded.region, customer = excluded.customer, model = excluded.model,
@@ -134,7 +139,7 @@ impl Stored for MonthRow {
            down_unexplained_s = excluded.down_unexplained_s, outages = excluded.outages,
            longest_outage_s = excluded.longest_outage_s,
            longest_outage_at = excluded.longest_outage_at, fingerprint = excluded.fingerprint,
-           inputs = excluded.inputs
+           inputs = excluded.inputs, frozen_at = excluded.frozen_at
          WHERE uptime_month.version = 0"
     );
     type Key<'a> = (Month, &'a KioskId, u32, Option<&'a SiteId>, Option<&'a str>);
@@ -178,6 +183,7 @@ impl Stored for MonthRow {
         row.opt_time(sums.longest_outage_at);
         row.text(&self.fingerprint);
         row.text(&self.inputs);
+        row.opt_time(self.frozen_at);
         Ok(())
     }
 }
@@ -231,6 +237,7 @@ impl Loaded for MonthRow {
             sums,
             fingerprint: row.text()?,
             inputs: row.text()?,
+            frozen_at: row.opt_time()?,
         })
     }
 }
@@ -244,6 +251,13 @@ impl Store {
     ) -> Result<Vec<MonthRow>, StoreError> {
         let ids = id_array(kiosks.iter());
         self.rows(&OF_KIOSKS, |q| q.bind(ids).bind(since.to_string())).await
+    }
+
+    /// What was signed of this month, of those of `kiosks` of which anything was; by kiosk and version, a row for
+    /// each of its owners.
+    pub async fn signed_months(&self, kiosks: &[KioskId], month: Month) -> Result<Vec<MonthRow>, StoreError> {
+        let ids = id_array(kiosks.iter());
+        self.rows(&SIGNED, |q| q.bind(ids).bind(month.to_string())).await
     }
 
     /// Every version of one kiosk's month, as far as it stood at sites this reader sees.

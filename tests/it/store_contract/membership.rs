@@ -1,7 +1,7 @@
 //! Who belonged to whom within a time.
 use kioskwatch_domain::{change::*, interval::Interval, uptime::Month};
 use kioskwatch_proto::Timestamp;
-use kioskwatch_server::store::{ServiceDates, SignedPeriod, Store};
+use kioskwatch_server::store::{ServiceDates, Store};
 
 use super::{Empty, months::month, rows::*};
 
@@ -68,11 +68,11 @@ pub(crate) async fn a_signed_month_tells_its_period_and_a_running_one_none(empty
     let rows =
         [month("k1", "s1", 0, 1), month("k1", "s1", 1, 1), month("k1", "s1", 2, 5), month("k2", "s1", 0, 1)];
     store.commit(&rows.clone().map(|row| Change::Month(Box::new(row)))).await.unwrap();
-    let found = store.signed_periods(&[kiosk_id("k1"), kiosk_id("k2")], october).await.unwrap();
-    let period = Interval::new(rows[0].period_from.secs(), rows[0].period_to.secs());
-    let signed = |version| SignedPeriod { kiosk: kiosk_id("k1"), version, period };
-    assert_eq!(found, [signed(1), signed(2)]);
-    assert_eq!(store.signed_periods(&[kiosk_id("k1")], october.next()).await.unwrap(), []);
+    let periods = store.signed_periods(&[kiosk_id("k1"), kiosk_id("k2")], october).await.unwrap();
+    assert_eq!(periods.iter().map(|one| one.version).collect::<Vec<_>>(), [1, 2]);
+    let found = store.signed_months(&[kiosk_id("k1"), kiosk_id("k2")], october).await.unwrap();
+    assert_eq!(found, rows[1..3]);
+    assert_eq!(store.signed_months(&[kiosk_id("k1")], october.next()).await.unwrap(), []);
 }
 
 pub(crate) async fn kiosks_in_service_are_counted_by_their_dates_and_wall_clock(empty: Empty) {

@@ -39,6 +39,7 @@ pub(super) fn month(kiosk: &str, site: &str, version: u32, down_s: i64) -> Month
         period_to: at(0),
         as_of: at(0),
         booked_at: at(7),
+        frozen_at: (version > 0).then(|| at(6)),
         target: (99, 100),
         sums: MonthSums {
             figures,
@@ -138,7 +139,11 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     assert_eq!(down(&all, "site", "s9").await, (0, 0));
     let total = store.total_of_month(&all, october(), "fleet", "").await.unwrap();
     assert_eq!((total.newest_version, total.oldest_version), (1, 0));
-    assert_eq!((total.sums.outages, total.sums.longest_outage_s), (6, 40));
+    assert_eq!((total.sums.outages, total.sums.longest_outage_s, total.frozen_at), (6, 40, Some(at(6))));
+    let mut members = store.kiosks_of_month(&all, october(), "site", "s1").await.unwrap();
+    members.sort();
+    assert_eq!(members, [kiosk_id("k1"), kiosk_id("k2")]);
+    assert_eq!(store.kiosks_of_month(&own, october(), "fleet", "").await.unwrap(), [kiosk_id("k1")]);
     for (kind, id, target) in
         [("fleet", "", Some((995, 1_000))), ("kiosk", "k1", Some((99, 100))), ("site", "s9", None)]
     {

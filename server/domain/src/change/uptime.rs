@@ -24,6 +24,9 @@ pub struct MonthRow {
     /// Up to where time had passed.
     pub as_of: Timestamp,
     pub booked_at: Timestamp,
+    /// Of a signed month: only what had been received and approved before this made its version 1. `None` of version
+    /// 0, and where it was not written down yet.
+    pub frozen_at: Option<Timestamp>,
     /// Availability's target as numerator and denominator.
     pub target: (i64, i64),
     pub sums: MonthSums,

@@ -135,6 +135,7 @@ impl Booking<'_> {
             period_to: at(self.inputs.period.to),
             as_of: at(elapsed.to.max(elapsed.from)),
             booked_at: now,
+            frozen_at: self.inputs.received_before.map(at),
             target: self.target,
             sums: MonthSums::default(),
             fingerprint: prints.whole,

@@ -277,11 +277,11 @@ pub fn decide(
             return Err(refuse(RefusalKind::Conflict, "the days for restating this month are over"));
         }
         let all_empty = !current.iter().any(|row| row.has_time());
-        // What was promised for a month is not restated with it.
-        let promised = stored.version(version).first().map(|row| row.target);
+        // When a month was fixed and what was promised for it is not restated with it.
+        let signed = stored.version(version).first().map(|row| (row.target, row.frozen_at));
         changes.extend(current.iter().filter(|row| all_empty || row.has_time()).map(|row| {
-            let target = promised.unwrap_or(row.target);
-            let row = MonthRow { version: version + 1, booked_at: now, target, ..(*row).clone() };
+            let (target, frozen_at) = signed.unwrap_or((row.target, row.frozen_at));
+            let row = MonthRow { version: version + 1, booked_at: now, frozen_at, target, ..(*row).clone() };
             Change::Month(Box::new(row))
         }));
     }

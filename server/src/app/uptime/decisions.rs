@@ -308,9 +308,10 @@ impl UptimeReader<'_> {
             let then = corrected(now.clone(), row);
             for subject in &gathered.subjects {
                 for (frame, total) in [(now, &mut before), (&then, &mut after)] {
-                    let sets = subject.sets(frame);
+                    // Both from all that is known: what late evidence moved is no effect of the correction.
+                    let sets = frame.sets(&subject.view.kiosk, subject.interval_s(), subject.period, None);
                     let member = sets.membership(&frame.places, scope, &Scope::All);
-                    let sums = measure(&sets.inputs(frame, gathered.claims(subject), None), &member);
+                    let sums = measure(&sets.inputs(frame, gathered.claims(subject)), &member);
                     *total = [&*total, &sums].into_iter().sum();
                 }
             }

@@ -143,6 +143,7 @@ pub(super) struct Frame<'a> {
 /// The sets a kiosk's figures of one period are computed from.
 pub(super) struct Sets {
     pub(super) period: Interval,
+    known_before: Option<i64>,
     pub(super) owners: Vec<(Owner, IntervalSet)>,
     service: IntervalSet,
     commissioned: IntervalSet,
@@ -209,14 +210,14 @@ impl<'a> Frame<'a> {
         self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now))
     }
 
-    /// `approved_before`: only what had been approved by then is forgiven. `interval_s`: of heartbeats that were
-    /// stored without it.
+    /// `known_before`: only what had been approved and received before this second counts; `None`: all there is.
+    /// `interval_s`: of heartbeats that were stored without it.
     pub(super) fn sets(
         &self,
         kiosk: &KioskRow,
         interval_s: i64,
         period: Interval,
-        approved_before: Option<i64>,
+        known_before: Option<i64>,
     ) -> Sets {
         let assignments: Vec<&AssignmentRow> = self.assignments(&kiosk.id).iter().collect();
         let owners = owners(kiosk, &assignments);
@@ -226,7 +227,7 @@ impl<'a> Frame<'a> {
             *at = at.union(set);
         }
         let mut service = IntervalSet::empty();
-        let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), approved_before);
+        let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), known_before);
         for (site, set) in &there {
             let place = self.places.get(site.or(kiosk.site.as_ref()));
             let open = place.map_or_else(
@@ -235,11 +236,12 @@ impl<'a> Frame<'a> {
             );
             service = service.union(&open.intersect(set));
             let forgiven = site.and_then(|id| self.exclusions_of_site.get(id));
-            exclusions = exclusions.union(&self.granted(forgiven, approved_before).intersect(set));
+            exclusions = exclusions.union(&self.granted(forgiven, known_before).intersect(set));
         }
         let live = self.heard.get(&kiosk.id).map_or(&[][..], Vec::as_slice);
         Sets {
             period,
+            known_before,
             service,
             commissioned: commissioned(kiosk),
             exclusions,
@@ -275,13 +277,7 @@ impl<'a> Frame<'a> {
 }
 
 impl Sets {
-    /// `received_before`: the freeze, or nothing for everything known.
-    pub(super) fn inputs<'b>(
-        &'b self,
-        frame: &Frame<'_>,
-        evidence: &'b [Evidence],
-        received_before: Option<i64>,
-    ) -> Inputs<'b> {
+    pub(super) fn inputs<'b>(&'b self, frame: &Frame<'_>, evidence: &'b [Evidence]) -> Inputs<'b> {
         Inputs {
             period: self.period,
             as_of: Some(frame.as_of),
@@ -290,7 +286,7 @@ impl Sets {
             exclusions: &self.exclusions,
             server_down: &self.server_down,
             evidence,
-            received_before,
+            received_before: self.known_before,
         }
     }
 

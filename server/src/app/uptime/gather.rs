@@ -7,9 +7,9 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{AssignmentRow, GroupKind, MonthSums, SiteRow},
+    change::{AssignmentRow, GroupKind, MonthRow, MonthSums, SiteRow},
     interval::Interval,
-    uptime::{Evidence, Month, booking::measure, rows::server_down},
+    uptime::{Evidence, Month, booking::measure, books::Terms, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
@@ -28,10 +28,24 @@ pub(super) struct Subject {
     pub(super) view: KioskView,
     pub(super) zone: Tz,
     pub(super) period: Interval,
-    /// The version of the month asked for that stands; 0: not signed, or no month.
-    pub(super) version: u32,
-    /// The second at which the month asked for is fixed; nothing else is.
-    pub(super) freeze: Option<i64>,
+    /// The version of the month asked for that stands; none: not signed, or no month.
+    pub(super) signed: Vec<MonthRow>,
+    /// See [`known_before`].
+    pub(super) known_before: Option<i64>,
+}
+
+/// The one basis of figures: only what had been received and approved before this second counts; `None`: all that
+/// is known. Signed figures are made of what was known when they were fixed or restated, any others of what was
+/// known at the instant that was asked for.
+fn known_before(signed: &[MonthRow], as_of: Option<Timestamp>, terms: &Terms) -> Option<i64> {
+    match signed.first() {
+        None => as_of.map(Timestamp::secs),
+        // Signed by a server that did not write it down.
+        Some(row) if row.version == 1 => {
+            Some(row.frozen_at.map_or_else(|| terms.freeze_at(row.period_to.secs()), Timestamp::secs))
+        }
+        Some(row) => Some(row.booked_at.secs()),
+    }
 }
 
 impl Subject {
@@ -39,20 +53,28 @@ impl Subject {
         self.view.state.as_ref().map_or(0, |state| i64::from(state.interval_s))
     }
 
-    /// From everything that counts for the official figures of the period.
+    /// What its figures are made of: those that were signed, or those that nobody signed yet.
     pub(super) fn sets(&self, frame: &Frame<'_>) -> Sets {
-        frame.sets(&self.view.kiosk, self.interval_s(), self.period, None)
+        frame.sets(&self.view.kiosk, self.interval_s(), self.period, self.known_before)
     }
 
-    /// The sets behind a version, and the second before which evidence had to be received for it.
-    pub(super) fn sets_of_version(&self, frame: &Frame<'_>, version: u32) -> (Sets, Option<i64>) {
-        let (approved_before, received_before) = match version {
-            0 => (None, self.freeze),
-            1 => (self.freeze, self.freeze),
-            _ => (None, None),
-        };
-        let sets = frame.sets(&self.view.kiosk, self.interval_s(), self.period, approved_before);
-        (sets, received_before)
+    /// What was signed of it to be owed by the part of a group that this reader sees.
+    fn signed_share(&self, scope: &UptimeScope, reader: &Scope) -> Option<MonthSums> {
+        let mine = |row: &&MonthRow| row.has_time() && is_of(row, scope) && reader.shows(row.site.as_ref());
+        let rows: Vec<&MonthRow> = self.signed.iter().filter(mine).collect();
+        (!rows.is_empty()).then(|| rows.into_iter().map(|row| &row.sums).sum())
+    }
+}
+
+/// Whether a row of a kiosk that was asked for belongs to the group, as it was booked.
+fn is_of(row: &MonthRow, scope: &UptimeScope) -> bool {
+    match scope {
+        UptimeScope::Kiosk(_) | UptimeScope::Fleet => true,
+        UptimeScope::Site(id) => row.site.as_ref() == Some(id),
+        UptimeScope::Region(name) => row.region == *name,
+        UptimeScope::Customer(name) => row.customer == *name,
+        UptimeScope::Engineer(name) => row.engineer.as_ref() == Some(name),
+        UptimeScope::Model(name) => row.model == *name,
     }
 }
 
@@ -68,21 +90,24 @@ impl Gathered<'_> {
         self.evidence.get(&subject.view.kiosk.id).map_or(&[], Vec::as_slice)
     }
 
-    /// What this kiosk owes the part of a group that this reader sees, and where it stood meanwhile; nothing when
-    /// it was no member.
+    /// What this kiosk owes the part of a group that this reader sees, and where it stood meanwhile unless that is
+    /// signed; nothing when it was no member.
     pub(super) fn share(
         &self,
         subject: &Subject,
         scope: &UptimeScope,
         reader: &Scope,
-    ) -> Option<(MonthSums, Sets)> {
+    ) -> Option<(MonthSums, Option<Sets>)> {
+        if !subject.signed.is_empty() {
+            return Some((subject.signed_share(scope, reader)?, None));
+        }
         let sets = subject.sets(&self.frame);
         let member = sets.membership(&self.frame.places, scope, reader);
         if member.is_empty() {
             return None;
         }
-        let sums = measure(&sets.inputs(&self.frame, self.claims(subject), subject.freeze), &member);
-        Some((sums, sets))
+        let sums = measure(&sets.inputs(&self.frame, self.claims(subject)), &member);
+        Some((sums, Some(sets)))
     }
 }
 
@@ -131,13 +156,8 @@ impl UptimeReader<'_> {
         for row in &rows {
             stood.entry(&row.kiosk).or_default().push(row.clone());
         }
-        let mut signed = BTreeMap::new();
-        if let UptimePeriod::Month { year, month } = period
-            && let Some(month) = Month::new(year, month)
-        {
-            let found = self.store.signed_periods(kiosks, month).await?;
-            signed = found.into_iter().map(|row| (row.kiosk, (row.version, row.period))).collect();
-        }
+        let as_of = as_of.map(|at| at.min(self.now));
+        let mut signed = self.signed(kiosks, period, as_of).await?;
         // A period that runs is on the clock of where the kiosk is now.
         let until = (period.in_zone(Tz::UTC)?.to - 1).min(self.now.secs());
         let mut subjects = Vec::with_capacity(views.len());
@@ -145,12 +165,13 @@ impl UptimeReader<'_> {
             let rows = stood.get(&view.kiosk.id).map_or(&[][..], Vec::as_slice);
             let zone = places.zone(&view.kiosk, rows, until);
             // What was signed stays where it was, whatever has become known of zones and moves since.
-            let (version, span) = match signed.get(&view.kiosk.id) {
-                Some(&signed) => signed,
-                None => (0, period.in_zone(zone)?),
+            let signed = signed.remove(&view.kiosk.id).unwrap_or_default();
+            let span = match signed.first() {
+                Some(row) => Interval::new(row.period_from.secs(), row.period_to.secs()),
+                None => period.in_zone(zone)?,
             };
-            let freeze = period.is_month().then(|| self.terms().freeze_at(span.to));
-            subjects.push(Subject { view, zone, period: span, version, freeze });
+            let known_before = known_before(&signed, as_of, &self.terms());
+            subjects.push(Subject { view, zone, period: span, signed, known_before });
         }
         let span = span_of(&subjects).unwrap_or(around);
         let mut frame = self.frame(Arc::new(places), kiosks, span, as_of).await?;
@@ -158,6 +179,27 @@ impl UptimeReader<'_> {
         let evidence = self.evidence_of(kiosks, span).await?;
         frame.hear(&evidence);
         Ok(Gathered { subjects, frame, evidence })
+    }
+
+    /// Of each of these kiosks the version of the month that stood at an instant, or stands.
+    async fn signed(
+        &self,
+        kiosks: &[KioskId],
+        period: UptimePeriod,
+        as_of: Option<Timestamp>,
+    ) -> Result<BTreeMap<KioskId, Vec<MonthRow>>, StoreError> {
+        let mut signed: BTreeMap<KioskId, Vec<MonthRow>> = BTreeMap::new();
+        let UptimePeriod::Month { year, month } = period else { return Ok(signed) };
+        let Some(month) = Month::new(year, month) else { return Ok(signed) };
+        for row in self.store.signed_months(kiosks, month).await? {
+            if as_of.is_some_and(|at| row.booked_at > at) {
+                continue;
+            }
+            let rows = signed.entry(row.kiosk.clone()).or_default();
+            rows.retain(|other| other.version == row.version);
+            rows.push(row);
+        }
+        Ok(signed)
     }
 
     /// The sites where these kiosks are and were.
@@ -195,7 +237,7 @@ impl UptimeReader<'_> {
         // First what is not written: what is written meanwhile is then seen twice instead of not at all.
         let mut alive = self.live.hearing();
         alive.extend(self.store.server_liveness(from, to).await?);
-        let as_of = as_of.map_or(self.now, |t| t.min(self.now)).secs();
+        let as_of = as_of.unwrap_or(self.now).secs();
         let outages = server_down(&alive, span);
         let mut about = names(places.sites());
         about.extend(kiosks.iter().map(KioskId::as_str));

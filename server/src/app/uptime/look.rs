@@ -69,7 +69,7 @@ impl<'a> Look<'a> {
             months.insert(id.clone(), of_kiosk);
             // Some of these months may be on the clock of another site.
             let period = Interval::new(from - wall::MAX_OFFSET_S, to + wall::MAX_OFFSET_S);
-            subjects.push(Subject { view, zone, period, version: 0, freeze: None });
+            subjects.push(Subject { view, zone, period, signed: Vec::new(), known_before: None });
         }
         let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
         let mut frame = reader.frame(places, &ids, span, None).await?;
@@ -158,12 +158,12 @@ impl<'a> Look<'a> {
     fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh {
         let period = self.period(subject, month);
         let known = self.sets(subject, period, None);
-        let current = self.book(subject, month, &known, None).book(0, self.now);
+        let current = self.book(subject, month, &known).book(0, self.now);
         let intake = Intake { listened_s: self.listened_since(period.to), committed_to: self.committed_to };
         let signed = books::must_sign(self.now, &self.terms, period.to, stored, intake).then(|| {
             let freeze = self.terms.freeze_at(period.to);
             let then = self.sets(subject, period, Some(freeze));
-            self.book(subject, month, &then, Some(freeze)).book(1, self.now)
+            self.book(subject, month, &then).book(1, self.now)
         });
         Fresh { current, signed }
     }
@@ -174,17 +174,11 @@ impl<'a> Look<'a> {
         since.length() - self.frame.outages.clip(since).length()
     }
 
-    fn sets(&self, subject: &Subject, period: Interval, approved_before: Option<i64>) -> Sets {
-        self.frame.sets(&subject.view.kiosk, subject.interval_s(), period, approved_before)
+    fn sets(&self, subject: &Subject, period: Interval, known_before: Option<i64>) -> Sets {
+        self.frame.sets(&subject.view.kiosk, subject.interval_s(), period, known_before)
     }
 
-    fn book<'b>(
-        &'b self,
-        subject: &'b Subject,
-        month: Month,
-        sets: &'b Sets,
-        received_before: Option<i64>,
-    ) -> Booking<'b> {
+    fn book<'b>(&'b self, subject: &'b Subject, month: Month, sets: &'b Sets) -> Booking<'b> {
         let kiosk = &subject.view.kiosk;
         Booking {
             month,
@@ -192,7 +186,7 @@ impl<'a> Look<'a> {
             owners: &sets.owners,
             contracts: &self.frame.places.contracts,
             target: self.target,
-            inputs: sets.inputs(&self.frame, self.claims(&kiosk.id), received_before),
+            inputs: sets.inputs(&self.frame, self.claims(&kiosk.id)),
         }
     }
 
@@ -202,7 +196,7 @@ impl<'a> Look<'a> {
 
     fn shares(&self, subject: &Subject, period: Interval) -> Vec<(Option<SiteId>, Figures)> {
         let sets = self.sets(subject, period, None);
-        let timeline = Timeline::build(&sets.inputs(&self.frame, self.claims(&subject.view.kiosk.id), None));
+        let timeline = Timeline::build(&sets.inputs(&self.frame, self.claims(&subject.view.kiosk.id)));
         let there =
             |(owner, set): &(Owner, IntervalSet)| (owner.site.clone(), timeline.within(set).figures());
         sets.owners.iter().map(there).filter(|(_, figures)| figures.accountable_s > 0).collect()

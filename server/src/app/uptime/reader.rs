@@ -78,7 +78,13 @@ impl UptimeReader<'_> {
         if total.oldest_version > 0 || total.kiosks > COUNTED_KIOSKS {
             return Ok(self.booked(total, worst));
         }
-        let members = self.members(reader, &query.scope, query.period.around()?).await?;
+        let mut members = self.members(reader, &query.scope, query.period.around()?).await?;
+        if total.newest_version > 0 {
+            // What was signed for the group is its own, whoever belongs to it by now.
+            members.extend(self.store.kiosks_of_month(reader, month, kind, id).await?);
+            members.sort_unstable();
+            members.dedup();
+        }
         // Of a month that has just begun the books know few kiosks yet.
         if total.kiosks > 0 && members.len() as u64 > COUNTED_KIOSKS {
             return Ok(self.booked(total, worst));
@@ -94,7 +100,8 @@ impl UptimeReader<'_> {
         query: &UptimeQuery,
         members: &[KioskId],
     ) -> Result<UptimeAnswer, UptimeError> {
-        let mut answer = UptimeAnswer { target: self.target(), ..UptimeAnswer::default() };
+        let mut answer = UptimeAnswer { target: self.target(), signed: true, ..UptimeAnswer::default() };
+        let (mut promised, mut frozen_at) = (Vec::new(), None);
         for kiosks in members.chunks(KIOSKS_AT_ONCE) {
             let gathered = self.gather(kiosks, query.period, query.as_of).await?;
             answer.as_of = ms(gathered.frame.as_of);
@@ -108,6 +115,13 @@ impl UptimeReader<'_> {
                 };
                 answer.kiosks += 1;
                 answer.sums = [&answer.sums, &sums].into_iter().sum();
+                if let Some(row) = subject.signed.first() {
+                    answer.version = answer.version.max(row.version);
+                    promised.push(row.target);
+                    frozen_at = frozen_at.max(self.frozen_at(row.frozen_at, row.period_to));
+                }
+                let Some(sets) = sets else { continue };
+                answer.signed = false;
                 let places = &gathered.frame.places;
                 let shown = sets.sites().filter(|site| reader.shows(Some(*site)));
                 let problems = shown.filter_map(|site| places.get(Some(site))?.problem.as_ref());
@@ -117,25 +131,33 @@ impl UptimeReader<'_> {
                 return Err(UptimeError::NotFound("kiosk"));
             }
         }
+        answer.target = MonthTotal::highest(promised.into_iter()).unwrap_or(answer.target);
+        answer.signed &= answer.kiosks > 0;
+        answer.frozen_at = frozen_at.filter(|_| answer.signed);
         Ok(answer)
     }
 
     /// What the books say: of a signed month, and of a group too large to be counted while somebody waits.
     fn booked(&self, total: MonthTotal, worst: Vec<WorstKiosk>) -> UptimeAnswer {
         let signed = total.oldest_version > 0;
-        let freeze = self.terms().freeze_at(total.period_to.secs());
+        let frozen_at = self.frozen_at(total.frozen_at, total.period_to);
         UptimeAnswer {
             target: total.judged_by(self.target()),
             sums: total.sums,
             version: total.newest_version,
             signed,
-            frozen_at: signed.then_some(freeze),
+            frozen_at: frozen_at.filter(|_| signed),
             as_of: total.as_of,
             booked: true,
             kiosks: usize::try_from(total.kiosks).unwrap_or(usize::MAX),
             worst,
             problems: Vec::new(),
         }
+    }
+
+    /// In seconds; of a month signed by a server that did not write it down, what would hold today.
+    fn frozen_at(&self, written: Option<Timestamp>, period_to: Timestamp) -> Option<i64> {
+        Some(written.map_or_else(|| self.terms().freeze_at(period_to.secs()), Timestamp::secs))
     }
 
     async fn worst(
@@ -164,9 +186,10 @@ impl UptimeReader<'_> {
         (i64::try_from(a).unwrap_or(i64::MAX), i64::try_from(b).unwrap_or(i64::MAX))
     }
 
-    /// Every interval of one kiosk's period and why it counted as it did. Of a signed month: by what counted for
-    /// the version that stands, so that the intervals sum to the signed figures (or, of a restated one, to what
-    /// has come to be known since). Of a kiosk that moved, the time at the reader's sites and no other.
+    /// Every interval of one kiosk's period and why it counted as it did. Of a signed month: by what had been
+    /// received and approved for the version that stands, and by service hours, places and dates as they are known
+    /// now. Unless those were corrected since, the intervals sum to the signed figures. Of a kiosk that moved, the
+    /// time at the reader's sites and no other.
     pub async fn explain(
         &self,
         reader: &Scope,
@@ -178,22 +201,13 @@ impl UptimeReader<'_> {
         let missing = || UptimeError::NotFound("kiosk");
         let subject = gathered.subjects.first().ok_or_else(missing)?;
         let frame = &gathered.frame;
-        // Asked how it stood at an instant: not what was signed later.
-        let version = if as_of.is_some() { 0 } else { subject.version };
-        let (sets, received_before) = subject.sets_of_version(frame, version);
-        let inputs = sets.inputs(frame, gathered.claims(subject), received_before);
-        let query = UptimeQuery { scope: UptimeScope::Kiosk(kiosk.clone()), period, as_of };
-        let member = sets.membership(&frame.places, &query.scope, reader);
+        let sets = subject.sets(frame);
+        let inputs = sets.inputs(frame, gathered.claims(subject));
+        let member = sets.membership(&frame.places, &UptimeScope::Kiosk(kiosk.clone()), reader);
         if member.is_empty() && !reader.shows(subject.view.kiosk.site.as_ref()) {
             return Err(missing());
         }
-        let target = match query.official() {
-            Some(month) => {
-                let total = self.store.total_of_month(reader, month, "kiosk", kiosk.as_str()).await?;
-                total.judged_by(self.target())
-            }
-            None => self.target(),
-        };
+        let target = subject.signed.first().map_or(self.target(), |row| row.target);
         let timeline = Timeline::build(&inputs).within(&member);
         let outside = not_accountable(&inputs);
         let seen = |(part, why): &(Interval, NotAccountable)| {

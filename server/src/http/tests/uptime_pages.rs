@@ -201,6 +201,7 @@ pub(super) fn signed(
         period_from: at(span.from),
         period_to: at(span.to),
         as_of: at(span.to),
+        frozen_at: None,
         booked_at: at(span.to + 86_400),
         target: (99, 100),
         sums,

@@ -1,4 +1,6 @@
 //! What counts for which figures: what had been received and approved, and until when.
+use kioskwatch_domain::change::MonthRow;
+
 use super::*;
 
 #[tokio::test]
@@ -26,4 +28,165 @@ async fn only_a_month_has_a_freeze_and_a_journal_of_days_later_counts_for_the_da
         let told = shelf.reader(from + 19 * DAY).explain(&Scope::All, &id, period, None).await.unwrap();
         assert_eq!(told.figures.on, whole, "{period:?}");
     }
+}
+
+fn of_kiosk(id: &str) -> UptimeScope {
+    UptimeScope::Kiosk(KioskId::new(id).unwrap())
+}
+
+/// That a kiosk was whole in a span, told by a journal that came later.
+fn told(id: &str, from: i64, to: i64, received_at: i64) -> Change {
+    let Change::Evidence(row) = full(id, from, to) else { unreachable!() };
+    Change::Evidence(EvidenceRow { received_at: Some(Timestamp(received_at)), ..row })
+}
+
+fn flood(id: &str, from: i64, to: i64, approved_at: i64) -> Change {
+    Change::Exclusion(ExclusionRow {
+        id: Uuid::from_u128(u128::from(approved_at.unsigned_abs())),
+        kiosk: Some(KioskId::new(id).unwrap()),
+        site: None,
+        class: "force_majeure".into(),
+        from: Timestamp(from),
+        to: Timestamp(to),
+        requested_by: "dispatcher".into(),
+        approved_by: Some("manager".into()),
+        approved_at: Some(Timestamp(approved_at)),
+        agreed_at: None,
+        reason: "flood".into(),
+    })
+}
+
+impl Shelf {
+    /// What is known of October becomes version 2.
+    async fn restate(&self, id: &str, now: i64) {
+        self.keep(id, now).await;
+        let (kiosk, month): (KioskId, Month) = (id.parse().unwrap(), "2026-10".parse().unwrap());
+        let rows = self.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+        let known = rows.into_iter().filter(|row| row.version == 0);
+        let next = known.map(|row| MonthRow { version: 2, booked_at: Timestamp(now), ..row });
+        let next: Vec<Change> = next.map(|row| Change::Month(Box::new(row))).collect();
+        self.store.commit(&next).await.unwrap();
+    }
+
+    async fn october_as_of(&self, scope: UptimeScope, as_of: Option<i64>, now: i64) -> UptimeAnswer {
+        let period = UptimePeriod::Month { year: 2026, month: 10 };
+        let query = UptimeQuery { scope, period, as_of: as_of.map(Timestamp) };
+        self.reader(now).figures(&Scope::All, &query).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_signed_and_unsigned_kiosks_is_what_was_signed_and_what_is_known_of_the_others() {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let shelf = Shelf::with(&[
+        site("S-1"),
+        kiosk("a", Some("S-1")),
+        kiosk("b", Some("S-1")),
+        alive(0, end + 40 * DAY),
+        full("a", from, end - 4 * DAY),
+        full("b", from, end - 4 * DAY),
+    ])
+    .await;
+    shelf.keep("b", end - HOUR).await;
+    shelf.keep("a", end + DAY).await;
+    let late = |id| told(id, end - 4 * DAY, end - 3 * DAY, end + 2 * DAY);
+    shelf.store.commit(&[late("a"), late("b")]).await.unwrap();
+    shelf.restate("a", end + 3 * DAY).await;
+    // Neither proposed nor decided yet.
+    shelf.store.commit(&[told("a", end - 3 * DAY, end, end + 4 * DAY)]).await.unwrap();
+    let now = end + 5 * DAY;
+    let group = shelf.month(UptimeScope::Site(SiteId::new("S-1").unwrap()), now).await;
+    let [a, b] = [shelf.month(of_kiosk("a"), now).await, shelf.month(of_kiosk("b"), now).await];
+    let days = |answer: &UptimeAnswer| answer.sums.figures.on.num / 86_400;
+    assert_eq!([days(&a), days(&b), days(&group)], [28, 28, 56]);
+    assert_eq!((group.version, group.signed, group.frozen_at, group.kiosks), (2, false, None, 2));
+    // Who left the group since left what was signed for it behind.
+    let Change::Kiosk(row) = kiosk("a", None) else { unreachable!() };
+    shelf.store.commit(&[Change::Kiosk(row)]).await.unwrap();
+    let group = shelf.month(UptimeScope::Site(SiteId::new("S-1").unwrap()), now).await;
+    assert_eq!((days(&group), group.kiosks), (56, 2));
+}
+
+#[tokio::test]
+async fn what_is_forgiven_after_the_first_zone_was_signed_moves_no_fleet_up_and_back() {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let Change::Site(row) = site("W") else { unreachable!() };
+    let shelf = Shelf::with(&[
+        site("E"),
+        Change::Site(SiteRow { timezone: "Asia/Urumqi".into(), ..row }),
+        kiosk("east", Some("E")),
+        kiosk("west", Some("W")),
+        alive(0, end + 40 * DAY),
+        full("east", from, end - DAY),
+        full("west", from, end + 2 * HOUR),
+    ])
+    .await;
+    shelf.keep("west", end + DAY).await;
+    shelf.keep("east", end + DAY).await;
+    let seen = async |now| {
+        let fleet = shelf.month(UptimeScope::Fleet, now).await;
+        (fleet.sums.figures.on, fleet.sums.excluded_s)
+    };
+    let before = seen(end + DAY).await;
+    shelf.store.commit(&[flood("east", end - DAY, end, end + DAY + HOUR / 2)]).await.unwrap();
+    assert_eq!(seen(end + DAY + HOUR).await, before);
+    shelf.keep("west", end + DAY + 2 * HOUR).await;
+    assert_eq!(seen(end + DAY + 2 * HOUR).await, before);
+}
+
+#[tokio::test]
+async fn a_signed_month_keeps_its_freeze_when_another_one_is_configured() {
+    let mut shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    shelf.store.commit(&[told("k", end - DAY, end, end + 2 * DAY)]).await.unwrap();
+    shelf.config.uptime.freeze_hours = 72;
+    let now = end + 5 * DAY;
+    let signed = shelf.month(of_kiosk("k"), now).await;
+    assert_eq!((signed.version, signed.frozen_at), (1, Some(october().to + 86_400)));
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let explained = shelf.reader(now).explain(&Scope::All, &"k".parse().unwrap(), period, None).await;
+    assert_eq!(explained.unwrap().figures, signed.sums.figures);
+    let fleet = shelf.month(UptimeScope::Fleet, now).await;
+    assert_eq!(fleet.frozen_at, signed.frozen_at);
+}
+
+#[tokio::test]
+async fn as_of_an_instant_is_what_had_been_received_approved_and_signed_by_then() {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let shelf = Shelf::with(&[
+        site("S-1"),
+        kiosk("k", Some("S-1")),
+        alive(0, end + 40 * DAY),
+        full("k", from, end - 8 * DAY),
+        told("k", end - 8 * DAY, end - 7 * DAY, end - 2 * DAY),
+        flood("k", end - 7 * DAY, end - 6 * DAY, end - DAY),
+        told("k", end - 6 * DAY, end - 5 * DAY, end + 12 * HOUR),
+        told("k", end - 5 * DAY, end - 4 * DAY, end + 2 * DAY),
+    ])
+    .await;
+    shelf.keep("k", end + DAY).await;
+    shelf.restate("k", end + 3 * DAY).await;
+    shelf.store.commit(&[told("k", end - 4 * DAY, end, end + 4 * DAY)]).await.unwrap();
+    let now = end + 5 * DAY;
+    for (as_of, up, excluded, version) in [
+        // The running month: neither the journal nor the approval is there yet, then one, then both.
+        (end - 3 * DAY, 23, 0, 0),
+        (end - 2 * DAY + HOUR, 24, 0, 0),
+        (end - DAY + HOUR, 24, 1, 0),
+        // It is over and not signed, signed, restated; what came last was decided by nobody.
+        (end + 13 * HOUR, 25, 1, 0),
+        (end + 2 * DAY + HOUR, 25, 1, 1),
+        (end + 3 * DAY + HOUR, 26, 1, 2),
+    ] {
+        let told = shelf.october_as_of(of_kiosk("k"), Some(as_of), now).await;
+        let days = (told.sums.figures.on.num / 86_400, told.sums.excluded_s / 86_400);
+        assert_eq!((days, told.version), ((up, excluded), version), "{}", Timestamp(as_of));
+        let (id, period) = ("k".parse().unwrap(), UptimePeriod::Month { year: 2026, month: 10 });
+        let as_of = Some(Timestamp(as_of));
+        let explained = shelf.reader(now).explain(&Scope::All, &id, period, as_of).await.unwrap();
+        assert_eq!(explained.figures, told.sums.figures);
+    }
+    let official = shelf.october_as_of(of_kiosk("k"), None, now).await;
+    assert_eq!(official.sums, shelf.october_as_of(of_kiosk("k"), Some(now), now).await.sums);
 }
