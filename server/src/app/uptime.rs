@@ -142,7 +142,8 @@ pub struct UptimeAnswer {
     pub target: (i64, i64),
     /// Of a group's month: the ten that were down longest.
     pub worst: Vec<WorstKiosk>,
-    /// Sites whose service hours or zone could not be read; they count as always open.
+    /// Sites whose service hours or zone could not be read; they count as always open. Kiosks whose evidence is gone:
+    /// what nobody remembers is no downtime.
     pub problems: Vec<String>,
 }
 

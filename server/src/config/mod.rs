@@ -72,7 +72,7 @@ impl Config {
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
             ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
             ("presence.settle_s", self.presence.settle_s, 0..=3_600),
-            // A month is signed within the next one: then the bookkeeper still looks at it.
+            // A month is signed within the next one.
             ("uptime.freeze_hours", self.uptime.freeze_hours, 0..=27 * 24),
             ("uptime.planned_notice_h", self.uptime.planned_notice_h, 0..=31 * 24),
             // A month is restated from its evidence.

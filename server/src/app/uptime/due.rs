@@ -20,6 +20,11 @@ pub(super) fn first_kept(config: &Config, running: Month) -> Month {
     (0..config.uptime.keep_evidence_months).fold(running, |month, _| month.previous())
 }
 
+/// The second before which evidence may be gone.
+pub(super) fn kept_from(config: &Config, zone: Tz, now: Timestamp) -> i64 {
+    first_kept(config, Month::at(zone, now.secs())).period(zone).from
+}
+
 /// The first month that can still be restated while `running` runs: up to two months after its end.
 const fn restatable(running: Month) -> Month {
     running.previous().previous()

@@ -132,6 +132,8 @@ pub(super) struct Frame<'a> {
     pub(super) places: Arc<Places>,
     pub(super) calendar: &'a WorkCalendar,
     pub(super) outages: IntervalSet,
+    /// Evidence of before this second may be gone.
+    pub(super) kept_from: i64,
     exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
     exclusions_of_site: BTreeMap<SiteId, Vec<ExclusionRow>>,
     assignments: BTreeMap<KioskId, Vec<AssignmentRow>>,
@@ -164,6 +166,7 @@ impl<'a> Frame<'a> {
             places,
             calendar,
             outages,
+            kept_from: i64::MIN,
             exclusions_of_kiosk: BTreeMap::new(),
             exclusions_of_site: BTreeMap::new(),
             assignments: BTreeMap::new(),
@@ -180,6 +183,12 @@ impl<'a> Frame<'a> {
                 self.exclusions_of_site.entry(site.clone()).or_default().push(row);
             }
         }
+    }
+
+    /// What nobody remembers is no downtime: time before a second counts as if no server had listened.
+    pub(super) fn forget(&mut self, since: i64, before: i64) {
+        self.outages = self.outages.union(&IntervalSet::of(Interval::new(since, before.max(since))));
+        self.kept_from = before;
     }
 
     pub(super) fn assign(&mut self, rows: Vec<AssignmentRow>) {

@@ -15,6 +15,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     UptimeError, UptimePeriod, UptimeScope,
+    due::kept_from,
     frame::{Frame, Places, Sets},
     reader::{UptimeReader, ms, span_of},
 };
@@ -176,6 +177,7 @@ impl UptimeReader<'_> {
         let span = span_of(&subjects).unwrap_or(around);
         let mut frame = self.frame(Arc::new(places), kiosks, span, as_of).await?;
         frame.assign(rows);
+        frame.forget(span.from, kept_from(self.config, frame.places.zone_at(None), self.now));
         let evidence = self.evidence_of(kiosks, span).await?;
         frame.hear(&evidence);
         Ok(Gathered { subjects, frame, evidence })

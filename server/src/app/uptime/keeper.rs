@@ -23,7 +23,14 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use tokio::sync::watch;
 
-use super::{UptimeError, dirty::Since, due::first_kept, frame::Places, look::Look, reader::ms};
+use super::{
+    UptimeError,
+    dirty::Since,
+    due::{first_kept, kept_from},
+    frame::Places,
+    look::Look,
+    reader::ms,
+};
 use crate::{
     app::{App, RequestError},
     clock::Stopwatch,
@@ -166,16 +173,19 @@ impl Keeper {
     /// Once a day, after a look that has signed what was due: evidence beyond its time goes, signed figures
     /// stay.
     async fn prune(&self, mut kiosks: Vec<KioskId>) -> Result<(), StoreError> {
-        let zone = self.app.default_zone();
-        let running = Month::at(zone, self.app.clock().now().secs());
-        let oldest = first_kept(self.app.config(), running);
+        let (config, zone, now) = (self.app.config(), self.app.default_zone(), self.app.clock().now());
+        let running = Month::at(zone, now.secs());
         let store = self.app.store();
         store.prune_months(&kiosks, running.previous().previous()).await?;
         // What an unsigned month is made of stays until it is signed.
-        let open: BTreeSet<KioskId> =
-            store.open_months(&kiosks, oldest).await?.into_iter().map(|(kiosk, _)| kiosk).collect();
+        let open: BTreeSet<KioskId> = store
+            .open_months(&kiosks, first_kept(config, running))
+            .await?
+            .into_iter()
+            .map(|(kiosk, _)| kiosk)
+            .collect();
         kiosks.retain(|kiosk| !open.contains(kiosk));
-        store.prune_evidence(&kiosks, ms(oldest.period(zone).from)).await
+        store.prune_evidence(&kiosks, ms(kept_from(config, zone, now))).await
     }
 
     /// What changed at a site changed for those that have stood there since, wherever they stand now.

@@ -122,6 +122,11 @@ impl UptimeReader<'_> {
                 }
                 let Some(sets) = sets else { continue };
                 answer.signed = false;
+                let kept_from = gathered.frame.kept_from;
+                if subject.period.from < kept_from {
+                    let day = wall::date_of(subject.zone, kept_from);
+                    answer.problems.push(format!("{}: evidence of before {day} may be gone", kiosk.id));
+                }
                 let places = &gathered.frame.places;
                 let shown = sets.sites().filter(|site| reader.shows(Some(*site)));
                 let problems = shown.filter_map(|site| places.get(Some(site))?.problem.as_ref());

@@ -190,3 +190,17 @@ async fn as_of_an_instant_is_what_had_been_received_approved_and_signed_by_then(
     let official = shelf.october_as_of(of_kiosk("k"), None, now).await;
     assert_eq!(official.sums, shelf.october_as_of(of_kiosk("k"), Some(now), now).await.sums);
 }
+
+#[tokio::test]
+async fn time_of_which_the_evidence_is_gone_is_unknown_and_not_down() {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let shelf = Shelf::with(&[kiosk("k", None), alive(0, end + 900 * DAY), full("k", from, end)]).await;
+    let days = (from, from + 10 * DAY);
+    let whole = shelf.figures(of_kiosk("k"), days.0, days.1, end + 30 * DAY).await;
+    assert_eq!((whole.sums.figures.on, whole.problems.len()), (Ratio::new(864_000, 864_000), 0));
+    shelf.store.prune_evidence(&["k".parse().unwrap()], Timestamp(end + DAY)).await.unwrap();
+    let gone = shelf.figures(of_kiosk("k"), days.0, days.1, end + 500 * DAY).await;
+    assert_eq!(gone.sums.figures.on, Ratio::default());
+    assert!(gone.problems.len() == 1 && gone.problems[0].contains("gone"), "{:?}", gone.problems);
+    assert_eq!(shelf.month(of_kiosk("k"), end + 500 * DAY).await.sums.figures.on, Ratio::default());
+}
