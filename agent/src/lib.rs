@@ -2,6 +2,7 @@
 //!
 //! Bytes, messages and timers come in at the edge, become one input of the engine, and the effects that come
 //! back are done here. `README.md` beside this crate draws the picture.
+mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -20,7 +20,15 @@ pub struct Kiosk {
 impl Kiosk {
     pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
         const ID: &str = "give the id this terminal has in the register, 1 to 64 letters, digits, `_` or `-`";
+        const ZONE: &str = "an IANA name like Asia/Shanghai is right";
         let Some(id) = section.take("id", ID)? else { return Err(section.missing("id", ID)) };
+        let zone = section.take::<String>("timezone", ZONE)?;
+        if let Some(found) = &zone
+            && found.value.parse::<chrono_tz::Tz>().is_err()
+        {
+            let what = format!("there is no time zone {:?}", found.value);
+            return Err(section.wrong(&found.place, "timezone", what, ZONE));
+        }
         let kiosk = Self {
             id: id.value,
             heartbeat_interval_s: section.within(
@@ -29,9 +37,7 @@ impl Kiosk {
                 DEFAULT_HEARTBEAT_INTERVAL_S,
             )?,
             boot_id_file: section.or("boot_id_file", "a path is right", PathBuf::from(KERNEL_BOOT_ID))?,
-            timezone: section
-                .take("timezone", "an IANA name like Asia/Shanghai is right")?
-                .map(|found| found.value),
+            timezone: zone.map(|found| found.value),
         };
         section.finish()?;
         Ok(kiosk)

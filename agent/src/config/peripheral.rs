@@ -32,6 +32,12 @@ pub struct Peripheral {
 const NAME: &str = "a name of 1 to 64 letters, digits, `_` or `-` is right, each once";
 const PORT: &str = "the path of a serial device is right, best one below /dev/serial/by-id";
 
+/// The rates Linux has names for (termios(3), asm-generic/termbits.h), from 300 on.
+const BAUD_RATES: [u32; 23] = [
+    300, 600, 1_200, 1_800, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 500_000,
+    576_000, 921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 4_000_000,
+];
+
 pub(super) fn read_all(sections: Vec<Section>, gate: &Gate) -> Result<Vec<Peripheral>, ConfigError> {
     let mut names = BTreeSet::new();
     let mut all: Vec<Peripheral> = Vec::new();
@@ -131,7 +137,9 @@ impl Peripheral {
             _ => {}
         }
         let mut line = info.map_or(LineSettings::eight_n_one(9600), |i| i.line);
-        line.baud = section.within("baud", 50..=4_000_000, line.baud)?;
+        if let Some(baud) = read_baud(&mut section)? {
+            line.baud = baud;
+        }
         let application_port = section.take::<PathBuf>("application_port", "the path of a link is right")?;
         if mode.value == PortMode::Proxy && application_port.is_none() {
             return Err(section.missing("application_port", "name the link the kiosk application will open"));
@@ -155,6 +163,18 @@ impl Peripheral {
         };
         Ok(PeripheralSetup { config: self.core.clone(), driver })
     }
+}
+
+/// A rate that no device speaks is a slip of the pen, and looks like a dead device later.
+fn read_baud(section: &mut Section) -> Result<Option<u32>, ConfigError> {
+    let rates = BAUD_RATES.map(|rate| rate.to_string()).join(", ");
+    let right = format!("the rate in the device's manual is right; standard rates are {rates}");
+    let Some(found) = section.take::<u32>("baud", &right)? else { return Ok(None) };
+    if !BAUD_RATES.contains(&found.value) {
+        let what = format!("{} is no standard rate", found.value);
+        return Err(section.wrong(&found.place, "baud", what, right));
+    }
+    Ok(Some(found.value))
 }
 
 /// What is left belongs to the driver, which refuses what it does not know.

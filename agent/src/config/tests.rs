@@ -117,7 +117,15 @@ fn what_is_wrong_is_told_with_place_key_and_advice() {
         ),
         (
             "[[peripheral]]\nname = \"a\"\nmode = \"owned\"\ndriver = \"escpos\"\nport = \"/dev/x\"\nbaud = 7\n",
-            &["agent.toml:6", "[[peripheral]] baud", "50 to 4000000"],
+            &["agent.toml:6", "[[peripheral]] baud", "7 is no standard rate", "300"],
+        ),
+        (
+            "[[peripheral]]\nname = \"a\"\nmode = \"owned\"\ndriver = \"escpos\"\nport = \"/dev/x\"\nbaud = 9601\n",
+            &["agent.toml:6", "[[peripheral]] baud", "9601 is no standard rate", "4800, 9600, 19200"],
+        ),
+        (
+            "[kiosk]\nid = \"K-1\"\ntimezone = \"Asia/Shangai\"\n",
+            &["agent.toml:3", "[kiosk] timezone", "\"Asia/Shangai\"", "Asia/Shanghai"],
         ),
         (
             "[[peripheral]]\nname = \"a\"\nmode = \"pushed\"\nkind = \"printer\"\nport = \"/dev/x\"\n",

@@ -21,7 +21,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{LinkEvent, Order, Setup, Slot, WINDOW, options::options, qos};
+use super::{LinkEvent, Order, Setup, Slot, WINDOW, advice, options::options, qos};
 
 /// First pause between attempts; doubled each time, up to the configured most.
 const BACKOFF_BASE_MS: u64 = 1_000;
@@ -43,6 +43,15 @@ enum End {
     Stop,
 }
 
+/// How long a connection held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// It never came about.
+    Never,
+    Briefly,
+    Long,
+}
+
 /// Where one connection stands.
 struct Connection {
     session: SessionId,
@@ -59,15 +68,19 @@ impl<E: Send> Link<E> {
     }
 
     pub(super) async fn run(mut self) {
-        let mut failures = 0;
+        let (mut failures, mut lost_in_a_row) = (0, 0);
         loop {
             let session = SessionId(Uuid::new_v4());
-            let (end, was_good) = self.connect(session).await;
+            let (end, held) = self.connect(session).await;
             self.slot(None);
             let End::Lost(why) = end else { return };
-            failures = if was_good { 0 } else { failures + 1 };
+            failures = if held == Held::Long { 0 } else { failures + 1 };
+            lost_in_a_row = if held == Held::Briefly { lost_in_a_row + 1 } else { 0 };
             let pause = self.pause(failures);
             tracing::warn!(broker = %self.setup.config.endpoint, why, pause_ms = pause, "not connected");
+            if let Some(hint) = advice::does_not_last(lost_in_a_row, self.kiosk()) {
+                tracing::warn!(broker = %self.setup.config.endpoint, "{hint}");
+            }
             if self.wait(Duration::from_millis(pause)).await {
                 return;
             }
@@ -108,12 +121,12 @@ impl<E: Send> Link<E> {
         &self.setup.kiosk
     }
 
-    /// One connection from beginning to end; the flag says whether it held.
-    async fn connect(&mut self, session: SessionId) -> (End, bool) {
+    /// One connection from beginning to end.
+    async fn connect(&mut self, session: SessionId) -> (End, Held) {
         let will = (self.setup.will)(session);
         let options = match options(self.kiosk(), &self.setup.config, &will) {
             Ok(options) => options,
-            Err(error) => return (End::Lost(error.to_string()), false),
+            Err(error) => return (End::Lost(error.to_string()), Held::Never),
         };
         let silence = self.silence();
         let (client, mut eventloop) = AsyncClient::new(options, WINDOW.into());
@@ -146,16 +159,22 @@ impl<E: Send> Link<E> {
                     }
                 }
                 Err(_) if connection.leaving => break End::Stop,
-                Err(error) => break End::Lost(error.to_string()),
+                Err(error) => {
+                    break End::Lost(advice::explain(&error, self.kiosk(), &self.setup.config));
+                }
             }
         };
-        let was_good = connection.up_since.is_some_and(|since| since.elapsed() >= GOOD_AFTER);
+        let held = match connection.up_since {
+            None => Held::Never,
+            Some(since) if since.elapsed() < GOOD_AFTER => Held::Briefly,
+            Some(_) => Held::Long,
+        };
         if connection.up_since.is_some() {
             self.slot(None);
             // Must arrive: the engine counts on a pair of up and down.
             drop(self.setup.events.send((self.setup.wrap)(LinkEvent::Down)).await);
         }
-        (end, was_good)
+        (end, held)
     }
 
     /// Queues the last word; `false` when nobody would hear it.

@@ -4,6 +4,7 @@
 //! carried over, because the journal already holds what matters, and because a library that resumes by itself
 //! is where connections have been seen to wedge. One task polls; everybody else hands over with
 //! [`Mqtt::publish`], which never waits.
+mod advice;
 mod link;
 mod options;
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub enum StartError {
 impl StartError {
     /// A mistake of the configuration, as opposed to one of the machine.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Driver(_) | Self::Engine(_))
+        matches!(self, Self::Driver(_) | Self::Engine(_) | Self::Mqtt(_))
     }
 }
 
@@ -92,7 +92,7 @@ pub struct Start<'a> {
 impl<'a> Start<'a> {
     /// Checks what can be checked and opens the journal.
     pub fn new(config: &'a Config) -> Result<Self, StartError> {
-        mqtt::check_files(&config.mqtt)?;
+        mqtt::check_files(&config.kiosk.id, &config.mqtt)?;
         let boot = clock::boot_id(&config.kiosk.boot_id_file)?;
         let journal = &config.journal;
         let journal = JournalConfig::new(journal.path.clone(), journal.max_bytes, journal.keep_acked_ms());
