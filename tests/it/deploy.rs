@@ -407,3 +407,40 @@ fn certificates_open_their_own_door_only() {
         assert_eq!(broker.lets_publish(port, name, &topic), open, "{what}");
     }
 }
+
+#[test]
+fn broker_and_server_certificates_are_renewed_and_everybody_comes_in_as_before() {
+    let files = Scratch::new();
+    let script = deploy().join("mosquitto/certificates");
+    let certificates =
+        |arguments: &[&str]| Command::new(&script).arg(&files.0).args(arguments).output().unwrap();
+    let early = certificates(&["renew"]);
+    assert!(!early.status.success() && String::from_utf8_lossy(&early.stderr).contains("init makes them"));
+    assert!(certificates(&["init", "broker.example", "10.0.0.7"]).status.success());
+    assert!(certificates(&["kiosk", "K-0001"]).status.success());
+    let of = |name: &str, what: &str| {
+        let path = files.path(&format!("{name}.pem"));
+        let said =
+            succeeds(Command::new("openssl").args(["x509", "-noout", "-in", &path]).args(what.split(' ')));
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let kept = ["kiosk-ca.pem", "server-ca.pem", "kiosk-crl.pem", "kiosks/K-0001.pem"];
+    let contents = || kept.map(|name| fs::read(files.path(name)).unwrap());
+    let (before, names) = (contents(), of("broker", "-ext subjectAltName"));
+    let serials = ["broker", "server"].map(|name| of(name, "-serial"));
+    assert!(certificates(&["renew"]).status.success());
+    assert_eq!(contents(), before, "what the others trust stays as it is");
+    assert_eq!(of("broker", "-ext subjectAltName"), names, "the broker keeps its names");
+    assert!(names.contains("DNS:broker.example") && names.contains("IP Address:10.0.0.7"), "{names}");
+    for (name, serial) in ["broker", "server"].into_iter().zip(serials) {
+        assert_ne!(of(name, "-serial"), serial, "{name} is as it was");
+        let [ca, own] = ["server-ca.pem", &format!("{name}.pem")].map(|file| files.path(file));
+        succeeds(Command::new("openssl").args(["verify", "-CAfile", &ca, &own]));
+        let key = files.path(&format!("{name}.key"));
+        let key = succeeds(Command::new("openssl").args(["pkey", "-pubout", "-in", &key]));
+        assert_eq!(of(name, "-pubkey"), String::from_utf8(key.stdout).unwrap(), "{name}'s key is another's");
+    }
+    assert!(certificates(&["renew", "other.example"]).status.success());
+    let names = of("broker", "-ext subjectAltName");
+    assert!(names.contains("DNS:other.example") && !names.contains("broker.example"), "{names}");
+}
