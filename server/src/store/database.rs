@@ -39,12 +39,12 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;
 PRAGMA busy_timeout = 5000;
-PRAGMA cache_size = -16384;
+PRAGMA cache_size = -8192;
 PRAGMA wal_autocheckpoint = 16384;
 PRAGMA journal_size_limit = 134217728;";
 const SQLITE_READER: &str = "-- sqlite_reader
 PRAGMA busy_timeout = 5000;
-PRAGMA cache_size = -4096;
+PRAGMA cache_size = -2048;
 PRAGMA query_only = ON;";
 /// Stated because an administrator may have other defaults. The limits are a little below ours, so that
 /// the database's own, more telling error comes first. Nothing we ask is worth compiling: that took half of the

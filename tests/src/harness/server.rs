@@ -83,7 +83,9 @@ impl Server {
             .arg(Role::Server.word())
             .arg("serve")
             .arg("--config")
-            .arg(&config);
+            .arg(&config)
+            // As the unit starts it.
+            .env("MALLOC_ARENA_MAX", "2");
         Ok(Self { program, process: None, http, monitoring, config, data_dir })
     }
 

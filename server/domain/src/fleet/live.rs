@@ -224,6 +224,8 @@ impl Liveness {
             }
             None => {
                 self.clocks.truncate(MAX_CLOCKS - 1);
+                // Nearly every kiosk has one; a vector that grows by itself takes room for four.
+                self.clocks.reserve_exact(1);
                 self.clocks.insert(0, BootClock { boot: beat.boot, mono_zero, interval_s: beat.interval_s });
                 self.offset_ms = Some(offset);
             }
