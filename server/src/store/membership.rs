@@ -1,11 +1,10 @@
 //! Who stood where and belonged to whom within a time: the kiosks a question is about, without a look at the rest
 //! of the fleet.
-use kioskwatch_domain::{change::GroupKind, interval::Interval, uptime::Month};
+use kioskwatch_domain::change::GroupKind;
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     Store, StoreError,
-    kiosks::id_array,
     row::{Loaded, RowReader, text_array},
     sql::{Query, Sql, sql},
 };
@@ -23,12 +22,6 @@ const OF_CONTRACT: Sql = sql!(
     sites_of_contract,
     "SELECT id FROM site WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)"
 );
-const SIGNED: Sql = sql!(
-    signed_periods,
-    "SELECT kiosk, version, period_from_at, period_to_at FROM uptime_month
-     WHERE kiosk " AMONG_TEXTS " AND month = $2 AND version > 0 ORDER BY kiosk, version"
-);
-
 struct Kiosk(KioskId);
 
 impl Loaded for Kiosk {
@@ -46,25 +39,6 @@ impl Loaded for Site {
 
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
         row.id().map(Self)
-    }
-}
-
-/// What was signed of a kiosk's month.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedPeriod {
-    pub kiosk: KioskId,
-    pub version: u32,
-    /// In whole seconds: the month on the clock of where it stood.
-    pub period: Interval,
-}
-
-impl Loaded for SignedPeriod {
-    const TABLE: &'static str = "uptime_month";
-
-    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        let (kiosk, version) = (row.id()?, row.number()?);
-        let (from, to) = (row.time()?.secs(), row.time()?.secs());
-        Ok(Self { kiosk, version, period: Interval::new(from, to) })
     }
 }
 
@@ -96,16 +70,5 @@ impl Store {
         let name = name.to_owned();
         let sites: Vec<Site> = self.rows(&OF_CONTRACT, |q| q.bind(kind).bind(name)).await?;
         Ok(sites.into_iter().map(|site| site.0).collect())
-    }
-
-    /// What was signed of this month, of those of `kiosks` of which anything was; by kiosk and version, a row for
-    /// each of its owners.
-    pub async fn signed_periods(
-        &self,
-        kiosks: &[KioskId],
-        month: Month,
-    ) -> Result<Vec<SignedPeriod>, StoreError> {
-        let ids = id_array(kiosks.iter());
-        self.rows(&SIGNED, |q| q.bind(ids).bind(month.to_string())).await
     }
 }

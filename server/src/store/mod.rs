@@ -53,7 +53,6 @@ pub use error::StoreError;
 pub use evidence::MAX_EVIDENCE_KIOSKS;
 pub use journal::Place;
 pub use kiosks::ServiceDates;
-pub use membership::SignedPeriod;
 pub use month_groups::{MAX_GROUPS, MonthGroup};
 pub use month_totals::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};

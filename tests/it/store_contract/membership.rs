@@ -1,5 +1,5 @@
 //! Who belonged to whom within a time.
-use kioskwatch_domain::{change::*, interval::Interval, uptime::Month};
+use kioskwatch_domain::{change::*, uptime::Month};
 use kioskwatch_proto::Timestamp;
 use kioskwatch_server::store::{ServiceDates, Store};
 
@@ -62,14 +62,12 @@ pub(crate) async fn forgiven_time_is_found_for_those_it_is_about(empty: Empty) {
     assert_eq!(store.exclusions_about(&["k1"], to, to.plus_ms(1)).await.unwrap(), []);
 }
 
-pub(crate) async fn a_signed_month_tells_its_period_and_a_running_one_none(empty: Empty) {
+pub(crate) async fn what_was_signed_of_a_month_is_found_by_kiosk(empty: Empty) {
     let store = empty.open().await;
     let october: Month = "2026-10".parse().unwrap();
     let rows =
         [month("k1", "s1", 0, 1), month("k1", "s1", 1, 1), month("k1", "s1", 2, 5), month("k2", "s1", 0, 1)];
     store.commit(&rows.clone().map(|row| Change::Month(Box::new(row)))).await.unwrap();
-    let periods = store.signed_periods(&[kiosk_id("k1"), kiosk_id("k2")], october).await.unwrap();
-    assert_eq!(periods.iter().map(|one| one.version).collect::<Vec<_>>(), [1, 2]);
     let found = store.signed_months(&[kiosk_id("k1"), kiosk_id("k2")], october).await.unwrap();
     assert_eq!(found, rows[1..3]);
     assert_eq!(store.signed_months(&[kiosk_id("k1")], october.next()).await.unwrap(), []);

@@ -110,7 +110,7 @@ promises! {
         those_who_belonged_to_a_group_are_found_by_their_assignments,
         forgiven_time_is_found_for_those_it_is_about,
         kiosks_in_service_are_counted_by_their_dates_and_wall_clock,
-        a_signed_month_tells_its_period_and_a_running_one_none;
+        what_was_signed_of_a_month_is_found_by_kiosk;
     durable:
         a_restart_finds_the_same_image,
         a_second_migration_changes_nothing,
