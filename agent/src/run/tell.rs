@@ -1,5 +1,5 @@
 //! What a technician reads in the log: one line for each fact, ids as fields.
-use kioskwatch_agent_core::effect::Note;
+use kioskwatch_agent_core::{Refusal, effect::Note};
 use kioskwatch_proto::journal::{Body, FaultState};
 
 /// Control characters of a device must not draw on anyone's terminal.
@@ -27,7 +27,13 @@ pub(super) fn record(body: &Body) {
         }
         Body::Command(command) => {
             let reason = plain(command.reason.as_deref().unwrap_or_default());
-            tracing::info!(command = %command.command, state = %command.state, reason, "command");
+            if [Refusal::BadSignature, Refusal::UnknownKey].iter().any(|refusal| refusal.code() == reason) {
+                let hint = "the keys in [commands] keys may be another server's: compare them with what \
+                            `kioskwatch-server signing-key` prints";
+                tracing::warn!(command = %command.command, state = %command.state, reason, hint, "command");
+            } else {
+                tracing::info!(command = %command.command, state = %command.state, reason, "command");
+            }
         }
         Body::Boot(boot) => tracing::info!(clean = boot.clean, "the agent begins"),
         Body::Shutdown(shutdown) => tracing::info!(reason = %shutdown.reason, "the agent stops"),

@@ -37,20 +37,27 @@ struct Arguments {
 enum Question {
     /// The kiosks of the fleet as they are now.
     Kiosks {
+        /// Only those of this site, by its id.
         #[arg(long)]
         site: Option<String>,
-        /// unknown, online, late, offline.
+        /// Only those that are so: unknown, online, late, offline.
         #[arg(long)]
         presence: Option<String>,
     },
     /// One kiosk.
-    Kiosk { id: String },
+    Kiosk {
+        /// The kiosk's id.
+        id: String,
+    },
     /// Tickets that are open, newest first.
     Tickets {
+        /// Only those of this kiosk, by its id.
         #[arg(long)]
         kiosk: Option<String>,
+        /// Only those of this site, by its id.
         #[arg(long)]
         site: Option<String>,
+        /// Only those in this state, like new or resolved; also closed ones.
         #[arg(long)]
         state: Option<String>,
         /// Closed ones as well.
@@ -58,22 +65,25 @@ enum Question {
         all: bool,
     },
     /// One ticket with its clocks and history.
-    Ticket { id: String },
+    Ticket {
+        /// The ticket's id: the last column of `tickets`.
+        id: String,
+    },
     /// Uptime figures of the running month, another month, or a span.
     Uptime {
-        /// kiosk, site, region, customer, engineer, model, fleet.
+        /// Of what: kiosk, site, region, customer, engineer, model, fleet.
         #[arg(long, default_value = "fleet")]
         scope: String,
         /// Id or name of the scope.
         #[arg(long)]
         id: Option<String>,
-        /// Like 2026-10.
+        /// A month like 2026-10. Default: the running one.
         #[arg(long, conflicts_with_all = ["from", "to"])]
         month: Option<String>,
-        /// RFC 3339.
+        /// Begin of a span, RFC 3339 like 2026-10-05T00:00:00+08:00.
         #[arg(long)]
         from: Option<String>,
-        /// RFC 3339; default now.
+        /// End of the span, RFC 3339; default now.
         #[arg(long, requires = "from")]
         to: Option<String>,
     },
@@ -81,6 +91,7 @@ enum Question {
     Inspections,
     /// Ask a kiosk to test itself. Moves parts: a printer prints a slip.
     SelfTest {
+        /// The kiosk's id.
         kiosk: String,
         /// One peripheral; default all.
         #[arg(long)]
@@ -180,6 +191,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_says_what_it_is() {
+        let program = Arguments::command();
+        for command in std::iter::once(&program).chain(program.get_subcommands()) {
+            for option in command.get_arguments() {
+                assert!(option.get_help().is_some(), "{} {}", command.get_name(), option.get_id());
+            }
+        }
     }
 
     #[test]

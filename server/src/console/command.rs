@@ -141,7 +141,7 @@ impl CommandLine {
             tone: Tone::of_command(row.state).class(),
             state: t.word(row.state.as_str()),
             at: At::new(zone, now, row.requested_at),
-            reason: row.reason.clone().unwrap_or_default(),
+            reason: t.reason(row.reason.as_deref().unwrap_or_default()).to_owned(),
         }
     }
 }
@@ -150,7 +150,7 @@ impl Step {
     fn new(t: &'static Texts, zone: Tz, now: Timestamp, row: &CommandEventRow) -> Self {
         let step = t.word(&row.step);
         let text = match &row.line {
-            Some(line) if !line.is_empty() => format!("{step} · {line}"),
+            Some(line) if !line.is_empty() => format!("{step} · {}", t.reason(line)),
             _ => step.to_owned(),
         };
         Self { at: At::new(zone, now, row.at), percent: row.percent, text }

@@ -74,7 +74,7 @@ impl Draft<'_> {
         let detail =
             serde_json::json!({ "action": asked.action.as_str(), "command": id, "approval": approval });
         self.audit_by(&actor.name, "command_requested", format!("kiosk/{}", asked.kiosk), &detail);
-        self.command_event(id, "requested");
+        self.command_event(id, "requested", None);
         if !approval {
             self.send_or_queue(ix, id);
         }
@@ -103,7 +103,7 @@ impl Draft<'_> {
         }
         let detail = serde_json::json!({ "command": id });
         self.audit_by(&actor.name, "command_approved", format!("kiosk/{kiosk}"), &detail);
-        self.command_event(id, "approved");
+        self.command_event(id, "approved", None);
         if let Some(ix) = self.find(&kiosk) {
             self.send_or_queue(ix, id);
         }
@@ -192,7 +192,7 @@ impl Draft<'_> {
             ticket: row.ticket.map(|ticket| ticket.to_string()),
         };
         self.effects.push(Effect::Publish(Box::new(command)));
-        self.command_event(id, "sent");
+        self.command_event(id, "sent", None);
     }
 
     /// A kiosk is heard again: what waited for it goes out.
@@ -226,7 +226,8 @@ impl Draft<'_> {
         } else if let Some(row) = self.command_mut(told.command) {
             row.state = next;
             row.finished_at = None;
-            self.command_event(told.command, told.state.as_str());
+            // Why it was put off, for the people who watch it wait.
+            self.command_event(told.command, told.state.as_str(), reason);
         }
     }
 
@@ -245,15 +246,15 @@ impl Draft<'_> {
         let Some(row) = self.command_mut(id) else { return };
         row.state = state;
         row.finished_at = Some(now);
-        row.reason = reason;
+        row.reason.clone_from(&reason);
         let (kiosk, keep) = (row.kiosk.clone(), command::may_be_corrected(state));
-        self.command_event(id, state.as_str());
+        self.command_event(id, state.as_str(), reason);
         if !keep && let Some(ix) = self.find(&kiosk) {
             self.kiosk_mut(ix).busy_mut().commands.retain(|&known| known != id);
         }
     }
 
-    fn command_event(&mut self, id: CommandId, step: &str) {
+    fn command_event(&mut self, id: CommandId, step: &str, line: Option<String>) {
         let Some(state) = self.command(id).map(|row| row.state) else { return };
         self.rows.push(Change::CommandEvent(CommandEventRow {
             command: id,
@@ -261,7 +262,7 @@ impl Draft<'_> {
             state,
             step: step.to_owned(),
             percent: None,
-            line: None,
+            line,
         }));
     }
 

@@ -78,6 +78,15 @@ impl Texts {
         self.words.iter().find(|(key, _)| *key == word).map_or(word, |(_, text)| text)
     }
 
+    /// An agent's reason for a command's state; what has no words is shown as it came.
+    pub(crate) fn reason<'a>(&self, reason: &'a str) -> &'a str
+    where
+        'static: 'a,
+    {
+        let known = self.words.iter().find(|(key, _)| key.strip_prefix("reason.") == Some(reason));
+        known.map_or(reason, |(_, text)| text)
+    }
+
     /// The name of a fault, with its sub-code.
     pub(crate) fn fault(&self, catalogue: &Catalogue, code: &FaultCode) -> String {
         let name = match (catalogue.get(code), self.language) {
@@ -132,6 +141,17 @@ mod tests {
         let mut unique = keys(&en::TEXTS);
         unique.dedup();
         assert_eq!(unique, keys(&en::TEXTS), "a word stands there twice");
+    }
+
+    #[test]
+    fn why_a_command_waits_or_was_refused_is_told_in_words_that_help() {
+        for texts in [&zh::TEXTS, &en::TEXTS] {
+            for (reason, part) in [("no_busy_facts", "[gate]"), ("bad_signature", "[commands] keys")] {
+                assert!(texts.reason(reason).contains(part), "{}: {reason}", texts.lang);
+            }
+            assert_eq!(texts.reason("paper_out of mine"), "paper_out of mine");
+            assert_eq!(texts.word("card"), "card", "a device's name is no reason");
+        }
     }
 
     #[test]

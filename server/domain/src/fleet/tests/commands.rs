@@ -126,6 +126,25 @@ fn a_refusal_is_corrected_by_what_the_true_envelope_led_to() {
 }
 
 #[test]
+fn a_command_that_is_put_off_or_refused_says_why_in_its_steps_at_once() {
+    let (mut world, mut agent) = started();
+    let id = ask(&mut world, &agent, Action::SelfTest).0.unwrap();
+    for (outcome, reason) in [
+        (CommandOutcome::Deferred, Some("no_busy_facts")),
+        (CommandOutcome::Started, None),
+        (CommandOutcome::Refused, Some("bad_signature")),
+    ] {
+        let reason = reason.map(str::to_owned);
+        let result = CommandResult { command: id, state: outcome, reason: reason.clone(), result: None };
+        agent.record(world.now, Body::Command(result));
+        world.send(&mut agent);
+        let last = world.store.command_events.last().unwrap();
+        assert_eq!((last.step.as_str(), &last.line), (outcome.as_str(), &reason));
+        assert_eq!(world.store.commands[&id].reason, reason);
+    }
+}
+
+#[test]
 fn the_next_counter_is_above_the_one_a_refusal_returned() {
     let (mut world, mut agent) = started();
     let ahead = u64::try_from(world.now.ms()).unwrap() + 86_400_000;
