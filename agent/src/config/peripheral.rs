@@ -32,10 +32,12 @@ pub struct Peripheral {
 const NAME: &str = "a name of 1 to 64 letters, digits, `_` or `-` is right, each once";
 const PORT: &str = "the path of a serial device is right, best one below /dev/serial/by-id";
 
-/// The rates Linux has names for (termios(3), asm-generic/termbits.h), from 300 on.
-const BAUD_RATES: [u32; 23] = [
-    300, 600, 1_200, 1_800, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 500_000,
-    576_000, 921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 4_000_000,
+/// The rates Linux has names for (termios(3), asm-generic/termbits.h), from 300 on, and those of other makers'
+/// manuals.
+const BAUD_RATES: [u32; 28] = [
+    300, 600, 1_200, 1_800, 2_400, 4_800, 9_600, 14_400, 19_200, 28_800, 38_400, 57_600, 115_200, 128_000,
+    230_400, 250_000, 256_000, 460_800, 500_000, 576_000, 921_600, 1_000_000, 1_152_000, 1_500_000,
+    2_000_000, 2_500_000, 3_000_000, 4_000_000,
 ];
 
 pub(super) fn read_all(sections: Vec<Section>, gate: &Gate) -> Result<Vec<Peripheral>, ConfigError> {

@@ -121,7 +121,7 @@ fn what_is_wrong_is_told_with_place_key_and_advice() {
         ),
         (
             "[[peripheral]]\nname = \"a\"\nmode = \"owned\"\ndriver = \"escpos\"\nport = \"/dev/x\"\nbaud = 9601\n",
-            &["agent.toml:6", "[[peripheral]] baud", "9601 is no standard rate", "4800, 9600, 19200"],
+            &["agent.toml:6", "[[peripheral]] baud", "9601 is no standard rate", "4800, 9600, 14400"],
         ),
         (
             "[kiosk]\nid = \"K-1\"\ntimezone = \"Asia/Shangai\"\n",

@@ -92,7 +92,10 @@ pub struct Start<'a> {
 impl<'a> Start<'a> {
     /// Checks what can be checked and opens the journal.
     pub fn new(config: &'a Config) -> Result<Self, StartError> {
-        mqtt::check_files(&config.kiosk.id, &config.mqtt)?;
+        // Every connection refuses for itself; what happens meanwhile is written down, and told when they are right.
+        if let Err(error) = mqtt::check_files(&config.kiosk.id, &config.mqtt) {
+            tracing::error!(%error, "no connection to the broker is possible with this configuration");
+        }
         let boot = clock::boot_id(&config.kiosk.boot_id_file)?;
         let journal = &config.journal;
         let journal = JournalConfig::new(journal.path.clone(), journal.max_bytes, journal.keep_acked_ms());

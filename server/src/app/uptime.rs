@@ -115,9 +115,13 @@ impl UptimePeriod {
 impl UptimeQuery {
     /// The month, when its official figures are meant.
     fn official(&self) -> Option<Month> {
+        self.month().filter(|_| self.as_of.is_none())
+    }
+
+    fn month(&self) -> Option<Month> {
         match self.period {
-            UptimePeriod::Month { year, month } if self.as_of.is_none() => Month::new(year, month),
-            _ => None,
+            UptimePeriod::Month { year, month } => Month::new(year, month),
+            UptimePeriod::DayOf(_) | UptimePeriod::Between(..) => None,
         }
     }
 }

@@ -67,7 +67,7 @@ pub async fn create_token(
         return Err(CreateTokenError::NameTaken(row.name));
     }
     let secret = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>()));
-    // First the record, then the token: none opens a door that nobody wrote down.
+    // First the record, then the token: none opens a door that nobody wrote down. Taking one back likewise.
     let sites = match &row.scope {
         Scope::All => None,
         Scope::Sites(sites) => Some(sites),
@@ -80,11 +80,11 @@ pub async fn create_token(
 
 /// Takes a token back; `false`: there is none with this id that still opens anything.
 pub async fn revoke_token(store: &Store, now: Timestamp, id: Uuid) -> Result<bool, StoreError> {
-    let revoked = store.revoke_token(id, now).await?;
-    if revoked {
-        store.commit(&[audit(now, "revoke_token", id, &json!({}))]).await?;
+    if !store.tokens().await?.iter().any(|token| token.id == id && token.revoked_at.is_none()) {
+        return Ok(false);
     }
-    Ok(revoked)
+    store.commit(&[audit(now, "revoke_token", id, &json!({}))]).await?;
+    store.revoke_token(id, now).await
 }
 
 fn audit(at: Timestamp, action: &str, id: Uuid, detail: &serde_json::Value) -> Change {

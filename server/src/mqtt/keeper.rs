@@ -28,7 +28,7 @@ use super::{
     canary::{Act, Canary},
     flood::{Senders, Verdict},
     owed::Owed,
-    subscription::Subscription,
+    subscription::{AskAgain, Subscription},
 };
 use crate::{
     clock::{Clock, Stopwatch},
@@ -139,6 +139,7 @@ impl Keeper {
         let mut asked = Subscription::of(self.options.lane.channels().iter().copied());
         let mut owed = Owed::default();
         let mut canary: Option<Canary> = None;
+        let mut again = AskAgain::default();
         loop {
             let event = {
                 // Kept over the canaries: a poll that is dropped may lose half a packet.
@@ -150,12 +151,17 @@ impl Keeper {
                         event = &mut poll => break event,
                         () = sleep_until(canary_due), if canary.is_some() => {}
                     }
-                    if canary.is_some() && self.missed && self.events.has_room() {
-                        self.missed = false;
-                        asked = Subscription::of(self.options.lane.kept_channels());
-                        tracing::info!("messages were given up; asking the broker for those it keeps");
-                        if client.try_subscribe_many(asked.filters()).is_err() {
-                            return "subscribing: the send queue is full".to_owned();
+                    if canary.is_some()
+                        && self.missed
+                        && again.is_due(Instant::now())
+                        && self.events.has_room()
+                    {
+                        let kept = Subscription::of(self.options.lane.kept_channels());
+                        // A full send queue has better things to carry; this is tried again.
+                        if client.try_subscribe_many(kept.filters()).is_ok() {
+                            tracing::info!("messages were given up; asking the broker for those it keeps");
+                            (asked, self.missed) = (kept, false);
+                            again.asked(Instant::now());
                         }
                     }
                     match canary.as_mut().map(|canary| canary.tick(Instant::now())) {

@@ -1,13 +1,40 @@
 //! What we ask the broker to deliver, and whether it granted all of it. Pure.
+use std::time::Duration;
+
 use kioskwatch_proto::topic::{Channel, Topic};
 use rumqttc::v5::mqttbytes::{
     QoS,
     v5::{Filter, SubscribeReasonCode},
 };
+use tokio::time::Instant;
 
 /// Filters of one SUBSCRIBE, in their order: the broker answers each with a code.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Subscription(Vec<Filter>);
+
+/// When messages that were given up may be asked for again. Each time brings everything the broker keeps, so the
+/// pause doubles while that brings new losses.
+#[derive(Debug, Default)]
+pub(super) struct AskAgain {
+    last: Option<(Instant, Duration)>,
+}
+
+impl AskAgain {
+    const FIRST: Duration = Duration::from_secs(10);
+    const LONGEST: Duration = Duration::from_secs(320);
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.last.is_none_or(|(asked, pause)| now >= asked + pause)
+    }
+
+    pub(super) fn asked(&mut self, now: Instant) {
+        let pause = match self.last {
+            Some((asked, pause)) if now < asked + pause * 2 => (pause * 2).min(Self::LONGEST),
+            _ => Self::FIRST,
+        };
+        self.last = Some((now, pause));
+    }
+}
 
 impl Subscription {
     pub(super) fn of(channels: impl IntoIterator<Item = Channel>) -> Self {
@@ -40,6 +67,22 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_loses_again_what_was_asked_for_again_waits_longer_each_time() {
+        let s = Duration::from_secs;
+        let mut now = Instant::now();
+        let mut again = AskAgain::default();
+        assert!(again.is_due(now));
+        for pause in [10, 20, 40, 80, 160, 320, 320] {
+            again.asked(now);
+            assert!(!again.is_due(now + s(pause - 1)) && again.is_due(now + s(pause)), "{pause}");
+            now += s(pause);
+        }
+        // A round without loss, and long after it another stall.
+        again.asked(now + s(3_600));
+        assert!(again.is_due(now + s(3_610)));
+    }
 
     const GRANTED: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtMostOnce);
 

@@ -55,6 +55,10 @@ SET default_transaction_isolation = 'read committed';
 SET lock_timeout = '10s';
 SET statement_timeout = '14s';
 SET idle_in_transaction_session_timeout = '30s';";
+/// A large table takes as long as it takes, and whoever reads it is waited for.
+const POSTGRES_MIGRATION: &str = "-- postgres_migration
+SET statement_timeout = 0;
+SET lock_timeout = '5min';";
 const POSTGRES_READER: &str = "-- postgres_reader
 SET default_transaction_read_only = on;
 SET jit = off;
@@ -232,7 +236,14 @@ impl Database {
     /// Under an advisory lock on PostgreSQL, under our file lock on SQLite.
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.writer().await?;
+        let is_postgres = self.backend == Backend::Postgres;
+        if is_postgres {
+            set(&mut connection, POSTGRES_MIGRATION).await?;
+        }
         MIGRATOR.run(&mut *connection).await.map_err(migration_error)?;
+        if is_postgres {
+            set(&mut connection, POSTGRES_WRITER).await?;
+        }
         for guard in [audit::GUARD, months::GUARD] {
             let text = sqlx::raw_sql(guard.text(self.backend));
             connection.execute(text).await.map_err(|e| StoreError::of(guard.name, e))?;
@@ -262,13 +273,17 @@ impl Database {
             Ok(decoded)
         };
         let answer = tokio::time::timeout(READ_TIMEOUT, all).await;
-        let rows = settle(statement, READ_TIMEOUT, connection, answer);
-        match &rows {
+        self.noted(statement, settle(statement, READ_TIMEOUT, connection, answer))?.into_iter().collect()
+    }
+
+    /// Which statements meet damage now.
+    fn noted<T>(&self, statement: &'static str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &answer {
             Ok(_) => drop(self.damaged().remove(statement)),
             Err(StoreError::Damaged { .. }) => drop(self.damaged().insert(statement)),
             Err(_) => {}
         }
-        rows?.into_iter().collect()
+        answer
     }
 
     /// One statement that changes rows, in a transaction of its own; gives the rows it returns.
@@ -279,7 +294,7 @@ impl Database {
     ) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
         let mut connection = self.writer().await?;
         let answer = tokio::time::timeout(COMMIT_TIMEOUT, query.fetch_all(&mut *connection)).await;
-        settle(statement, COMMIT_TIMEOUT, connection, answer)
+        self.noted(statement, settle(statement, COMMIT_TIMEOUT, connection, answer))
     }
 
     pub(super) async fn close(&self) {
@@ -374,6 +389,10 @@ async fn connect(url: &str, max: u32, setup: &'static str) -> Result<AnyPool, St
 
 fn connect_lazy(url: &str, max: u32, setup: &'static str) -> Result<AnyPool, StoreError> {
     options(max, setup).connect_lazy(url).map_err(open_error)
+}
+
+async fn set(connection: &mut PoolConnection<sqlx::Any>, settings: &'static str) -> Result<(), StoreError> {
+    connection.execute(sqlx::raw_sql(settings)).await.map(drop).map_err(|e| StoreError::of("set_limits", e))
 }
 
 fn open_error(error: sqlx::Error) -> StoreError {

@@ -244,7 +244,7 @@ pub(super) fn must_be(path: &Path) -> Result<(), StoreError> {
     match path.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => Err(unfit(path, "there is no database", MAKE)),
-        Err(error) => Err(unfit(path, error.to_string(), RESTORE)),
+        Err(error) => Err(unfit(path, error.to_string(), "run this as the user of the server")),
     }
 }
 

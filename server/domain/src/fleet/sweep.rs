@@ -76,7 +76,8 @@ impl Draft<'_> {
             match look.0 {
                 What::Hearing => self.sweep_hearing(),
                 What::Silence(ix) if self.server().hearing_since.is_some() => self.judge_silence(ix),
-                What::Silence(_) => {}
+                // Nobody is judged while nobody is heard: it was not looked at.
+                What::Silence(_) => continue,
                 What::Due(Due::Incident(id)) => self.look_at_incident(id),
                 What::Due(Due::Ticket(id)) => {
                     if self.ticket(id).and_then(|file| file.row.due_at).is_some_and(|at| at <= self.now) {

@@ -55,6 +55,7 @@ impl Hub {
             return self.sweep_in_parts().await;
         }
         self.poisoned(&problem, "this input cannot be applied");
+        self.flush_failed |= matches!(piece, Input::FlushLiveness { .. });
         if let Some(answer) = reply.remove(&0) {
             let _ = answer.send(Err(RequestError::Poisoned(problem)));
         } else if let Some(failed) = record_failed(&piece, problem) {

@@ -73,6 +73,8 @@ pub struct Hub {
     /// Told to end without the database: of the last plan nobody knows whether it arrived, so nothing else may
     /// be committed.
     given_up: bool,
+    /// A flush of this turn could not be written at all.
+    flush_failed: bool,
 }
 
 impl std::fmt::Debug for Hub {
@@ -132,6 +134,7 @@ impl Hub {
             flush_every: FLUSH_EVERY,
             stop: watch::channel(false).1,
             given_up: false,
+            flush_failed: false,
         }
     }
 
@@ -196,6 +199,8 @@ impl Hub {
             let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
             let watch = Stopwatch::start();
             self.decide(turn).await?;
+            // What could not be written is not claimed to be.
+            let written = written.filter(|_| !std::mem::take(&mut self.flush_failed));
             if let Some(before) = written.and_then(|share| intake.committed(share)) {
                 self.app.books().took_in(before);
             }

@@ -66,7 +66,10 @@ impl UptimeReader<'_> {
             return Err(UptimeError::NotFound("site"));
         }
         let Some(month) = query.official() else {
-            let members = self.members(reader, &query.scope, query.period.around()?).await?;
+            let mut members = self.members(reader, &query.scope, query.period.around()?).await?;
+            if let Some(month) = query.month() {
+                members = self.with_booked(reader, month, &query.scope, members).await?;
+            }
             return self.counted(reader, query, &members).await;
         };
         let (kind, id) = query.scope.words();
@@ -80,10 +83,7 @@ impl UptimeReader<'_> {
         }
         let mut members = self.members(reader, &query.scope, query.period.around()?).await?;
         if total.newest_version > 0 {
-            // What was signed for the group is its own, whoever belongs to it by now.
-            members.extend(self.store.kiosks_of_month(reader, month, kind, id).await?);
-            members.sort_unstable();
-            members.dedup();
+            members = self.with_booked(reader, month, &query.scope, members).await?;
         }
         // Of a month that has just begun the books know few kiosks yet.
         if total.kiosks > 0 && members.len() as u64 > COUNTED_KIOSKS {
@@ -92,6 +92,21 @@ impl UptimeReader<'_> {
         let mut answer = self.counted(reader, query, &members).await?;
         answer.worst = worst;
         Ok(answer)
+    }
+
+    /// What was signed for a group is its own, whoever belongs to it by now.
+    async fn with_booked(
+        &self,
+        reader: &Scope,
+        month: Month,
+        scope: &UptimeScope,
+        mut members: Vec<KioskId>,
+    ) -> Result<Vec<KioskId>, UptimeError> {
+        let (kind, id) = scope.words();
+        members.extend(self.store.kiosks_of_month(reader, month, kind, id).await?);
+        members.sort_unstable();
+        members.dedup();
+        Ok(members)
     }
 
     async fn counted(
@@ -113,6 +128,10 @@ impl UptimeReader<'_> {
                     }
                     continue;
                 };
+                let is_of_group = !matches!(query.scope, UptimeScope::Kiosk(_));
+                if is_of_group && sums.figures.accountable_s + sums.excluded_s == 0 {
+                    continue;
+                }
                 answer.kiosks += 1;
                 answer.sums = [&answer.sums, &sums].into_iter().sum();
                 if let Some(row) = subject.signed.first() {

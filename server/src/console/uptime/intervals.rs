@@ -200,13 +200,21 @@ impl Listed {
     }
 
     /// Puts evidence and outages to the rows they speak for.
-    pub(super) fn prove(&mut self, reader: Reader, evidence: &[EvidenceRow], outages: &[Interval]) {
+    ///
+    /// `clipped`: the reader sees nothing of what lies outside of the rows.
+    pub(super) fn prove(
+        &mut self,
+        reader: Reader,
+        evidence: &[EvidenceRow],
+        outages: &[Interval],
+        clipped: bool,
+    ) {
         for row in &mut self.rows {
             let touches = |from: i64, to: i64| from < row.span.to && to > row.span.from;
             let records = evidence
                 .iter()
                 .filter(|one| touches(one.from.secs(), one.to.secs()))
-                .map(|one| claimed(reader, one));
+                .map(|one| claimed(reader, one, clipped.then_some(row.span)));
             let outages = outages
                 .iter()
                 .filter(|one| touches(one.from, one.to))
@@ -216,15 +224,19 @@ impl Listed {
     }
 }
 
-fn claimed(reader: Reader, row: &EvidenceRow) -> Proof {
+fn claimed(reader: Reader, row: &EvidenceRow, within: Option<Interval>) -> Proof {
     let t = reader.t;
     let at = |at: Timestamp| At::new(reader.zone, reader.now, at);
+    let span = within.map_or((at(row.from), at(row.to)), |within| {
+        let seen = Interval::new(row.from.secs(), row.to.secs()).intersect(within);
+        (reader.at(seen.from), reader.at(seen.to))
+    });
     let cause = row.cause.as_deref().map_or(String::new(), |cause| format!(" · {}", t.word(cause)));
     let record = row.epoch.zip(row.seq);
     Proof {
         kind: if record.is_some() { t.evidence_journal } else { t.evidence_live },
         says: format!("{}{cause}", t.word(row.state.as_str())),
-        span: Some((at(row.from), at(row.to))),
+        span: Some(span),
         record,
         arrived: row.received_at.map(at),
     }

@@ -156,15 +156,9 @@ pub(in crate::console) async fn page(
     {
         let at = |seconds: i64| Timestamp(seconds.saturating_mul(1_000));
         // Of whomever it belongs to by now: only what speaks for an interval that this reader sees is shown.
-        let mut rows = evidence_of(&web, &Scope::All, &id, at(hull.from), at(hull.to)).await?;
-        if let (Scope::Sites(_), Some(first), Some(last)) =
-            (caller.scope(), told.intervals.first(), told.intervals.last())
-        {
-            for row in &mut rows {
-                (row.from, row.to) = (row.from.max(at(first.from)), row.to.min(at(last.to)));
-            }
-        }
-        listed.prove(reader, &rows, told.outages.intervals());
+        let rows = evidence_of(&web, &Scope::All, &id, at(hull.from), at(hull.to)).await?;
+        let clipped = matches!(caller.scope(), Scope::Sites(_));
+        listed.prove(reader, &rows, told.outages.intervals(), clipped);
     }
     let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
     let official = app.uptime(caller.scope(), &query).await?;

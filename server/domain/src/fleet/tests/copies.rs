@@ -1,5 +1,5 @@
 //! Two machines with one id: two agents at once, or copies of one disk.
-use kioskwatch_proto::{journal::FaultState, words::ServiceState};
+use kioskwatch_proto::{journal::FaultState, presence::PresenceState, words::ServiceState};
 
 use super::journals::started;
 use crate::{
@@ -144,7 +144,7 @@ fn a_heartbeat_that_a_new_connection_overtook_is_no_second_agent() {
     assert_eq!(done.counts.get(&Count::Security(SecurityEvent::TwoAgents)), None);
     assert_eq!(world.fleet.kiosk(&agent.id).unwrap().session, Some(agent.session));
     // The will of the connection that is current still counts.
-    let will = agent.presence(world.now, kioskwatch_proto::presence::PresenceState::Offline);
+    let will = agent.presence(world.now, PresenceState::Offline);
     let stale = Count::Message(crate::fleet::MessageOutcome::StaleWill);
     assert_eq!(world.tell(&[will]).counts.get(&stale), None);
     // One that the old connection sends now is another agent, also when its clock is slow.
@@ -162,6 +162,26 @@ fn a_heartbeat_that_a_new_connection_overtook_is_no_second_agent() {
 }
 
 #[test]
+fn a_birth_that_a_heartbeat_of_the_next_connection_overtook_begins_nothing_anew() {
+    let (mut world, mut agent) = started();
+    world.beat(&mut agent);
+    world.now = world.now.plus_ms(20_000);
+    let late_birth = agent.connect(world.now);
+    let goodbye = agent.presence(world.now.plus_ms(500), PresenceState::Planned);
+    world.now = world.now.plus_ms(1_000);
+    let birth = agent.connect(world.now);
+    let beat = agent.heartbeat(world.now);
+    assert!(world.fleet.heard(world.now, &agent.id, &beat).durable);
+    let beat = Input::Heartbeat { kiosk: agent.id.clone(), received_at: world.now, message: Box::new(beat) };
+    for input in [beat, late_birth, goodbye, birth] {
+        let done = world.tell(&[input]);
+        assert_eq!(done.counts.get(&Count::Security(SecurityEvent::TwoAgents)), None);
+        let kiosk = world.fleet.kiosk(&agent.id).unwrap();
+        assert_eq!((kiosk.session, kiosk.presence.as_str()), (Some(agent.session), "online"));
+    }
+}
+
+#[test]
 fn a_heartbeat_that_a_journal_message_overtook_is_evidence_and_takes_no_will_back() {
     let (mut world, mut agent) = started();
     world.beat(&mut agent);
@@ -171,7 +191,7 @@ fn a_heartbeat_that_a_journal_message_overtook_is_evidence_and_takes_no_will_bac
     world.now = sent_at.plus_ms(10);
     agent.service(world.now, ServiceState::OutOfService);
     world.send(&mut agent);
-    let will = agent.presence(world.now, kioskwatch_proto::presence::PresenceState::Offline);
+    let will = agent.presence(world.now, PresenceState::Offline);
     world.tell(&[will]);
     world.fleet.heard(sent_at, &agent.id, &held_up);
     let live = world.fleet.live_evidence(&agent.id, sent_at.plus_ms(5_000));

@@ -105,6 +105,9 @@ async fn a_group_of_signed_and_unsigned_kiosks_is_what_was_signed_and_what_is_kn
     shelf.store.commit(&[Change::Kiosk(row)]).await.unwrap();
     let group = shelf.month(UptimeScope::Site(SiteId::new("S-1").unwrap()), now).await;
     assert_eq!((days(&group), group.kiosks), (56, 2));
+    let site = UptimeScope::Site(SiteId::new("S-1").unwrap());
+    let then = shelf.october_as_of(site, Some(now), now + DAY).await;
+    assert_eq!((days(&then), then.kiosks), (56, 2));
 }
 
 #[tokio::test]
