@@ -114,10 +114,6 @@ impl Draft<'_> {
         let Some(ix) = self.meet(id) else { return };
         let current = self.live(ix).session == Some(message.session);
         match message.state {
-            PresenceState::Online if self.live(ix).is_overtaken_birth(at, message) => {
-                self.count(Count::Message(MessageOutcome::Overtaken));
-                return;
-            }
             PresenceState::Online => {
                 self.note_connection(ix, message.session, message.boot, Began { sent_at: message.at, at });
                 if !retained {

@@ -1,5 +1,5 @@
 //! Heartbeats: constant time, no changes, no commit. Their evidence is kept as spans and flushed in batches.
-use kioskwatch_proto::{BootId, KioskId, SessionId, Timestamp, heartbeat::Heartbeat, presence::Presence};
+use kioskwatch_proto::{BootId, KioskId, SessionId, Timestamp, heartbeat::Heartbeat};
 
 use super::{
     Fleet, Heard,
@@ -165,16 +165,8 @@ impl Liveness {
     /// Whether this was sent before the current connection began and was overtaken by its birth: they come over
     /// two connections of ours. It says nothing that is not known better.
     pub(super) fn is_overtaken(&self, at: Timestamp, beat: &Heartbeat) -> bool {
-        self.is_second_voice(beat.session, beat.boot) && self.is_before_birth(at, beat.at)
-    }
-
-    /// The same of a birth that was overtaken by a heartbeat of the connection after it.
-    pub(super) fn is_overtaken_birth(&self, at: Timestamp, birth: &Presence) -> bool {
-        self.session != Some(birth.session) && self.is_before_birth(at, birth.at)
-    }
-
-    fn is_before_birth(&self, at: Timestamp, sent_at: Timestamp) -> bool {
-        self.began.is_some_and(|began| sent_at <= began.sent_at && at.since(began.at) < OVERTAKEN_MS)
+        self.is_second_voice(beat.session, beat.boot)
+            && self.began.is_some_and(|began| beat.at <= began.sent_at && at.since(began.at) < OVERTAKEN_MS)
     }
 
     /// The longest pause of those who speak with this id: one agent, or two that alternate.

@@ -162,26 +162,6 @@ fn a_heartbeat_that_a_new_connection_overtook_is_no_second_agent() {
 }
 
 #[test]
-fn a_birth_that_a_heartbeat_of_the_next_connection_overtook_begins_nothing_anew() {
-    let (mut world, mut agent) = started();
-    world.beat(&mut agent);
-    world.now = world.now.plus_ms(20_000);
-    let late_birth = agent.connect(world.now);
-    let goodbye = agent.presence(world.now.plus_ms(500), PresenceState::Planned);
-    world.now = world.now.plus_ms(1_000);
-    let birth = agent.connect(world.now);
-    let beat = agent.heartbeat(world.now);
-    assert!(world.fleet.heard(world.now, &agent.id, &beat).durable);
-    let beat = Input::Heartbeat { kiosk: agent.id.clone(), received_at: world.now, message: Box::new(beat) };
-    for input in [beat, late_birth, goodbye, birth] {
-        let done = world.tell(&[input]);
-        assert_eq!(done.counts.get(&Count::Security(SecurityEvent::TwoAgents)), None);
-        let kiosk = world.fleet.kiosk(&agent.id).unwrap();
-        assert_eq!((kiosk.session, kiosk.presence.as_str()), (Some(agent.session), "online"));
-    }
-}
-
-#[test]
 fn a_heartbeat_that_a_journal_message_overtook_is_evidence_and_takes_no_will_back() {
     let (mut world, mut agent) = started();
     world.beat(&mut agent);
