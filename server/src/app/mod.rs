@@ -9,6 +9,8 @@ mod hub;
 mod inspections;
 mod live;
 pub mod seed;
+#[cfg(test)]
+pub(crate) mod testing;
 mod uptime;
 
 use std::{

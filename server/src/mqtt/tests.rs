@@ -94,6 +94,17 @@ fn link(address: SocketAddr, lane: Lane) -> (Link, Outlet) {
     Link::start(options, Arc::new(Clock::start()))
 }
 
+/// The journal's connection, with everything granted.
+async fn connected() -> (Link, Outlet, Session) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Journal);
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[GRANTED; 5]).await;
+    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Journal)));
+    (link, events, session)
+}
+
 #[tokio::test]
 async fn a_refused_subscription_is_no_connection_and_says_which_one_and_why() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,12 +128,7 @@ async fn a_refused_subscription_is_no_connection_and_says_which_one_and_why() {
 
 #[tokio::test]
 async fn a_broken_connection_says_since_when_it_had_delivered_nothing() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Journal);
-    let mut session = Session::accept(&listener).await;
-    let subscribe = session.subscribe().await;
-    session.answer(&subscribe, &[GRANTED; 5]).await;
-    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Journal)));
+    let (link, mut events, session) = connected().await;
     // The last packet came before this.
     let up = Stopwatch::start();
     drop(session);
@@ -138,12 +144,7 @@ async fn a_broken_connection_says_since_when_it_had_delivered_nothing() {
 
 #[tokio::test]
 async fn presence_and_inventory_that_were_given_up_are_asked_for_again_when_there_is_room() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Journal);
-    let mut session = Session::accept(&listener).await;
-    let subscribe = session.subscribe().await;
-    session.answer(&subscribe, &[GRANTED; 5]).await;
-    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Journal)));
+    let (link, mut events, mut session) = connected().await;
     let topic = |channel| Topic::new(KioskId::new("K-1").unwrap(), channel);
     for _ in 0..RECEIVE_QUEUE {
         session.publish(&topic(Channel::Journal), b"{}").await;

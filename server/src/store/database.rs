@@ -1,4 +1,4 @@
-//! From a URL to connections: which database, with which guarantees, for whom.
+//! One database: who opens it, its schema, its reads and writes, in bounded time.
 //!
 //! One connection writes, so that commits have one order; a small pool reads.
 use std::{
@@ -12,18 +12,20 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use sqlx::{AnyPool, Executor, Row as _, any::AnyPoolOptions, migrate::MigrateError, pool::PoolConnection};
+use sqlx::{AnyPool, Executor as _, Row as _, migrate::MigrateError, pool::PoolConnection};
 
 use super::{
     StoreError, audit,
+    connect::{
+        POSTGRES_MIGRATION, POSTGRES_READER, POSTGRES_WRITER, SQLITE_READER, SQLITE_WRITER, Target, connect,
+        connect_lazy, set, sqlite_url,
+    },
     found::{self, Found},
     lock::{FileLock, PRIVATE},
     months,
     sql::{Backend, Query, Sql, sql},
 };
 
-/// Waiting for a free or new connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// One statement on a read connection. Reports over a month of a large fleet stay below it.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// One whole commit. Agents send again after 15 s; a commit that takes longer is no use to them.
@@ -31,38 +33,6 @@ pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Readers beside the writer. SQLite reads from memory and few cores; PostgreSQL waits for a network.
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_READERS: u32 = 8;
-
-/// FULL: with NORMAL a power cut takes back commits that agents were told of. The size limit keeps one slow
-/// reader from leaving a huge WAL behind. A writer waits for a tool's short transaction, not for ever.
-const SQLITE_WRITER: &str = "-- sqlite_writer
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-PRAGMA foreign_keys = ON;
-PRAGMA busy_timeout = 5000;
-PRAGMA cache_size = -8192;
-PRAGMA wal_autocheckpoint = 16384;
-PRAGMA journal_size_limit = 134217728;";
-const SQLITE_READER: &str = "-- sqlite_reader
-PRAGMA busy_timeout = 5000;
-PRAGMA cache_size = -2048;
-PRAGMA query_only = ON;";
-/// Stated because an administrator may have other defaults. The limits are a little below ours, so that
-/// the database's own, more telling error comes first. Nothing we ask is worth compiling: that took half of the
-/// time of a month's sums.
-const POSTGRES_WRITER: &str = "-- postgres_writer
-SET synchronous_commit = on;
-SET default_transaction_isolation = 'read committed';
-SET lock_timeout = '10s';
-SET statement_timeout = '14s';
-SET idle_in_transaction_session_timeout = '30s';";
-/// A large table takes as long as it takes, and whoever reads it is waited for.
-const POSTGRES_MIGRATION: &str = "-- postgres_migration
-SET statement_timeout = 0;
-SET lock_timeout = '5min';";
-const POSTGRES_READER: &str = "-- postgres_reader
-SET default_transaction_read_only = on;
-SET jit = off;
-SET statement_timeout = '29s';";
 
 /// Which database this is, whatever its file is called.
 pub(super) const READ_ID: Sql = sql!(read_database_id, "SELECT value FROM meta WHERE name = 'database_id'");
@@ -320,46 +290,6 @@ pub(super) fn settle<T>(
     result
 }
 
-enum Target {
-    Sqlite(PathBuf),
-    Postgres(String),
-}
-
-impl Target {
-    fn parse(url: &str) -> Result<Self, StoreError> {
-        let bad = |what: &str| Err(StoreError::Url { what: what.into() });
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url.into()));
-        }
-        let Some(path) = url.strip_prefix("sqlite://") else {
-            return bad("it starts with sqlite:// or postgres://");
-        };
-        if path.is_empty() || path.contains(":memory:") {
-            return bad("sqlite:// needs a path, a database in memory would forget what agents were told");
-        }
-        std::path::absolute(path).map(Self::Sqlite).map_err(|source| StoreError::File {
-            doing: "finding",
-            path: path.into(),
-            source,
-        })
-    }
-}
-
-/// The path as it is, whatever characters it has: sqlx decodes percent signs and looks for parameters.
-pub(super) fn sqlite_url(path: &std::path::Path, mode: &str) -> String {
-    let mut url = String::from("sqlite://");
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            url.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    url.push_str("?mode=");
-    url.push_str(mode);
-    url
-}
-
 /// Made here, so that nobody else can read it; SQLite gives its log the same rights.
 fn create_private(path: &std::path::Path) -> Result<(), StoreError> {
     let created = File::options().write(true).create_new(true).mode(PRIVATE).open(path);
@@ -370,35 +300,6 @@ fn create_private(path: &std::path::Path) -> Result<(), StoreError> {
             Err(StoreError::File { doing: "creating", path, source })
         }
         Ok(_) => Ok(()),
-    }
-}
-
-fn options(max: u32, setup: &'static str) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
-        move |connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(setup)).await.map(drop) })
-        },
-    )
-}
-
-async fn connect(url: &str, max: u32, setup: &'static str) -> Result<AnyPool, StoreError> {
-    // The writer stays: its caches are warm, and a commit does not wait for a handshake.
-    let options = options(max, setup).min_connections(max).idle_timeout(None).max_lifetime(None);
-    options.connect(url).await.map_err(open_error)
-}
-
-fn connect_lazy(url: &str, max: u32, setup: &'static str) -> Result<AnyPool, StoreError> {
-    options(max, setup).connect_lazy(url).map_err(open_error)
-}
-
-async fn set(connection: &mut PoolConnection<sqlx::Any>, settings: &'static str) -> Result<(), StoreError> {
-    connection.execute(sqlx::raw_sql(settings)).await.map(drop).map_err(|e| StoreError::of("set_limits", e))
-}
-
-fn open_error(error: sqlx::Error) -> StoreError {
-    match error {
-        sqlx::Error::Configuration(what) => StoreError::Url { what: what.to_string() },
-        other => StoreError::of("connect", other),
     }
 }
 

@@ -15,7 +15,7 @@ use sqlx::{AnyConnection, Connection as _, Row as _};
 
 use super::{
     StoreError,
-    database::sqlite_url,
+    connect::sqlite_url,
     error::{Kind, kind},
     log::{self, Flaw},
 };

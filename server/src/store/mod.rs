@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 mod audit;
 mod commands;
 mod commit;
+mod connect;
 mod corrections;
 mod database;
 mod error;

@@ -1,16 +1,11 @@
 //! The loop and its turns on a real database, with connections to nobody.
-use std::{path::PathBuf, sync::Arc};
-
 use kioskwatch_domain::{
-    calendar::WorkCalendar,
     change::{Admission, Change, CommandRow, CommandState, KioskRow, RecordOutcome},
-    fleet::{Actor, Fleet, Request},
-    policy::Policy,
+    fleet::{Actor, Request},
     testing::ScriptedAgent,
 };
 use kioskwatch_proto::{
     CommandId, Epoch,
-    command::CommandSigner,
     journal::{Body, Boot, Was},
     presence::PresenceState,
     topic::{Channel, Topic},
@@ -20,12 +15,11 @@ use sqlx::{Connection as _, Executor as _};
 
 use super::*;
 use crate::{
-    app::Parts,
-    clock::Clock,
+    app::testing::{self, Folder},
     config::Config,
-    metrics::{Counters, FleetFigures},
-    mqtt::{BrokerAddress, Inlet, LinkOptions, Received, queue},
-    store::{PageRequest, Scope, Store},
+    metrics::FleetFigures,
+    mqtt::{Inlet, Received, queue},
+    store::{PageRequest, Scope},
 };
 
 struct Rig {
@@ -33,48 +27,15 @@ struct Rig {
     app: App,
     journal: Inlet,
     beats: Inlet,
-    folder: PathBuf,
+    folder: Folder,
     _stop: watch::Sender<bool>,
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 impl Rig {
     async fn start(rows: impl FnOnce(Timestamp) -> Vec<Change>) -> Self {
-        let folder = std::env::temp_dir().join(format!("kw-hub-{}", Uuid::new_v4()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::open(&format!("sqlite://{}/test.sqlite", folder.display())).await.unwrap();
-        let clock = Arc::new(Clock::start());
-        store.commit(&rows(clock.now())).await.unwrap();
-        let image = store.load_image(clock.now()).await.unwrap();
-        let policy = Arc::new(Policy::default());
-        let (app, requests) = App::new(Parts {
-            config: Config::default(),
-            clock: Arc::clone(&clock),
-            store,
-            fleet: Fleet::from_image(Arc::clone(&policy), image),
-            policy,
-            calendar: WorkCalendar::from_lists(&[], &[]),
-            signer: CommandSigner::from_secret("test", &[1; 32]),
-            counters: Counters::new().unwrap(),
-        });
+        let (app, requests, folder) = testing::app(Config::default(), rows).await;
         let ((journal, from_journal), (beats, from_beats)) = (queue(), queue());
-        let link = |lane| {
-            let address = BrokerAddress {
-                host: "127.0.0.1".into(),
-                port: 1,
-                tls: None,
-                user: None,
-                password_file: None,
-            };
-            let allowance = app.config().flood.allowance();
-            let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
-            Link::start(options, Arc::clone(&clock)).0
-        };
+        let link = |lane| testing::link(&app, lane).0;
         let (on_journal, on_beats) = ((link(Lane::Journal), from_journal), (link(Lane::Beats), from_beats));
         let mut hub = Hub::new(app.clone(), requests, on_journal, on_beats);
         let (stop, stopped) = watch::channel(false);
@@ -86,8 +47,7 @@ impl Rig {
 
     /// Behind the back of the server.
     async fn sabotage(&self, sql: &'static str) {
-        let url = format!("sqlite://{}/test.sqlite", self.folder.display());
-        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let mut connection = sqlx::AnyConnection::connect(&self.folder.database()).await.unwrap();
         connection.execute(sql).await.unwrap();
     }
 

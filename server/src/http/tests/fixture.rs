@@ -1,25 +1,17 @@
 //! A small fleet behind the real router.
-use std::{path::PathBuf, sync::Arc};
-
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use kioskwatch_domain::{
-    calendar::WorkCalendar,
-    change::{
-        Admission, Change, CommandRow, CommandState, Correction, CorrectionRow, CorrectionState, EvidenceRow,
-        EvidenceSource, EvidenceState, IncidentRow, JournalRecordRow, KioskRow, KioskStateRow,
-        PresenceVerdict, RecordOutcome, RestatementRow, RestatementState, SiteRow, TicketEventRow, TicketRow,
-        TicketSource, TicketState, Zone,
-    },
-    fleet::Fleet,
-    policy::Policy,
+use kioskwatch_domain::change::{
+    Admission, Change, CommandRow, CommandState, Correction, CorrectionRow, CorrectionState, EvidenceRow,
+    EvidenceSource, EvidenceState, IncidentRow, JournalRecordRow, KioskRow, KioskStateRow, PresenceVerdict,
+    RecordOutcome, RestatementRow, RestatementState, SiteRow, TicketEventRow, TicketRow, TicketSource,
+    TicketState, Zone,
 };
 use kioskwatch_proto::{
     CommandId, Epoch, KioskId, SiteId, Timestamp,
-    command::CommandSigner,
     faults::{FaultClass, FaultCode},
     journal::Digest,
     words::{ServiceState, Severity},
@@ -30,14 +22,14 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use crate::{
-    app::{App, FLUSH_EVERY, Hub, HubOptions, Parts},
+    app::{
+        App, FLUSH_EVERY, Hub, HubOptions,
+        testing::{self, Folder},
+    },
     auth::{NewToken, create_token},
-    clock::Clock,
     config::Config,
     http::{Web, router},
-    metrics::Counters,
-    mqtt::{BrokerAddress, Lane, Link, LinkOptions},
-    store::Store,
+    mqtt::Lane,
 };
 
 /// What people and devices may write anywhere; nowhere may it become more than text.
@@ -53,14 +45,8 @@ pub(super) const HOSTILE: [&str; 6] = [
 pub(super) struct Fixture {
     pub(super) router: Router,
     pub(super) app: App,
-    folder: PathBuf,
+    _folder: Folder,
     _stop: watch::Sender<bool>,
-}
-
-impl Drop for Fixture {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 /// An answer, read to its end.
@@ -101,35 +87,8 @@ impl Fixture {
     }
 
     pub(super) async fn with(config: Config) -> Self {
-        let folder = std::env::temp_dir().join(format!("kw-http-{}", Uuid::new_v4()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::open(&format!("sqlite://{}/test.sqlite", folder.display())).await.unwrap();
-        let clock = Arc::new(Clock::start());
-        store.commit(&rows(clock.now())).await.unwrap();
-        let image = store.load_image(clock.now()).await.unwrap();
-        let policy = Arc::new(Policy::default());
-        let (app, requests) = App::new(Parts {
-            config,
-            clock: Arc::clone(&clock),
-            store,
-            fleet: Fleet::from_image(Arc::clone(&policy), image),
-            policy,
-            calendar: WorkCalendar::from_lists(&[], &[]),
-            signer: CommandSigner::from_secret("test", &[1; 32]),
-            counters: Counters::new().unwrap(),
-        });
-        let link = |lane| {
-            let address = BrokerAddress {
-                host: "127.0.0.1".into(),
-                port: 1,
-                tls: None,
-                user: None,
-                password_file: None,
-            };
-            let allowance = app.config().flood.allowance();
-            let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
-            Link::start(options, Arc::clone(&clock))
-        };
+        let (app, requests, folder) = testing::app(config, rows).await;
+        let link = |lane| testing::link(&app, lane);
         let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal), link(Lane::Beats));
         let (stop, stopped) = watch::channel(false);
         let options =
@@ -137,7 +96,7 @@ impl Fixture {
         hub.begin(&options, stopped.clone()).await.unwrap();
         tokio::spawn(hub.run());
         let router = router(Web::new(app.clone(), stopped));
-        Self { router, app, folder, _stop: stop }
+        Self { router, app, _folder: folder, _stop: stop }
     }
 
     /// A token's secret; no sites: all of them.

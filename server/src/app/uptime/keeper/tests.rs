@@ -1,22 +1,18 @@
-use std::path::PathBuf;
-
 use kioskwatch_domain::{
-    calendar::WorkCalendar,
     change::{Admission, AssignmentRow, Change, ExclusionRow, KioskRow},
-    fleet::{Answer, Fleet},
-    policy::Policy,
+    fleet::Answer,
 };
-use kioskwatch_proto::command::CommandSigner;
 use uuid::Uuid;
 
 mod late;
 
 use super::*;
 use crate::{
-    app::{Asked, Parts, RequestReceiver},
-    clock::Clock,
+    app::{
+        Asked, RequestReceiver,
+        testing::{self, Folder},
+    },
     config::Config,
-    metrics::Counters,
     store::{Scope, Store},
 };
 
@@ -24,13 +20,7 @@ use crate::{
 struct Office {
     app: App,
     requests: RequestReceiver,
-    folder: PathBuf,
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+    _folder: Folder,
 }
 
 fn id(n: usize) -> KioskId {
@@ -40,37 +30,23 @@ fn id(n: usize) -> KioskId {
 impl Office {
     /// With kiosks that count since an hour ago, or not at all.
     async fn of(kiosks: usize, counts: bool) -> Self {
-        let folder = std::env::temp_dir().join(format!("kw-keeper-{}", Uuid::new_v4()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let store = Store::open(&format!("sqlite://{}/test.sqlite", folder.display())).await.unwrap();
-        let clock = Arc::new(Clock::start());
-        let now = clock.now();
-        let row = |n| {
-            Change::Kiosk(KioskRow {
-                id: id(n),
-                site: None,
-                admission: Admission::Accepted,
-                model: String::new(),
-                serial_no: String::new(),
-                commissioned_at: counts.then(|| now.plus_ms(-3_600_000)),
-                decommissioned_at: None,
-                updated_at: now,
-            })
+        let rows = |now: Timestamp| {
+            let row = |n| {
+                Change::Kiosk(KioskRow {
+                    id: id(n),
+                    site: None,
+                    admission: Admission::Accepted,
+                    model: String::new(),
+                    serial_no: String::new(),
+                    commissioned_at: counts.then(|| now.plus_ms(-3_600_000)),
+                    decommissioned_at: None,
+                    updated_at: now,
+                })
+            };
+            (0..kiosks).map(row).collect()
         };
-        store.commit(&(0..kiosks).map(row).collect::<Vec<_>>()).await.unwrap();
-        let image = store.load_image(now).await.unwrap();
-        let policy = Arc::new(Policy::default());
-        let (app, requests) = App::new(Parts {
-            config: Config::default(),
-            clock,
-            store,
-            fleet: Fleet::from_image(Arc::clone(&policy), image),
-            policy,
-            calendar: WorkCalendar::from_lists(&[], &[]),
-            signer: CommandSigner::from_secret("test", &[1; 32]),
-            counters: Counters::new().unwrap(),
-        });
-        Self { app, requests, folder }
+        let (app, requests, folder) = testing::app(Config::default(), rows).await;
+        Self { app, requests, _folder: folder }
     }
 
     /// Steps while the hub answers: what names `bad` can never be committed.

@@ -1,0 +1,69 @@
+//! The application on a real database, for tests inside the server.
+use std::{path::PathBuf, sync::Arc};
+
+use kioskwatch_domain::{calendar::WorkCalendar, change::Change, fleet::Fleet, policy::Policy};
+use kioskwatch_proto::{Timestamp, command::CommandSigner};
+use uuid::Uuid;
+
+use super::{App, Parts, RequestReceiver};
+use crate::{
+    clock::Clock,
+    config::Config,
+    metrics::Counters,
+    mqtt::{BrokerAddress, Lane, Link, LinkOptions, Outlet},
+    store::Store,
+};
+
+/// The directory of a database; it goes with the test.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("kw-app-{}", Uuid::new_v4()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn database(&self) -> String {
+        format!("sqlite://{}/test.sqlite", self.0.display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// With these rows committed and loaded; nobody takes its requests yet.
+pub(crate) async fn app(
+    config: Config,
+    rows: impl FnOnce(Timestamp) -> Vec<Change>,
+) -> (App, RequestReceiver, Folder) {
+    let folder = Folder::new();
+    let store = Store::open(&folder.database()).await.unwrap();
+    let clock = Arc::new(Clock::start());
+    store.commit(&rows(clock.now())).await.unwrap();
+    let image = store.load_image(clock.now()).await.unwrap();
+    let policy = Arc::new(Policy::default());
+    let (app, requests) = App::new(Parts {
+        config,
+        clock,
+        store,
+        fleet: Fleet::from_image(Arc::clone(&policy), image),
+        policy,
+        calendar: WorkCalendar::from_lists(&[], &[]),
+        signer: CommandSigner::from_secret("test", &[1; 32]),
+        counters: Counters::new().unwrap(),
+    });
+    (app, requests, folder)
+}
+
+/// A connection to nobody.
+pub(crate) fn link(app: &App, lane: Lane) -> (Link, Outlet) {
+    let address =
+        BrokerAddress { host: "127.0.0.1".into(), port: 1, tls: None, user: None, password_file: None };
+    let allowance = app.config().flood.allowance();
+    let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
+    Link::start(options, Arc::clone(app.clock()))
+}
