@@ -1,5 +1,6 @@
 //! The one integration binary: what the compiler cannot hold, and the whole stack from serial byte to page.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+mod alerting;
 mod bad_input;
 mod chaos;
 mod clocks;

@@ -2,9 +2,7 @@
 use std::{io::Write as _, process::Stdio, time::Duration};
 
 use kioskwatch_tests::harness::{
-    api::Api,
-    broker::free_port,
-    process::Program,
+    monitoring::prometheus,
     stack::{PATIENCE, Plan},
     wait::wait_until,
 };
@@ -54,21 +52,7 @@ async fn the_metrics_are_well_formed_and_a_real_prometheus_reads_them() {
         String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success() && told.trim().is_empty(), "promtool check metrics: {told}");
 
-    let port = free_port().unwrap();
-    let dir = stack.dir.path();
-    let config = dir.join("prometheus.yml");
-    let target = stack.server.monitoring;
-    let text = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: kioskwatch\n  static_configs: [{{targets: ['{target}']}}]\n"
-    );
-    std::fs::write(&config, text).unwrap();
-    let _prometheus = Program::new("prometheus", dir.join("prometheus.log"))
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .start()
-        .unwrap();
-    let prometheus = Api::new(([127, 0, 0, 1], port).into());
+    let (_prometheus, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
     for name in PROMISED {
         wait_until(name, PATIENCE + Duration::from_secs(15), || async {
             let answer = prometheus.json(&format!("/api/v1/query?query={name}")).await?;

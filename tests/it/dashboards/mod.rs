@@ -19,10 +19,8 @@ use std::{fs, path::Path, time::Duration};
 
 use kioskwatch_server::clock::Clock;
 use kioskwatch_tests::harness::{
-    api::Api,
-    broker::free_port,
+    monitoring::prometheus,
     postgres::Postgres,
-    process::{Process, Program},
     stack::{PATIENCE, Plan, Stack},
     wait::wait_until,
 };
@@ -90,34 +88,6 @@ FROM (VALUES ('K-0001', 1), ('H-0001', 1), ('H-0001', 2)) AS who (k, v),
   generate_series(date_trunc('month', now()) - interval '4 months',
                   date_trunc('month', now()) - interval '1 month', interval '1 month') AS m
 ORDER BY v";
-
-/// A Prometheus with our rules that scrapes the stack.
-fn prometheus(stack: &Stack) -> (Process, Api) {
-    let dir = stack.dir.path();
-    for name in ["recording", "alerts"] {
-        let text = fs::read_to_string(deploy().join(format!("prometheus/rules/{name}.yml"))).unwrap();
-        // Nobody waits a minute here.
-        fs::write(dir.join(format!("{name}.yml")), text.replace("interval: 1m", "interval: 1s")).unwrap();
-    }
-    let config = json!({
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["recording.yml", "alerts.yml"],
-        "scrape_configs": [{
-            "job_name": "kioskwatch", "static_configs": [{"targets": [stack.server.monitoring.to_string()]}],
-        }],
-    });
-    // JSON is YAML.
-    let file = dir.join("prometheus.yml");
-    fs::write(&file, config.to_string()).unwrap();
-    let port = free_port().unwrap();
-    let process = Program::new("prometheus", dir.join("prometheus.log"))
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .start()
-        .expect("prometheus starts: install the Debian package prometheus");
-    (process, Api::new(([127, 0, 0, 1], port).into()))
-}
 
 /// The past is written, the reading role is made, and we become that role.
 async fn reader(url: &str) -> PgConnection {
@@ -208,7 +178,7 @@ async fn every_panel_of_every_dashboard_answers() {
     let database = Postgres::shared();
     let url = database.fresh_database().await;
     let stack = Plan::new(program()).database(url.clone()).kiosk("K-0001", "S-01").start().await;
-    let (_prometheus, prometheus) = prometheus(&stack);
+    let (_prometheus, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
     let postgres = Mutex::new(reader(&url).await);
     // A counter that was at 1 when it was first seen has no rate.
     wait_until("the fleet to be scraped", PATIENCE + Duration::from_secs(15), || async {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod image_disk;
 pub mod kiosk;
 pub mod machine;
+pub mod monitoring;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -1,0 +1,119 @@
+//! From a dark site to the one who is called: the server's metrics, our rules in a real Prometheus, our routes and
+//! inhibitions in a real Alertmanager, a webhook.
+use std::time::Duration;
+
+use kioskwatch_tests::harness::{
+    api::Api,
+    monitoring::{Webhook, alertmanager, prometheus},
+    stack::{PATIENCE, Plan},
+    wait::wait_until,
+};
+use serde_json::{Value, json};
+
+use crate::program;
+
+/// Scrape, rule, its `for`, the group's wait, on a busy machine.
+const LONG: Duration = PATIENCE.saturating_add(Duration::from_secs(30));
+
+async fn hears(webhook: &Webhook, receiver: &str, status: &str, alert: &str) -> Value {
+    let what = format!("{receiver} to be told that {alert} is {status}");
+    wait_until(&what, LONG, || async { webhook.was_told(receiver, status, alert) }).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_reaches_the_one_it_is_for_and_is_taken_back() {
+    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-01").start().await;
+    let webhook = Webhook::start().await.unwrap();
+    let dir = stack.dir.path().to_owned();
+    let (_alertmanager, receives) = alertmanager(&dir, &webhook).unwrap();
+    let _prometheus = prometheus(&dir, stack.server.monitoring, Some(receives)).unwrap();
+    hears(&webhook, "outside", "firing", "DeadMansSwitch").await;
+
+    for kiosk in &mut stack.kiosks {
+        kiosk.lose_power().await.unwrap();
+    }
+    let dark = hears(&webhook, "on_call", "firing", "SiteDown").await;
+    assert_eq!((&dark["site"], &dark["severity"]), (&json!("S-01"), &json!("page")));
+    for kiosk in &mut stack.kiosks {
+        kiosk.boot().unwrap();
+    }
+    hears(&webhook, "on_call", "resolved", "SiteDown").await;
+
+    stack.server.kill().await.unwrap();
+    hears(&webhook, "on_call", "firing", "ServerNotReady").await;
+    // Its silence is what the outside waits for.
+    assert!(webhook.was_told("outside", "resolved", "DeadMansSwitch").is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_from_a_greater_alert_is_held_back() {
+    let dir = kioskwatch_tests::harness::server::Workdir::new("inhibitions").unwrap();
+    let webhook = Webhook::start().await.unwrap();
+    let (_alertmanager, address) = alertmanager(dir.path(), &webhook).unwrap();
+    let api = Api::new(address);
+    let alert = |name: &str, labels: Value| {
+        let mut labels = labels;
+        labels["alertname"] = json!(name);
+        json!({"labels": labels})
+    };
+    let sent = json!([
+        alert("SiteDown", json!({"severity": "page", "site": "S-01"})),
+        alert("KioskDown", json!({"severity": "ticket", "site": "S-01", "kiosk": "K-0001"})),
+        alert("KioskDown", json!({"severity": "ticket", "site": "S-02", "kiosk": "K-0002"})),
+        alert(
+            "UptimeTargetMissed",
+            json!({"severity": "ticket", "scope": "site", "id": "S-03", "ratio": "on"})
+        ),
+        alert(
+            "UptimeTargetAtRisk",
+            json!({"severity": "ticket", "scope": "site", "id": "S-03", "ratio": "avail"})
+        ),
+        alert(
+            "UptimeTargetMissed",
+            json!({"severity": "ticket", "scope": "site", "id": "S-04", "ratio": "avail"})
+        ),
+    ]);
+    wait_until("Alertmanager to take alerts", LONG, || async {
+        let reply = api.post("/api/v2/alerts", sent.clone()).await?;
+        if reply.status == 200 { Ok(()) } else { Err(format!("{reply:?}")) }
+    })
+    .await;
+    let held_back = || async {
+        let alerts = api.json("/api/v2/alerts?silenced=false").await?;
+        let alerts = alerts.as_array().cloned().unwrap_or_default();
+        if alerts.len() < 6 {
+            return Err(format!("{alerts:?}"));
+        }
+        let held = alerts.iter().filter(|alert| alert["status"]["state"] == "suppressed");
+        let mut held: Vec<_> = held.map(|alert| alert["labels"].clone()).collect();
+        held.sort_by_key(|labels| labels["alertname"].to_string());
+        Ok(held)
+    };
+    let held = wait_until("all alerts", LONG, held_back).await;
+    assert_eq!(held.len(), 2, "{held:?}");
+    assert_eq!((&held[0]["alertname"], &held[0]["kiosk"]), (&json!("KioskDown"), &json!("K-0001")));
+    assert_eq!((&held[1]["alertname"], &held[1]["id"]), (&json!("UptimeTargetAtRisk"), &json!("S-03")));
+
+    let told = hears(&webhook, "desk", "firing", "KioskDown").await;
+    assert_eq!(told["kiosk"], "K-0002");
+    hears(&webhook, "on_call", "firing", "SiteDown").await;
+}
+
+#[test]
+fn the_sign_of_life_is_due_again_whenever_its_group_is_looked_at() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/alertmanager/alertmanager.yml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let route = text.split("DeadMansSwitch]").nth(1).unwrap().split("- matchers").next().unwrap();
+    let seconds = |key: &str| -> u64 {
+        let value = route.split(&format!("{key}: ")).nth(1).unwrap().lines().next().unwrap();
+        let (number, unit) = value.split_at(value.len() - 1);
+        number.parse::<u64>().unwrap()
+            * match unit {
+                "s" => 1,
+                "m" => 60,
+                _ => panic!("{value}"),
+            }
+    };
+    // With equal ones Alertmanager sends every other time: a message just short of its age waits for the next look.
+    assert!(seconds("repeat_interval") < seconds("group_interval"), "{route}");
+}
