@@ -3,12 +3,14 @@ use serde_json::json;
 
 use super::{
     board::{Board, column, console},
-    panel::{Panel, share},
+    panel::{Panel, in_time_shown, share},
 };
 
 /// Spans of one source that are drawn.
 const EVIDENCE: u32 = 5_000;
 const OURS: &str = "kiosk = '$kiosk'";
+const CHANGED: &str = in_time_shown!("at");
+const OPENED: &str = in_time_shown!("opened_at");
 
 pub(super) fn board() -> Board {
     let kiosks = "SELECT kiosk FROM v_kiosks ORDER BY 1";
@@ -58,7 +60,7 @@ fn panels() -> Vec<Panel> {
         Panel::table("变化 / Changes")
             .sql(&format!(
                 "SELECT to_timestamp(at / 1000.0) AS at, kind, peripheral, from_state, to_state, reason\n\
-                 FROM v_transitions WHERE {OURS} AND $__timeFilter(to_timestamp(at / 1000.0))\nORDER BY v_transitions.at DESC LIMIT 200"
+                 FROM v_transitions WHERE {OURS} AND {CHANGED}\nORDER BY v_transitions.at DESC LIMIT 200"
             ))
             .name("at", "时间 / At")
             .name("kind", "类别 / Kind")
@@ -70,7 +72,7 @@ fn panels() -> Vec<Panel> {
         Panel::table("工单 / Tickets")
             .sql(&format!(
                 "SELECT number, fault, peripheral, class, state, to_timestamp(opened_at / 1000.0) AS opened, restore_s, id\n\
-                 FROM v_tickets WHERE {OURS} AND $__timeFilter(to_timestamp(opened_at / 1000.0))\nORDER BY opened_at DESC LIMIT 100"
+                 FROM v_tickets WHERE {OURS} AND {OPENED}\nORDER BY opened_at DESC LIMIT 100"
             ))
             .name("number", "编号 / No.")
             .name("fault", "故障 / Fault")

@@ -73,6 +73,25 @@ fn the_files_are_what_the_boards_say() {
     }
 }
 
+/// Coloured by thresholds, Grafana's timeline draws the steps of the threshold in place of the states, and merges
+/// 0 and 1 where one step holds both.
+#[test]
+fn a_timeline_shows_states_and_not_steps_of_a_threshold() {
+    let boards = boards();
+    let panels = boards.iter().flat_map(|board| board.json()["panels"].as_array().unwrap().clone());
+    let timelines: Vec<_> = panels.filter(|panel| panel["type"] == "state-timeline").collect();
+    assert!(!timelines.is_empty());
+    for panel in timelines {
+        let defaults = &panel["fieldConfig"]["defaults"];
+        assert_eq!(defaults["color"]["mode"], "fixed", "{}", panel["title"]);
+        assert!(
+            !defaults["mappings"].as_array().unwrap().is_empty(),
+            "{}: nothing has a colour",
+            panel["title"]
+        );
+    }
+}
+
 /// Months that were over before this stack began: frozen ones of two kiosks, and a restatement of one.
 const PAST: &str = "
 INSERT INTO uptime_month

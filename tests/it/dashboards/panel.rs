@@ -48,6 +48,15 @@ pub(super) struct Panel {
     text_mode: &'static str,
 }
 
+/// Whether an instant (in milliseconds) lies in the time shown. Grafana's own `$__timeFilter` takes its argument up to
+/// the first closing parenthesis, so it cannot hold a function of a column.
+macro_rules! in_time_shown {
+    ($at:literal) => {
+        concat!($at, " BETWEEN $__unixEpochFrom()::bigint * 1000 AND $__unixEpochTo()::bigint * 1000")
+    };
+}
+pub(super) use in_time_shown;
+
 /// Seconds summed and then divided. With two decimals 100 % stands only where nothing was lost and 0 % only
 /// where nothing worked, as in the console.
 pub(super) fn share(up: &str, of: &str) -> String {
@@ -266,9 +275,14 @@ impl Panel {
     fn defaults(&self) -> Value {
         let step = |(value, color): &(Option<f64>, &str)| json!({"color": color, "value": value});
         let steps: Vec<Value> = self.thresholds.iter().map(step).collect();
-        let by_series = matches!(self.kind, "timeseries");
+        let mode = match self.kind {
+            "timeseries" => "palette-classic",
+            // By thresholds Grafana would draw the steps and not the states: with one step, no change at all.
+            "state-timeline" => "fixed",
+            _ => "thresholds",
+        };
         let mut defaults = json!({
-            "color": {"mode": if by_series { "palette-classic" } else { "thresholds" }},
+            "color": {"mode": mode},
             "thresholds": {"mode": "absolute", "steps": steps},
         });
         if let Some(unit) = self.unit {

@@ -3,10 +3,10 @@ use serde_json::json;
 
 use super::{
     board::{Board, column, console},
-    panel::Panel,
+    panel::{Panel, in_time_shown},
 };
 
-const WHERE: &str = "$__timeFilter(to_timestamp(opened_at / 1000.0)) AND COALESCE(site, '') IN ($site)";
+const WHERE: &str = concat!(in_time_shown!("opened_at"), " AND COALESCE(site, '') IN ($site)");
 const QUIET: &str = "这段时间没有 / none in this time";
 
 pub(super) fn board() -> Board {
@@ -104,14 +104,15 @@ fn open() -> Vec<Panel> {
 fn kept() -> Vec<Panel> {
     vec![
         Panel::table("时限 / Service clocks")
-            .sql(
+            .sql(concat!(
                 "SELECT clock, count(*) AS clocks, count(*) FILTER (WHERE state = 'met') AS met, \
                  count(*) FILTER (WHERE state = 'breached') AS breached, \
                  count(*) FILTER (WHERE state IN ('running', 'paused')) AS running\n\
                  FROM v_ticket_clocks\n\
-                 WHERE $__timeFilter(to_timestamp(started_at / 1000.0)) AND COALESCE(site, '') IN ($site)\n\
-                 GROUP BY clock ORDER BY breached DESC, clock",
-            )
+                 WHERE ",
+                in_time_shown!("started_at"),
+                " AND COALESCE(site, '') IN ($site)\nGROUP BY clock ORDER BY breached DESC, clock",
+            ))
             .name("clock", "时限 / Clock")
             .name("clocks", "合计 / All")
             .name("met", "达成 / Met")

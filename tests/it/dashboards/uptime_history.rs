@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::{
     board::{Board, choice, column, console, ratio},
-    panel::{Panel, share},
+    panel::{Panel, in_time_shown, share},
 };
 
 /// Whose figures: one of a few columns, never text of the reader's in the statement.
@@ -13,7 +13,8 @@ const OWNER: &str = "COALESCE(NULLIF(CASE '$by' WHEN 'region' THEN region WHEN '
 const UP: &str = "CASE '$ratio' WHEN 'on' THEN on_s WHEN 'avail' THEN avail_s ELSE full_s END";
 const OF: &str = "CASE '$ratio' WHEN 'on' THEN on_of_s WHEN 'avail' THEN avail_of_s ELSE full_of_s END";
 /// Months that begin in the time shown, of the chosen sites.
-const WHERE: &str = "$__timeFilter(to_timestamp(period_from_at / 1000.0)) AND site IN ($site)";
+const WHERE: &str = concat!(in_time_shown!("period_from_at"), " AND site IN ($site)");
+const BOOKED: &str = in_time_shown!("n.booked_at");
 
 pub(super) fn board() -> Board {
     let owners = [
@@ -217,7 +218,7 @@ fn causes() -> Vec<Panel> {
                  {} AS now, to_timestamp(n.booked_at / 1000.0) AS booked\n\
                  FROM v_uptime_version n\n\
                  JOIN v_uptime_version o ON o.month = n.month AND o.kiosk = n.kiosk AND o.version = n.version - 1\n\
-                 WHERE n.version > 1 AND $__timeFilter(to_timestamp(n.booked_at / 1000.0))\n\
+                 WHERE n.version > 1 AND {BOOKED}\n\
                  GROUP BY n.month, n.kiosk, n.version, n.booked_at\nORDER BY n.booked_at DESC LIMIT 100",
                 share("o.avail_s", "o.avail_of_s"),
                 share("n.avail_s", "n.avail_of_s"),
