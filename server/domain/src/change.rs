@@ -77,6 +77,8 @@ pub enum Change {
     Exclusion(ExclusionRow),
     /// Insert, or extend `to` of the row with the same server and `from`.
     Liveness(LivenessRow),
+    /// Insert, or move `to` of the row with the same kiosk and `from`.
+    EvidenceGap(EvidenceGapRow),
     /// Version 0: insert or replace. Another version: insert; stored with other content, the commit fails.
     Month(Box<MonthRow>),
     /// Insert or replace.
@@ -360,6 +362,15 @@ pub struct ExclusionRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LivenessRow {
     pub server: Uuid,
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// What was heard of a kiosk in this time could not be stored: that nothing is known of it says nothing about the
+/// kiosk. Empty where it could be stored after all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceGapRow {
+    pub kiosk: KioskId,
     pub from: Timestamp,
     pub to: Timestamp,
 }

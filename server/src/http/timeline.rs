@@ -3,7 +3,11 @@ use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{EvidenceRow, TransitionRow},
     interval::{BEGINNING, END, Interval, IntervalSet},
-    uptime::{self, Cause, Evidence, Inputs, Source, Timeline, rows::server_down, sweep::Piece},
+    uptime::{
+        self, Cause, Evidence, Inputs, Source, Timeline,
+        rows::{server_down, unstored},
+        sweep::Piece,
+    },
 };
 use kioskwatch_proto::{Epoch, KioskId, PeripheralName, Timestamp};
 use serde::Serialize;
@@ -173,7 +177,8 @@ pub(crate) async fn timeline_of(
     let period = Interval::new(from.secs(), to.secs());
     let mut alive = app.fleet().live_hearing(now);
     alive.extend(store.server_liveness(from, to).await?);
-    let down = server_down(&alive, period);
+    let gaps = store.evidence_gaps(std::slice::from_ref(id), from, to).await?;
+    let down = server_down(&alive, period).union(&unstored(&gaps));
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();
     let always = IntervalSet::of(Interval::new(BEGINNING, END));
     let inputs = Inputs {

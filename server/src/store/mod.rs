@@ -21,6 +21,7 @@ mod corrections;
 mod database;
 mod error;
 mod evidence;
+mod evidence_gap;
 mod exclusions;
 mod found;
 mod image;

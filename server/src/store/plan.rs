@@ -8,9 +8,10 @@ use std::{
 };
 
 use kioskwatch_domain::change::{
-    AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow, EvidenceRow,
-    ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow,
-    LivenessRow, MonthRow, RestatementRow, SeenRow, SiteRow, TicketEventRow, TicketRow, TransitionRow,
+    AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow, EvidenceGapRow,
+    EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow,
+    KioskStateRow, LivenessRow, MonthRow, RestatementRow, SeenRow, SiteRow, TicketEventRow, TicketRow,
+    TransitionRow,
 };
 use kioskwatch_proto::KioskId;
 use sha2::{Digest as _, Sha256};
@@ -62,6 +63,7 @@ struct Groups<'a> {
     command_events: Vec<&'a CommandEventRow>,
     exclusions: Vec<&'a ExclusionRow>,
     liveness: Vec<&'a LivenessRow>,
+    evidence_gaps: Vec<&'a EvidenceGapRow>,
     months: Vec<&'a MonthRow>,
     restatements: Vec<&'a RestatementRow>,
     corrections: Vec<&'a CorrectionRow>,
@@ -91,6 +93,7 @@ impl<'a> Plan<'a> {
         plan.add(&groups.command_events)?;
         plan.add(&groups.exclusions)?;
         plan.add(&groups.liveness)?;
+        plan.add(&groups.evidence_gaps)?;
         plan.add(&groups.months)?;
         plan.add(&groups.restatements)?;
         plan.add(&groups.corrections)?;
@@ -193,6 +196,7 @@ impl<'a> Groups<'a> {
                 Change::CommandEvent(row) => groups.command_events.push(row),
                 Change::Exclusion(row) => groups.exclusions.push(row),
                 Change::Liveness(row) => groups.liveness.push(row),
+                Change::EvidenceGap(row) => groups.evidence_gaps.push(row),
                 Change::Month(row) => groups.months.push(row),
                 Change::Restatement(row) => groups.restatements.push(row),
                 Change::Correction(row) => groups.corrections.push(row),

@@ -93,6 +93,7 @@ promises! {
         kiosks_are_narrowed_by_site_and_presence,
         a_ticket_comes_with_all_that_hangs_on_it,
         overlapping_spans_are_found_and_touching_ones_are_not,
+        a_gap_of_evidence_grows_and_closes,
         closed_history_stays_out_of_the_image,
         journals_are_read_by_epoch,
         tokens_are_found_by_hash_until_revoked;

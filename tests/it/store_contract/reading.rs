@@ -330,6 +330,21 @@ pub(crate) async fn overlapping_spans_are_found_and_touching_ones_are_not(empty:
     assert_eq!(found.len(), 3);
 }
 
+pub(crate) async fn a_gap_of_evidence_grows_and_closes(empty: Empty) {
+    let store = empty.open().await;
+    let gap = |id, from, to| EvidenceGapRow { kiosk: kiosk_id(id), from: at(from), to: at(to) };
+    let gaps = [gap("k1", 0, 10), gap("k1", 20, 30), gap("k2", 0, 10)];
+    store.commit(&gaps.clone().map(Change::EvidenceGap)).await.unwrap();
+    store.commit(&[Change::EvidenceGap(gap("k2", 0, 40))]).await.unwrap();
+    let both = [kiosk_id("k1"), kiosk_id("k2")];
+    let found = store.evidence_gaps(&both, at(10), at(20)).await.unwrap();
+    assert_eq!(found, [gap("k2", 0, 40)], "those that only touch are not asked for");
+    assert_eq!(store.evidence_gaps(&both[..1], at(0), at(40)).await.unwrap(), gaps[..2]);
+    store.commit(&[Change::EvidenceGap(gap("k1", 0, 0))]).await.unwrap();
+    let found = store.evidence_gaps(&both[..1], at(-9), at(9)).await.unwrap();
+    assert_eq!(found, [gap("k1", 0, 0)], "empty: it could be stored after all");
+}
+
 pub(crate) async fn closed_history_stays_out_of_the_image(empty: Empty) {
     let store = empty.open().await;
     let closed_at = |n: u128, t7: Option<i64>| {

@@ -349,7 +349,7 @@ fn rank(change: &Change) -> u8 {
         Change::Command(_) => 16,
         Change::CommandEvent(_) => 17,
         Change::Exclusion(_) => 18,
-        Change::Liveness(_) => 19,
+        Change::Liveness(_) | Change::EvidenceGap(_) => 19,
         Change::Month(_) => 20,
         Change::Restatement(_) => 21,
         Change::Correction(_) => 22,

@@ -232,6 +232,17 @@ impl Liveness {
         }
     }
 
+    /// Since when heartbeats prove something that is not written.
+    pub(super) fn unwritten_since(&self) -> Option<Timestamp> {
+        let ended = self.ended.iter().map(|ended| ended.open.flushed_to);
+        ended.chain(self.span.map(|open| open.flushed_to)).min()
+    }
+
+    /// Whether the oldest of what was not written may have been given up for want of room.
+    pub(super) fn may_have_lost(&self) -> bool {
+        self.ended.len() >= MAX_ENDED
+    }
+
     /// Evidence to write now.
     pub(super) fn rows(&self, kiosk: &KioskId, now: Timestamp) -> impl Iterator<Item = EvidenceRow> {
         let ended = self.ended.iter().filter_map(|ended| ended.open.row(kiosk, ended.at));

@@ -30,6 +30,7 @@ mod silence;
 mod site;
 mod sweep;
 mod ticket_file;
+mod unstored;
 mod view;
 mod watch;
 mod work;

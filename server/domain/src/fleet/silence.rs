@@ -234,33 +234,44 @@ impl Draft<'_> {
     /// Writes when kiosks were heard last and the evidence of their heartbeats; with it, that we were able to
     /// hear.
     pub(super) fn flush_liveness(&mut self, share: Share, heard_to: Timestamp) {
-        let now = self.now;
         for ix in share.places(self.fleet_len()) {
-            let live = self.live(ix);
-            let id = &self.kiosk(ix).id;
-            let rows: Vec<_> = live.rows(id, now).collect();
-            let heard = live.last_seen != live.flushed;
-            if !heard && rows.is_empty() {
-                continue;
+            if self.may_look(Look::evidence(ix)) {
+                self.flush_kiosk(ix);
             }
-            let last_seen = live.last_seen;
-            if let Some(at) = last_seen.filter(|_| heard) {
-                let seen = crate::change::SeenRow {
-                    kiosk: id.clone(),
-                    last_seen_at: at,
-                    session: self.kiosk(ix).state.session,
-                    boot: self.kiosk(ix).state.boot,
-                    interval_s: live.interval_s,
-                    clock_offset_ms: live.offset_ms,
-                };
-                self.rows.push(Change::Seen(seen));
-            }
-            self.evidence.extend(rows);
-            self.edit_live(ix, LiveEdit::Flushed { last_seen, now });
         }
+        let now = self.now;
         let server = self.server_mut();
         let (id, heard) = (server.id, server.hearing.share_written(share, heard_to.min(now)));
+        if let Some(until) = heard.iter().map(|&(_, to)| to).max() {
+            self.note_gaps(until);
+        }
         let row = |(from, to)| Change::Liveness(LivenessRow { server: id, from, to });
         self.rows.extend(heard.into_iter().map(row));
+    }
+
+    /// Of one kiosk.
+    pub(super) fn flush_kiosk(&mut self, ix: Ix) {
+        self.close_gap(ix);
+        let (now, live) = (self.now, self.live(ix));
+        let id = &self.kiosk(ix).id;
+        let rows: Vec<_> = live.rows(id, now).collect();
+        let heard = live.last_seen != live.flushed;
+        if !heard && rows.is_empty() {
+            return;
+        }
+        let last_seen = live.last_seen;
+        if let Some(at) = last_seen.filter(|_| heard) {
+            let seen = crate::change::SeenRow {
+                kiosk: id.clone(),
+                last_seen_at: at,
+                session: self.kiosk(ix).state.session,
+                boot: self.kiosk(ix).state.boot,
+                interval_s: live.interval_s,
+                clock_offset_ms: live.offset_ms,
+            };
+            self.rows.push(Change::Seen(seen));
+        }
+        self.evidence.extend(rows);
+        self.edit_live(ix, LiveEdit::Flushed { last_seen, now });
     }
 }

@@ -12,15 +12,17 @@ pub(super) const MAX_PER_SWEEP: usize = 10_000;
 const AGAIN_FIRST_MS: i64 = 10_000;
 const AGAIN_LAST_MS: i64 = 600_000;
 
-/// One thing a sweep looks at.
+/// One thing a sweep looks at, or the evidence of one kiosk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Look(What);
+pub struct Look(pub(super) What);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
+pub(super) enum What {
     /// Our own deafness and what hangs on it.
     Hearing,
     Silence(Ix),
+    /// To be written: no part of a sweep.
+    Evidence(Ix),
     Due(Due),
 }
 
@@ -29,6 +31,8 @@ enum What {
 pub(super) struct Aside {
     until: Timestamp,
     times: u32,
+    /// Of evidence: since when it is not stored.
+    pub(super) since: Timestamp,
 }
 
 impl Look {
@@ -36,6 +40,10 @@ impl Look {
 
     pub(super) const fn silence(ix: Ix) -> Self {
         Self(What::Silence(ix))
+    }
+
+    pub(super) const fn evidence(ix: Ix) -> Self {
+        Self(What::Evidence(ix))
     }
 }
 
@@ -52,7 +60,7 @@ impl Fleet {
         all.map(Look).filter(|&look| !self.is_set_aside(look, now)).collect()
     }
 
-    fn is_set_aside(&self, look: Look, now: Timestamp) -> bool {
+    pub(super) fn is_set_aside(&self, look: Look, now: Timestamp) -> bool {
         self.set_aside.get(&look).is_some_and(|aside| aside.until > now)
     }
 }
@@ -78,6 +86,7 @@ impl Draft<'_> {
                 What::Silence(ix) if self.server().hearing_since.is_some() => self.judge_silence(ix),
                 // Nobody is judged while nobody is heard: it was not looked at.
                 What::Silence(_) => continue,
+                What::Evidence(ix) => self.flush_kiosk(ix),
                 What::Due(Due::Incident(id)) => self.look_at_incident(id),
                 What::Due(Due::Ticket(id)) => {
                     if self.ticket(id).and_then(|file| file.row.due_at).is_some_and(|at| at <= self.now) {
@@ -99,19 +108,26 @@ impl Draft<'_> {
 
     /// Left alone for a while. Not stored: after a restart it is tried at once.
     pub(super) fn look_failed(&mut self, look: Look, reason: &str) {
-        let times = self.fleet.set_aside.get(&look).map_or(0, |aside| aside.times);
+        let before = self.fleet.set_aside.get(&look);
+        let times = before.map_or(0, |aside| aside.times);
+        let unstored = || match look.0 {
+            What::Evidence(ix) => self.live(ix).unwritten_since(),
+            _ => None,
+        };
+        let since = before.map(|aside| aside.since).or_else(unstored).unwrap_or(self.now);
         let pause_ms = AGAIN_LAST_MS.min(AGAIN_FIRST_MS << times.min(16));
         let until = self.now.plus_ms(pause_ms);
-        self.over.set_aside.insert(look, Some(Aside { until, times: times + 1 }));
-        let object = match look.0 {
-            What::Hearing => "server".to_owned(),
-            What::Silence(ix) => format!("kiosk/{}", self.kiosk(ix).id),
-            What::Due(Due::Incident(id)) => format!("incident/{id}"),
-            What::Due(Due::Ticket(id)) => format!("ticket/{id}"),
-            What::Due(Due::Command(id)) => format!("command/{id}"),
+        self.over.set_aside.insert(look, Some(Aside { until, times: times + 1, since }));
+        let (action, object) = match look.0 {
+            What::Hearing => ("deadline_failed", "server".to_owned()),
+            What::Silence(ix) => ("deadline_failed", format!("kiosk/{}", self.kiosk(ix).id)),
+            What::Evidence(ix) => ("evidence_failed", format!("kiosk/{}", self.kiosk(ix).id)),
+            What::Due(Due::Incident(id)) => ("deadline_failed", format!("incident/{id}")),
+            What::Due(Due::Ticket(id)) => ("deadline_failed", format!("ticket/{id}")),
+            What::Due(Due::Command(id)) => ("deadline_failed", format!("command/{id}")),
         };
         let detail = serde_json::json!({ "times": times + 1, "again_at": until, "reason": reason });
-        self.audit("deadline_failed", object, &detail);
+        self.audit(action, object, &detail);
     }
 
     /// A held or suppressed incident whose time has come.

@@ -11,3 +11,4 @@ mod recall;
 mod set_aside;
 mod sites;
 mod tickets;
+mod unstored;

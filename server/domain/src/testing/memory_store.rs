@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     change::{
-        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow, EvidenceRow,
-        EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow,
-        KioskStateRow, LivenessRow, MonthRow, RestatementRow, SiteRow, TicketEventRow, TicketRow,
-        TicketSource, TransitionRow,
+        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow,
+        EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow,
+        JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow, RestatementRow,
+        SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
     },
     command::may_be_corrected,
     fleet::Recalled,
@@ -61,6 +61,7 @@ pub struct MemoryStore {
     pub command_events: Vec<CommandEventRow>,
     pub exclusions: BTreeMap<Uuid, ExclusionRow>,
     pub liveness: BTreeMap<(Uuid, Timestamp), LivenessRow>,
+    pub evidence_gaps: BTreeMap<(KioskId, Timestamp), EvidenceGapRow>,
     pub months: BTreeMap<MonthKey, MonthRow>,
     pub restatements: BTreeMap<Uuid, RestatementRow>,
     pub corrections: BTreeMap<Uuid, CorrectionRow>,
@@ -222,6 +223,9 @@ impl MemoryStore {
             Change::CommandEvent(row) => self.command_events.push(row),
             Change::Exclusion(row) => drop(self.exclusions.insert(row.id, row)),
             Change::Liveness(row) => drop(self.liveness.insert((row.server, row.from), row)),
+            Change::EvidenceGap(row) => {
+                self.evidence_gaps.insert((row.kiosk.clone(), row.from), row);
+            }
             Change::Month(row) => {
                 let (site, engineer) = (row.site.clone(), row.engineer.clone());
                 self.months.insert((row.month, row.kiosk.clone(), row.version, site, engineer), *row);

@@ -6,7 +6,9 @@ use kioskwatch_proto::Timestamp;
 use super::causes::Cause;
 use super::evidence::{Evidence, Source, State};
 use super::exclusion::{Exclusion, ExclusionClass};
-use crate::change::{EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, KioskRow, LivenessRow};
+use crate::change::{
+    EvidenceGapRow, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, KioskRow, LivenessRow,
+};
 use crate::interval::{BEGINNING, END, Interval, IntervalSet};
 
 /// The whole seconds of a stored span; `None` as an end means without end.
@@ -29,6 +31,12 @@ pub fn commissioned(kiosk: &KioskRow) -> IntervalSet {
 pub fn server_down(liveness: &[LivenessRow], within: Interval) -> IntervalSet {
     let up = liveness.iter().map(|row| span(row.from, Some(row.to))).collect();
     IntervalSet::of(within.intersect(Interval::new(BEGINNING, END))).subtract(&up)
+}
+
+/// When what was heard of one kiosk could not be stored: as if no server had heard it.
+#[must_use]
+pub fn unstored(gaps: &[EvidenceGapRow]) -> IntervalSet {
+    gaps.iter().map(|row| span(row.from, Some(row.to))).collect()
 }
 
 /// Our outages as the silence of one kiosk is judged by them: each ends later by an interval of its heartbeats.

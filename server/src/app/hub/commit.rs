@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use kioskwatch_domain::fleet::{Committed, Input, Plan, Recalled, RecordBatch};
+use kioskwatch_domain::fleet::{Committed, Input, Look, Plan, Recalled, RecordBatch};
 use kioskwatch_proto::Timestamp;
 
 use super::{
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{app::RequestError, clock::Stopwatch, panics::text_of, store::StoreError};
 
-/// Tries of one sweep that fails: the rest of it follows with the next one.
-const MAX_SWEEP_TRIES: u32 = 200;
+/// Tries of one sweep or flush that fails: the rest of it follows with the next one.
+const MAX_PART_TRIES: u32 = 200;
 
 /// Why a plan did not become true.
 pub(super) enum Failed {
@@ -49,13 +49,21 @@ impl Hub {
 
     async fn decide_piece(&mut self, piece: Input, reply: &mut Replies) -> Result<(), HubError> {
         let mut inputs = [piece];
-        let Some(problem) = self.settle(&mut inputs, reply).await? else { return Ok(()) };
-        let [piece] = inputs;
-        if matches!(piece, Input::Sweep) {
-            return self.sweep_in_parts().await;
+        let Some(mut problem) = self.settle(&mut inputs, reply).await? else { return Ok(()) };
+        if matches!(inputs, [Input::Sweep]) {
+            let looks = self.app.fleet().looks(self.app.clock().now());
+            return self.in_parts(looks).await;
         }
+        if let [Input::FlushLiveness { share, .. }] = inputs {
+            let looks = self.app.fleet().looks_of(share, self.app.clock().now());
+            self.in_parts(looks).await?;
+            // What is left of it is our claim to have listened.
+            let Some(again) = self.settle(&mut inputs, reply).await? else { return Ok(()) };
+            problem = again;
+            self.flush_failed = true;
+        }
+        let [piece] = inputs;
         self.poisoned(&problem, "this input cannot be applied");
-        self.flush_failed |= matches!(piece, Input::FlushLiveness { .. });
         if let Some(answer) = reply.remove(&0) {
             let _ = answer.send(Err(RequestError::Poisoned(problem)));
         } else if let Some(failed) = record_failed(&piece, problem) {
@@ -64,16 +72,16 @@ impl Hub {
         Ok(())
     }
 
-    /// Finds what spoils a sweep by halving it, does the rest, and leaves that alone for a while.
-    async fn sweep_in_parts(&mut self) -> Result<(), HubError> {
+    /// Finds what spoils a sweep or a flush by halving it, does the rest, and leaves that alone for a while.
+    async fn in_parts(&mut self, looks: Vec<Look>) -> Result<(), HubError> {
         let mut none = Replies::new();
-        let mut parts = vec![self.app.fleet().looks(self.app.clock().now())];
-        for _ in 0..MAX_SWEEP_TRIES {
+        let mut parts = vec![looks];
+        for _ in 0..MAX_PART_TRIES {
             let Some(mut part) = parts.pop() else { return Ok(()) };
             let mut input = [Input::SweepPart(part.clone())];
             let Some(reason) = self.settle(&mut input, &mut none).await? else { continue };
             if let [look] = part[..] {
-                self.poisoned(&reason, "this deadline cannot be looked at; leaving it alone for a while");
+                self.poisoned(&reason, "one deadline or one kiosk's evidence fails; left alone for a while");
                 self.settle(&mut [Input::LookFailed { look, reason }], &mut none).await?;
             } else {
                 let rest = part.split_off(part.len() / 2);
@@ -194,7 +202,7 @@ fn is_divisible(inputs: &[Input]) -> bool {
     match inputs {
         [Input::Batch { batch, .. }] => batch.records.len() > 1,
         [Input::SweepPart(looks)] => looks.len() > 1,
-        [Input::Sweep] => true,
+        [Input::Sweep | Input::FlushLiveness { .. }] => true,
         _ => inputs.len() > 1,
     }
 }

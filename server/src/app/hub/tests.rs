@@ -68,8 +68,12 @@ impl Rig {
 }
 
 fn kiosk(now: Timestamp) -> Change {
+    kiosk_named("K-1", now)
+}
+
+fn kiosk_named(id: &str, now: Timestamp) -> Change {
     Change::Kiosk(KioskRow {
-        id: KioskId::new("K-1").unwrap(),
+        id: KioskId::new(id).unwrap(),
         site: None,
         admission: Admission::Accepted,
         model: String::new(),
@@ -127,6 +131,42 @@ async fn a_deadline_that_cannot_be_committed_costs_nobody_else_anything() {
             assert_eq!(found.command.state, expected, "{n}");
         }
         assert_eq!(rig.audit("deadline_failed").await, [format!("command/{}", command_id(5))]);
+        assert_eq!(rig.poisoned(), 1, "left alone for a while");
+    }
+}
+
+#[tokio::test]
+async fn evidence_that_cannot_be_committed_costs_nobody_else_anything() {
+    let mut rig = Rig::start(|now| (1..=9).map(|n| kiosk_named(&format!("K-{n}"), now)).collect()).await;
+    rig.decide(Input::BrokerUp).await;
+    let begun = rig.app.clock().now();
+    let ids: Vec<KioskId> = (1..=9).map(|n| KioskId::new(&format!("K-{n}")).unwrap()).collect();
+    for id in &ids {
+        let message = Box::new(ScriptedAgent::new(id.as_str(), begun).heartbeat(begun));
+        rig.decide(Input::Heartbeat { kiosk: id.clone(), received_at: begun, message }).await;
+    }
+    while rig.app.clock().now() <= begun {
+        tokio::task::yield_now().await;
+    }
+    rig.sabotage(
+        "CREATE TRIGGER poison BEFORE INSERT ON evidence WHEN NEW.kiosk = 'K-5'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END",
+    )
+    .await;
+    for _ in 0..3 {
+        let heard_to = rig.app.clock().now();
+        rig.decide(flush_of(Share::ALL, Some(heard_to))).await;
+        let end = Timestamp(i64::MAX / 2);
+        let rows = rig.app.store().evidence(&Scope::All, &ids, begun, end).await.unwrap();
+        let written: Vec<_> = rows.iter().map(|row| row.kiosk.as_str()).collect();
+        assert_eq!(written, ["K-1", "K-2", "K-3", "K-4", "K-6", "K-7", "K-8", "K-9"]);
+        let claims = rig.app.store().server_liveness(begun, end).await.unwrap();
+        assert_eq!(claims.iter().map(|row| row.to).max(), Some(heard_to), "we go on saying that we listen");
+        let gaps = rig.app.store().evidence_gaps(&ids, begun, end).await.unwrap();
+        let gaps: Vec<_> = gaps.iter().map(|row| (row.kiosk.as_str(), row.from, row.to)).collect();
+        assert_eq!(gaps, [("K-5", begun, heard_to)], "but not to that one");
+        assert!(!rig.hub.flush_failed);
+        assert_eq!(rig.audit("evidence_failed").await, ["kiosk/K-5"]);
         assert_eq!(rig.poisoned(), 1, "left alone for a while");
     }
 }

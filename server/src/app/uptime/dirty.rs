@@ -29,6 +29,7 @@ impl Dirty {
                     let grew = row.received_at.map_or(row.to.plus_ms(-GROWS_WITHIN_MS), |_| row.from);
                     self.kiosk(&row.kiosk, row.from.max(grew));
                 }
+                Change::EvidenceGap(row) => self.kiosk(&row.kiosk, row.from),
                 Change::Kiosk(row) => self.kiosk(&row.id, ALWAYS),
                 Change::Assignment(row) => self.kiosk(&row.kiosk, row.from),
                 Change::Site(row) => self.site(&row.id, ALWAYS),

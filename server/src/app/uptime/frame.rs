@@ -8,7 +8,7 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{AssignmentRow, ExclusionRow, KioskRow, SiteRow},
+    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, SiteRow},
     interval::{Interval, IntervalSet},
     json::ReadError,
     service_hours::Schedule,
@@ -16,7 +16,7 @@ use kioskwatch_domain::{
         Evidence, Exclusion, Inputs, Month, Source,
         booking::{Contract, Owner, owners},
         exclusion::granted,
-        rows::{commissioned, span, unheard},
+        rows::{commissioned, span, unheard, unstored},
     },
 };
 use kioskwatch_proto::{KioskId, SiteId};
@@ -132,6 +132,8 @@ pub(super) struct Frame<'a> {
     pub(super) places: Arc<Places>,
     pub(super) calendar: &'a WorkCalendar,
     pub(super) outages: IntervalSet,
+    /// Where what was heard of a kiosk could not be stored.
+    unstored: BTreeMap<KioskId, IntervalSet>,
     /// Evidence of before this second may be gone.
     pub(super) kept_from: i64,
     exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
@@ -166,6 +168,7 @@ impl<'a> Frame<'a> {
             places,
             calendar,
             outages,
+            unstored: BTreeMap::new(),
             kept_from: i64::MIN,
             exclusions_of_kiosk: BTreeMap::new(),
             exclusions_of_site: BTreeMap::new(),
@@ -182,6 +185,13 @@ impl<'a> Frame<'a> {
             } else if let Some(site) = &row.site {
                 self.exclusions_of_site.entry(site.clone()).or_default().push(row);
             }
+        }
+    }
+
+    /// What could not be stored of a kiosk is none of its silence.
+    pub(super) fn miss(&mut self, gaps: &[EvidenceGapRow]) {
+        for of_kiosk in gaps.chunk_by(|one, next| one.kiosk == next.kiosk) {
+            self.unstored.insert(of_kiosk[0].kiosk.clone(), unstored(of_kiosk));
         }
     }
 
@@ -248,13 +258,15 @@ impl<'a> Frame<'a> {
             exclusions = exclusions.union(&self.granted(forgiven, known_before).intersect(set));
         }
         let live = self.heard.get(&kiosk.id).map_or(&[][..], Vec::as_slice);
+        let missed = self.unstored.get(&kiosk.id).map(|own| self.outages.union(own));
+        let outages = missed.as_ref().unwrap_or(&self.outages);
         Sets {
             period,
             known_before,
             service,
             commissioned: commissioned(kiosk),
             exclusions,
-            server_down: unheard(&self.outages, live, period, interval_s),
+            server_down: unheard(outages, live, period, interval_s),
             owners,
         }
     }

@@ -246,6 +246,7 @@ impl UptimeReader<'_> {
         let forgiven = self.store.exclusions_about(&about, from, to).await?;
         let mut frame = Frame::new(places, self.calendar, self.config, as_of, outages);
         frame.forgive(forgiven);
+        frame.miss(&self.store.evidence_gaps(kiosks, from, to).await?);
         Ok(frame)
     }
 

@@ -1,5 +1,5 @@
 //! Our own outages, and how long after them a heartbeat may take.
-use kioskwatch_domain::change::{KioskStateRow, PresenceVerdict};
+use kioskwatch_domain::change::{EvidenceGapRow, KioskStateRow, PresenceVerdict};
 
 use super::*;
 
@@ -59,4 +59,25 @@ async fn an_outage_of_ours_forgives_what_was_announced_then_whatever_the_agent_a
         shelf.keep("k", end + 6 * DAY).await;
         assert_eq!(charged(end + 6 * DAY).await, down, "{announced:?}, signed");
     }
+}
+
+#[tokio::test]
+async fn where_what_was_heard_of_a_kiosk_could_not_be_stored_its_silence_is_unknown_and_nobody_elses() {
+    let gap = |to| {
+        let kiosk = KioskId::new("k").unwrap();
+        Change::EvidenceGap(EvidenceGapRow { kiosk, from: Timestamp(2 * HOUR), to: Timestamp(to) })
+    };
+    let rows = [kiosk("k", None), kiosk("other", None), alive(0, 10 * HOUR), gap(9 * HOUR)];
+    let shelf = Shelf::with(&rows).await;
+    let beats = |id| full(id, 0, 2 * HOUR);
+    shelf.store.commit(&[beats("k"), beats("other")]).await.unwrap();
+    let on = async |id: &str| {
+        let scope = UptimeScope::Kiosk(KioskId::new(id).unwrap());
+        shelf.figures(scope, 0, 10 * HOUR, 11 * HOUR).await.sums.figures.on
+    };
+    assert_eq!(on("k").await, Ratio::new(2 * 3_600, 3 * 3_600), "down in the last hour only");
+    assert_eq!(on("other").await, Ratio::new(2 * 3_600, 10 * 3_600));
+    // Stored after all: then what is not there was not heard.
+    shelf.store.commit(&[gap(2 * HOUR)]).await.unwrap();
+    assert_eq!(on("k").await, on("other").await);
 }

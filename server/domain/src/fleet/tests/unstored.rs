@@ -1,0 +1,110 @@
+//! A kiosk whose evidence the store refuses, beside one whose evidence it takes.
+use kioskwatch_proto::{Timestamp, words::ServiceState};
+
+use crate::{
+    fleet::{Input, Share},
+    testing::{ScriptedAgent, World, world::START},
+};
+
+/// Two kiosks that were heard for a while, of which nothing is written yet.
+fn two_kiosks() -> (World, [ScriptedAgent; 2]) {
+    let mut world = World::new();
+    let mut agents = [world.kiosk("K-1", None), world.kiosk("K-2", None)];
+    agents.iter_mut().for_each(|agent| drop(world.beat(agent)));
+    listen(&mut world, &mut agents);
+    (world, agents)
+}
+
+fn listen(world: &mut World, agents: &mut [ScriptedAgent; 2]) {
+    let [one, two] = agents;
+    world.pass(120_000, &mut [one, two]);
+}
+
+/// The evidence of the first kiosk is refused, everything else is written.
+fn flush_without_the_first(world: &mut World) {
+    for look in world.fleet.looks_of(Share::ALL, world.now).drain(..1) {
+        world.tell(&[Input::LookFailed { look, reason: "in a test".into() }]);
+    }
+    world.tell(&[Input::FLUSH_ALL]);
+}
+
+/// Milliseconds after the start: from, to.
+fn written(world: &World, id: &str) -> Vec<(i64, i64)> {
+    let rows = world.store.evidence.values().filter(|row| row.kiosk.as_str() == id);
+    rows.map(|row| (row.from.since(START), row.to.since(START))).collect()
+}
+
+fn gaps(world: &World) -> Vec<(&str, Timestamp, Timestamp)> {
+    world.store.evidence_gaps.values().map(|row| (row.kiosk.as_str(), row.from, row.to)).collect()
+}
+
+fn claimed_to(world: &World) -> Option<Timestamp> {
+    world.store.liveness.values().map(|row| row.to).max()
+}
+
+#[test]
+fn evidence_that_is_refused_holds_nobody_elses_back_and_no_silence_is_claimed_of_its_kiosk() {
+    let (mut world, mut agents) = two_kiosks();
+    let first_beat = START;
+    for round in 1..=3 {
+        flush_without_the_first(&mut world);
+        assert_eq!(written(&world, "K-1"), [], "round {round}");
+        assert_eq!(written(&world, "K-2"), [(0, world.now.since(START))]);
+        assert_eq!(claimed_to(&world), Some(world.now), "we go on saying that we listen");
+        assert_eq!(gaps(&world), [("K-1", first_beat, world.now)], "but not to that one");
+        listen(&mut world, &mut agents);
+    }
+    let told: Vec<_> = world.store.audit.iter().filter(|row| row.action == "evidence_failed").collect();
+    assert_eq!(told.len(), 3);
+    assert!(told[0].object == "kiosk/K-1" && told[0].detail.contains("in a test"), "{:?}", told[0]);
+}
+
+#[test]
+fn evidence_that_is_stored_at_last_leaves_no_gap() {
+    let (mut world, mut agents) = two_kiosks();
+    flush_without_the_first(&mut world);
+    assert!(world.fleet.looks_of(Share::ALL, world.now).len() == 1, "left alone for a while");
+    world.tell(&[Input::FLUSH_ALL]);
+    assert_eq!(written(&world, "K-1"), []);
+    listen(&mut world, &mut agents);
+    world.tell(&[Input::FLUSH_ALL]);
+    assert_eq!(
+        written(&world, "K-1"),
+        [(0, world.now.since(START))],
+        "all of it, from the first heartbeat on"
+    );
+    assert_eq!(gaps(&world), [("K-1", START, START)]);
+    listen(&mut world, &mut agents);
+    world.tell(&[Input::FLUSH_ALL]);
+    assert_eq!(gaps(&world), [("K-1", START, START)]);
+}
+
+#[test]
+fn evidence_that_was_refused_for_too_long_to_be_kept_stays_a_gap() {
+    let (mut world, mut agents) = two_kiosks();
+    flush_without_the_first(&mut world);
+    for n in 0..40 {
+        agents[0].service = if n % 2 == 0 { ServiceState::Degraded } else { ServiceState::InService };
+        world.pass(30_000, &mut agents.each_mut());
+    }
+    world.tell(&[Input::FLUSH_ALL]);
+    let (kept_from, _) = written(&world, "K-1")[0];
+    assert!(kept_from > 0, "the oldest of it had to go");
+    assert_eq!(gaps(&world), [("K-1", START, START.plus_ms(kept_from))]);
+}
+
+#[test]
+fn a_server_that_dies_leaves_a_kiosk_unknown_and_never_down_where_its_evidence_was_refused() {
+    let (mut world, mut agents) = two_kiosks();
+    flush_without_the_first(&mut world);
+    listen(&mut world, &mut agents);
+    flush_without_the_first(&mut world);
+    let claimed = claimed_to(&world).unwrap();
+    world.now = world.now.plus_ms(60_000);
+    world.restart();
+    agents.iter_mut().for_each(|agent| drop(world.beat(agent)));
+    listen(&mut world, &mut agents);
+    world.tell(&[Input::FLUSH_ALL]);
+    assert_eq!(gaps(&world), [("K-1", START, claimed)], "as far as a dead server said to have listened");
+    assert_eq!(written(&world, "K-1").len(), 1);
+}

@@ -1,0 +1,56 @@
+//! A kiosk whose evidence the store refuses.
+//!
+//! Whoever cannot commit a share of the evidence takes it apart ([`Fleet::looks_of`]), as a sweep. The others' is
+//! written; the kiosk's own stays in memory and is tried again, later and later. What we say to have heard goes on
+//! with the others: for this one it holds only once its evidence is stored. Until then a gap says so, which grows
+//! with every claim, in the same commit: a server that is killed takes evidence along, and the kiosk is unknown for
+//! that time, never down.
+use kioskwatch_proto::Timestamp;
+
+use super::{
+    Fleet, Ix,
+    draft::Draft,
+    input::Share,
+    sweep::{Look, What},
+};
+use crate::change::{Change, EvidenceGapRow};
+
+impl Fleet {
+    /// What a flush of this share would write, kiosk by kiosk.
+    #[must_use]
+    pub fn looks_of(&self, share: Share, now: Timestamp) -> Vec<Look> {
+        let fleet = Ix::try_from(self.kiosks.len()).unwrap_or(Ix::MAX);
+        let looks = share.places(fleet).map(Look::evidence);
+        looks.filter(|&look| !self.is_set_aside(look, now)).collect()
+    }
+}
+
+impl Draft<'_> {
+    /// What was heard until `heard_to` is being claimed: not of those whose evidence is not stored.
+    pub(super) fn note_gaps(&mut self, heard_to: Timestamp) {
+        let fleet: &Fleet = self.fleet;
+        for (look, aside) in &fleet.set_aside {
+            if let Look(What::Evidence(ix)) = *look
+                && !self.over.set_aside.contains_key(look)
+                && aside.since < heard_to
+            {
+                self.gap_of(ix, aside.since, heard_to);
+            }
+        }
+    }
+
+    /// The evidence of a kiosk is being written, all that is left of it. What had to be given up before stays a gap.
+    pub(super) fn close_gap(&mut self, ix: Ix) {
+        let look = Look::evidence(ix);
+        let Some(aside) = self.fleet.set_aside.get(&look) else { return };
+        let live = self.live(ix);
+        let kept_since = live.unwritten_since().filter(|_| live.may_have_lost());
+        self.gap_of(ix, aside.since, kept_since.unwrap_or(aside.since));
+        self.looked(look);
+    }
+
+    fn gap_of(&mut self, ix: Ix, from: Timestamp, to: Timestamp) {
+        let kiosk = self.kiosk(ix).id.clone();
+        self.rows.push(Change::EvidenceGap(EvidenceGapRow { kiosk, from, to }));
+    }
+}
