@@ -19,6 +19,7 @@ use crate::{
         AuditRow, Change, CommandRow, EvidenceRow, IncidentRow, TicketEventRow, TicketState, TransitionRow,
     },
     ids::Ids,
+    journal::Identity,
     policy::Policy,
     ticket::Step,
 };
@@ -61,6 +62,8 @@ pub(super) struct Draft<'a> {
     pub(super) recalled: Vec<(Ix, Head)>,
     /// Journals of which nobody can tell how far they are applied.
     pub(super) unreadable: BTreeSet<(Ix, Epoch)>,
+    /// Records of this plan: what the store was asked for before it does not know them.
+    pub(super) kept: HashMap<(Ix, Epoch, u64), Identity>,
     /// Rows that are only inserted, in order.
     pub(super) rows: Vec<Change>,
     pub(super) evidence: Vec<EvidenceRow>,
@@ -84,6 +87,7 @@ impl<'a> Draft<'a> {
             over: Overlay { generation: fleet.generation, ..Overlay::default() },
             recalled: Vec::new(),
             unreadable: BTreeSet::new(),
+            kept: HashMap::new(),
             rows: Vec::new(),
             evidence: Vec::new(),
             last_evidence: HashMap::new(),

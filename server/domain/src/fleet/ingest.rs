@@ -193,13 +193,15 @@ impl Draft<'_> {
     /// Whether a record that was sent again after a change of epoch is applied under its old number.
     fn known_by_old_number(&mut self, delivery: Delivery, record: &Record, stored: Stored) -> bool {
         let Some(was) = record.header.was else { return false };
-        // Only the newest heads are remembered; the store has the records of all.
+        // Only the newest are remembered; the store has those of all before this plan.
         let old = self.kiosk(delivery.ix).head(was.epoch);
         if old.is_some_and(|old| was.seq > old.upto) {
             return false;
         }
-        let stored = match (old.and_then(|old| old.remembered.get(old.upto, was.seq)), stored) {
-            (Some(content), _) => content.identity,
+        let remembered = old.and_then(|old| old.remembered.get(old.upto, was.seq));
+        let kept = || self.kept.get(&(delivery.ix, was.epoch, was.seq)).copied();
+        let stored = match (remembered.map(|content| content.identity).or_else(kept), stored) {
+            (Some(identity), _) => identity,
             (None, Stored::Holds(identity)) => identity,
             (None, Stored::Nothing) => return false,
             (None, Stored::NotLookedUp | Stored::Unreadable) => return old.is_some(),
@@ -250,6 +252,7 @@ impl Draft<'_> {
             raw: incoming.raw.clone(),
         };
         self.rows.push(Change::JournalRecord(row));
+        self.note_kept(delivery, incoming, seq);
         self.over.failures.insert((delivery.ix, delivery.epoch, seq), None);
         self.count(Count::Record(RecordFate::Quarantined));
         self.settle(delivery, incoming, seq);
@@ -268,6 +271,7 @@ impl Draft<'_> {
         if matches!(record.body, Body::Other(_)) {
             self.count(Count::Record(RecordFate::UnknownKind));
         }
+        self.note_kept(delivery, incoming, kept.seq);
         self.rows.push(Change::JournalRecord(JournalRecordRow {
             kiosk: self.kiosk(delivery.ix).id.clone(),
             epoch: delivery.epoch,
@@ -281,6 +285,13 @@ impl Draft<'_> {
             digest: incoming.digest,
             raw: incoming.raw.clone(),
         }));
+    }
+
+    /// As the store will tell it of the row.
+    fn note_kept(&mut self, delivery: Delivery, incoming: &IncomingRecord, seq: u64) {
+        if let Ok(record) = &incoming.parsed {
+            self.kept.insert((delivery.ix, delivery.epoch, seq), Identity::of(record));
+        }
     }
 
     /// Moves the head over a number.

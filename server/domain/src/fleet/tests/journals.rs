@@ -221,6 +221,35 @@ fn after_a_change_of_epoch_what_was_applied_is_skipped_and_the_rest_applied() {
 }
 
 #[test]
+fn a_journal_and_its_repeats_in_a_new_epoch_are_applied_once_in_one_plan() {
+    let (mut world, mut agent) = started();
+    for n in 0..20 {
+        let state = if n % 2 == 0 { FaultState::Raised } else { FaultState::Cleared };
+        agent.fault(world.now.plus_ms(n), "printer", "paper_out", state);
+    }
+    world.now = world.now.plus_ms(1_000);
+    let old = agent.clone();
+    agent.epoch = kioskwatch_proto::Epoch(uuid::Uuid::from_u128(99));
+    agent.journal.clear();
+    for (n, (seq, raw)) in (1..).zip(&old.journal) {
+        let mut record = kioskwatch_proto::journal::Record::parse(raw).unwrap();
+        record.header.seq = n;
+        record.header.was = Some(Was { epoch: old.epoch, seq: *seq });
+        agent.journal.push((n, record.to_json()));
+    }
+    // The store was asked before anything of it was there.
+    let mut again = agent.batch(world.now);
+    if let Input::Batch { batch, .. } = &mut again {
+        batch.records.iter_mut().for_each(|record| record.compare_with(None));
+    }
+    let done = world.tell(&[old.batch(world.now), again]);
+    assert_eq!((fate(&done, RecordFate::Applied), fate(&done, RecordFate::RepeatOfOldEpoch)), (20, 20));
+    let outcomes = world.store.records.values().filter(|row| row.outcome == RecordOutcome::Repeat);
+    assert_eq!((world.store.records.len(), outcomes.count()), (40, 20));
+    assert_eq!(world.store.incidents.len(), 10);
+}
+
+#[test]
 fn a_record_sent_again_with_other_content_is_a_fork() {
     let (mut world, mut agent) = started();
     agent.service(world.now, ServiceState::InService);
