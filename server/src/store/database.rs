@@ -379,7 +379,7 @@ mod tests {
             ("26", Kind::Damaged),
             ("18", Kind::Other),
             ("57P01", Kind::Away),
-            ("57014", Kind::Away),
+            ("57014", Kind::Overrun),
             ("08006", Kind::Away),
             ("40001", Kind::Away),
             ("53300", Kind::Away),

@@ -18,6 +18,14 @@ pub enum StoreError {
     /// No answer within the named limit; the connection was given up. Calling again is safe and right.
     #[error("{statement}: no answer from the database within {limit_ms} ms")]
     Stalled { statement: &'static str, limit_ms: u64 },
+    /// The database ended the statement: its time was over, or somebody there cancelled it. Calling again is safe
+    /// and right. What was to be committed is not there, unless it was the COMMIT itself.
+    #[error("{statement}: ended by the database before it was done")]
+    Cancelled {
+        statement: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
     /// The disk of the database is full. Worth another try once somebody made room.
     #[error("{statement}: the database's disk is full")]
     Full {
@@ -104,15 +112,24 @@ impl StoreError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable { .. } | Self::Stalled { .. } | Self::Full { .. } | Self::Damaged { .. }
+            Self::Unavailable { .. }
+                | Self::Stalled { .. }
+                | Self::Cancelled { .. }
+                | Self::Full { .. }
+                | Self::Damaged { .. }
         )
+    }
+
+    /// Whether it took too long: a smaller piece of work may get through.
+    pub fn is_overrun(&self) -> bool {
+        matches!(self, Self::Stalled { .. } | Self::Cancelled { .. })
     }
 
     /// In a few words, for whoever asks whether the server is ready.
     pub fn in_short(&self) -> &'static str {
         match self {
             Self::Full { .. } => "the disk of the database is full",
-            Self::Stalled { .. } => "the database does not answer in time",
+            Self::Stalled { .. } | Self::Cancelled { .. } => "the database does not answer in time",
             Self::Damaged { .. } => "the database is damaged",
             Self::Unavailable { source, .. } => {
                 match source.as_database_error().and_then(sqlx::error::DatabaseError::code) {
@@ -141,6 +158,7 @@ impl StoreError {
     pub(super) fn of(statement: &'static str, source: sqlx::Error) -> Self {
         match kind(&source) {
             Kind::Away => Self::Unavailable { statement, source },
+            Kind::Overrun => Self::Cancelled { statement, source },
             Kind::Damaged => Self::Damaged { statement, source },
             Kind::Full => Self::Full { statement, source },
             Kind::Conflict => Self::Conflict { statement, source },
@@ -153,6 +171,8 @@ impl StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Away,
+    /// The work was ended, the database is there.
+    Overrun,
     Damaged,
     Full,
     Conflict,
@@ -203,12 +223,14 @@ pub(super) fn kind_of_code(code: &str) -> Kind {
 fn kind_of_sqlstate(code: &str) -> Kind {
     match code {
         "53100" => Kind::Full,
+        // query_canceled: statement_timeout, or an administrator.
+        "57014" => Kind::Overrun,
         "XX001" | "XX002" => Kind::Damaged,
         _ => match code.get(..2) {
             // What was to be stored is at fault, and will be at the next attempt too.
             Some("22") => Kind::Other,
             Some("23") => Kind::Conflict,
-            // Connection, resources, lost race, statement timeout, standby; also a missing grant or table:
+            // Connection, resources, lost race, a lock that somebody holds, standby; also a missing grant or table:
             // the database's trouble, not the records'.
             _ => Kind::Away,
         },

@@ -212,6 +212,36 @@ async fn a_commit_tried_again_happens_once() {
     assert_eq!(found.items.len(), cuts.len());
 }
 
+/// What took too long for the database is no reason to wait for it: it is there, and other changes may come.
+#[tokio::test]
+async fn a_commit_that_postgres_ends_is_not_there() {
+    let cluster = Postgres::shared();
+    let url = cluster.fresh_database().await;
+    let store = Store::open(&url).await.unwrap();
+    store.take_lease("all", uuid(1), at(0), at(DAY)).await.unwrap();
+    store.commit(&[Change::Site(site("s1"))]).await.unwrap();
+    let mut somebody = sqlx::AnyConnection::connect(&url).await.unwrap();
+    let mut administrator = sqlx::AnyConnection::connect(&url).await.unwrap();
+    somebody.execute("BEGIN; UPDATE site SET name = name WHERE id = 's1'").await.unwrap();
+    let changes = [Change::Kiosk(kiosk("k1", None)), Change::Site(site("s1"))];
+    let cancel = async {
+        let waiting = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut administrator).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (refused, ()) = tokio::join!(store.commit(&changes), cancel);
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, StoreError::Cancelled { .. }) && refused.is_retryable(), "{refused:?}");
+    assert!(refused.is_overrun(), "{refused:?}");
+    assert!(!store.arrived(&changes).await.unwrap(), "that is certain");
+    let [kiosk, _] = &changes;
+    store.commit(std::slice::from_ref(kiosk)).await.unwrap();
+    somebody.execute("ROLLBACK").await.unwrap();
+    store.commit(&changes).await.unwrap();
+}
+
 /// Before other changes may come in place of a doubtful commit, the store says where it stands.
 #[tokio::test]
 async fn where_a_doubtful_commit_stands_is_told_without_doing_it_again() {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::store::StoreError;
 
-/// A commit that did not end in time this often in a row is too large, or the database too slow for it.
+/// A commit that did not end in time, by our clock or the database's, this often in a row is too large, or the database too slow for it.
 const STALLS_BEFORE_PIECES: u32 = 2;
 /// Pauses between tries while the database is away.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ impl Tries {
         if !error.is_retryable() {
             return Next::Never;
         }
-        self.stalls = if matches!(error, StoreError::Stalled { .. }) { self.stalls + 1 } else { 0 };
+        self.stalls = if error.is_overrun() { self.stalls + 1 } else { 0 };
         let pause = self.pause;
         self.pause = (pause * 2).min(RETRY_LAST);
         if self.divisible && self.stalls >= STALLS_BEFORE_PIECES {
@@ -71,6 +71,15 @@ mod tests {
         }
         assert!(matches!(tries.failed(&away()), Next::Again(_)), "it is not the size");
         assert!(matches!(tries.failed(&stalled()), Next::Again(_)), "in a row");
+    }
+
+    #[test]
+    fn a_plan_that_the_database_ends_is_as_good_as_one_that_stalls() {
+        let cancelled = || StoreError::Cancelled { statement: "commit", source: sqlx::Error::PoolTimedOut };
+        let mut tries = Tries::new(true);
+        assert_eq!(tries.failed(&cancelled()), Next::Again(RETRY_FIRST));
+        assert!(matches!(tries.failed(&stalled()), Next::Settle(_)));
+        assert!(matches!(tries.failed(&cancelled()), Next::Settle(_)));
     }
 
     #[test]
