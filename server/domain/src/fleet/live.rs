@@ -4,6 +4,7 @@ use kioskwatch_proto::{BootId, KioskId, SessionId, Timestamp, heartbeat::Heartbe
 use super::{
     Fleet, Heard,
     kiosk::{Liveness, Load},
+    sweep::Look,
 };
 use crate::{
     change::{EvidenceRow, PresenceVerdict},
@@ -87,6 +88,12 @@ pub(super) enum LiveEdit {
     ClockJumped {
         now: Timestamp,
     },
+}
+
+impl LiveEdit {
+    pub(super) const fn is_sign_of_life(&self) -> bool {
+        matches!(self, Self::Beat { .. } | Self::Life { .. })
+    }
 }
 
 impl Liveness {
@@ -286,6 +293,7 @@ impl Fleet {
         if !second_voice {
             let (cause, down) = (known.cause(), known.required_down());
             live.beat(received_at, heartbeat, cause, down);
+            self.set_aside.remove(&Look::silence(ix));
         }
         Heard { durable }
     }

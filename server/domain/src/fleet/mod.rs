@@ -208,6 +208,9 @@ impl Fleet {
         }
         for (ix, edit) in &over.edits {
             self.live[*ix as usize].apply(edit);
+            if edit.is_sign_of_life() {
+                self.set_aside.remove(&Look::silence(*ix));
+            }
         }
         for (ix, at) in over.rearm {
             self.arm(ix, at);
@@ -269,6 +272,10 @@ impl Fleet {
     }
 
     fn move_due(&mut self, key: Due, before: Option<Timestamp>, after: Option<Timestamp>) {
+        if before != after {
+            // It is not the deadline that failed any more.
+            self.set_aside.remove(&Look::due(key));
+        }
         if let Some(before) = before {
             self.due.remove(&(before, key));
         }

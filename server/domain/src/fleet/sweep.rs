@@ -42,6 +42,10 @@ impl Look {
         Self(What::Silence(ix))
     }
 
+    pub(super) const fn due(due: Due) -> Self {
+        Self(What::Due(due))
+    }
+
     pub(super) const fn evidence(ix: Ix) -> Self {
         Self(What::Evidence(ix))
     }

@@ -1,7 +1,7 @@
 //! A sweep that cannot be committed as a whole.
 use crate::{
     change::PresenceVerdict,
-    fleet::Input,
+    fleet::{Input, Request, TicketAction},
     testing::{ScriptedAgent, World},
 };
 
@@ -58,6 +58,44 @@ fn a_deadline_that_fails_is_left_alone_for_a_while_and_costs_nobody_else_anythin
     world.now = world.now.plus_ms(10_000);
     world.tell(&[Input::Sweep]);
     assert_eq!(verdicts(&world, &agents), [PresenceVerdict::Offline; 2]);
+}
+
+#[test]
+fn a_kiosk_that_was_heard_again_is_judged_by_its_new_silence_however_often_the_old_one_failed() {
+    for by_journal in [false, true] {
+        let (mut world, mut agents) = two_silent_kiosks();
+        let first = world.fleet.looks(world.now)[1];
+        for _ in 0..8 {
+            world.tell(&[Input::LookFailed { look: first, reason: "in a test".into() }]);
+        }
+        if by_journal {
+            agents[0].service(world.now, kioskwatch_proto::words::ServiceState::InService);
+            world.send(&mut agents[0]);
+        } else {
+            world.beat(&mut agents[0]);
+        }
+        assert!(world.fleet.set_aside.is_empty(), "nothing is left of it");
+        world.now = world.now.plus_ms(100_000);
+        world.tell(&[Input::Sweep]);
+        assert_eq!(verdicts(&world, &agents), [PresenceVerdict::Offline; 2]);
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_a_failed_deadline_that_is_gone() {
+    let (mut world, agents) = two_silent_kiosks();
+    world.tell(&[Input::Sweep]);
+    world.now = world.now.plus_ms(86_400_000);
+    for look in world.fleet.looks(world.now).split_off(1) {
+        world.tell(&[Input::LookFailed { look, reason: "in a test".into() }]);
+    }
+    assert_eq!(world.fleet.set_aside.len(), 2);
+    for agent in &agents {
+        let ticket = world.tickets(&agent.id)[0].id;
+        let action = TicketAction::Cancel { ground: "customer_fixed".into(), reason: "in a test".into() };
+        world.ask("somebody", Request::Ticket { ticket, action }).unwrap();
+    }
+    assert!(world.fleet.set_aside.is_empty(), "{:?}", world.fleet.set_aside);
 }
 
 #[test]
