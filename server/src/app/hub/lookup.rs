@@ -22,13 +22,22 @@ impl Hub {
             return Ok(Recalled::default());
         }
         let store = self.app.store();
-        match self.answered(|| store.journal_heads_at(&places)).await? {
-            Ok(heads) => Ok(Recalled { heads, unreadable: Vec::new() }),
-            Err(error) => {
-                tracing::error!(error = chain(&error), "journals cannot be looked up; they wait");
-                Ok(Recalled { heads: Vec::new(), unreadable: places })
+        let whole = self.answered(|| store.journal_heads_at(&places)).await?;
+        if let Ok(heads) = whole {
+            return Ok(Recalled { heads, unreadable: Vec::new() });
+        }
+        let mut recalled = Recalled::default();
+        for place in places {
+            match self.answered(|| store.journal_heads_at(std::slice::from_ref(&place))).await? {
+                Ok(heads) => recalled.heads.extend(heads),
+                Err(error) => {
+                    let (kiosk, epoch) = &place;
+                    tracing::error!(%kiosk, %epoch, error = chain(&error), "a journal cannot be looked up; it waits");
+                    recalled.unreadable.push(place);
+                }
             }
         }
+        Ok(recalled)
     }
 
     async fn look_up_old_places(&self, inputs: &mut [Input]) -> Result<(), Failed> {

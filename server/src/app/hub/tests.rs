@@ -201,6 +201,38 @@ async fn a_record_whose_old_place_is_damaged_is_quarantined_and_holds_nobody_up(
 }
 
 #[tokio::test]
+async fn a_journal_whose_place_is_damaged_waits_alone() {
+    let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    let mut agents = ["K-1", "K-2"].map(|id| ScriptedAgent::new(id, now));
+    let first = agents.each_mut().map(|agent| {
+        agent.service(now, ServiceState::InService);
+        agent.clone()
+    });
+    for _ in 0..20 {
+        for agent in &mut agents {
+            rig.decide(agent.batch(now)).await;
+            agent.lose_journal(now);
+        }
+    }
+    let [one, two] = first.each_ref().map(|agent| rig.app.fleet().journal(&agent.id, agent.epoch));
+    assert_eq!((one, two), (None, None), "both are forgotten");
+    rig.sabotage("UPDATE journal_head SET digest = 'damaged' WHERE kiosk = 'K-1'").await;
+    let mut old = first;
+    for agent in &mut old {
+        agent.service(now, ServiceState::OutOfService);
+    }
+    let inputs = old.each_ref().map(|agent| agent.batch(now));
+    rig.hub.decide(Turn { inputs: inputs.into(), ..Turn::default() }).await.unwrap();
+    let mut stored = Vec::new();
+    for agent in &old {
+        let record = rig.app.store().journal_record(&Scope::All, &agent.id, agent.epoch, 2).await.unwrap();
+        stored.push(record.is_some());
+    }
+    assert_eq!(stored, [false, true]);
+}
+
+#[tokio::test]
 async fn who_asks_again_and_again_keeps_no_deadline_from_being_looked_at() {
     let mut rig = Rig::start(|_| Vec::new()).await;
     let (app, actor) = (rig.app.clone(), Actor { name: "somebody".into() });
