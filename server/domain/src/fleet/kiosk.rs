@@ -234,13 +234,15 @@ impl Kiosk {
         self.busy.get_or_insert_default()
     }
 
-    /// Gives back the memory of what is done, and of the oldest journals.
+    /// Gives back the memory of what is done, and of the oldest journals but the current one: a clock of ours that
+    /// was ahead makes others look newer.
     pub(super) fn tidy(&mut self) {
         if self.busy.as_deref() == Some(&IDLE) {
             self.busy = None;
         }
         if self.heads.len() > MAX_EPOCHS {
-            self.heads.sort_by_key(Head::age);
+            let current = self.state.epoch;
+            self.heads.sort_by_key(|head| (Some(head.epoch) == current, head.age()));
             self.heads.drain(..self.heads.len() - MAX_EPOCHS);
         }
         self.heads.shrink_to_fit();

@@ -55,6 +55,29 @@ fn a_journal_that_memory_forgot_goes_on_where_it_stood() {
 }
 
 #[test]
+fn the_current_journal_is_remembered_also_when_our_clock_was_ahead_of_it() {
+    let (mut world, mut agent) = started();
+    world.now = world.now.plus_ms(86_400_000);
+    for _ in 0..20 {
+        agent.lose_journal(world.now);
+        world.send(&mut agent);
+    }
+    let before = world.now;
+    world.now = world.now.plus_ms(-80_000_000);
+    world.tell(&[Input::ClockJumped { before }]);
+    agent.lose_journal(world.now);
+    for restarted in [false, true] {
+        if restarted {
+            world.restart();
+        }
+        agent.service(world.now, ServiceState::InService);
+        let upto = upto(&world.send(&mut agent));
+        assert_eq!(world.fleet.journal(&agent.id, agent.epoch).map(|(upto, _)| upto), Some(upto));
+        assert_eq!(world.fleet.to_recall(&[agent.batch(world.now)]), []);
+    }
+}
+
+#[test]
 fn a_fleet_rebuilt_after_many_epochs_is_the_one_that_lived() {
     let (mut world, _, mut drawer) = after_many_epochs();
     for _ in 0..2 {
