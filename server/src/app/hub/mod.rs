@@ -42,9 +42,9 @@ const LAST_FLUSH_AT_ONCE: usize = 5_000;
 const LAST_TURNS: u32 = 8;
 /// Between its stamp and our queue a message takes less than this.
 const ON_ITS_WAY_MS: i64 = 1_000;
-/// Not having read messages for longer than this, and than a few sweeps, is deafness: silence proves nothing.
+/// Not having read messages for longer than this is deafness: silence proves nothing. Of the hub's own ticks several
+/// fit into it, however seldom it sweeps.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
-const DEAF_AFTER_SWEEPS: u32 = 3;
 /// What a hub is told at its start.
 #[derive(Debug, Clone)]
 pub struct HubOptions {
@@ -67,6 +67,8 @@ pub struct Hub {
     lanes_up: [bool; 2],
     /// When messages were last read: for noticing our own deafness.
     last_turn: Stopwatch,
+    /// See [`DEAF_AFTER`].
+    deaf_after: Duration,
     flush_every: Duration,
     /// Turns true when the server is to end.
     stop: watch::Receiver<bool>,
@@ -131,6 +133,7 @@ impl Hub {
             ids,
             lanes_up: [false; 2],
             last_turn: Stopwatch::start(),
+            deaf_after: DEAF_AFTER,
             flush_every: FLUSH_EVERY,
             stop: watch::channel(false).1,
             given_up: false,
@@ -176,15 +179,18 @@ impl Hub {
         loop {
             let mut turn = Turn::default();
             let mut written = None;
-            match self.next(&mut stop, &mut sweep, &mut flush).await {
+            let wake = self.next(&mut stop, &mut sweep, &mut flush).await;
+            // Whatever woke us: what is read now would else hide that nothing was read before.
+            self.notice_deafness(&mut turn);
+            match wake {
                 Wake::Stop => break,
                 Wake::Sweep => {
-                    self.catch_up(&mut turn);
+                    self.drain(&mut turn);
                     turn.inputs.push(Input::Sweep);
                 }
                 Wake::Flush => {
                     if let Some(share) = shares.due(|| self.app.fleet().kiosks().count()) {
-                        self.catch_up(&mut turn);
+                        self.drain(&mut turn);
                         let heard_to = self.heard_to();
                         intake.begins(share, heard_to);
                         written = Some(share);
@@ -311,15 +317,13 @@ impl Hub {
         turn.inputs.push(Input::Request { actor: asked.actor, request: asked.request });
     }
 
-    /// Before a tick: it never judges silence that is our own, so messages that wait are taken first.
-    fn catch_up(&mut self, turn: &mut Turn) {
+    /// Before anything is judged or claimed to be heard: silence that is our own, and a clock that shows another time.
+    fn notice_deafness(&mut self, turn: &mut Turn) {
         let deaf_for = self.last_turn.elapsed();
         let jump = self.app.clock().follow_jump();
         let now = self.app.clock().now();
         let before = now.plus_ms(jump.map_or(0, |jump| -jump.by_ms));
-        let sweep = Duration::from_millis(self.app.config().fleet.sweep_interval_ms);
-        let limit = DEAF_AFTER.max(sweep * DEAF_AFTER_SWEEPS);
-        let was_deaf = self.hears() && deaf_for > limit;
+        let was_deaf = self.hears() && deaf_for > self.deaf_after;
         if was_deaf {
             tracing::warn!(?deaf_for, "messages were not read for a while; nobody is judged by it");
             let deaf_ms = i64::try_from(deaf_for.as_millis()).unwrap_or(i64::MAX);
@@ -333,7 +337,6 @@ impl Hub {
             turn.inputs.push(Input::BrokerUp);
         }
         self.last_turn = Stopwatch::start();
-        self.drain(turn);
     }
 
     /// Everything that was sent to us before this has been taken. `None`: something waits.

@@ -271,6 +271,23 @@ async fn messages_read_in_a_turn_without_a_tick_were_read() {
     assert!(read + waited <= before.elapsed(), "last read {read:?} ago, before that not for {waited:?}");
 }
 
+#[tokio::test]
+async fn deafness_is_noticed_at_the_next_turn_however_seldom_the_server_sweeps() {
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    rig.hub.lanes_up = [true; 2];
+    rig.decide(Input::BrokerUp).await;
+    rig.hub.deaf_after = Duration::from_millis(5);
+    let mut turn = Turn::default();
+    rig.hub.notice_deafness(&mut turn);
+    let read = rig.hub.last_turn;
+    while read.elapsed() <= rig.hub.deaf_after {
+        tokio::task::yield_now().await;
+    }
+    let mut turn = Turn::default();
+    rig.hub.notice_deafness(&mut turn);
+    assert!(matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::BrokerUp]), "{:?}", turn.inputs);
+}
+
 /// From kiosks that nobody knows: each heartbeat is an input of the plan.
 fn heartbeat_of_a_stranger(n: usize, now: Timestamp) -> Received {
     let mut agent = ScriptedAgent::new(&format!("X-{n}"), now);
