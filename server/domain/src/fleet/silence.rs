@@ -164,30 +164,53 @@ impl Draft<'_> {
     /// commit would outlast its time: see [`Fleet::forgetting_from`].
     pub(super) fn forget_everybody(&mut self, since: Timestamp, reason: PresenceReason) {
         self.server_mut().forgetting = Some((0, since, reason));
-        self.forget_more();
+        // What cannot be stored of it must not keep us from knowing whether we hear: a sweep forgets them then.
+        if self.may_look(Look::HEARING) {
+            self.forget_more();
+        }
     }
 
     fn forget_more(&mut self) {
         let Some((from, since, reason)) = self.server_mut().forgetting.take() else { return };
         let mut forgotten = 0;
         for ix in from..self.fleet_len() {
-            let state = &self.kiosk(ix).state;
-            if state.presence == PresenceVerdict::Unknown {
+            if !self.is_known(ix) || !self.may_look(Look::forget(ix)) {
                 continue;
             }
             if forgotten == FORGOTTEN_AT_ONCE {
                 self.server_mut().forgetting = Some((ix, since, reason));
                 return;
             }
-            let at = since.max(state.presence_since).min(self.now);
-            self.step(ix, Step { to: PresenceVerdict::Unknown, at, reason });
-            self.arm(ix);
+            self.forget_one(ix, since, reason);
             forgotten += 1;
+        }
+        // Of whom that could not be stored, the next silence is judged from what was known.
+        self.over.set_aside.extend(self.fleet.forgets().map(|look| (look, None)));
+    }
+
+    fn is_known(&self, ix: Ix) -> bool {
+        self.kiosk(ix).state.presence != PresenceVerdict::Unknown
+    }
+
+    fn forget_one(&mut self, ix: Ix, since: Timestamp, reason: PresenceReason) {
+        let at = since.max(self.kiosk(ix).state.presence_since).min(self.now);
+        self.step(ix, Step { to: PresenceVerdict::Unknown, at, reason });
+        self.arm(ix);
+    }
+
+    /// One of those that are still to be forgotten.
+    pub(super) fn forget(&mut self, ix: Ix) {
+        if let Some((from, since, reason)) = self.server().forgetting
+            && from <= ix
+            && self.is_known(ix)
+        {
+            self.forget_one(ix, since, reason);
         }
     }
 
     /// The part of the sweep that looks at silence, our own first.
     pub(super) fn sweep_silence(&mut self) {
+        self.forget_more();
         if self.may_look(Look::HEARING) {
             self.sweep_hearing();
             self.looked(Look::HEARING);
@@ -212,7 +235,6 @@ impl Draft<'_> {
     /// Our own silence, and when it has settled.
     pub(super) fn sweep_hearing(&mut self) {
         let (now, policy) = (self.now, self.policy.presence);
-        self.forget_more();
         let server = self.server().clone();
         if server.hearing_since.is_none() {
             if let Some(since) = server.deaf_since

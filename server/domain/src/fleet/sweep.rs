@@ -4,7 +4,8 @@
 //! ([`Input::LookFailed`](super::Input)): that is left alone for a while, and the rest is done.
 use kioskwatch_proto::Timestamp;
 
-use super::{Due, Fleet, Ix, draft::Draft};
+use super::{Due, Fleet, Ix, draft::Draft, kiosk::Kiosk};
+use crate::change::PresenceVerdict;
 
 /// Due things of one sweep; the rest follows with the next one.
 pub(super) const MAX_PER_SWEEP: usize = 10_000;
@@ -20,6 +21,8 @@ pub struct Look(pub(super) What);
 pub(super) enum What {
     /// Our own deafness and what hangs on it.
     Hearing,
+    /// Nothing is known of it any more.
+    Forget(Ix),
     Silence(Ix),
     /// To be written: no part of a sweep.
     Evidence(Ix),
@@ -36,7 +39,12 @@ pub(super) struct Aside {
 }
 
 impl Look {
-    pub(super) const HEARING: Self = Self(What::Hearing);
+    /// Whether we hear, and what hangs on it.
+    pub const HEARING: Self = Self(What::Hearing);
+
+    pub(super) const fn forget(ix: Ix) -> Self {
+        Self(What::Forget(ix))
+    }
 
     pub(super) const fn silence(ix: Ix) -> Self {
         Self(What::Silence(ix))
@@ -56,12 +64,26 @@ impl Fleet {
     /// sweep.
     #[must_use]
     pub fn looks(&self, now: Timestamp) -> Vec<Look> {
+        let forgotten = self.to_forget().map(What::Forget);
         let silent = self.silence_due.range(..=(now, Ix::MAX)).map(|&(_, ix)| What::Silence(ix));
         let due = self.due.iter().take_while(|&&(at, _)| at <= now).map(|&(_, due)| What::Due(due));
         let all = std::iter::once(What::Hearing)
+            .chain(forgotten.take(MAX_PER_SWEEP))
             .chain(silent.take(MAX_PER_SWEEP))
             .chain(due.take(MAX_PER_SWEEP + self.set_aside.len()));
         all.map(Look).filter(|&look| !self.is_set_aside(look, now)).collect()
+    }
+
+    fn to_forget(&self) -> impl Iterator<Item = Ix> {
+        let from = self.server.forgetting.map_or(self.kiosks.len(), |(from, ..)| from as usize);
+        let known = |kiosk: &Kiosk| kiosk.state.presence != PresenceVerdict::Unknown;
+        let places = (0..).zip(&self.kiosks).skip(from);
+        places.filter(move |(_, kiosk)| known(kiosk)).map(|(ix, _)| ix)
+    }
+
+    /// Those of whom it could not be stored that nothing is known of them.
+    pub(super) fn forgets(&self) -> impl Iterator<Item = Look> {
+        self.set_aside.keys().copied().filter(|look| matches!(look.0, What::Forget(_)))
     }
 
     pub(super) fn is_set_aside(&self, look: Look, now: Timestamp) -> bool {
@@ -87,6 +109,7 @@ impl Draft<'_> {
         for &look in looks {
             match look.0 {
                 What::Hearing => self.sweep_hearing(),
+                What::Forget(ix) => self.forget(ix),
                 What::Silence(ix) if self.server().hearing_since.is_some() => self.judge_silence(ix),
                 // Nobody is judged while nobody is heard: it was not looked at.
                 What::Silence(_) => continue,
@@ -124,7 +147,9 @@ impl Draft<'_> {
         self.over.set_aside.insert(look, Some(Aside { until, times: times + 1, since }));
         let (action, object) = match look.0 {
             What::Hearing => ("deadline_failed", "server".to_owned()),
-            What::Silence(ix) => ("deadline_failed", format!("kiosk/{}", self.kiosk(ix).id)),
+            What::Forget(ix) | What::Silence(ix) => {
+                ("deadline_failed", format!("kiosk/{}", self.kiosk(ix).id))
+            }
             What::Evidence(ix) => ("evidence_failed", format!("kiosk/{}", self.kiosk(ix).id)),
             What::Due(Due::Incident(id)) => ("deadline_failed", format!("incident/{id}")),
             What::Due(Due::Ticket(id)) => ("deadline_failed", format!("ticket/{id}")),

@@ -62,6 +62,13 @@ impl Hub {
             problem = again;
             self.flush_failed = true;
         }
+        if matches!(inputs, [Input::ServerStarted { .. } | Input::BrokerUp | Input::ClockJumped { .. }]) {
+            // Whether we hear must not hang on what cannot be stored of some kiosk: that is left to the sweep.
+            let failed = Input::LookFailed { look: Look::HEARING, reason: problem };
+            self.settle(&mut [failed], reply).await?;
+            let Some(again) = self.settle(&mut inputs, reply).await? else { return Ok(()) };
+            problem = again;
+        }
         let [piece] = inputs;
         self.poisoned(&problem, "this input cannot be applied");
         if let Some(answer) = reply.remove(&0) {

@@ -172,6 +172,32 @@ async fn evidence_that_cannot_be_committed_costs_nobody_else_anything() {
 }
 
 #[tokio::test]
+async fn a_server_hears_again_although_what_it_forgot_of_one_kiosk_cannot_be_committed() {
+    let ids = ["K-1", "K-2", "K-3"];
+    let mut rig = Rig::start(|now| ids.map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    rig.decide(Input::BrokerUp).await;
+    for id in ids {
+        rig.decide(ScriptedAgent::new(id, now).connect(now)).await;
+    }
+    rig.decide(Input::BrokerDown { since: now.plus_ms(-3_600_000) }).await;
+    rig.sabotage(
+        "CREATE TRIGGER poison BEFORE INSERT ON transition WHEN NEW.kiosk = 'K-2'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END",
+    )
+    .await;
+    rig.decide(Input::BrokerUp).await;
+    assert_eq!(rig.app.fleet().deaf_since(), None, "one kiosk does not keep us deaf");
+    for _ in 0..3 {
+        rig.decide(Input::Sweep).await;
+        let presence = |id| rig.app.fleet().kiosk(&KioskId::new(id).unwrap()).unwrap().presence.as_str();
+        assert_eq!(ids.map(presence), ["unknown", "online", "unknown"]);
+        assert_eq!(rig.audit("deadline_failed").await, ["kiosk/K-2", "server"]);
+    }
+    assert_eq!(rig.app.fleet().forgetting_from(), None);
+}
+
+#[tokio::test]
 async fn a_record_whose_old_place_is_damaged_is_quarantined_and_holds_nobody_up() {
     let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
     let mut agent = ScriptedAgent::new("K-1", rig.app.clock().now());
