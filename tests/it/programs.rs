@@ -30,6 +30,13 @@ fn run(role: Role, args: &[&str]) -> Said {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_servers_log_is_plain_text_where_nobody_sits_at_a_terminal() {
+    let stack = Plan::new(program()).start_without_kiosks().await;
+    let log = stack.server.log();
+    assert!(log.contains("server started") && !log.contains('\u{1b}'), "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_server_on_the_same_data_ends_and_says_why() {
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
     // Ports of its own, so that only the data is in the way.
