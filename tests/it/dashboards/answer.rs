@@ -48,9 +48,6 @@ impl Sources {
         for variable in board["templating"]["list"].as_array().into_iter().flatten() {
             let name = variable["name"].as_str().unwrap_or_default();
             let choices = self.values(variable).await.map_err(|error| format!("variable {name}: {error}"))?;
-            if choices.is_empty() {
-                return Err(format!("variable {name} has no value"));
-            }
             all = all
                 .iter()
                 .flat_map(|chosen| {
@@ -75,13 +72,11 @@ impl Sources {
         } else {
             self.label_values(variable["query"]["query"].as_str().unwrap_or_default()).await?
         };
-        if found.is_empty() {
-            return Ok(Vec::new());
-        }
+        // Where nothing is found Grafana asks all the same, with nothing in the variable's place.
         Ok(vec![match (&variable["multi"], variable["allValue"].as_str()) {
             (Value::Bool(true), Some(all)) => Choice::AllValue(all.to_owned()),
             (Value::Bool(true), None) => Choice::Several(found),
-            _ => Choice::One(found[0].clone()),
+            _ => Choice::One(found.first().cloned().unwrap_or_default()),
         }])
     }
 
@@ -157,6 +152,13 @@ fn spelt_out(text: &str, to: i64) -> Result<String, String> {
 }
 
 impl Choice {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::One(text) | Self::AllValue(text) => text.is_empty(),
+            Self::Several(all) => all.iter().all(String::is_empty),
+        }
+    }
+
     /// As Grafana's PostgreSQL source writes it: quoted only where several can be chosen.
     fn sql(&self) -> String {
         let escaped = |text: &str| text.replace('\'', "''");

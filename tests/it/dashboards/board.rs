@@ -94,6 +94,17 @@ pub(super) fn label(name: &str, shown: &str, metric: &str, of: &str, several: bo
     variable
 }
 
+/// Any of the sites of a view. What belongs to none is one of them, also before anything is there: a list of nothing
+/// is no SQL.
+pub(super) fn sites(view: &str) -> Value {
+    let query = format!(
+        "SELECT site AS __value, COALESCE(NULLIF(max(name), ''), '—') AS __text\n\
+         FROM (SELECT COALESCE(site, '') AS site, site_name AS name FROM {view} UNION ALL SELECT '', '') AS seen\n\
+         GROUP BY site ORDER BY 2"
+    );
+    column("site", "网点 / Site", &query, true)
+}
+
 /// Any of the values of a column.
 pub(super) fn column(name: &str, shown: &str, query: &str, several: bool) -> Value {
     let mut variable = json!({

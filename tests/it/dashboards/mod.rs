@@ -108,17 +108,22 @@ FROM (VALUES ('K-0001', 1), ('H-0001', 1), ('H-0001', 2)) AS who (k, v),
                   date_trunc('month', now()) - interval '1 month', interval '1 month') AS m
 ORDER BY v";
 
-/// The past is written, the reading role is made, and we become that role.
-async fn reader(url: &str) -> PgConnection {
+/// The reading role is made, and we become that role.
+async fn become_reader(url: &str) -> PgConnection {
     let mut owner = PgConnection::connect(url).await.unwrap();
-    owner.execute(PAST).await.unwrap();
     let role = fs::read_to_string(deploy().join("postgres/reader.sql")).unwrap();
     // Twice: it may be run again at any time.
     for _ in 0..2 {
         owner.execute(AssertSqlSafe(role.as_str())).await.unwrap();
     }
     let url = url.replace("://postgres@", "://kioskwatch_reader@");
-    let mut reader = PgConnection::connect(&url).await.unwrap();
+    PgConnection::connect(&url).await.unwrap()
+}
+
+/// The past is written, and read by the one who may do nothing else.
+async fn reader(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap().execute(PAST).await.unwrap();
+    let mut reader = become_reader(url).await;
     for forbidden in ["SELECT hash FROM token", "SELECT contacts FROM site", "SELECT raw FROM journal_record"]
     {
         let refused = reader.execute(forbidden).await.unwrap_err().to_string();
@@ -212,6 +217,7 @@ async fn every_panel_of_every_dashboard_answers() {
     for board in boards() {
         let json = board.json();
         let choices = sources.choices(&json).await.unwrap_or_else(|error| panic!("{}: {error}", board.name));
+        assert!(choices.iter().flat_map(|chosen| chosen.values()).all(|c| !c.is_empty()), "{choices:?}");
         for panel in json["panels"].as_array().unwrap() {
             for chosen in &choices {
                 check(&sources, board.name, panel, chosen).await;
@@ -221,4 +227,27 @@ async fn every_panel_of_every_dashboard_answers() {
     }
     assert!(asked > 100, "{asked} panels were asked");
     every_console_link_leads_somewhere(&stack, &sources).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_first_kiosk_and_the_first_ticket_no_panel_fails() {
+    let database = Postgres::shared();
+    let url = database.fresh_database().await;
+    let stack = Plan::new(program()).database(url.clone()).start_without_kiosks().await;
+    let (_prometheus, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
+    let postgres = Mutex::new(become_reader(&url).await);
+    wait_until("Prometheus to answer", PATIENCE, || async { prometheus.json("/api/v1/query?query=1").await })
+        .await;
+    let sources = Sources { prometheus, postgres, clock: Clock::start() };
+    for board in boards() {
+        let json = board.json();
+        for chosen in sources.choices(&json).await.unwrap() {
+            for target in
+                json["panels"].as_array().unwrap().iter().flat_map(|p| p["targets"].as_array().unwrap())
+            {
+                let answer = sources.ask(target, &chosen).await;
+                assert!(answer.is_ok(), "{}: {answer:?}", board.name);
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 use serde_json::json;
 
 use super::{
-    board::{Board, column, console},
+    board::{Board, console, sites},
     panel::{Panel, in_time_shown},
 };
 
@@ -10,14 +10,13 @@ const WHERE: &str = concat!(in_time_shown!("opened_at"), " AND COALESCE(site, ''
 const QUIET: &str = "这段时间没有 / none in this time";
 
 pub(super) fn board() -> Board {
-    let sites = "SELECT DISTINCT COALESCE(site, '') AS __value, COALESCE(site_name, '—') AS __text FROM v_tickets ORDER BY 2";
     Board {
         name: "ticket-history",
         title: "工单历史 / Ticket history",
         description: "What was opened, how old it is, how long repair took, which service clocks were kept.",
         from: "now-90d",
         refresh: "5m",
-        variables: vec![column("site", "网点 / Site", sites, true), console()],
+        variables: vec![sites("v_tickets"), console()],
         panels: [flow(), open(), kept()].concat(),
     }
 }

@@ -2,7 +2,7 @@
 use serde_json::json;
 
 use super::{
-    board::{Board, choice, column, console, ratio},
+    board::{Board, choice, console, ratio, sites},
     panel::{Panel, in_time_shown, share},
 };
 
@@ -25,19 +25,13 @@ pub(super) fn board() -> Board {
         ("机型 model", "model"),
         ("全部 fleet", "fleet"),
     ];
-    let sites = "SELECT DISTINCT site AS __value, site_name AS __text FROM v_uptime_month ORDER BY 2";
     Board {
         name: "uptime-history",
         title: "开机率历史 / Uptime by month and quarter",
         description: "Official month figures: of each kiosk its highest version. Seconds are summed, then divided.",
         from: "now-400d",
         refresh: "15m",
-        variables: vec![
-            ratio(),
-            choice("by", "分组 / By", &owners),
-            column("site", "网点 / Site", sites, true),
-            console(),
-        ],
+        variables: vec![ratio(), choice("by", "分组 / By", &owners), sites("v_uptime_month"), console()],
         panels: [state(), groups(), causes()].concat(),
     }
 }
