@@ -34,6 +34,7 @@ impl Draft<'_> {
             }
             self.arm(ix);
         }
+        self.try_again_what_failed();
         self.hold_for_what_was_left(by_ms);
         self.look_at_recoveries(by_ms);
     }

@@ -126,6 +126,13 @@ impl Draft<'_> {
         }
     }
 
+    pub(super) fn aside(&self, look: Look) -> Option<Aside> {
+        match self.over.set_aside.get(&look) {
+            Some(planned) => *planned,
+            None => self.fleet.set_aside.get(&look).copied(),
+        }
+    }
+
     /// It failed before and does not any more, unless this plan fails.
     pub(super) fn looked(&mut self, look: Look) {
         if self.fleet.set_aside.contains_key(&look) {
@@ -135,7 +142,7 @@ impl Draft<'_> {
 
     /// Left alone for a while. Not stored: after a restart it is tried at once.
     pub(super) fn look_failed(&mut self, look: Look, reason: &str) {
-        let before = self.fleet.set_aside.get(&look);
+        let before = self.aside(look);
         let times = before.map_or(0, |aside| aside.times);
         let unstored = || match look.0 {
             What::Evidence(ix) => self.live(ix).unwritten_since(),
@@ -157,6 +164,17 @@ impl Draft<'_> {
         };
         let detail = serde_json::json!({ "times": times + 1, "again_at": until, "reason": reason });
         self.audit(action, object, &detail);
+    }
+
+    /// Our clock shows another time: nothing waits for an instant of the old one.
+    pub(super) fn try_again_what_failed(&mut self) {
+        let now = self.now;
+        let known = self.fleet.set_aside.iter();
+        let moved = known.map(|(&look, aside)| {
+            let (until, since) = (aside.until.min(now), aside.since.min(now));
+            (look, Some(Aside { until, since, ..*aside }))
+        });
+        self.over.set_aside.extend(moved);
     }
 
     /// A held or suppressed incident whose time has come.

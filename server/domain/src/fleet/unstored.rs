@@ -29,9 +29,9 @@ impl Draft<'_> {
     /// What was heard until `heard_to` is being claimed: not of those whose evidence is not stored.
     pub(super) fn note_gaps(&mut self, heard_to: Timestamp) {
         let fleet: &Fleet = self.fleet;
-        for (look, aside) in &fleet.set_aside {
-            if let Look(What::Evidence(ix)) = *look
-                && !self.over.set_aside.contains_key(look)
+        for &look in fleet.set_aside.keys() {
+            if let Look(What::Evidence(ix)) = look
+                && let Some(aside) = self.aside(look)
                 && aside.since < heard_to
             {
                 self.gap_of(ix, aside.since, heard_to);
@@ -42,7 +42,7 @@ impl Draft<'_> {
     /// The evidence of a kiosk is being written, all that is left of it. What had to be given up before stays a gap.
     pub(super) fn close_gap(&mut self, ix: Ix) {
         let look = Look::evidence(ix);
-        let Some(aside) = self.fleet.set_aside.get(&look) else { return };
+        let Some(aside) = self.aside(look) else { return };
         let live = self.live(ix);
         let kept_since = live.unwritten_since().filter(|_| live.may_have_lost());
         self.gap_of(ix, aside.since, kept_since.unwrap_or(aside.since));

@@ -108,3 +108,19 @@ fn a_server_that_dies_leaves_a_kiosk_unknown_and_never_down_where_its_evidence_w
     assert_eq!(gaps(&world), [("K-1", START, claimed)], "as far as a dead server said to have listened");
     assert_eq!(written(&world, "K-1").len(), 1);
 }
+
+#[test]
+fn a_clock_that_was_set_back_keeps_no_evidence_from_being_tried_again() {
+    let (mut world, mut agents) = two_kiosks();
+    flush_without_the_first(&mut world);
+    let before = world.now;
+    world.now = START.plus_ms(-86_400_000);
+    let back = world.now;
+    world.tell(&[Input::ClockJumped { before }]);
+    listen(&mut world, &mut agents);
+    flush_without_the_first(&mut world);
+    let own = gaps(&world).into_iter().find(|(_, from, _)| *from == back);
+    assert_eq!(own, Some(("K-1", back, world.now)), "{:?}", gaps(&world));
+    world.now = world.now.plus_ms(60_000);
+    assert_eq!(world.fleet.looks_of(Share::ALL, world.now).len(), 2);
+}
