@@ -68,6 +68,13 @@ impl Hub {
             self.settle(&mut [failed], reply).await?;
             let Some(again) = self.settle(&mut inputs, reply).await? else { return Ok(()) };
             problem = again;
+            if let [Input::ClockJumped { before }] = inputs
+                && self.hears()
+            {
+                // Nobody is judged by it at least: that we were deaf needs nothing stored.
+                let deaf = &mut [Input::BrokerDown { since: before }, Input::BrokerUp];
+                self.settle(deaf, reply).await?;
+            }
         }
         let [piece] = inputs;
         self.poisoned(&problem, "this input cannot be applied");

@@ -198,6 +198,31 @@ async fn a_server_hears_again_although_what_it_forgot_of_one_kiosk_cannot_be_com
 }
 
 #[tokio::test]
+async fn a_jump_of_the_clock_that_cannot_be_committed_is_deafness_at_least() {
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    rig.hub.lanes_up = [true; 2];
+    rig.decide(Input::BrokerUp).await;
+    rig.sabotage(
+        "CREATE TRIGGER poison BEFORE INSERT ON audit WHEN NEW.action = 'clock_jumped'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END",
+    )
+    .await;
+    let begun = rig.app.clock().now();
+    while rig.app.clock().now() <= begun.plus_ms(1) {
+        tokio::task::yield_now().await;
+    }
+    let jumped = rig.app.clock().now();
+    rig.decide(Input::ClockJumped { before: begun }).await;
+    let told = rig.app.clock().now();
+    while rig.app.clock().now() <= told {
+        tokio::task::yield_now().await;
+    }
+    let heard = rig.app.fleet().live_hearing(rig.app.clock().now());
+    assert!(heard.iter().all(|row| row.to <= begun || row.from >= jumped), "{heard:?}");
+    assert!(heard.iter().any(|row| row.from >= jumped), "and we hear again: {heard:?}");
+}
+
+#[tokio::test]
 async fn a_record_whose_old_place_is_damaged_is_quarantined_and_holds_nobody_up() {
     let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
     let mut agent = ScriptedAgent::new("K-1", rig.app.clock().now());

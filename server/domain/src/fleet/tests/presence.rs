@@ -2,7 +2,7 @@ use kioskwatch_proto::{presence::PresenceState, words::ServiceState};
 
 use crate::{
     change::{EvidenceSource, PresenceVerdict},
-    fleet::{Count, Input, MessageOutcome, Share},
+    fleet::{Count, Input, Look, MessageOutcome, Share},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World, world::START},
 };
@@ -369,6 +369,25 @@ fn a_gap_or_another_state_begins_a_new_span() {
     let expected =
         [("FULL", -120_000, -30_000), ("DEGRADED", -30_000, 30_000), ("DEGRADED", 91_000, 121_000)];
     assert_eq!(live, expected);
+}
+
+#[test]
+fn that_we_were_deaf_and_hear_again_needs_nothing_stored() {
+    let (mut world, agent) = heard();
+    let since = world.now;
+    world.now = since.plus_ms(600_000);
+    // What it means for some kiosk cannot be stored.
+    world.tell(&[Input::LookFailed { look: Look::HEARING, reason: "in a test".into() }]);
+    for told in [Input::BrokerDown { since }, Input::BrokerUp] {
+        let plan = world.fleet.plan(world.now, std::slice::from_ref(&told), &mut world.ids);
+        assert_eq!(plan.changes, [], "{told:?}");
+        world.fleet.adopt(plan).unwrap();
+    }
+    assert_eq!(world.fleet.deaf_since(), None);
+    assert!(!world.fleet.hears(world.now), "it settles anew");
+    world.tell(&[Input::Sweep]);
+    assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
+    assert_eq!(world.fleet.forgetting_from(), None);
 }
 
 #[test]
