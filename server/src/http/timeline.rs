@@ -51,7 +51,7 @@ pub(crate) struct IntervalView {
     cause: Option<&'static str>,
     /// `journal` or `live`: whose word it is.
     source: Option<&'static str>,
-    /// The server could not receive in this time.
+    /// The server could not receive in this time, or not store what this kiosk said.
     server_down: bool,
     evidence: Vec<EvidenceView>,
 }

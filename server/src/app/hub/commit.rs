@@ -95,7 +95,10 @@ impl Hub {
             let mut input = [Input::SweepPart(part.clone())];
             let Some(reason) = self.settle(&mut input, &mut none).await? else { continue };
             if let [look] = part[..] {
-                self.poisoned(&reason, "one deadline or one kiosk's evidence fails; left alone for a while");
+                self.poisoned(
+                    &reason,
+                    "this deadline or evidence cannot be looked at; left alone for a while",
+                );
                 self.settle(&mut [Input::LookFailed { look, reason }], &mut none).await?;
             } else {
                 let rest = part.split_off(part.len() / 2);
