@@ -3,10 +3,8 @@ use serde_json::json;
 
 use super::{
     board::{Board, console, label},
-    panel::Panel,
+    panel::{Panel, states},
 };
-
-const YES: &[(Option<f64>, &str)] = &[(None, "red"), (Some(1.0), "green")];
 
 pub(super) fn board() -> Board {
     let of = |metric: &str| format!("max({metric}{{kiosk=\"$kiosk\"}})");
@@ -19,10 +17,13 @@ pub(super) fn board() -> Board {
         refresh: "30s",
         variables: vec![label("kiosk", "终端 / Kiosk", "kioskwatch_kiosk_up", "kiosk", false), console()],
         panels: vec![
-            Panel::stat("在线 / Reachable").prom("__auto", &of("kioskwatch_kiosk_up")).judged(YES).size(6, 4),
+            Panel::stat("在线 / Reachable")
+                .prom("__auto", &of("kioskwatch_kiosk_up"))
+                .says_states()
+                .size(6, 4),
             Panel::stat("服务中 / In service")
                 .prom("__auto", &of("kioskwatch_kiosk_in_service"))
-                .judged(YES)
+                .says_states()
                 .size(6, 4),
             Panel::stat("最近心跳 / Since the last heartbeat")
                 .prom(
@@ -51,15 +52,7 @@ pub(super) fn board() -> Board {
                 .hide("Time")
                 .column(
                     "正常 / Works",
-                    &[
-                        ("custom.cellOptions", json!({"type": "color-background"})),
-                        (
-                            "thresholds",
-                            json!({"mode": "absolute", "steps": [
-                                {"color": "red", "value": null}, {"color": "green", "value": 1},
-                            ]}),
-                        ),
-                    ],
+                    &[("custom.cellOptions", json!({"type": "color-background"})), ("mappings", states())],
                 )
                 .size(24, 7),
         ],

@@ -92,6 +92,30 @@ fn a_timeline_shows_states_and_not_steps_of_a_threshold() {
     }
 }
 
+/// A gauge of 0 or 1 that is shown as it is.
+fn is_state(expr: &str) -> bool {
+    let gauges = [
+        "kioskwatch_kiosk_up",
+        "kioskwatch_kiosk_in_service",
+        "kioskwatch_peripheral_up",
+        "kioskwatch_ready",
+    ];
+    expr.starts_with("max") && !expr.contains("==") && gauges.iter().any(|gauge| expr.contains(gauge))
+}
+
+#[test]
+fn a_state_is_shown_in_words_and_not_as_a_number() {
+    let mut states = 0;
+    for panel in boards().iter().flat_map(|board| board.json()["panels"].as_array().unwrap().clone()) {
+        let mut exprs = panel["targets"].as_array().unwrap().iter().filter_map(|t| t["expr"].as_str());
+        if exprs.any(is_state) {
+            states += 1;
+            assert!(panel["fieldConfig"].to_string().contains("正常 / yes"), "{}", panel["title"]);
+        }
+    }
+    assert!(states >= 6, "{states}");
+}
+
 /// Months that were over before this stack began: frozen ones of two kiosks, and a restatement of one.
 const PAST: &str = "
 INSERT INTO uptime_month

@@ -46,6 +46,7 @@ pub(super) struct Panel {
     sort: Option<(String, bool)>,
     links: Vec<(String, String)>,
     text_mode: &'static str,
+    says_states: bool,
 }
 
 /// Whether an instant (in milliseconds) lies in the time shown. Grafana's own `$__timeFilter` takes its argument up to
@@ -91,6 +92,7 @@ impl Panel {
             sort: None,
             links: Vec::new(),
             text_mode: "auto",
+            says_states: false,
         }
     }
 
@@ -111,7 +113,7 @@ impl Panel {
     }
 
     pub(super) fn timeline(title: &str) -> Self {
-        Self::new("state-timeline", title)
+        Self::new("state-timeline", title).says_states()
     }
 
     pub(super) fn prom(mut self, legend: &str, expr: &str) -> Self {
@@ -164,6 +166,12 @@ impl Panel {
     /// What a stat says is the name of its series, not the number.
     pub(super) fn says_name(mut self) -> Self {
         self.text_mode = "name";
+        self
+    }
+
+    /// Words and colours of states in place of 0, 1 and the names of the evidence.
+    pub(super) fn says_states(mut self) -> Self {
+        self.says_states = true;
         self
     }
 
@@ -291,6 +299,9 @@ impl Panel {
         if let Some(decimals) = self.decimals {
             defaults["decimals"] = json!(decimals);
         }
+        if self.says_states {
+            defaults["mappings"] = states();
+        }
         match self.kind {
             "timeseries" => {
                 defaults["custom"] = json!({
@@ -303,7 +314,6 @@ impl Panel {
             "table" => defaults["custom"] = json!({"align": "auto", "filterable": true}),
             "state-timeline" => {
                 defaults["custom"] = json!({"fillOpacity": 80, "lineWidth": 0});
-                defaults["mappings"] = state_colours();
             }
             _ => {}
         }
@@ -373,7 +383,7 @@ impl Panel {
 }
 
 /// 0 and 1 of a gauge, and the words of the evidence.
-fn state_colours() -> Value {
+pub(super) fn states() -> Value {
     let look = |text: &str, color: &str, index: u64| json!({"text": text, "color": color, "index": index});
     json!([{"type": "value", "options": {
         "1": look("正常 / yes", "green", 0), "0": look("异常 / no", "red", 1),

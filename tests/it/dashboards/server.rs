@@ -22,9 +22,7 @@ pub(super) fn board() -> Board {
 fn stats() -> Vec<Panel> {
     let day = |what: &str| format!("sum(increase(kioskwatch_{what}_total[24h])) or vector(0)");
     vec![
-        Panel::stat("就绪 / Ready")
-            .prom("__auto", "max(kioskwatch_ready)")
-            .judged(&[(None, "red"), (Some(1.0), "green")]),
+        Panel::stat("就绪 / Ready").prom("__auto", "max(kioskwatch_ready)").says_states(),
         Panel::stat("版本 / Version")
             .prom("{{version}}", "max by (version) (kioskwatch_build_info)")
             .says_name(),
