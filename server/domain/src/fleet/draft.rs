@@ -62,8 +62,9 @@ pub(super) struct Draft<'a> {
     pub(super) recalled: Vec<(Ix, Head)>,
     /// Journals of which nobody can tell how far they are applied.
     pub(super) unreadable: BTreeSet<(Ix, Epoch)>,
-    /// Records of this plan: what the store was asked for before it does not know them.
-    pub(super) kept: HashMap<(Ix, Epoch, u64), Identity>,
+    /// Records of this plan: what the store was asked for before it does not know them. `None`: no record of this
+    /// plan had another number before.
+    pub(super) kept: Option<HashMap<(Ix, Epoch, u64), Identity>>,
     /// Rows that are only inserted, in order.
     pub(super) rows: Vec<Change>,
     pub(super) evidence: Vec<EvidenceRow>,
@@ -87,7 +88,7 @@ impl<'a> Draft<'a> {
             over: Overlay { generation: fleet.generation, ..Overlay::default() },
             recalled: Vec::new(),
             unreadable: BTreeSet::new(),
-            kept: HashMap::new(),
+            kept: None,
             rows: Vec::new(),
             evidence: Vec::new(),
             last_evidence: HashMap::new(),

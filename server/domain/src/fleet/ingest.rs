@@ -1,4 +1,6 @@
 //! A journal message: which of its records are new, and what becomes of each number.
+use std::collections::HashMap;
+
 use kioskwatch_proto::{
     Epoch, KioskId, Timestamp,
     faults::codes,
@@ -11,7 +13,7 @@ use super::{
     Ix,
     count::{Count, MessageOutcome, RecordFate, SecurityEvent},
     draft::Draft,
-    input::{IncomingRecord, RecordBatch, Stored},
+    input::{IncomingRecord, Input, RecordBatch, Stored},
     kiosk::{Head, MAX_EPOCHS},
     live::LiveEdit,
     problems::Problem,
@@ -31,6 +33,17 @@ pub(super) struct Delivery {
 }
 
 impl Draft<'_> {
+    /// Remembers the records of this plan only if one of them may be asked for.
+    pub(super) fn expect_repeats(&mut self, inputs: &[Input]) {
+        let mut batches = inputs.iter().filter_map(|input| match input {
+            Input::Batch { batch, .. } => Some(batch),
+            _ => None,
+        });
+        if batches.any(|batch| batch.records.iter().any(|record| record.stood_at().is_some())) {
+            self.kept = Some(HashMap::new());
+        }
+    }
+
     pub(super) fn batch(&mut self, id: &KioskId, received_at: Timestamp, batch: &RecordBatch) {
         let Some(ix) = self.meet(id) else { return };
         self.edit_live(ix, LiveEdit::Life { at: received_at });
@@ -199,7 +212,7 @@ impl Draft<'_> {
             return false;
         }
         let remembered = old.and_then(|old| old.remembered.get(old.upto, was.seq));
-        let kept = || self.kept.get(&(delivery.ix, was.epoch, was.seq)).copied();
+        let kept = || self.kept.as_ref()?.get(&(delivery.ix, was.epoch, was.seq)).copied();
         let stored = match (remembered.map(|content| content.identity).or_else(kept), stored) {
             (Some(identity), _) => identity,
             (None, Stored::Holds(identity)) => identity,
@@ -289,8 +302,8 @@ impl Draft<'_> {
 
     /// As the store will tell it of the row.
     fn note_kept(&mut self, delivery: Delivery, incoming: &IncomingRecord, seq: u64) {
-        if let Ok(record) = &incoming.parsed {
-            self.kept.insert((delivery.ix, delivery.epoch, seq), Identity::of(record));
+        if let (Some(kept), Ok(record)) = (&mut self.kept, &incoming.parsed) {
+            kept.insert((delivery.ix, delivery.epoch, seq), Identity::of(record));
         }
     }
 

@@ -173,6 +173,7 @@ impl Fleet {
     ) -> Plan {
         let mut draft = Draft::new(self, now, ids);
         draft.recall(recalled);
+        draft.expect_repeats(inputs);
         for (position, input) in inputs.iter().enumerate() {
             draft.take(position, input);
             draft.judge_sites();
