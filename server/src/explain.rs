@@ -85,6 +85,13 @@ fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem
         {
             let _ = writeln!(text, "{name:<7} {:>12} / {:<12} {}", ratio.num, ratio.den, ratio.display());
         }
+        if told.period.from < told.kept_from {
+            let day = local(told.zone, told.kept_from);
+            let _ = writeln!(
+                text,
+                "evidence of before {day} may be removed: that time is unknown, not down; signed versions stay"
+            );
+        }
         beside(&mut text, &told.sums, told.target, told.zone);
         if let Some(month) = month_of(month) {
             let rows = store.versions_of_month(&Scope::All, &kiosk, month).await.map_err(Problem::failed)?;
@@ -107,7 +114,7 @@ fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem
                 word(piece.on.verdict),
                 word(piece.avail.verdict),
                 word(piece.full.verdict),
-                piece.avail.why.as_str(),
+                if told.is_forgotten(piece) { "evidence_removed" } else { piece.avail.why.as_str() },
             );
         }
         store.close().await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        App, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books,
+        App, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books, keep_to_retention,
         seed::{Seed, SeedError},
     },
     clock::Clock,
@@ -154,6 +154,7 @@ pub async fn serve(
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
     let mut books = tokio::spawn(keep_books(app.clone(), stop.clone()));
+    let mut retention = tokio::spawn(keep_to_retention(app.clone(), stop.clone()));
 
     let addresses = Addresses {
         http: address_of("http", &http_listener)?,
@@ -181,6 +182,7 @@ pub async fn serve(
         ended = console => unasked("the console", how_it_ended(ended))?,
         ended = monitoring => unasked("monitoring", how_it_ended(ended))?,
         ended = &mut books => unasked("the bookkeeper", how_it_ended(ended))?,
+        ended = &mut retention => unasked("the retention", how_it_ended(ended))?,
         ended = &mut lease => unasked("the lease", how_it_ended(ended))?,
         ended = broker.ended() => unasked("the embedded broker", how_it_ended(ended))?,
     };
@@ -191,6 +193,7 @@ pub async fn serve(
     };
     lease.abort();
     books.abort();
+    retention.abort();
     if let Err(error) = store.release_lease(clock.now()).await {
         tracing::warn!(%error, "the lease was not given back; it ends by itself");
     }

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod json;
 pub mod policy;
 pub mod presence;
+pub mod retention;
 pub mod service_hours;
 pub mod sla;
 pub mod testing;

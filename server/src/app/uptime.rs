@@ -169,8 +169,17 @@ pub struct UptimeExplained {
     pub outside: Vec<(Interval, NotAccountable)>,
     /// Windows that somebody asked to have forgiven for this kiosk, granted or not.
     pub exclusions: Vec<ExclusionRow>,
-    /// When no server could receive from this kiosk.
+    /// When no server could receive from this kiosk, as far as anything is kept of it.
     pub outages: IntervalSet,
+    /// Evidence of before this second may be removed: its time was over.
+    pub kept_from: i64,
+}
+
+impl UptimeExplained {
+    /// Whether nothing is known of a piece because what was known of it is removed.
+    pub fn is_forgotten(&self, piece: &Explained) -> bool {
+        piece.from < self.kept_from && piece.source.is_none()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +222,11 @@ impl App {
         as_of: Option<Timestamp>,
     ) -> Result<UptimeExplained, UptimeError> {
         self.uptime_reader().explain(reader, kiosk, period, as_of).await
+    }
+
+    /// Evidence of before this may be removed.
+    pub fn evidence_kept_from(&self) -> Timestamp {
+        reader::ms(due::kept_from(self.config(), self.default_zone(), self.clock().now()))
     }
 
     /// Kiosks that the bookkeeper has looked at since our start.

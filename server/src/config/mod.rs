@@ -32,6 +32,7 @@ pub struct Config {
     pub fleet: FleetSection,
     pub presence: Presence,
     pub uptime: Uptime,
+    pub retention: Retention,
     pub tickets: Tickets,
     pub inspection: Inspection,
     pub commands: Commands,
@@ -68,7 +69,7 @@ impl Config {
     /// What types alone do not hold: ranges, urls, files that belong together.
     fn check(&self) -> Result<(), (String, String)> {
         self.mqtt.address().map_err(|problem| ("mqtt.url".to_owned(), problem))?;
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 18] = [
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 20] = [
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
             ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
             ("presence.settle_s", self.presence.settle_s, 0..=3_600),
@@ -79,6 +80,9 @@ impl Config {
             ("uptime.keep_evidence_months", self.uptime.keep_evidence_months, 3..=1_200),
             // Not beyond the months that the bookkeeper looks at again.
             ("uptime.restate_days", self.uptime.restate_days, 1..=58),
+            ("retention.records_months", self.retention.records_months, 3..=1_200),
+            // Fault statistics of a year.
+            ("retention.tickets_months", self.retention.tickets_months, 12..=1_200),
             ("tickets.recover_hold_s", self.tickets.recover_hold_s, 0..=7 * 86_400),
             ("tickets.quiet_h", self.tickets.quiet_h, 0..=31 * 24),
             ("tickets.reopen_days", self.tickets.reopen_days, 0..=60),

@@ -252,6 +252,22 @@ impl Default for Uptime {
     }
 }
 
+/// `[retention]`: for how many whole months rows are kept, beside the month that runs. Of evidence `[uptime]` says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Journal records, their gaps, transitions and commands; never shorter than evidence.
+    pub records_months: u64,
+    /// Closed tickets and incidents; never shorter than records.
+    pub tickets_months: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { records_months: 14, tickets_months: 60 }
+    }
+}
+
 /// `[tickets]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

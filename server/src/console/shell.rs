@@ -142,6 +142,7 @@ pub(super) async fn dress(State(web): State<Web>, request: Request, next: Next) 
     let t = shell.t;
     let title = match problem.status.as_u16() {
         404 => t.error_404,
+        410 => t.error_410,
         403 => t.error_403,
         429 => t.error_429,
         503 => t.error_503,
@@ -150,6 +151,7 @@ pub(super) async fn dress(State(web): State<Web>, request: Request, next: Next) 
     };
     let detail = match problem.status {
         StatusCode::NOT_FOUND => t.not_found_hint.to_owned(),
+        StatusCode::GONE => t.removed_hint.to_owned(),
         _ => problem.detail.clone(),
     };
     "/".clone_into(&mut shell.path);

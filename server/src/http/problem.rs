@@ -65,6 +65,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("no such {what}"))
     }
 
+    /// It was there, for as long as such things are kept.
+    pub fn removed(what: &str) -> Self {
+        Self::new(StatusCode::GONE, "removed", format!("this {what} was kept for long enough and is removed"))
+    }
+
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }

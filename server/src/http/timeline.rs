@@ -33,6 +33,9 @@ pub(crate) struct TimelineView {
     from: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     to: Timestamp,
+    /// Of before this nothing may be kept any more; what is removed shows as `UNKNOWN`.
+    #[schema(value_type = String, format = DateTime)]
+    kept_from: Timestamp,
     /// Without gaps and overlaps, in order.
     intervals: Vec<IntervalView>,
     /// What changed, newest first.
@@ -120,6 +123,7 @@ pub(super) async fn get(
         kiosk: id,
         from,
         to,
+        kept_from: web.app().evidence_kept_from(),
         intervals: intervals.into_iter().map(IntervalView::from).collect(),
         transitions: transitions.into_iter().map(TransitionView::from).collect(),
     }))
@@ -178,7 +182,9 @@ pub(crate) async fn timeline_of(
     let mut alive = app.fleet().live_hearing(now);
     alive.extend(store.server_liveness(from, to).await?);
     let gaps = store.evidence_gaps(std::slice::from_ref(id), from, to).await?;
-    let down = server_down(&alive, period).union(&unstored(&gaps));
+    // What is removed does not say that nobody listened.
+    let kept = Interval::new(app.evidence_kept_from().secs(), END);
+    let down = server_down(&alive, period).union(&unstored(&gaps)).clip(kept);
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();
     let always = IntervalSet::of(Interval::new(BEGINNING, END));
     let inputs = Inputs {

@@ -38,6 +38,7 @@ pub struct Counters {
     commit: Histogram,
     commit_failures: IntCounterVec,
     panics: IntCounterVec,
+    removed: IntCounterVec,
 }
 
 impl Counters {
@@ -121,6 +122,11 @@ impl Counters {
                 "Defects of ours that were caught: a request or a connection ended by one.",
                 &["part"],
             )?,
+            removed: counter(
+                "kioskwatch_retention_removed_total",
+                "Rows removed because they were kept for long enough; a ticket's and a command's with all that hangs on it.",
+                &["table"],
+            )?,
             registry,
         })
     }
@@ -187,6 +193,10 @@ impl Counters {
 
     pub fn panicked(&self, part: &str) {
         self.panics.with_label_values(&[part]).inc();
+    }
+
+    pub fn removed(&self, table: &str, rows: u64) {
+        self.removed.with_label_values(&[table]).inc_by(rows);
     }
 
     /// The whole page in the Prometheus text format.

@@ -30,10 +30,6 @@ const VISIBLE: Sql = sql!(
     visible_kiosks,
     "SELECT id FROM kiosk WHERE site IN " TEXTS
 );
-const PRUNE: Sql = sql!(
-    prune_evidence,
-    "DELETE FROM evidence WHERE kiosk IN " TEXTS " AND to_at < $2"
-);
 
 impl Stored for EvidenceRow {
     const TABLE: &'static str = "evidence";
@@ -126,12 +122,6 @@ impl Store {
         }
         let ids = id_array(kiosks.iter());
         self.rows(&OVERLAPPING, |q| q.bind(ids).bind(from.ms()).bind(to.ms())).await
-    }
-
-    /// Forgets what these kiosks' evidence said before an instant. Figures computed from it stay.
-    pub async fn prune_evidence(&self, kiosks: &[KioskId], before: Timestamp) -> Result<(), StoreError> {
-        let query = PRUNE.query(self.backend()).bind(id_array(kiosks.iter())).bind(before.ms());
-        self.forget(PRUNE, query).await
     }
 
     async fn visible(&self, scope: &Scope, kiosks: &[KioskId]) -> Result<Vec<KioskId>, StoreError> {

@@ -1,5 +1,8 @@
 //! The agents' journals as far as they are applied: heads, records, and what will never come.
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use kioskwatch_domain::change::{JournalGapRow, JournalHeadRow, JournalRecordRow, RecordOutcome};
 use kioskwatch_proto::{Epoch, KioskId};
@@ -54,6 +57,20 @@ const RAW_AT: Sql = sql!(
     journal_raw_at,
     "SELECT kiosk, epoch, seq, raw FROM " ROWS "
      JOIN journal_record ON kiosk = value->>0 AND epoch = value->>1 AND seq = CAST(value->>2 AS BIGINT)"
+);
+/// At or below the head, above nothing that is stored, and in no gap: applied, and removed since.
+pub(super) const REMOVED_AT: Sql = sql!(
+    journal_removed_at,
+    "SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), '' FROM " ROWS "
+     WHERE (SELECT h.upto FROM journal_head h WHERE h.kiosk = value->>0 AND h.epoch = value->>1)
+           >= CAST(value->>2 AS BIGINT)
+       AND (SELECT r.seq FROM journal_record r
+            WHERE r.kiosk = value->>0 AND r.epoch = value->>1 AND r.seq <= CAST(value->>2 AS BIGINT)
+            ORDER BY r.seq LIMIT 1) IS NULL
+       AND (SELECT g.from_seq FROM journal_gap g
+            WHERE g.kiosk = value->>0 AND g.epoch = value->>1 AND g.from_seq <= CAST(value->>2 AS BIGINT)
+              AND g.through_seq >= CAST(value->>2 AS BIGINT)
+            LIMIT 1) IS NULL"
 );
 const GAPS: Sql = sql!(
     journal_gaps,
@@ -218,6 +235,12 @@ pub type Place = (KioskId, Epoch, u64);
 /// Places of one statement.
 const PLACES_AT_ONCE: usize = 1_000;
 
+/// A kiosk may name any number; none above what a column holds is stored.
+fn storable(places: &[Place]) -> impl Iterator<Item = serde_json::Value> + '_ {
+    let storable = places.iter().filter(|(.., seq)| i64::try_from(*seq).is_ok());
+    storable.map(|(kiosk, epoch, seq)| json!([kiosk.as_str(), epoch.to_string(), seq]))
+}
+
 struct RawAt {
     place: Place,
     raw: String,
@@ -292,11 +315,15 @@ impl Store {
 
     /// The exact bytes of these records, as far as they are stored. As [`Self::journal_heads_at`].
     pub async fn journal_raw_at(&self, places: &[Place]) -> Result<HashMap<Place, String>, StoreError> {
-        // A kiosk may name any number; none above what a column holds is stored.
-        let storable = places.iter().filter(|(.., seq)| i64::try_from(*seq).is_ok());
-        let keys = storable.map(|(kiosk, epoch, seq)| json!([kiosk.as_str(), epoch.to_string(), seq]));
-        let found = self.rows_at(&RAW_AT, keys).await?;
+        let found = self.rows_at(&RAW_AT, storable(places)).await?;
         Ok(found.into_iter().map(|RawAt { place, raw }| (place, raw)).collect())
+    }
+
+    /// Those of these places whose record was applied and is removed because it was old; what never came is not among
+    /// them, nor what is stored. As [`Self::journal_heads_at`].
+    pub async fn journal_removed_at(&self, places: &[Place]) -> Result<HashSet<Place>, StoreError> {
+        let found: Vec<RawAt> = self.rows_at(&REMOVED_AT, storable(places)).await?;
+        Ok(found.into_iter().map(|RawAt { place, .. }| place).collect())
     }
 
     async fn rows_at<T: Loaded>(

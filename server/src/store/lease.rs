@@ -85,23 +85,37 @@ impl Store {
         self.database.write(RENEW.name, query).await.map(drop)
     }
 
-    /// One statement that takes rows away, and none once somebody else took the lease. It has no number of its own:
-    /// a doubtful commit is still looked for by its own.
-    pub(super) async fn forget(&self, statement: Sql, query: Query) -> Result<(), StoreError> {
+    /// Statements that take rows away, in one transaction, and none once somebody else took the lease. It ends after
+    /// the one with which at least `at_most` rows are gone. It has no number of its own: a doubtful commit is still
+    /// looked for by its own.
+    pub(super) async fn forget(
+        &self,
+        statements: Vec<(Sql, Query)>,
+        at_most: u64,
+    ) -> Result<u64, StoreError> {
+        let Some(first) = statements.first().map(|(statement, _)| statement.name) else { return Ok(0) };
         let holder = self.holder.lock().await;
         let mut connection = self.database.writer().await?;
         let backend = self.backend();
-        let failed = |e| StoreError::of(statement.name, e);
         let work = async {
+            let failed = |e| StoreError::of(first, e);
             let mut transaction = connection.begin_with(backend.begin()).await.map_err(failed)?;
             last_commit(backend, &mut transaction, &holder).await?;
-            query.execute(&mut *transaction).await.map_err(failed)?;
-            transaction.commit().await.map_err(failed)
+            let mut gone = 0;
+            for (statement, query) in statements {
+                let done = query.execute(&mut *transaction).await;
+                gone += done.map_err(|e| StoreError::of(statement.name, e))?.rows_affected();
+                if gone >= at_most {
+                    break;
+                }
+            }
+            transaction.commit().await.map_err(failed)?;
+            Ok(gone)
         };
         let limit_ms = COMMIT_TIMEOUT.as_millis() as u64;
         let result = tokio::time::timeout(COMMIT_TIMEOUT, work)
             .await
-            .unwrap_or(Err(StoreError::Stalled { statement: statement.name, limit_ms }));
+            .unwrap_or(Err(StoreError::Stalled { statement: first, limit_ms }));
         if result.as_ref().is_err_and(StoreError::is_retryable) {
             drop(connection.detach());
         }

@@ -40,6 +40,7 @@ mod open_months;
 mod page;
 mod plan;
 mod restatements;
+mod retention;
 mod row;
 mod sites;
 mod sql;
@@ -59,6 +60,7 @@ pub use month_groups::{MAX_GROUPS, MonthGroup};
 pub use month_totals::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
 pub use restatements::RestatementFilter;
+pub use retention::OldTickets;
 pub use view::{
     AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskView, Lease, TicketFilter, TicketView,
     TokenHash, TokenRow,

@@ -272,8 +272,8 @@ impl Store {
     }
 
     /// Forgets what was known of these kiosks' months before one, where a signed version says it.
-    pub async fn prune_months(&self, kiosks: &[KioskId], before: Month) -> Result<(), StoreError> {
+    pub async fn prune_months(&self, kiosks: &[KioskId], before: Month) -> Result<u64, StoreError> {
         let query = PRUNE.query(self.backend()).bind(id_array(kiosks.iter())).bind(before.to_string());
-        self.forget(PRUNE, query).await
+        self.forget(vec![(PRUNE, query)], u64::MAX).await
     }
 }

@@ -1,5 +1,5 @@
 //! Restarts, migrations, several servers.
-use kioskwatch_domain::change::*;
+use kioskwatch_domain::{change::*, retention::Kept};
 use kioskwatch_server::store::{AuditVerdict, PageRequest, Scope, Store, StoreError};
 use kioskwatch_tests::harness::postgres::Postgres;
 use sqlx::{Connection, Executor};
@@ -86,16 +86,17 @@ pub(crate) async fn a_lost_lease_stops_every_commit(empty: Empty) {
     let refused = old.renew_lease(at(99)).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
     // Nor does it forget anything.
-    new.commit(&[Change::Evidence(evidence("k1", 0, 10))]).await.unwrap();
+    let known = [Change::Kiosk(kiosk("k1", None)), Change::Evidence(evidence("k1", 0, 10))];
+    new.commit(&known).await.unwrap();
     let (kiosks, later) = ([kiosk_id("k1")], "9000-01".parse().unwrap());
-    let refused = old.prune_evidence(&kiosks, at(20)).await;
+    let refused = old.remove_of_kiosks(Kept::Evidence, &kiosks, at(20), 9).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
     let refused = old.prune_months(&kiosks, later).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
     let stored = async || new.evidence(&Scope::All, &kiosks, at(0), at(10)).await.unwrap().len();
     assert_eq!(stored().await, 1);
     new.prune_months(&kiosks, later).await.unwrap();
-    new.prune_evidence(&kiosks, at(20)).await.unwrap();
+    new.remove_of_kiosks(Kept::Evidence, &kiosks, at(20), 9).await.unwrap();
     assert_eq!(stored().await, 0);
     new.commit(&[Change::Audit(audit(3))]).await.unwrap();
     assert!(matches!(new.verify_audit().await.unwrap(), AuditVerdict::Intact { entries: 2, .. }));

@@ -7,6 +7,7 @@ mod membership;
 mod months;
 mod proxy;
 mod reading;
+mod retention;
 pub(crate) mod rows;
 pub(crate) mod writing;
 
@@ -112,6 +113,13 @@ promises! {
         forgiven_time_is_found_for_those_it_is_about,
         kiosks_in_service_are_counted_by_their_dates_and_wall_clock,
         what_was_signed_of_a_month_is_found_by_kiosk;
+    retention:
+        what_is_old_goes_a_few_rows_at_a_time_and_nothing_younger,
+        what_is_not_over_or_came_late_stays,
+        of_a_journal_its_beginning_goes_and_what_is_gone_is_told_from_what_never_came,
+        what_the_fleet_shares_goes_by_its_end,
+        a_ticket_goes_with_all_that_hangs_on_it_and_nothing_dangles,
+        nothing_is_removed_once_somebody_else_holds_the_lease;
     durable:
         a_restart_finds_the_same_image,
         a_second_migration_changes_nothing,

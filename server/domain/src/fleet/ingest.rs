@@ -217,6 +217,7 @@ impl Draft<'_> {
             (Some(identity), _) => identity,
             (None, Stored::Holds(identity)) => identity,
             (None, Stored::Nothing) => return false,
+            (None, Stored::Removed) => return true,
             (None, Stored::NotLookedUp | Stored::Unreadable) => return old.is_some(),
         };
         let same = stored == Identity::of(record);

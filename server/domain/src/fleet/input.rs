@@ -151,6 +151,8 @@ pub enum Stored {
     NotLookedUp,
     /// Not applied: the number is part of a gap.
     Nothing,
+    /// Applied, and removed since because it is old: nobody can compare the bytes any more.
+    Removed,
     /// The store cannot read that place.
     Unreadable,
     Holds(Identity),

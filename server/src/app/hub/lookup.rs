@@ -1,7 +1,7 @@
 //! What a plan has to know of the store because the fleet remembers only the newest: read before it is made.
 //!
 //! On the writer's own connection: reports that people wait for do not hold it up.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kioskwatch_domain::fleet::{IncomingRecord, Input, Recalled, Stored};
 
@@ -60,18 +60,43 @@ impl Hub {
                 }
             }
         }
+        let removed = self.removed_places(&places, &stored).await?;
         for input in inputs {
             let Input::Batch { kiosk, batch, .. } = input else { continue };
             for record in &mut batch.records {
                 let Some(was) = record.stood_at() else { continue };
-                match stored.get(&(kiosk.clone(), was.epoch, was.seq)) {
-                    Some(Err(_)) => record.stored = Stored::Unreadable,
-                    Some(Ok(raw)) => record.compare_with(Some(raw)),
-                    None => record.compare_with(None),
+                let place = (kiosk.clone(), was.epoch, was.seq);
+                match (stored.get(&place), &removed) {
+                    (Some(Ok(raw)), _) => record.compare_with(Some(raw)),
+                    (Some(Err(_)), _) | (None, Err(_)) => record.stored = Stored::Unreadable,
+                    (None, Ok(removed)) if removed.contains(&place) => record.stored = Stored::Removed,
+                    (None, Ok(_)) => record.compare_with(None),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Of those that are not stored the ones that were.
+    async fn removed_places<T>(
+        &self,
+        places: &[Place],
+        stored: &HashMap<Place, T>,
+    ) -> Result<Result<HashSet<Place>, StoreError>, Failed> {
+        let missing: Vec<Place> =
+            places.iter().filter(|place| !stored.contains_key(place)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(Ok(HashSet::new()));
+        }
+        let store = self.app.store();
+        let removed = self.answered(|| store.journal_removed_at(&missing)).await?;
+        if let Err(error) = &removed {
+            tracing::error!(
+                error = chain(error),
+                "nobody can tell whether records were applied long ago; they wait"
+            );
+        }
+        Ok(removed)
     }
 
     async fn read_places(

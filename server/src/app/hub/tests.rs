@@ -2,11 +2,12 @@
 use kioskwatch_domain::{
     change::{Admission, Change, CommandRow, CommandState, KioskRow, RecordOutcome},
     fleet::{Actor, Request},
+    retention::Kept,
     testing::ScriptedAgent,
 };
 use kioskwatch_proto::{
     CommandId, Epoch,
-    journal::{Body, Boot, Was},
+    journal::{Body, Boot, FaultState, Record, Was},
     presence::PresenceState,
     topic::{Channel, Topic},
     words::ServiceState,
@@ -281,6 +282,38 @@ async fn a_journal_whose_place_is_damaged_waits_alone() {
         stored.push(record.is_some());
     }
     assert_eq!(stored, [false, true]);
+}
+
+#[tokio::test]
+async fn a_record_sent_again_after_its_row_was_removed_is_a_repeat() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let now = rig.app.clock().now();
+    let mut agent = ScriptedAgent::new("K-1", now);
+    agent.fault(now, "printer", "paper_out", FaultState::Raised);
+    agent.fault(now, "printer", "paper_out", FaultState::Cleared);
+    for _ in 0..20 {
+        agent.service(now, ServiceState::InService);
+    }
+    let first = Record::parse(&agent.journal[0].1).unwrap().body;
+    rig.decide(agent.batch(now)).await;
+    let (store, ids) = (rig.app.store().clone(), [agent.id.clone()]);
+    let later = now.plus_ms(3_600_000);
+    assert_eq!(store.remove_of_kiosks(Kept::JournalRecord, &ids, later, 100).await.unwrap(), 22);
+    let page = PageRequest::first();
+    let incidents = async || store.incidents(&Scope::All, &ids[0], &page).await.unwrap().unwrap().items.len();
+    assert_eq!(incidents().await, 1);
+    // Under its number: its journal's head knows.
+    rig.decide(agent.batch(now)).await;
+    let records = store.journal_records(&Scope::All, &ids[0], agent.epoch, &page).await.unwrap().unwrap();
+    assert_eq!((records.items.len(), incidents().await), (0, 1));
+    // Under another number, from a copy of the disk.
+    let old = agent.epoch;
+    agent.epoch = Epoch(Uuid::from_u128(99));
+    (agent.last_seq, agent.journal) = (0, Vec::new());
+    agent.record_was(now, first, Some(Was { epoch: old, seq: 1 }));
+    rig.decide(agent.batch(now)).await;
+    let kept = store.journal_record(&Scope::All, &ids[0], agent.epoch, 1).await.unwrap().unwrap();
+    assert_eq!((kept.outcome, incidents().await), (RecordOutcome::Repeat, 1));
 }
 
 #[tokio::test]

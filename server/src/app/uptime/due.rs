@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
-use kioskwatch_domain::uptime::Month;
+use kioskwatch_domain::{retention, uptime::Month};
 use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{dirty::Since, frame::Places, reader::UptimeReader};
@@ -17,7 +17,7 @@ use crate::{
 
 /// The first month of which evidence is kept while `running` runs.
 pub(super) fn first_kept(config: &Config, running: Month) -> Month {
-    (0..config.uptime.keep_evidence_months).fold(running, |month, _| month.previous())
+    retention::first_kept(config.uptime.keep_evidence_months, running)
 }
 
 /// The second before which evidence may be gone.

@@ -18,19 +18,11 @@ use kioskwatch_domain::{
     fleet::{Actor, Request},
     ids::Ids,
     uptime::{Month, books::BOOKKEEPER},
-    wall,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use tokio::sync::watch;
 
-use super::{
-    UptimeError,
-    dirty::Since,
-    due::{first_kept, kept_from},
-    frame::Places,
-    look::Look,
-    reader::ms,
-};
+use super::{UptimeError, dirty::Since, frame::Places, look::Look, reader::ms};
 use crate::{
     app::{App, RequestError},
     clock::Stopwatch,
@@ -100,27 +92,13 @@ pub(crate) struct Keeper {
     was_dirty: bool,
     /// Those whose months could not be booked when they were last looked at.
     skipped: BTreeSet<KioskId>,
-    /// The local date on which old evidence was last forgotten, and whether this round does it.
-    pruned_on: Option<chrono::NaiveDate>,
-    pruning: bool,
 }
 
 impl Keeper {
     pub(crate) fn new(app: App) -> Self {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
         let (round, seen) = (VecDeque::new(), BTreeSet::new());
-        Self {
-            app,
-            ids,
-            round,
-            began: None,
-            places: None,
-            seen,
-            was_dirty: false,
-            skipped: BTreeSet::new(),
-            pruned_on: None,
-            pruning: false,
-        }
+        Self { app, ids, round, began: None, places: None, seen, was_dirty: false, skipped: BTreeSet::new() }
     }
 
     /// A few kiosks; `false` when there was nothing to do.
@@ -147,9 +125,6 @@ impl Keeper {
         let some: BTreeMap<KioskId, Since> =
             self.round.iter().take(KIOSKS_A_STEP).map(|id| (id.clone(), Timestamp(i64::MAX))).collect();
         self.look_at(&some).await?;
-        if self.pruning {
-            self.prune(some.keys().cloned().collect()).await?;
-        }
         self.round.drain(..some.len().min(self.round.len()));
         if self.round.is_empty() {
             self.app.books().round_ended();
@@ -164,28 +139,8 @@ impl Keeper {
         }
         self.began = Some(Stopwatch::start());
         self.places = None;
-        let today = wall::date_of(self.app.default_zone(), self.app.clock().now().secs());
-        self.pruning = self.pruned_on.replace(today) != Some(today);
         self.round = self.app.fleet().kiosks().map(|kiosk| kiosk.id.clone()).collect();
         !self.round.is_empty()
-    }
-
-    /// Once a day, after a look that has signed what was due: evidence beyond its time goes, signed figures
-    /// stay.
-    async fn prune(&self, mut kiosks: Vec<KioskId>) -> Result<(), StoreError> {
-        let (config, zone, now) = (self.app.config(), self.app.default_zone(), self.app.clock().now());
-        let running = Month::at(zone, now.secs());
-        let store = self.app.store();
-        store.prune_months(&kiosks, running.previous().previous()).await?;
-        // What an unsigned month is made of stays until it is signed.
-        let open: BTreeSet<KioskId> = store
-            .open_months(&kiosks, first_kept(config, running))
-            .await?
-            .into_iter()
-            .map(|(kiosk, _)| kiosk)
-            .collect();
-        kiosks.retain(|kiosk| !open.contains(kiosk));
-        store.prune_evidence(&kiosks, ms(kept_from(config, zone, now))).await
     }
 
     /// What changed at a site changed for those that have stood there since, wherever they stand now.

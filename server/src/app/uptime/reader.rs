@@ -3,7 +3,7 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::LivenessRow,
-    interval::Interval,
+    interval::{END, Interval},
     uptime::{
         Evidence, Month, Timeline,
         booking::measure,
@@ -248,7 +248,8 @@ impl UptimeReader<'_> {
             intervals: timeline.explain(),
             outside: outside.iter().flat_map(seen).collect(),
             exclusions: frame.exclusions_about(kiosk, &sets, &member, reader),
-            outages: sets.server_down.clone(),
+            outages: sets.server_down.clip(Interval::new(frame.kept_from, END)),
+            kept_from: frame.kept_from,
         })
     }
 }

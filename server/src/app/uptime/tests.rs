@@ -11,6 +11,7 @@ use kioskwatch_domain::{
     },
     fleet::Actor,
     ids::Ids,
+    retention::Kept,
     uptime::{Ratio, books},
 };
 use uuid::Uuid;
@@ -412,7 +413,7 @@ async fn old_evidence_goes_and_signed_figures_stay() {
     let before = shelf.month(UptimeScope::Fleet, end + DAY).await;
     let ids = [KioskId::new("k").unwrap()];
     let month: Month = "2026-10".parse().unwrap();
-    shelf.store.prune_evidence(&ids, Timestamp(end)).await.unwrap();
+    shelf.store.remove_of_kiosks(Kept::Evidence, &ids, Timestamp(end), 100).await.unwrap();
     shelf.store.prune_months(&ids, month.next()).await.unwrap();
     let left = shelf.store.evidence(&Scope::All, &ids, Timestamp(0), Timestamp(end)).await.unwrap();
     assert!(left.is_empty());

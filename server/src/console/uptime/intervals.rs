@@ -12,6 +12,7 @@ use super::{
     super::{texts::Texts, time, time::At},
     measure::{Measure, blamed_on, within},
 };
+use crate::app::UptimeExplained;
 
 /// Intervals of one page. A kiosk that flaps every minute has tens of thousands in a month: the rest is added
 /// up, and a day shows them.
@@ -76,6 +77,8 @@ pub(super) struct Row {
     /// The rule that made it count so, in a sentence.
     pub(super) why: &'static str,
     pub(super) proofs: Vec<Proof>,
+    /// What was known of it is removed.
+    pub(super) is_forgotten: bool,
 }
 
 /// One thing that speaks for an interval.
@@ -126,6 +129,7 @@ impl Reader {
             because: "",
             why: "",
             proofs: Vec::new(),
+            is_forgotten: false,
         }
     }
 }
@@ -136,21 +140,23 @@ impl Listed {
         reader: Reader,
         measure: Measure,
         show: Show,
-        pieces: &[Explained],
+        explained: &UptimeExplained,
         span: Interval,
     ) -> Self {
         let mut listed = Self::default();
         let wanted = |piece: &Explained| Some(measure.counted(piece).verdict) == show.verdict();
-        for piece in within(pieces, span).filter(wanted) {
+        for piece in within(&explained.intervals, span).filter(wanted) {
             listed.take(Interval::new(piece.from, piece.to), |span| {
                 let state = piece.state.map_or("UNKNOWN", State::as_str);
                 let counted = measure.counted(&piece);
                 let down = counted.verdict == Verdict::Down;
+                let is_forgotten = explained.is_forgotten(&piece);
                 Row {
                     state,
                     word: reader.t.word(state),
                     because: if down { reader.t.word(blamed_on(&piece)) } else { "" },
-                    why: told(reader.t, counted.why),
+                    why: if is_forgotten { reader.t.why_forgotten } else { told(reader.t, counted.why) },
+                    is_forgotten,
                     ..reader.row(span)
                 }
             });

@@ -69,6 +69,8 @@ struct KioskUptimePage {
     /// 0: not signed yet.
     version: u32,
     frozen: Option<At>,
+    /// The day before which evidence is removed, where that concerns the month.
+    forgotten: Option<NaiveDate>,
     /// The signed ratio, where the intervals below it come to another one.
     differs: Option<String>,
     facts: Vec<Fact>,
@@ -149,7 +151,7 @@ pub(in crate::console) async fn page(
     let reader = Reader { t, zone, now };
     let mut listed = match choice.show {
         Show::Outside => Listed::outside(reader, &told.outside, &told.exclusions, span),
-        show => Listed::pieces(reader, choice.measure, show, &told.intervals, span),
+        show => Listed::pieces(reader, choice.measure, show, &told, span),
     };
     if choice.show != Show::Outside
         && let Some(hull) = listed.hull()
@@ -189,6 +191,7 @@ pub(in crate::console) async fn page(
         show: choice.show,
         day,
         running: told.period.to > now.secs(),
+        forgotten: (told.period.from < told.kept_from).then(|| wall::date_of(zone, told.kept_from)),
         differs: differing(&told.figures, &official, choice.measure),
         version: official.version,
         frozen: official.frozen_at.map(|at| At::new(zone, now, Timestamp(at.saturating_mul(1_000)))),

@@ -43,7 +43,11 @@ pub(in crate::console) async fn page(
     let app = web.app();
     let view = kiosk_in_scope(&web, &caller, &id).await?;
     let record = app.store().journal_record(caller.scope(), &id, epoch, seq).await?;
-    let record = record.ok_or_else(|| Problem::not_found("record"))?;
+    let Some(record) = record else {
+        let removed = app.store().journal_removed_at(&[(id, epoch, seq)]).await?;
+        let missing = if removed.is_empty() { Problem::not_found } else { Problem::removed };
+        return Err(missing("record"));
+    };
     let site = match &view.kiosk.site {
         Some(site) => app.store().site(caller.scope(), site).await?,
         None => None,

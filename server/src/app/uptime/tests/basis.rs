@@ -201,7 +201,8 @@ async fn time_of_which_the_evidence_is_gone_is_unknown_and_not_down() {
     let days = (from, from + 10 * DAY);
     let whole = shelf.figures(of_kiosk("k"), days.0, days.1, end + 30 * DAY).await;
     assert_eq!((whole.sums.figures.on, whole.problems.len()), (Ratio::new(864_000, 864_000), 0));
-    shelf.store.prune_evidence(&["k".parse().unwrap()], Timestamp(end + DAY)).await.unwrap();
+    let ids = ["k".parse().unwrap()];
+    shelf.store.remove_of_kiosks(Kept::Evidence, &ids, Timestamp(end + DAY), 100).await.unwrap();
     let gone = shelf.figures(of_kiosk("k"), days.0, days.1, end + 500 * DAY).await;
     assert_eq!(gone.sums.figures.on, Ratio::default());
     assert!(gone.problems.len() == 1 && gone.problems[0].contains("gone"), "{:?}", gone.problems);

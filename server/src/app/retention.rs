@@ -1,0 +1,195 @@
+//! What is old enough goes by itself: once a day, a few rows at a time, beside everything else.
+//!
+//! What may go before when is the domain's ([`kioskwatch_domain::retention`]); how it is found and removed is the
+//! store's. Here is who goes next. It rests nine times as long as it worked, like the bookkeeper.
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use chrono::NaiveDate;
+use kioskwatch_domain::{
+    retention::{CLOCK_LOOKED_AT_S, Kept, Policy, first_kept, is_clock_believed},
+    uptime::Month,
+    wall,
+};
+use kioskwatch_proto::{KioskId, Timestamp};
+use tokio::sync::watch;
+
+use super::App;
+use crate::{clock::Stopwatch, config::Config, store::StoreError};
+
+/// Kiosks of one step.
+const KIOSKS_A_STEP: usize = 100;
+/// Rows of one step, about: no commit waits longer than for them.
+const ROWS_A_STEP: u32 = 500;
+/// Tickets of one step; each takes its history along.
+const TICKETS_A_STEP: u32 = 50;
+/// Rest after a step, in lengths of the step.
+const REST: u32 = 9;
+const REST_AT_MOST: Duration = Duration::from_secs(5);
+/// How often it is looked whether another day has begun.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Runs until `stop` turns true.
+pub async fn keep_to_retention(app: App, mut stop: watch::Receiver<bool>) {
+    let mut retention = Retention::new(app);
+    let mut rest = IDLE;
+    while tokio::time::timeout(rest, stop.wait_for(|stop| *stop)).await.is_err() {
+        let watch = Stopwatch::start();
+        rest = match retention.step().await {
+            Ok(true) => (watch.elapsed() * REST).min(REST_AT_MOST),
+            Ok(false) => IDLE,
+            Err(error) => {
+                tracing::warn!(%error, "old rows stay for now");
+                IDLE
+            }
+        };
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    let (uptime, retention) = (&config.uptime, &config.retention);
+    Policy::new(uptime.keep_evidence_months, retention.records_months, retention.tickets_months)
+}
+
+pub(crate) struct Retention {
+    app: App,
+    /// The local date of the last round.
+    begun_on: Option<NaiveDate>,
+    round: Option<Round>,
+}
+
+/// One walk through everything.
+struct Round {
+    now: Timestamp,
+    /// The next are looked at first.
+    kiosks: VecDeque<KioskId>,
+    /// Some kiosks, and what is still to be looked for of them.
+    some: Vec<KioskId>,
+    of_some: VecDeque<Kept>,
+    of_fleet: VecDeque<Kept>,
+    /// The number of the last ticket that was looked at; none when all were.
+    tickets_after: Option<u64>,
+    /// The oldest month of anybody that nobody signed.
+    unsigned: Option<Month>,
+    gone: BTreeMap<&'static str, u64>,
+    longest: Duration,
+}
+
+impl Retention {
+    pub(crate) fn new(app: App) -> Self {
+        Self { app, begun_on: None, round: None }
+    }
+
+    /// A few rows; `false` when there is nothing to do before another day.
+    pub(crate) async fn step(&mut self) -> Result<bool, StoreError> {
+        let Some(round) = &mut self.round else { return self.begin().await };
+        let watch = Stopwatch::start();
+        let going_on = round.step(&self.app).await?;
+        round.longest = round.longest.max(watch.elapsed());
+        if !going_on && let Some(round) = self.round.take() {
+            round.tell();
+        }
+        Ok(going_on)
+    }
+
+    /// Once a day, if the clock is believed.
+    async fn begin(&mut self) -> Result<bool, StoreError> {
+        let now = self.app.clock().now();
+        let today = wall::date_of(self.app.default_zone(), now.secs());
+        if self.begun_on == Some(today) {
+            return Ok(false);
+        }
+        let lately = now.plus_ms(-CLOCK_LOOKED_AT_S * 1_000);
+        if !is_clock_believed(&self.app.store().server_liveness(lately, now).await?, now) {
+            return Ok(false);
+        }
+        self.begun_on = Some(today);
+        let kiosks = self.app.fleet().kiosks().map(|kiosk| kiosk.id.clone()).collect();
+        self.round = Some(Round {
+            now,
+            kiosks,
+            some: Vec::new(),
+            of_some: VecDeque::new(),
+            of_fleet: Kept::OF_THE_FLEET.into(),
+            tickets_after: Some(0),
+            unsigned: None,
+            gone: BTreeMap::new(),
+            longest: Duration::ZERO,
+        });
+        Ok(true)
+    }
+}
+
+impl Round {
+    /// Takes nothing from what is to be done before it is done: what failed is tried again.
+    async fn step(&mut self, app: &App) -> Result<bool, StoreError> {
+        let store = app.store();
+        if let Some(&kept) = self.of_some.front() {
+            let before = self.before(app, kept, None);
+            let gone = store.remove_of_kiosks(kept, &self.some, before, ROWS_A_STEP).await?;
+            if self.count(app, kept.table(), gone) == 0 {
+                self.of_some.pop_front();
+            }
+        } else if !self.kiosks.is_empty() {
+            self.next_kiosks(app).await?;
+        } else if let Some(&kept) = self.of_fleet.front() {
+            let before = self.before(app, kept, self.unsigned);
+            let gone = store.remove_of_fleet(kept, before, ROWS_A_STEP).await?;
+            if self.count(app, kept.table(), gone) == 0 {
+                self.of_fleet.pop_front();
+            }
+        } else if let Some(after) = self.tickets_after {
+            let before = self.before(app, Kept::Ticket, None);
+            let old = store.old_tickets(before, after, TICKETS_A_STEP).await?;
+            let gone = store.remove_tickets(&old.ids).await?;
+            self.count(app, Kept::Ticket.table(), gone);
+            self.tickets_after = old.next;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn before(&self, app: &App, kept: Kept, unsigned: Option<Month>) -> Timestamp {
+        policy(app.config()).before(kept, self.now, app.default_zone(), unsigned)
+    }
+
+    /// What an unsigned month of a kiosk is made of stays until it is signed, and with it everything of this kiosk.
+    async fn next_kiosks(&mut self, app: &App) -> Result<(), StoreError> {
+        let (store, zone) = (app.store(), app.default_zone());
+        let mut some: Vec<KioskId> = self.kiosks.iter().take(KIOSKS_A_STEP).cloned().collect();
+        let taken = some.len();
+        let running = Month::at(zone, self.now.secs());
+        // Restated at most two months after their end.
+        let gone = store.prune_months(&some, running.previous().previous()).await?;
+        self.count(app, "uptime_month", gone);
+        let kept_from = first_kept(app.config().uptime.keep_evidence_months, running);
+        for (kiosk, month) in store.open_months(&some, kept_from).await? {
+            some.retain(|one| *one != kiosk);
+            self.unsigned = Some(self.unsigned.map_or(month, |oldest| oldest.min(month)));
+        }
+        self.kiosks.drain(..taken);
+        (self.some, self.of_some) = (some, Kept::OF_A_KIOSK.into());
+        Ok(())
+    }
+
+    fn count(&mut self, app: &App, table: &'static str, gone: u64) -> u64 {
+        if gone > 0 {
+            *self.gone.entry(table).or_default() += gone;
+            app.counters().removed(table, gone);
+        }
+        gone
+    }
+
+    fn tell(&self) {
+        let gone: Vec<String> = self.gone.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
+        let gone = if gone.is_empty() { "nothing".to_owned() } else { gone.join(", ") };
+        let longest_ms = u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(gone, longest_step_ms = longest_ms, "what was kept for long enough is removed");
+    }
+}
+
+#[cfg(test)]
+mod tests;
