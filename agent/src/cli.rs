@@ -1,17 +1,19 @@
 //! The command line. `main` and any program that carries an agent inside it call [`main_with_args`].
+mod arguments;
+
 use std::{
     error::Error,
     ffi::OsString,
     fmt::Write as _,
     io::{self, Write},
-    path::PathBuf,
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use self::arguments::Command;
 use crate::{
     config::{self, Config, Environment},
     journal, mqtt, probe, run,
@@ -21,64 +23,6 @@ use crate::{
 const FAILED: u8 = 1;
 /// Wrong usage or configuration.
 const WRONG: u8 = 2;
-
-#[derive(Parser)]
-#[command(
-    name = "kioskwatch-agent",
-    version,
-    about = "Watches the devices of one kiosk and tells its server"
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run until SIGTERM
-    Run(ConfigArg),
-    /// Say what is wrong with the configuration, or print what is in effect
-    CheckConfig(ConfigArg),
-    /// Ask every owned device once and print the answers as JSON lines
-    Probe {
-        /// Required: the agent itself asks again and again
-        #[arg(long, required = true)]
-        once: bool,
-        #[command(flatten)]
-        config: ConfigArg,
-    },
-    /// Look into the journal
-    #[command(subcommand)]
-    Journal(JournalCommand),
-    /// About the configuration itself
-    #[command(subcommand)]
-    Config(ConfigCommand),
-}
-
-#[derive(Subcommand)]
-enum JournalCommand {
-    /// Print every record as a JSON line; the agent may be running
-    Export(ConfigArg),
-}
-
-#[derive(Subcommand)]
-enum ConfigCommand {
-    /// Print the commented sample
-    Sample,
-}
-
-#[derive(Args)]
-struct ConfigArg {
-    /// The TOML file; without it the environment names the required keys
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ConfigArg {
-    fn place(&self) -> String {
-        self.config.as_ref().map_or_else(|| "the environment".to_owned(), |path| path.display().to_string())
-    }
-}
 
 /// How a command ended when it did not succeed.
 struct Failure {
@@ -115,17 +59,15 @@ fn chain(error: &dyn Error) -> String {
 pub fn main_with_args<I, T>(args: I) -> ExitCode
 where
     I: IntoIterator<Item = T>,
-    T: Into<OsString> + Clone,
+    T: Into<OsString>,
 {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
+    let done = match arguments::parse(args.into_iter().map(Into::into).skip(1)) {
+        Ok(command) => execute(command),
         Err(error) => {
-            // Help and version come as errors too; printing them can only fail with a closed output.
-            drop(error.print());
-            return ExitCode::from(if error.use_stderr() { WRONG } else { 0 });
+            Err(Failure { code: WRONG, text: format!("{error}\n\nFor more information, try '--help'.") })
         }
     };
-    match execute(cli.command) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
             drop(writeln!(io::stderr(), "kioskwatch-agent: {text}"));
@@ -137,15 +79,18 @@ where
 fn execute(command: Command) -> Result<(), Failure> {
     let out = &mut io::stdout();
     match command {
-        Command::Run(arg) => run_agent(&load(&arg)?),
-        Command::CheckConfig(arg) => {
-            let config = load(&arg)?;
-            mqtt::check_files(&config.kiosk.id, &config.mqtt)
-                .map_err(|error| Failure { code: WRONG, text: format!("{}: {error}", arg.place()) })?;
+        Command::Run(file) => run_agent(&load(file.as_deref())?),
+        Command::CheckConfig(file) => {
+            let config = load(file.as_deref())?;
+            mqtt::check_files(&config.kiosk.id, &config.mqtt).map_err(|error| {
+                let place =
+                    file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
+                Failure { code: WRONG, text: format!("{place}: {error}") }
+            })?;
             print(out, &config.to_string())
         }
-        Command::Probe { once: _, config } => {
-            let config = load(&config)?;
+        Command::Probe(file) => {
+            let config = load(file.as_deref())?;
             let all =
                 runtime()?.block_on(probe::probe_once(&config, out)).map_err(|e| Failure::failed(&e))?;
             if all {
@@ -153,11 +98,13 @@ fn execute(command: Command) -> Result<(), Failure> {
             }
             Err(Failure { code: FAILED, text: "not every owned device answered".into() })
         }
-        Command::Journal(JournalCommand::Export(arg)) => {
-            let config = load(&arg)?;
+        Command::JournalExport(file) => {
+            let config = load(file.as_deref())?;
             journal::export(&config.journal.path, out).map(|_| ()).map_err(|e| Failure::failed(&e))
         }
-        Command::Config(ConfigCommand::Sample) => print(out, config::SAMPLE),
+        Command::ConfigSample => print(out, config::SAMPLE),
+        Command::Help => print(out, arguments::HELP),
+        Command::Version => print(out, concat!("kioskwatch-agent ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }
 
@@ -165,8 +112,8 @@ fn print(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes()).map_err(|e| Failure::failed(&e))
 }
 
-fn load(arg: &ConfigArg) -> Result<Config, Failure> {
-    config::load(arg.config.as_deref(), Environment::of_process()).map_err(|e| Failure::wrong(&e))
+fn load(file: Option<&Path>) -> Result<Config, Failure> {
+    config::load(file, Environment::of_process()).map_err(|e| Failure::wrong(&e))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -202,17 +149,10 @@ fn start_log(level: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn code(args: &[&str]) -> ExitCode {
         main_with_args(std::iter::once("kioskwatch-agent").chain(args.iter().copied()))
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
     }
 
     #[test]

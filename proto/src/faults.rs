@@ -1,6 +1,8 @@
 //! The fault vocabulary: one name per defect, whatever the maker calls it.
 //!
 //! The catalogue is data (`faults.toml`): users add their own codes or change words, parts and first steps.
+mod weight;
+
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -9,6 +11,8 @@ use crate::{
     limits::MAX_WORD_LEN,
     words::{Severity, closed_vocabulary, is_word},
 };
+
+pub use weight::Weight;
 
 /// A normalised fault name: lower-case words joined by `_`, optionally `(sub)` as in `note_jam(stacker)`.
 /// Any well-formed code is accepted; the catalogue says what the known ones mean.

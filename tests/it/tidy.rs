@@ -105,6 +105,15 @@ fn topic_text_stands_in_one_place() {
 }
 
 #[test]
+fn an_agent_reads_no_words_of_faults() {
+    let found = lines_with(&files(&["agent"], &[".rs"]), &["Catalogue"]);
+    none(
+        "an agent decides by faults::Weight; the catalogue would take half a megabyte at every start",
+        &found,
+    );
+}
+
+#[test]
 fn sql_stands_in_the_stores() {
     let others: Vec<_> = files(&["agent", "server", "proto", "tests/src"], &[".rs"])
         .into_iter()

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use kioskwatch_proto::{
     BootId, KioskId, PeripheralName, Timestamp,
     command::TrustedKey,
-    faults::Catalogue,
     journal::Snapshot,
     limits::{HEARTBEAT_INTERVAL_S, MAX_PERIPHERALS},
     words::PortMode,
@@ -171,14 +170,13 @@ pub struct EngineConfig {
     pub tick_interval_ms: u64,
     pub application: ApplicationGate,
     pub trusted_keys: Vec<TrustedKey>,
-    pub catalogue: Catalogue,
     pub host: HostLimits,
     pub flapping: FlappingLimits,
     pub agent: AgentFacts,
 }
 
 impl EngineConfig {
-    /// Defaults for everything that has one: no trusted key, application required, shipped catalogue.
+    /// Defaults for everything that has one: no trusted key, application required.
     pub fn new(kiosk: KioskId) -> Self {
         Self {
             kiosk,
@@ -186,7 +184,6 @@ impl EngineConfig {
             tick_interval_ms: MAX_TICK_INTERVAL_MS,
             application: ApplicationGate::Required { down_after_ms: DEFAULT_APPLICATION_DOWN_AFTER_MS },
             trusted_keys: Vec::new(),
-            catalogue: Catalogue::built_in(),
             host: HostLimits::default(),
             flapping: FlappingLimits::default(),
             agent: AgentFacts::default(),

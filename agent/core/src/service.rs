@@ -1,7 +1,7 @@
 //! The service state of the kiosk, from what its application says and what its peripherals are.
 use kioskwatch_proto::{
     PeripheralName,
-    faults::{Catalogue, FaultCode, codes},
+    faults::{FaultCode, Weight, codes},
     words::{PeripheralStatus, ServiceState},
 };
 
@@ -41,10 +41,9 @@ enum Effect {
     Stops(String),
 }
 
-fn effect_of(part: &Part<'_>, application: &ApplicationWord, catalogue: &Catalogue) -> Effect {
+fn effect_of(part: &Part<'_>, application: &ApplicationWord) -> Effect {
     let name = part.name;
-    let stops = |code: &FaultCode| catalogue.get(code).is_some_and(|entry| entry.stops_peripheral);
-    let stopped = if let Some(code) = part.faults.iter().copied().find(|c| stops(c)) {
+    let stopped = if let Some(code) = part.faults.iter().copied().find(|c| Weight::of(c).stops_peripheral) {
         Some(format!("{name}: {code}"))
     } else if part.status.works() {
         None
@@ -72,7 +71,7 @@ fn first_fault(part: &Part<'_>) -> Effect {
 
 /// The order of what decides: a person at the machine, a dead application, a required peripheral, the
 /// application's own word, everything else that is not well.
-pub(crate) fn decide(application: &ApplicationWord, parts: &[Part<'_>], catalogue: &Catalogue) -> Verdict {
+pub(crate) fn decide(application: &ApplicationWord, parts: &[Part<'_>]) -> Verdict {
     if let ApplicationWord::Says(ServiceState::Supervised, cause) = application {
         return Verdict { state: ServiceState::Supervised, cause: said(cause.as_ref()) };
     }
@@ -84,7 +83,7 @@ pub(crate) fn decide(application: &ApplicationWord, parts: &[Part<'_>], catalogu
     }
     let mut degraded = None;
     for part in parts {
-        match effect_of(part, application, catalogue) {
+        match effect_of(part, application) {
             Effect::Stops(cause) => return Verdict::new(ServiceState::OutOfService, cause),
             Effect::Degrades(cause) => degraded = degraded.or(Some(cause)),
             Effect::None => {}
@@ -156,7 +155,7 @@ mod tests {
         let name = PeripheralName::new("printer").unwrap();
         let codes: Vec<_> = faults.iter().map(|c| FaultCode::new(c).unwrap()).collect();
         let part = Part { name: &name, required, status, faults: codes.iter().collect() };
-        let verdict = decide(application, &[part], &Catalogue::built_in());
+        let verdict = decide(application, &[part]);
         (verdict.state, verdict.cause.unwrap_or_default())
     }
 

@@ -1,7 +1,7 @@
 //! Opening the file: check it, set it aside when it is damaged, begin a new epoch with what can be read.
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write as _,
+    io::{self, Read as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -303,9 +303,11 @@ pub(super) fn write_reserve(journal: &Path) {
     if fs::metadata(&path).is_ok_and(|meta| meta.len() == RESERVE_BYTES) {
         return;
     }
-    let zeros = vec![0; usize::try_from(RESERVE_BYTES).unwrap_or(0)];
-    let written =
-        File::create(&path).and_then(|mut file| file.write_all(&zeros).and_then(|()| file.sync_all()));
+    // In small pieces: the allocator would remember one large one, and give no memory back from then on.
+    let written = File::create(&path).and_then(|mut file| {
+        io::copy(&mut io::repeat(0).take(RESERVE_BYTES), &mut file)?;
+        file.sync_all()
+    });
     if written.is_err() {
         drop(fs::remove_file(&path));
     }

@@ -455,3 +455,12 @@ fn nothing_that_was_told_is_lost_by_a_kill() {
     }
     assert!(told > 30);
 }
+
+#[test]
+fn a_reserve_for_a_full_disk_is_laid_down_and_given_up() {
+    let dir = TempDir::new();
+    let _journal = Journal::open(&config(dir.journal())).unwrap();
+    let reserve = open::beside(&dir.journal(), ".reserve");
+    assert_eq!(std::fs::metadata(&reserve).unwrap().len(), RESERVE_BYTES);
+    assert!(open::give_up_reserve(&dir.journal()) && !reserve.exists());
+}

@@ -42,7 +42,8 @@ struct Write {
 
 /// The handle of the journal. Dropping it ends the thread after what was asked is done.
 pub struct Journal {
-    requests: Option<SyncSender<Request>>,
+    /// Boxed: the channel holds room for a full queue from its beginning.
+    requests: Option<SyncSender<Box<Request>>>,
     head: watch::Receiver<Head>,
     thread: Option<JoinHandle<()>>,
 }
@@ -97,7 +98,7 @@ impl Journal {
     /// A full queue blocks the caller: the disk is then slower than the devices, and nothing is thrown away.
     fn send(&self, request: Request) {
         let Some(requests) = &self.requests else { return };
-        if let Err(TrySendError::Full(request)) = requests.try_send(request) {
+        if let Err(TrySendError::Full(request)) = requests.try_send(Box::new(request)) {
             tracing::warn!(queue = QUEUE, "the journal is slower than what it is given; waiting");
             // A closed channel drops the answer, which the caller sees.
             drop(requests.send(request));
@@ -128,7 +129,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, requests: &Receiver<Request>) {
+    fn run(mut self, requests: &Receiver<Box<Request>>) {
         loop {
             let first = match requests.recv_timeout(if self.stuck.is_empty() { Duration::MAX } else { RETRY })
             {
@@ -140,7 +141,7 @@ impl Writer {
             let mut closes_at = 0;
             let mut next = first;
             while let Some(request) = next.take() {
-                match request {
+                match *request {
                     Request::Write(write) => {
                         if group.is_empty() {
                             closes_at = clock::mono_ms() + GROUP_WINDOW_MS;

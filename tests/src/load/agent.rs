@@ -67,7 +67,12 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
     ];
     std::fs::write(&config, configuration(at, &tls, secure, &devices)).map_err(text)?;
     let log = at.join("agent.log");
-    let program = Program::new(&options.program, &log).arg("run").arg("--config").arg(&config);
+    // As its unit starts it.
+    let program = Program::new(&options.program, &log)
+        .arg("run")
+        .arg("--config")
+        .arg(&config)
+        .env("MALLOC_ARENA_MAX", "1");
     let mut agent = program.start().map_err(text)?;
     let in_service = || async {
         let kiosk = server.api().json(&format!("/api/v1/kiosks/{ID}")).await?;

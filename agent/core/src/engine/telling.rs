@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use kioskwatch_proto::{
     PeripheralName,
+    faults::Weight,
     heartbeat::PeripheralState,
     journal::{
         Body, Fault, FaultDetail, FaultState, Peripheral as PeripheralRecord, Service as ServiceRecord,
@@ -33,7 +34,7 @@ impl Engine {
             .collect();
         let heard = word != ApplicationWord::Awaited
             && self.peripherals.iter().all(|p| !p.config.required || p.known());
-        let verdict = decide(&word, &parts, &self.config.catalogue);
+        let verdict = decide(&word, &parts);
         let told = self.service.update(self.now.mono, heard, verdict).cloned();
         if let Some(verdict) = told {
             self.changed = true;
@@ -94,7 +95,7 @@ impl Engine {
             }
         };
         self.changed = true;
-        let severity = self.config.catalogue.severity(&fault);
+        let severity = Weight::of(&fault).severity;
         let record = Fault { peripheral: peripheral.clone(), fault, state, severity, detail };
         self.record(Body::Fault(record), out);
     }
