@@ -36,10 +36,10 @@ async fn main() -> Result<()> {
         store.take_lease("all", Uuid::from_u128(1), NOW, NOW.plus_ms(1_000)).await?;
         println!("{}", url.split(':').next().unwrap_or_default());
         fill(&store).await?;
-        line("commits of 20 records, 50 a second", &ingest(&store, Duration::from_secs(20)).await?);
+        line("commits of 20 records, 50 a second", &ingest(&store, Duration::from_secs(10)).await?);
         let (stop, stopped) = watch::channel(false);
         let removing = tokio::spawn(remove(store.clone(), Some(stopped)));
-        let commits = ingest(&store, Duration::from_secs(60)).await?;
+        let commits = ingest(&store, Duration::from_secs(30)).await?;
         stop.send(true)?;
         let (rows, steps) = removing.await??;
         line("the same beside a removal that rests", &commits);
