@@ -12,6 +12,8 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
+use crate::presence::PresenceReason;
+
 macro_rules! stored_words {
     ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
         impl $name {
@@ -51,6 +53,8 @@ pub enum Change {
     KioskState(Box<KioskStateRow>),
     /// Update these columns of the kiosk's state and nothing else; many come in one batch.
     Seen(SeenRow),
+    /// Update the verdict in the kiosk's state and nothing else.
+    Presence(PresenceRow),
     /// Insert or replace the head of one journal.
     JournalHead(JournalHeadRow),
     /// Insert; the same key with the same bytes changes nothing, with other bytes the commit fails.
@@ -201,6 +205,15 @@ pub struct SeenRow {
     pub boot: Option<BootId>,
     pub interval_s: u32,
     pub clock_offset_ms: Option<i64>,
+}
+
+/// A new verdict about a kiosk of which nothing else changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceRow {
+    pub kiosk: KioskId,
+    pub presence: PresenceVerdict,
+    pub presence_since: Timestamp,
+    pub presence_reason: PresenceReason,
 }
 
 /// How far one journal of a kiosk is applied.

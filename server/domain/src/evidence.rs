@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     change::{EvidenceRow, EvidenceSource, EvidenceState},
     fleet::count_words as words,
+    moment::Moment,
 };
 
 /// Evidence that arrives within this time of what it proves counts as prompt.
@@ -93,16 +94,22 @@ pub struct BootClock {
 /// the difference to the record before it, if that is of the same boot; else the device's own time is held
 /// between the record before it and its arrival.
 #[must_use]
-pub fn place(
+pub fn place<'a>(
     record: &Record,
     received_at: Timestamp,
-    clocks: &[BootClock],
+    clocks: impl IntoIterator<Item = &'a BootClock>,
     cursor: &Cursor,
 ) -> (Timestamp, bool) {
     let header = &record.header;
-    let heard = clocks.iter().find(|clock| clock.boot == header.boot).map(|clock| clock.mono_zero);
+    let heard = clocks.into_iter().find(|clock| clock.boot == header.boot).map(|clock| clock.mono_zero);
     let by_mono = heard
-        .or_else(|| cursor.last.filter(|last| last.boot == header.boot).and_then(|last| last.mono_zero))
+        .or_else(|| {
+            cursor
+                .last
+                .filter(|last| last.boot == header.boot)
+                .and_then(|last| last.mono_zero)
+                .map(|zero| zero.at().ms())
+        })
         .map(|zero| Timestamp(zero.saturating_add(i64::try_from(header.mono_ms).unwrap_or(i64::MAX))));
     let ahead = by_mono.is_none() && header.at.since(received_at) > kioskwatch_proto::limits::MAX_FUTURE_MS;
     let wanted = by_mono.unwrap_or(if ahead { received_at } else { header.at });
@@ -123,7 +130,7 @@ pub struct Point {
     pub at: Timestamp,
     /// Server time at `mono_ms` 0 of its boot, as it was placed.
     #[serde(default)]
-    pub mono_zero: Option<i64>,
+    mono_zero: Option<Moment>,
 }
 
 /// A row that may still grow.
@@ -137,8 +144,7 @@ pub struct OpenSpan {
     state: EvidenceState,
     #[serde(with = "word_cause")]
     cause: Option<Cause>,
-    #[serde(with = "ms_option")]
-    received_at: Option<Timestamp>,
+    received_at: Option<Moment>,
 }
 
 /// What the next record's evidence is placed against; stored beside the journal's head.
@@ -174,7 +180,7 @@ impl Cursor {
     ) -> Vec<Proof> {
         let boot = record.header.boot;
         let mono_ms = i64::try_from(record.header.mono_ms).unwrap_or(i64::MAX);
-        let mono_zero = Some(placed.ms().saturating_sub(mono_ms));
+        let mono_zero = Some(Timestamp(placed.ms().saturating_sub(mono_ms)).into());
         let now = Point { boot, placed, at: record.header.at, mono_zero };
         let starts = matches!(record.body, kioskwatch_proto::journal::Body::Boot(_));
         let mut proofs = Vec::new();
@@ -234,7 +240,7 @@ impl Cursor {
     /// Adds a proof to the open row or begins a new one; the row as it is now.
     pub fn paint(&mut self, kiosk: &KioskId, proof: Proof, received_at: Timestamp) -> EvidenceRow {
         let late = received_at.since(proof.from) > PROMPT_MS;
-        let received = late.then_some(received_at);
+        let received = late.then(|| Moment::from(received_at));
         let span = match self.open {
             Some(open)
                 if open.to == proof.from
@@ -258,7 +264,7 @@ impl Cursor {
             to: span.to,
             state: span.state,
             cause: span.cause.map(|cause| cause.as_str().to_owned()),
-            received_at: span.received_at,
+            received_at: span.received_at.map(Moment::at),
             epoch: None,
             seq: None,
             interval_s: None,
@@ -282,18 +288,6 @@ mod ms {
     }
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
         i64::deserialize(d).map(Timestamp)
-    }
-}
-
-mod ms_option {
-    use kioskwatch_proto::Timestamp;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(t: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
-        t.map(Timestamp::ms).serialize(s)
-    }
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
-        Ok(Option::<i64>::deserialize(d)?.map(Timestamp))
     }
 }
 

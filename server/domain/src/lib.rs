@@ -12,6 +12,7 @@ pub mod inspection;
 pub mod interval;
 pub mod journal;
 pub mod json;
+mod moment;
 pub mod policy;
 pub mod presence;
 pub mod retention;

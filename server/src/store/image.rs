@@ -11,7 +11,7 @@ const KEEP_CLOSED_TICKETS_MS: i64 = 31 * DAY_MS;
 const KEEP_EXCLUSIONS_MS: i64 = 62 * DAY_MS;
 
 /// Kiosks of one part: what is read of them lives beside the fleet while it is taken in.
-const KIOSKS_A_PART: i64 = 2_000;
+const KIOSKS_A_PART: i64 = 250;
 
 /// The first and the last kiosk of a part.
 pub(super) struct Ends(String, String);
@@ -36,15 +36,18 @@ impl Store {
         mut take: impl FnMut(FleetImage),
     ) -> Result<Option<Timestamp>, StoreError> {
         take(FleetImage { sites: self.all_sites().await?, ..FleetImage::default() });
-        let mut last = None;
-        loop {
-            let kiosks = self.next_kiosks(last.as_ref(), KIOSKS_A_PART).await?;
-            let Some(ends) = Ends::of(&kiosks) else { break };
-            last = kiosks.last().map(|row| row.id.clone());
-            let assignments = self.assignments_between(&ends).await?;
-            let states = self.states_between(&ends).await?;
-            let heads = self.journal_heads_between(&ends).await?;
+        let mut kiosks = self.next_kiosks(None, KIOSKS_A_PART).await?;
+        while let Some(ends) = Ends::of(&kiosks) {
+            let last = kiosks.last().map(|row| &row.id);
+            // The next part's kiosks are read meanwhile.
+            let (next, assignments, states, heads) = tokio::try_join!(
+                self.next_kiosks(last, KIOSKS_A_PART),
+                self.assignments_between(&ends),
+                self.states_between(&ends),
+                self.journal_heads_between(&ends),
+            )?;
             take(FleetImage { kiosks, assignments, states, heads, ..FleetImage::default() });
+            kiosks = next;
         }
         let closed_since = now.plus_ms(-KEEP_CLOSED_TICKETS_MS);
         let excluded_since = now.plus_ms(-KEEP_EXCLUSIONS_MS);

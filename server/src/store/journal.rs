@@ -33,7 +33,7 @@ macro_rules! gap_columns {
 
 const HEADS_BETWEEN: Sql = sql!(
     journal_heads_between,
-    "SELECT " [head_columns] " FROM journal_head WHERE kiosk >= $1 AND kiosk <= $2 ORDER BY kiosk, epoch"
+    "SELECT " {head_columns, "kiosk, epoch"} " FROM journal_head WHERE kiosk >= $1 AND kiosk <= $2"
 );
 const HEADS: Sql = sql!(
     journal_heads,
@@ -256,7 +256,7 @@ impl Loaded for RawAt {
 
 impl Store {
     pub(super) async fn journal_heads_between(&self, ends: &Ends) -> Result<Vec<JournalHeadRow>, StoreError> {
-        self.rows(&HEADS_BETWEEN, |q| ends.bind(q)).await
+        self.gathered(&HEADS_BETWEEN, |q| ends.bind(q)).await
     }
 
     /// The journals of a kiosk, newest first. `None`: no such kiosk for this reader.

@@ -22,7 +22,10 @@ macro_rules! assignment_columns {
     };
 }
 
-const NEXT: Sql = sql!(next_kiosks, "SELECT " [columns] " FROM kiosk WHERE id > $1 ORDER BY id LIMIT $2");
+const NEXT: Sql = sql!(
+    next_kiosks,
+    "SELECT " {columns, "id"} " FROM (SELECT " [columns] " FROM kiosk WHERE id > $1 ORDER BY id LIMIT $2) AS part"
+);
 const LIST: Sql = sql!(
     list_kiosks,
     "SELECT " [columns] " FROM kiosk
@@ -49,8 +52,7 @@ const OPEN_TICKETS: Sql = sql!(
 );
 const ASSIGNMENTS_BETWEEN: Sql = sql!(
     assignments_between,
-    "SELECT " [assignment_columns] " FROM assignment WHERE kiosk >= $1 AND kiosk <= $2
-     ORDER BY kiosk, group_kind, group_id, from_at"
+    "SELECT " {assignment_columns, "kiosk, group_kind, group_id, from_at"} " FROM assignment WHERE kiosk >= $1 AND kiosk <= $2"
 );
 const ASSIGNMENTS_OF: Sql = sql!(
     assignments_of_kiosks,
@@ -213,11 +215,11 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<KioskRow>, StoreError> {
         let after = after.map_or(String::new(), KioskId::to_string);
-        self.rows(&NEXT, |q| q.bind(after).bind(limit)).await
+        self.gathered(&NEXT, |q| q.bind(after).bind(limit)).await
     }
 
     pub(super) async fn assignments_between(&self, ends: &Ends) -> Result<Vec<AssignmentRow>, StoreError> {
-        self.rows(&ASSIGNMENTS_BETWEEN, |q| ends.bind(q)).await
+        self.gathered(&ASSIGNMENTS_BETWEEN, |q| ends.bind(q)).await
     }
 
     /// By id.

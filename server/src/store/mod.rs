@@ -158,6 +158,26 @@ impl Store {
         self.database.read(sql.name, bind(sql.query(self.backend())), decode).await
     }
 
+    /// As [`Self::rows`], of a statement that gives all of them in one text (`{columns, …}`).
+    async fn gathered<T: Loaded>(
+        &self,
+        sql: &Sql,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<Vec<T>, StoreError> {
+        let text = |row: &AnyRow| row.try_get::<String, _>(0).map_err(|e| StoreError::of(sql.name, e));
+        let texts = self.database.read(sql.name, bind(sql.query(self.backend())), text).await?;
+        let mut rows = Vec::new();
+        for text in texts {
+            let cells: Vec<Vec<serde_json::Value>> = serde_json::from_str(&text).map_err(|error| {
+                StoreError::Inconsistent { table: T::TABLE, id: "all".into(), what: error.to_string() }
+            })?;
+            for row in &cells {
+                rows.push(T::decode(&mut RowReader::of_json(row, T::TABLE))?);
+            }
+        }
+        Ok(rows)
+    }
+
     async fn row<T: Loaded>(
         &self,
         sql: &Sql,

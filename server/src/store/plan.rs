@@ -10,8 +10,8 @@ use std::{
 use kioskwatch_domain::change::{
     AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow, EvidenceGapRow,
     EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow,
-    KioskStateRow, LivenessRow, MonthRow, RestatementRow, SeenRow, SiteRow, TicketEventRow, TicketRow,
-    TransitionRow,
+    KioskStateRow, LivenessRow, MonthRow, PresenceRow, RestatementRow, SeenRow, SiteRow, TicketEventRow,
+    TicketRow, TransitionRow,
 };
 use kioskwatch_proto::KioskId;
 use sha2::{Digest as _, Sha256};
@@ -50,6 +50,7 @@ struct Groups<'a> {
     assignments: Vec<&'a AssignmentRow>,
     states: Vec<&'a KioskStateRow>,
     seen: Vec<&'a SeenRow>,
+    verdicts: Vec<&'a PresenceRow>,
     heads: Vec<&'a JournalHeadRow>,
     records: Vec<&'a JournalRecordRow>,
     gaps: Vec<&'a JournalGapRow>,
@@ -80,6 +81,7 @@ impl<'a> Plan<'a> {
         plan.add(&groups.assignments)?;
         plan.add(&groups.states)?;
         plan.add(&groups.seen)?;
+        plan.add(&groups.verdicts)?;
         plan.add(&groups.heads)?;
         plan.add(&groups.records)?;
         plan.add(&groups.gaps)?;
@@ -170,9 +172,9 @@ fn one_per_key<'a, R: Stored>(rows: &[&'a R]) -> Result<Vec<Cow<'a, R>>, StoreEr
 impl<'a> Groups<'a> {
     fn of(changes: &'a [Change]) -> Self {
         let mut groups = Self::default();
-        // States go before what was seen since; what was seen before the last state is in it already.
+        // States go before what became known since; what was known before the last state is in it already.
         let mut last_state: HashMap<&KioskId, usize> = HashMap::new();
-        let mut seen = Vec::new();
+        let (mut seen, mut verdicts) = (Vec::new(), Vec::new());
         for (place, change) in changes.iter().enumerate() {
             match change {
                 Change::Site(row) => groups.sites.push(row),
@@ -183,6 +185,7 @@ impl<'a> Groups<'a> {
                     groups.states.push(row);
                 }
                 Change::Seen(row) => seen.push((place, row)),
+                Change::Presence(row) => verdicts.push((place, row)),
                 Change::JournalHead(row) => groups.heads.push(row),
                 Change::JournalRecord(row) => groups.records.push(row),
                 Change::JournalGap(row) => groups.gaps.push(row),
@@ -203,8 +206,11 @@ impl<'a> Groups<'a> {
                 Change::Audit(row) => groups.audit.push(row),
             }
         }
-        let is_news = |(place, row): &(usize, &SeenRow)| last_state.get(&row.kiosk).is_none_or(|p| p < place);
-        groups.seen = seen.into_iter().filter(is_news).map(|(_, row)| row).collect();
+        let is_news = |kiosk, place| last_state.get(kiosk).is_none_or(|&state| state < place);
+        seen.retain(|&(place, row)| is_news(&row.kiosk, place));
+        verdicts.retain(|&(place, row)| is_news(&row.kiosk, place));
+        groups.seen = seen.into_iter().map(|(_, row)| row).collect();
+        groups.verdicts = verdicts.into_iter().map(|(_, row)| row).collect();
         groups
     }
 }

@@ -2,6 +2,7 @@
 use std::{borrow::Cow, hash::Hash, str::FromStr};
 
 use kioskwatch_proto::Timestamp;
+use serde_json::Value;
 use sqlx::{Column, Row as _, any::AnyRow};
 
 use super::{StoreError, sql::Sql};
@@ -48,6 +49,9 @@ pub(super) fn storable(text: &str) -> Cow<'_, str> {
 pub(super) fn text_array(texts: &[&str]) -> String {
     serde_json::Value::from(texts).to_string()
 }
+
+/// Of a column that always has a value.
+const NOTHING: &str = "there is nothing in it";
 
 /// Writes one row as a JSON array.
 pub(super) struct RowWriter<'a> {
@@ -147,21 +151,65 @@ impl<'a> RowWriter<'a> {
     }
 }
 
+/// The columns of one row, as they come.
+#[derive(Clone, Copy)]
+enum Cells<'a> {
+    Row(&'a AnyRow),
+    /// Of many rows in one text.
+    Json(&'a [Value]),
+}
+
+impl Cells<'_> {
+    fn text(&self, index: usize) -> Result<Option<String>, String> {
+        match self {
+            Self::Row(row) => row.try_get(index).map_err(|e| e.to_string()),
+            Self::Json(cells) => match cells.get(index) {
+                Some(Value::String(text)) => Ok(Some(text.clone())),
+                Some(Value::Null) => Ok(None),
+                other => Err(format!("{other:?} is no text")),
+            },
+        }
+    }
+
+    fn int(&self, index: usize) -> Result<Option<i64>, String> {
+        match self {
+            Self::Row(row) => row.try_get(index).map_err(|e| e.to_string()),
+            Self::Json(cells) => match cells.get(index) {
+                Some(Value::Null) => Ok(None),
+                Some(Value::Number(number)) if number.is_i64() => Ok(number.as_i64()),
+                other => Err(format!("{other:?} is no integer")),
+            },
+        }
+    }
+
+    fn name(&self, index: usize) -> String {
+        let name = match self {
+            Self::Row(row) => row.columns().get(index).map(|column| column.name().to_owned()),
+            Self::Json(_) => None,
+        };
+        name.unwrap_or_else(|| format!("number {}", index + 1))
+    }
+}
+
 /// Reads the columns of one row from left to right.
 pub(super) struct RowReader<'a> {
-    row: &'a AnyRow,
+    cells: Cells<'a>,
     table: &'static str,
     next: usize,
 }
 
 impl<'a> RowReader<'a> {
     pub(super) fn new(row: &'a AnyRow, table: &'static str) -> Self {
-        Self { row, table, next: 0 }
+        Self { cells: Cells::Row(row), table, next: 0 }
+    }
+
+    pub(super) fn of_json(cells: &'a [Value], table: &'static str) -> Self {
+        Self { cells: Cells::Json(cells), table, next: 0 }
     }
 
     /// The row is known by its first column.
     pub(super) fn senseless(&self, what: String) -> StoreError {
-        let id = self.row.try_get::<String, _>(0).unwrap_or_else(|_| "?".into());
+        let id = self.cells.text(0).ok().flatten().unwrap_or_else(|| "?".into());
         StoreError::Inconsistent { table: self.table, id, what }
     }
 
@@ -171,28 +219,29 @@ impl<'a> RowReader<'a> {
     }
 
     fn bad(&self, index: usize, what: &dyn std::fmt::Display) -> StoreError {
-        let name = self.row.columns().get(index).map_or("?", Column::name);
-        self.senseless(format!("column {name}: {what}"))
+        self.senseless(format!("column {}: {what}", self.cells.name(index)))
     }
 
     pub(super) fn opt_text(&mut self) -> Result<Option<String>, StoreError> {
         let index = self.column();
-        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+        self.cells.text(index).map_err(|e| self.bad(index, &e))
     }
 
     pub(super) fn text(&mut self) -> Result<String, StoreError> {
         let index = self.column();
-        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+        let text = self.cells.text(index).map_err(|e| self.bad(index, &e))?;
+        text.ok_or_else(|| self.bad(index, &NOTHING))
     }
 
     pub(super) fn opt_int(&mut self) -> Result<Option<i64>, StoreError> {
         let index = self.column();
-        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+        self.cells.int(index).map_err(|e| self.bad(index, &e))
     }
 
     pub(super) fn int(&mut self) -> Result<i64, StoreError> {
         let index = self.column();
-        self.row.try_get(index).map_err(|e| self.bad(index, &e))
+        let int = self.cells.int(index).map_err(|e| self.bad(index, &e))?;
+        int.ok_or_else(|| self.bad(index, &NOTHING))
     }
 
     /// An integer in the range of `T`.

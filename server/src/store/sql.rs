@@ -51,7 +51,9 @@ impl Sql {
 /// `ROWS` — the rows of the JSON array `$1`, each as `value`;
 /// `TEXTS` — a sub-select of the texts in the JSON array `$1`;
 /// `AMONG_TEXTS` — that the column before it is one of those, for tables that are too large to be read whole;
-/// `[columns]` — what the macro `columns!()` says.
+/// `[columns]` — what the macro `columns!()` says;
+/// `{columns, "order"}` — the same of all rows together, as one text: a JSON array of arrays. A row by itself costs
+/// a walk through a channel between two threads.
 macro_rules! sql {
     ($name:ident, $($part:tt)+) => {
         $crate::store::sql::Sql {
@@ -75,6 +77,9 @@ macro_rules! for_sqlite {
     ([$columns:ident]) => {
         $columns!()
     };
+    ({$columns:ident, $order:literal}) => {
+        concat!("json_group_array(json_array(", $columns!(), ") ORDER BY ", $order, ")")
+    };
     ($text:literal) => {
         $text
     };
@@ -96,6 +101,15 @@ macro_rules! for_postgres {
     };
     ([$columns:ident]) => {
         $columns!()
+    };
+    ({$columns:ident, $order:literal}) => {
+        concat!(
+            "CAST(COALESCE(json_agg(json_build_array(",
+            $columns!(),
+            ") ORDER BY ",
+            $order,
+            "), '[]') AS TEXT)"
+        )
     };
     ($text:literal) => {
         $text

@@ -1,7 +1,7 @@
 //! The current state of each kiosk, as of the last commit.
 use std::borrow::Cow;
 
-use kioskwatch_domain::change::{KioskStateRow, PresenceVerdict, SeenRow};
+use kioskwatch_domain::change::{KioskStateRow, PresenceRow, PresenceVerdict, SeenRow};
 use kioskwatch_proto::{KioskId, words::ServiceState};
 
 use super::{
@@ -20,7 +20,7 @@ macro_rules! columns {
 
 const BETWEEN: Sql = sql!(
     states_between,
-    "SELECT " [columns] " FROM kiosk_state WHERE kiosk >= $1 AND kiosk <= $2 ORDER BY kiosk"
+    "SELECT " {columns, "kiosk"} " FROM kiosk_state WHERE kiosk >= $1 AND kiosk <= $2"
 );
 const SOME: Sql = sql!(some_states, "SELECT " [columns] " FROM kiosk_state WHERE kiosk " AMONG_TEXTS);
 
@@ -105,6 +105,29 @@ impl Stored for SeenRow {
     }
 }
 
+impl Stored for PresenceRow {
+    const TABLE: &'static str = "kiosk_state";
+    const WRITE: Sql = sql!(
+        store_verdicts,
+        "UPDATE kiosk_state SET
+           presence = value->>1, presence_since = CAST(value->>2 AS BIGINT), presence_reason = value->>3
+         FROM " ROWS " WHERE kiosk = value->>0"
+    );
+    type Key<'a> = &'a KioskId;
+
+    fn key(&self) -> Option<&KioskId> {
+        Some(&self.kiosk)
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.kiosk.as_str());
+        row.text(self.presence.as_str());
+        row.time(self.presence_since);
+        row.text(self.presence_reason.as_str());
+        Ok(())
+    }
+}
+
 impl Loaded for KioskStateRow {
     const TABLE: &'static str = "kiosk_state";
 
@@ -132,7 +155,7 @@ impl Loaded for KioskStateRow {
 
 impl Store {
     pub(super) async fn states_between(&self, ends: &Ends) -> Result<Vec<KioskStateRow>, StoreError> {
-        self.rows(&BETWEEN, |q| ends.bind(q)).await
+        self.gathered(&BETWEEN, |q| ends.bind(q)).await
     }
 
     /// Of the kiosks in a JSON array of ids.

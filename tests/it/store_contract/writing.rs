@@ -1,5 +1,5 @@
 //! Commits.
-use kioskwatch_domain::{change::*, image::FleetImage};
+use kioskwatch_domain::{change::*, image::FleetImage, presence::PresenceReason};
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, Timestamp,
     faults::FaultClass,
@@ -169,6 +169,38 @@ pub(crate) async fn being_seen_updates_that_and_nothing_else(empty: Empty) {
     assert_eq!(store.load_image(NOW).await.unwrap().states, [updated(5), full_state("k2")]);
     store.commit(&[seen("k1", 6), seen("k1", 7)]).await.unwrap();
     assert_eq!(store.load_image(NOW).await.unwrap().states[0], updated(7));
+}
+
+pub(crate) async fn a_verdict_updates_that_and_nothing_else(empty: Empty) {
+    let verdict = |kiosk: &str, presence, offset_ms| {
+        Change::Presence(PresenceRow {
+            kiosk: kiosk_id(kiosk),
+            presence,
+            presence_since: at(offset_ms),
+            presence_reason: PresenceReason::LastWill,
+        })
+    };
+    let store = empty.open().await;
+    let states = [full_state("k1"), full_state("k2")];
+    let mut changes: Vec<Change> = states.iter().cloned().map(|s| Change::KioskState(Box::new(s))).collect();
+    // A verdict before a state in the same batch is older than the state.
+    changes.insert(0, verdict("k2", PresenceVerdict::Late, 1));
+    changes.extend(["k1", "k2"].map(|id| Change::Kiosk(kiosk(id, None))));
+    changes.extend([verdict("k1", PresenceVerdict::Offline, 5), seen("k1", 6)]);
+    changes.push(verdict("nobody", PresenceVerdict::Offline, 5));
+    store.commit(&changes).await.unwrap();
+    let updated = KioskStateRow {
+        presence: PresenceVerdict::Offline,
+        presence_since: at(5),
+        presence_reason: PresenceReason::LastWill.as_str().into(),
+        last_seen_at: Some(at(6)),
+        session: None,
+        boot: Some(BootId(uuid(9))),
+        interval_s: 31,
+        clock_offset_ms: Some(6),
+        ..full_state("k1")
+    };
+    assert_eq!(store.load_image(NOW).await.unwrap().states, [updated, full_state("k2")]);
 }
 
 pub(crate) async fn a_state_without_inventory_keeps_the_stored_one(empty: Empty) {

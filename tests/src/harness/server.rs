@@ -85,7 +85,7 @@ impl Server {
             .arg("--config")
             .arg(&config)
             // As the unit starts it.
-            .env("MALLOC_ARENA_MAX", "2");
+            .env("MALLOC_ARENA_MAX", "1");
         Ok(Self { program, process: None, http, monitoring, config, data_dir })
     }
 

@@ -129,7 +129,7 @@ impl Draft<'_> {
         state.service = Some(to);
         state.service_cause = cause.map(std::sync::Arc::from);
         if from != Some(to) {
-            state.service_since = Some(at);
+            state.service_since = Some(at.into());
             let from = from.map_or("", ServiceState::as_str);
             self.note_change(ix, Change::new("service", from, to.as_str(), at, cause.unwrap_or("")));
         }

@@ -59,10 +59,10 @@ impl Draft<'_> {
     fn nothing_since_the_future(&mut self, ix: Ix) {
         let now = self.now;
         let state = &self.kiosk(ix).state;
-        if state.presence_since > now || state.service_since.is_some_and(|since| since > now) {
+        if state.presence_since > now || state.service_since.is_some_and(|since| since.at() > now) {
             let state = &mut self.kiosk_mut(ix).state;
             state.presence_since = state.presence_since.min(now);
-            state.service_since = state.service_since.map(|since| since.min(now));
+            state.service_since = state.service_since.map(|since| since.at().min(now).into());
         }
     }
 

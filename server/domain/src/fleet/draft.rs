@@ -102,7 +102,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn find(&self, id: &KioskId) -> Option<Ix> {
-        self.fleet.by_id.get(id).or_else(|| self.over.ids.get(id)).copied()
+        self.fleet.place(id).or_else(|| self.over.ids.get(id).copied())
     }
 
     pub(super) fn kiosk(&self, ix: Ix) -> &Kiosk {
@@ -120,7 +120,7 @@ impl<'a> Draft<'a> {
         let ix = self.fleet.kiosks.len() + self.over.ids.len();
         let ix = Ix::try_from(ix).expect("fewer than four thousand million kiosks");
         self.over.ids.insert(kiosk.id.clone(), ix);
-        self.over.live.insert(ix, Liveness { interval_s: self.default_interval(), ..Liveness::default() });
+        self.over.live.insert(ix, Liveness::known(self.default_interval(), None));
         self.over.kiosks.insert(ix, kiosk);
         ix
     }
@@ -288,7 +288,11 @@ impl<'a> Draft<'a> {
             let before = fleet.kiosks.get(ix as usize);
             let live = self.over.live.get(&ix).or_else(|| fleet.live.get(ix as usize));
             let inventory = self.inventories.get(&ix);
-            if let Some(live) = live
+            if inventory.is_none()
+                && let Some(verdict) = before.and_then(|before| kiosk.verdict_alone(before))
+            {
+                changes.push(Change::Presence(verdict));
+            } else if let Some(live) = live
                 && (before.is_none_or(|b| b.state != kiosk.state) || inventory.is_some())
             {
                 let text = inventory.map_or_else(String::new, ToString::to_string);
@@ -341,7 +345,7 @@ fn rank(change: &Change) -> u8 {
         Change::Kiosk(_) => 1,
         Change::Assignment(_) => 2,
         Change::KioskState(_) => 3,
-        Change::Seen(_) => 4,
+        Change::Seen(_) | Change::Presence(_) => 4,
         Change::JournalHead(_) => 5,
         Change::JournalRecord(_) => 6,
         Change::JournalGap(_) => 7,

@@ -99,7 +99,7 @@ impl Draft<'_> {
             return;
         }
         let kiosk = self.kiosk_mut(ix);
-        kiosk.heads.push(Head::new(epoch, received_at));
+        kiosk.add_head(Head::new(epoch, received_at));
         kiosk.state.epoch = Some(epoch);
         if kiosk.heads.len() > MAX_EPOCHS {
             self.count(Count::Security(SecurityEvent::TooManyEpochs));
@@ -228,7 +228,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn place(&self, delivery: Delivery, record: &Record) -> (Timestamp, bool) {
-        let clocks = &self.live(delivery.ix).clocks;
+        let clocks = self.live(delivery.ix).clocks();
         crate::evidence::place(record, delivery.received_at, clocks, &self.head(delivery).cursor)
     }
 

@@ -15,9 +15,10 @@ use super::{
     live::{Began, EndedSpan, OpenSpan},
 };
 use crate::{
-    change::{Admission, JournalHeadRow, KioskStateRow, PresenceVerdict},
+    change::{Admission, JournalHeadRow, KioskStateRow, PresenceRow, PresenceVerdict},
     evidence::{BootClock, Cause, Cursor},
     journal::Remembered,
+    moment::Moment,
     presence::PresenceReason,
 };
 
@@ -51,12 +52,12 @@ pub(super) struct Kiosk {
     pub(super) id: KioskId,
     pub(super) site: Option<SiteId>,
     /// Since when it belongs to the site.
-    pub(super) assigned_from: Option<Timestamp>,
+    pub(super) assigned_from: Option<Moment>,
     /// It stood at some site before that.
     pub(super) moved: bool,
     pub(super) admission: Admission,
-    pub(super) commissioned_at: Option<Timestamp>,
-    pub(super) decommissioned_at: Option<Timestamp>,
+    pub(super) commissioned_at: Option<Moment>,
+    pub(super) decommissioned_at: Option<Moment>,
     pub(super) state: State,
     pub(super) heads: Vec<Head>,
     /// What a quiet kiosk has none of.
@@ -88,7 +89,7 @@ pub(super) struct State {
     pub(super) boot: Option<BootId>,
     pub(super) epoch: Option<Epoch>,
     pub(super) service: Option<ServiceState>,
-    pub(super) service_since: Option<Timestamp>,
+    pub(super) service_since: Option<Moment>,
     pub(super) service_cause: Option<Arc<str>>,
     pub(super) peripherals: Peripherals,
     pub(super) profile: Option<Arc<Profile>>,
@@ -248,6 +249,12 @@ impl Kiosk {
         self.heads.shrink_to_fit();
     }
 
+    /// Nearly every kiosk has one; a vector that grows by itself takes room for four.
+    pub(super) fn add_head(&mut self, head: Head) {
+        self.heads.reserve_exact(1);
+        self.heads.push(head);
+    }
+
     pub(super) fn head(&self, epoch: Epoch) -> Option<&Head> {
         self.heads.iter().find(|head| head.epoch == epoch)
     }
@@ -258,7 +265,7 @@ impl Kiosk {
 
     /// Whether its journal is acknowledged and its problems are ours.
     pub(super) fn in_service(&self, now: Timestamp) -> bool {
-        self.admission == Admission::Accepted && self.decommissioned_at.is_none_or(|at| now < at)
+        self.admission == Admission::Accepted && self.decommissioned_at.is_none_or(|end| now < end.at())
     }
 
     /// Whether a required module is out of order, by its status.
@@ -287,6 +294,23 @@ impl Kiosk {
         faults.chain(told).min()
     }
 
+    /// The verdict, if nothing but it differs from what is stored.
+    pub(super) fn verdict_alone(&self, before: &Self) -> Option<PresenceRow> {
+        let (new, old) = (&self.state, &before.state);
+        // A kiosk that was never heard may have no state to update.
+        if new == old || old.presence_reason == PresenceReason::NeverSeen {
+            return None;
+        }
+        let State { presence, presence_since, presence_reason, .. } = *new;
+        let changed = State { presence, presence_since, presence_reason, ..old.clone() };
+        (changed == *new).then(|| PresenceRow {
+            kiosk: self.id.clone(),
+            presence,
+            presence_since,
+            presence_reason,
+        })
+    }
+
     pub(super) fn state_row(&self, live: &Liveness, inventory: String) -> KioskStateRow {
         let state = &self.state;
         KioskStateRow {
@@ -294,13 +318,13 @@ impl Kiosk {
             presence: state.presence,
             presence_since: state.presence_since,
             presence_reason: state.presence_reason.as_str().to_owned(),
-            last_seen_at: live.last_seen,
+            last_seen_at: live.last_seen(),
             session: state.session,
             boot: state.boot,
             epoch: state.epoch,
             interval_s: live.interval_s,
             service: state.service,
-            service_since: state.service_since,
+            service_since: state.service_since.map(Moment::at),
             service_cause: state.service_cause.as_deref().map(str::to_owned),
             peripherals: peripherals_text(&state.peripherals),
             inventory,
@@ -326,30 +350,68 @@ pub(super) fn peripherals_from_text(text: &str) -> Peripherals {
 /// What heartbeats move without a commit. Rebuilt by listening after a restart.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Liveness {
-    pub(super) last_seen: Option<Timestamp>,
+    last_seen: Option<Moment>,
+    /// Later or earlier than it is written.
+    pub(super) seen_anew: bool,
     pub(super) interval_s: u32,
     /// Of the last heartbeat or birth.
     pub(super) session: Option<SessionId>,
-    pub(super) clocks: Vec<BootClock>,
+    /// The session before this one: two that alternate are two agents.
+    pub(super) other_session: Option<SessionId>,
+    /// Of the boot that was heard last.
+    pub(super) clock: Option<BootClock>,
     pub(super) offset_ms: Option<i64>,
-    /// The will of the current session, if nothing was heard after it.
-    pub(super) will_at: Option<Timestamp>,
-    /// When the deadline structure looks at this kiosk again.
-    pub(super) armed: Option<Timestamp>,
     pub(super) span: Option<OpenSpan>,
-    /// Ended spans that are not flushed yet.
-    pub(super) ended: Vec<EndedSpan>,
-    /// `last_seen` of the last flush.
-    pub(super) flushed: Option<Timestamp>,
     pub(super) load: Load,
     /// When the session did, if we heard it.
     pub(super) began: Option<Began>,
-    /// The session before this one: two that alternate are two agents.
-    pub(super) other_session: Option<SessionId>,
+    /// What most kiosks have none of.
+    rare: Option<Box<Rare>>,
+}
+
+/// What is seldom there to be known, apart so that it takes no room.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Rare {
+    /// The will of the current session, if nothing was heard after it.
+    pub(super) will_at: Option<Timestamp>,
+    /// Ended spans that are not flushed yet.
+    pub(super) ended: Vec<EndedSpan>,
+    /// Of the boot before: records of the last run still come after a restart.
+    pub(super) other_clock: Option<BootClock>,
     /// Since when only an agent of an epoch that was given up is heard.
     pub(super) outlived_since: Option<Timestamp>,
     /// When two agents with this id were last told about.
     pub(super) two_agents_at: Option<Timestamp>,
+}
+
+static USUAL: Rare =
+    Rare { will_at: None, ended: Vec::new(), other_clock: None, outlived_since: None, two_agents_at: None };
+
+impl Liveness {
+    /// Of a kiosk that was last heard then, as it is written, if ever.
+    pub(super) fn known(interval_s: u32, last_seen: Option<Timestamp>) -> Self {
+        Self { interval_s, last_seen: last_seen.map(Moment::from), ..Self::default() }
+    }
+
+    pub(super) fn last_seen(&self) -> Option<Timestamp> {
+        self.last_seen.map(Moment::at)
+    }
+
+    pub(super) fn set_last_seen(&mut self, at: Option<Timestamp>) {
+        self.seen_anew |= self.last_seen() != at;
+        self.last_seen = at.map(Moment::from);
+    }
+
+    pub(super) fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&USUAL)
+    }
+
+    /// Changes what is seldom there, and gives its memory back when nothing of it is left.
+    pub(super) fn change_rare(&mut self, change: impl FnOnce(&mut Rare)) {
+        let mut rare = self.rare.take().unwrap_or_default();
+        change(&mut rare);
+        self.rare = (*rare != USUAL).then_some(rare);
+    }
 }
 
 /// Host load in a quarter of the space; `NaN` = not told.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     change::{Admission, Change, CommandEventRow, KioskRow},
+    moment::Moment,
     policy::UnknownKiosks,
     presence::PresenceReason,
 };
@@ -85,14 +86,15 @@ impl Draft<'_> {
             UnknownKiosks::Accept => Admission::Accepted,
         };
         let mut kiosk = Kiosk::new(id.clone(), admission, self.now);
-        kiosk.commissioned_at = (admission == Admission::Accepted).then_some(self.now);
+        let commissioned_at = (admission == Admission::Accepted).then_some(self.now);
+        kiosk.commissioned_at = commissioned_at.map(Moment::from);
         self.rows.push(Change::Kiosk(KioskRow {
             id: id.clone(),
             site: None,
             admission,
             model: String::new(),
             serial_no: String::new(),
-            commissioned_at: kiosk.commissioned_at,
+            commissioned_at,
             decommissioned_at: None,
             updated_at: self.now,
         }));
@@ -115,7 +117,12 @@ impl Draft<'_> {
         let current = self.live(ix).session == Some(message.session);
         match message.state {
             PresenceState::Online => {
-                self.note_connection(ix, message.session, message.boot, Began { sent_at: message.at, at });
+                self.note_connection(
+                    ix,
+                    message.session,
+                    message.boot,
+                    Began { sent_at: message.at.into(), at: at.into() },
+                );
                 if !retained {
                     self.edit_live(ix, LiveEdit::Life { at });
                     self.alive(ix, at, PresenceReason::Birth);
@@ -133,7 +140,7 @@ impl Draft<'_> {
             }
             PresenceState::Planned => {
                 // A retained one comes with our start; it was said between the last sign of life and now.
-                let earliest = self.live(ix).last_seen.map_or(at, |seen| seen.min(at));
+                let earliest = self.live(ix).last_seen().map_or(at, |seen| seen.min(at));
                 let said_at = if retained { message.at.clamp(earliest, at) } else { at };
                 self.goodbye(ix, said_at);
             }
@@ -160,7 +167,7 @@ impl Draft<'_> {
 
     pub(super) fn two_agents(&mut self, ix: Ix, how: &str) {
         self.count(Count::Security(SecurityEvent::TwoAgents));
-        let told = self.live(ix).two_agents_at;
+        let told = self.live(ix).rare().two_agents_at;
         if told.is_none_or(|at| self.now.since(at) >= TELL_AGAIN_MS) {
             self.edit_live(ix, LiveEdit::TwoAgents { at: self.now });
             self.security(SecurityEvent::TwoAgents, ix, &format!("two agents use this id: {how}"));
@@ -182,7 +189,7 @@ impl Draft<'_> {
             self.count(Count::Message(MessageOutcome::Overtaken));
             return;
         }
-        self.note_connection(ix, beat.session, beat.boot, Began { sent_at: beat.at, at });
+        self.note_connection(ix, beat.session, beat.boot, Began { sent_at: beat.at.into(), at: at.into() });
         let (cause, required_down) = (self.kiosk(ix).cause(), self.kiosk(ix).required_down());
         self.edit_live(ix, LiveEdit::Beat { at, beat: Box::new(beat.clone()), cause, required_down });
         self.alive(ix, at, PresenceReason::Heartbeat);
@@ -203,7 +210,7 @@ impl Draft<'_> {
     /// which the fleet still reconnects, says nothing about the silent one.
     pub(super) fn follow_epoch(&mut self, ix: Ix, epoch: Epoch, at: Timestamp) {
         let outlived = self.is_given_up(ix, epoch);
-        let since = self.live(ix).outlived_since;
+        let since = self.live(ix).rare().outlived_since;
         if outlived != since.is_some() {
             self.edit_live(ix, LiveEdit::Outlived { since: outlived.then_some(at) });
         }
@@ -221,7 +228,7 @@ impl Draft<'_> {
             i64::from(live.longest_interval_s()) * 1_000 * i64::from(self.policy.presence.missed_heartbeats);
         let settled_at = self.server().settled_at;
         let alone =
-            live.outlived_since.is_some_and(|since| self.now.since(since.max(settled_at)) >= patience);
+            live.rare().outlived_since.is_some_and(|since| self.now.since(since.max(settled_at)) >= patience);
         alone && self.is_given_up(ix, epoch)
     }
 

@@ -9,11 +9,10 @@ use super::{
 use crate::{
     change::{EvidenceRow, PresenceVerdict},
     evidence::{BootClock, Cause, state_of},
+    moment::Moment,
     uptime::live::LiveSpan,
 };
 
-/// Boots of which the clock is remembered: records of the last run still come after a restart.
-const MAX_CLOCKS: usize = 2;
 /// Ended spans kept for the next flush; the oldest goes first.
 const MAX_ENDED: usize = 32;
 
@@ -25,9 +24,9 @@ const OVERTAKEN_MS: i64 = 120_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Began {
     /// By the agent's clock.
-    pub(super) sent_at: Timestamp,
+    pub(super) sent_at: Moment,
     /// By ours.
-    pub(super) at: Timestamp,
+    pub(super) at: Moment,
 }
 
 /// The stretch that runs.
@@ -103,54 +102,71 @@ impl Liveness {
                 self.beat(*at, beat, *cause, *required_down);
             }
             LiveEdit::Life { at } => {
-                self.last_seen = self.last_seen.max(Some(*at));
-                self.will_at = None;
+                self.set_last_seen(self.last_seen().max(Some(*at)));
+                self.forget_will(|_| true);
             }
             LiveEdit::Session { session, began } => self.enter(*session, *began),
             LiveEdit::Will { at } => {
-                if self.last_seen.is_none_or(|seen| seen <= *at) {
-                    self.will_at = Some(*at);
+                if self.last_seen().is_none_or(|seen| seen <= *at) {
+                    self.change_rare(|rare| rare.will_at = Some(*at));
                 }
             }
             LiveEdit::Flushed { last_seen, now } => {
-                self.flushed = *last_seen;
-                self.ended.retain(|ended| ended.at > *now);
+                self.seen_anew = self.last_seen() != *last_seen;
+                if !self.rare().ended.is_empty() {
+                    self.change_rare(|rare| {
+                        rare.ended.retain(|ended| ended.at > *now);
+                        rare.ended.shrink_to_fit();
+                    });
+                }
                 if let Some(open) = &mut self.span {
                     open.flushed_to = open.flushed_to.max(open.span.holds_until().min(*now));
                 }
             }
-            LiveEdit::TwoAgents { at } => self.two_agents_at = Some(*at),
-            LiveEdit::Outlived { since } => self.outlived_since = *since,
+            LiveEdit::TwoAgents { at } => self.change_rare(|rare| rare.two_agents_at = Some(*at)),
+            LiveEdit::Outlived { since } => self.change_rare(|rare| rare.outlived_since = *since),
             LiveEdit::ClockJumped { now } => self.clock_jumped(*now),
         }
     }
 
     /// Whether something was heard after `now`: our clock showed more then than it shows now.
     pub(super) fn is_ahead_of(&self, now: Timestamp) -> bool {
-        let ended = self.ended.iter().map(|ended| ended.at);
-        let told = [self.last_seen, self.will_at, self.two_agents_at, self.span.map(|open| open.span.last)];
+        let rare = self.rare();
+        let ended = rare.ended.iter().map(|ended| ended.at);
+        let told = [self.last_seen(), rare.will_at, rare.two_agents_at, self.span.map(|open| open.span.last)];
         told.into_iter().flatten().chain(ended).any(|at| at > now)
     }
 
     /// What the boots' clocks had to do with ours is learned anew; what lies after `now` moves to it.
     fn clock_jumped(&mut self, now: Timestamp) {
-        self.clocks.clear();
-        self.outlived_since = None;
+        self.clock = None;
         self.began = None;
+        self.change_rare(|rare| {
+            rare.other_clock = None;
+            rare.outlived_since = None;
+        });
         if !self.is_ahead_of(now) {
             return;
         }
         let clamp = |at: Timestamp| at.min(now);
-        self.last_seen = self.last_seen.map(clamp);
-        self.will_at = self.will_at.map(clamp);
-        self.two_agents_at = self.two_agents_at.map(clamp);
+        self.change_rare(|rare| {
+            rare.will_at = rare.will_at.map(clamp);
+            rare.two_agents_at = rare.two_agents_at.map(clamp);
+            // Their instants were told by a clock that we no longer believe.
+            rare.ended.retain(|ended| ended.at <= now);
+        });
+        self.set_last_seen(self.last_seen().map(clamp));
         if let Some(OpenSpan { span, flushed_to }) = &mut self.span {
             span.from = clamp(span.from);
             span.last = clamp(span.last);
             *flushed_to = clamp(*flushed_to);
         }
-        // Their instants were told by a clock that we no longer believe.
-        self.ended.retain(|ended| ended.at <= now);
+    }
+
+    fn forget_will(&mut self, which: impl FnOnce(Timestamp) -> bool) {
+        if self.rare().will_at.is_some_and(which) {
+            self.change_rare(|rare| rare.will_at = None);
+        }
     }
 
     fn enter(&mut self, session: SessionId, began: Began) {
@@ -158,7 +174,7 @@ impl Liveness {
             self.began = Some(began);
             self.other_session = self.session;
             self.session = Some(session);
-            self.will_at = None;
+            self.forget_will(|_| true);
         }
     }
 
@@ -166,19 +182,26 @@ impl Liveness {
     /// fresh ids for each, one agent alone never does that.
     pub(super) fn is_second_voice(&self, session: SessionId, boot: BootId) -> bool {
         let session_back = self.session != Some(session) && self.other_session == Some(session);
-        session_back || self.clocks.iter().skip(1).any(|clock| clock.boot == boot)
+        session_back || self.rare().other_clock.is_some_and(|clock| clock.boot == boot)
     }
 
     /// Whether this was sent before the current connection began and was overtaken by its birth: they come over
     /// two connections of ours. It says nothing that is not known better.
     pub(super) fn is_overtaken(&self, at: Timestamp, beat: &Heartbeat) -> bool {
         self.is_second_voice(beat.session, beat.boot)
-            && self.began.is_some_and(|began| beat.at <= began.sent_at && at.since(began.at) < OVERTAKEN_MS)
+            && self
+                .began
+                .is_some_and(|began| beat.at <= began.sent_at.at() && at.since(began.at.at()) < OVERTAKEN_MS)
+    }
+
+    /// Of the boots that are remembered, the last one first.
+    pub(super) fn clocks(&self) -> impl Iterator<Item = &BootClock> {
+        self.clock.iter().chain(&self.rare().other_clock)
     }
 
     /// The longest pause of those who speak with this id: one agent, or two that alternate.
     pub(super) fn longest_interval_s(&self) -> u32 {
-        self.clocks.iter().map(|clock| clock.interval_s).fold(self.interval_s.max(1), u32::max)
+        self.clocks().map(|clock| clock.interval_s).fold(self.interval_s.max(1), u32::max)
     }
 
     pub(super) fn beat(
@@ -192,7 +215,7 @@ impl Liveness {
         if self.span.is_some_and(|open| at < open.span.last) {
             return;
         }
-        self.enter(beat.session, Began { sent_at: beat.at, at });
+        self.enter(beat.session, Began { sent_at: beat.at.into(), at: at.into() });
         self.learn_clock(at, beat);
         let state = state_of(beat.service, required_down);
         let mut next = OpenSpan { span: LiveSpan::beat(at, beat.interval_s, state, cause), flushed_to: at };
@@ -201,16 +224,18 @@ impl Liveness {
             match ended {
                 None => next = OpenSpan { span, ..open },
                 Some(at) => {
-                    if self.ended.len() == MAX_ENDED {
-                        self.ended.remove(0);
-                    }
-                    self.ended.push(EndedSpan { open, at });
+                    self.change_rare(|rare| {
+                        if rare.ended.len() == MAX_ENDED {
+                            rare.ended.remove(0);
+                        }
+                        rare.ended.push(EndedSpan { open, at });
+                    });
                 }
             }
         }
         self.span = Some(next);
-        self.last_seen = self.last_seen.max(Some(at));
-        self.will_at = self.will_at.filter(|&will| will > at);
+        self.set_last_seen(self.last_seen().max(Some(at)));
+        self.forget_will(|will| will <= at);
         self.interval_s = beat.interval_s;
         self.load = Load::pack(&beat.host);
     }
@@ -219,21 +244,24 @@ impl Liveness {
     fn learn_clock(&mut self, at: Timestamp, beat: &Heartbeat) {
         let mono_zero = at.ms().saturating_sub(i64::try_from(beat.mono_ms).unwrap_or(i64::MAX));
         let offset = at.since(beat.at);
-        match self.clocks.iter().position(|clock| clock.boot == beat.boot) {
-            Some(at) => {
-                self.clocks.swap(0, at);
-                let clock = &mut self.clocks[0];
+        if self.rare().other_clock.is_some_and(|other| other.boot == beat.boot) {
+            let last = self.clock.take();
+            self.clock = self.rare().other_clock;
+            self.change_rare(|rare| rare.other_clock = last);
+        }
+        match &mut self.clock {
+            Some(clock) if clock.boot == beat.boot => {
                 clock.interval_s = beat.interval_s;
                 if mono_zero < clock.mono_zero {
                     clock.mono_zero = mono_zero;
                     self.offset_ms = Some(offset);
                 }
             }
-            None => {
-                self.clocks.truncate(MAX_CLOCKS - 1);
-                // Nearly every kiosk has one; a vector that grows by itself takes room for four.
-                self.clocks.reserve_exact(1);
-                self.clocks.insert(0, BootClock { boot: beat.boot, mono_zero, interval_s: beat.interval_s });
+            last => {
+                let (boot, interval_s) = (beat.boot, beat.interval_s);
+                if let Some(before) = last.replace(BootClock { boot, mono_zero, interval_s }) {
+                    self.change_rare(|rare| rare.other_clock = Some(before));
+                }
                 self.offset_ms = Some(offset);
             }
         }
@@ -241,18 +269,18 @@ impl Liveness {
 
     /// Since when heartbeats prove something that is not written.
     pub(super) fn unwritten_since(&self) -> Option<Timestamp> {
-        let ended = self.ended.iter().map(|ended| ended.open.flushed_to);
+        let ended = self.rare().ended.iter().map(|ended| ended.open.flushed_to);
         ended.chain(self.span.map(|open| open.flushed_to)).min()
     }
 
     /// Whether the oldest of what was not written may have been given up for want of room.
     pub(super) fn may_have_lost(&self) -> bool {
-        self.ended.len() >= MAX_ENDED
+        self.rare().ended.len() >= MAX_ENDED
     }
 
     /// Evidence to write now.
     pub(super) fn rows(&self, kiosk: &KioskId, now: Timestamp) -> impl Iterator<Item = EvidenceRow> {
-        let ended = self.ended.iter().filter_map(|ended| ended.open.row(kiosk, ended.at));
+        let ended = self.rare().ended.iter().filter_map(|ended| ended.open.row(kiosk, ended.at));
         let open = self.span.iter().filter_map(move |open| open.row(kiosk, open.span.holds_until().min(now)));
         ended.chain(open)
     }
@@ -262,13 +290,13 @@ impl Fleet {
     /// What heartbeats have proven and no flush has written yet.
     #[must_use]
     pub fn live_evidence(&self, id: &KioskId, now: Timestamp) -> Vec<EvidenceRow> {
-        self.by_id.get(id).map_or_else(Vec::new, |&ix| self.live[ix as usize].rows(id, now).collect())
+        self.place(id).map_or_else(Vec::new, |ix| self.live[ix as usize].rows(id, now).collect())
     }
 
     /// Takes note of a heartbeat: constant time, no changes, no commit. The caller must have checked the
     /// interval against the wire's limits.
     pub fn heard(&mut self, received_at: Timestamp, kiosk: &KioskId, heartbeat: &Heartbeat) -> Heard {
-        let Some(&ix) = self.by_id.get(kiosk) else {
+        let Some(ix) = self.place(kiosk) else {
             return Heard { durable: true };
         };
         let (known, live) = (&self.kiosks[ix as usize], &mut self.live[ix as usize]);
@@ -288,7 +316,7 @@ impl Fleet {
             || head.map_or(journal.last_seq > 0, |head| journal.last_seq < head.upto)
             // The plan follows who is still heard of two that were one.
             || (head.is_some() && state.epoch != Some(journal.epoch))
-            || live.outlived_since.is_some();
+            || live.rare().outlived_since.is_some();
         // A second voice is judged by the plan, which must still see that it is one.
         if !second_voice {
             let (cause, down) = (known.cause(), known.required_down());

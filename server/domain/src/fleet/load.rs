@@ -8,6 +8,8 @@ use kioskwatch_proto::{KioskId, SiteId, journal::Digest};
 
 use super::{
     Due, Fleet, Ix, Server,
+    deadlines::Deadlines,
+    directory::Directory,
     hours::Window,
     kiosk::{Head, Kiosk, Liveness, Profile, State, peripherals_from_text},
     site::Site,
@@ -16,6 +18,7 @@ use super::{
 use crate::{
     change::{Admission, GroupKind, KioskStateRow},
     image::FleetImage,
+    moment::Moment,
     policy::Policy,
     presence::PresenceReason,
 };
@@ -37,13 +40,13 @@ impl Fleet {
             generation: 0,
             kiosks: Vec::new(),
             live: Vec::new(),
-            by_id: HashMap::new(),
+            places: Directory::default(),
             sites: BTreeMap::new(),
             incidents: HashMap::new(),
             tickets: HashMap::new(),
             commands: HashMap::new(),
             due: BTreeSet::new(),
-            silence_due: BTreeSet::new(),
+            silence_due: Deadlines::default(),
             server: Server::default(),
             failures: HashMap::new(),
             set_aside: BTreeMap::new(),
@@ -73,14 +76,11 @@ impl Fleet {
             self.quarantined += usize::from(row.admission == Admission::Quarantined);
             let mut kiosk = Kiosk::new(row.id.clone(), row.admission, row.updated_at);
             kiosk.site.clone_from(&row.site);
-            kiosk.commissioned_at = row.commissioned_at;
-            kiosk.decommissioned_at = row.decommissioned_at;
-            let mut live =
-                Liveness { interval_s: self.policy.presence.default_interval_s, ..Liveness::default() };
+            kiosk.commissioned_at = row.commissioned_at.map(Moment::from);
+            kiosk.decommissioned_at = row.decommissioned_at.map(Moment::from);
+            let mut live = Liveness::known(self.policy.presence.default_interval_s, None);
             if let Some(state) = states.remove(&row.id) {
-                live.last_seen = state.last_seen_at;
-                live.flushed = state.last_seen_at;
-                live.interval_s = state.interval_s.max(1);
+                live = Liveness::known(state.interval_s.max(1), state.last_seen_at);
                 live.session = state.session;
                 live.offset_ms = state.clock_offset_ms;
                 kiosk.state = load_state(state);
@@ -89,9 +89,9 @@ impl Fleet {
             if let Some(site) = &row.site {
                 members.entry(site.clone()).or_default().push(ix);
             }
-            self.by_id.insert(row.id.clone(), ix);
             self.share(&mut kiosk);
             self.kiosks.push(kiosk);
+            self.places.add(&self.kiosks, ix);
             self.live.push(live);
         }
         for (site, kiosks) in members {
@@ -101,13 +101,16 @@ impl Fleet {
         }
         for row in &image.heads {
             if let Some(kiosk) = self.loaded(&row.kiosk) {
-                kiosk.heads.push(Head::from_row(row));
+                kiosk.add_head(Head::from_row(row));
             }
         }
         for row in image.assignments.iter().filter(|row| row.group == GroupKind::Site) {
             if let Some(kiosk) = self.loaded(&row.kiosk) {
                 match row.to {
-                    None => kiosk.assigned_from = kiosk.assigned_from.max(Some(row.from)),
+                    None => {
+                        let since = kiosk.assigned_from.map_or(row.from, |since| since.at().max(row.from));
+                        kiosk.assigned_from = Some(since.into());
+                    }
                     Some(to) => kiosk.moved |= to > row.from,
                 }
             }
@@ -131,7 +134,7 @@ impl Fleet {
     }
 
     fn loaded(&mut self, id: &KioskId) -> Option<&mut Kiosk> {
-        let ix = *self.by_id.get(id)?;
+        let ix = self.place(id)?;
         self.kiosks.get_mut(ix as usize)
     }
 
@@ -224,7 +227,7 @@ fn load_state(row: &KioskStateRow) -> State {
         boot: row.boot,
         epoch: row.epoch,
         service: row.service,
-        service_since: row.service_since,
+        service_since: row.service_since.map(Moment::from),
         service_cause: row.service_cause.as_deref().map(Arc::from),
         peripherals: peripherals_from_text(&row.peripherals),
         profile: inventory.map(|inventory| Arc::new(Profile::of(&inventory))),

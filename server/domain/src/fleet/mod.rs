@@ -10,6 +10,8 @@ mod apply;
 mod clock_jump;
 mod compare;
 mod count;
+mod deadlines;
+mod directory;
 mod draft;
 mod engineers;
 mod hearing;
@@ -57,6 +59,8 @@ pub use self::{
     view::{KioskView, PresenceCounts},
 };
 use self::{
+    deadlines::Deadlines,
+    directory::Directory,
     draft::{Draft, is_forgotten},
     hearing::Hearing,
     kiosk::{Kiosk, Liveness, Profile, Shared},
@@ -85,7 +89,7 @@ pub struct Fleet {
     generation: u64,
     kiosks: Vec<Kiosk>,
     live: Vec<Liveness>,
-    by_id: HashMap<KioskId, Ix>,
+    places: Directory,
     sites: BTreeMap<SiteId, Site>,
     /// Open ones.
     incidents: HashMap<Uuid, IncidentRow>,
@@ -96,7 +100,7 @@ pub struct Fleet {
     /// When the sweep must look at what.
     due: BTreeSet<(Timestamp, Due)>,
     /// When the sweep must look at whose silence. Heartbeats leave it alone; the sweep arms it again.
-    silence_due: BTreeSet<(Timestamp, Ix)>,
+    silence_due: Deadlines,
     server: Server,
     /// Records that could not be applied, and how often.
     failures: HashMap<(Ix, Epoch, u64), u8>,
@@ -191,7 +195,6 @@ impl Fleet {
             return Err(StalePlan);
         }
         self.generation += 1;
-        self.by_id.extend(over.ids);
         for (ix, mut kiosk) in over.kiosks {
             self.share(&mut kiosk);
             let was = self.kiosks.get(ix as usize).is_some_and(Kiosk::is_quarantined);
@@ -200,6 +203,9 @@ impl Fleet {
                 Some(slot) => *slot = kiosk,
                 None => self.kiosks.push(kiosk),
             }
+        }
+        for &ix in over.ids.values() {
+            self.places.add(&self.kiosks, ix);
         }
         for (ix, live) in over.live {
             // New kiosks only; of the others the truth is made by replaying the edits.
@@ -214,7 +220,7 @@ impl Fleet {
             }
         }
         for (ix, at) in over.rearm {
-            self.arm(ix, at);
+            self.silence_due.set(ix, at);
         }
         self.sites.extend(over.sites);
         for (id, row) in over.incidents {
@@ -285,15 +291,8 @@ impl Fleet {
         }
     }
 
-    fn arm(&mut self, ix: Ix, at: Option<Timestamp>) {
-        let Some(live) = self.live.get_mut(ix as usize) else { return };
-        if let Some(before) = live.armed.take() {
-            self.silence_due.remove(&(before, ix));
-        }
-        if let Some(at) = at {
-            live.armed = Some(at);
-            self.silence_due.insert((at, ix));
-        }
+    fn place(&self, id: &KioskId) -> Option<Ix> {
+        self.places.find(&self.kiosks, id)
     }
 
     /// Quiet kiosks look alike: they share one copy.

@@ -19,6 +19,7 @@ use crate::{
         Zone,
     },
     incident::{CloseReason, is_ours},
+    moment::Moment,
     ticket::{self, CANCEL_GROUNDS, SIGN_OFFS, Step},
     triage::ticket_severity,
 };
@@ -103,18 +104,18 @@ impl Draft<'_> {
             Some(ix) => ix,
             None => self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)),
         };
-        let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at);
+        let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at.map(Moment::at));
         let was_admitted = self.is_admitted(ix);
         let now = self.now;
         let kiosk = self.kiosk_mut(ix);
         kiosk.admission = row.admission;
-        kiosk.decommissioned_at = row.decommissioned_at;
+        kiosk.decommissioned_at = row.decommissioned_at.map(Moment::from);
         // Who approves a kiosk without a date puts it into service.
         let begins = kiosk.in_service(now).then(|| before.1.unwrap_or(now));
-        kiosk.commissioned_at = row.commissioned_at.or(begins);
+        let commissioned_at = row.commissioned_at.or(begins);
+        kiosk.commissioned_at = commissioned_at.map(Moment::from);
         self.assign(ix, row);
-        let kiosk = self.kiosk(ix);
-        let row = KioskRow { commissioned_at: kiosk.commissioned_at, updated_at: now, ..row.clone() };
+        let row = KioskRow { commissioned_at, updated_at: now, ..row.clone() };
         self.rows.push(Change::Kiosk(row.clone()));
         let detail = serde_json::json!({ "admission": row.admission.as_str(), "site": row.site });
         self.audit_by(&actor.name, "put_kiosk", format!("kiosk/{}", row.id), &detail);
@@ -153,10 +154,10 @@ impl Draft<'_> {
     /// it stood since it was put into service, whichever of the two was said first.
     fn assign(&mut self, ix: Ix, row: &KioskRow) {
         let (now, kiosk) = (self.now, self.kiosk(ix));
-        let (before, from) = (kiosk.site.clone(), kiosk.assigned_from);
+        let (before, from) = (kiosk.site.clone(), kiosk.assigned_from.map(Moment::at));
         let begins = match kiosk.moved || (before.is_some() && before != row.site) {
             true => now,
-            false => kiosk.commissioned_at.map_or(now, |at| at.min(now)),
+            false => kiosk.commissioned_at.map_or(now, |since| since.at().min(now)),
         };
         let assignment = |site: &SiteId, from, to| {
             Change::Assignment(AssignmentRow {
@@ -171,7 +172,7 @@ impl Draft<'_> {
             // Said anew: nothing is left of the later beginning.
             if let (Some(site), Some(from)) = (before, from.filter(|from| *from > begins)) {
                 self.rows.extend([assignment(&site, from, Some(from)), assignment(&site, begins, None)]);
-                self.kiosk_mut(ix).assigned_from = Some(begins);
+                self.kiosk_mut(ix).assigned_from = Some(begins.into());
             }
             return;
         }
@@ -190,7 +191,7 @@ impl Draft<'_> {
         let kiosk = self.kiosk_mut(ix);
         kiosk.moved |= from.is_some_and(|from| from < now);
         kiosk.site.clone_from(&row.site);
-        kiosk.assigned_from = row.site.as_ref().map(|_| begins);
+        kiosk.assigned_from = row.site.as_ref().map(|_| begins.into());
         self.sites_to_judge.extend(before);
     }
 

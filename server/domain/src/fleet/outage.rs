@@ -60,7 +60,7 @@ impl Draft<'_> {
         for &ix in site.kiosks.iter() {
             let kiosk = self.kiosk(ix);
             let should = kiosk.in_service(now)
-                && kiosk.commissioned_at.is_some_and(|at| at <= now)
+                && kiosk.commissioned_at.is_some_and(|since| since.at() <= now)
                 && !kiosk.busy().windows.iter().any(|window| window.holds(now));
             if !should {
                 continue;

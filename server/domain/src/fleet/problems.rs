@@ -202,7 +202,7 @@ impl Draft<'_> {
             now,
             fault: &row.fault,
             severity: row.severity,
-            in_service: kiosk.in_service(now) && kiosk.commissioned_at.is_some_and(|at| at <= now),
+            in_service: kiosk.in_service(now) && kiosk.commissioned_at.is_some_and(|since| since.at() <= now),
             excluded_until,
             site_outage: site.and_then(|site| site.outage),
             opens_at,

@@ -30,7 +30,7 @@ impl Fleet {
                 Input::Presence { kiosk, message, .. } => (kiosk, message.epoch),
                 _ => continue,
             };
-            let Some(&ix) = self.by_id.get(kiosk) else { continue };
+            let Some(ix) = self.place(kiosk) else { continue };
             let known = &self.kiosks[ix as usize];
             let may_be_forgotten = known.heads.len() >= MAX_EPOCHS && known.head(epoch).is_none();
             if may_be_forgotten && !places.iter().any(|(id, of)| (id, *of) == (kiosk, epoch)) {

@@ -16,17 +16,17 @@ use crate::{
 };
 
 /// Kiosks of which one plan says that nothing is known: two rows each.
-const FORGOTTEN_AT_ONCE: usize = 10_000;
+const FORGOTTEN_AT_ONCE: usize = 2_000;
 
 impl Draft<'_> {
     /// What the silence of a kiosk is judged on. `None`: it was never heard, or we do not hear.
     fn silence(&self, ix: Ix) -> Option<Silence> {
         let (server, live) = (self.server(), self.live(ix));
         Some(Silence {
-            since: live.last_seen?.max(server.hearing_since?),
+            since: live.last_seen()?.max(server.hearing_since?),
             interval_s: live.interval_s.max(1),
             missed_heartbeats: self.policy.presence.missed_heartbeats.max(1),
-            will_at: live.will_at,
+            will_at: live.rare().will_at,
             settled_at: server.settled_at,
         })
     }
@@ -220,7 +220,7 @@ impl Draft<'_> {
         }
         let fleet: &Fleet = self.fleet;
         let before = self.rows.len();
-        for &(_, ix) in fleet.silence_due.range(..=(self.now, Ix::MAX)) {
+        for ix in fleet.silence_due.due(self.now) {
             // Most were heard since and are only looked at later again: these make no rows, and do not count.
             if self.rows.len() - before >= MAX_PER_SWEEP {
                 break;
@@ -277,11 +277,11 @@ impl Draft<'_> {
         let (now, live) = (self.now, self.live(ix));
         let id = &self.kiosk(ix).id;
         let rows: Vec<_> = live.rows(id, now).collect();
-        let heard = live.last_seen != live.flushed;
+        let heard = live.seen_anew;
         if !heard && rows.is_empty() {
             return;
         }
-        let last_seen = live.last_seen;
+        let last_seen = live.last_seen();
         if let Some(at) = last_seen.filter(|_| heard) {
             let seen = crate::change::SeenRow {
                 kiosk: id.clone(),

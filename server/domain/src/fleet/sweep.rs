@@ -65,7 +65,7 @@ impl Fleet {
     #[must_use]
     pub fn looks(&self, now: Timestamp) -> Vec<Look> {
         let forgotten = self.to_forget().map(What::Forget);
-        let silent = self.silence_due.range(..=(now, Ix::MAX)).map(|&(_, ix)| What::Silence(ix));
+        let silent = self.silence_due.due(now).into_iter().map(What::Silence);
         let due = self.due.iter().take_while(|&&(at, _)| at <= now).map(|&(_, due)| What::Due(due));
         let all = std::iter::once(What::Hearing)
             .chain(forgotten.take(MAX_PER_SWEEP))

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Fleet;
 use crate::change::{Admission, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
+use crate::moment::Moment;
 
 /// One kiosk as of now: the committed state plus what heartbeats said since.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +46,7 @@ impl Fleet {
     /// One kiosk, or `None` when the id was never seen.
     #[must_use]
     pub fn kiosk(&self, id: &KioskId) -> Option<KioskView<'_>> {
-        self.by_id.get(id).map(|&ix| self.view(ix as usize))
+        self.place(id).map(|ix| self.view(ix as usize))
     }
 
     /// All kiosks, in no particular order.
@@ -63,13 +64,13 @@ impl Fleet {
             presence: state.presence,
             presence_since: state.presence_since,
             presence_reason: state.presence_reason.as_str(),
-            last_seen_at: live.last_seen,
+            last_seen_at: live.last_seen(),
             interval_s: live.interval_s,
             session: state.session,
             boot: state.boot,
             epoch: state.epoch,
             service: state.service,
-            service_since: state.service_since,
+            service_since: state.service_since.map(Moment::at),
             peripherals: &state.peripherals,
             load: live.load.unpack(),
             open_incidents: &kiosk.busy().incidents,
@@ -80,14 +81,14 @@ impl Fleet {
     /// How far a journal is applied, and the digest of that record: what an ack would say.
     #[must_use]
     pub fn journal(&self, id: &KioskId, epoch: Epoch) -> Option<(u64, Option<Digest>)> {
-        let ix = *self.by_id.get(id)?;
+        let ix = self.place(id)?;
         self.kiosks[ix as usize].head(epoch).map(|head| (head.upto, head.digest))
     }
 
     /// Kind of a peripheral, for grouping.
     #[must_use]
     pub fn peripheral_kind(&self, id: &KioskId, name: &PeripheralName) -> Option<&str> {
-        let ix = *self.by_id.get(id)?;
+        let ix = self.place(id)?;
         self.kiosks[ix as usize].state.profile.as_ref()?.kind(name)
     }
 
@@ -134,7 +135,6 @@ impl Fleet {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let work = self.due.first().map(|&(at, _)| at);
-        let silence = self.silence_due.first().map(|&(at, _)| at);
-        work.into_iter().chain(silence).min()
+        work.into_iter().chain(self.silence_due.first()).min()
     }
 }

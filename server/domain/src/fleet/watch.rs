@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     change::{ClockState, TicketSource, TicketState},
+    moment::Moment,
     ticket::{self, BY_RULE, Step, Watch},
 };
 
@@ -88,7 +89,7 @@ impl Draft<'_> {
         let state = &self.kiosk(ix).state;
         match state.service {
             Some(ServiceState::OutOfService | ServiceState::Supervised) => None,
-            Some(_) => state.service_since.or(Some(file.row.t1)),
+            Some(_) => state.service_since.map(Moment::at).or(Some(file.row.t1)),
             None => Some(file.row.t1),
         }
     }

@@ -199,6 +199,13 @@ impl MemoryStore {
                     state.clock_offset_ms = row.clock_offset_ms;
                 }
             }
+            Change::Presence(row) => {
+                if let Some(state) = self.states.get_mut(&row.kiosk) {
+                    state.presence = row.presence;
+                    state.presence_since = row.presence_since;
+                    state.presence_reason = row.presence_reason.as_str().to_owned();
+                }
+            }
             Change::JournalHead(row) => drop(self.heads.insert((row.kiosk.clone(), row.epoch), row)),
             Change::JournalRecord(row) => {
                 self.records.entry((row.kiosk.clone(), row.epoch, row.seq)).or_insert(row);

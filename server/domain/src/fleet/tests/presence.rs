@@ -424,7 +424,7 @@ fn a_large_fleet_is_forgotten_in_several_plans_and_nobody_is_left_out() {
         world.tell(&[Input::Sweep]);
         plans += 1;
     }
-    assert_eq!((plans, world.fleet.presence_counts().unknown), (2, many));
+    assert_eq!((plans, world.fleet.presence_counts().unknown), (6, many));
     // Each of them is judged again when the fleet has settled.
     world.now = world.now.plus_ms(3_600_000);
     while world.fleet.next_deadline().is_some_and(|at| at <= world.now) && plans < 20 {

@@ -1,0 +1,27 @@
+//! From an id to a place in the fleet.
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+use kioskwatch_proto::KioskId;
+
+use super::{Ix, kiosk::Kiosk};
+
+/// Places by id. The ids stand with the kiosks: a second copy would be most of the map, and every heartbeat walks
+/// through it.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    places: HashTable<Ix>,
+    hasher: RandomState,
+}
+
+impl Directory {
+    pub(super) fn find(&self, kiosks: &[Kiosk], id: &KioskId) -> Option<Ix> {
+        self.places.find(self.hasher.hash_one(id), |&ix| kiosks[ix as usize].id == *id).copied()
+    }
+
+    /// The kiosk at this place, once.
+    pub(super) fn add(&mut self, kiosks: &[Kiosk], ix: Ix) {
+        let hash = |&ix: &Ix| self.hasher.hash_one(&kiosks[ix as usize].id);
+        self.places.insert_unique(hash(&ix), ix, hash);
+    }
+}
