@@ -103,8 +103,11 @@ fn execute(command: Command) -> Result<(), Failure> {
             journal::export(&config.journal.path, out).map(|_| ()).map_err(|e| Failure::failed(&e))
         }
         Command::ConfigSample => print(out, config::SAMPLE),
-        Command::Help => print(out, arguments::HELP),
-        Command::Version => print(out, concat!("kioskwatch-agent ", env!("CARGO_PKG_VERSION"), "\n")),
+        // Whoever reads the first lines only is served.
+        Command::Help => print(out, arguments::HELP).or(Ok(())),
+        Command::Version => {
+            print(out, concat!("kioskwatch-agent ", env!("CARGO_PKG_VERSION"), "\n")).or(Ok(()))
+        }
     }
 }
 

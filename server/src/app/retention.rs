@@ -23,6 +23,8 @@ use crate::{clock::Stopwatch, config::Config, store::StoreError};
 const KIOSKS_A_STEP: usize = 100;
 /// Rows of one step, about: no commit waits longer than for them.
 const ROWS_A_STEP: u32 = 500;
+/// A database that cannot remove so few in its time gets no more to do today.
+const FEWEST_ROWS: u32 = 30;
 /// Tickets of one step; each takes its history along.
 const TICKETS_A_STEP: u32 = 50;
 /// Rest after a step, in lengths of the step.
@@ -71,6 +73,10 @@ struct Round {
     of_fleet: VecDeque<Kept>,
     /// The number of the last ticket that was looked at; none when all were.
     tickets_after: Option<u64>,
+    /// Of one step; fewer where the database is slow.
+    rows: u32,
+    /// What could not be removed and is left for another day.
+    given_up: u32,
     /// The oldest month of anybody that nobody signed.
     unsigned: Option<Month>,
     gone: BTreeMap<&'static str, u64>,
@@ -86,7 +92,13 @@ impl Retention {
     pub(crate) async fn step(&mut self) -> Result<bool, StoreError> {
         let Some(round) = &mut self.round else { return self.begin().await };
         let watch = Stopwatch::start();
-        let going_on = round.step(&self.app).await?;
+        let going_on = match round.step(&self.app).await {
+            Ok(going_on) => going_on,
+            Err(error) => {
+                round.put_off(&error);
+                return Err(error);
+            }
+        };
         round.longest = round.longest.max(watch.elapsed());
         if !going_on && let Some(round) = self.round.take() {
             round.tell();
@@ -114,6 +126,8 @@ impl Retention {
             of_some: VecDeque::new(),
             of_fleet: Kept::OF_THE_FLEET.into(),
             tickets_after: Some(0),
+            rows: ROWS_A_STEP,
+            given_up: 0,
             unsigned: None,
             gone: BTreeMap::new(),
             longest: Duration::ZERO,
@@ -123,12 +137,11 @@ impl Retention {
 }
 
 impl Round {
-    /// Takes nothing from what is to be done before it is done: what failed is tried again.
     async fn step(&mut self, app: &App) -> Result<bool, StoreError> {
         let store = app.store();
         if let Some(&kept) = self.of_some.front() {
             let before = self.before(app, kept, None);
-            let gone = store.remove_of_kiosks(kept, &self.some, before, ROWS_A_STEP).await?;
+            let gone = store.remove_of_kiosks(kept, &self.some, before, self.rows).await?;
             if self.count(app, kept.table(), gone) == 0 {
                 self.of_some.pop_front();
             }
@@ -136,7 +149,7 @@ impl Round {
             self.next_kiosks(app).await?;
         } else if let Some(&kept) = self.of_fleet.front() {
             let before = self.before(app, kept, self.unsigned);
-            let gone = store.remove_of_fleet(kept, before, ROWS_A_STEP).await?;
+            let gone = store.remove_of_fleet(kept, before, self.rows).await?;
             if self.count(app, kept.table(), gone) == 0 {
                 self.of_fleet.pop_front();
             }
@@ -150,6 +163,26 @@ impl Round {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// What failed stays for another day, so that one damaged page or one slow statement keeps nothing else from
+    /// being removed, and no commit from being made. What took too long is tried with half as many rows first.
+    fn put_off(&mut self, error: &StoreError) {
+        if error.is_overrun() && self.rows / 2 >= FEWEST_ROWS {
+            self.rows /= 2;
+            return;
+        }
+        self.given_up += 1;
+        if self.of_some.pop_front().is_some() {
+            return;
+        }
+        if !self.kiosks.is_empty() {
+            // Nobody knows which of their months are unsigned: what all share stays too.
+            self.kiosks.drain(..self.kiosks.len().min(KIOSKS_A_STEP));
+            self.of_fleet.clear();
+        } else if self.of_fleet.pop_front().is_none() {
+            self.tickets_after = None;
+        }
     }
 
     fn before(&self, app: &App, kept: Kept, unsigned: Option<Month>) -> Timestamp {
@@ -187,7 +220,13 @@ impl Round {
         let gone: Vec<String> = self.gone.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
         let gone = if gone.is_empty() { "nothing".to_owned() } else { gone.join(", ") };
         let longest_ms = u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(gone, longest_step_ms = longest_ms, "what was kept for long enough is removed");
+        let put_off = self.given_up;
+        tracing::info!(
+            gone,
+            put_off,
+            longest_step_ms = longest_ms,
+            "what was kept for long enough is removed"
+        );
     }
 }
 

@@ -3,6 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use kioskwatch_domain::{calendar::WorkCalendar, change::Change, fleet::Fleet, policy::Policy};
 use kioskwatch_proto::{Timestamp, command::CommandSigner};
+use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
 use super::{App, Parts, RequestReceiver};
@@ -26,6 +27,12 @@ impl Folder {
 
     pub(crate) fn database(&self) -> String {
         format!("sqlite://{}/test.sqlite", self.0.display())
+    }
+
+    /// Does something to the database behind the server's back.
+    pub(crate) async fn sabotage(&self, sql: &'static str) {
+        let mut connection = sqlx::AnyConnection::connect(&self.database()).await.unwrap();
+        connection.execute(sql).await.unwrap();
     }
 }
 

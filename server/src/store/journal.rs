@@ -4,7 +4,10 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use kioskwatch_domain::change::{JournalGapRow, JournalHeadRow, JournalRecordRow, RecordOutcome};
+use kioskwatch_domain::{
+    change::{JournalGapRow, JournalHeadRow, JournalRecordRow, RecordOutcome},
+    fleet::MAX_EPOCHS,
+};
 use kioskwatch_proto::{Epoch, KioskId};
 use serde_json::json;
 
@@ -31,9 +34,14 @@ macro_rules! gap_columns {
     };
 }
 
+/// The newest of each kiosk and its current one: of the others a fleet keeps nothing, and there is no end of them.
 const HEADS_BETWEEN: Sql = sql!(
     journal_heads_between,
-    "SELECT " {head_columns, "kiosk, epoch"} " FROM journal_head WHERE kiosk >= $1 AND kiosk <= $2"
+    "SELECT " {head_columns, "kiosk, epoch"} " FROM (
+       SELECT " [head_columns] ",
+              ROW_NUMBER() OVER (PARTITION BY kiosk ORDER BY first_seen_at DESC, epoch DESC) AS place
+       FROM journal_head WHERE kiosk >= $1 AND kiosk <= $2) AS head
+     WHERE place <= $3 OR epoch = (SELECT s.epoch FROM kiosk_state s WHERE s.kiosk = head.kiosk)"
 );
 const HEADS: Sql = sql!(
     journal_heads,
@@ -256,7 +264,7 @@ impl Loaded for RawAt {
 
 impl Store {
     pub(super) async fn journal_heads_between(&self, ends: &Ends) -> Result<Vec<JournalHeadRow>, StoreError> {
-        self.gathered(&HEADS_BETWEEN, |q| ends.bind(q)).await
+        self.gathered(&HEADS_BETWEEN, |q| ends.bind(q).bind(MAX_EPOCHS as i64)).await
     }
 
     /// The journals of a kiosk, newest first. `None`: no such kiosk for this reader.

@@ -24,7 +24,7 @@ use crate::{
 
 /// Journals of one kiosk that are kept in memory; the oldest goes first, and is looked up in the store when it
 /// speaks again.
-pub(super) const MAX_EPOCHS: usize = 16;
+pub const MAX_EPOCHS: usize = 16;
 
 /// All peripherals with their status and faults, in order of their names. Shared between kiosks that look
 /// the same.

@@ -53,6 +53,7 @@ pub use self::{
         Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Share, Stored,
         TicketAction,
     },
+    kiosk::MAX_EPOCHS,
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     recall::Recalled,
     sweep::Look,

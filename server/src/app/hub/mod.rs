@@ -183,7 +183,11 @@ impl Hub {
             // Whatever woke us: what is read now would else hide that nothing was read before.
             self.notice_deafness(&mut turn);
             match wake {
-                Wake::Stop => break,
+                Wake::Stop => {
+                    // A jump or a pause just before the end: the last flush must not claim to have heard through it.
+                    self.decide(turn).await?;
+                    break;
+                }
                 Wake::Sweep => {
                     self.drain(&mut turn);
                     turn.inputs.push(Input::Sweep);

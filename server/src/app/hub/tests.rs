@@ -12,7 +12,6 @@ use kioskwatch_proto::{
     topic::{Channel, Topic},
     words::ServiceState,
 };
-use sqlx::{Connection as _, Executor as _};
 
 use super::*;
 use crate::{
@@ -48,8 +47,7 @@ impl Rig {
 
     /// Behind the back of the server.
     async fn sabotage(&self, sql: &'static str) {
-        let mut connection = sqlx::AnyConnection::connect(&self.folder.database()).await.unwrap();
-        connection.execute(sql).await.unwrap();
+        self.folder.sabotage(sql).await;
     }
 
     async fn decide(&mut self, input: Input) {

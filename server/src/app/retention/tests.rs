@@ -131,6 +131,22 @@ async fn what_is_old_enough_goes_once_a_day_and_is_counted() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_removed_keeps_nothing_else_from_going() {
+    let (app, folder, now) = office(3 * DAY).await;
+    let poison = "CREATE TRIGGER poison BEFORE DELETE ON transition BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    folder.sabotage(poison).await;
+    let mut retention = Retention::new(app.clone());
+    let mut steps = 0;
+    while retention.step().await.unwrap_or(true) {
+        steps += 1;
+        assert!(steps < 100, "the same is tried for ever");
+    }
+    for n in [1, 2] {
+        assert_eq!(left(&app, n, Timestamp(0), now.plus_ms(-30 * DAY)).await, [0, 1, 0, 0]);
+    }
+}
+
+#[tokio::test]
 async fn nothing_goes_by_a_clock_that_servers_have_not_received_by_for_two_days() {
     let (app, _folder, now) = office(DAY).await;
     let mut retention = Retention::new(app.clone());
