@@ -1,8 +1,13 @@
 //! The application on a real database, for tests inside the server.
 use std::{path::PathBuf, sync::Arc};
 
-use kioskwatch_domain::{calendar::WorkCalendar, change::Change, fleet::Fleet, policy::Policy};
-use kioskwatch_proto::{Timestamp, command::CommandSigner};
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    change::{Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, KioskRow},
+    fleet::Fleet,
+    policy::Policy,
+};
+use kioskwatch_proto::{KioskId, Timestamp, command::CommandSigner};
 use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
@@ -64,6 +69,36 @@ pub(crate) async fn app(
         counters: Counters::new().unwrap(),
     });
     (app, requests, folder)
+}
+
+/// A kiosk that stands nowhere and is in service since then.
+pub(crate) fn kiosk(id: KioskId, since: Timestamp) -> KioskRow {
+    KioskRow {
+        id,
+        site: None,
+        admission: Admission::Accepted,
+        model: String::new(),
+        serial_no: String::new(),
+        commissioned_at: Some(since),
+        decommissioned_at: None,
+        updated_at: since,
+    }
+}
+
+/// Heartbeats that proved a kiosk whole.
+pub(crate) fn whole(kiosk: KioskId, from: Timestamp, to: Timestamp) -> Change {
+    Change::Evidence(EvidenceRow {
+        kiosk,
+        source: EvidenceSource::Live,
+        from,
+        to,
+        state: EvidenceState::Full,
+        cause: None,
+        received_at: None,
+        epoch: None,
+        seq: None,
+        interval_s: None,
+    })
 }
 
 /// A connection to nobody.

@@ -1,6 +1,6 @@
 //! The loop and its turns on a real database, with connections to nobody.
 use kioskwatch_domain::{
-    change::{Admission, Change, CommandRow, CommandState, KioskRow, RecordOutcome},
+    change::{Change, CommandRow, CommandState, RecordOutcome},
     fleet::{Actor, Request},
     retention::Kept,
     testing::ScriptedAgent,
@@ -71,16 +71,7 @@ fn kiosk(now: Timestamp) -> Change {
 }
 
 fn kiosk_named(id: &str, now: Timestamp) -> Change {
-    Change::Kiosk(KioskRow {
-        id: KioskId::new(id).unwrap(),
-        site: None,
-        admission: Admission::Accepted,
-        model: String::new(),
-        serial_no: String::new(),
-        commissioned_at: Some(now),
-        decommissioned_at: None,
-        updated_at: now,
-    })
+    Change::Kiosk(testing::kiosk(KioskId::new(id).unwrap(), now))
 }
 
 fn command_id(n: u128) -> CommandId {

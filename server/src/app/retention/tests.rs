@@ -1,6 +1,5 @@
 use kioskwatch_domain::change::{
-    Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, KioskRow, LivenessRow,
-    MonthRow, MonthSums, TransitionRow,
+    Change, ExclusionRow, KioskRow, LivenessRow, MonthRow, MonthSums, TransitionRow,
 };
 use uuid::Uuid;
 
@@ -18,34 +17,14 @@ fn id(n: usize) -> KioskId {
 }
 
 fn kiosk(n: usize, now: Timestamp) -> Change {
-    Change::Kiosk(KioskRow {
-        id: id(n),
-        site: None,
-        admission: Admission::Accepted,
-        model: String::new(),
-        serial_no: String::new(),
-        commissioned_at: None,
-        decommissioned_at: None,
-        updated_at: now,
-    })
+    Change::Kiosk(KioskRow { commissioned_at: None, ..testing::kiosk(id(n), now) })
 }
 
 /// What was known of a kiosk at an instant, and when it was heard.
 fn known(n: usize, at: Timestamp) -> Vec<Change> {
     let (from, to) = (at.plus_ms(-1_000), at);
     vec![
-        Change::Evidence(EvidenceRow {
-            kiosk: id(n),
-            source: EvidenceSource::Live,
-            from,
-            to,
-            state: EvidenceState::Full,
-            cause: None,
-            received_at: None,
-            epoch: None,
-            seq: None,
-            interval_s: None,
-        }),
+        testing::whole(id(n), from, to),
         Change::Transition(TransitionRow {
             kiosk: id(n),
             at,

@@ -6,8 +6,8 @@ use std::{
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::{
-        Admission, AssignmentRow, Change, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow,
-        GroupKind, KioskRow, LivenessRow, RestatementState, SiteRow, Zone,
+        AssignmentRow, Change, EvidenceRow, ExclusionRow, GroupKind, KioskRow, LivenessRow, RestatementState,
+        SiteRow, Zone,
     },
     fleet::Actor,
     ids::Ids,
@@ -25,7 +25,7 @@ use super::{
     look::Look,
     *,
 };
-use crate::{config::Config, store::Store};
+use crate::{app::testing, config::Config, store::Store};
 
 const HOUR: i64 = 3_600_000;
 
@@ -107,31 +107,12 @@ fn site(id: &str) -> Change {
 }
 
 fn kiosk(id: &str, at: Option<&str>) -> Change {
-    Change::Kiosk(KioskRow {
-        id: KioskId::new(id).unwrap(),
-        site: at.map(|at| SiteId::new(at).unwrap()),
-        admission: Admission::Accepted,
-        model: String::new(),
-        serial_no: String::new(),
-        commissioned_at: Some(Timestamp(0)),
-        decommissioned_at: None,
-        updated_at: Timestamp(0),
-    })
+    let site = at.map(|at| SiteId::new(at).unwrap());
+    Change::Kiosk(KioskRow { site, ..testing::kiosk(KioskId::new(id).unwrap(), Timestamp(0)) })
 }
 
 fn full(id: &str, from: i64, to: i64) -> Change {
-    Change::Evidence(EvidenceRow {
-        kiosk: KioskId::new(id).unwrap(),
-        source: EvidenceSource::Live,
-        from: Timestamp(from),
-        to: Timestamp(to),
-        state: EvidenceState::Full,
-        cause: None,
-        received_at: None,
-        epoch: None,
-        seq: None,
-        interval_s: None,
-    })
+    testing::whole(KioskId::new(id).unwrap(), Timestamp(from), Timestamp(to))
 }
 
 fn alive(from: i64, to: i64) -> Change {

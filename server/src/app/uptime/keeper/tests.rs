@@ -1,5 +1,5 @@
 use kioskwatch_domain::{
-    change::{Admission, AssignmentRow, Change, ExclusionRow, KioskRow},
+    change::{AssignmentRow, Change, ExclusionRow, KioskRow},
     fleet::Answer,
 };
 use uuid::Uuid;
@@ -32,16 +32,8 @@ impl Office {
     async fn of(kiosks: usize, counts: bool) -> Self {
         let rows = |now: Timestamp| {
             let row = |n| {
-                Change::Kiosk(KioskRow {
-                    id: id(n),
-                    site: None,
-                    admission: Admission::Accepted,
-                    model: String::new(),
-                    serial_no: String::new(),
-                    commissioned_at: counts.then(|| now.plus_ms(-3_600_000)),
-                    decommissioned_at: None,
-                    updated_at: now,
-                })
+                let commissioned_at = counts.then(|| now.plus_ms(-3_600_000));
+                Change::Kiosk(KioskRow { commissioned_at, ..testing::kiosk(id(n), now) })
             };
             (0..kiosks).map(row).collect()
         };

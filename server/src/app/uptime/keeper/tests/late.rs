@@ -1,7 +1,5 @@
 //! Months whose turn comes late: they could not be signed in their time, or nobody knew of them.
-use kioskwatch_domain::change::{
-    EvidenceRow, EvidenceSource, EvidenceState, LivenessRow, MonthRow, SiteRow, Zone,
-};
+use kioskwatch_domain::change::{LivenessRow, MonthRow, SiteRow, Zone};
 
 use super::*;
 use crate::app::retention::Retention;
@@ -106,18 +104,7 @@ async fn evidence_of_a_month_that_nobody_signed_stays_until_somebody_can() {
     office.round(&mut keeper).await;
     let open = office.rows().await.into_iter().next().unwrap();
     assert!(open.month == office.back(14) && open.version == 0, "{open:?}");
-    let evidence = Change::Evidence(EvidenceRow {
-        kiosk: id(0),
-        source: EvidenceSource::Live,
-        from,
-        to,
-        state: EvidenceState::Full,
-        cause: None,
-        received_at: None,
-        epoch: None,
-        seq: None,
-        interval_s: None,
-    });
+    let evidence = testing::whole(id(0), from, to);
     let open = MonthRow { month: old, period_from: from, period_to: to, ..open };
     office.commit(&[evidence, Change::Month(Box::new(open))]).await;
     let store = office.app.store().clone();
