@@ -16,7 +16,21 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn find(&self, kiosks: &[Kiosk], id: &KioskId) -> Option<Ix> {
-        self.places.find(self.hasher.hash_one(id), |&ix| kiosks[ix as usize].id == *id).copied()
+        self.find_hashed(kiosks, self.hash(id), id)
+    }
+
+    pub(super) fn hash(&self, id: &KioskId) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    /// `hash`: of this id.
+    pub(super) fn find_hashed(&self, kiosks: &[Kiosk], hash: u64, id: &KioskId) -> Option<Ix> {
+        self.places.find(hash, |&ix| kiosks[ix as usize].id == *id).copied()
+    }
+
+    /// Whoever most probably has an id of this hash, without a look at the kiosks.
+    pub(super) fn guess(&self, hash: u64) -> Option<Ix> {
+        self.places.find(hash, |_| true).copied()
     }
 
     /// The kiosk at this place, once.

@@ -42,7 +42,7 @@ use std::{
     sync::Arc,
 };
 
-use kioskwatch_proto::{CommandId, Epoch, KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{CommandId, Epoch, KioskId, SiteId, Timestamp, heartbeat::Heartbeat};
 use uuid::Uuid;
 
 pub(crate) use self::count::words as count_words;
@@ -140,6 +140,14 @@ struct Server {
     /// Nobody is known any more, and this is not yet said of all: from which place on, since when, why.
     forgetting: Option<(Ix, Timestamp, PresenceReason)>,
     hearing: Hearing,
+}
+
+/// A heartbeat as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beat {
+    pub kiosk: KioskId,
+    pub received_at: Timestamp,
+    pub message: Box<Heartbeat>,
 }
 
 /// What a heartbeat did.

@@ -12,7 +12,7 @@ mod tries;
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use kioskwatch_domain::{
-    fleet::{Answer, Input, Share},
+    fleet::{Answer, Beat, Input, Share},
     ids::Ids,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
@@ -32,6 +32,8 @@ use crate::{
 
 /// Messages of one lane decided in one plan and committed in one transaction.
 const MAX_BATCH: usize = 2_000;
+/// Heartbeats that wait for memory together: what they touch fits into the processor's nearest caches.
+const BEATS_TOGETHER: usize = 64;
 /// Journal records decided in one plan.
 const MAX_BATCH_RECORDS: usize = 20_000;
 /// How often live evidence and "last seen" of each kiosk go to the database, at least.
@@ -111,6 +113,8 @@ struct Turn {
     inputs: Vec<Input>,
     replies: Replies,
     records: usize,
+    /// Not heard yet: older than whatever is put to the inputs next.
+    beats: Vec<(Beat, Room)>,
     /// What the messages among the inputs take of their queues, until they are decided.
     rooms: Vec<Room>,
 }
@@ -281,6 +285,7 @@ impl Hub {
 
     /// Takes whatever else is waiting, so that one commit serves many: what must arrive before heartbeats.
     fn drain(&mut self, turn: &mut Turn) {
+        self.hear(turn);
         for _ in 0..REQUEST_QUEUE {
             let Ok(asked) = self.requests.try_recv() else { break };
             self.take_request(turn, asked);
@@ -298,6 +303,7 @@ impl Hub {
             let Some(event) = self.from_beats.try_recv() else { break };
             self.take_event(turn, event);
         }
+        self.hear(turn);
         if self.waiting() == 0 {
             // Everything was read, whatever woke us.
             self.last_turn = Stopwatch::start();
@@ -357,13 +363,12 @@ impl Hub {
     }
 
     fn take_event(&mut self, turn: &mut Turn, (event, room): (LinkEvent, Room)) {
+        if !matches!(event, LinkEvent::Message(_)) {
+            self.hear(turn);
+        }
         match event {
             LinkEvent::Message(received) => {
-                let before = turn.inputs.len();
-                self.take_message(turn, &received);
-                if turn.inputs.len() > before {
-                    turn.rooms.push(room);
-                }
+                self.take_message(turn, &received, room);
             }
             LinkEvent::Flood(lane, sender) => {
                 tracing::warn!(
@@ -398,27 +403,44 @@ impl Hub {
         }
     }
 
-    fn take_message(&self, turn: &mut Turn, received: &crate::mqtt::Received) {
-        let counters = self.app.counters();
+    fn take_message(&self, turn: &mut Turn, received: &crate::mqtt::Received, room: Room) {
         match decode::read(received) {
             Ok(decode::Message::Heartbeat(kiosk, message)) => {
-                let heard = self.app.fleet_mut().heard(received.at, &kiosk, &message);
-                counters.message("heartbeat", "applied");
-                if heard.durable {
-                    turn.inputs.push(Input::Heartbeat { kiosk, received_at: received.at, message });
+                turn.beats.push((Beat { kiosk, received_at: received.at, message }, room));
+                if turn.beats.len() == BEATS_TOGETHER {
+                    self.hear(turn);
                 }
             }
             Ok(decode::Message::Input(input)) => {
                 if let Input::Batch { batch, .. } = &input {
                     turn.records += batch.records.len();
                 }
+                self.hear(turn);
                 turn.inputs.push(input);
+                turn.rooms.push(room);
             }
             Err(unreadable) => {
-                counters.message(unreadable.channel, unreadable.reason);
+                self.app.counters().message(unreadable.channel, unreadable.reason);
                 let kiosk = unreadable.kiosk.as_ref().map(KioskId::as_str);
                 let (reason, detail) = (unreadable.reason, unreadable.detail);
                 tracing::debug!(kiosk, channel = unreadable.channel, reason, detail, "message dropped");
+            }
+        }
+    }
+
+    /// Notes the heartbeats that were gathered; those that change more than that are decided with the turn.
+    fn hear(&self, turn: &mut Turn) {
+        if turn.beats.is_empty() {
+            return;
+        }
+        let (beats, rooms): (Vec<Beat>, Vec<Room>) = turn.beats.drain(..).unzip();
+        let heard = self.app.fleet_mut().heard_together(&beats);
+        self.app.counters().messages("heartbeat", "applied", beats.len() as u64);
+        for ((beat, room), heard) in beats.into_iter().zip(rooms).zip(heard) {
+            if heard.durable {
+                let Beat { kiosk, received_at, message } = beat;
+                turn.inputs.push(Input::Heartbeat { kiosk, received_at, message });
+                turn.rooms.push(room);
             }
         }
     }

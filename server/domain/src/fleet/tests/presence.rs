@@ -2,7 +2,7 @@ use kioskwatch_proto::{presence::PresenceState, words::ServiceState};
 
 use crate::{
     change::{EvidenceSource, PresenceVerdict},
-    fleet::{Count, Input, Look, MessageOutcome, Share},
+    fleet::{Beat, Count, Heard, Input, Look, MessageOutcome, Share},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World, world::START},
 };
@@ -66,6 +66,45 @@ fn a_heartbeat_in_time_costs_no_plan_and_keeps_the_kiosk_online() {
     }
     assert_eq!(verdict(&world, &agent).0, "online");
     assert!(world.store.transitions.iter().all(|row| row.to != "late"));
+}
+
+#[test]
+fn heartbeats_taken_together_do_what_each_would_have_done_in_its_turn() {
+    let told = |together: bool| {
+        let mut world = World::new();
+        let mut agents: Vec<_> = (0..300).map(|i| world.kiosk(&format!("K-{i:03}"), None)).collect();
+        agents.push(ScriptedAgent::new("K-999", world.now));
+        let mut beats = Vec::new();
+        for (i, agent) in agents.iter_mut().enumerate() {
+            // Most are connected, of one nothing is known, and one is overtaken by itself.
+            if i % 7 != 0 && i < 300 {
+                let online = agent.connect(world.now);
+                world.tell(&[online]);
+            }
+            for later in 0..=i64::from(i % 3 == 0) {
+                let received_at = world.now.plus_ms(10_000 * later);
+                let message = Box::new(agent.heartbeat(received_at));
+                beats.push(Beat { kiosk: agent.id.clone(), received_at, message });
+            }
+        }
+        beats.swap(0, 1);
+        let heard: Vec<Heard> = if together {
+            world.fleet.heard_together(&beats)
+        } else {
+            let each = beats.iter();
+            each.map(|beat| world.fleet.heard(beat.received_at, &beat.kiosk, &beat.message)).collect()
+        };
+        let now = world.now.plus_ms(60_000);
+        let known: Vec<_> = agents
+            .iter()
+            .map(|agent| (world.fleet.live_evidence(&agent.id, now), agent.id.clone()))
+            .collect();
+        (heard, known)
+    };
+    let (heard, known) = told(true);
+    assert_eq!((heard.clone(), known.clone()), told(false));
+    assert!(heard.iter().any(|heard| heard.durable) && heard.iter().any(|heard| !heard.durable));
+    assert!(known.iter().filter(|(rows, _)| rows.is_empty()).count() == 1, "only nobody's is not kept");
 }
 
 #[test]
