@@ -297,7 +297,7 @@ impl Hub {
         // Beside whatever the journals bring: who is heard must not be called silent.
         let most = turn.inputs.len() + MAX_BATCH;
         for _ in 0..RECEIVE_QUEUE {
-            if turn.inputs.len() >= most {
+            if turn.inputs.len() + turn.beats.len() >= most {
                 break;
             }
             let Some(event) = self.from_beats.try_recv() else { break };
