@@ -244,10 +244,9 @@ fn seen(n: u64) -> Change {
     Change::Seen(SeenRow {
         kiosk: kiosk_id(n),
         last_seen_at: NOW.plus_ms(30_000),
-        session: None,
-        boot: None,
         interval_s: 30,
         clock_offset_ms: Some(11),
+        running: None,
     })
 }
 

@@ -51,7 +51,8 @@ pub enum Change {
     Assignment(AssignmentRow),
     /// Insert or replace the current state of a kiosk; an empty `inventory` keeps the stored one.
     KioskState(Box<KioskStateRow>),
-    /// Update these columns of the kiosk's state and nothing else; many come in one batch.
+    /// Insert or replace. A stretch of heartbeats that was there and is another one becomes evidence; without one in
+    /// this row it stays. Many come in one batch.
     Seen(SeenRow),
     /// Update the verdict in the kiosk's state and nothing else.
     Presence(PresenceRow),
@@ -61,7 +62,7 @@ pub enum Change {
     JournalRecord(JournalRecordRow),
     /// Insert.
     JournalGap(JournalGapRow),
-    /// Insert, or extend `to` of the row with the same kiosk, source and `from`.
+    /// Insert, or extend `to` of the row with the same kiosk, source and `from`. Of heartbeats: a stretch that ended.
     Evidence(EvidenceRow),
     /// Insert.
     Transition(TransitionRow),
@@ -196,15 +197,49 @@ pub struct KioskStateRow {
     pub command_counter: u64,
 }
 
-/// When a kiosk was heard last: flushed in batches, because heartbeats make no rows.
+/// When a kiosk was heard last, and what its heartbeats prove since when: flushed in batches, because heartbeats make
+/// no rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenRow {
     pub kiosk: KioskId,
     pub last_seen_at: Timestamp,
-    pub session: Option<SessionId>,
-    pub boot: Option<BootId>,
     pub interval_s: u32,
     pub clock_offset_ms: Option<i64>,
+    /// `None`: no heartbeat since the server's start.
+    pub running: Option<RunningSpan>,
+}
+
+/// The stretch of heartbeats that runs: evidence that will still grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningSpan {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub state: EvidenceState,
+    /// As [`EvidenceRow::cause`].
+    pub cause: Option<String>,
+    /// As [`EvidenceRow::interval_s`].
+    pub interval_s: u32,
+    /// Of this stretch nothing is written yet: another one may stand in its place.
+    pub is_new: bool,
+}
+
+impl RunningSpan {
+    /// As a row of evidence says it.
+    #[must_use]
+    pub fn evidence(self, kiosk: KioskId) -> EvidenceRow {
+        EvidenceRow {
+            kiosk,
+            source: EvidenceSource::Live,
+            from: self.from,
+            to: self.to,
+            state: self.state,
+            cause: self.cause,
+            received_at: None,
+            epoch: None,
+            seq: None,
+            interval_s: Some(self.interval_s),
+        }
+    }
 }
 
 /// A new verdict about a kiosk of which nothing else changed.

@@ -24,6 +24,9 @@ const OVERLAPPING: Sql = sql!(
     overlapping_evidence,
     "SELECT " [columns] " FROM evidence
      WHERE kiosk " AMONG_TEXTS " AND to_at > $2 AND from_at < $3
+     UNION ALL
+     SELECT kiosk, 'live', from_at, state, to_at, cause, NULL, NULL, NULL, span_interval_s FROM kiosk_seen
+     WHERE kiosk " AMONG_TEXTS " AND to_at > $2 AND from_at < $3
      ORDER BY kiosk, from_at, source, state"
 );
 const VISIBLE: Sql = sql!(

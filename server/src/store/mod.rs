@@ -42,6 +42,7 @@ mod plan;
 mod restatements;
 mod retention;
 mod row;
+mod seen;
 mod sites;
 mod sql;
 mod states;

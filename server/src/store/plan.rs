@@ -30,6 +30,7 @@ const MAX_CHUNK_BYTES: usize = 1 << 20;
 /// One bulk statement with its rows.
 #[derive(Debug)]
 pub(super) struct Chunk {
+    pub(super) first: Option<Sql>,
     pub(super) write: Sql,
     pub(super) clash: Option<Sql>,
     pub(super) table: &'static str,
@@ -49,6 +50,8 @@ struct Groups<'a> {
     kiosks: Vec<&'a KioskRow>,
     assignments: Vec<&'a AssignmentRow>,
     states: Vec<&'a KioskStateRow>,
+    /// Before the last state of their kiosk, which knows better when it was seen.
+    seen_before: Vec<&'a SeenRow>,
     seen: Vec<&'a SeenRow>,
     verdicts: Vec<&'a PresenceRow>,
     heads: Vec<&'a JournalHeadRow>,
@@ -79,6 +82,7 @@ impl<'a> Plan<'a> {
         plan.add(&groups.sites)?;
         plan.add(&groups.kiosks)?;
         plan.add(&groups.assignments)?;
+        plan.add(&groups.seen_before)?;
         plan.add(&groups.states)?;
         plan.add(&groups.seen)?;
         plan.add(&groups.verdicts)?;
@@ -120,28 +124,35 @@ impl<'a> Plan<'a> {
         let mut rows = one_per_key(rows)?;
         R::arrange(&mut rows);
         let mut json = Vec::new();
-        let mut count = 0;
+        let (mut count, mut first) = (0, false);
         for row in &rows {
             json.push(if count == 0 { b'[' } else { b',' });
             count += 1;
+            first |= row.needs_first();
             let mut writer = RowWriter::begin(&mut json, R::TABLE, count);
             row.encode(&mut writer)?;
             writer.end();
             if count == MAX_CHUNK_ROWS || json.len() >= MAX_CHUNK_BYTES {
-                self.push::<R>(std::mem::take(&mut json), std::mem::take(&mut count))?;
+                let first = R::FIRST.filter(|_| std::mem::take(&mut first));
+                self.push::<R>(first, std::mem::take(&mut json), std::mem::take(&mut count))?;
             }
         }
-        if count > 0 { self.push::<R>(json, count) } else { Ok(()) }
+        if count > 0 { self.push::<R>(R::FIRST.filter(|_| first), json, count) } else { Ok(()) }
     }
 
-    fn push<R: Stored>(&mut self, mut json: Vec<u8>, rows: u64) -> Result<(), StoreError> {
+    fn push<R: Stored>(
+        &mut self,
+        first: Option<Sql>,
+        mut json: Vec<u8>,
+        rows: u64,
+    ) -> Result<(), StoreError> {
         json.push(b']');
         let json = String::from_utf8(json).map_err(|e| StoreError::Inconsistent {
             table: R::TABLE,
             id: "batch".into(),
             what: format!("encoding: {e}"),
         })?;
-        self.chunks.push(Chunk { write: R::WRITE, clash: R::CLASH, table: R::TABLE, json, rows });
+        self.chunks.push(Chunk { first, write: R::WRITE, clash: R::CLASH, table: R::TABLE, json, rows });
         Ok(())
     }
 }
@@ -172,7 +183,7 @@ fn one_per_key<'a, R: Stored>(rows: &[&'a R]) -> Result<Vec<Cow<'a, R>>, StoreEr
 impl<'a> Groups<'a> {
     fn of(changes: &'a [Change]) -> Self {
         let mut groups = Self::default();
-        // States go before what became known since; what was known before the last state is in it already.
+        // What became known after the last state goes behind it; a verdict before it is in it already.
         let mut last_state: HashMap<&KioskId, usize> = HashMap::new();
         let (mut seen, mut verdicts) = (Vec::new(), Vec::new());
         for (place, change) in changes.iter().enumerate() {
@@ -207,9 +218,11 @@ impl<'a> Groups<'a> {
             }
         }
         let is_news = |kiosk, place| last_state.get(kiosk).is_none_or(|&state| state < place);
-        seen.retain(|&(place, row)| is_news(&row.kiosk, place));
         verdicts.retain(|&(place, row)| is_news(&row.kiosk, place));
-        groups.seen = seen.into_iter().map(|(_, row)| row).collect();
+        for (place, row) in seen {
+            let group = if is_news(&row.kiosk, place) { &mut groups.seen } else { &mut groups.seen_before };
+            group.push(row);
+        }
         groups.verdicts = verdicts.into_iter().map(|(_, row)| row).collect();
         groups
     }

@@ -12,6 +12,8 @@ pub(super) trait Stored: Clone {
     const TABLE: &'static str;
     /// Takes a JSON array of rows as `$1`.
     const WRITE: Sql;
+    /// Runs before [`Self::WRITE`] with the same rows, if one of them asks for it: see [`Self::needs_first`].
+    const FIRST: Option<Sql> = None;
     /// For rows that never change: gives the text columns `id` of those in `$1` that are stored with other content.
     const CLASH: Option<Sql> = None;
     /// What makes two rows the same; a batch holds it once.
@@ -21,6 +23,11 @@ pub(super) trait Stored: Clone {
 
     /// `None`: every row is its own.
     fn key(&self) -> Option<Self::Key<'_>>;
+
+    /// Whether [`Self::FIRST`] has anything to do for this row.
+    fn needs_first(&self) -> bool {
+        false
+    }
 
     /// Two rows of one batch with the same key become one; the later one wins unless the table says otherwise.
     fn join<'a>(_earlier: &Self, later: &'a Self) -> Result<Cow<'a, Self>, StoreError> {

@@ -1,7 +1,7 @@
 //! The current state of each kiosk, as of the last commit.
 use std::borrow::Cow;
 
-use kioskwatch_domain::change::{KioskStateRow, PresenceRow, PresenceVerdict, SeenRow};
+use kioskwatch_domain::change::{KioskStateRow, PresenceRow, PresenceVerdict};
 use kioskwatch_proto::{KioskId, words::ServiceState};
 
 use super::{
@@ -13,37 +13,52 @@ use super::{
 
 macro_rules! columns {
     () => {
-        "kiosk, presence, presence_since, presence_reason, last_seen_at, session, boot, epoch, interval_s, \
+        "s.kiosk, presence, presence_since, presence_reason, last_seen_at, session, boot, epoch, interval_s, \
          service, service_since, service_cause, peripherals, inventory, clock_offset_ms, command_counter"
     };
 }
 
 const BETWEEN: Sql = sql!(
     states_between,
-    "SELECT " {columns, "kiosk"} " FROM kiosk_state WHERE kiosk >= $1 AND kiosk <= $2"
+    "SELECT " {columns, "s.kiosk"} " FROM kiosk_state s JOIN kiosk_seen l ON l.kiosk = s.kiosk
+     WHERE s.kiosk >= $1 AND s.kiosk <= $2"
 );
-const SOME: Sql = sql!(some_states, "SELECT " [columns] " FROM kiosk_state WHERE kiosk " AMONG_TEXTS);
+const SOME: Sql = sql!(
+    some_states,
+    "SELECT " [columns] " FROM kiosk_state s JOIN kiosk_seen l ON l.kiosk = s.kiosk
+     WHERE s.kiosk " AMONG_TEXTS
+);
 
 impl Stored for KioskStateRow {
     const TABLE: &'static str = "kiosk_state";
+    const FIRST: Option<Sql> = Some(sql!(
+        store_seen_of_states,
+        "INSERT INTO kiosk_seen (kiosk, last_seen_at, interval_s, clock_offset_ms)
+         SELECT value->>0, CAST(value->>4 AS BIGINT), CAST(value->>8 AS BIGINT), CAST(value->>14 AS BIGINT)
+         FROM " ROWS " WHERE true
+         ON CONFLICT (kiosk) DO UPDATE SET
+           last_seen_at = excluded.last_seen_at, interval_s = excluded.interval_s,
+           clock_offset_ms = excluded.clock_offset_ms"
+    ));
     /// Without an inventory the stored one stays.
     const WRITE: Sql = sql!(
         store_states,
-        "INSERT INTO kiosk_state (" [columns] ")
-         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT),
-                value->>5, value->>6, value->>7, CAST(value->>8 AS BIGINT), value->>9,
-                CAST(value->>10 AS BIGINT), value->>11, value->>12, value->>13,
-                CAST(value->>14 AS BIGINT), CAST(value->>15 AS BIGINT)
+        "INSERT INTO kiosk_state (kiosk, presence, presence_since, presence_reason, session, boot, epoch,
+           service, service_since, service_cause, peripherals, inventory, command_counter)
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3,
+                value->>5, value->>6, value->>7, value->>9,
+                CAST(value->>10 AS BIGINT), value->>11, value->>12, value->>13, CAST(value->>15 AS BIGINT)
          FROM " ROWS " WHERE true
          ON CONFLICT (kiosk) DO UPDATE SET
            presence = excluded.presence, presence_since = excluded.presence_since,
-           presence_reason = excluded.presence_reason, last_seen_at = excluded.last_seen_at,
+           presence_reason = excluded.presence_reason,
            session = excluded.session, boot = excluded.boot, epoch = excluded.epoch,
-           interval_s = excluded.interval_s, service = excluded.service,
+           service = excluded.service,
            service_since = excluded.service_since, service_cause = excluded.service_cause,
            peripherals = excluded.peripherals,
-           inventory = CASE WHEN excluded.inventory = '' THEN kiosk_state.inventory ELSE excluded.inventory END,
-           clock_offset_ms = excluded.clock_offset_ms, command_counter = excluded.command_counter"
+           inventory = CASE WHEN excluded.inventory = '' THEN kiosk_state.inventory
+                            ELSE excluded.inventory END,
+           command_counter = excluded.command_counter"
     );
     type Key<'a> = &'a KioskId;
 
@@ -56,6 +71,10 @@ impl Stored for KioskStateRow {
             return Ok(Cow::Borrowed(later));
         }
         Ok(Cow::Owned(Self { inventory: earlier.inventory.clone(), ..later.clone() }))
+    }
+
+    fn needs_first(&self) -> bool {
+        true
     }
 
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
@@ -75,33 +94,6 @@ impl Stored for KioskStateRow {
         row.text(&self.inventory);
         row.opt_int(self.clock_offset_ms);
         row.count("command_counter", self.command_counter)
-    }
-}
-
-impl Stored for SeenRow {
-    const TABLE: &'static str = "kiosk_state";
-    /// A kiosk without a state has nothing to update: its first state says all this itself.
-    const WRITE: Sql = sql!(
-        store_seen,
-        "UPDATE kiosk_state SET
-           last_seen_at = CAST(value->>1 AS BIGINT), session = value->>2, boot = value->>3,
-           interval_s = CAST(value->>4 AS BIGINT), clock_offset_ms = CAST(value->>5 AS BIGINT)
-         FROM " ROWS " WHERE kiosk = value->>0"
-    );
-    type Key<'a> = &'a KioskId;
-
-    fn key(&self) -> Option<&KioskId> {
-        Some(&self.kiosk)
-    }
-
-    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
-        row.text(self.kiosk.as_str());
-        row.time(self.last_seen_at);
-        row.opt_display(self.session.as_ref());
-        row.opt_display(self.boot.as_ref());
-        row.int(i64::from(self.interval_s));
-        row.opt_int(self.clock_offset_ms);
-        Ok(())
     }
 }
 

@@ -72,6 +72,7 @@ promises! {
         an_image_is_what_was_committed,
         a_row_again_replaces_the_first,
         being_seen_updates_that_and_nothing_else,
+        a_stretch_of_heartbeats_is_evidence_while_it_runs_and_after_it_was_replaced,
         a_verdict_updates_that_and_nothing_else,
         a_state_without_inventory_keeps_the_stored_one,
         every_word_of_every_enum_is_accepted,

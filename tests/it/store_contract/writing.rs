@@ -1,7 +1,7 @@
 //! Commits.
 use kioskwatch_domain::{change::*, image::FleetImage, presence::PresenceReason};
 use kioskwatch_proto::{
-    BootId, CommandId, Epoch, Timestamp,
+    CommandId, Epoch, Timestamp,
     faults::FaultClass,
     journal::Digest,
     words::{ServiceState, Severity},
@@ -142,10 +142,9 @@ fn seen(kiosk: &str, offset_ms: i64) -> Change {
     Change::Seen(SeenRow {
         kiosk: kiosk_id(kiosk),
         last_seen_at: at(offset_ms),
-        session: None,
-        boot: Some(BootId(uuid(9))),
         interval_s: 31,
         clock_offset_ms: Some(offset_ms),
+        running: None,
     })
 }
 
@@ -160,8 +159,6 @@ pub(crate) async fn being_seen_updates_that_and_nothing_else(empty: Empty) {
     store.commit(&changes).await.unwrap();
     let updated = |offset_ms| KioskStateRow {
         last_seen_at: Some(at(offset_ms)),
-        session: None,
-        boot: Some(BootId(uuid(9))),
         interval_s: 31,
         clock_offset_ms: Some(offset_ms),
         ..full_state("k1")
@@ -169,6 +166,58 @@ pub(crate) async fn being_seen_updates_that_and_nothing_else(empty: Empty) {
     assert_eq!(store.load_image(NOW).await.unwrap().states, [updated(5), full_state("k2")]);
     store.commit(&[seen("k1", 6), seen("k1", 7)]).await.unwrap();
     assert_eq!(store.load_image(NOW).await.unwrap().states[0], updated(7));
+}
+
+fn heard(from: i64, to: i64, state: EvidenceState, is_new: bool) -> Change {
+    let Change::Seen(row) = seen("k1", to) else { unreachable!() };
+    let running = RunningSpan { from: at(from), to: at(to), state, cause: None, interval_s: 30, is_new };
+    Change::Seen(SeenRow { running: Some(running), ..row })
+}
+
+pub(crate) async fn a_stretch_of_heartbeats_is_evidence_while_it_runs_and_after_it_was_replaced(
+    empty: Empty,
+) {
+    let store = empty.open().await;
+    let kiosks = [Change::Kiosk(kiosk("k1", None)), Change::KioskState(Box::new(full_state("k1")))];
+    store.commit(&kiosks).await.unwrap();
+    let spans = async || {
+        let rows = store.evidence(&Scope::All, &[kiosk_id("k1")], at(-HOUR), at(HOUR)).await.unwrap();
+        let span = |row: &EvidenceRow| (row.from.since(NOW), row.to.since(NOW), row.state);
+        assert!(rows.iter().all(|row| row.source == EvidenceSource::Live && row.interval_s == Some(30)));
+        rows.iter().map(span).collect::<Vec<_>>()
+    };
+    let (full, none) = (EvidenceState::Full, EvidenceState::OnOnly);
+    store.commit(&[heard(0, 10, full, true)]).await.unwrap();
+    store.commit(&[heard(0, 20, full, false)]).await.unwrap();
+    assert_eq!(spans().await, [(0, 20, full)], "it grows");
+    // A birth, or a change of state, says nothing of heartbeats.
+    let mut state = full_state("k1");
+    state.interval_s = 77;
+    store.commit(&[seen("k1", 25), Change::KioskState(Box::new(state))]).await.unwrap();
+    assert_eq!(spans().await, [(0, 20, full)], "it stays");
+
+    // A server that was killed knew nothing of its end; the next one hears another.
+    store.commit(&[heard(40, 50, full, true)]).await.unwrap();
+    assert_eq!(spans().await, [(0, 20, full), (40, 50, full)]);
+    // One that ended is told with its end, before or after the one that follows.
+    let ended = EvidenceRow {
+        source: EvidenceSource::Live,
+        state: full,
+        received_at: None,
+        interval_s: Some(30),
+        ..evidence("k1", 40, 60)
+    };
+    store.commit(&[Change::Evidence(ended), heard(60, 70, none, true)]).await.unwrap();
+    assert_eq!(spans().await, [(0, 20, full), (40, 60, full), (60, 70, none)]);
+    // Before a state in the same batch: when it was seen is older, what was heard is kept.
+    let state = Change::KioskState(Box::new(full_state("k1")));
+    store.commit(&[heard(60, 90, none, false), state]).await.unwrap();
+    assert_eq!(spans().await, [(0, 20, full), (40, 60, full), (60, 90, none)]);
+    assert_eq!(store.load_image(NOW).await.unwrap().states, [full_state("k1")]);
+    // One commit cannot tell of two that run.
+    let two = [heard(60, 95, none, false), heard(95, 99, full, true)];
+    assert!(store.commit(&two).await.is_err());
+    assert_eq!(spans().await.len(), 3);
 }
 
 pub(crate) async fn a_verdict_updates_that_and_nothing_else(empty: Empty) {
@@ -194,8 +243,6 @@ pub(crate) async fn a_verdict_updates_that_and_nothing_else(empty: Empty) {
         presence_since: at(5),
         presence_reason: PresenceReason::LastWill.as_str().into(),
         last_seen_at: Some(at(6)),
-        session: None,
-        boot: Some(BootId(uuid(9))),
         interval_s: 31,
         clock_offset_ms: Some(6),
         ..full_state("k1")

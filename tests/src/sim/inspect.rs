@@ -59,6 +59,11 @@ impl Inspection<'_> {
                 Change::Evidence(row) if row.to < row.from => {
                     ledgers.problems.push(format!("{}: evidence ends before it begins", row.kiosk));
                 }
+                Change::Seen(row)
+                    if row.running.as_ref().is_some_and(|running| running.to < running.from) =>
+                {
+                    ledgers.problems.push(format!("{}: what runs ends before it begins", row.kiosk));
+                }
                 _ => {}
             }
         }

@@ -9,7 +9,7 @@ use super::{
     sweep::Look,
 };
 use crate::{
-    change::{EvidenceRow, PresenceVerdict},
+    change::{EvidenceRow, PresenceVerdict, RunningSpan},
     evidence::{BootClock, Cause, state_of},
     moment::Moment,
     uptime::live::LiveSpan,
@@ -280,11 +280,23 @@ impl Liveness {
         self.rare().ended.len() >= MAX_ENDED
     }
 
-    /// Evidence to write now.
-    pub(super) fn rows(&self, kiosk: &KioskId, now: Timestamp) -> impl Iterator<Item = EvidenceRow> {
-        let ended = self.rare().ended.iter().filter_map(|ended| ended.open.row(kiosk, ended.at));
-        let open = self.span.iter().filter_map(move |open| open.row(kiosk, open.span.holds_until().min(now)));
-        ended.chain(open)
+    /// Stretches to write that will not grow any more.
+    pub(super) fn ended(&self, kiosk: &KioskId) -> impl Iterator<Item = EvidenceRow> {
+        self.rare().ended.iter().filter_map(|ended| ended.open.row(kiosk, ended.at))
+    }
+
+    /// The stretch that runs, if more of it can be written now than was before.
+    pub(super) fn running(&self, now: Timestamp) -> Option<RunningSpan> {
+        let OpenSpan { span, flushed_to } = self.span?;
+        let to = span.holds_until().min(now);
+        (to > span.from.max(flushed_to)).then(|| RunningSpan {
+            from: span.from,
+            to,
+            state: span.state,
+            cause: span.cause.map(|cause| cause.as_str().to_owned()),
+            interval_s: span.interval_s,
+            is_new: flushed_to <= span.from,
+        })
     }
 }
 
@@ -292,7 +304,10 @@ impl Fleet {
     /// What heartbeats have proven and no flush has written yet.
     #[must_use]
     pub fn live_evidence(&self, id: &KioskId, now: Timestamp) -> Vec<EvidenceRow> {
-        self.place(id).map_or_else(Vec::new, |ix| self.live[ix as usize].rows(id, now).collect())
+        let Some(ix) = self.place(id) else { return Vec::new() };
+        let live = &self.live[ix as usize];
+        let running = live.running(now).map(|running| running.evidence(id.clone()));
+        live.ended(id).chain(running).collect()
     }
 
     /// Takes note of a heartbeat: constant time, no changes, no commit. The caller must have checked the

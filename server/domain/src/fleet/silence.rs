@@ -10,7 +10,7 @@ use super::{
     sweep::{Look, MAX_PER_SWEEP},
 };
 use crate::{
-    change::{Change, LivenessRow, PresenceVerdict, TransitionRow},
+    change::{Change, LivenessRow, PresenceVerdict, SeenRow, TransitionRow},
     incident::CloseReason,
     presence::{PresenceReason, Silence, Step},
 };
@@ -276,24 +276,18 @@ impl Draft<'_> {
         self.close_gap(ix);
         let (now, live) = (self.now, self.live(ix));
         let id = &self.kiosk(ix).id;
-        let rows: Vec<_> = live.rows(id, now).collect();
-        let heard = live.seen_anew;
-        if !heard && rows.is_empty() {
+        let (ended, running): (Vec<_>, _) = (live.ended(id).collect(), live.running(now));
+        let heard = live.seen_anew || running.is_some();
+        if !heard && ended.is_empty() {
             return;
         }
         let last_seen = live.last_seen();
-        if let Some(at) = last_seen.filter(|_| heard) {
-            let seen = crate::change::SeenRow {
-                kiosk: id.clone(),
-                last_seen_at: at,
-                session: self.kiosk(ix).state.session,
-                boot: self.kiosk(ix).state.boot,
-                interval_s: live.interval_s,
-                clock_offset_ms: live.offset_ms,
-            };
+        if let Some(last_seen_at) = last_seen.filter(|_| heard) {
+            let (interval_s, clock_offset_ms) = (live.interval_s, live.offset_ms);
+            let seen = SeenRow { kiosk: id.clone(), last_seen_at, interval_s, clock_offset_ms, running };
             self.rows.push(Change::Seen(seen));
         }
-        self.evidence.extend(rows);
+        self.evidence.extend(ended);
         self.edit_live(ix, LiveEdit::Flushed { last_seen, now });
     }
 }

@@ -191,10 +191,11 @@ impl MemoryStore {
                 self.states.insert(row.kiosk.clone(), *row);
             }
             Change::Seen(row) => {
+                if let Some(running) = row.running {
+                    self.apply(Change::Evidence(running.evidence(row.kiosk.clone())));
+                }
                 if let Some(state) = self.states.get_mut(&row.kiosk) {
                     state.last_seen_at = Some(row.last_seen_at);
-                    state.session = row.session;
-                    state.boot = row.boot;
                     state.interval_s = row.interval_s;
                     state.clock_offset_ms = row.clock_offset_ms;
                 }

@@ -36,7 +36,8 @@ const MAX_BATCH: usize = 2_000;
 const BEATS_TOGETHER: usize = 64;
 /// Journal records decided in one plan.
 const MAX_BATCH_RECORDS: usize = 20_000;
-/// How often live evidence and "last seen" of each kiosk go to the database, at least.
+/// How often live evidence and "last seen" of each kiosk go to the database; seldomer where a fleet is too large for
+/// that ([`shares`]).
 pub const FLUSH_EVERY: Duration = Duration::from_secs(30);
 /// Kiosks of one commit at the end, when nobody waits any more.
 const LAST_FLUSH_AT_ONCE: usize = 5_000;

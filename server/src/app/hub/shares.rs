@@ -2,37 +2,51 @@
 use kioskwatch_domain::fleet::Share;
 use kioskwatch_proto::Timestamp;
 
-/// Parts of a round, at most.
+/// Ticks of a round, until a fleet is so large that a part for each of them would take the database too long.
 pub(super) const FLUSH_TICKS: u32 = 120;
-/// Kiosks of one commit: a fault waits for one of them.
+/// Kiosks of one commit: a fault waits for one of them. At least, while there are more ticks than parts …
 const KIOSKS_A_SHARE: usize = 250;
+/// … and at most: beyond that the round becomes longer.
+const MOST_A_SHARE: usize = 4_000;
 /// A fleet that fits into one commit is written that often in a round: what a killed server had not written is
 /// unknown, and the less the better.
 const OFTENER_WHEN_SMALL: u32 = 3;
 
 /// The parts of a round, one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shares {
     tick: u32,
+    /// Of this round.
+    ticks: u32,
     of: u32,
 }
 
+impl Default for Shares {
+    fn default() -> Self {
+        Self { tick: 0, ticks: FLUSH_TICKS, of: 1 }
+    }
+}
+
 impl Shares {
-    /// What is due at the next of the [`FLUSH_TICKS`] of a round; `kiosks` counts the fleet when one begins.
+    /// What is due at the next tick; `kiosks` counts the fleet when a round begins.
     pub(super) fn due(&mut self, kiosks: impl FnOnce() -> usize) -> Option<Share> {
-        let tick = self.tick;
-        self.tick = (tick + 1) % FLUSH_TICKS;
-        if tick == 0 {
-            self.of =
-                u32::try_from(1 + kiosks() / KIOSKS_A_SHARE).map_or(FLUSH_TICKS, |of| of.min(FLUSH_TICKS));
+        if self.tick == 0 {
+            let kiosks = kiosks();
+            let of = (1 + kiosks / KIOSKS_A_SHARE).min(FLUSH_TICKS as usize);
+            let of = of.max(kiosks.div_ceil(MOST_A_SHARE));
+            self.of = u32::try_from(of).unwrap_or(u32::MAX);
+            self.ticks = self.of.max(FLUSH_TICKS);
         }
+        let tick = self.tick;
+        self.tick = (tick + 1) % self.ticks;
         if self.of == 1 {
             let is_due = tick.is_multiple_of(FLUSH_TICKS / OFTENER_WHEN_SMALL);
             return is_due.then_some(Share::ALL);
         }
-        let index_at = |tick: u32| tick * self.of / FLUSH_TICKS;
+        let index_at = |tick: u32| u64::from(tick) * u64::from(self.of) / u64::from(self.ticks);
         let is_first = tick == 0 || index_at(tick) != index_at(tick - 1);
-        is_first.then(|| Share { index: index_at(tick), of: self.of })
+        let index = u32::try_from(index_at(tick)).unwrap_or(u32::MAX);
+        is_first.then_some(Share { index, of: self.of })
     }
 }
 
@@ -68,10 +82,17 @@ mod tests {
             let round: Vec<_> = (0..FLUSH_TICKS).filter_map(|_| shares.due(|| kiosks)).collect();
             assert_eq!(round, [Share::ALL; 3], "{kiosks} kiosks");
         }
-        for (kiosks, of) in [(250, 2), (1_000, 5), (29_750, 120), (1_000_000, 120)] {
+        for (kiosks, of, ticks) in [
+            (250, 2, 120),
+            (1_000, 5, 120),
+            (29_750, 120, 120),
+            (480_000, 120, 120),
+            (480_001, 121, 121),
+            (1_000_000, 250, 250),
+        ] {
             let mut shares = Shares::default();
             for _ in 0..2 {
-                let round: Vec<_> = (0..FLUSH_TICKS).filter_map(|_| shares.due(|| kiosks)).collect();
+                let round: Vec<_> = (0..ticks).filter_map(|_| shares.due(|| kiosks)).collect();
                 let expected: Vec<_> = (0..of).map(|index| Share { index, of }).collect();
                 assert_eq!(round, expected, "{kiosks} kiosks");
             }

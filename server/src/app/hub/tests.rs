@@ -139,7 +139,7 @@ async fn evidence_that_cannot_be_committed_costs_nobody_else_anything() {
         tokio::task::yield_now().await;
     }
     rig.sabotage(
-        "CREATE TRIGGER poison BEFORE INSERT ON evidence WHEN NEW.kiosk = 'K-5'
+        "CREATE TRIGGER poison BEFORE INSERT ON kiosk_seen WHEN NEW.kiosk = 'K-5'
          BEGIN SELECT RAISE(ABORT, 'poison'); END",
     )
     .await;

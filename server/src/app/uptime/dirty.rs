@@ -1,7 +1,7 @@
 //! Whose past has changed since its months were booked.
 use std::{collections::BTreeMap, ops::Bound};
 
-use kioskwatch_domain::change::Change;
+use kioskwatch_domain::change::{Change, RunningSpan};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 /// Since when a kiosk's past has changed.
@@ -28,6 +28,11 @@ impl Dirty {
                 Change::Evidence(row) => {
                     let grew = row.received_at.map_or(row.to.plus_ms(-GROWS_WITHIN_MS), |_| row.from);
                     self.kiosk(&row.kiosk, row.from.max(grew));
+                }
+                Change::Seen(row) => {
+                    if let Some(RunningSpan { from, to, .. }) = row.running {
+                        self.kiosk(&row.kiosk, from.max(to.plus_ms(-GROWS_WITHIN_MS)));
+                    }
                 }
                 Change::EvidenceGap(row) => self.kiosk(&row.kiosk, row.from),
                 Change::Kiosk(row) => self.kiosk(&row.id, ALWAYS),
