@@ -253,6 +253,10 @@ impl Live for App {
     fn hearing(&self) -> Vec<LivenessRow> {
         self.fleet().live_hearing(self.clock().now())
     }
+
+    fn unstored_since(&self, kiosk: &KioskId) -> Option<Timestamp> {
+        self.fleet().unstored_since(kiosk)
+    }
 }
 
 #[cfg(test)]

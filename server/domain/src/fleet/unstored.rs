@@ -5,7 +5,7 @@
 //! with the others: for this one it holds only once its evidence is stored. Until then a gap says so, which grows
 //! with every claim, in the same commit: a server that is killed takes evidence along, and the kiosk is unknown for
 //! that time, never down.
-use kioskwatch_proto::Timestamp;
+use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
     Fleet, Ix,
@@ -16,6 +16,12 @@ use super::{
 use crate::change::{Change, EvidenceGapRow};
 
 impl Fleet {
+    /// Since when evidence of a kiosk is in memory only, because the store refused it when it was tried last.
+    #[must_use]
+    pub fn unstored_since(&self, id: &KioskId) -> Option<Timestamp> {
+        Some(self.set_aside.get(&Look::evidence(self.place(id)?))?.since)
+    }
+
     /// What a flush of this share would write, kiosk by kiosk.
     #[must_use]
     pub fn looks_of(&self, share: Share, now: Timestamp) -> Vec<Look> {

@@ -90,6 +90,9 @@ pub struct Intake {
     pub listened_s: i64,
     /// Everything received before this instant is committed: what waits in a queue at the freeze was in time.
     pub committed_to: Timestamp,
+    /// Since when evidence of this kiosk is in memory only, because the store refuses it: it would be gone with the
+    /// process, and with it what a signature rests on.
+    pub unstored_since: Option<Timestamp>,
 }
 
 /// Whether the month is due to be signed and is not.
@@ -98,6 +101,7 @@ pub fn must_sign(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<
     is_unsigned(now, terms, period_to, stored)
         && intake.listened_s >= terms.freeze_at(0)
         && intake.committed_to.secs() >= terms.freeze_at(period_to)
+        && intake.unstored_since.is_none_or(|since| since.secs() >= period_to)
 }
 
 fn is_unsigned(now: Timestamp, terms: &Terms, period_to: i64, stored: &Stored<'_>) -> bool {

@@ -36,6 +36,8 @@ pub(super) struct Look<'a> {
     now: Timestamp,
     /// See [`Intake`].
     committed_to: Timestamp,
+    /// See [`Intake`].
+    unstored_since: BTreeMap<KioskId, Timestamp>,
     pub(super) subjects: Vec<Subject>,
     months: BTreeMap<KioskId, BTreeSet<Month>>,
     evidence: BTreeMap<KioskId, Vec<Evidence>>,
@@ -74,6 +76,10 @@ impl<'a> Look<'a> {
         let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
         let mut frame = reader.frame(places, &ids, span, None).await?;
         frame.assign(reader.store.assignments_of(&ids, ms(span.from), ms(span.to)).await?);
+        // Before evidence is read: what is stored meanwhile is then read, what is refused meanwhile was received
+        // after everything that is committed.
+        let unstored =
+            ids.iter().filter_map(|id| Some((id.clone(), reader.live.unstored_since(id)?))).collect();
         let evidence = reader.evidence_of(&ids, span).await?;
         frame.hear(&evidence);
         let mut look = Self {
@@ -82,6 +88,7 @@ impl<'a> Look<'a> {
             target: reader.target(),
             now,
             committed_to: Timestamp(i64::MIN),
+            unstored_since: unstored,
             evidence,
             subjects,
             months,
@@ -159,7 +166,11 @@ impl<'a> Look<'a> {
         let period = self.period(subject, month);
         let known = self.sets(subject, period, None);
         let current = self.book(subject, month, &known).book(0, self.now);
-        let intake = Intake { listened_s: self.listened_since(period.to), committed_to: self.committed_to };
+        let intake = Intake {
+            listened_s: self.listened_since(period.to),
+            committed_to: self.committed_to,
+            unstored_since: self.unstored_since.get(&subject.view.kiosk.id).copied(),
+        };
         let signed = books::must_sign(self.now, &self.terms, period.to, stored, intake).then(|| {
             let freeze = self.terms.freeze_at(period.to);
             let then = self.sets(subject, period, Some(freeze));

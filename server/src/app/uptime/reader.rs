@@ -32,6 +32,8 @@ pub trait Live: Sync {
     fn evidence(&self, kiosk: &KioskId) -> Vec<Evidence>;
     /// When the server was able to hear.
     fn hearing(&self) -> Vec<LivenessRow>;
+    /// Since when what was heard of a kiosk is not written because the database refuses it.
+    fn unstored_since(&self, kiosk: &KioskId) -> Option<Timestamp>;
 }
 
 /// Only what is written counts.
@@ -45,6 +47,10 @@ impl Live for NotLive {
 
     fn hearing(&self) -> Vec<LivenessRow> {
         Vec::new()
+    }
+
+    fn unstored_since(&self, _: &KioskId) -> Option<Timestamp> {
+        None
     }
 }
 

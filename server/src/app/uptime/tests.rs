@@ -157,6 +157,10 @@ impl Live for Listening {
     fn hearing(&self) -> Vec<LivenessRow> {
         vec![self.0.clone()]
     }
+
+    fn unstored_since(&self, _: &KioskId) -> Option<Timestamp> {
+        None
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,10 @@ fn secs(t: i64) -> Timestamp {
     Timestamp(t * 1_000)
 }
 
+const fn taken(listened_s: i64, committed_to: i64) -> Intake {
+    Intake { listened_s, committed_to: Timestamp(committed_to * 1_000), unstored_since: None }
+}
+
 impl Ledger {
     /// On all month, but for the last ten hours nobody knows.
     fn october() -> Self {
@@ -99,7 +103,7 @@ impl Ledger {
 
     /// The bookkeeper passes by; what changed.
     fn look(&mut self, now: i64) -> Vec<Change> {
-        self.look_after(Intake { listened_s: now - self.end(), committed_to: secs(now) }, now)
+        self.look_after(taken(now - self.end(), now), now)
     }
 
     /// The same, by a server that has taken in no more than this.
@@ -193,16 +197,10 @@ fn a_clock_that_jumped_past_the_freeze_signs_nothing_before_journals_had_their_t
     let mut ledger = Ledger::october();
     let end = ledger.end();
     let years_later = end + 10 * 365 * 24 * HOUR;
-    ledger.look_after(Intake { listened_s: 0, committed_to: secs(years_later) }, years_later);
-    ledger.look_after(
-        Intake { listened_s: 24 * HOUR - 1, committed_to: secs(years_later + 24 * HOUR - 1) },
-        years_later + 24 * HOUR - 1,
-    );
+    ledger.look_after(taken(0, years_later), years_later);
+    ledger.look_after(taken(24 * HOUR - 1, years_later + 24 * HOUR - 1), years_later + 24 * HOUR - 1);
     assert!(ledger.rows.iter().all(|row| row.version == 0), "{:?}", ledger.rows);
-    ledger.look_after(
-        Intake { listened_s: 24 * HOUR, committed_to: secs(years_later + 24 * HOUR) },
-        years_later + 24 * HOUR,
-    );
+    ledger.look_after(taken(24 * HOUR, years_later + 24 * HOUR), years_later + 24 * HOUR);
     assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(1));
 }
 
@@ -383,11 +381,22 @@ fn an_owner_who_lost_all_its_time_does_not_stand_in_the_way_of_an_approval() {
 fn a_month_is_not_signed_while_something_received_before_its_freeze_waits_to_be_committed() {
     let mut ledger = Ledger::october();
     let (end, freeze) = (ledger.end(), ledger.end() + 24 * HOUR);
-    let taken = |committed_to| Intake { listened_s: 30 * HOUR, committed_to: secs(committed_to) };
-    ledger.look_after(taken(freeze - 1), freeze + 40);
+    ledger.look_after(taken(30 * HOUR, freeze - 1), freeze + 40);
     assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(0));
     // It was in the queue: received in time, stored late.
     ledger.claim(end - 10 * HOUR, end, Some(freeze - 1));
-    ledger.look_after(taken(freeze), freeze + 50);
+    ledger.look_after(taken(30 * HOUR, freeze), freeze + 50);
     assert_eq!(ledger.down(1), 0);
+}
+
+#[test]
+fn a_month_is_not_signed_while_evidence_of_it_is_in_memory_only() {
+    let mut ledger = Ledger::october();
+    let (end, freeze) = (ledger.end(), ledger.end() + 24 * HOUR);
+    let refused = |since| Intake { unstored_since: Some(since), ..taken(24 * HOUR, freeze) };
+    ledger.look_after(refused(secs(end).plus_ms(-1)), freeze);
+    assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(0));
+    // Of a later month: it says nothing about this one.
+    ledger.look_after(refused(secs(end)), freeze);
+    assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(1));
 }

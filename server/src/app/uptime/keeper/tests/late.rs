@@ -1,5 +1,9 @@
 //! Months whose turn comes late: they could not be signed in their time, or nobody knew of them.
-use kioskwatch_domain::change::{LivenessRow, MonthRow, SiteRow, Zone};
+use kioskwatch_domain::{
+    change::{LivenessRow, MonthRow, SiteRow, Zone},
+    fleet::{Input, Share},
+    testing::ScriptedAgent,
+};
 
 use super::*;
 use crate::app::retention::Retention;
@@ -122,6 +126,35 @@ async fn evidence_of_a_month_that_nobody_signed_stays_until_somebody_can() {
     let on = signed.sums.figures.on;
     assert!(on.num == on.den && on.den == to.since(from) / 1_000, "{on:?}");
     assert_eq!(kept().await, 0, "it is not needed any more");
+}
+
+#[tokio::test]
+async fn a_month_waits_for_evidence_of_it_that_the_database_refuses() {
+    let mut office = Office::of(1, false).await;
+    let (from, to) = (office.start(office.back(2)), office.start(office.back(1)));
+    office.changed(|row| row.commissioned_at = Some(from)).await;
+    office.listened(from, office.app.clock().now()).await;
+    let mut ids = Ids::seeded(1);
+    // Heard just before the month ended, and refused since then.
+    let message = ScriptedAgent::new(id(0).as_str(), from).heartbeat(to.plus_ms(-1_000));
+    office.app.fleet_mut().heard(to.plus_ms(-1_000), &id(0), &message);
+    let look = office.app.fleet().looks_of(Share::ALL, to)[0];
+    let app = office.app.clone();
+    let mut tell = |input: Input| {
+        let plan = app.fleet().plan(app.clock().now(), &[input], &mut ids);
+        let changes = plan.changes.clone();
+        app.fleet_mut().adopt(plan).unwrap();
+        changes
+    };
+    tell(Input::LookFailed { look, reason: "in a test".into() });
+    let mut keeper = Keeper::new(office.app.clone());
+    office.round(&mut keeper).await;
+    assert_eq!(office.signed().await, []);
+    let written = tell(Input::SweepPart(vec![look]));
+    assert!(matches!(written[..], [.., Change::EvidenceGap(_)]), "{written:?}");
+    office.commit(&written).await;
+    office.round(&mut keeper).await;
+    assert_eq!(office.signed().await, [office.back(2)]);
 }
 
 #[tokio::test]
