@@ -224,9 +224,9 @@ impl App {
         self.uptime_reader().explain(reader, kiosk, period, as_of).await
     }
 
-    /// Evidence of before this may be removed.
-    pub fn evidence_kept_from(&self) -> Timestamp {
-        reader::ms(due::kept_from(self.config(), self.default_zone(), self.clock().now()))
+    /// Evidence of this kiosk of before this may be removed.
+    pub async fn evidence_kept_from(&self, kiosk: &KioskId) -> Result<Timestamp, StoreError> {
+        self.uptime_reader().kept_from(kiosk).await
     }
 
     /// Kiosks that the bookkeeper has looked at since our start.

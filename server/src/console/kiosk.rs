@@ -172,7 +172,7 @@ impl KioskPart {
         let zone = zone(web, site.as_ref().map(|site| site.timezone.as_str()));
         let now = app.clock().now();
         let (from, to) = day_of(zone, now);
-        let spans = timeline_of(web, caller, id, from, to).await?;
+        let spans = timeline_of(web, caller, id, from, to).await?.spans;
         let changes = transitions(web, caller, id, from, to).await?;
         let catalogue = &app.policy().catalogue;
         let since = |at: Option<Timestamp>| at.map(|at| ago(t, zone, now, at));

@@ -93,6 +93,14 @@ pub(crate) struct TransitionView {
     reason: String,
 }
 
+/// The states of a kiosk in a span of time.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// Evidence of before this may be gone.
+    kept_from: Timestamp,
+    pub(crate) spans: Vec<Span>,
+}
+
 /// A stretch of one state with what proves it.
 #[derive(Debug)]
 pub(crate) struct Span {
@@ -117,14 +125,14 @@ pub(super) async fn get(
 ) -> Result<Json<TimelineView>, Problem> {
     let (from, to) = query.period(web.app().clock().now())?;
     kiosk_in_scope(&web, &caller, &id).await?;
-    let intervals = timeline_of(&web, &caller, &id, from, to).await?;
+    let past = timeline_of(&web, &caller, &id, from, to).await?;
     let transitions = transitions(&web, &caller, &id, from, to).await?;
     Ok(Json(TimelineView {
         kiosk: id,
         from,
         to,
-        kept_from: web.app().evidence_kept_from(),
-        intervals: intervals.into_iter().map(IntervalView::from).collect(),
+        kept_from: past.kept_from,
+        intervals: past.spans.into_iter().map(IntervalView::from).collect(),
         transitions: transitions.into_iter().map(TransitionView::from).collect(),
     }))
 }
@@ -172,7 +180,7 @@ pub(crate) async fn timeline_of(
     id: &KioskId,
     from: Timestamp,
     to: Timestamp,
-) -> Result<Vec<Span>, StoreError> {
+) -> Result<Past, StoreError> {
     let app = web.app();
     let now = app.clock().now();
     let to = to.min(now);
@@ -183,7 +191,8 @@ pub(crate) async fn timeline_of(
     alive.extend(store.server_liveness(from, to).await?);
     let gaps = store.evidence_gaps(std::slice::from_ref(id), from, to).await?;
     // What is removed does not say that nobody listened.
-    let kept = Interval::new(app.evidence_kept_from().secs(), END);
+    let kept_from = app.evidence_kept_from(id).await?;
+    let kept = Interval::new(kept_from.secs(), END);
     let down = server_down(&alive, period).union(&unstored(&gaps)).clip(kept);
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();
     let always = IntervalSet::of(Interval::new(BEGINNING, END));
@@ -198,7 +207,8 @@ pub(crate) async fn timeline_of(
         received_before: None,
     };
     let timeline = Timeline::build(&inputs);
-    Ok(timeline.pieces().iter().map(|piece| Span::of(piece, &rows)).collect())
+    let spans = timeline.pieces().iter().map(|piece| Span::of(piece, &rows)).collect();
+    Ok(Past { kept_from, spans })
 }
 
 impl Span {

@@ -20,9 +20,21 @@ pub(super) fn first_kept(config: &Config, running: Month) -> Month {
     retention::first_kept(config.uptime.keep_evidence_months, running)
 }
 
-/// The second before which evidence may be gone.
-pub(super) fn kept_from(config: &Config, zone: Tz, now: Timestamp) -> i64 {
-    first_kept(config, Month::at(zone, now.secs())).period(zone).from
+/// The second before which evidence of each of these kiosks may be gone, on the clock of its zone. What a month that
+/// nobody signed is made of stays: as of that month, nothing of its kiosk is gone. `zone`: by which old rows go.
+pub(super) async fn kept_from(
+    reader: &UptimeReader<'_>,
+    zone: Tz,
+    kiosks: &BTreeMap<KioskId, Tz>,
+) -> Result<BTreeMap<KioskId, i64>, StoreError> {
+    let first = first_kept(reader.config, Month::at(zone, reader.now.secs()));
+    let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
+    let unsigned = by_kiosk(reader.store.open_months(&ids, first).await?);
+    let of = |(id, zone): (&KioskId, &Tz)| {
+        let first = unsigned.get(id).and_then(BTreeSet::first).unwrap_or(&first);
+        (id.clone(), first.period(*zone).from)
+    };
+    Ok(kiosks.iter().map(of).collect())
 }
 
 /// The first month that can still be restated while `running` runs: up to two months after its end.

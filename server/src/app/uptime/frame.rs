@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, SiteRow},
-    interval::{Interval, IntervalSet},
+    interval::{BEGINNING, Interval, IntervalSet},
     json::ReadError,
     service_hours::Schedule,
     uptime::{
@@ -134,8 +134,8 @@ pub(super) struct Frame<'a> {
     pub(super) outages: IntervalSet,
     /// Where what was heard of a kiosk could not be stored.
     unstored: BTreeMap<KioskId, IntervalSet>,
-    /// Evidence of before this second may be gone.
-    pub(super) kept_from: i64,
+    /// Of each kiosk: evidence of before this second may be gone.
+    kept_from: BTreeMap<KioskId, i64>,
     exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
     exclusions_of_site: BTreeMap<SiteId, Vec<ExclusionRow>>,
     assignments: BTreeMap<KioskId, Vec<AssignmentRow>>,
@@ -169,7 +169,7 @@ impl<'a> Frame<'a> {
             calendar,
             outages,
             unstored: BTreeMap::new(),
-            kept_from: i64::MIN,
+            kept_from: BTreeMap::new(),
             exclusions_of_kiosk: BTreeMap::new(),
             exclusions_of_site: BTreeMap::new(),
             assignments: BTreeMap::new(),
@@ -195,10 +195,14 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// What nobody remembers is no downtime: time before a second counts as if no server had listened.
-    pub(super) fn forget(&mut self, since: i64, before: i64) {
-        self.outages = self.outages.union(&IntervalSet::of(Interval::new(since, before.max(since))));
+    /// What nobody remembers is no downtime: a kiosk's time before a second counts as if no server had listened.
+    pub(super) fn forget(&mut self, before: BTreeMap<KioskId, i64>) {
         self.kept_from = before;
+    }
+
+    /// Evidence of this kiosk of before this second may be gone.
+    pub(super) fn kept_from(&self, kiosk: &KioskId) -> i64 {
+        self.kept_from.get(kiosk).copied().unwrap_or(BEGINNING)
     }
 
     pub(super) fn assign(&mut self, rows: Vec<AssignmentRow>) {
@@ -258,8 +262,10 @@ impl<'a> Frame<'a> {
             exclusions = exclusions.union(&self.granted(forgiven, known_before).intersect(set));
         }
         let live = self.heard.get(&kiosk.id).map_or(&[][..], Vec::as_slice);
-        let missed = self.unstored.get(&kiosk.id).map(|own| self.outages.union(own));
-        let outages = missed.as_ref().unwrap_or(&self.outages);
+        let gone = Interval::new(period.from, self.kept_from(&kiosk.id).max(period.from));
+        let unstored = self.unstored.get(&kiosk.id).cloned().unwrap_or_default();
+        let missed = unstored.union(&IntervalSet::of(gone));
+        let outages = if missed.is_empty() { &self.outages } else { &self.outages.union(&missed) };
         Sets {
             period,
             known_before,

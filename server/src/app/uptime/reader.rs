@@ -147,7 +147,7 @@ impl UptimeReader<'_> {
                 }
                 let Some(sets) = sets else { continue };
                 answer.signed = false;
-                let kept_from = gathered.frame.kept_from;
+                let kept_from = gathered.frame.kept_from(&kiosk.id);
                 if subject.period.from < kept_from {
                     let day = wall::date_of(subject.zone, kept_from);
                     answer.problems.push(format!("{}: evidence of before {day} may be gone", kiosk.id));
@@ -237,6 +237,7 @@ impl UptimeReader<'_> {
         if member.is_empty() && !reader.shows(subject.view.kiosk.site.as_ref()) {
             return Err(missing());
         }
+        let kept_from = frame.kept_from(kiosk);
         let target = subject.signed.first().map_or(self.target(), |row| row.target);
         let timeline = Timeline::build(&inputs).within(&member);
         let outside = not_accountable(&inputs);
@@ -254,8 +255,8 @@ impl UptimeReader<'_> {
             intervals: timeline.explain(),
             outside: outside.iter().flat_map(seen).collect(),
             exclusions: frame.exclusions_about(kiosk, &sets, &member, reader),
-            outages: sets.server_down.clip(Interval::new(frame.kept_from, END)),
-            kept_from: frame.kept_from,
+            outages: sets.server_down.clip(Interval::new(kept_from, END)),
+            kept_from,
         })
     }
 }

@@ -365,6 +365,29 @@ async fn time_whose_evidence_was_removed_is_said_to_be_that_and_never_down() {
 }
 
 #[tokio::test]
+async fn nothing_is_called_removed_that_an_unsigned_month_is_made_of() {
+    let fixture = Fixture::start().await;
+    let (store, now) = (fixture.app.store(), fixture.app.clock().now());
+    let zone = chrono_tz::Asia::Shanghai;
+    let month = (0..20).fold(Month::at(zone, now.secs()), |month, _| month.previous());
+    let span = month.period(zone);
+    let (from, to) = (Timestamp(span.from * 1_000), Timestamp(span.to * 1_000));
+    let id = KioskId::new("K-1").unwrap();
+    let mut kiosk = store.kiosk(&crate::store::Scope::All, &id).await.unwrap().unwrap().kiosk;
+    kiosk.commissioned_at = Some(from);
+    let listening = LivenessRow { server: Uuid::from_u128(77), from, to };
+    let unsigned = signed(month, "K-1", "near", None, 0, 7_000);
+    store.commit(&[Change::Kiosk(kiosk), Change::Liveness(listening), unsigned]).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let page = fixture.get(&format!("/kiosks/K-1/uptime?month={month}&measure=on"), &viewer).await.text;
+    assert!(!page.contains("早于此日的证据已按保存期限删除"), "{page}");
+    assert_eq!((account(&page, "down"), account(&page, "left_out")), (span.length(), 0), "{page}");
+    let timeline = format!("/api/v1/kiosks/K-1/timeline?from={from}&to={to}");
+    let timeline = fixture.get(&timeline, &viewer).await.json();
+    assert_eq!(timeline["kept_from"], from.to_string(), "{timeline}");
+}
+
+#[tokio::test]
 async fn a_record_that_was_removed_is_told_from_one_that_never_was() {
     let fixture = Fixture::start().await;
     let (store, now) = (fixture.app.store(), fixture.app.clock().now());

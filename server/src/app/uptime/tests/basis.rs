@@ -208,3 +208,35 @@ async fn time_of_which_the_evidence_is_gone_is_unknown_and_not_down() {
     assert!(gone.problems.len() == 1 && gone.problems[0].contains("gone"), "{:?}", gone.problems);
     assert_eq!(shelf.month(of_kiosk("k"), end + 500 * DAY).await.sums.figures.on, Ratio::default());
 }
+
+#[tokio::test]
+async fn a_month_that_nobody_signed_says_what_the_books_say_however_old_it_is() {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let Change::Site(row) = site("W") else { unreachable!() };
+    let east = SiteRow { timezone: "Pacific/Auckland".into(), ..row };
+    let shelf = Shelf::with(&[
+        Change::Site(east),
+        kiosk("k", Some("W")),
+        kiosk("other", None),
+        alive(0, end),
+        full("k", from - DAY, end - 10 * DAY),
+    ])
+    .await;
+    let now = end + 500 * DAY;
+    // No server listened after it ended: nobody could sign it.
+    shelf.keep("k", end - HOUR).await;
+    shelf.keep("k", now).await;
+    let since: Month = "2026-10".parse().unwrap();
+    let rows = shelf.store.months_of_kiosks(&["k".parse().unwrap()], since).await.unwrap();
+    let october: Vec<_> = rows.iter().filter(|row| row.month == since).collect();
+    assert_eq!(october.iter().map(|row| row.version).collect::<Vec<_>>(), [0]);
+    let said = shelf.month(of_kiosk("k"), now).await;
+    assert_eq!(said.sums.figures, october[0].sums.figures);
+    assert!(said.sums.figures.on.den > said.sums.figures.on.num && said.problems.is_empty(), "{said:?}");
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let told = shelf.reader(now).explain(&Scope::All, &"k".parse().unwrap(), period, None).await.unwrap();
+    assert!(told.kept_from == told.period.from && told.figures == said.sums.figures, "{told:?}");
+    assert!(!told.intervals.iter().any(|piece| told.is_forgotten(piece)));
+    let gone = shelf.month(of_kiosk("other"), now).await;
+    assert_eq!((gone.sums.figures.on, gone.problems.len()), (Ratio::default(), 1));
+}
