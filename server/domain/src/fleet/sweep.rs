@@ -168,13 +168,17 @@ impl Draft<'_> {
 
     /// Our clock shows another time: nothing waits for an instant of the old one.
     pub(super) fn try_again_what_failed(&mut self) {
-        let now = self.now;
-        let known = self.fleet.set_aside.iter();
-        let moved = known.map(|(&look, aside)| {
+        let (now, fleet) = (self.now, self.fleet);
+        for (&look, aside) in &fleet.set_aside {
+            if let What::Evidence(ix) = look.0
+                && aside.since > now
+            {
+                // A time that has not come yet.
+                self.gap_of(ix, aside.since, aside.since);
+            }
             let (until, since) = (aside.until.min(now), aside.since.min(now));
-            (look, Some(Aside { until, since, ..*aside }))
-        });
-        self.over.set_aside.extend(moved);
+            self.over.set_aside.insert(look, Some(Aside { until, since, ..*aside }));
+        }
     }
 
     /// A held or suppressed incident whose time has come.

@@ -55,7 +55,7 @@ impl Draft<'_> {
         self.looked(look);
     }
 
-    fn gap_of(&mut self, ix: Ix, from: Timestamp, to: Timestamp) {
+    pub(super) fn gap_of(&mut self, ix: Ix, from: Timestamp, to: Timestamp) {
         let kiosk = self.kiosk(ix).id.clone();
         self.rows.push(Change::EvidenceGap(EvidenceGapRow { kiosk, from, to }));
     }
