@@ -1,8 +1,11 @@
 //! What a server starts from: everything that can still change.
-use kioskwatch_domain::{change::KioskRow, image::FleetImage};
+use kioskwatch_domain::{
+    change::{AssignmentRow, JournalHeadRow, KioskRow, KioskStateRow},
+    image::FleetImage,
+};
 use kioskwatch_proto::Timestamp;
 
-use super::{Scope, Store, StoreError, sql::Query};
+use super::{Scope, Store, StoreError, row::Packed, sql::Query};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A closed ticket may be reopened for seven days, a called back one for seven days after the call.
@@ -26,6 +29,27 @@ impl Ends {
     }
 }
 
+/// Some kiosks with what is known of them, not understood yet.
+struct Part {
+    kiosks: Vec<KioskRow>,
+    assignments: Packed<AssignmentRow>,
+    states: Packed<KioskStateRow>,
+    heads: Packed<JournalHeadRow>,
+}
+
+impl Part {
+    fn give(self, take: &mut impl FnMut(FleetImage)) -> Result<(), StoreError> {
+        take(FleetImage {
+            kiosks: self.kiosks,
+            assignments: self.assignments.rows()?,
+            states: self.states.rows()?,
+            heads: self.heads.rows()?,
+            ..FleetImage::default()
+        });
+        Ok(())
+    }
+}
+
 impl Store {
     /// Hands out the image part by part, so that a large fleet is never in memory twice: sites, then some
     /// kiosks at a time, then what is going on. Read as of one moment only while nobody writes: a server loads
@@ -37,17 +61,13 @@ impl Store {
     ) -> Result<Option<Timestamp>, StoreError> {
         take(FleetImage { sites: self.all_sites().await?, ..FleetImage::default() });
         let mut kiosks = self.next_kiosks(None, KIOSKS_A_PART).await?;
-        while let Some(ends) = Ends::of(&kiosks) {
-            let last = kiosks.last().map(|row| &row.id);
-            // The next part's kiosks are read meanwhile.
-            let (next, assignments, states, heads) = tokio::try_join!(
-                self.next_kiosks(last, KIOSKS_A_PART),
-                self.assignments_between(&ends),
-                self.states_between(&ends),
-                self.journal_heads_between(&ends),
-            )?;
-            take(FleetImage { kiosks, assignments, states, heads, ..FleetImage::default() });
-            kiosks = next;
+        let mut read: Option<Part> = None;
+        loop {
+            // The database reads a part while the one before is taken in.
+            let taken = async { read.take().map_or(Ok(()), |part| part.give(&mut take)) };
+            let (next, ()) = tokio::try_join!(self.part_of(kiosks), taken)?;
+            let Some((part, behind)) = next else { break };
+            (read, kiosks) = (Some(part), behind);
         }
         let closed_since = now.plus_ms(-KEEP_CLOSED_TICKETS_MS);
         let excluded_since = now.plus_ms(-KEEP_EXCLUSIONS_MS);
@@ -64,6 +84,18 @@ impl Store {
             ..FleetImage::default()
         });
         Ok(last_alive_at)
+    }
+
+    /// What is known of these kiosks, and the kiosks behind them. `None`: there are none.
+    async fn part_of(&self, kiosks: Vec<KioskRow>) -> Result<Option<(Part, Vec<KioskRow>)>, StoreError> {
+        let Some(ends) = Ends::of(&kiosks) else { return Ok(None) };
+        let (behind, assignments, states, heads) = tokio::try_join!(
+            self.next_kiosks(kiosks.last().map(|row| &row.id), KIOSKS_A_PART),
+            self.assignments_between(&ends),
+            self.states_between(&ends),
+            self.journal_heads_between(&ends),
+        )?;
+        Ok(Some((Part { kiosks, assignments, states, heads }, behind)))
     }
 
     /// The whole image at once.

@@ -1,5 +1,5 @@
 //! Rows on their way in (JSON arrays) and out (columns in the order of the SELECT).
-use std::{borrow::Cow, hash::Hash, str::FromStr};
+use std::{borrow::Cow, hash::Hash, marker::PhantomData, str::FromStr};
 
 use kioskwatch_proto::Timestamp;
 use serde_json::Value;
@@ -45,6 +45,28 @@ pub(super) trait Stored: Clone {
 pub(super) trait Loaded: Sized {
     const TABLE: &'static str;
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError>;
+}
+
+/// All rows of a read, as the database wrote them.
+pub(super) struct Packed<T>(Vec<String>, PhantomData<T>);
+
+impl<T: Loaded> Packed<T> {
+    pub(super) fn of(texts: Vec<String>) -> Self {
+        Self(texts, PhantomData)
+    }
+
+    pub(super) fn rows(self) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        for text in self.0 {
+            let cells: Vec<Vec<Value>> = serde_json::from_str(&text).map_err(|error| {
+                StoreError::Inconsistent { table: T::TABLE, id: "all".into(), what: error.to_string() }
+            })?;
+            for row in &cells {
+                rows.push(T::decode(&mut RowReader::of_json(row, T::TABLE))?);
+            }
+        }
+        Ok(rows)
+    }
 }
 
 /// PostgreSQL has no NUL in text and SQLite would cut there: both get the replacement character.

@@ -7,7 +7,7 @@ use kioskwatch_proto::{KioskId, words::ServiceState};
 use super::{
     Store, StoreError,
     image::Ends,
-    row::{Loaded, RowReader, RowWriter, Stored},
+    row::{Loaded, Packed, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
 };
 
@@ -146,7 +146,7 @@ impl Loaded for KioskStateRow {
 }
 
 impl Store {
-    pub(super) async fn states_between(&self, ends: &Ends) -> Result<Vec<KioskStateRow>, StoreError> {
+    pub(super) async fn states_between(&self, ends: &Ends) -> Result<Packed<KioskStateRow>, StoreError> {
         self.gathered(&BETWEEN, |q| ends.bind(q)).await
     }
 
