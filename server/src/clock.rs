@@ -79,6 +79,12 @@ impl Clock {
         Some(ClockJump { by_ms })
     }
 
+    /// As if the machine's wall clock had been set forward by this, and nobody had looked since.
+    #[cfg(test)]
+    pub(crate) fn fall_behind(&self, by_ms: i64) {
+        self.0.lock().unwrap().wall_ms -= by_ms;
+    }
+
     fn base(&self) -> Base {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

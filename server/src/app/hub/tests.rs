@@ -28,7 +28,7 @@ struct Rig {
     journal: Inlet,
     beats: Inlet,
     folder: Folder,
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
 }
 
 impl Rig {
@@ -42,7 +42,7 @@ impl Rig {
         let options =
             HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
         hub.begin(&options, stopped).await.unwrap();
-        Self { hub, app, journal, beats, folder, _stop: stop }
+        Self { hub, app, journal, beats, folder, stop }
     }
 
     /// Behind the back of the server.
@@ -359,6 +359,22 @@ async fn deafness_is_noticed_at_the_next_turn_however_seldom_the_server_sweeps()
     let mut turn = Turn::default();
     rig.hub.notice_deafness(&mut turn);
     assert!(matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::BrokerUp]), "{:?}", turn.inputs);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_claims_nothing_of_the_time_that_its_clock_skipped_just_before() {
+    const HOUR: i64 = 3_600_000;
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    rig.app.clock().fall_behind(HOUR);
+    rig.hub.lanes_up = [true; 2];
+    rig.decide(Input::BrokerUp).await;
+    let begun = rig.app.clock().now();
+    rig.stop.send(true).unwrap();
+    rig.hub.run().await.unwrap();
+    let ended = rig.app.clock().now();
+    assert!(ended.since(begun) >= HOUR, "the clock jumped when it was looked at");
+    let claims = rig.app.store().server_liveness(begun, ended).await.unwrap();
+    assert!(claims.iter().all(|row| row.to.since(row.from) < HOUR / 2), "{claims:?}");
 }
 
 /// From kiosks that nobody knows: each heartbeat is an input of the plan.
