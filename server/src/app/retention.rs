@@ -102,6 +102,10 @@ impl Retention {
         round.longest = round.longest.max(watch.elapsed());
         if !going_on && let Some(round) = self.round.take() {
             round.tell();
+            // What was put off is not removed.
+            if round.given_up == 0 {
+                self.app.counters().removed_all(self.app.clock().now());
+            }
         }
         Ok(going_on)
     }

@@ -6,8 +6,10 @@
 mod figures;
 mod text;
 
+use kioskwatch_proto::Timestamp;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 pub use figures::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure};
@@ -39,6 +41,7 @@ pub struct Counters {
     commit_failures: IntCounterVec,
     panics: IntCounterVec,
     removed: IntCounterVec,
+    all_removed: IntGauge,
 }
 
 impl Counters {
@@ -66,6 +69,11 @@ impl Counters {
         )?;
         registry.register(Box::new(build.clone()))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let all_removed = IntGauge::new(
+            "kioskwatch_retention_last_completed_timestamp_seconds",
+            "When all rows that were kept for long enough were last removed, Unix time; 0: not since the start.",
+        )?;
+        registry.register(Box::new(all_removed.clone()))?;
         Ok(Self {
             messages: counter(
                 "kioskwatch_messages_total",
@@ -127,6 +135,7 @@ impl Counters {
                 "Rows removed because they were kept for long enough; a ticket's and a command's with all that hangs on it.",
                 &["table"],
             )?,
+            all_removed,
             registry,
         })
     }
@@ -197,6 +206,11 @@ impl Counters {
 
     pub fn removed(&self, table: &str, rows: u64) {
         self.removed.with_label_values(&[table]).inc_by(rows);
+    }
+
+    /// Nothing that was kept for long enough is left.
+    pub fn removed_all(&self, at: Timestamp) {
+        self.all_removed.set(at.secs());
     }
 
     /// The whole page in the Prometheus text format.

@@ -5,6 +5,9 @@ use super::{
 };
 
 const LATENCY: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "yellow"), (Some(5.0), "red")];
+/// Once a day.
+const A_DAY: &[(Option<f64>, &str)] =
+    &[(None, "green"), (Some(129_600.0), "yellow"), (Some(345_600.0), "red")];
 const GOOD: &str = "没有即为正常 / nothing is good";
 
 pub(super) fn board() -> Board {
@@ -38,6 +41,12 @@ fn stats() -> Vec<Panel> {
         Panel::stat("24 小时安全事件 / Security events in 24 h")
             .prom("__auto", &day("security_events"))
             .judged(NONE_IS_GOOD),
+        Panel::stat("旧数据上次清理 / Old rows last removed")
+            .prom("__auto", "time() - max(kioskwatch_retention_last_completed_timestamp_seconds > 0)")
+            .unit("s")
+            .judged(A_DAY)
+            .describe("How long ago everything that was kept for long enough was removed.")
+            .may_be_empty("自启动以来尚未完成 / not since the server started"),
     ]
 }
 
@@ -83,6 +92,9 @@ fn series() -> Vec<Panel> {
         Panel::series("安全事件 / Security events per hour")
             .prom("{{event}}", &per_hour("security_events", "event"))
             .may_be_empty(GOOD),
+        Panel::series("清理的行数 / Rows removed per day")
+            .prom("{{table}}", "sum by (table) (increase(kioskwatch_retention_removed_total[1d])) > 0")
+            .may_be_empty("没有到期的数据 / nothing was old enough"),
         Panel::series("抓取 / Scrape")
             .prom("{{instance}}", "scrape_duration_seconds{job=\"kioskwatch\"}")
             .unit("s")

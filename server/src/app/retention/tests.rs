@@ -90,6 +90,14 @@ async fn left(app: &App, n: usize, from: Timestamp, to: Timestamp) -> [usize; 4]
     ]
 }
 
+/// When everything was removed, as a scrape tells it.
+fn completed_at(app: &App) -> i64 {
+    let page = app.counters().page(&FleetFigures::default());
+    let name = "\nkioskwatch_retention_last_completed_timestamp_seconds ";
+    let (_, value) = page.split_once(name).unwrap();
+    value.lines().next().unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn what_is_old_enough_goes_once_a_day_and_is_counted() {
     let (app, _folder, now) = office(3 * DAY).await;
@@ -104,6 +112,7 @@ async fn what_is_old_enough_goes_once_a_day_and_is_counted() {
         let line = format!("kioskwatch_retention_removed_total{{table=\"{table}\"}} {rows}\n");
         assert!(page.contains(&line), "{line} in {page}");
     }
+    assert!(completed_at(&app) >= now.secs(), "{page}");
     app.store().commit(&known(1, old(now))).await.unwrap();
     assert!(!retention.step().await.unwrap(), "tomorrow");
     assert_eq!(left(&app, 1, Timestamp(0), now.plus_ms(-30 * DAY)).await, [1; 4]);
@@ -123,6 +132,7 @@ async fn what_cannot_be_removed_keeps_nothing_else_from_going() {
     for n in [1, 2] {
         assert_eq!(left(&app, n, Timestamp(0), now.plus_ms(-30 * DAY)).await, [0, 1, 0, 0]);
     }
+    assert_eq!(completed_at(&app), 0, "it is not done");
 }
 
 #[tokio::test]
