@@ -14,7 +14,7 @@ use crate::{
     auth::Role,
     check,
     config::{self, Config},
-    explain, run, signing,
+    explain, files, run, signing,
     store::{AuditVerdict, Scope, Store},
 };
 
@@ -187,6 +187,7 @@ fn execute(command: Command) -> Result<(), Problem> {
         }
         Command::CheckConfig(file) => {
             let config = load(file.config.as_deref())?;
+            files::check(&config).map_err(|e| Problem::Usage(e.to_string()))?;
             run::policy(&config).map_err(|e| Problem::Usage(e.to_string()))?;
             run::calendar(&config).map_err(|e| Problem::Usage(e.to_string()))?;
             print(&config.redacted())
@@ -305,7 +306,10 @@ async fn serve(config: Config) -> Result<(), Problem> {
         crate::notify_ready();
     })
     .await
-    .map_err(Problem::failed)
+    .map_err(|error| match error.is_configuration() {
+        true => Problem::Usage(error.to_string()),
+        false => Problem::failed(error),
+    })
 }
 
 fn evaluate(kind: CaseKind, file: &Path) -> Result<(), Problem> {

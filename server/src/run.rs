@@ -17,6 +17,7 @@ use crate::{
     },
     clock::Clock,
     config::{self, Config},
+    files::{self, FileError},
     http,
     identity::{Identity, IdentityError},
     metrics::Counters,
@@ -39,8 +40,8 @@ const BUILT_IN_CALENDARS: &[(&str, &str)] =
 pub enum ServeError {
     #[error("making the data directory {path}: {source}")]
     DataDir { path: PathBuf, source: std::io::Error },
-    #[error("reading {what} {path}: {source}")]
-    Read { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("[faults] files: {path}: {source}")]
     Catalogue { path: PathBuf, source: CatalogueError },
     #[error("[calendars] files: {0}")]
@@ -71,6 +72,13 @@ pub enum ServeError {
     Ended(String),
 }
 
+impl ServeError {
+    /// Whether another start would come to the same until somebody mends the configuration or a file it names.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Catalogue { .. } | Self::Calendar(_) | Self::Mqtt(_))
+    }
+}
+
 /// Where a started server can be reached; ports may have been chosen by the system.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
@@ -93,6 +101,9 @@ pub async fn serve(
     started: impl FnOnce(Addresses),
 ) -> Result<(), ServeError> {
     install_tls_provider();
+    files::check(&config)?;
+    let policy = Arc::new(policy(&config)?);
+    let calendar = calendar(&config)?;
     let data_dir = &config.storage.data_dir;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -101,8 +112,6 @@ pub async fn serve(
         .map_err(|source| ServeError::DataDir { path: data_dir.clone(), source })?;
     let seed = config.fleet.seed_file.as_deref().map(Seed::read).transpose()?;
     let signer = signing::load_or_make(&config.signing_key_file(), &config.commands.key_id)?;
-    let policy = Arc::new(policy(&config)?);
-    let calendar = calendar(&config)?;
     let clock = Arc::new(Clock::start());
 
     let http_listener = listen("http", config.http.listen).await?;
@@ -285,7 +294,7 @@ async fn start_broker(app: &App) -> Result<RunningBroker, ServeError> {
 pub fn policy(config: &Config) -> Result<Policy, ServeError> {
     let mut catalogue = Catalogue::built_in();
     for path in &config.faults.files {
-        let text = read("fault catalogue", path)?;
+        let text = files::read_text(files::FAULTS, path)?;
         let own = Catalogue::from_toml(&text)
             .map_err(|source| ServeError::Catalogue { path: path.clone(), source })?;
         catalogue = catalogue.extended_by(own);
@@ -319,15 +328,11 @@ pub fn policy(config: &Config) -> Result<Policy, ServeError> {
 
 /// The built-in calendars and the configured ones.
 pub fn calendar(config: &Config) -> Result<WorkCalendar, ServeError> {
-    let mut files: Vec<(String, String)> =
+    let mut texts: Vec<(String, String)> =
         BUILT_IN_CALENDARS.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect();
     for path in &config.calendars.files {
-        files.push((path.display().to_string(), read("calendar", path)?));
+        texts.push((path.display().to_string(), files::read_text(files::CALENDARS, path)?));
     }
-    let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    Ok(WorkCalendar::from_files(files, MissingYears::FollowTheWeek)?)
-}
-
-fn read(what: &'static str, path: &std::path::Path) -> Result<String, ServeError> {
-    std::fs::read_to_string(path).map_err(|source| ServeError::Read { what, path: path.to_owned(), source })
+    let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    Ok(WorkCalendar::from_files(texts, MissingYears::FollowTheWeek)?)
 }

@@ -19,25 +19,37 @@ pub enum SigningKeyError {
 
 /// Reads the key, or makes one at the first start.
 pub fn load_or_make(path: &Path, key_id: &str) -> Result<CommandSigner, SigningKeyError> {
-    let file = |doing: &'static str| {
-        let path = path.to_owned();
-        move |source: std::io::Error| SigningKeyError::File { doing, path, source }
-    };
     if !path.exists() {
         let secret = hex::encode(crate::random::bytes::<32>());
         let mut options = std::fs::OpenOptions::new();
-        let mut made = options.write(true).create_new(true).mode(0o600).open(path).map_err(file("making"))?;
-        made.write_all(secret.as_bytes()).and_then(|()| made.sync_all()).map_err(file("writing"))?;
+        let mut made = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| failed("making", path, e))?;
+        made.write_all(secret.as_bytes())
+            .and_then(|()| made.sync_all())
+            .map_err(|e| failed("writing", path, e))?;
     }
-    let mode = std::fs::metadata(path).map_err(file("looking at"))?.permissions().mode();
+    read(path, key_id)
+}
+
+/// Reads the key.
+pub fn read(path: &Path, key_id: &str) -> Result<CommandSigner, SigningKeyError> {
+    let mode = std::fs::metadata(path).map_err(|e| failed("looking at", path, e))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(SigningKeyError::Readable { path: path.to_owned() });
     }
-    let text = std::fs::read_to_string(path).map_err(file("reading"))?;
+    let text = std::fs::read_to_string(path).map_err(|e| failed("reading", path, e))?;
     let mut secret = [0; 32];
     hex::decode_to_slice(text.trim(), &mut secret)
         .map_err(|_| SigningKeyError::Malformed { path: path.to_owned() })?;
     Ok(CommandSigner::from_secret(key_id, &secret))
+}
+
+fn failed(doing: &'static str, path: &Path, source: std::io::Error) -> SigningKeyError {
+    SigningKeyError::File { doing, path: path.to_owned(), source }
 }
 
 #[cfg(test)]

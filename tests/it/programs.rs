@@ -84,6 +84,26 @@ fn a_mistyped_key_is_named_with_file_and_line() {
 }
 
 #[test]
+fn a_file_that_the_configuration_names_is_missed_before_anything_starts() {
+    let dir = Workdir::new("kioskwatch-it").unwrap();
+    let path = dir.path().join("server.toml");
+    let data = dir.path().join("data");
+    let tail = format!("[storage]\ndata_dir = {data:?}\n");
+    for (section, key) in [
+        ("[mqtt]\nurl = \"mqtts://127.0.0.1\"\nca_file = \"/no/such\"\n", "[mqtt] ca_file: /no/such"),
+        ("[calendars]\nfiles = [\"/no/such\"]\n", "[calendars] files: /no/such"),
+        ("[faults]\nfiles = [\"/no/such\"]\n", "[faults] files: /no/such"),
+    ] {
+        std::fs::write(&path, format!("{section}{tail}")).unwrap();
+        for verb in ["check-config", "serve"] {
+            let said = run(Role::Server, &[verb, "--config", path.to_str().unwrap()]);
+            assert!(said.code == 2 && said.err.contains(key), "{verb}: {} {}", said.code, said.err);
+        }
+    }
+    assert!(!data.exists(), "nothing was begun");
+}
+
+#[test]
 fn the_samples_are_configurations() {
     let dir = Workdir::new("kioskwatch-it").unwrap();
     for role in [Role::Server, Role::Agent] {
