@@ -99,7 +99,7 @@ impl Draft<'_> {
             return;
         }
         let kiosk = self.kiosk_mut(ix);
-        kiosk.add_head(Head::new(epoch, received_at));
+        kiosk.heads.push(Head::new(epoch, received_at));
         kiosk.state.epoch = Some(epoch);
         if kiosk.heads.len() > MAX_EPOCHS {
             self.count(Count::Security(SecurityEvent::TooManyEpochs));

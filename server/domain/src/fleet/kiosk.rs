@@ -8,6 +8,7 @@ use kioskwatch_proto::{
     journal::Digest,
     words::{PeripheralStatus, PortMode, ServiceState},
 };
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{
@@ -59,7 +60,8 @@ pub(super) struct Kiosk {
     pub(super) commissioned_at: Option<Moment>,
     pub(super) decommissioned_at: Option<Moment>,
     pub(super) state: State,
-    pub(super) heads: Vec<Head>,
+    /// Nearly every kiosk has one: beside the rest of it, where a heartbeat looks.
+    pub(super) heads: SmallVec<[Head; 1]>,
     /// What a quiet kiosk has none of.
     busy: Option<Box<Busy>>,
 }
@@ -222,7 +224,7 @@ impl Kiosk {
             commissioned_at: None,
             decommissioned_at: None,
             state,
-            heads: Vec::new(),
+            heads: SmallVec::new(),
             busy: None,
         }
     }
@@ -249,16 +251,11 @@ impl Kiosk {
         self.heads.shrink_to_fit();
     }
 
-    /// Nearly every kiosk has one; a vector that grows by itself takes room for four.
-    pub(super) fn add_head(&mut self, head: Head) {
-        self.heads.reserve_exact(1);
-        self.heads.push(head);
-    }
-
     /// Something of each part that a heartbeat looks at: read ahead, so that nobody waits for it later.
     pub(super) fn first_bytes(&self) -> impl Sized {
         let State { presence, session, boot, ref peripherals, .. } = self.state;
-        (self.id.as_str().as_bytes().first().copied(), presence, session, boot, peripherals.len())
+        let head = self.heads.first().map(|head| (head.epoch, head.upto));
+        (self.id.as_str().as_bytes().first().copied(), presence, session, boot, peripherals.len(), head)
     }
 
     pub(super) fn head(&self, epoch: Epoch) -> Option<&Head> {

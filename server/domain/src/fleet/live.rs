@@ -321,12 +321,9 @@ impl Fleet {
     pub fn heard_together(&mut self, beats: &[Beat]) -> Vec<Heard> {
         let hashes: Vec<u64> = beats.iter().map(|beat| self.places.hash(&beat.kiosk)).collect();
         let guesses: Vec<Ix> = hashes.iter().filter_map(|&hash| self.places.guess(hash)).collect();
-        for &ix in &guesses {
+        for ix in guesses {
             let (known, live) = (&self.kiosks[ix as usize], &self.live[ix as usize]);
             black_box((known.first_bytes(), live.first_bytes()));
-        }
-        for &ix in &guesses {
-            black_box(self.kiosks[ix as usize].heads.first().map(|head| (head.epoch, head.upto)));
         }
         let each = hashes.into_iter().zip(beats);
         let heard = each.map(|(hash, beat)| {

@@ -101,7 +101,7 @@ impl Fleet {
         }
         for row in &image.heads {
             if let Some(kiosk) = self.loaded(&row.kiosk) {
-                kiosk.add_head(Head::from_row(row));
+                kiosk.heads.push(Head::from_row(row));
             }
         }
         for row in image.assignments.iter().filter(|row| row.group == GroupKind::Site) {
