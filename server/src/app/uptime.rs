@@ -255,7 +255,7 @@ impl Live for App {
     }
 
     fn unstored_since(&self, kiosk: &KioskId) -> Option<Timestamp> {
-        self.fleet().unstored_since(kiosk)
+        self.fleet().unstored_since(kiosk, self.clock().now())
     }
 }
 

@@ -49,7 +49,13 @@ pub(super) struct EndedSpan {
 impl OpenSpan {
     /// The row to write now, unless it stands so already.
     fn row(&self, kiosk: &KioskId, to: Timestamp) -> Option<EvidenceRow> {
-        (to > self.span.from.max(self.flushed_to)).then(|| self.span.row(kiosk, to))
+        self.unwritten(to).map(|_| self.span.row(kiosk, to))
+    }
+
+    /// What that row would add.
+    fn unwritten(&self, to: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let since = self.span.from.max(self.flushed_to);
+        (to > since).then_some((since, to))
     }
 }
 
@@ -269,10 +275,12 @@ impl Liveness {
         }
     }
 
-    /// Since when heartbeats prove something that is not written.
-    pub(super) fn unwritten_since(&self) -> Option<Timestamp> {
-        let ended = self.rare().ended.iter().map(|ended| ended.open.flushed_to);
-        ended.chain(self.span.map(|open| open.flushed_to)).min()
+    /// Since when, and until when, heartbeats prove something that is not written. `None`: all that was heard is;
+    /// what follows is silence.
+    pub(super) fn unwritten(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let ended = self.rare().ended.iter().filter_map(|ended| ended.open.unwritten(ended.at));
+        let open = self.span.and_then(|open| open.unwritten(open.span.holds_until().min(now)));
+        ended.chain(open).reduce(|(since, until), (from, to)| (since.min(from), until.max(to)))
     }
 
     /// Whether the oldest of what was not written may have been given up for want of room.
@@ -287,9 +295,10 @@ impl Liveness {
 
     /// The stretch that runs, if more of it can be written now than was before.
     pub(super) fn running(&self, now: Timestamp) -> Option<RunningSpan> {
-        let OpenSpan { span, flushed_to } = self.span?;
-        let to = span.holds_until().min(now);
-        (to > span.from.max(flushed_to)).then(|| RunningSpan {
+        let open = self.span?;
+        let (_, to) = open.unwritten(open.span.holds_until().min(now))?;
+        let OpenSpan { span, flushed_to } = open;
+        Some(RunningSpan {
             from: span.from,
             to,
             state: span.state,

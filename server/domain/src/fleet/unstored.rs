@@ -18,8 +18,10 @@ use crate::change::{Change, EvidenceGapRow};
 impl Fleet {
     /// Since when evidence of a kiosk is in memory only, because the store refused it when it was tried last.
     #[must_use]
-    pub fn unstored_since(&self, id: &KioskId) -> Option<Timestamp> {
-        Some(self.set_aside.get(&Look::evidence(self.place(id)?))?.since)
+    pub fn unstored_since(&self, id: &KioskId, now: Timestamp) -> Option<Timestamp> {
+        let ix = self.place(id)?;
+        let aside = self.set_aside.get(&Look::evidence(ix))?;
+        self.live[ix as usize].unwritten(now).map(|_| aside.since)
     }
 
     /// What a flush of this share would write, kiosk by kiosk.
@@ -32,15 +34,17 @@ impl Fleet {
 }
 
 impl Draft<'_> {
-    /// What was heard until `heard_to` is being claimed: not of those whose evidence is not stored.
+    /// What was heard until `heard_to` is being claimed: not of those whose evidence is not stored. Where that ends,
+    /// they were silent, and nothing hides it.
     pub(super) fn note_gaps(&mut self, heard_to: Timestamp) {
         let fleet: &Fleet = self.fleet;
         for &look in fleet.set_aside.keys() {
             if let Look(What::Evidence(ix)) = look
                 && let Some(aside) = self.aside(look)
-                && aside.since < heard_to
+                && let Some((_, until)) = self.live(ix).unwritten(self.now)
+                && aside.since < until.min(heard_to)
             {
-                self.gap_of(ix, aside.since, heard_to);
+                self.gap_of(ix, aside.since, until.min(heard_to));
             }
         }
     }
@@ -50,7 +54,7 @@ impl Draft<'_> {
         let look = Look::evidence(ix);
         let Some(aside) = self.aside(look) else { return };
         let live = self.live(ix);
-        let kept_since = live.unwritten_since().filter(|_| live.may_have_lost());
+        let kept_since = live.unwritten(self.now).filter(|_| live.may_have_lost()).map(|(since, _)| since);
         self.gap_of(ix, aside.since, kept_since.unwrap_or(aside.since));
         self.looked(look);
     }

@@ -124,3 +124,22 @@ fn a_clock_that_was_set_back_keeps_no_evidence_from_being_tried_again() {
     world.now = world.now.plus_ms(60_000);
     assert_eq!(world.fleet.looks_of(Share::ALL, world.now).len(), 2);
 }
+
+#[test]
+fn the_silence_of_a_kiosk_is_hidden_by_no_row_of_its_that_is_refused() {
+    let (mut world, mut agents) = two_kiosks();
+    world.tell(&[Input::FLUSH_ALL]);
+    // All that it proved is written; then a row is refused that says when it was heard.
+    world.pass(60_000, &mut [&mut agents[1]]);
+    world.tell(&[Input::FLUSH_ALL]);
+    flush_without_the_first(&mut world);
+    world.pass(600_000, &mut [&mut agents[1]]);
+    flush_without_the_first(&mut world);
+    assert_eq!(gaps(&world), []);
+    // What it proves from now on is refused: as far as that goes, and no further.
+    let again = world.now;
+    world.beat(&mut agents[0]);
+    world.pass(600_000, &mut [&mut agents[1]]);
+    flush_without_the_first(&mut world);
+    assert_eq!(gaps(&world), [("K-1", again, again.plus_ms(30_000))]);
+}
