@@ -16,7 +16,7 @@ use super::{
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{Admission, GroupKind, KioskStateRow},
+    change::{Admission, GroupKind, KioskStateRow, PresenceVerdict},
     image::FleetImage,
     moment::Moment,
     policy::Policy,
@@ -80,7 +80,9 @@ impl Fleet {
             kiosk.decommissioned_at = row.decommissioned_at.map(Moment::from);
             let mut live = Liveness::known(self.policy.presence.default_interval_s, None);
             if let Some(state) = states.remove(&row.id) {
-                live = Liveness::known(state.interval_s.max(1), state.last_seen_at);
+                // A verdict is stored at once; when a kiosk was heard last, only in rounds.
+                let heard_at = (state.presence == PresenceVerdict::Online).then_some(state.presence_since);
+                live = Liveness::known(state.interval_s.max(1), state.last_seen_at.max(heard_at));
                 live.session = state.session;
                 live.offset_ms = state.clock_offset_ms;
                 kiosk.state = load_state(state);

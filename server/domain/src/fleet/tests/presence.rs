@@ -108,6 +108,18 @@ fn heartbeats_taken_together_do_what_each_would_have_done_in_its_turn() {
 }
 
 #[test]
+fn a_killed_server_knows_when_a_kiosk_was_heard_that_had_just_come_back() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[Input::FLUSH_ALL]);
+    world.pass(120_000, &mut []);
+    let heard_at = world.now;
+    world.beat(&mut agent);
+    world.now = world.now.plus_ms(20_000);
+    world.restart();
+    assert_eq!(world.fleet.kiosk(&agent.id).unwrap().last_seen_at, Some(heard_at));
+}
+
+#[test]
 fn a_heartbeat_brings_a_kiosk_back_and_ends_its_incident() {
     let (mut world, mut agent) = heard();
     world.pass(120_000, &mut []);
