@@ -1,5 +1,5 @@
 -- What heartbeats move, apart from what stays: a flush of the fleet writes one short row a kiosk beside its neighbours',
--- and no row of evidence before a stretch has ended.
+-- and a row of evidence only when another stretch begins.
 CREATE TABLE kiosk_seen (
   kiosk TEXT NOT NULL PRIMARY KEY,
   last_seen_at BIGINT,
@@ -15,7 +15,7 @@ CREATE TABLE kiosk_seen (
   span_interval_s BIGINT
 );
 INSERT INTO kiosk_seen (kiosk, last_seen_at, interval_s, clock_offset_ms)
-SELECT kiosk, last_seen_at, interval_s, clock_offset_ms FROM kiosk_state;
+SELECT kiosk, last_seen_at, interval_s, clock_offset_ms FROM kiosk_state ORDER BY kiosk;
 
 -- The same columns as before, with the stretches that run. After this, deploy/postgres/reader.sql has to grant them
 -- again.

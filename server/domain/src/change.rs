@@ -219,8 +219,6 @@ pub struct RunningSpan {
     pub cause: Option<String>,
     /// As [`EvidenceRow::interval_s`].
     pub interval_s: u32,
-    /// Of this stretch nothing is written yet: another one may stand in its place.
-    pub is_new: bool,
 }
 
 impl RunningSpan {

@@ -133,9 +133,9 @@ impl Attempt {
 
 impl Chunk {
     async fn write(&self, backend: Backend, connection: &mut Connection) -> Result<(), StoreError> {
-        if let Some(first) = self.first {
-            let query = first.query(backend).bind(self.json.clone());
-            query.execute(&mut *connection).await.map_err(|e| StoreError::of(first.name, e))?;
+        if let Some(elsewhere) = self.elsewhere {
+            let query = elsewhere.query(backend).bind(self.json.clone());
+            query.execute(&mut *connection).await.map_err(|e| StoreError::of(elsewhere.name, e))?;
         }
         let query = self.write.query(backend).bind(self.json.clone());
         let done = query.execute(&mut *connection).await.map_err(|e| StoreError::of(self.write.name, e))?;

@@ -1,11 +1,8 @@
 //! What a server starts from: everything that can still change.
-use kioskwatch_domain::{
-    change::{AssignmentRow, JournalHeadRow, KioskRow, KioskStateRow},
-    image::FleetImage,
-};
+use kioskwatch_domain::{change::KioskRow, image::FleetImage};
 use kioskwatch_proto::Timestamp;
 
-use super::{Scope, Store, StoreError, row::Packed, sql::Query};
+use super::{Scope, Store, StoreError, sql::Query};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A closed ticket may be reopened for seven days, a called back one for seven days after the call.
@@ -29,27 +26,6 @@ impl Ends {
     }
 }
 
-/// Some kiosks with what is known of them, not understood yet.
-struct Part {
-    kiosks: Vec<KioskRow>,
-    assignments: Packed<AssignmentRow>,
-    states: Packed<KioskStateRow>,
-    heads: Packed<JournalHeadRow>,
-}
-
-impl Part {
-    fn give(self, take: &mut impl FnMut(FleetImage)) -> Result<(), StoreError> {
-        take(FleetImage {
-            kiosks: self.kiosks,
-            assignments: self.assignments.rows()?,
-            states: self.states.rows()?,
-            heads: self.heads.rows()?,
-            ..FleetImage::default()
-        });
-        Ok(())
-    }
-}
-
 impl Store {
     /// Hands out the image part by part, so that a large fleet is never in memory twice: sites, then some
     /// kiosks at a time, then what is going on. Read as of one moment only while nobody writes: a server loads
@@ -61,11 +37,15 @@ impl Store {
     ) -> Result<Option<Timestamp>, StoreError> {
         take(FleetImage { sites: self.all_sites().await?, ..FleetImage::default() });
         let mut kiosks = self.next_kiosks(None, KIOSKS_A_PART).await?;
-        let mut read: Option<Part> = None;
+        let mut read = None;
         loop {
-            // The database reads a part while the one before is taken in.
-            let taken = async { read.take().map_or(Ok(()), |part| part.give(&mut take)) };
-            let (next, ()) = tokio::try_join!(self.part_of(kiosks), taken)?;
+            // The next part is read meanwhile, by another thread: to understand it is half of the work.
+            let reading = tokio::spawn(self.clone().part_of(kiosks));
+            read.take().into_iter().for_each(&mut take);
+            let next = match reading.await {
+                Ok(next) => next?,
+                Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+            };
             let Some((part, behind)) = next else { break };
             (read, kiosks) = (Some(part), behind);
         }
@@ -87,7 +67,7 @@ impl Store {
     }
 
     /// What is known of these kiosks, and the kiosks behind them. `None`: there are none.
-    async fn part_of(&self, kiosks: Vec<KioskRow>) -> Result<Option<(Part, Vec<KioskRow>)>, StoreError> {
+    async fn part_of(self, kiosks: Vec<KioskRow>) -> Result<Option<(FleetImage, Vec<KioskRow>)>, StoreError> {
         let Some(ends) = Ends::of(&kiosks) else { return Ok(None) };
         let (behind, assignments, states, heads) = tokio::try_join!(
             self.next_kiosks(kiosks.last().map(|row| &row.id), KIOSKS_A_PART),
@@ -95,7 +75,7 @@ impl Store {
             self.states_between(&ends),
             self.journal_heads_between(&ends),
         )?;
-        Ok(Some((Part { kiosks, assignments, states, heads }, behind)))
+        Ok(Some((FleetImage { kiosks, assignments, states, heads, ..FleetImage::default() }, behind)))
     }
 
     /// The whole image at once.

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{
     Page, PageRequest, Scope, Store, StoreError,
     image::Ends,
-    row::{Loaded, Packed, RowReader, RowWriter, Stored},
+    row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
 };
 
@@ -263,10 +263,7 @@ impl Loaded for RawAt {
 }
 
 impl Store {
-    pub(super) async fn journal_heads_between(
-        &self,
-        ends: &Ends,
-    ) -> Result<Packed<JournalHeadRow>, StoreError> {
+    pub(super) async fn journal_heads_between(&self, ends: &Ends) -> Result<Vec<JournalHeadRow>, StoreError> {
         self.gathered(&HEADS_BETWEEN, |q| ends.bind(q).bind(MAX_EPOCHS as i64)).await
     }
 

@@ -7,7 +7,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 use super::{
     KioskFilter, KioskView, Page, PageRequest, Scope, Store, StoreError,
     image::Ends,
-    row::{Loaded, Packed, RowReader, RowWriter, Stored},
+    row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
 };
 
@@ -215,10 +215,10 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<KioskRow>, StoreError> {
         let after = after.map_or(String::new(), KioskId::to_string);
-        self.gathered(&NEXT, |q| q.bind(after).bind(limit)).await?.rows()
+        self.gathered(&NEXT, |q| q.bind(after).bind(limit)).await
     }
 
-    pub(super) async fn assignments_between(&self, ends: &Ends) -> Result<Packed<AssignmentRow>, StoreError> {
+    pub(super) async fn assignments_between(&self, ends: &Ends) -> Result<Vec<AssignmentRow>, StoreError> {
         self.gathered(&ASSIGNMENTS_BETWEEN, |q| ends.bind(q)).await
     }
 

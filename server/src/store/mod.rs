@@ -68,7 +68,7 @@ pub use view::{
 };
 
 use database::{Database, Opener};
-use row::{Loaded, Packed, RowReader};
+use row::{Loaded, RowReader};
 use sql::{Backend, Query, Sql, sql};
 
 /// What is in use, the log not counted. The two databases have no words in common here.
@@ -164,10 +164,19 @@ impl Store {
         &self,
         sql: &Sql,
         bind: impl FnOnce(Query) -> Query,
-    ) -> Result<Packed<T>, StoreError> {
+    ) -> Result<Vec<T>, StoreError> {
         let text = |row: &AnyRow| row.try_get::<String, _>(0).map_err(|e| StoreError::of(sql.name, e));
         let texts = self.database.read(sql.name, bind(sql.query(self.backend())), text).await?;
-        Ok(Packed::of(texts))
+        let mut rows = Vec::new();
+        for text in texts {
+            let cells: Vec<Vec<serde_json::Value>> = serde_json::from_str(&text).map_err(|error| {
+                StoreError::Inconsistent { table: T::TABLE, id: "all".into(), what: error.to_string() }
+            })?;
+            for row in &cells {
+                rows.push(T::decode(&mut RowReader::of_json(row, T::TABLE))?);
+            }
+        }
+        Ok(rows)
     }
 
     async fn row<T: Loaded>(

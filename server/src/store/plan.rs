@@ -30,7 +30,7 @@ const MAX_CHUNK_BYTES: usize = 1 << 20;
 /// One bulk statement with its rows.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    pub(super) first: Option<Sql>,
+    pub(super) elsewhere: Option<Sql>,
     pub(super) write: Sql,
     pub(super) clash: Option<Sql>,
     pub(super) table: &'static str,
@@ -50,8 +50,6 @@ struct Groups<'a> {
     kiosks: Vec<&'a KioskRow>,
     assignments: Vec<&'a AssignmentRow>,
     states: Vec<&'a KioskStateRow>,
-    /// Before the last state of their kiosk, which knows better when it was seen.
-    seen_before: Vec<&'a SeenRow>,
     seen: Vec<&'a SeenRow>,
     verdicts: Vec<&'a PresenceRow>,
     heads: Vec<&'a JournalHeadRow>,
@@ -82,7 +80,6 @@ impl<'a> Plan<'a> {
         plan.add(&groups.sites)?;
         plan.add(&groups.kiosks)?;
         plan.add(&groups.assignments)?;
-        plan.add(&groups.seen_before)?;
         plan.add(&groups.states)?;
         plan.add(&groups.seen)?;
         plan.add(&groups.verdicts)?;
@@ -124,35 +121,35 @@ impl<'a> Plan<'a> {
         let mut rows = one_per_key(rows)?;
         R::arrange(&mut rows);
         let mut json = Vec::new();
-        let (mut count, mut first) = (0, false);
+        let mut count = 0;
         for row in &rows {
             json.push(if count == 0 { b'[' } else { b',' });
             count += 1;
-            first |= row.needs_first();
             let mut writer = RowWriter::begin(&mut json, R::TABLE, count);
             row.encode(&mut writer)?;
             writer.end();
             if count == MAX_CHUNK_ROWS || json.len() >= MAX_CHUNK_BYTES {
-                let first = R::FIRST.filter(|_| std::mem::take(&mut first));
-                self.push::<R>(first, std::mem::take(&mut json), std::mem::take(&mut count))?;
+                self.push::<R>(std::mem::take(&mut json), std::mem::take(&mut count))?;
             }
         }
-        if count > 0 { self.push::<R>(R::FIRST.filter(|_| first), json, count) } else { Ok(()) }
+        if count > 0 { self.push::<R>(json, count) } else { Ok(()) }
     }
 
-    fn push<R: Stored>(
-        &mut self,
-        first: Option<Sql>,
-        mut json: Vec<u8>,
-        rows: u64,
-    ) -> Result<(), StoreError> {
+    fn push<R: Stored>(&mut self, mut json: Vec<u8>, rows: u64) -> Result<(), StoreError> {
         json.push(b']');
         let json = String::from_utf8(json).map_err(|e| StoreError::Inconsistent {
             table: R::TABLE,
             id: "batch".into(),
             what: format!("encoding: {e}"),
         })?;
-        self.chunks.push(Chunk { first, write: R::WRITE, clash: R::CLASH, table: R::TABLE, json, rows });
+        self.chunks.push(Chunk {
+            elsewhere: R::ELSEWHERE,
+            write: R::WRITE,
+            clash: R::CLASH,
+            table: R::TABLE,
+            json,
+            rows,
+        });
         Ok(())
     }
 }
@@ -185,7 +182,7 @@ impl<'a> Groups<'a> {
         let mut groups = Self::default();
         // What became known after the last state goes behind it; a verdict before it is in it already.
         let mut last_state: HashMap<&KioskId, usize> = HashMap::new();
-        let (mut seen, mut verdicts) = (Vec::new(), Vec::new());
+        let mut verdicts = Vec::new();
         for (place, change) in changes.iter().enumerate() {
             match change {
                 Change::Site(row) => groups.sites.push(row),
@@ -195,7 +192,7 @@ impl<'a> Groups<'a> {
                     last_state.insert(&row.kiosk, place);
                     groups.states.push(row);
                 }
-                Change::Seen(row) => seen.push((place, row)),
+                Change::Seen(row) => groups.seen.push(row),
                 Change::Presence(row) => verdicts.push((place, row)),
                 Change::JournalHead(row) => groups.heads.push(row),
                 Change::JournalRecord(row) => groups.records.push(row),
@@ -219,10 +216,6 @@ impl<'a> Groups<'a> {
         }
         let is_news = |kiosk, place| last_state.get(kiosk).is_none_or(|&state| state < place);
         verdicts.retain(|&(place, row)| is_news(&row.kiosk, place));
-        for (place, row) in seen {
-            let group = if is_news(&row.kiosk, place) { &mut groups.seen } else { &mut groups.seen_before };
-            group.push(row);
-        }
         groups.verdicts = verdicts.into_iter().map(|(_, row)| row).collect();
         groups
     }

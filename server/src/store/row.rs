@@ -1,5 +1,5 @@
 //! Rows on their way in (JSON arrays) and out (columns in the order of the SELECT).
-use std::{borrow::Cow, hash::Hash, marker::PhantomData, str::FromStr};
+use std::{borrow::Cow, hash::Hash, str::FromStr};
 
 use kioskwatch_proto::Timestamp;
 use serde_json::Value;
@@ -12,8 +12,8 @@ pub(super) trait Stored: Clone {
     const TABLE: &'static str;
     /// Takes a JSON array of rows as `$1`.
     const WRITE: Sql;
-    /// Runs before [`Self::WRITE`] with the same rows, if one of them asks for it: see [`Self::needs_first`].
-    const FIRST: Option<Sql> = None;
+    /// Runs before [`Self::WRITE`] with the same rows, for what they mean to another table.
+    const ELSEWHERE: Option<Sql> = None;
     /// For rows that never change: gives the text columns `id` of those in `$1` that are stored with other content.
     const CLASH: Option<Sql> = None;
     /// What makes two rows the same; a batch holds it once.
@@ -23,11 +23,6 @@ pub(super) trait Stored: Clone {
 
     /// `None`: every row is its own.
     fn key(&self) -> Option<Self::Key<'_>>;
-
-    /// Whether [`Self::FIRST`] has anything to do for this row.
-    fn needs_first(&self) -> bool {
-        false
-    }
 
     /// Two rows of one batch with the same key become one; the later one wins unless the table says otherwise.
     fn join<'a>(_earlier: &Self, later: &'a Self) -> Result<Cow<'a, Self>, StoreError> {
@@ -45,28 +40,6 @@ pub(super) trait Stored: Clone {
 pub(super) trait Loaded: Sized {
     const TABLE: &'static str;
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError>;
-}
-
-/// All rows of a read, as the database wrote them.
-pub(super) struct Packed<T>(Vec<String>, PhantomData<T>);
-
-impl<T: Loaded> Packed<T> {
-    pub(super) fn of(texts: Vec<String>) -> Self {
-        Self(texts, PhantomData)
-    }
-
-    pub(super) fn rows(self) -> Result<Vec<T>, StoreError> {
-        let mut rows = Vec::new();
-        for text in self.0 {
-            let cells: Vec<Vec<Value>> = serde_json::from_str(&text).map_err(|error| {
-                StoreError::Inconsistent { table: T::TABLE, id: "all".into(), what: error.to_string() }
-            })?;
-            for row in &cells {
-                rows.push(T::decode(&mut RowReader::of_json(row, T::TABLE))?);
-            }
-        }
-        Ok(rows)
-    }
 }
 
 /// PostgreSQL has no NUL in text and SQLite would cut there: both get the replacement character.

@@ -16,7 +16,7 @@ use super::{
 impl Stored for SeenRow {
     const TABLE: &'static str = "kiosk_seen";
     /// A stretch that another one follows becomes evidence as far as it is written.
-    const FIRST: Option<Sql> = Some(sql!(
+    const ELSEWHERE: Option<Sql> = Some(sql!(
         store_replaced_spans,
         "INSERT INTO evidence (kiosk, source, from_at, state, to_at, cause, interval_s)
          SELECT l.kiosk, 'live', l.from_at, l.state, l.to_at, l.cause, l.span_interval_s
@@ -53,7 +53,7 @@ impl Stored for SeenRow {
         let running = match &later.running {
             None => before.clone(),
             Some(now) if (now.from, now.state) == (before.from, before.state) => {
-                RunningSpan { to: now.to.max(before.to), is_new: now.is_new || before.is_new, ..now.clone() }
+                RunningSpan { to: now.to.max(before.to), ..now.clone() }
             }
             Some(_) => {
                 return Err(StoreError::Inconsistent {
@@ -64,10 +64,6 @@ impl Stored for SeenRow {
             }
         };
         Ok(Cow::Owned(Self { running: Some(running), ..later.clone() }))
-    }
-
-    fn needs_first(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.is_new)
     }
 
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {

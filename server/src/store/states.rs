@@ -7,7 +7,7 @@ use kioskwatch_proto::{KioskId, words::ServiceState};
 use super::{
     Store, StoreError,
     image::Ends,
-    row::{Loaded, Packed, RowReader, RowWriter, Stored},
+    row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
 };
 
@@ -20,18 +20,18 @@ macro_rules! columns {
 
 const BETWEEN: Sql = sql!(
     states_between,
-    "SELECT " {columns, "s.kiosk"} " FROM kiosk_state s JOIN kiosk_seen l ON l.kiosk = s.kiosk
+    "SELECT " {columns, "s.kiosk"} " FROM kiosk_state s LEFT JOIN kiosk_seen l ON l.kiosk = s.kiosk
      WHERE s.kiosk >= $1 AND s.kiosk <= $2"
 );
 const SOME: Sql = sql!(
     some_states,
-    "SELECT " [columns] " FROM kiosk_state s JOIN kiosk_seen l ON l.kiosk = s.kiosk
+    "SELECT " [columns] " FROM kiosk_state s LEFT JOIN kiosk_seen l ON l.kiosk = s.kiosk
      WHERE s.kiosk " AMONG_TEXTS
 );
 
 impl Stored for KioskStateRow {
     const TABLE: &'static str = "kiosk_state";
-    const FIRST: Option<Sql> = Some(sql!(
+    const ELSEWHERE: Option<Sql> = Some(sql!(
         store_seen_of_states,
         "INSERT INTO kiosk_seen (kiosk, last_seen_at, interval_s, clock_offset_ms)
          SELECT value->>0, CAST(value->>4 AS BIGINT), CAST(value->>8 AS BIGINT), CAST(value->>14 AS BIGINT)
@@ -71,10 +71,6 @@ impl Stored for KioskStateRow {
             return Ok(Cow::Borrowed(later));
         }
         Ok(Cow::Owned(Self { inventory: earlier.inventory.clone(), ..later.clone() }))
-    }
-
-    fn needs_first(&self) -> bool {
-        true
     }
 
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
@@ -146,7 +142,7 @@ impl Loaded for KioskStateRow {
 }
 
 impl Store {
-    pub(super) async fn states_between(&self, ends: &Ends) -> Result<Packed<KioskStateRow>, StoreError> {
+    pub(super) async fn states_between(&self, ends: &Ends) -> Result<Vec<KioskStateRow>, StoreError> {
         self.gathered(&BETWEEN, |q| ends.bind(q)).await
     }
 

@@ -140,7 +140,8 @@ impl World<'_> {
         if gaps || self.store_restored {
             return;
         }
-        let rows: Vec<_> = store.evidence.values().filter(|row| row.kiosk == machine.id).collect();
+        let all = store.evidence();
+        let rows: Vec<_> = all.iter().filter(|row| row.kiosk == machine.id).collect();
         let journal: Vec<_> =
             rows.iter().copied().filter(|row| row.source == EvidenceSource::Journal).collect();
         for (what, rows) in [("", &rows), ("the journal alone, ", &journal)] {

@@ -297,14 +297,13 @@ impl Liveness {
     pub(super) fn running(&self, now: Timestamp) -> Option<RunningSpan> {
         let open = self.span?;
         let (_, to) = open.unwritten(open.span.holds_until().min(now))?;
-        let OpenSpan { span, flushed_to } = open;
+        let span = open.span;
         Some(RunningSpan {
             from: span.from,
             to,
             state: span.state,
             cause: span.cause.map(|cause| cause.as_str().to_owned()),
             interval_s: span.interval_s,
-            is_new: flushed_to <= span.from,
         })
     }
 }

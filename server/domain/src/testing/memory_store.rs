@@ -12,7 +12,7 @@ use crate::{
         AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow,
         EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow,
         JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow, RestatementRow,
-        SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
+        RunningSpan, SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
     },
     command::may_be_corrected,
     fleet::Recalled,
@@ -51,7 +51,9 @@ pub struct MemoryStore {
     pub heads: BTreeMap<(KioskId, Epoch), JournalHeadRow>,
     pub records: BTreeMap<(KioskId, Epoch, u64), JournalRecordRow>,
     pub gaps: Vec<JournalGapRow>,
-    pub evidence: BTreeMap<(KioskId, EvidenceSource, Timestamp), EvidenceRow>,
+    /// Without what runs: see [`Self::evidence`].
+    ended: BTreeMap<(KioskId, EvidenceSource, Timestamp), EvidenceRow>,
+    running: BTreeMap<KioskId, RunningSpan>,
     pub transitions: Vec<TransitionRow>,
     pub incidents: BTreeMap<Uuid, IncidentRow>,
     pub tickets: BTreeMap<Uuid, TicketRow>,
@@ -192,7 +194,13 @@ impl MemoryStore {
             }
             Change::Seen(row) => {
                 if let Some(running) = row.running {
-                    self.apply(Change::Evidence(running.evidence(row.kiosk.clone())));
+                    let key = (running.from, running.state);
+                    let before = self.running.insert(row.kiosk.clone(), running);
+                    if let Some(replaced) = before.filter(|before| (before.from, before.state) != key) {
+                        let replaced = replaced.evidence(row.kiosk.clone());
+                        let known = self.ended.entry((row.kiosk.clone(), replaced.source, replaced.from));
+                        known.and_modify(|row| row.to = row.to.max(replaced.to)).or_insert(replaced);
+                    }
                 }
                 if let Some(state) = self.states.get_mut(&row.kiosk) {
                     state.last_seen_at = Some(row.last_seen_at);
@@ -213,7 +221,7 @@ impl MemoryStore {
             }
             Change::JournalGap(row) => self.gaps.push(row),
             Change::Evidence(row) => {
-                self.evidence.insert((row.kiosk.clone(), row.source, row.from), row);
+                self.ended.insert((row.kiosk.clone(), row.source, row.from), row);
             }
             Change::Transition(row) => self.transitions.push(row),
             Change::Incident(row) => {
@@ -242,6 +250,15 @@ impl MemoryStore {
             Change::Correction(row) => drop(self.corrections.insert(row.id, *row)),
             Change::Audit(row) => self.audit.push(row),
         }
+    }
+
+    /// What uptime is computed from, by kiosk, source and time.
+    #[must_use]
+    pub fn evidence(&self) -> Vec<EvidenceRow> {
+        let running = self.running.iter().map(|(id, running)| running.clone().evidence(id.clone()));
+        let mut rows: Vec<EvidenceRow> = self.ended.values().cloned().chain(running).collect();
+        rows.sort_by(|a, b| (&a.kiosk, a.source, a.from).cmp(&(&b.kiosk, b.source, b.from)));
+        rows
     }
 
     /// What a server would start with now.

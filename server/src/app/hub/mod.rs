@@ -215,7 +215,9 @@ impl Hub {
             let watch = Stopwatch::start();
             self.decide(turn).await?;
             // What could not be written is not claimed to be.
-            let written = written.filter(|_| !std::mem::take(&mut self.flush_failed));
+            if std::mem::take(&mut self.flush_failed) {
+                intake.failed();
+            }
             if let Some(before) = written.and_then(|share| intake.committed(share)) {
                 self.app.books().took_in(before);
             }

@@ -65,6 +65,11 @@ impl Intake {
         }
     }
 
+    /// A share could not be written: of this round nothing is said.
+    pub(super) fn failed(&mut self) {
+        self.heard_to = None;
+    }
+
     /// The turn with this share is committed.
     pub(super) fn committed(&self, share: Share) -> Option<Timestamp> {
         self.heard_to.filter(|_| share.index + 1 == share.of)

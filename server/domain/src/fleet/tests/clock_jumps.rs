@@ -62,7 +62,7 @@ fn presence(world: &World, agent: &ScriptedAgent) -> &'static str {
 #[track_caller]
 fn no_negative_duration(world: &World, by_ms: i64) {
     let store = &world.store;
-    for row in store.evidence.values() {
+    for row in store.evidence().into_iter() {
         assert!(row.from < row.to, "{by_ms}: {row:?}");
     }
     for row in store.liveness.values() {

@@ -287,7 +287,7 @@ fn records_of_an_older_epoch_are_evidence_and_no_longer_move_the_state() {
     assert_eq!((upto(&done), fate(&done, RecordFate::Historic)), (3, 2));
     assert_eq!(world.store.states[&agent.id].service, Some(ServiceState::InService));
     assert!(world.store.incidents.is_empty());
-    let journal = world.store.evidence.values().filter(|row| row.source == EvidenceSource::Journal);
+    let journal = world.store.evidence().into_iter().filter(|row| row.source == EvidenceSource::Journal);
     assert!(journal.count() > 0);
 }
 

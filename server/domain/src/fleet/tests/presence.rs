@@ -312,7 +312,7 @@ fn a_kiosk_that_lives_stays_online_after_our_clock_was_set_back() {
     world.tell(&[Input::FLUSH_ALL]);
     assert_eq!(verdict(&world, &agent).0, "online");
     assert_eq!(world.store.transitions.len(), rows);
-    let proven = world.store.evidence.values().filter(|row| row.source == EvidenceSource::Live);
+    let proven = world.store.evidence().into_iter().filter(|row| row.source == EvidenceSource::Live);
     assert!(proven.map(|row| (row.from, row.to)).any(|(from, to)| from == back && to == world.now));
     world.pass(91_000, &mut []);
     assert_eq!(verdict(&world, &agent).0, "offline");
@@ -375,7 +375,7 @@ fn a_server_killed_at_any_instant_never_claims_to_have_heard_more_than_it_wrote(
         let claimed = world.store.liveness.values().map(|row| row.to).max().unwrap_or(START);
         assert!(claimed.since(START) >= (killed_after - 60) * 1_000, "{killed_after}: only {claimed}");
         for agent in &agents {
-            let rows = world.store.evidence.values();
+            let rows = world.store.evidence().into_iter();
             let proven = rows.filter(|row| row.kiosk == agent.id).map(|row| row.to).max().unwrap_or(START);
             assert!(proven >= claimed, "{killed_after}: {} proven to {proven}, claimed {claimed}", agent.id);
         }
@@ -392,7 +392,8 @@ fn heartbeats_become_one_span_that_ends_one_interval_after_the_last() {
     let last = world.now;
     world.pass(300_000, &mut []);
     world.tell(&[Input::FLUSH_ALL]);
-    let live: Vec<_> = world.store.evidence.values().filter(|e| e.source == EvidenceSource::Live).collect();
+    let live: Vec<_> =
+        world.store.evidence().into_iter().filter(|e| e.source == EvidenceSource::Live).collect();
     assert_eq!(live.len(), 1);
     assert_eq!((live[0].from.since(first), live[0].to.since(last)), (30_000, 30_000));
     assert_eq!(live[0].state.as_str(), "FULL");
@@ -412,8 +413,8 @@ fn a_gap_or_another_state_begins_a_new_span() {
     world.tell(&[Input::FLUSH_ALL]);
     let live: Vec<_> = world
         .store
-        .evidence
-        .values()
+        .evidence()
+        .into_iter()
         .filter(|e| e.source == EvidenceSource::Live)
         .map(|e| (e.state.as_str(), e.from.since(silent_from), e.to.since(silent_from)))
         .collect();

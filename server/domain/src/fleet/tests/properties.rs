@@ -218,7 +218,7 @@ impl Story {
             assert!(bound && row.closed_at.is_none_or(|at| at >= row.opened_at), "{row:?}");
             assert!(!row.triage.is_empty() && !row.triage_reason.is_empty(), "{row:?}");
         }
-        for row in store.evidence.values() {
+        for row in store.evidence().into_iter() {
             assert!(row.from < row.to && row.to <= self.world.now.plus_ms(30_000), "{row:?}");
         }
     }

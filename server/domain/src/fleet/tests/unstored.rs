@@ -30,7 +30,7 @@ fn flush_without_the_first(world: &mut World) {
 
 /// Milliseconds after the start: from, to.
 fn written(world: &World, id: &str) -> Vec<(i64, i64)> {
-    let rows = world.store.evidence.values().filter(|row| row.kiosk.as_str() == id);
+    let rows = world.store.evidence().into_iter().filter(|row| row.kiosk.as_str() == id);
     rows.map(|row| (row.from.since(START), row.to.since(START))).collect()
 }
 
