@@ -7,7 +7,7 @@ use std::{error::Error, time::Duration};
 
 use kioskwatch_domain::change::{
     Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, JournalHeadRow, JournalRecordRow,
-    KioskRow, KioskStateRow, PresenceVerdict, RecordOutcome, SeenRow, TransitionRow,
+    KioskRow, KioskStateRow, PresenceVerdict, RecordOutcome, RunningSpan, SeenRow, TransitionRow,
 };
 use kioskwatch_proto::{Epoch, KioskId, Timestamp, journal::Digest};
 use kioskwatch_server::{
@@ -241,26 +241,27 @@ fn state_of(kiosk: KioskId) -> Change {
 }
 
 fn seen(n: u64) -> Change {
+    seen_with(n, None)
+}
+
+/// A stretch of heartbeats that has run for so long.
+fn live(n: u64, seconds: i64) -> Change {
+    let running = RunningSpan {
+        from: NOW,
+        to: NOW.plus_ms(seconds * 1_000),
+        state: EvidenceState::Full,
+        cause: None,
+        interval_s: 30,
+    };
+    seen_with(n, Some(running))
+}
+
+fn seen_with(n: u64, running: Option<RunningSpan>) -> Change {
     Change::Seen(SeenRow {
         kiosk: kiosk_id(n),
         last_seen_at: NOW.plus_ms(30_000),
         interval_s: 30,
         clock_offset_ms: Some(11),
-        running: None,
-    })
-}
-
-fn live(n: u64, seconds: i64) -> Change {
-    Change::Evidence(EvidenceRow {
-        kiosk: kiosk_id(n),
-        source: EvidenceSource::Live,
-        from: NOW,
-        to: NOW.plus_ms(seconds * 1_000),
-        state: EvidenceState::Full,
-        cause: None,
-        received_at: None,
-        epoch: None,
-        seq: None,
-        interval_s: Some(30),
+        running,
     })
 }

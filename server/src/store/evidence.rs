@@ -1,4 +1,5 @@
-//! Evidence: spans of time and what they prove of a kiosk. Uptime is computed from these rows alone.
+//! Evidence: spans of time and what they prove of a kiosk. Uptime is computed from these rows, and from the stretches
+//! of heartbeats that still run (`seen`).
 use std::borrow::Cow;
 
 use kioskwatch_domain::change::{EvidenceRow, EvidenceSource, EvidenceState};
