@@ -424,6 +424,24 @@ fn a_gap_or_another_state_begins_a_new_span() {
 }
 
 #[test]
+fn what_was_heard_before_a_restart_stays_evidence_when_the_next_stretch_is_written() {
+    let (mut world, mut agent) = heard();
+    world.pass(600_000, &mut [&mut agent]);
+    world.tell(&[Input::FLUSH_ALL]);
+    let written = world.store.evidence();
+    assert_eq!(written.len(), 1);
+    // Nobody told the next server that this stretch runs.
+    world.restart();
+    world.now = world.now.plus_ms(10_000);
+    world.beat(&mut agent);
+    world.now = world.now.plus_ms(10_000);
+    world.tell(&[Input::FLUSH_ALL]);
+    let now = world.store.evidence();
+    assert_eq!((now.len(), &now[0]), (2, &written[0]));
+    assert_eq!((now[1].from, now[1].to), (world.now.plus_ms(-10_000), world.now));
+}
+
+#[test]
 fn that_we_were_deaf_and_hear_again_needs_nothing_stored() {
     let (mut world, agent) = heard();
     let since = world.now;
