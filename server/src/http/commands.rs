@@ -28,6 +28,7 @@ const MAX_ARGS_BYTES: usize = 4 * 1024;
 
 /// A command to give.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PostCommand {
     /// `probe`, `identify`, `self_test`, `reset_peripheral`, `collect_diagnostics`, `read_log`,
     /// `ping_network`, `restart_application`, `restart_agent`, `reboot`.
@@ -50,6 +51,7 @@ pub(crate) struct CommandAccepted {
 
 /// Why.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Reason {
     #[serde(default)]
     pub(super) reason: String,

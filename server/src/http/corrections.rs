@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    Body, Caller, Id, ListParams, PageQuery, Problem, Web,
     caller::{Correct, May, Restate, See},
     commands::Reason,
     input::word,
@@ -23,6 +23,7 @@ use crate::store::CorrectionFilter;
 
 /// A correction to ask for.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PostCorrection {
     /// `exclusion`: time that should have been forgiven. `service_hours`: hours of a site that were wrong.
     kind: String,
@@ -125,8 +126,7 @@ pub(crate) struct CorrectionQuery {
 pub(super) async fn list(
     State(web): State<Web>,
     May(caller, _): May<See>,
-    Params(query): Params<CorrectionQuery>,
-    Params(page): Params<PageQuery>,
+    ListParams(query, page): ListParams<CorrectionQuery>,
 ) -> Result<Json<Listed<CorrectionView>>, Problem> {
     let state = query.state.as_deref().map(|text| word("state", text, CorrectionState::parse)).transpose()?;
     let filter = CorrectionFilter { state, ..CorrectionFilter::default() };

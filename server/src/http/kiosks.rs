@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    Caller, Id, ListParams, PageQuery, Problem, PutBody, Web,
     caller::{Configure, May, See},
-    input::{parse, word},
+    input::{Put, fields, parse, word},
     openapi::Failures,
     view::{KioskDetail, KioskView, Listed},
 };
@@ -49,6 +49,12 @@ pub(crate) struct PutKiosk {
     engineer: Option<Option<String>>,
 }
 
+impl Put for PutKiosk {
+    fn read_as() -> Vec<String> {
+        [fields::<KioskView>(), fields::<KioskDetail>()].concat()
+    }
+}
+
 /// Tells null from left out.
 fn given<'de, D, T>(value: D) -> Result<Option<Option<T>>, D::Error>
 where
@@ -68,8 +74,7 @@ fn accepted() -> String {
 pub(super) async fn list(
     State(web): State<Web>,
     May(caller, _): May<See>,
-    Params(query): Params<KioskQuery>,
-    Params(page): Params<PageQuery>,
+    ListParams(query, page): ListParams<KioskQuery>,
 ) -> Result<Json<Listed<KioskView>>, Problem> {
     let filter = KioskFilter {
         site: query.site.as_deref().map(parse).transpose()?,
@@ -102,7 +107,7 @@ pub(super) async fn put(
     State(web): State<Web>,
     May(caller, _): May<Configure>,
     Id(id): Id<KioskId>,
-    Body(body): Body<PutKiosk>,
+    PutBody(body): PutBody<PutKiosk>,
 ) -> Result<Json<KioskDetail>, Problem> {
     let known = may_put(&web, &caller, &id, &body).await?;
     let now = web.app().clock().now();

@@ -44,7 +44,7 @@ pub use self::{
 pub(crate) use self::{
     caller::{Correct, Operate, Restate, See, WorkTickets, address, cookie, refuse_foreign_sites},
     commands::{command_in_scope, give},
-    input::{Body, Id, PageQuery, Params, PeriodQuery, parse},
+    input::{Body, Id, ListParams, PageQuery, Params, PeriodQuery, PutBody, parse},
     kiosks::kiosk_in_scope,
     sites::site_names,
     tickets::ticket_in_scope,

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    Body, Caller, Id, ListParams, PageQuery, Problem, Web,
     caller::{May, Restate, See},
     commands::Reason,
     input::{parse, word},
@@ -96,8 +96,7 @@ pub(crate) struct RestatementQuery {
 pub(super) async fn list(
     State(web): State<Web>,
     May(caller, _): May<See>,
-    Params(query): Params<RestatementQuery>,
-    Params(page): Params<PageQuery>,
+    ListParams(query, page): ListParams<RestatementQuery>,
 ) -> Result<Json<Listed<RestatementView>>, Problem> {
     let filter = RestatementFilter {
         state: query.state.as_deref().map(|text| word("state", text, RestatementState::parse)).transpose()?,

@@ -13,9 +13,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    Caller, Id, PageQuery, Params, Problem, PutBody, Web,
     caller::{Configure, May, See},
-    input::word,
+    input::{Put, fields, word},
     openapi::Failures,
     view::{Listed, SiteView},
 };
@@ -41,6 +41,12 @@ pub(crate) struct PutSite {
     contacts: Value,
     #[serde(default)]
     remote_consent: bool,
+}
+
+impl Put for PutSite {
+    fn read_as() -> Vec<String> {
+        fields::<SiteView>()
+    }
 }
 
 fn urban() -> String {
@@ -78,7 +84,7 @@ pub(super) async fn put(
     State(web): State<Web>,
     May(caller, _): May<Configure>,
     Id(id): Id<SiteId>,
-    Body(body): Body<PutSite>,
+    PutBody(body): PutBody<PutSite>,
 ) -> Result<Json<SiteView>, Problem> {
     if !caller.identity.sees_site(Some(&id)) {
         return Err(Problem::not_found("site"));

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Body, Caller, Id, PageQuery, Params, Problem, Web,
+    Body, Caller, Id, ListParams, PageQuery, Problem, Web,
     caller::{May, See, WorkTickets},
     input::{parse, word},
     kiosk_in_scope,
@@ -60,6 +60,7 @@ pub(crate) struct TicketQuery {
 
 /// A problem told by a person.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PostTicket {
     #[schema(value_type = String)]
     kiosk: KioskId,
@@ -82,6 +83,7 @@ fn call() -> String {
 
 /// What an action needs; each takes what its name asks for.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PostAction {
     /// `note`.
     #[serde(default)]
@@ -106,8 +108,7 @@ pub(crate) struct PostAction {
 pub(super) async fn list(
     State(web): State<Web>,
     May(caller, _): May<See>,
-    Params(query): Params<TicketQuery>,
-    Params(page): Params<PageQuery>,
+    ListParams(query, page): ListParams<TicketQuery>,
 ) -> Result<Json<Listed<TicketView>>, Problem> {
     let state = query.state.as_deref().map(|text| word("state", text, TicketState::parse)).transpose()?;
     let filter = TicketFilter {

@@ -47,6 +47,25 @@ async fn bad_input_is_refused_with_a_sentence() {
             "invalid",
             "service_hours",
         ),
+        (get("/api/v1/kiosks?sit=near"), 400, "bad_query", "\"sit\" is no parameter of this: expected site"),
+        (get("/api/v1/sites?open=true"), 400, "bad_query", "\"open\""),
+        (get("/api/v1/tickets?kiosk=K-1&stat=new"), 400, "bad_query", "\"stat\""),
+        (get("/api/v1/uptime?mounth=2026-10"), 400, "bad_query", "\"mounth\""),
+        (
+            put("/api/v1/sites/near", r#"{"name":"N","time_zone":"UTC"}"#),
+            422,
+            "invalid",
+            "\"time_zone\" is no field of this: expected contacts",
+        ),
+        (put("/api/v1/kiosks/K-1", r#"{"sites":"near"}"#), 422, "invalid", "\"sites\""),
+        (
+            post("/api/v1/tickets", r#"{"kiosk":"K-1","fault":"paper_out","txt":"x"}"#),
+            422,
+            "invalid",
+            "`txt`",
+        ),
+        (post(&act("note"), r#"{"text":"t","reason_":"r"}"#), 422, "invalid", "`reason_`"),
+        (post("/api/v1/kiosks/K-1/commands", r#"{"action":"self_test","arg":{}}"#), 422, "invalid", "`arg`"),
         (put("/api/v1/kiosks/K-1", r#"{"site":"a/b"}"#), 422, "invalid", "site"),
         (put("/api/v1/kiosks/K-1", r#"{"admission":"perhaps"}"#), 422, "invalid", "admission"),
         (post("/api/v1/tickets", r#"{"kiosk":"K-1","fault":"Paper!"}"#), 422, "invalid", "fault"),
@@ -119,6 +138,10 @@ async fn what_was_put_is_what_is_got_and_may_be_put_again() {
     assert_eq!((&put["site"], &put["admission"]), (&"new".into(), &"accepted".into()));
     assert_eq!(put["presence"]["state"], "unknown");
     assert_eq!(put["commissioned_at"], "2026-01-01T00:00:00.000Z");
+    let got = fixture.get("/api/v1/kiosks/N-1", &admin).await;
+    assert!(got.json().get("interval_s").is_some(), "{}", got.text);
+    let again = fixture.ask(Method::PUT, "/api/v1/kiosks/N-1", &admin, Some(&got.text)).await;
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text);
     let command = fixture
         .ask(Method::POST, "/api/v1/kiosks/N-1/commands", &admin, Some(r#"{"action":"self_test"}"#))
         .await;
