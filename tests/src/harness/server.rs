@@ -85,7 +85,8 @@ impl Server {
             .arg("--config")
             .arg(&config)
             // As the unit starts it.
-            .env("MALLOC_ARENA_MAX", "1");
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
         Ok(Self { program, process: None, http, monitoring, config, data_dir })
     }
 

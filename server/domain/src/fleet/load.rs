@@ -82,7 +82,9 @@ impl Fleet {
             if let Some(state) = states.remove(&row.id) {
                 // A verdict is stored at once; when a kiosk was heard last, only in rounds.
                 let heard_at = (state.presence == PresenceVerdict::Online).then_some(state.presence_since);
-                live = Liveness::known(state.interval_s.max(1), state.last_seen_at.max(heard_at));
+                live = Liveness::known(state.interval_s.max(1), state.last_seen_at);
+                // To be written with the next round: the verdict will not say so any more.
+                live.set_last_seen(live.last_seen().max(heard_at));
                 live.session = state.session;
                 live.offset_ms = state.clock_offset_ms;
                 kiosk.state = load_state(state);
