@@ -1,7 +1,7 @@
 //! Stories that failed once, as short as they were found. Each says what the mistake was.
 use kioskwatch_tests::sim::{
     Story, run,
-    story::{Crash, Happening, Setup, Timed},
+    story::{Crash, Happening, Setup, Timed, Weather},
 };
 
 use super::MINUTE;
@@ -103,6 +103,30 @@ fn a_kiosk_heard_in_the_same_turn_as_a_will_is_not_offline() {
             (424_011, Happening::Fault { k: 0, fault: 3, ms: 3_671 }),
             (699_839, Happening::Fault { k: 0, fault: 5, ms: 2_000 }),
             (891_942, Happening::PowerCut { k: 0, ms: 5_446 }),
+        ],
+    );
+}
+
+/// A copied disk left the current connection's own boot as "the other one". When its clock was set back, its heartbeats
+/// looked as if its own birth had overtaken them.
+#[test]
+fn a_heartbeat_is_never_overtaken_by_the_birth_of_its_own_connection() {
+    let weather = Weather { loss_per_mille: 124, twice_per_mille: 189, delay_ms: 13_490 };
+    holds(
+        2_023,
+        2,
+        CALM,
+        &[
+            (210_333, Happening::Fault { k: 0, fault: 0, ms: 126_589 }),
+            (356_437, Happening::Fault { k: 1, fault: 1, ms: 5_067_016 }),
+            (691_370, Happening::Transactions { k: 1, count: 4 }),
+            (740_974, Happening::BrokerDeath { ms: 777 }),
+            (1_882_680, Happening::Clone { k: 0, ms: 6_998_350 }),
+            (2_103_676, Happening::ServerCutOff { ms: 843_064 }),
+            (2_560_121, Happening::PowerCut { k: 1, ms: 5_660_758 }),
+            (3_707_617, Happening::ClockJump { k: 0, by_ms: 14_312_533 }),
+            (3_929_642, Happening::Weather { k: 0, weather, ms: 369_367 }),
+            (4_302_600, Happening::BrokerDeath { ms: 16_243 }),
         ],
     );
 }

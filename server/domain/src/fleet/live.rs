@@ -194,9 +194,11 @@ impl Liveness {
     }
 
     /// Whether this was sent before the current connection began and was overtaken by its birth: they come over
-    /// two connections of ours. It says nothing that is not known better.
+    /// two connections of ours. It says nothing that is not known better. Of the current connection itself none is,
+    /// whatever a clock that was set back makes it look like.
     pub(super) fn is_overtaken(&self, at: Timestamp, beat: &Heartbeat) -> bool {
-        self.is_second_voice(beat.session, beat.boot)
+        self.session != Some(beat.session)
+            && self.is_second_voice(beat.session, beat.boot)
             && self
                 .began
                 .is_some_and(|began| beat.at <= began.sent_at.at() && at.since(began.at.at()) < OVERTAKEN_MS)
