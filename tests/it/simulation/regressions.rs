@@ -130,3 +130,18 @@ fn a_heartbeat_is_never_overtaken_by_the_birth_of_its_own_connection() {
         ],
     );
 }
+
+/// Of two copies of a disk the one with the slow clock looked overtaken by the other's birth, and was not heard at all.
+#[test]
+fn a_kiosk_whose_heartbeat_looks_overtaken_is_alive() {
+    let weather = Weather { loss_per_mille: 137, twice_per_mille: 146, delay_ms: 463 };
+    holds(
+        30_648,
+        2,
+        Setup { skew_ms: 10 * MINUTE, ..CALM },
+        &[
+            (152_076, Happening::Clone { k: 0, ms: 658_401 }),
+            (192_634, Happening::Weather { k: 0, weather, ms: 351_234 }),
+        ],
+    );
+}
