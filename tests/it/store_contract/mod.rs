@@ -9,6 +9,7 @@ mod proxy;
 mod reading;
 mod retention;
 pub(crate) mod rows;
+mod states;
 pub(crate) mod writing;
 
 use std::sync::Arc;
@@ -71,10 +72,6 @@ promises! {
     writing:
         an_image_is_what_was_committed,
         a_row_again_replaces_the_first,
-        being_seen_updates_that_and_nothing_else,
-        a_stretch_of_heartbeats_is_evidence_while_it_runs_and_after_it_was_replaced,
-        a_verdict_updates_that_and_nothing_else,
-        a_state_without_inventory_keeps_the_stored_one,
         every_word_of_every_enum_is_accepted,
         the_same_key_twice_in_a_batch_is_one_row,
         one_incident_is_open_per_fingerprint,
@@ -88,6 +85,11 @@ promises! {
         what_happened_in_one_millisecond_keeps_its_order,
         the_audit_is_one_chain,
         the_audit_notices_what_was_done_behind_its_back;
+    states:
+        being_seen_updates_that_and_nothing_else,
+        a_stretch_of_heartbeats_is_evidence_while_it_runs_and_after_it_was_replaced,
+        a_verdict_updates_that_and_nothing_else,
+        a_state_without_inventory_keeps_the_stored_one;
     reading:
         pages_follow_each_other_without_gap_or_repeat,
         a_foreign_cursor_is_refused,

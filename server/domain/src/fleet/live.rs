@@ -194,7 +194,7 @@ impl Liveness {
     }
 
     /// Whether this was sent before the current connection began and was overtaken by its birth: they come over
-    /// two connections of ours. It says nothing that is not known better. Of the current connection itself none is,
+    /// two connections of ours. It says nothing that is not known better, but that somebody lives. Of the current connection itself none is,
     /// whatever a clock that was set back makes it look like.
     pub(super) fn is_overtaken(&self, at: Timestamp, beat: &Heartbeat) -> bool {
         self.session != Some(beat.session)
@@ -299,14 +299,7 @@ impl Liveness {
     pub(super) fn running(&self, now: Timestamp) -> Option<RunningSpan> {
         let open = self.span?;
         let (_, to) = open.unwritten(open.span.holds_until().min(now))?;
-        let span = open.span;
-        Some(RunningSpan {
-            from: span.from,
-            to,
-            state: span.state,
-            cause: span.cause.map(|cause| cause.as_str().to_owned()),
-            interval_s: span.interval_s,
-        })
+        Some(open.span.running(to))
     }
 }
 
@@ -327,7 +320,7 @@ impl Fleet {
     }
 
     /// As [`Self::heard`] of each, one after the other, in less time: a fleet is larger than the processor's
-    /// caches, and a heartbeat waits for memory a dozen times. Here all of them wait together.
+    /// caches, and a heartbeat waits for memory in one place after the other. Here all of them wait together.
     pub fn heard_together(&mut self, beats: &[Beat]) -> Vec<Heard> {
         let hashes: Vec<u64> = beats.iter().map(|beat| self.places.hash(&beat.kiosk)).collect();
         let guesses: Vec<Ix> = hashes.iter().filter_map(|&hash| self.places.guess(hash)).collect();

@@ -3,7 +3,7 @@
 use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::evidence::Evidence;
-use crate::change::{EvidenceRow, EvidenceSource, EvidenceState};
+use crate::change::{EvidenceRow, EvidenceState, RunningSpan};
 use crate::evidence::Cause;
 
 /// A heartbeat's state holds to the next one within this many of its intervals, else for one.
@@ -51,21 +51,22 @@ impl LiveSpan {
         (Some(if together { next.from } else { self.holds_until() }), next)
     }
 
-    /// What is stored of it.
+    /// What is stored of it while it runs.
     #[must_use]
-    pub fn row(&self, kiosk: &KioskId, to: Timestamp) -> EvidenceRow {
-        EvidenceRow {
-            kiosk: kiosk.clone(),
-            source: EvidenceSource::Live,
+    pub fn running(&self, to: Timestamp) -> RunningSpan {
+        RunningSpan {
             from: self.from,
             to,
             state: self.state,
             cause: self.cause.map(|cause| cause.as_str().to_owned()),
-            received_at: None,
-            epoch: None,
-            seq: None,
-            interval_s: Some(self.interval_s),
+            interval_s: self.interval_s,
         }
+    }
+
+    /// What is stored of it when it has ended.
+    #[must_use]
+    pub fn row(&self, kiosk: &KioskId, to: Timestamp) -> EvidenceRow {
+        self.running(to).evidence(kiosk.clone())
     }
 }
 
