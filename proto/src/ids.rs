@@ -1,7 +1,8 @@
 //! Identifiers. Every edge refuses what does not match; inside, a value of these types is valid.
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use crate::limits::MAX_NAME_LEN;
@@ -34,7 +35,7 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             pub fn new(text: &str) -> Result<Self, IdError> {
@@ -105,11 +106,11 @@ pub const HOST: &str = "host";
 
 impl PeripheralName {
     pub fn host() -> Self {
-        Self(HOST.into())
+        Self(SmolStr::new_static(HOST))
     }
 
     pub fn is_host(&self) -> bool {
-        &*self.0 == HOST
+        self.0 == HOST
     }
 }
 

@@ -31,7 +31,7 @@ const LIST: Sql = sql!(
     "SELECT " [columns] " FROM kiosk
      WHERE id > $2 AND ($1 IS NULL OR site IN " TEXTS ")
        AND ($4 IS NULL OR site = $4)
-       AND ($5 IS NULL OR id IN (SELECT kiosk FROM kiosk_state WHERE presence = $5))
+       AND ($5 IS NULL OR id IN (SELECT kiosk FROM kiosk_seen WHERE presence = $5))
      ORDER BY id LIMIT $3"
 );
 const THESE: Sql = sql!(

@@ -1,6 +1,6 @@
-//! When each kiosk was heard last, and the stretch of its heartbeats that runs.
+//! When each kiosk was heard last, the verdict on it, and the stretch of its heartbeats that runs.
 //!
-//! What a flush of the whole fleet moves stands here and nowhere else: short rows, side by side. As rows of evidence
+//! What a flush or a start moves of the whole fleet stands here and nowhere else: short rows, side by side. As rows of evidence
 //! the stretches would each take along pages of a table and of two indexes.
 use std::borrow::Cow;
 

@@ -33,25 +33,26 @@ impl Stored for KioskStateRow {
     const TABLE: &'static str = "kiosk_state";
     const ELSEWHERE: Option<Sql> = Some(sql!(
         store_seen_of_states,
-        "INSERT INTO kiosk_seen (kiosk, last_seen_at, interval_s, clock_offset_ms)
-         SELECT value->>0, CAST(value->>4 AS BIGINT), CAST(value->>8 AS BIGINT), CAST(value->>14 AS BIGINT)
+        "INSERT INTO kiosk_seen (kiosk, presence, presence_since, presence_reason, last_seen_at, interval_s,
+           clock_offset_ms)
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3,
+                CAST(value->>4 AS BIGINT), CAST(value->>8 AS BIGINT), CAST(value->>14 AS BIGINT)
          FROM " ROWS " WHERE true
          ON CONFLICT (kiosk) DO UPDATE SET
+           presence = excluded.presence, presence_since = excluded.presence_since,
+           presence_reason = excluded.presence_reason,
            last_seen_at = excluded.last_seen_at, interval_s = excluded.interval_s,
            clock_offset_ms = excluded.clock_offset_ms"
     ));
     /// Without an inventory the stored one stays.
     const WRITE: Sql = sql!(
         store_states,
-        "INSERT INTO kiosk_state (kiosk, presence, presence_since, presence_reason, session, boot, epoch,
+        "INSERT INTO kiosk_state (kiosk, session, boot, epoch,
            service, service_since, service_cause, peripherals, inventory, command_counter)
-         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3,
-                value->>5, value->>6, value->>7, value->>9,
+         SELECT value->>0, value->>5, value->>6, value->>7, value->>9,
                 CAST(value->>10 AS BIGINT), value->>11, value->>12, value->>13, CAST(value->>15 AS BIGINT)
          FROM " ROWS " WHERE true
          ON CONFLICT (kiosk) DO UPDATE SET
-           presence = excluded.presence, presence_since = excluded.presence_since,
-           presence_reason = excluded.presence_reason,
            session = excluded.session, boot = excluded.boot, epoch = excluded.epoch,
            service = excluded.service,
            service_since = excluded.service_since, service_cause = excluded.service_cause,
@@ -94,10 +95,10 @@ impl Stored for KioskStateRow {
 }
 
 impl Stored for PresenceRow {
-    const TABLE: &'static str = "kiosk_state";
+    const TABLE: &'static str = "kiosk_seen";
     const WRITE: Sql = sql!(
         store_verdicts,
-        "UPDATE kiosk_state SET
+        "UPDATE kiosk_seen SET
            presence = value->>1, presence_since = CAST(value->>2 AS BIGINT), presence_reason = value->>3
          FROM " ROWS " WHERE kiosk = value->>0"
     );
