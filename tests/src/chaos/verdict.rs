@@ -28,6 +28,10 @@ impl Killed {
             *self.0.entry(victim).or_default() += many;
         }
     }
+
+    fn all(&self) -> u32 {
+        u32::try_from(self.0.values().sum::<usize>()).unwrap_or(u32::MAX)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -112,7 +116,8 @@ pub(super) async fn judge(
     let gaps = field.rows.gaps().await.map_err(told)?;
     verdict.none("ranges given up", &vec!["see journal_gap".to_owned(); usize::try_from(gaps).unwrap_or(1)]);
     transactions(&mut verdict, books, &stored);
-    episodes(&mut verdict, books, &field.rows.incidents().await.map_err(told)?);
+    let least = killed.all() / 50;
+    episodes(&mut verdict, books, &field.rows.incidents().await.map_err(told)?, least);
     verdict
         .none("offline tickets, though nobody was away", &field.rows.offline_tickets().await.map_err(told)?);
     let seconds = drained.as_ref().map_or(0.0, Duration::as_secs_f64);
@@ -161,7 +166,7 @@ fn transactions(verdict: &mut Verdict, books: &[Books], stored: &[StoredRecord])
 }
 
 /// One incident for each time a device broke.
-fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[(String, String)]) {
+fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[(String, String)], least: u32) {
     let mut expected: BTreeMap<(String, String), u32> = BTreeMap::new();
     for one in books {
         for (&fault, &times) in &one.episodes {
@@ -173,7 +178,9 @@ fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[(String, String
     for incident in incidents.iter().filter(|(_, fault)| !fault.starts_with("comm_")) {
         *found.entry(incident.clone()).or_default() += 1;
     }
-    verdict.tell("faults that came and went", expected.values().sum::<u32>().to_string());
+    let faults = expected.values().sum::<u32>();
+    let wrong = (faults < least).then(|| format!("at least {least}, or the rest proves little"));
+    verdict.lines.push(Line { what: "faults that came and went", found: faults.to_string(), wrong });
     verdict.tell("incidents about them", found.values().sum::<u32>().to_string());
     let all: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
     let times = |of: &BTreeMap<_, u32>, key: &(String, String)| of.get(key).copied().unwrap_or(0);

@@ -86,6 +86,9 @@ impl Inspection<'_> {
             let heard = clock(heard);
             ledgers.problems.push(format!("{at} {}: offline, though heard at {heard}", row.kiosk));
         }
+        if ledgers.excused_until.get(&row.kiosk).is_none_or(|&until| until < fell) {
+            ledgers.problems.push(format!("{at} {}: offline, and nothing was wrong there", row.kiosk));
+        }
     }
 
     /// Our own outage never sends anybody to a kiosk.

@@ -16,6 +16,9 @@ pub struct Total {
     /// Milliseconds of the worlds, each counted once however many kiosks it has.
     pub world_ms: i64,
     pub kiosk_ms: i64,
+    /// As [`Tally`](super::Tally) has them.
+    pub lived_s: i64,
+    pub compared_s: i64,
 }
 
 impl Total {
@@ -26,6 +29,8 @@ impl Total {
             records: self.records + other.records,
             world_ms: self.world_ms + other.world_ms,
             kiosk_ms: self.kiosk_ms + other.kiosk_ms,
+            lived_s: self.lived_s + other.lived_s,
+            compared_s: self.compared_s + other.compared_s,
         }
     }
 }
@@ -52,7 +57,11 @@ pub fn live_through(
             total.world_ms += story.length_ms;
             total.kiosk_ms += story.length_ms * i64::try_from(story.kiosks).unwrap_or(1);
             match run(&story) {
-                Ok(tally) => total.records += tally.records as u64,
+                Ok(tally) => {
+                    total.records += tally.records as u64;
+                    total.lived_s += tally.lived_s;
+                    total.compared_s += tally.compared_s;
+                }
                 Err(failure) => {
                     total.failed += 1;
                     failures.fetch_add(1, Ordering::Relaxed);

@@ -17,6 +17,8 @@ pub enum Mistake {
     WillIsVerdict,
     /// The server does not notice that it was cut off, and blames the kiosks.
     OwnDeafnessUnnoticed,
+    /// Nobody is given time to come back after the server was away: silence is judged at once.
+    NoSettling,
     /// The times of devices count as they are told.
     DeviceClockTrusted,
     /// The agent does not compare digests.
@@ -43,6 +45,7 @@ impl Mistake {
         Self::StaleImage,
         Self::WillIsVerdict,
         Self::OwnDeafnessUnnoticed,
+        Self::NoSettling,
         Self::DeviceClockTrusted,
         Self::DigestIgnored,
         Self::AckAboveLastObeyed,

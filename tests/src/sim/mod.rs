@@ -59,6 +59,10 @@ pub struct Tally {
     pub records: usize,
     /// Tickets in the store at the end.
     pub tickets: usize,
+    /// Seconds of all kiosks, until everything had healed.
+    pub lived_s: i64,
+    /// Those of them of which the evidence was held against what the kiosk was.
+    pub compared_s: i64,
 }
 
 /// Lives through a story.

@@ -35,6 +35,12 @@ const SWEEP_ANYWAY_MS: i64 = 10_000;
 const STALE_IMAGE_MS: i64 = 10 * 60_000;
 
 static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(Arc::default);
+/// Of a server that was built wrong.
+static WITHOUT_SETTLING: LazyLock<Arc<Policy>> = LazyLock::new(|| {
+    let mut policy = Policy::default();
+    policy.presence.settle_ms = 0;
+    Arc::new(policy)
+});
 
 /// True time on a clock that is right.
 #[must_use]
@@ -83,12 +89,13 @@ pub(super) enum Turned {
 
 impl Server {
     #[must_use]
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, mistake: Option<Mistake>) -> Self {
+        let policy = if mistake == Some(Mistake::NoSettling) { &WITHOUT_SETTLING } else { &POLICY };
         Self {
             disk: Disk::default(),
             backup: None,
             cached: None,
-            policy: POLICY.clone(),
+            policy: Arc::clone(policy),
             fleet: None,
             ids: Ids::seeded(u128::from(seed) << 32 | 0x5e7),
             inbox: Vec::new(),

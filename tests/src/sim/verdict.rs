@@ -3,7 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kioskwatch_agent_core::journal::JournalView as _;
 use kioskwatch_domain::change::{EvidenceSource, IncidentRow, PresenceVerdict, TicketSource};
-use kioskwatch_proto::{Epoch, KioskId, faults::codes};
+use kioskwatch_proto::{
+    Epoch, KioskId,
+    faults::codes,
+    journal::{Body, FaultState, Record},
+};
 
 use super::{kiosk::Machine, story::clock, world::World};
 
@@ -16,12 +20,15 @@ impl World<'_> {
         let mut problems = Vec::new();
         self.every_record(&mut problems);
         self.every_number(&mut problems);
+        let mut compared_s = 0;
         for machine in &self.machines[..self.story.kiosks] {
             self.same_state(machine, &mut problems);
-            self.uptime(machine, &mut problems);
+            self.episodes(machine, &mut problems);
+            compared_s += self.uptime(machine, &mut problems);
         }
         self.tickets(&mut problems);
         self.problems.extend(problems);
+        self.compared_s = compared_s;
     }
 
     /// Each committed record is applied once, or its absence has a name.
@@ -134,20 +141,68 @@ impl World<'_> {
         }
     }
 
-    fn uptime(&self, machine: &Machine, problems: &mut Vec<String>) {
+    /// What the evidence says of a kiosk is what it was; for how many seconds that was compared.
+    fn uptime(&self, machine: &Machine, problems: &mut Vec<String>) -> i64 {
         let store = &self.server.disk.store;
-        let gaps = store.gaps.iter().any(|gap| gap.kiosk == machine.id);
-        if gaps || self.store_restored {
-            return;
+        if self.has_gaps(machine) || self.store_restored {
+            return 0;
         }
         let all = store.evidence();
         let rows: Vec<_> = all.iter().filter(|row| row.kiosk == machine.id).collect();
         let journal: Vec<_> =
             rows.iter().copied().filter(|row| row.source == EvidenceSource::Journal).collect();
-        for (what, rows) in [("", &rows), ("the journal alone, ", &journal)] {
-            if let Err(difference) = machine.truth.compare(rows, self.marked_at) {
-                return problems.push(format!("{}: {what}{difference}", machine.id));
+        let mut compared_s = 0;
+        for (what, rows) in [("the journal alone, ", &journal), ("", &rows)] {
+            match machine.truth.compare(rows, self.marked_at) {
+                Ok(seconds) => compared_s = seconds,
+                Err(difference) => {
+                    problems.push(format!("{}: {what}{difference}", machine.id));
+                    return 0;
+                }
             }
+        }
+        compared_s
+    }
+
+    fn has_gaps(&self, machine: &Machine) -> bool {
+        self.server.disk.store.gaps.iter().any(|gap| gap.kiosk == machine.id)
+    }
+
+    /// Each time a fault was raised is one incident, however short it was: counted by the records, of which the ledger
+    /// knows that they are true.
+    fn episodes(&self, machine: &Machine, problems: &mut Vec<String>) {
+        let store = &self.server.disk.store;
+        let records: Vec<_> = store.records.values().filter(|row| row.kiosk == machine.id).collect();
+        let epochs: BTreeSet<Epoch> = records.iter().map(|row| row.epoch).collect();
+        // Where a journal was given up, copied or cut, the order in which its parts are told is not that of what was.
+        if self.has_gaps(machine) || self.store_restored || epochs.len() != 1 {
+            return;
+        }
+        let mut raised = BTreeSet::new();
+        let mut expected: BTreeMap<String, u32> = BTreeMap::new();
+        for row in records {
+            let Ok(Record { body: Body::Fault(fault), .. }) = Record::parse(&row.raw) else { continue };
+            let what = format!("{}/{}", fault.peripheral, fault.fault);
+            match fault.state {
+                FaultState::Raised if raised.insert(what.clone()) => *expected.entry(what).or_default() += 1,
+                FaultState::Raised => {}
+                FaultState::Cleared => drop(raised.remove(&what)),
+            }
+        }
+        let mut found: BTreeMap<String, u32> = BTreeMap::new();
+        let of_agent = |row: &&IncidentRow| {
+            row.kiosk.as_ref() == Some(&machine.id) && !OURS.contains(&row.fault.as_str())
+        };
+        for row in store.incidents.values().filter(of_agent) {
+            let peripheral = row.peripheral.as_ref().map_or("host", |name| name.as_str());
+            *found.entry(format!("{peripheral}/{}", row.fault)).or_default() += 1;
+            if row.triage.is_empty() {
+                problems.push(format!("{}: nobody decided about it", row.fingerprint));
+            }
+        }
+        if expected != found {
+            let id = &machine.id;
+            problems.push(format!("{id}: raised {expected:?}, incidents are {found:?}"));
         }
     }
 

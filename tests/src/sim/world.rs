@@ -116,6 +116,8 @@ pub(super) struct World<'a> {
     /// Boots of which the server has ever heard a heartbeat.
     clocks_known: HashSet<BootId>,
     pub(super) store_restored: bool,
+    /// Of the final checks.
+    pub(super) compared_s: i64,
     faults_made: u64,
     pub(super) problems: Vec<String>,
     pub(super) marked_at: i64,
@@ -152,7 +154,7 @@ impl<'a> World<'a> {
             conns: Vec::new(),
             broker: Broker::new(),
             broker_back: 0,
-            server: Server::new(story.seed),
+            server: Server::new(story.seed, story.mistake),
             server_back: 0,
             link: 0,
             link_back: 0,
@@ -163,6 +165,7 @@ impl<'a> World<'a> {
             said: HashMap::new(),
             clocks_known: HashSet::new(),
             store_restored: false,
+            compared_s: 0,
             faults_made: 0,
             problems: Vec::new(),
             marked_at: 0,
@@ -343,6 +346,9 @@ impl<'a> World<'a> {
 
     #[must_use]
     pub(super) fn tally(&self) -> super::Tally {
-        super::Tally { records: self.ledger.kept.len(), tickets: self.server.disk.store.tickets.len() }
+        let tickets = self.server.disk.store.tickets.len();
+        let kiosks = i64::try_from(self.story.kiosks).unwrap_or(1);
+        let lived_s = self.marked_at / 1_000 * kiosks;
+        super::Tally { records: self.ledger.kept.len(), tickets, lived_s, compared_s: self.compared_s }
     }
 }

@@ -55,11 +55,13 @@ impl Rows {
         Ok(count.unsigned_abs())
     }
 
-    /// Kiosk and fault of every incident that agents reported, open or over.
+    /// Kiosk and fault of every incident about a device, open or over.
     pub async fn incidents(&self) -> Answer<Vec<(String, String)>> {
         let mut database = PgConnection::connect(&self.url).await?;
-        // Absence is the server's own finding, and a short one is no ticket.
-        let text = "SELECT kiosk, fault FROM incident WHERE kiosk IS NOT NULL AND fault <> 'kiosk_offline'";
+        // Absence is the server's own finding, and a short one is no ticket; the disk of the machine that all this runs
+        // on may really be full.
+        let text = "SELECT kiosk, fault FROM incident
+                    WHERE kiosk IS NOT NULL AND COALESCE(peripheral, 'host') <> 'host'";
         sqlx::query_as(text).fetch_all(&mut database).await
     }
 
