@@ -124,7 +124,7 @@ async fn log_says(kiosk: &Kiosk, sentence: &str) {
     .await;
 }
 
-async fn business_goes_on(application: &Application, more: u64) {
+pub(crate) async fn business_goes_on(application: &Application, more: u64) {
     let wanted = application.kept() + more;
     wait_until("the kiosk to do business", PATIENCE, || async {
         let kept = application.kept();

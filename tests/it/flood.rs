@@ -11,17 +11,23 @@ use kioskwatch_proto::{
     KioskId,
     topic::{Channel, Topic},
 };
+use kioskwatch_server::store::Store;
 use kioskwatch_tests::harness::{
+    application::Application,
     client::Client,
     stack::{PATIENCE, Plan, Stack},
     wait::{wait_for, wait_until},
 };
 use rumqttc::v5::{AsyncClient, MqttOptions, mqttbytes::QoS};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::{disk::resident_mib, program};
+use crate::{
+    disk::{business_goes_on, resident_mib},
+    lines, program,
+};
 
 const FLOODER: &str = "K-0666";
 /// What a flood may cost the server's memory: far more than one kiosk's burst on both connections, and less than
@@ -159,6 +165,47 @@ async fn a_flood_from_one_kiosk_is_dropped_counted_and_told_once_and_the_fleet_d
         assert!(stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap().is_empty());
     }
     assert!(stack.server.process_runs() && stack.server.process().unwrap().id() == Some(pid));
+}
+
+/// A server that takes nothing for a while is still connected: Mosquitto queues a thousand messages for it and then drops
+/// what comes. Agents send again what nobody acknowledged, so that costs nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_mosquitto_drops_when_its_queue_is_full_comes_again() {
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-02");
+    let stack = plan.start().await;
+    let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
+    let store = Store::open_beside(&database).await.unwrap();
+    let server = stack.server.process().unwrap();
+
+    server.signal(Signal::STOP).unwrap();
+    let flood = Flood::start(&stack);
+    let drops = || async {
+        let log = stack.broker.log();
+        if log.contains("Outgoing messages are being dropped for client") { Ok(()) } else { Err(log) }
+    };
+    wait_until("Mosquitto's queue to overflow", PATIENCE, drops).await;
+    flood.stop();
+    // It stays full: whatever the kiosks tell now is dropped.
+    stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+    let applications: Vec<_> =
+        stack.kiosks.iter().map(|kiosk| Application::start(&kiosk.socket(), 1)).collect();
+    for application in &applications {
+        business_goes_on(application, 20).await;
+    }
+    drop(applications);
+    server.signal(Signal::CONT).unwrap();
+
+    stack.ticket("K-0001", "cover_open").await;
+    for kiosk in &stack.kiosks {
+        let id = KioskId::new(&kiosk.id).unwrap();
+        wait_until("everything to arrive", PATIENCE * 3, || async {
+            let (written, stored) = (lines::written(kiosk), lines::stored(&store, &id).await);
+            if written == stored { Ok(()) } else { Err(format!("{} of {}", stored.len(), written.len())) }
+        })
+        .await;
+        assert!(stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap().is_empty());
+    }
+    store.close().await;
 }
 
 /// As an agent does: the same record again and again, until the server has it.

@@ -84,6 +84,11 @@ impl Broker {
         }
     }
 
+    /// What it has printed so far.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
     /// Starts it again on the same port and waits until it answers.
     pub async fn restart(&mut self) -> io::Result<()> {
         self.kill().await?;

@@ -162,7 +162,15 @@ impl Hub {
     fn plan(&mut self, now: Timestamp, inputs: &[Input], recalled: &Recalled) -> Result<Plan, Failed> {
         let fleet = self.app.fleet();
         let ids = &mut self.ids;
-        catch_unwind(AssertUnwindSafe(|| fleet.plan_recalling(now, inputs, recalled, ids)))
+        #[cfg(test)]
+        let defect = self.defect_about.as_ref();
+        let decide = || {
+            let plan = fleet.plan_recalling(now, inputs, recalled, ids);
+            #[cfg(test)]
+            super::tests::panic_if_applied(defect, &plan);
+            plan
+        };
+        catch_unwind(AssertUnwindSafe(decide))
             .map_err(|panic| Failed::Permanent(format!("deciding panicked: {}", text_of(&*panic))))
     }
 

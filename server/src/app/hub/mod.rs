@@ -80,6 +80,9 @@ pub struct Hub {
     given_up: bool,
     /// A flush of this turn could not be written at all.
     flush_failed: bool,
+    /// To apply a record of this kiosk panics: the defect that nobody knows of yet.
+    #[cfg(test)]
+    defect_about: Option<KioskId>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -143,6 +146,8 @@ impl Hub {
             stop: watch::channel(false).1,
             given_up: false,
             flush_failed: false,
+            #[cfg(test)]
+            defect_about: None,
         }
     }
 

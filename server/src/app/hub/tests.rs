@@ -1,7 +1,7 @@
 //! The loop and its turns on a real database, with connections to nobody.
 use kioskwatch_domain::{
     change::{Change, CommandRow, CommandState, RecordOutcome},
-    fleet::{Actor, Request},
+    fleet::{Actor, Plan, Request},
     retention::Kept,
     testing::ScriptedAgent,
 };
@@ -210,6 +210,43 @@ async fn a_jump_of_the_clock_that_cannot_be_committed_is_deafness_at_least() {
     let heard = rig.app.fleet().live_hearing(rig.app.clock().now());
     assert!(heard.iter().all(|row| row.to <= begun || row.from >= jumped), "{heard:?}");
     assert!(heard.iter().any(|row| row.from >= jumped), "and we hear again: {heard:?}");
+}
+
+/// In the middle of a decision.
+pub(super) fn panic_if_applied(defect: Option<&KioskId>, plan: &Plan) {
+    let applied = |change: &Change| match change {
+        Change::JournalRecord(row) => {
+            Some(&row.kiosk) == defect && row.outcome == RecordOutcome::Applied && row.kind == "fault"
+        }
+        _ => false,
+    };
+    assert!(!plan.changes.iter().any(applied), "a defect");
+}
+
+#[tokio::test]
+async fn a_decision_that_panics_costs_one_record_and_nobody_else_anything() {
+    let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    let [mut agent, mut neighbour] = ["K-1", "K-2"].map(|id| ScriptedAgent::new(id, now));
+    rig.hub.defect_about = Some(agent.id.clone());
+    agent.service(now, ServiceState::InService);
+    agent.fault(now, "printer", "paper_out", FaultState::Raised);
+    agent.service(now, ServiceState::Degraded);
+    let upto =
+        |rig: &Rig, agent: &ScriptedAgent| rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
+    for turn in 1..=3 {
+        neighbour.service(now, ServiceState::InService);
+        let inputs = vec![agent.batch(now), neighbour.batch(now)];
+        rig.hub.decide(Turn { inputs, ..Turn::default() }).await.unwrap();
+        assert_eq!(upto(&rig, &agent), Some(1), "the one before it is applied");
+        assert_eq!(upto(&rig, &neighbour), Some(turn));
+        assert_eq!(rig.poisoned(), turn);
+    }
+    rig.decide(agent.batch(now)).await;
+    assert_eq!(upto(&rig, &agent), Some(3), "and the one behind it");
+    let kept = rig.app.store().journal_record(&Scope::All, &agent.id, agent.epoch, 2).await.unwrap().unwrap();
+    assert_eq!(kept.outcome, RecordOutcome::Quarantined);
+    assert_eq!(rig.audit("record_failed").await, ["kiosk/K-1"; 3], "{:?}", kept.reason);
 }
 
 #[tokio::test]
