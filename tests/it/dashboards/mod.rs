@@ -14,6 +14,7 @@ mod ticket_history;
 mod tickets;
 mod uptime;
 mod uptime_history;
+mod words;
 
 use std::{fs, path::Path, time::Duration};
 

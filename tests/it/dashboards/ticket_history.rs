@@ -4,9 +4,11 @@ use serde_json::json;
 use super::{
     board::{Board, console, sites},
     panel::{Panel, in_time_shown},
+    tickets::{CLOCKS, MEASURED},
 };
 
 const WHERE: &str = concat!(in_time_shown!("opened_at"), " AND COALESCE(site, '') IN ($site)");
+const STARTED: &str = in_time_shown!("started_at");
 const QUIET: &str = "这段时间没有 / none in this time";
 
 pub(super) fn board() -> Board {
@@ -103,15 +105,16 @@ fn open() -> Vec<Panel> {
 fn kept() -> Vec<Panel> {
     vec![
         Panel::table("时限 / Service clocks")
-            .sql(concat!(
+            .sql(&format!(
                 "SELECT clock, count(*) AS clocks, count(*) FILTER (WHERE state = 'met') AS met, \
                  count(*) FILTER (WHERE state = 'breached') AS breached, \
                  count(*) FILTER (WHERE state IN ('running', 'paused')) AS running\n\
                  FROM v_ticket_clocks\n\
-                 WHERE ",
-                in_time_shown!("started_at"),
-                " AND COALESCE(site, '') IN ($site)\nGROUP BY clock ORDER BY breached DESC, clock",
+                 WHERE {STARTED} AND clock IN ('{}') AND COALESCE(site, '') IN ($site)\n\
+                 GROUP BY clock ORDER BY breached DESC, clock",
+                CLOCKS.replace('|', "', '")
             ))
+            .describe(MEASURED)
             .name("clock", "时限 / Clock")
             .name("clocks", "合计 / All")
             .name("met", "达成 / Met")
