@@ -21,6 +21,9 @@ const STAGES: &[f64] = &[
     60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0, 259_200.0, 604_800.0,
 ];
 
+/// The stages of a ticket that are timed: to restored service, from there to its closing.
+const TICKET_STAGES: [&str; 2] = ["to_restored", "to_closed"];
+
 /// What happened since the start.
 #[derive(Debug, Clone)]
 pub struct Counters {
@@ -63,6 +66,8 @@ impl Counters {
         );
         let stages = HistogramVec::new(stage_options.buckets(STAGES.to_vec()), &["stage"])?;
         registry.register(Box::new(stages.clone()))?;
+        // There from the start: a series that begins with its first observation has no rate.
+        TICKET_STAGES.iter().for_each(|stage| drop(stages.with_label_values(&[stage])));
         let build = prometheus::IntGaugeVec::new(
             Opts::new("kioskwatch_build_info", "Always 1; the version is in the label."),
             &["version"],

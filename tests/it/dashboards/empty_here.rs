@@ -1,0 +1,70 @@
+//! Panels that say nothing in the stack of this test, each with the reason. Every other panel must answer.
+use super::answer::{Choice, Chosen};
+
+struct Empty {
+    board: &'static str,
+    /// The Chinese half of its title.
+    title: &'static str,
+    /// Only with this word chosen of this variable.
+    with: Option<(&'static str, &'static str)>,
+    why: &'static str,
+}
+
+const fn always(board: &'static str, title: &'static str, why: &'static str) -> Empty {
+    Empty { board, title, with: None, why }
+}
+
+const BEGAN_NOW: &str = "no kiosk of this stack was there last month";
+const NOTHING_LOST: &str = "this server loses nothing and refuses nothing";
+const NOTHING_OLD: &str = "the daily removal has not run, and nothing is old enough";
+const IN_TIME: &str = "no service clock runs out within a minute";
+
+const EMPTY: &[Empty] = &[
+    always("uptime", "车队上月", BEGAN_NOW),
+    always("uptime", "所选网点上月", BEGAN_NOW),
+    always("uptime", "网点上月", BEGAN_NOW),
+    always("server", "24 小时丢弃", NOTHING_LOST),
+    always("server", "丢弃", NOTHING_LOST),
+    always("server", "提交失败", NOTHING_LOST),
+    always("server", "非正常消息", NOTHING_LOST),
+    always("server", "24 小时安全事件", NOTHING_LOST),
+    always("server", "安全事件", NOTHING_LOST),
+    always("server", "旧数据上次清理", NOTHING_OLD),
+    always("server", "清理的行数", NOTHING_OLD),
+    always("tickets", "24 小时超时", IN_TIME),
+    always("tickets", "超时", IN_TIME),
+    Empty {
+        board: "uptime-history",
+        title: "允许停机余额",
+        with: Some(("ratio", "full")),
+        why: "nothing is promised of full function",
+    },
+];
+
+impl Empty {
+    fn is(&self, board: &str, title: &str) -> bool {
+        self.board == board && title.split(" / ").next() == Some(self.title)
+    }
+}
+
+/// Why a panel may say nothing here.
+pub(super) fn reason(board: &str, title: &str, chosen: &Chosen) -> Option<&'static str> {
+    let word_chosen = |(variable, word): (&str, &str)| matches!(chosen.get(variable), Some(Choice::One(chosen)) if chosen == word);
+    let found = EMPTY.iter().find(|one| one.is(board, title) && one.with.is_none_or(word_chosen));
+    found.map(|one| one.why)
+}
+
+#[test]
+fn every_panel_that_may_be_empty_here_exists_and_says_so_to_its_reader() {
+    for one in EMPTY {
+        let boards = super::boards();
+        let board = boards.iter().find(|board| board.name == one.board);
+        let board = board.unwrap_or_else(|| panic!("no board {}", one.board)).json();
+        let mut panels = board["panels"].as_array().unwrap().iter();
+        let panel = panels.find(|panel| one.is(one.board, panel["title"].as_str().unwrap()));
+        let panel = panel.unwrap_or_else(|| panic!("{} has no panel {}", one.board, one.title)).to_string();
+        // With `or vector(0)` the reader always sees a number.
+        let told = panel.contains(super::panel::MAY_BE_EMPTY) || panel.contains(" or vector(0)");
+        assert!(told, "{}: {} may be empty ({}) and does not say so", one.board, one.title, one.why);
+    }
+}
