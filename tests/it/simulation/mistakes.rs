@@ -19,6 +19,7 @@ const fn themes(mistake: Mistake) -> Themes {
         Mistake::WillIsVerdict | Mistake::PubackTrusted | Mistake::SentBeforeDurable => {
             Themes { kiosk_trouble: true, bad_network: true, ..calm }
         }
+        Mistake::OwnClockJumpUnnoticed => Themes { clocks: true, ..calm },
         Mistake::DeviceClockTrusted => Themes { clocks: true, kiosk_trouble: true, ..calm },
         Mistake::DigestIgnored | Mistake::AckAboveLastObeyed | Mistake::WasStripped => {
             Themes { disks: true, clones: true, bad_network: true, ..calm }

@@ -25,16 +25,20 @@ pub(super) struct Ledgers<'a> {
 
 pub(super) struct Inspection<'a> {
     pub(super) now: i64,
+    /// What the server's clock shows more than is true.
+    pub(super) ahead_ms: i64,
+    /// As [`Server::fell_silent`](super::server::Server::fell_silent).
+    pub(super) fell_silent: &'a mut BTreeMap<KioskId, i64>,
     pub(super) heard: &'a BTreeMap<KioskId, Vec<i64>>,
     pub(super) disk: &'a mut Disk,
 }
 
-/// Milliseconds since the beginning.
-fn since_beginning(at: Timestamp) -> i64 {
-    at.since(wall(0))
-}
-
 impl Inspection<'_> {
+    /// Milliseconds since the beginning, of an instant by the server's clock as it is now.
+    fn since_beginning(&self, at: Timestamp) -> i64 {
+        at.since(wall(self.ahead_ms))
+    }
+
     pub(super) fn changes(&mut self, changes: &[Change], ledgers: &mut Ledgers<'_>) {
         for change in changes {
             if let Some(row) = applied_record(change) {
@@ -70,7 +74,7 @@ impl Inspection<'_> {
     }
 
     /// Offline is a verdict about silence, or the agent's own word.
-    fn verdict(&self, row: &TransitionRow, ledgers: &mut Ledgers<'_>) {
+    fn verdict(&mut self, row: &TransitionRow, ledgers: &mut Ledgers<'_>) {
         let at = clock(self.now);
         if row.reason == "goodbye" {
             if ledgers.goodbyes.get(&row.kiosk).is_none_or(|&times| times == 0) {
@@ -78,7 +82,8 @@ impl Inspection<'_> {
             }
             return;
         }
-        let fell = since_beginning(row.at);
+        let fell = self.since_beginning(row.at);
+        self.fell_silent.insert(row.kiosk.clone(), fell);
         let before = |times: &Vec<i64>| times.iter().rev().find(|&&heard| heard < fell).copied();
         if let Some(heard) = self.heard.get(&row.kiosk).and_then(before)
             && fell - heard < INTERVAL_MS
@@ -93,17 +98,19 @@ impl Inspection<'_> {
 
     /// Our own outage never sends anybody to a kiosk.
     fn ticket(&self, row: &TicketRow, ledgers: &mut Ledgers<'_>) {
-        let is_new = row.t1 == wall(self.now);
+        let is_new = self.since_beginning(row.t1) == self.now;
         let offline = matches!(row.fault.as_str(), codes::KIOSK_OFFLINE | codes::SITE_OFFLINE);
         if !is_new || !offline {
             return;
         }
-        let opened = since_beginning(row.opened_at);
-        let excuse = match &row.kiosk {
-            Some(kiosk) => ledgers.excused_until.get(kiosk).copied(),
-            None => ledgers.excused_until.values().max().copied(),
+        // Not when the ticket says that it was: the clock may have been another one then.
+        let (fell, excuse) = match &row.kiosk {
+            Some(kiosk) => (self.fell_silent.get(kiosk), ledgers.excused_until.get(kiosk)),
+            None => (self.fell_silent.values().max(), ledgers.excused_until.values().max()),
         };
-        if excuse.is_none_or(|until| until < opened) {
+        // Of a goodbye there is no silence.
+        let fell = fell.copied().unwrap_or_else(|| self.since_beginning(row.opened_at));
+        if excuse.is_none_or(|&until| until < fell) {
             let who = row.kiosk.as_ref().map_or("the site", KioskId::as_str);
             let text = format!("{} {who}: an offline ticket, and nothing was wrong there", clock(self.now));
             ledgers.problems.push(text);

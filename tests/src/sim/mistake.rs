@@ -19,6 +19,8 @@ pub enum Mistake {
     OwnDeafnessUnnoticed,
     /// Nobody is given time to come back after the server was away: silence is judged at once.
     NoSettling,
+    /// The server does not notice that its clock was set.
+    OwnClockJumpUnnoticed,
     /// The times of devices count as they are told.
     DeviceClockTrusted,
     /// The agent does not compare digests.
@@ -46,6 +48,7 @@ impl Mistake {
         Self::WillIsVerdict,
         Self::OwnDeafnessUnnoticed,
         Self::NoSettling,
+        Self::OwnClockJumpUnnoticed,
         Self::DeviceClockTrusted,
         Self::DigestIgnored,
         Self::AckAboveLastObeyed,

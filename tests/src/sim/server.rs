@@ -62,6 +62,7 @@ pub(super) struct Server {
     backup: Option<Disk>,
     cached: Option<(i64, FleetImage)>,
     policy: Arc<Policy>,
+    mistake: Option<Mistake>,
     pub(super) fleet: Option<Fleet>,
     ids: Ids,
     inbox: Vec<Input>,
@@ -74,6 +75,12 @@ pub(super) struct Server {
     pub(super) linked: bool,
     told_up: bool,
     last_turn: i64,
+    /// What its wall clock shows more than is true.
+    clock_ahead_ms: i64,
+    /// Jumped by so much while a commit was tried again and again: noticed afterwards.
+    unnoticed_jump_ms: i64,
+    /// When each kiosk was last found to be offline by its silence.
+    pub(super) fell_silent: BTreeMap<KioskId, i64>,
     /// When the running server heard each kiosk, newest last.
     pub(super) heard: BTreeMap<KioskId, Vec<i64>>,
 }
@@ -96,6 +103,7 @@ impl Server {
             backup: None,
             cached: None,
             policy: Arc::clone(policy),
+            mistake,
             fleet: None,
             ids: Ids::seeded(u128::from(seed) << 32 | 0x5e7),
             inbox: Vec::new(),
@@ -106,7 +114,40 @@ impl Server {
             linked: false,
             told_up: false,
             last_turn: 0,
+            clock_ahead_ms: 0,
+            unnoticed_jump_ms: 0,
+            fell_silent: BTreeMap::new(),
             heard: BTreeMap::new(),
+        }
+    }
+
+    /// What its clock shows.
+    #[must_use]
+    pub(super) fn clock(&self, now: i64) -> Timestamp {
+        wall(now).plus_ms(self.clock_ahead_ms)
+    }
+
+    /// By how much its clock is wrong, noticed or not.
+    #[must_use]
+    pub(super) fn clock_error_ms(&self) -> i64 {
+        self.clock_ahead_ms + self.unnoticed_jump_ms
+    }
+
+    /// Its clock is set to another time. A running server notices before it does anything else.
+    pub(super) fn jump(&mut self, now: i64, by_ms: i64) {
+        if self.mistake == Some(Mistake::OwnClockJumpUnnoticed) {
+            self.clock_ahead_ms += by_ms;
+            return;
+        }
+        if self.stuck {
+            self.unnoticed_jump_ms += by_ms;
+            return;
+        }
+        let before = self.clock(now);
+        self.clock_ahead_ms += by_ms;
+        let noticed = matches!(self.inbox.first(), Some(Input::ClockJumped { .. }));
+        if self.fleet.is_some() && !noticed {
+            self.inbox.insert(0, Input::ClockJumped { before });
         }
     }
 
@@ -122,6 +163,7 @@ impl Server {
         self.linked = false;
         self.told_up = false;
         self.stuck = false;
+        self.clock_ahead_ms += std::mem::take(&mut self.unnoticed_jump_ms);
         self.heard.clear();
     }
 
@@ -137,9 +179,9 @@ impl Server {
     }
 
     /// A process starts from what the disk holds.
-    pub(super) fn start(&mut self, now: i64, mistake: Option<Mistake>) {
+    pub(super) fn start(&mut self, now: i64) {
         let mut image = self.disk.store.image();
-        match (mistake, &self.cached) {
+        match (self.mistake, &self.cached) {
             (Some(Mistake::HeadsForgotten), _) => image.heads.clear(),
             (Some(Mistake::StaleImage), Some((_, cached))) => image = cached.clone(),
             _ => {}
@@ -147,7 +189,7 @@ impl Server {
         let last_alive_at = image.last_alive_at;
         self.fleet = Some(Fleet::from_image(self.policy.clone(), image));
         self.last_turn = now;
-        let server = self.ids.uuid(wall(now));
+        let server = self.ids.uuid(self.clock(now));
         self.inbox.push(Input::ServerStarted { server, last_alive_at });
     }
 
@@ -184,21 +226,21 @@ impl Server {
         }
     }
 
-    pub(super) fn link_up(&mut self, mistake: Option<Mistake>) {
+    pub(super) fn link_up(&mut self) {
         self.linked = true;
-        if mistake == Some(Mistake::OwnDeafnessUnnoticed) && self.told_up {
+        if self.mistake == Some(Mistake::OwnDeafnessUnnoticed) && self.told_up {
             return;
         }
         self.told_up = true;
         self.inbox.push(Input::BrokerUp);
     }
 
-    pub(super) fn link_down(&mut self, now: i64, mistake: Option<Mistake>) {
+    pub(super) fn link_down(&mut self, now: i64) {
         if std::mem::take(&mut self.linked)
             && self.fleet.is_some()
-            && mistake != Some(Mistake::OwnDeafnessUnnoticed)
+            && self.mistake != Some(Mistake::OwnDeafnessUnnoticed)
         {
-            self.inbox.push(Input::BrokerDown { since: wall(now) });
+            self.inbox.push(Input::BrokerDown { since: self.clock(now) });
         }
     }
 
@@ -206,17 +248,17 @@ impl Server {
     /// more changes nothing.
     #[must_use]
     pub(super) fn is_due(&self, now: i64) -> bool {
-        let due = |fleet: &Fleet| fleet.next_deadline().is_some_and(|at| at <= wall(now));
+        let due = |fleet: &Fleet| fleet.next_deadline().is_some_and(|at| at <= self.clock(now));
         now % SWEEP_ANYWAY_MS == 0 || self.fleet.as_ref().is_some_and(due)
     }
 
     /// A tick of the shell: silence of our own first, then the question.
-    pub(super) fn tick(&mut self, now: i64, question: Input, mistake: Option<Mistake>) {
+    pub(super) fn tick(&mut self, now: i64, question: Input) {
         if self.fleet.is_none() || self.stuck {
             return;
         }
         if self.cached.as_ref().is_none_or(|(at, _)| now - at >= STALE_IMAGE_MS)
-            && mistake == Some(Mistake::StaleImage)
+            && self.mistake == Some(Mistake::StaleImage)
         {
             self.cached = Some((now, self.disk.store.image()));
         }
@@ -224,22 +266,22 @@ impl Server {
     }
 
     /// A message arrived.
-    pub(super) fn receive(&mut self, now: i64, message: Up, retained: bool, mistake: Option<Mistake>) {
+    pub(super) fn receive(&mut self, now: i64, message: Up, retained: bool) {
         if self.stuck {
             self.waiting.push((now, message, retained));
             return;
         }
+        let mut received_at = self.clock(now);
         let Some(fleet) = &mut self.fleet else { return };
         let kiosk = message.kiosk;
-        let mut received_at = wall(now);
-        let trusting = mistake == Some(Mistake::DeviceClockTrusted);
+        let trusting = self.mistake == Some(Mistake::DeviceClockTrusted);
         let living = !retained && !matches!(message.body, UpBody::Inventory(_));
         let input = match message.body {
             UpBody::Presence(mut message) => {
                 if message.state == PresenceState::Online && living {
                     hear(&mut self.heard, &kiosk, now);
                 }
-                if message.state == PresenceState::Offline && mistake == Some(Mistake::WillIsVerdict) {
+                if message.state == PresenceState::Offline && self.mistake == Some(Mistake::WillIsVerdict) {
                     message.state = PresenceState::Planned;
                 }
                 Input::Presence { kiosk, received_at, retained, message }
@@ -271,27 +313,23 @@ impl Server {
     }
 
     /// One turn: plan, commit, adopt; the acks that may leave.
-    pub(super) fn turn(
-        &mut self,
-        now: i64,
-        ledgers: &mut Ledgers<'_>,
-        mistake: Option<Mistake>,
-    ) -> (Turned, Vec<(KioskId, Ack)>) {
+    pub(super) fn turn(&mut self, now: i64, ledgers: &mut Ledgers<'_>) -> (Turned, Vec<(KioskId, Ack)>) {
         let mut acks = Vec::new();
+        let (clock, last_turn) = (self.clock(now), self.clock(self.last_turn));
         let Some(fleet) = &mut self.fleet else { return (Turned::Done, acks) };
         if self.inbox.is_empty() {
             return (Turned::Done, acks);
         }
         if now - self.last_turn > DEAF_AFTER_MS && self.linked && self.stuck {
-            self.inbox.splice(0..0, [Input::BrokerDown { since: wall(self.last_turn) }, Input::BrokerUp]);
+            self.inbox.splice(0..0, [Input::BrokerDown { since: last_turn }, Input::BrokerUp]);
             self.last_turn = now;
         }
         let mut inputs = std::mem::take(&mut self.inbox);
         look_up_old_places(&self.disk.store, &mut inputs);
         let recalled = self.disk.store.recall(&fleet.to_recall(&inputs));
-        let plan = fleet.plan_recalling(wall(now), &inputs, &recalled, &mut self.ids);
+        let plan = fleet.plan_recalling(clock, &inputs, &recalled, &mut self.ids);
         let writes = !plan.is_empty();
-        if mistake == Some(Mistake::AckBeforeCommit) {
+        if self.mistake == Some(Mistake::AckBeforeCommit) {
             acks.extend(plan.outcome().acks.iter().cloned());
         }
         if writes && self.crash.take_if(|crash| *crash == Crash::BeforeCommit).is_some() {
@@ -307,7 +345,9 @@ impl Server {
             ledgers.problems.push(format!("a plan breaks a promise of the store: {error}"));
             return (Turned::Died, acks);
         }
-        Inspection { now, heard: &self.heard, disk: &mut self.disk }.changes(&plan.changes, ledgers);
+        let (ahead_ms, fell_silent) = (self.clock_ahead_ms, &mut self.fell_silent);
+        Inspection { now, ahead_ms, heard: &self.heard, fell_silent, disk: &mut self.disk }
+            .changes(&plan.changes, ledgers);
         if writes && self.crash.take_if(|crash| *crash == Crash::AfterCommit).is_some() {
             return (Turned::Died, acks);
         }
@@ -319,7 +359,7 @@ impl Server {
             }
         };
         acks.extend(committed.acks);
-        if mistake == Some(Mistake::AckOfReceived) {
+        if self.mistake == Some(Mistake::AckOfReceived) {
             acks.iter_mut().for_each(|(kiosk, ack)| overstate(kiosk, ack, &inputs));
         }
         if writes && self.crash.take_if(|crash| *crash == Crash::BeforeAcks).is_some() {
@@ -331,8 +371,12 @@ impl Server {
         }
         if std::mem::take(&mut self.stuck) {
             self.last_turn = now;
+            match std::mem::take(&mut self.unnoticed_jump_ms) {
+                0 => {}
+                by_ms => self.jump(now, by_ms),
+            }
             for (at, message, retained) in std::mem::take(&mut self.waiting) {
-                self.receive(at, message, retained, mistake);
+                self.receive(at, message, retained);
             }
         }
         (Turned::Done, acks)

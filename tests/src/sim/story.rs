@@ -117,6 +117,11 @@ pub enum Happening {
         k: usize,
         ms: i64,
     },
+    /// The server's wall clock is wrong by so much for a time.
+    ServerClockJump {
+        by_ms: i64,
+        ms: i64,
+    },
     BrokerDeath {
         ms: i64,
     },
@@ -211,7 +216,7 @@ impl Story {
                 events.push(Timed { at_ms: rng.between(0, length_ms - 1), what });
             }
         }
-        if themes.server_trouble || themes.restores {
+        if themes.server_trouble || themes.restores || themes.clocks {
             for _ in 0..rng.between(1, 2 * shared) {
                 let what = of_server(rng, themes);
                 events.push(Timed { at_ms: rng.between(0, length_ms - 1), what });
@@ -281,6 +286,10 @@ fn of_server(rng: &mut Rng, themes: Themes) -> Happening {
             5 if themes.server_trouble => Happening::CommitsFail { times: 1 + rng.below(20) as u32 },
             6 if themes.restores => Happening::ServerBackup,
             7 if themes.restores => Happening::ServerRestore { ms: ms / 4 + 500 },
+            8 if themes.clocks => {
+                let size = rng.length(1_000, 400 * 24 * HOUR);
+                Happening::ServerClockJump { by_ms: if rng.per_mille(500) { size } else { -size }, ms }
+            }
             _ => continue,
         };
         return what;
@@ -343,6 +352,9 @@ impl fmt::Display for Happening {
             Self::DiskBackup { k } => write!(f, "K{k}: the disk is copied"),
             Self::DiskRestore { k, ms } => write!(f, "K{k}: the copy is put back, takes {}", clock(ms)),
             Self::Clone { k, ms } => write!(f, "K{k}: a second machine with the same disk for {}", clock(ms)),
+            Self::ServerClockJump { by_ms, ms } => {
+                write!(f, "the server's wall clock jumps by {by_ms} ms for {}", clock(ms))
+            }
             Self::BrokerDeath { ms } => write!(f, "the broker dies for {}", clock(ms)),
             Self::ServerCutOff { ms } => write!(f, "the server is cut off from the broker for {}", clock(ms)),
             Self::ServerCrash { crash, ms } => write!(f, "the server dies ({crash:?}) for {}", clock(ms)),

@@ -64,6 +64,8 @@ enum Event {
     ServerTick,
     ServerFlush,
     ServerBack,
+    /// The server's clock had jumped by so much.
+    ServerClockBack(i64),
     Link,
     BrokerBack,
     CloneGone(usize),
@@ -181,7 +183,7 @@ impl<'a> World<'a> {
     fn begin(&mut self) {
         let ids: Vec<_> = self.machines.iter().map(|machine| machine.id.clone()).collect();
         self.at(0, Event::ServerBack);
-        self.server.start(0, self.story.mistake);
+        self.server.start(0);
         self.server.register(&ids);
         for machine in 0..self.machines.len() {
             let at = self.rng.between(100, 5_000);
@@ -264,7 +266,7 @@ impl<'a> World<'a> {
             Event::AtServer { link, message, retained } => {
                 if link == self.link && self.server.linked {
                     self.note_clock(&message);
-                    self.server.receive(self.now, message, retained, self.story.mistake);
+                    self.server.receive(self.now, message, retained);
                     let delay = self.rng.between(2, 30);
                     self.plan_turn(delay);
                 }
@@ -278,16 +280,18 @@ impl<'a> World<'a> {
             }
             Event::ServerTick => {
                 if self.server.is_due(self.now) {
-                    self.server.tick(self.now, Input::Sweep, self.story.mistake);
+                    self.server.tick(self.now, Input::Sweep);
                     self.plan_turn(0);
                 }
                 self.at(self.now + self.tick_ms, Event::ServerTick);
             }
             Event::ServerFlush => {
-                self.server.tick(self.now, Input::FLUSH_ALL, self.story.mistake);
+                self.server.tick(self.now, Input::FLUSH_ALL);
                 self.at(self.now + 30_000, Event::ServerFlush);
             }
             Event::ServerBack => self.server_back(),
+            Event::ServerClockBack(by_ms) if !self.healed => self.server_clock_jumps(-by_ms),
+            Event::ServerClockBack(_) => {}
             Event::Link => self.link_server(),
             Event::BrokerBack => {
                 if self.broker_back <= self.now && !self.broker.up {

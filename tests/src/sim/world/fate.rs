@@ -45,6 +45,10 @@ impl World<'_> {
                 self.machines[k].clock_offset_ms += by_ms;
                 self.machines[k].truth.give_up("clock jump");
             }
+            Happening::ServerClockJump { by_ms, ms } => {
+                self.server_clock_jumps(by_ms);
+                self.at(now + ms, Event::ServerClockBack(by_ms));
+            }
             Happening::LinkCut { k, ms, will } => {
                 self.excuse(k, now + ms);
                 self.trouble[k].link = self.trouble[k].link.max(now + ms);
@@ -92,6 +96,13 @@ impl World<'_> {
                 self.store_restored |= self.server.restore();
             }
         }
+    }
+
+    /// What the server says of the kiosks' time is by its own clock.
+    pub(super) fn server_clock_jumps(&mut self, by_ms: i64) {
+        self.server.jump(self.now, by_ms);
+        self.machines.iter_mut().for_each(|machine| machine.truth.give_up("the server's clock jumped"));
+        self.plan_turn(0);
     }
 
     pub(super) fn power_cut(&mut self, k: usize, ms: i64, in_order: bool) {
@@ -180,6 +191,10 @@ impl World<'_> {
                 self.at(now, Event::AgentBack(m));
             }
             self.machines[m].clock_offset_ms = 0;
+        }
+        match self.server.clock_error_ms() {
+            0 => {}
+            by_ms => self.server_clock_jumps(-by_ms),
         }
         self.at(now, Event::BrokerBack);
         self.at(now + 1, Event::ServerBack);

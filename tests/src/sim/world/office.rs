@@ -50,7 +50,7 @@ impl World<'_> {
             goodbyes: &self.goodbyes,
             problems: &mut self.problems,
         };
-        let (turned, acks) = self.server.turn(self.now, &mut ledgers, self.story.mistake);
+        let (turned, acks) = self.server.turn(self.now, &mut ledgers);
         for (kiosk, ack) in acks {
             self.send_ack(&kiosk, &ack);
         }
@@ -87,7 +87,7 @@ impl World<'_> {
             return;
         }
         if !self.server.is_up() {
-            self.server.start(self.now, self.story.mistake);
+            self.server.start(self.now);
             self.forget_clocks();
             self.note(|| "the server is back".into());
         }
@@ -102,7 +102,7 @@ impl World<'_> {
             return;
         }
         self.link += 1;
-        self.server.link_up(self.story.mistake);
+        self.server.link_up();
         self.note(|| "the server is connected".into());
         for message in self.broker.retained() {
             self.forward(&message, true);
@@ -112,7 +112,7 @@ impl World<'_> {
 
     pub(super) fn cut_server_link(&mut self) {
         self.link += 1;
-        self.server.link_down(self.now, self.story.mistake);
+        self.server.link_down(self.now);
         self.plan_turn(0);
     }
 
