@@ -20,6 +20,7 @@ mod power;
 mod power_postgres;
 mod programs;
 mod prometheus;
+mod retention;
 mod serial_faults;
 mod simulation;
 mod store_contract;

@@ -12,6 +12,10 @@ use crate::{
     wall,
 };
 
+mod parts;
+
+pub use parts::EvidencePart;
+
 /// How long some server must have received within the last [`CLOCK_LOOKED_AT_S`] before anything goes: a clock that
 /// jumped by years must not empty the database before somebody notices.
 pub const CLOCK_BELIEVED_S: i64 = 2 * 86_400;

@@ -34,7 +34,7 @@ pub use self::{
     hub::{FLUSH_EVERY, Hub, HubError, HubOptions},
     inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
-    retention::keep_to_retention,
+    retention::{Retention, keep_to_retention},
     uptime::{
         DecisionError, Live, MonthVersions, NotLive, UptimeAnswer, UptimeError, UptimeExplained,
         UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books,

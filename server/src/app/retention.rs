@@ -9,14 +9,14 @@ use std::{
 
 use chrono::NaiveDate;
 use kioskwatch_domain::{
-    retention::{CLOCK_LOOKED_AT_S, Kept, Policy, first_kept, is_clock_believed},
+    retention::{CLOCK_LOOKED_AT_S, EvidencePart, Kept, Policy, first_kept, is_clock_believed},
     uptime::Month,
     wall,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::sync::watch;
 
-use super::App;
+use super::{App, hub::chain};
 use crate::{clock::Stopwatch, config::Config, store::StoreError};
 
 /// Kiosks of one step.
@@ -55,7 +55,8 @@ fn policy(config: &Config) -> Policy {
     Policy::new(uptime.keep_evidence_months, retention.records_months, retention.tickets_months)
 }
 
-pub(crate) struct Retention {
+/// Who sees to it.
+pub struct Retention {
     app: App,
     /// The local date of the last round.
     begun_on: Option<NaiveDate>,
@@ -70,6 +71,8 @@ struct Round {
     /// Some kiosks, and what is still to be looked for of them.
     some: Vec<KioskId>,
     of_some: VecDeque<Kept>,
+    /// Parts of the evidence of which nothing is young enough to be kept.
+    parts: VecDeque<EvidencePart>,
     of_fleet: VecDeque<Kept>,
     /// The number of the last ticket that was looked at; none when all were.
     tickets_after: Option<u64>,
@@ -84,12 +87,14 @@ struct Round {
 }
 
 impl Retention {
-    pub(crate) fn new(app: App) -> Self {
+    /// Does nothing yet.
+    #[must_use]
+    pub fn new(app: App) -> Self {
         Self { app, begun_on: None, round: None }
     }
 
     /// A few rows; `false` when there is nothing to do before another day.
-    pub(crate) async fn step(&mut self) -> Result<bool, StoreError> {
+    pub async fn step(&mut self) -> Result<bool, StoreError> {
         let Some(round) = &mut self.round else { return self.begin().await };
         let watch = Stopwatch::start();
         let going_on = match round.step(&self.app).await {
@@ -121,13 +126,20 @@ impl Retention {
         if !is_clock_believed(&self.app.store().server_liveness(lately, now).await?, now) {
             return Ok(false);
         }
+        let mut parts = self.app.store().evidence_parts().await?;
         self.begun_on = Some(today);
+        if let Some(parts) = &mut parts {
+            make_months(&self.app, parts, now).await;
+            let before = policy(self.app.config()).before(Kept::Evidence, now, self.app.default_zone(), None);
+            parts.retain(|part| part.is_over(before));
+        }
         let kiosks = self.app.fleet().kiosks().map(|kiosk| kiosk.id.clone()).collect();
         self.round = Some(Round {
             now,
             kiosks,
             some: Vec::new(),
             of_some: VecDeque::new(),
+            parts: parts.unwrap_or_default().into(),
             of_fleet: Kept::OF_THE_FLEET.into(),
             tickets_after: Some(0),
             rows: ROWS_A_STEP,
@@ -151,6 +163,8 @@ impl Round {
             }
         } else if !self.kiosks.is_empty() {
             self.next_kiosks(app).await?;
+        } else if let Some(part) = self.parts.pop_front() {
+            drop_if_empty(app, &part).await;
         } else if let Some(&kept) = self.of_fleet.front() {
             let before = self.before(app, kept, self.unsigned);
             let gone = store.remove_of_fleet(kept, before, self.rows).await?;
@@ -231,6 +245,34 @@ impl Round {
             longest_step_ms = longest_ms,
             "what was kept for long enough is removed"
         );
+    }
+}
+
+/// A table for the evidence of this month and each of the next ones. By a clock that is believed: one that is years
+/// ahead would make months that stay empty for years.
+async fn make_months(app: &App, there: &[EvidencePart], now: Timestamp) {
+    for part in EvidencePart::missing(there, now) {
+        match app.store().make_evidence_part(&part).await {
+            Ok(()) => tracing::info!(part = part.table, "a month of evidence has a table of its own"),
+            Err(error) => tracing::warn!(
+                error = chain(&error),
+                part = part.table,
+                "no table is made for a month of evidence today: its rows go to evidence_rest, nothing is lost"
+            ),
+        }
+    }
+}
+
+/// What stays for another day holds nothing up: its rows are gone, only their space is not given back yet.
+async fn drop_if_empty(app: &App, part: &EvidencePart) {
+    match app.store().drop_empty_evidence_part(part).await {
+        Ok(true) => tracing::info!(part = part.table, "an empty month of evidence gave its space back"),
+        Ok(false) => {}
+        Err(error) => tracing::info!(
+            error = chain(&error),
+            part = part.table,
+            "an empty month of evidence stays for today"
+        ),
     }
 }
 

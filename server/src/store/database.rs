@@ -20,6 +20,7 @@ use super::{
         POSTGRES_MIGRATION, POSTGRES_READER, POSTGRES_WRITER, SQLITE_READER, SQLITE_WRITER, Target, connect,
         connect_lazy, set, sqlite_url,
     },
+    divide,
     found::{self, Found},
     lock::{FileLock, PRIVATE},
     months,
@@ -206,17 +207,29 @@ impl Database {
     /// Under an advisory lock on PostgreSQL, under our file lock on SQLite.
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.writer().await?;
+        let result = self.migrate_on(&mut connection).await;
+        if result.is_err() {
+            // With the connection the lock goes.
+            drop(connection.detach());
+        }
+        result
+    }
+
+    async fn migrate_on(&self, connection: &mut PoolConnection<sqlx::Any>) -> Result<(), StoreError> {
         let is_postgres = self.backend == Backend::Postgres;
         if is_postgres {
-            set(&mut connection, POSTGRES_MIGRATION).await?;
+            set(connection, POSTGRES_MIGRATION).await?;
+            divide::lock_schema(connection).await?;
         }
-        MIGRATOR.run(&mut *connection).await.map_err(migration_error)?;
-        if is_postgres {
-            set(&mut connection, POSTGRES_WRITER).await?;
-        }
+        MIGRATOR.run(&mut **connection).await.map_err(migration_error)?;
         for guard in [audit::GUARD, months::GUARD] {
             let text = sqlx::raw_sql(guard.text(self.backend));
             connection.execute(text).await.map_err(|e| StoreError::of(guard.name, e))?;
+        }
+        if is_postgres {
+            divide::divide_evidence(connection).await?;
+            divide::unlock_schema(connection).await?;
+            set(connection, POSTGRES_WRITER).await?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ mod commit;
 mod connect;
 mod corrections;
 mod database;
+mod divide;
 mod error;
 mod evidence;
 mod evidence_gap;

@@ -4,7 +4,8 @@
 mod durable;
 mod hostile;
 mod membership;
-mod months;
+pub(crate) mod months;
+mod parts;
 mod proxy;
 mod reading;
 mod retention;

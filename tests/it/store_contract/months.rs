@@ -16,7 +16,7 @@ fn october() -> Month {
     "2026-10".parse().unwrap()
 }
 
-pub(super) fn month(kiosk: &str, site: &str, version: u32, down_s: i64) -> MonthRow {
+pub(crate) fn month(kiosk: &str, site: &str, version: u32, down_s: i64) -> MonthRow {
     let figures = Figures {
         accountable_s: 1_000,
         known_s: 900,

@@ -22,6 +22,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+pub(super) use self::commit::chain;
 use self::shares::{FLUSH_TICKS, Intake, Shares};
 use super::{App, Asked, REQUEST_QUEUE, RequestError, RequestReceiver, decode};
 use crate::{

@@ -14,6 +14,7 @@ use super::{
     sql::{Query, Sql, sql},
 };
 
+mod parts;
 mod tickets;
 
 pub use tickets::OldTickets;
@@ -26,15 +27,16 @@ const OLD_EVIDENCE: Sql = sql!(
     kiosks_with_old_evidence,
     "SELECT k.id FROM kiosk k
      WHERE k.id " AMONG_TEXTS "
-       AND (SELECT e.to_at FROM evidence e WHERE e.kiosk = k.id AND e.to_at < $2
+       AND (SELECT e.to_at FROM evidence e WHERE e.kiosk = k.id AND e.to_at < $2 AND e.from_at < $2
             ORDER BY e.to_at LIMIT 1) IS NOT NULL"
 );
+/// When they began is said too, so that PostgreSQL looks into no younger month.
 const REMOVE_EVIDENCE: Sql = sql!(
     remove_old_evidence,
     "DELETE FROM evidence
-     WHERE kiosk = $1 AND to_at < $2
+     WHERE kiosk = $1 AND to_at < $2 AND from_at < $2
        AND to_at <= (SELECT MAX(oldest.to_at) FROM (
-             SELECT e.to_at FROM evidence e WHERE e.kiosk = $1 AND e.to_at < $2
+             SELECT e.to_at FROM evidence e WHERE e.kiosk = $1 AND e.to_at < $2 AND e.from_at < $2
              ORDER BY e.to_at LIMIT $3) AS oldest)"
 );
 const OLD_EVIDENCE_GAPS: Sql = sql!(
