@@ -140,6 +140,13 @@ async fn a_file_that_is_gone_empty_or_cut_short_is_no_new_beginning() {
         copy.cut_to(cut);
         copy.refuses(words).await;
     }
+    for page in 1..bytes / PAGE as u64 {
+        for cut in [page * PAGE as u64 - 1, page * PAGE as u64, page * PAGE as u64 + 1] {
+            let copy = place.copy();
+            copy.cut_to(cut);
+            copy.refuses("cut short").await;
+        }
+    }
     let gone = place.copy();
     fs::remove_file(gone.file("")).unwrap();
     gone.refuses("it is gone, and a database was in use here").await;

@@ -61,6 +61,29 @@ async fn a_log_damaged_before_commits_that_were_told_is_refused() {
     assert_eq!(entries(&place).await, 10);
 }
 
+/// Every byte of the frames' headers, and of their pages every so many.
+#[tokio::test]
+async fn a_log_cut_anywhere_in_its_last_commits_has_what_was_whole_before_the_cut() {
+    const EVERY: usize = 211;
+    let (place, ends) = killed_after_commits().await;
+    let bytes = fs::read(place.file("-wal")).unwrap();
+    let end_of = |commit: usize| HEADER + ends[commit] * FRAME;
+    let last = ends.len() - 1;
+    let mut cuts = 0;
+    for cut in end_of(last - 3)..=end_of(last) {
+        let within = (cut - HEADER) % FRAME;
+        if within > 24 && within % EVERY != 0 {
+            continue;
+        }
+        let whole = (0..=last).rev().find(|&commit| end_of(commit) <= cut).unwrap();
+        let torn = place.copy();
+        fs::write(torn.file("-wal"), &bytes[..cut]).unwrap();
+        assert_eq!(entries(&torn).await, i64::try_from(whole).unwrap(), "cut at {cut}");
+        cuts += 1;
+    }
+    assert!(cuts > 200, "{cuts}");
+}
+
 #[tokio::test]
 async fn what_a_power_cut_leaves_of_the_last_commit_is_no_damage() {
     let (place, ends) = killed_after_commits().await;

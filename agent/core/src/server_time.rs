@@ -24,8 +24,17 @@ pub(crate) struct ServerTime {
     agreed: Option<Told>,
     /// A word far ahead of the anchor, and since when it stands.
     doubtful: Option<(Told, Mono)>,
-    /// The latest issue time of a verified command, and when it was seen.
-    floor: Option<Told>,
+    /// What verified commands prove at least.
+    floor: Option<Proof>,
+}
+
+/// Verified commands come in the order in which they were issued: their counters rise.
+#[derive(Debug, Clone, Copy)]
+struct Proof {
+    /// Of the last one.
+    issued_at: Timestamp,
+    /// It is at least that late.
+    time: Told,
 }
 
 /// A time, and when we knew it.
@@ -84,15 +93,20 @@ impl ServerTime {
         }
     }
 
-    /// A verified command was issued at that time: it is at least that late.
+    /// A verified command was issued at that time, after all that were verified before: it is at least that late.
+    ///
+    /// One that was issued later and says an earlier time is the server's signed word that its clock was set back. What
+    /// was proven by the clock of before is then none of its times; else nothing would run here until that time comes.
     pub(crate) fn proven(&mut self, issued_at: Timestamp, now: Mono) {
-        self.floor = Some(Told { at: issued_at, then: now }.or_later(self.floor));
+        let word = Told { at: issued_at, then: now };
+        let before = self.floor.filter(|before| before.issued_at <= issued_at);
+        self.floor = Some(Proof { issued_at, time: word.or_later(before.map(|before| before.time)) });
     }
 
     pub(crate) fn at(&self, now: Now) -> Timestamp {
         let told = self.anchor.map_or(now.wall, |anchor| anchor.carried(now.mono));
-        let doubtful = self.doubtful.map(|(word, _)| word);
-        [doubtful, self.floor].into_iter().flatten().map(|word| word.carried(now.mono)).fold(told, Ord::max)
+        let (doubtful, proven) = (self.doubtful.map(|(word, _)| word), self.floor.map(|floor| floor.time));
+        [doubtful, proven].into_iter().flatten().map(|word| word.carried(now.mono)).fold(told, Ord::max)
     }
 
     /// How far a time that should have come may still lie ahead.
@@ -215,8 +229,31 @@ mod tests {
         assert_eq!(time.at(Now { wall: Timestamp(0), mono: 2_000 }), Timestamp(1_001_000));
         time.heard(Timestamp(5), Now { wall: Timestamp(0), mono: 2_000 });
         assert_eq!(time.at(Now { wall: Timestamp(0), mono: 3_000 }), Timestamp(1_002_000));
-        time.proven(Timestamp(7), 3_000);
+        // A later command that was long on its way.
+        time.proven(Timestamp(1_000_500), 3_000);
         assert_eq!(time.at(Now { wall: Timestamp(0), mono: 3_000 }), Timestamp(1_002_000));
+    }
+
+    #[test]
+    fn a_later_command_with_an_earlier_time_takes_back_what_a_server_proved_whose_clock_was_wrong() {
+        for ahead in [0, YEAR] {
+            let mut bench = Bench::new(ahead);
+            let prove = |bench: &mut Bench, ahead_ms: i64| {
+                let now = bench.now();
+                bench.time.proven(Timestamp(START + bench.passed_ms + ahead_ms), now.mono);
+            };
+            prove(&mut bench, 10 * YEAR);
+            assert_eq!(bench.error(), 10 * YEAR);
+            bench.pass(MINUTE);
+            bench.hear(0);
+            assert_eq!(bench.error(), 10 * YEAR, "a word that nobody signed takes back nothing");
+            prove(&mut bench, 0);
+            assert_eq!(bench.error(), 0, "own clock {ahead}");
+            // One that somebody held back is as late as everything else says.
+            bench.pass(60 * MINUTE);
+            prove(&mut bench, -60 * MINUTE);
+            assert_eq!(bench.error(), 0, "own clock {ahead}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The wall clock of our own machine jumped: it was set, or the whole machine was suspended.
 //!
 //! Nobody is judged by it. What was waited for in our own time (silence, neighbours, recovery) is waited for
-//! anew or for as long as was left; what a clause ties to the clock on the wall (service clocks, opening hours,
-//! a command's last instant) follows the new time.
+//! anew or for as long as was left; what a clause ties to the clock on the wall (service clocks, opening hours)
+//! follows the new time. A command's last instant comes no later in truth than it was to come.
 use kioskwatch_proto::Timestamp;
 use uuid::Uuid;
 
@@ -34,6 +34,9 @@ impl Draft<'_> {
             }
             self.arm(ix);
         }
+        if by_ms < 0 {
+            self.no_more_time_for_commands(by_ms);
+        }
         self.try_again_what_failed();
         self.hold_for_what_was_left(by_ms);
         self.look_at_recoveries(by_ms);
@@ -52,6 +55,19 @@ impl Draft<'_> {
         server.hearing.begin(now);
         if now.since(before) >= policy.deaf_grace_ms {
             self.forget_everybody(before, PresenceReason::ClockJumped);
+        }
+    }
+
+    /// A command is valid for as long as was left of it: else one that waits for its kiosk would run hours after
+    /// somebody wanted it. Where the clock went ahead, it ends with the clock.
+    fn no_more_time_for_commands(&mut self, by_ms: i64) {
+        let due = self.fleet.due.iter();
+        let open: Vec<_> =
+            due.filter_map(|(_, due)| if let Due::Command(id) = due { Some(*id) } else { None }).collect();
+        for id in open {
+            if let Some(row) = self.command_mut(id) {
+                row.not_after = row.not_after.plus_ms(by_ms);
+            }
         }
     }
 

@@ -182,19 +182,39 @@ fn an_earlier_acknowledgement_lets_no_expired_command_run() {
 #[test]
 fn a_verified_command_is_the_floor_of_the_time() {
     let mut bench = ready();
-    let old = bench.command("self_test", only("printer"));
-    let mut newer = bench.command("probe", only("printer"));
-    newer.id.0 = uuid::Uuid::from_u128(99);
-    newer.counter = old.counter + 1;
-    let later = bench.now().wall.plus_ms(100_000);
-    (newer.issued_at, newer.not_before, newer.not_after) = (later, later, later.plus_ms(60_000));
-    bench.send(&newer);
-    // Set by nobody who signs: the time of the expired command.
-    bench.input(Input::ServerTime(old.issued_at));
-    let again = kioskwatch_proto::command::Command { counter: newer.counter + 1, ..old };
-    bench.send(&again);
+    let first = bench.command("probe", only("printer"));
+    let mut held_back = bench.command("self_test", only("printer"));
+    held_back.id.0 = uuid::Uuid::from_u128(99);
+    held_back.counter = first.counter + 1;
+    held_back.issued_at = first.issued_at.plus_ms(10_000);
+    held_back.not_after = first.issued_at.plus_ms(60_000);
+    bench.send(&first);
+    bench.pass(120_000);
+    // Set by nobody who signs: the time of the command that has expired.
+    bench.input(Input::ServerTime(held_back.issued_at));
+    bench.send(&held_back);
     bench.pass(1_000);
-    assert_eq!(states(&bench.told(again.id)), ["refused: too_late"]);
+    assert_eq!(states(&bench.told(held_back.id)), ["refused: too_late"]);
+}
+
+#[test]
+fn after_a_server_whose_clock_was_years_ahead_commands_run_again_once_it_is_right() {
+    let mut bench = ready();
+    let year = 365 * 24 * 60 * 60 * 1000;
+    let mut ahead = bench.command("probe", only("printer"));
+    ahead.issued_at = ahead.issued_at.plus_ms(10 * year);
+    ahead.not_before = ahead.issued_at;
+    ahead.not_after = ahead.issued_at.plus_ms(60_000);
+    bench.input(Input::ServerTime(ahead.issued_at));
+    bench.send(&ahead);
+    bench.pass(60_000);
+    bench.input(Input::ServerTime(bench.now().wall));
+    let mut right = bench.command("self_test", only("printer"));
+    right.id.0 = uuid::Uuid::from_u128(99);
+    right.counter = ahead.counter + 1;
+    bench.send(&right);
+    bench.pass(1_000);
+    assert_eq!(states(&bench.told(right.id)), ["accepted", "started", "succeeded"]);
 }
 
 #[test]

@@ -269,3 +269,23 @@ fn open_commands_of_a_kiosk_are_limited() {
     }
     assert_eq!(ask(&mut world, &agent, Action::Reboot).0, Err("D10"));
 }
+
+#[test]
+fn a_command_that_waits_for_its_kiosk_is_not_sent_after_its_time_when_our_clock_was_set_back() {
+    for (minutes_after, expected) in [(4, "sent"), (6, "expired")] {
+        let (mut world, mut agent) = started();
+        world.pass(600_000, &mut []);
+        let (id, done) = ask(&mut world, &agent, Action::SelfTest);
+        let id = id.unwrap();
+        assert!(published(&done).is_empty(), "nobody is there");
+        let before = world.now;
+        world.now = before.plus_ms(-3_600_000);
+        world.tell(&[Input::ClockJumped { before }]);
+        world.pass(minutes_after * 60_000, &mut []);
+        let online = agent.connect(world.now);
+        let done = world.tell(&[online]);
+        assert_eq!(published(&done).len(), usize::from(expected == "sent"), "{minutes_after} min");
+        world.pass(60_000, &mut []);
+        assert_eq!(state(&world, id), expected, "{minutes_after} min of five");
+    }
+}
