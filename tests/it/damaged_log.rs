@@ -72,7 +72,7 @@ async fn a_log_cut_anywhere_in_its_last_commits_has_what_was_whole_before_the_cu
     let mut cuts = 0;
     for cut in end_of(last - 3)..=end_of(last) {
         let within = (cut - HEADER) % FRAME;
-        if within > 24 && within % EVERY != 0 {
+        if within > 24 && !within.is_multiple_of(EVERY) {
             continue;
         }
         let whole = (0..=last).rev().find(|&commit| end_of(commit) <= cut).unwrap();
