@@ -21,6 +21,9 @@ const PROMISED: &[&str] = &[
     "kioskwatch_faults_active",
     "kioskwatch_uptime_up_seconds",
     "kioskwatch_uptime_accountable_seconds",
+    "kioskwatch_uptime_known_seconds",
+    "kioskwatch_uptime_unknown_seconds",
+    "kioskwatch_uptime_down_seconds",
     "kioskwatch_uptime_target_ratio",
     "kioskwatch_tickets_open",
     "kioskwatch_tickets_open_oldest_timestamp_seconds",
@@ -58,6 +61,20 @@ async fn the_metrics_are_well_formed_and_a_real_prometheus_reads_them() {
             let answer = prometheus.json(&format!("/api/v1/query?query={name}")).await?;
             let series = answer["data"]["result"].as_array().map_or(0, Vec::len);
             if series > 0 { Ok(()) } else { Err(answer.to_string()) }
+        })
+        .await;
+    }
+    // Every kind of group holds the same seconds as the fleet.
+    for scope in ["site", "region", "customer", "kiosk"] {
+        let query = format!(
+            "sum(kioskwatch_uptime_up_seconds{{scope=\"{scope}\",ratio=\"on\",period=\"month\"}}) \
+             == sum(kioskwatch_uptime_up_seconds{{scope=\"fleet\",ratio=\"on\",period=\"month\"}}) > 0"
+        );
+        let query: String = query.bytes().map(|b| format!("%{b:02X}")).collect();
+        wait_until(scope, PATIENCE, || async {
+            let answer = prometheus.json(&format!("/api/v1/query?query={query}")).await?;
+            let equal = answer["data"]["result"].as_array().is_some_and(|series| !series.is_empty());
+            if equal { Ok(()) } else { Err(answer.to_string()) }
         })
         .await;
     }

@@ -3,7 +3,10 @@
 use kioskwatch_domain::change::PresenceVerdict;
 use kioskwatch_proto::{Timestamp, words::ServiceState};
 
-use super::{App, uptime::PERIODS};
+use super::{
+    App,
+    uptime::{PERIODS, Seconds, Totals},
+};
 use crate::{
     config::PerKiosk,
     metrics::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure},
@@ -48,7 +51,7 @@ impl App {
                 let serves = matches!(kiosk.service, Some(ServiceState::InService | ServiceState::Degraded));
                 let up = matches!(kiosk.presence, PresenceVerdict::Online | PresenceVerdict::Late);
                 figures.each.push(KioskFigure {
-                    kiosk: kiosk.id.to_string(),
+                    kiosk: kiosk.id.clone(),
                     site,
                     up,
                     in_service: up && serves,
@@ -88,22 +91,43 @@ impl App {
 
     async fn stored_figures(&self, figures: &mut FleetFigures) -> Result<(), StoreError> {
         figures.inspections = self.inspection_counts().await?;
-        figures.uptime = self.uptime_figures();
+        figures.uptime = self.uptime_figures(&figures.each);
         Ok(())
     }
 
-    /// Every site and the whole fleet, for today, this month and the last one, as the bookkeeper left them.
-    fn uptime_figures(&self) -> Vec<UptimeFigure> {
+    /// The fleet and its sites, regions and customers for today, this month and the last one, as the bookkeeper left
+    /// them; of single kiosks, where they have series of their own, the months.
+    fn uptime_figures(&self, each: &[KioskFigure]) -> Vec<UptimeFigure> {
+        let now = self.clock().now();
         let mut figures = Vec::new();
-        for (period, totals) in PERIODS.into_iter().zip(self.books().totals(self.clock().now())) {
-            let sites = totals.sites.iter().map(|(site, ratios)| ("site", site.to_string(), ratios));
-            for (scope, id, ratios) in std::iter::once(("fleet", String::new(), &totals.fleet)).chain(sites) {
-                figures.extend(["on", "avail", "full"].into_iter().zip(ratios).map(|(ratio, value)| {
-                    let id = id.clone();
-                    UptimeFigure { scope, id, ratio, period, up_s: value.num, accountable_s: value.den }
-                }));
+        for (period, totals) in PERIODS.into_iter().zip(self.books().totals(now)) {
+            figures.push(uptime_figure("fleet", String::new(), period, &totals.fleet));
+            let Totals { sites, regions, customers, .. } = totals;
+            for (scope, sums) in [("site", sites), ("region", regions), ("customer", customers)] {
+                figures.extend(sums.into_iter().map(|(id, sums)| uptime_figure(scope, id, period, &sums)));
+            }
+        }
+        for (kiosk, periods) in self.books().of_kiosks(each.iter().map(|one| &one.kiosk), now) {
+            for (period, seconds) in PERIODS.into_iter().zip(periods).filter(|(name, _)| *name != "today") {
+                let shown = |seconds| uptime_figure("kiosk", kiosk.to_string(), period, &seconds);
+                figures.extend(seconds.map(shown));
             }
         }
         figures
     }
 }
+
+fn uptime_figure(scope: &'static str, id: String, period: &'static str, seconds: &Seconds) -> UptimeFigure {
+    UptimeFigure {
+        scope,
+        id,
+        period,
+        ratios: seconds.ratios.map(|ratio| (ratio.num, ratio.den)),
+        known_s: seconds.known_s,
+        unknown_s: seconds.unknown_s,
+        down_s: seconds.down_s,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 //! - [`reader`]: figures from a store; [`gather`]: what those of a few kiosks are computed from; [`frame`]: what
 //!   they have in common
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask; [`board`]: what a scrape shows
+//!   memory for those who ask; [`board`]: what a scrape shows, packed by [`seconds`]
 //! - [`decisions`]: what people ask and answer about signed months and about the past
 mod board;
 mod books;
@@ -18,6 +18,7 @@ mod gather;
 mod keeper;
 mod look;
 mod reader;
+mod seconds;
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
@@ -31,7 +32,11 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use super::App;
 use crate::store::{Scope, StoreError, WorstKiosk};
 
-pub(crate) use self::{board::PERIODS, books::Books};
+pub(crate) use self::{
+    board::{PERIODS, Totals},
+    books::Books,
+    seconds::Seconds,
+};
 pub use self::{
     decisions::{DecisionError, MonthVersions},
     keeper::keep_books,

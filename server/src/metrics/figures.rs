@@ -1,6 +1,9 @@
 //! The fleet as it is now, as metrics.
 use std::collections::BTreeMap;
 
+use kioskwatch_domain::uptime::Cause;
+use kioskwatch_proto::KioskId;
+
 use super::text::Family;
 
 /// One scrape's worth of state.
@@ -31,7 +34,7 @@ pub struct FleetFigures {
 
 #[derive(Debug, Clone)]
 pub struct KioskFigure {
-    pub kiosk: String,
+    pub kiosk: KioskId,
     pub site: String,
     pub up: bool,
     pub in_service: bool,
@@ -50,15 +53,19 @@ pub struct PeripheralFigure {
 /// Seconds, never ratios: ratios are divided at the end, after summing.
 #[derive(Debug, Clone)]
 pub struct UptimeFigure {
-    /// `site` or `fleet`.
+    /// `fleet`, `site`, `region`, `customer` or `kiosk`. Each of them holds the same time: never add up two.
     pub scope: &'static str,
+    /// "" is the fleet, and what belongs to no site, region or customer.
     pub id: String,
-    /// `on`, `avail`, `full`.
-    pub ratio: &'static str,
     /// `today`, `month`, `last_month`.
     pub period: &'static str,
-    pub up_s: i64,
-    pub accountable_s: i64,
+    /// Of `on`, `avail`, `full`: seconds up, and seconds that count.
+    pub ratios: [(i64, i64); 3],
+    /// Seconds we answer for and know the state of, and those of which nothing is known.
+    pub known_s: i64,
+    pub unknown_s: i64,
+    /// In the order of [`Cause::ALL`]; they add up to what avail lacks.
+    pub down_s: [i64; Cause::ALL.len()],
 }
 
 impl FleetFigures {
@@ -89,16 +96,7 @@ impl FleetFigures {
         for ((kind, state), count) in &self.inspections {
             family.sample(&[("kind", kind), ("state", state)], count);
         }
-        let help = "Seconds up within accountable time. Divide sums.";
-        let mut family = Family::gauge(page, "kioskwatch_uptime_up_seconds", help);
-        for figure in &self.uptime {
-            family.sample(&figure.labels(), figure.up_s);
-        }
-        let help = "Seconds that count for the ratio (its denominator).";
-        let mut family = Family::gauge(page, "kioskwatch_uptime_accountable_seconds", help);
-        for figure in &self.uptime {
-            family.sample(&figure.labels(), figure.accountable_s);
-        }
+        self.write_uptime(page);
         let help = "The share of accountable time that is promised ([uptime] target).";
         let mut family = Family::gauge(page, "kioskwatch_uptime_target_ratio", help);
         let [a, b] = self.uptime_target;
@@ -117,13 +115,45 @@ impl FleetFigures {
             .sample(&[], u8::from(self.ready));
     }
 
+    fn write_uptime(&self, page: &mut String) {
+        let help = "Seconds up within accountable time. Divide sums, and of one scope only.";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_up_seconds", help);
+        for (labels, (up_s, _)) in self.uptime.iter().flat_map(UptimeFigure::ratios) {
+            family.sample(&labels, up_s);
+        }
+        let help = "Seconds that count for the ratio (its denominator).";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_accountable_seconds", help);
+        for (labels, (_, counted_s)) in self.uptime.iter().flat_map(UptimeFigure::ratios) {
+            family.sample(&labels, counted_s);
+        }
+        let help =
+            "Seconds to answer for in which the state was known; with the unknown ones they are all of them.";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_known_seconds", help);
+        for figure in &self.uptime {
+            family.sample(&figure.labels(), figure.known_s);
+        }
+        let help = "Seconds to answer for of which nothing is known.";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_unknown_seconds", help);
+        for figure in &self.uptime {
+            family.sample(&figure.labels(), figure.unknown_s);
+        }
+        let help = "Seconds down by cause; together what avail lacks. Only causes that occurred.";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_down_seconds", help);
+        for figure in &self.uptime {
+            let [scope, id, period] = figure.labels();
+            for (cause, down_s) in Cause::ALL.iter().zip(figure.down_s).filter(|(_, down_s)| *down_s > 0) {
+                family.sample(&[scope, id, ("cause", cause.as_str()), period], down_s);
+            }
+        }
+    }
+
     fn write_each(&self, page: &mut String) {
         if self.each.is_empty() {
             return;
         }
         let mut family = Family::gauge(page, "kioskwatch_kiosk_up", "1 while the kiosk is online or late.");
         for kiosk in &self.each {
-            family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], u8::from(kiosk.up));
+            family.sample(&[("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)], u8::from(kiosk.up));
         }
         let mut family = Family::gauge(
             page,
@@ -132,7 +162,7 @@ impl FleetFigures {
         );
         for kiosk in &self.each {
             if let Some(ms) = kiosk.last_heartbeat_ms {
-                family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], seconds(ms));
+                family.sample(&[("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)], seconds(ms));
             }
         }
         let mut family = Family::gauge(
@@ -141,14 +171,17 @@ impl FleetFigures {
             "1 while the kiosk serves customers, degraded or not.",
         );
         for kiosk in &self.each {
-            family.sample(&[("kiosk", &kiosk.kiosk), ("site", &kiosk.site)], u8::from(kiosk.in_service));
+            family.sample(
+                &[("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)],
+                u8::from(kiosk.in_service),
+            );
         }
         let mut family = Family::gauge(page, "kioskwatch_peripheral_up", "1 while the peripheral works.");
         for kiosk in &self.each {
             for p in &kiosk.peripherals {
                 family.sample(
                     &[
-                        ("kiosk", &kiosk.kiosk),
+                        ("kiosk", kiosk.kiosk.as_str()),
                         ("site", &kiosk.site),
                         ("peripheral", &p.name),
                         ("kind", &p.kind),
@@ -161,8 +194,16 @@ impl FleetFigures {
 }
 
 impl UptimeFigure {
-    fn labels(&self) -> [(&str, &str); 4] {
-        [("scope", self.scope), ("id", &self.id), ("ratio", self.ratio), ("period", self.period)]
+    /// `on`, `avail`, `full`, each with its labels, seconds up and seconds that count.
+    fn ratios(&self) -> impl Iterator<Item = ([(&str, &str); 4], (i64, i64))> {
+        ["on", "avail", "full"].into_iter().zip(self.ratios).map(|(ratio, seconds)| {
+            let [scope, id, period] = self.labels();
+            ([scope, id, ("ratio", ratio), period], seconds)
+        })
+    }
+
+    fn labels(&self) -> [(&str, &str); 3] {
+        [("scope", self.scope), ("id", &self.id), ("period", self.period)]
     }
 }
 

@@ -1,4 +1,5 @@
-//! Uptime from Prometheus: today, this month and the last one, by site and fleet. Enough without PostgreSQL.
+//! Uptime from Prometheus: today, this month and the last one, by fleet, site, region, customer and kiosk. Enough
+//! without PostgreSQL.
 use serde_json::json;
 
 use super::{
@@ -21,7 +22,7 @@ pub(super) fn board() -> Board {
             label("site", "网点 / Site", "kioskwatch_site_kiosks", "site", true),
             console(),
         ],
-        panels: [stats(), sites()].concat(),
+        panels: [stats(), sites(), groups(), kiosks()].concat(),
     }
 }
 
@@ -88,7 +89,7 @@ fn sites() -> Vec<Panel> {
     }));
     panels.push(
         Panel::bars("本月允许停机时间已用 / Allowed down time used this month")
-            .prom("{{scope}} {{id}}", "sort_desc(scope:kioskwatch_uptime_budget_used:ratio{id=~\"$site|\", ratio=\"$ratio\"})")
+            .prom("{{scope}} {{id}}", "sort_desc(scope:kioskwatch_uptime_budget_used:ratio{scope=\"fleet\", ratio=\"$ratio\"} or scope:kioskwatch_uptime_budget_used:ratio{scope=\"site\", id=~\"$site\", ratio=\"$ratio\"})")
             .ratio()
             .judged(&[(None, "green"), (Some(0.8), "yellow"), (Some(1.0), "red")])
             .describe("What the target allows, by the measure of the longer of last month and this one so far. 100 % used: missed by that measure."),
@@ -112,4 +113,73 @@ fn sites() -> Vec<Panel> {
             .sorted_by("停机 / Down", true),
     );
     panels
+}
+
+/// Regions, customers, causes, and how much is known at all.
+fn groups() -> Vec<Panel> {
+    let of = |scope: &str| {
+        let ratio =
+            format!("scope:kioskwatch_uptime:ratio{{scope=\"{scope}\", ratio=\"$ratio\", period=\"month\"}}");
+        format!("sort({})", honest(&ratio))
+    };
+    let seconds = |what: &str| {
+        format!(
+            "sum(max by (id) (kioskwatch_uptime_{what}_seconds{{scope=\"site\", id=~\"$site\", period=\"month\"}}))"
+        )
+    };
+    let (known, unknown) = (seconds("known"), seconds("unknown"));
+    vec![
+        Panel::bars("区域本月 / Regions this month")
+            .prom("{{id}}", &of("region"))
+            .ratio()
+            .around_target()
+            .size(6, 9),
+        Panel::bars("客户本月 / Customers this month")
+            .prom("{{id}}", &of("customer"))
+            .ratio()
+            .around_target()
+            .size(6, 9),
+        Panel::bars("本月停机原因 / Down time by cause, this month")
+            .prom(
+                "{{cause}}",
+                "sort_desc(sum by (cause) (max by (id, cause) \
+                 (kioskwatch_uptime_down_seconds{scope=\"site\", id=~\"$site\", period=\"month\"})))",
+            )
+            .unit("s")
+            .describe("Of the chosen sites; together what 可用率 lacks.")
+            .may_be_empty("本月没有停机 / nothing was down this month")
+            .size(8, 9),
+        Panel::stat("本月数据覆盖 / Coverage this month")
+            .prom("__auto", &honest(&format!("({known} / ({known} + {unknown} > 0))")))
+            .ratio()
+            .judged(&[(None, "red"), (Some(0.9), "green")])
+            .describe("How much of the time to answer for is known at all. Below 90 % the figures stand on too little.")
+            .size(4, 9),
+    ]
+}
+
+/// Needs series of single kiosks.
+fn kiosks() -> Vec<Panel> {
+    let month = |what: &str| {
+        format!(
+            "max by (id) (kioskwatch_uptime_{what}_seconds{{scope=\"kiosk\", ratio=\"$ratio\", period=\"month\"}})"
+        )
+    };
+    vec![
+        Panel::table("停机最长的十台 / Worst ten kiosks, this month")
+            .prom("__auto", &format!("topk(10, {} - {} > 0)", month("accountable"), month("up")))
+            .name("id", "终端 / Kiosk")
+            .name("Value", "停机 / Down")
+            .hide("Time")
+            .column("停机 / Down", &[("unit", json!("s"))])
+            .cell_link(
+                "终端 / Kiosk",
+                "区间与证据 / Intervals and evidence",
+                "${console}/kiosks/${__value.text}/uptime?measure=${ratio}",
+            )
+            .sorted_by("停机 / Down", true)
+            .describe("Of the whole fleet, whatever sites are chosen. Kiosks have series of their own by [monitoring] per_kiosk.")
+            .may_be_empty("本月没有停机，或没有单台序列 / nothing was down this month, or kiosks have no series of their own")
+            .size(24, 9),
+    ]
 }

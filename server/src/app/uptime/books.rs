@@ -15,6 +15,7 @@ use super::{
     UptimeAnswer,
     board::{Board, Shown, Totals},
     dirty::Dirty,
+    seconds::Seconds,
 };
 
 /// Answers that are remembered; beyond it they are computed anew.
@@ -101,6 +102,16 @@ impl Books {
 
     pub(crate) fn totals(&self, now: Timestamp) -> [Totals; 3] {
         self.board.read().unwrap_or_else(PoisonError::into_inner).totals(now)
+    }
+
+    /// See [`Board::kiosk`].
+    pub(crate) fn of_kiosks<'a>(
+        &self,
+        kiosks: impl Iterator<Item = &'a KioskId>,
+        now: Timestamp,
+    ) -> Vec<(&'a KioskId, [Option<Seconds>; 3])> {
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        kiosks.map(|kiosk| (kiosk, board.kiosk(kiosk, now))).collect()
     }
 
     /// Rows of this month were booked. Answers about a month that is over are forgotten at once.

@@ -11,7 +11,7 @@ use kioskwatch_domain::{
     interval::{Interval, IntervalSet},
     uptime::{
         Evidence, Figures, Month, Timeline,
-        booking::{Booking, Owner},
+        booking::{Booking, Contract, Owner},
         books::{self, Fresh, Intake, Stored, Terms},
     },
     wall,
@@ -20,7 +20,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     UptimeError,
-    board::{Parts, Shown},
+    board::{Parts, Place, Shown},
     dirty::Since,
     due::Due,
     frame::{Frame, Places, Sets},
@@ -128,7 +128,12 @@ impl<'a> Look<'a> {
                     figures = fresh.signed.unwrap_or(fresh.current).rows;
                 }
             }
-            let parts = || figures.iter().map(|row| (row.site.as_ref(), &row.sums.figures));
+            let place = |row: &MonthRow| Place {
+                site: row.site.clone(),
+                region: row.region.clone(),
+                customer: row.customer.clone(),
+            };
+            let parts = || figures.iter().map(|row| (place(row), &row.sums.figures));
             if month == running {
                 shown.month = Some((period, Parts::of(parts())));
             } else if month.next() == running {
@@ -137,8 +142,16 @@ impl<'a> Look<'a> {
         }
         let day = day_of(subject.zone, self.now);
         let shares = self.shares(subject, day);
-        shown.today = Some((day, Parts::of(shares.iter().map(|(site, figures)| (site.as_ref(), figures)))));
+        let parts = Parts::of(shares.iter().map(|(site, figures)| (self.place(site.as_ref()), figures)));
+        shown.today = Some((day, parts));
         (changes, shown)
+    }
+
+    /// Where a site belongs by now.
+    fn place(&self, site: Option<&SiteId>) -> Place {
+        let contract = site.and_then(|id| self.frame.places.contracts.get(id));
+        let Contract { region, customer } = contract.cloned().unwrap_or_default();
+        Place { site: site.cloned(), region, customer }
     }
 
     /// Of a signed month what was signed, otherwise the month on the clock of where the kiosk stood at its end: one

@@ -12,11 +12,12 @@ use kioskwatch_domain::{
     fleet::Actor,
     ids::Ids,
     retention::Kept,
-    uptime::{Ratio, books},
+    uptime::{Cause, Ratio, books},
 };
 use uuid::Uuid;
 
 mod basis;
+mod board;
 mod moves;
 mod outages;
 
@@ -364,9 +365,14 @@ async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_d
     let mut board = Board::default();
     board.show(kiosk, shown);
     let totals = board.totals(Timestamp(end + 7 * DAY));
-    assert_eq!(totals[2].fleet[1].den - totals[2].fleet[1].num, DAY / 1_000, "last month as signed");
+    let avail = totals[2].fleet.ratios[1];
+    assert_eq!(avail.den - avail.num, DAY / 1_000, "last month as signed");
     assert_eq!(totals[2].sites.len(), 2);
-    assert_eq!(board.totals(Timestamp(end + 60 * DAY))[2].fleet[1], Ratio::default(), "another last month");
+    assert_eq!(
+        board.totals(Timestamp(end + 60 * DAY))[2].fleet.ratios[1],
+        Ratio::default(),
+        "another last month"
+    );
 }
 
 #[tokio::test]
