@@ -177,9 +177,9 @@ async fn judged_by_the_truth(stack: &Stack) {
 const FOUND_WITHIN: Duration = Duration::from_secs(30 + 1 + 6);
 
 /// From now until somebody calls again on this line.
-async fn found(line: &Proxy) -> Duration {
+async fn found(line: &Proxy, dead: LineState) -> Duration {
     let (began, before) = (Instant::now(), line.accepted());
-    line.set(LineState::Blackhole);
+    line.set(dead);
     wait_until("a new connection in place of the half-open one", FOUND_WITHIN * 2, || async {
         let now = line.accepted();
         if now > before { Ok(()) } else { Err(format!("{:?}", began.elapsed())) }
@@ -190,19 +190,28 @@ async fn found(line: &Proxy) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_open_line_is_found_within_one_and_a_half_keep_alives_at_both_ends() {
-    let plan = Plan::new(program()).kiosk("K-0001", "S-01").server_over_a_line();
+    let sites = ["S-01", "S-02", "S-03"];
+    let ways = [LineState::Blackhole, LineState::DeafToBroker, LineState::MuteToBroker];
+    let plan = sites.iter().zip(1..).fold(Plan::new(program()).server_over_a_line(), |plan, (site, n)| {
+        plan.kiosk(&format!("K-{n:04}"), site)
+    });
     let mut stack = plan.start_without_kiosks().await;
-    stack.kiosks[0].set_env("KIOSKWATCH__MQTT__KEEP_ALIVE_S", "20");
-    stack.kiosks[0].boot().unwrap();
+    for kiosk in &mut stack.kiosks {
+        kiosk.set_env("KIOSKWATCH__MQTT__KEEP_ALIVE_S", "20");
+        kiosk.boot().unwrap();
+    }
     stack.all_in_service().await;
     let heartbeat = format!("channel=\"{}\"", Channel::Heartbeat);
     stack.metric_reaches(&format!("kioskwatch_messages_total{{{heartbeat},outcome=\"applied\"}}"), 2.0).await;
 
-    let (kiosk, server) = (stack.line("S-01"), stack.server_line.as_ref().unwrap());
-    let (by_agent, by_server) = tokio::join!(found(kiosk), found(server));
-    assert!(by_agent <= FOUND_WITHIN, "the agent took {by_agent:?}");
+    let server = stack.server_line.as_ref().unwrap();
+    let agents = sites.iter().zip(ways).map(|(site, way)| found(stack.line(site), way));
+    let (by_agents, by_server) = tokio::join!(join_all(agents), found(server, LineState::Blackhole));
+    for (way, after) in ways.iter().zip(by_agents) {
+        assert!(after <= FOUND_WITHIN, "{way:?}: the agent took {after:?}");
+    }
     assert!(by_server <= FOUND_WITHIN, "the server took {by_server:?}");
-    kiosk.set(LineState::Up);
+    sites.iter().for_each(|site| stack.line(site).set(LineState::Up));
     server.set(LineState::Up);
     stack.server.ready(PATIENCE).await.unwrap();
     stack.all_in_service().await;

@@ -60,6 +60,8 @@ pub struct Fleet {
     interval_s: u32,
     beats: u64,
     faults: u64,
+    /// So many of the first say nothing in [`Self::play`].
+    hushed: u32,
 }
 
 /// What the server has acknowledged: only what it has committed.
@@ -111,7 +113,7 @@ impl Fleet {
         })
         .await?;
         let records = vec![1; kiosks as usize];
-        Ok(Self { lines, acks, _ear: ear, records, interval_s, beats: 0, faults: 0 })
+        Ok(Self { lines, acks, _ear: ear, records, interval_s, beats: 0, faults: 0, hushed: 0 })
     }
 
     fn acks(&self) -> std::sync::MutexGuard<'_, Acks> {
@@ -185,7 +187,13 @@ impl Fleet {
     }
 
     fn nth(&self, n: u64) -> VirtualKiosk {
-        VirtualKiosk(u32::try_from(n % u64::from(self.count())).unwrap_or(0))
+        let loud = self.count().saturating_sub(self.hushed).max(1);
+        VirtualKiosk(self.hushed + u32::try_from(n % u64::from(loud)).unwrap_or(0))
+    }
+
+    /// From now on the first of them speak only when they are asked to, one by one.
+    pub fn hush(&mut self, first: u32) {
+        self.hushed = first.min(self.count().saturating_sub(1));
     }
 
     /// A heartbeat that promises the next one within `interval_s`.
