@@ -37,7 +37,7 @@ pub use command::{CommandEventRow, CommandRow, CommandState};
 pub use ticket::{ClockRow, ClockState, TicketEventRow, TicketRow, TicketSource, TicketState};
 pub use uptime::{
     Correction, CorrectionRow, CorrectionState, Decided, MonthRow, MonthSums, RestatementRow,
-    RestatementState,
+    RestatementState, ServiceSpan,
 };
 
 /// One row to insert, replace or extend.

@@ -2,14 +2,14 @@
 use std::path::{Path, PathBuf};
 
 use kioskwatch_domain::{
-    change::{Admission, KioskRow, SiteRow, Zone},
-    fleet::{Actor, Request},
+    change::{Admission, KioskRow, ServiceSpan, SiteRow, Zone},
+    fleet::{Actor, RefusalKind},
     service_hours::Schedule,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde::Deserialize;
 
-use super::{App, RequestError};
+use super::{App, DecisionError, RequestError};
 use crate::store::{Scope, StoreError};
 
 /// ```toml
@@ -80,7 +80,7 @@ pub enum SeedError {
     #[error("{path}: site {site}: {problem}")]
     Site { path: PathBuf, site: SiteId, problem: String },
     #[error("registering {what}: {source}")]
-    Request { what: String, source: RequestError },
+    Request { what: String, source: Box<DecisionError> },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -137,9 +137,13 @@ impl App {
             if known.as_ref() != Some(&row) {
                 row.updated_at = now;
                 let what = format!("site {}", site.id);
-                self.request(actor(), Request::PutSite(row))
-                    .await
-                    .map_err(|source| SeedError::Request { what, source })?;
+                let fallback = known.map(|known| SiteRow {
+                    timezone: known.timezone,
+                    service_hours: known.service_hours,
+                    ..row.clone()
+                });
+                let put = async |row| self.put_site(actor(), row).await;
+                self.unless_past(&what, put(row).await, fallback.map(put)).await?;
             }
         }
         for kiosk in &seed.kiosk {
@@ -161,11 +165,34 @@ impl App {
             if known.as_ref() != Some(&row) {
                 row.updated_at = now;
                 let what = format!("kiosk {}", kiosk.id);
-                self.request(actor(), Request::PutKiosk(row))
-                    .await
-                    .map_err(|source| SeedError::Request { what, source })?;
+                let fallback = known.map(|known| ServiceSpan::of(&known).put_into(&row));
+                let put = async |row| self.put_kiosk(actor(), row, None).await;
+                self.unless_past(&what, put(row).await, fallback.map(put)).await?;
             }
         }
         Ok(())
+    }
+
+    /// The past is no file's to change, and no reason not to start: the rest of what the file says becomes true.
+    async fn unless_past(
+        &self,
+        what: &str,
+        tried: Result<(), DecisionError>,
+        without: Option<impl Future<Output = Result<(), DecisionError>>>,
+    ) -> Result<(), SeedError> {
+        let outcome = match (tried, without) {
+            (Err(DecisionError::Request(RequestError::Refused(refusal))), Some(without))
+                if refusal.kind == RefusalKind::Conflict =>
+            {
+                tracing::warn!(
+                    what,
+                    refused = refusal.reason,
+                    "the fleet file would change time that has been: what is stored stays; make the file say the same"
+                );
+                without.await
+            }
+            (tried, _) => tried,
+        };
+        outcome.map_err(|source| SeedError::Request { what: what.to_owned(), source: Box::new(source) })
     }
 }

@@ -34,6 +34,10 @@ impl Folder {
         format!("sqlite://{}/test.sqlite", self.0.display())
     }
 
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
     /// Does something to the database behind the server's back.
     pub(crate) async fn sabotage(&self, sql: &'static str) {
         let mut connection = sqlx::AnyConnection::connect(&self.database()).await.unwrap();

@@ -18,6 +18,7 @@ mod gather;
 mod keeper;
 mod look;
 mod reader;
+mod register;
 mod seconds;
 
 use chrono_tz::Tz;

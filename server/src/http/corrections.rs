@@ -1,7 +1,7 @@
 //! `/corrections`: what people say was entered wrong about time up to now.
 use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState},
+    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
     uptime::{books::Verdict, corrections::Wanted},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
@@ -25,9 +25,10 @@ use crate::store::CorrectionFilter;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostCorrection {
-    /// `exclusion`: time that should have been forgiven. `service_hours`: hours of a site that were wrong.
+    /// `exclusion`: time that should have been forgiven. `service_hours`, `timezone`: a site's that were wrong.
+    /// `commissioning`: a kiosk's dates of service that were wrong.
     kind: String,
-    /// Of an exclusion: this, or a site.
+    /// Of an exclusion: this, or a site; of commissioning: this.
     #[schema(value_type = Option<String>)]
     kiosk: Option<KioskId>,
     #[schema(value_type = Option<String>)]
@@ -40,11 +41,20 @@ pub(crate) struct PostCorrection {
     agreed_at: Option<Timestamp>,
     /// Of service hours: all versions as they should have been, as a site's `service_hours`.
     service_hours: Option<String>,
-    /// The time that is corrected; it ends now or earlier.
-    #[schema(value_type = String, format = DateTime)]
-    from: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    to: Timestamp,
+    /// Of a time zone: as it should have been.
+    timezone: Option<String>,
+    /// Of commissioning: from when on it should have counted.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    commissioned_at: Option<Timestamp>,
+    /// Of commissioning: until when it should have counted; left out: it counts on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    decommissioned_at: Option<Timestamp>,
+    /// The time that is corrected; it ends now or earlier. Of a time zone and of commissioning it is what they
+    /// move, and not asked for.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
     reason: String,
 }
 
@@ -61,7 +71,7 @@ pub(crate) struct CorrectionView {
     class: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     agreed_at: Option<Timestamp>,
-    /// Of service hours: as they were and as they should have been.
+    /// Of all but an exclusion: as it was and as it should have been.
     before: Option<Value>,
     after: Option<Value>,
     #[schema(value_type = String, format = DateTime)]
@@ -82,15 +92,21 @@ pub(crate) struct CorrectionView {
 impl From<CorrectionRow> for CorrectionView {
     fn from(row: CorrectionRow) -> Self {
         let kind = row.what.kind();
-        let (kiosk, site, class, agreed_at, hours) = match row.what {
+        let (kiosk, site, class, agreed_at, values) = match row.what {
             Correction::Exclusion { kiosk, site, class, agreed_at } => {
                 (kiosk, site, Some(class), agreed_at, None)
             }
             Correction::ServiceHours { site, before, after } => {
                 (None, Some(site), None, None, Some((json(&before), json(&after))))
             }
+            Correction::Timezone { site, before, after } => {
+                (None, Some(site), None, None, Some((before.into(), after.into())))
+            }
+            Correction::Commissioning { kiosk, before, after } => {
+                (Some(kiosk), None, None, None, Some((dates(before), dates(after))))
+            }
         };
-        let (before, after) = hours.unzip();
+        let (before, after) = values.unzip();
         Self {
             id: row.id,
             kind,
@@ -110,6 +126,12 @@ impl From<CorrectionRow> for CorrectionView {
             effect: json(&row.effect),
         }
     }
+}
+
+fn dates(dates: ServiceSpan) -> Value {
+    serde_json::json!({
+        "commissioned_at": dates.commissioned_at, "decommissioned_at": dates.decommissioned_at,
+    })
 }
 
 /// Which ones.
@@ -174,9 +196,30 @@ impl PostCorrection {
                 before: String::new(),
                 after: self.service_hours.ok_or_else(|| Problem::invalid("service_hours is missing"))?,
             },
-            _ => return Err(Problem::invalid("kind is exclusion or service_hours")),
+            "timezone" => Correction::Timezone {
+                site: self.site.ok_or_else(|| Problem::invalid("a time zone is a site's: name it"))?,
+                before: String::new(),
+                after: self.timezone.ok_or_else(|| Problem::invalid("timezone is missing"))?,
+            },
+            "commissioning" => Correction::Commissioning {
+                kiosk: self.kiosk.ok_or_else(|| Problem::invalid("dates are a kiosk's: name it"))?,
+                before: ServiceSpan::default(),
+                after: ServiceSpan {
+                    commissioned_at: self.commissioned_at,
+                    decommissioned_at: self.decommissioned_at,
+                },
+            },
+            _ => {
+                let kinds = "kind is exclusion, service_hours, timezone or commissioning";
+                return Err(Problem::invalid(kinds));
+            }
         };
-        Ok(Wanted { what, from: self.from, to: self.to, reason: clean_text(&self.reason) })
+        let (from, to) = match (&what, self.from, self.to) {
+            (Correction::Timezone { .. } | Correction::Commissioning { .. }, ..) => Wanted::WHAT_IT_MOVES,
+            (_, Some(from), Some(to)) => (from, to),
+            _ => return Err(Problem::invalid("from and to are missing: which time is it about?")),
+        };
+        Ok(Wanted { what, from, to, reason: clean_text(&self.reason) })
     }
 }
 

@@ -34,9 +34,12 @@ pub(crate) struct PutKiosk {
     #[serde(default)]
     serial_no: String,
     /// From when on it counts. Left out: as known, or from its acceptance on; null: not yet, and no ticket opens.
+    /// A date it has and that has been is moved by a correction only (409).
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default, deserialize_with = "given")]
     commissioned_at: Option<Option<Timestamp>>,
+    /// Until when it counts: today or to come; left out or null: it counts on, also since an earlier end. Another day
+    /// that has been takes a correction (409).
     #[schema(value_type = Option<String>, format = DateTime)]
     decommissioned_at: Option<Timestamp>,
     /// `accepted` (default), `quarantined`, `refused`.

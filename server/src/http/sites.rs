@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{SiteRow, Zone},
-    fleet::Request,
     service_hours::Schedule,
 };
 use kioskwatch_proto::{SiteId, clean_text};
@@ -34,7 +33,9 @@ pub(crate) struct PutSite {
     zone: String,
     /// IANA zone; the console's when left out.
     timezone: Option<String>,
-    /// `[{"effective_from":"2026-03-16","weekly":{"mon":[["08:00","20:00"]]}}]`; empty: always open.
+    /// `[{"effective_from":"2026-03-16","weekly":{"mon":[["08:00","20:00"]]}}]`; empty: always open. Where a kiosk
+    /// counted, neither this nor `timezone` may open or close time that has been (409): keep the old versions and add
+    /// one of a coming date, or ask for a correction.
     #[serde(default)]
     service_hours: Value,
     #[serde(default)]
@@ -90,7 +91,7 @@ pub(super) async fn put(
         return Err(Problem::not_found("site"));
     }
     let row = body.row(&web, id.clone())?;
-    web.app().request(caller.actor(), Request::PutSite(row)).await?;
+    web.app().put_site(caller.actor(), row).await?;
     stored(&web, &caller, &id).await.map(Json)
 }
 

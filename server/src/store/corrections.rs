@@ -1,6 +1,6 @@
 //! What people say was entered wrong, and what became of it.
-use kioskwatch_domain::change::{Correction, CorrectionRow, CorrectionState};
-use kioskwatch_proto::KioskId;
+use kioskwatch_domain::change::{Correction, CorrectionRow, CorrectionState, ServiceSpan};
+use kioskwatch_proto::{KioskId, Timestamp};
 use uuid::Uuid;
 
 use super::{
@@ -55,6 +55,17 @@ const ONE: Sql = sql!(
      WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS ")))) AND id = $2"
 );
 
+/// `[from, to]` in milliseconds.
+fn dates_text(dates: ServiceSpan) -> String {
+    let ms = |at: Option<Timestamp>| at.map(Timestamp::ms);
+    serde_json::json!([ms(dates.commissioned_at), ms(dates.decommissioned_at)]).to_string()
+}
+
+fn dates_of(text: &str) -> Option<ServiceSpan> {
+    let [from, to]: [Option<i64>; 2] = serde_json::from_str(text).ok()?;
+    Some(ServiceSpan { commissioned_at: from.map(Timestamp), decommissioned_at: to.map(Timestamp) })
+}
+
 impl Stored for CorrectionRow {
     const TABLE: &'static str = "correction";
     /// A decision stands.
@@ -86,18 +97,24 @@ impl Stored for CorrectionRow {
                 row.opt_display(site.as_ref());
                 (Some(class.as_str()), *agreed_at, None, None)
             }
-            Correction::ServiceHours { site, before, after } => {
+            Correction::ServiceHours { site, before, after }
+            | Correction::Timezone { site, before, after } => {
                 row.opt_text(None);
                 row.text(site.as_str());
-                (None, None, Some(before.as_str()), Some(after.as_str()))
+                (None, None, Some(before.clone()), Some(after.clone()))
+            }
+            Correction::Commissioning { kiosk, before, after } => {
+                row.text(kiosk.as_str());
+                row.opt_text(None);
+                (None, None, Some(dates_text(*before)), Some(dates_text(*after)))
             }
         };
         row.opt_text(class);
         row.time(self.from);
         row.time(self.to);
         row.opt_time(agreed_at);
-        row.opt_text(before);
-        row.opt_text(after);
+        row.opt_text(before.as_deref());
+        row.opt_text(after.as_deref());
         row.text(&self.reason);
         row.text(self.state.as_str());
         row.text(&self.requested_by);
@@ -115,10 +132,22 @@ impl Loaded for CorrectionRow {
         let (id, kind, kiosk, site) = (row.id()?, row.text()?, row.opt_id()?, row.opt_id()?);
         let (class, from, to) = (row.opt_text()?, row.time()?, row.time()?);
         let (agreed_at, before, after) = (row.opt_time()?, row.opt_text()?, row.opt_text()?);
-        let what = match (kind.as_str(), site, class, before, after) {
-            ("exclusion", site, Some(class), ..) => Correction::Exclusion { kiosk, site, class, agreed_at },
-            ("service_hours", Some(site), _, Some(before), Some(after)) => {
+        let values = before.zip(after);
+        let what = match (kind.as_str(), site, class, values) {
+            ("exclusion", site, Some(class), _) => Correction::Exclusion { kiosk, site, class, agreed_at },
+            ("service_hours", Some(site), _, Some((before, after))) => {
                 Correction::ServiceHours { site, before, after }
+            }
+            ("timezone", Some(site), _, Some((before, after))) => {
+                Correction::Timezone { site, before, after }
+            }
+            ("commissioning", _, _, Some((before, after))) => {
+                match (kiosk, dates_of(&before), dates_of(&after)) {
+                    (Some(kiosk), Some(before), Some(after)) => {
+                        Correction::Commissioning { kiosk, before, after }
+                    }
+                    _ => return Err(row.senseless("dates of service that cannot be read".to_owned())),
+                }
             }
             _ => return Err(row.senseless(format!("a correction of {kind:?} without its values"))),
         };

@@ -307,13 +307,26 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
     let hours = Correction::ServiceHours { site: site_id("s1"), before: String::new(), after: "[]".into() };
     let (first, second) = (request(1, forgotten), request(2, hours));
     let change = |row: &CorrectionRow| Change::Correction(Box::new(row.clone()));
+    let dates = |from, to: Option<i64>| ServiceSpan {
+        commissioned_at: Some(at(from)),
+        decommissioned_at: to.map(at),
+    };
+    let (before, after) = (dates(-9 * DAY - 1, None), dates(-8 * DAY, Some(-7)));
+    for (id, what) in [
+        (3, Correction::Commissioning { kiosk: kiosk_id("k3"), before, after }),
+        (4, Correction::Timezone { site: site_id("s3"), before: "UTC".into(), after: "Asia/Tokyo".into() }),
+    ] {
+        let row = request(id, what);
+        store.commit(&[change(&row)]).await.unwrap();
+        assert_eq!(store.correction(&Scope::All, uuid(id)).await.unwrap(), Some(row));
+    }
     store.commit(&[change(&first), change(&second)]).await.unwrap();
     let list = store
         .corrections(&Scope::All, &CorrectionFilter::default(), &PageRequest::first())
         .await
         .unwrap()
         .items;
-    assert_eq!(list, [second.clone(), first.clone()]);
+    assert_eq!(list[2..], [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,
         decided: Some(Decided { by: by.into(), at: at(9), reason: "ok".into() }),

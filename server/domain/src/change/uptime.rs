@@ -2,7 +2,9 @@
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
-use crate::uptime::{Figures, Month, Ratio};
+use super::KioskRow;
+use crate::interval::IntervalSet;
+use crate::uptime::{Figures, Month, Ratio, rows};
 
 /// What one kiosk owes one owner in one month, in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +163,38 @@ pub enum Correction {
     },
     /// Service hours of a site, JSON text of schedule versions.
     ServiceHours { site: SiteId, before: String, after: String },
+    /// The time zone of a site, as an IANA name.
+    Timezone { site: SiteId, before: String, after: String },
+    /// From and to when a kiosk counts.
+    Commissioning { kiosk: KioskId, before: ServiceSpan, after: ServiceSpan },
+}
+
+/// From and to when a kiosk counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServiceSpan {
+    pub commissioned_at: Option<Timestamp>,
+    pub decommissioned_at: Option<Timestamp>,
+}
+
+impl ServiceSpan {
+    #[must_use]
+    pub const fn of(kiosk: &KioskRow) -> Self {
+        Self { commissioned_at: kiosk.commissioned_at, decommissioned_at: kiosk.decommissioned_at }
+    }
+
+    /// The seconds that count at all.
+    #[must_use]
+    pub fn counted(self) -> IntervalSet {
+        self.commissioned_at
+            .map_or_else(IntervalSet::empty, |from| IntervalSet::of(rows::span(from, self.decommissioned_at)))
+    }
+
+    /// The same kiosk with these dates.
+    #[must_use]
+    pub fn put_into(self, kiosk: &KioskRow) -> KioskRow {
+        let Self { commissioned_at, decommissioned_at } = self;
+        KioskRow { commissioned_at, decommissioned_at, ..kiosk.clone() }
+    }
 }
 
 impl Correction {
@@ -169,6 +203,8 @@ impl Correction {
         match self {
             Self::Exclusion { .. } => "exclusion",
             Self::ServiceHours { .. } => "service_hours",
+            Self::Timezone { .. } => "timezone",
+            Self::Commissioning { .. } => "commissioning",
         }
     }
 }

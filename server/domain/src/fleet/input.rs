@@ -201,8 +201,19 @@ pub enum Request {
         before: String,
         after: String,
     },
+    /// The same for its time zone.
+    PutTimezone {
+        site: SiteId,
+        before: String,
+        after: String,
+    },
     /// Registers, changes, approves (`admission`) or retires a kiosk.
     PutKiosk(KioskRow),
+    /// A kiosk that is still in service from and to when it was seen to be.
+    ChangeKiosk {
+        before: Box<KioskRow>,
+        after: Box<KioskRow>,
+    },
     PutExclusion(ExclusionRow),
     /// What the books decided (`uptime::books`, `uptime::corrections`), and what the fleet has to do with it:
     /// all of it or nothing.

@@ -7,6 +7,7 @@
 //!
 //! Knows: what the rules say. Must not know: stores, brokers, clocks, threads.
 mod apply;
+mod changes;
 mod clock_jump;
 mod compare;
 mod count;

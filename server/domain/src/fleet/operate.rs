@@ -5,7 +5,7 @@ use kioskwatch_proto::{SiteId, limits::MAX_TEXT_CHARS};
 use uuid::Uuid;
 
 use super::{
-    Ix,
+    Ix, changes,
     draft::Draft,
     hours::{Hours, Window},
     input::{Actor, NewTicket, Request, TicketAction},
@@ -45,7 +45,9 @@ impl Draft<'_> {
             Request::PutServiceHours { site, before, after } => {
                 self.put_service_hours(actor, site, before, after)
             }
-            Request::PutKiosk(row) => self.put_kiosk(actor, row),
+            Request::PutTimezone { site, before, after } => self.put_timezone(actor, site, before, after),
+            Request::PutKiosk(row) => self.put_kiosk(actor, row, None),
+            Request::ChangeKiosk { before, after } => self.change_kiosk(actor, before, after),
             Request::PutExclusion(row) => self.put_exclusion(actor, row),
             Request::Book { changes, also } => self.book(actor, changes, also.as_deref()),
             Request::Command(asked) => self.request_command(actor, asked),
@@ -61,6 +63,7 @@ impl Draft<'_> {
         Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
         let row = SiteRow { updated_at: self.now, ..row.clone() };
         let fresh = Site::of(&row);
+        let known = self.site(&row.id).map(|site| Arc::clone(&site.row));
         let site = match self.site_mut(&row.id) {
             Some(known) => Site {
                 kiosks: known.kiosks.clone(),
@@ -72,7 +75,9 @@ impl Draft<'_> {
             None => fresh,
         };
         self.over.sites.insert(row.id.clone(), site);
-        let detail = serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone });
+        let changed = changes::of_site(known.as_deref(), &row);
+        let detail =
+            serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone, "changed": changed });
         self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
         self.rows.push(Change::Site(row));
         Ok(Answer::Done)
@@ -86,15 +91,55 @@ impl Draft<'_> {
         before: &str,
         after: &str,
     ) -> Result<Answer, Refusal> {
-        let missing = || Refusal::new(RefusalKind::NotFound, "site", format!("no site {id}"));
-        let known = Arc::clone(&self.site(id).ok_or_else(missing)?.row);
+        let known = self.site_row(id)?;
         if known.service_hours != before {
             return Err(conflict("2.8", "the site's service hours were changed since: ask again"));
         }
         self.put_site(actor, &SiteRow { service_hours: after.to_owned(), ..(*known).clone() })
     }
 
-    fn put_kiosk(&mut self, actor: &Actor, row: &KioskRow) -> Result<Answer, Refusal> {
+    fn put_timezone(
+        &mut self,
+        actor: &Actor,
+        id: &SiteId,
+        before: &str,
+        after: &str,
+    ) -> Result<Answer, Refusal> {
+        let known = self.site_row(id)?;
+        if known.timezone != before {
+            return Err(conflict("2.8", "the site's time zone was changed since: ask again"));
+        }
+        self.put_site(actor, &SiteRow { timezone: after.to_owned(), ..(*known).clone() })
+    }
+
+    fn site_row(&self, id: &SiteId) -> Result<Arc<SiteRow>, Refusal> {
+        let missing = || Refusal::new(RefusalKind::NotFound, "site", format!("no site {id}"));
+        Ok(Arc::clone(&self.site(id).ok_or_else(missing)?.row))
+    }
+
+    /// Whoever looked at its dates judged by them.
+    fn change_kiosk(
+        &mut self,
+        actor: &Actor,
+        before: &KioskRow,
+        after: &KioskRow,
+    ) -> Result<Answer, Refusal> {
+        let missing = || Refusal::new(RefusalKind::NotFound, "kiosk", format!("no kiosk {}", before.id));
+        let kiosk = self.kiosk(self.find(&before.id).ok_or_else(missing)?);
+        let dates = [kiosk.commissioned_at, kiosk.decommissioned_at].map(|date| date.map(Moment::at));
+        if dates != [before.commissioned_at, before.decommissioned_at] {
+            return Err(conflict("2.8", "the kiosk's dates of service were changed since: ask again"));
+        }
+        self.put_kiosk(actor, after, Some(before))
+    }
+
+    /// `known`: as it is stored, with what the fleet itself has no use for.
+    fn put_kiosk(
+        &mut self,
+        actor: &Actor,
+        row: &KioskRow,
+        known: Option<&KioskRow>,
+    ) -> Result<Answer, Refusal> {
         if let Some(site) = &row.site
             && self.site(site).is_none()
         {
@@ -117,7 +162,10 @@ impl Draft<'_> {
         self.assign(ix, row);
         let row = KioskRow { commissioned_at, updated_at: now, ..row.clone() };
         self.rows.push(Change::Kiosk(row.clone()));
-        let detail = serde_json::json!({ "admission": row.admission.as_str(), "site": row.site });
+        let changed = changes::of_kiosk(known, &row);
+        let detail = serde_json::json!({
+            "admission": row.admission.as_str(), "site": row.site, "changed": changed,
+        });
         self.audit_by(&actor.name, "put_kiosk", format!("kiosk/{}", row.id), &detail);
         match (was_admitted, self.is_admitted(ix)) {
             (false, true) => self.welcome(ix),

@@ -13,12 +13,14 @@ use super::books::{Verdict, audit, refuse, stated};
 use super::exclusion::ExclusionClass;
 use super::hurdle::Hurdle;
 use super::month::Month;
+use super::past::{self, Terms};
 use crate::calendar::WorkCalendar;
 use crate::change::{
     AssignmentRow, Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow, KioskRow,
+    ServiceSpan, SiteRow,
 };
 use crate::fleet::{Actor, Refusal, RefusalKind};
-use crate::interval::Interval;
+use crate::interval::{Interval, IntervalSet};
 use crate::service_hours::Schedule;
 use crate::wall;
 
@@ -29,9 +31,15 @@ pub const REACHES_BACK_DAYS: i64 = 400;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub what: Correction,
+    /// The time it is about; of a zone and of dates nothing is asked, it is what they move.
     pub from: Timestamp,
     pub to: Timestamp,
     pub reason: String,
+}
+
+impl Wanted {
+    /// `from` and `to` of a zone and of dates.
+    pub const WHAT_IT_MOVES: (Timestamp, Timestamp) = (Timestamp(0), Timestamp(0));
 }
 
 /// By what a request is judged.
@@ -43,6 +51,8 @@ pub struct Circumstances<'a> {
     /// The wall clock of the kiosk or the site.
     pub zone: Tz,
     pub calendar: &'a WorkCalendar,
+    /// The site as it is, with when kiosks counted there; of a correction about a site.
+    pub site: Option<(&'a SiteRow, &'a IntervalSet)>,
 }
 
 /// A correction as it waits for somebody else.
@@ -58,16 +68,23 @@ pub fn request(
     let now = around.now;
     let invalid = |reason: String| refuse(RefusalKind::Invalid, reason);
     let reason = stated(&wanted.reason)?.to_owned();
-    if wanted.to <= wanted.from {
-        return Err(invalid(format!(
-            "it ends at {} and begins at {}: it must end later",
-            wanted.to, wanted.from
-        )));
+    let (from, to) = match &wanted.what {
+        Correction::Timezone { before, after, .. } => {
+            whole(&check_zone(around, before, after).map_err(invalid)?)
+        }
+        Correction::Commissioning { before, after, .. } => {
+            whole(&check_dates(now, *before, *after).map_err(invalid)?)
+        }
+        _ => (wanted.from, wanted.to),
+    };
+    let wanted = &Wanted { from, to, ..wanted.clone() };
+    if to <= from {
+        return Err(invalid(format!("it ends at {to} and begins at {from}: it must end later")));
     }
-    if wanted.to > now {
-        return Err(invalid(format!("it ends at {}, which has not been yet", wanted.to)));
+    if to > now {
+        return Err(invalid(format!("it ends at {to}, which has not been yet")));
     }
-    if now.since(wanted.from) > REACHES_BACK_DAYS * 86_400_000 {
+    if now.since(from) > REACHES_BACK_DAYS * 86_400_000 {
         return Err(invalid(format!("it begins more than {REACHES_BACK_DAYS} days ago")));
     }
     match &wanted.what {
@@ -83,12 +100,13 @@ pub fn request(
             }
             check_hours(around, before, after, wanted).map_err(invalid)?;
         }
+        Correction::Timezone { .. } | Correction::Commissioning { .. } => {}
     }
     Ok(CorrectionRow {
         id,
         what: wanted.what.clone(),
-        from: wanted.from,
-        to: wanted.to,
+        from,
+        to,
         reason,
         state: CorrectionState::Requested,
         requested_by: actor.name.clone(),
@@ -157,11 +175,46 @@ fn check_hours(around: &Circumstances<'_>, before: &str, after: &str, wanted: &W
     Ok(())
 }
 
+/// What another zone moves.
+fn check_zone(around: &Circumstances<'_>, before: &str, after: &str) -> Result<IntervalSet, String> {
+    let zone = after.parse::<Tz>().map_err(|_| format!("{after:?} is no IANA zone like Asia/Shanghai"))?;
+    if before == after {
+        return Err("this is the time zone already".to_owned());
+    }
+    let (site, stood) = around.site.ok_or_else(|| "a time zone is a site's".to_owned())?;
+    let terms = |zone: Tz| Terms::of(zone.name(), &site.service_hours, zone);
+    let moved = past::moved(around.now, around.calendar, [&terms(around.zone), &terms(zone)], stood);
+    let free = "no time that has been would change: give the site the zone without a correction";
+    if moved.is_empty() { Err(free.to_owned()) } else { Ok(moved) }
+}
+
+/// What other dates move.
+fn check_dates(now: Timestamp, before: ServiceSpan, after: ServiceSpan) -> Result<IntervalSet, String> {
+    let Some(since) = after.commissioned_at else {
+        return Err("commissioned_at: from when on should it have counted?".to_owned());
+    };
+    if let Some(until) = after.decommissioned_at.filter(|until| *until < since) {
+        return Err(format!("decommissioned_at {until} lies before commissioned_at {since}"));
+    }
+    let moved = past::moved_dates(now, [before, after]);
+    let free = "no time that has been would change: give the kiosk the dates without a correction";
+    if moved.is_empty() { Err(free.to_owned()) } else { Ok(moved) }
+}
+
+/// From the first to the last of what a correction moves.
+fn whole(moved: &IntervalSet) -> (Timestamp, Timestamp) {
+    let at = |secs: i64| Timestamp(secs.saturating_mul(1_000));
+    let first = moved.intervals().first().map_or(0, |one| one.from);
+    (at(first), at(moved.intervals().last().map_or(first, |one| one.to)))
+}
+
 /// What else becomes true with an approval; the fleet has to know of it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Consequence {
     Exclusion(ExclusionRow),
     ServiceHours { site: SiteId, before: String, after: String },
+    Timezone { site: SiteId, before: String, after: String },
+    Commissioning { kiosk: KioskId, before: ServiceSpan, after: ServiceSpan },
 }
 
 /// Why `name` may not decide about a correction; `None`: nothing but the role. `engineers`: who answered for
@@ -243,6 +296,12 @@ pub fn requested(row: &CorrectionRow) -> Vec<Change> {
         Correction::ServiceHours { before, after, .. } => {
             serde_json::json!({ "before": before, "after": after })
         }
+        Correction::Timezone { before, after, .. } => {
+            serde_json::json!({ "before": before, "after": after })
+        }
+        Correction::Commissioning { before, after, .. } => {
+            serde_json::json!({ "before": dates(before), "after": dates(after) })
+        }
     };
     let detail = serde_json::json!({
         "kind": row.what.kind(), "from": row.from, "to": row.to, "reason": row.reason, "value": value,
@@ -251,6 +310,12 @@ pub fn requested(row: &CorrectionRow) -> Vec<Change> {
         Change::Correction(Box::new(row.clone())),
         audit(row.requested_at, &row.requested_by, "correction.request", object(row), detail.to_string()),
     ]
+}
+
+fn dates(dates: &ServiceSpan) -> serde_json::Value {
+    serde_json::json!({
+        "commissioned_at": dates.commissioned_at, "decommissioned_at": dates.decommissioned_at,
+    })
 }
 
 /// What an approval by anybody would make true, to show its effect before it.
@@ -278,6 +343,12 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
         Correction::ServiceHours { site, before, after } => {
             Consequence::ServiceHours { site: site.clone(), before: before.clone(), after: after.clone() }
         }
+        Correction::Timezone { site, before, after } => {
+            Consequence::Timezone { site: site.clone(), before: before.clone(), after: after.clone() }
+        }
+        Correction::Commissioning { kiosk, before, after } => {
+            Consequence::Commissioning { kiosk: kiosk.clone(), before: *before, after: *after }
+        }
     }
 }
 
@@ -302,7 +373,8 @@ fn object(row: &CorrectionRow) -> String {
 pub const fn place(what: &Correction) -> (Option<&KioskId>, Option<&SiteId>) {
     match what {
         Correction::Exclusion { kiosk, site, .. } => (kiosk.as_ref(), site.as_ref()),
-        Correction::ServiceHours { site, .. } => (None, Some(site)),
+        Correction::ServiceHours { site, .. } | Correction::Timezone { site, .. } => (None, Some(site)),
+        Correction::Commissioning { kiosk, .. } => (Some(kiosk), None),
     }
 }
 

@@ -48,6 +48,7 @@ pub mod hurdle;
 pub mod live;
 pub mod month;
 pub mod outages;
+pub mod past;
 pub mod ratio;
 pub mod restate;
 pub mod rows;

@@ -8,6 +8,7 @@ use super::evidence::{Evidence, Source, State};
 use super::exclusion::{Exclusion, ExclusionClass};
 use crate::change::{
     EvidenceGapRow, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, KioskRow, LivenessRow,
+    ServiceSpan,
 };
 use crate::interval::{BEGINNING, END, Interval, IntervalSet};
 
@@ -20,9 +21,7 @@ pub fn span(from: Timestamp, to: Option<Timestamp>) -> Interval {
 /// When a kiosk counted at all. One that was never commissioned never did.
 #[must_use]
 pub fn commissioned(kiosk: &KioskRow) -> IntervalSet {
-    kiosk
-        .commissioned_at
-        .map_or_else(IntervalSet::empty, |from| IntervalSet::of(span(from, kiosk.decommissioned_at)))
+    ServiceSpan::of(kiosk).counted()
 }
 
 /// When no server could receive: the part of `within` that no liveness row covers. Before the first row

@@ -7,9 +7,10 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
         AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow, MonthSums,
-        RestatementRow,
+        RestatementRow, ServiceSpan, SiteRow,
     },
-    fleet::{Actor, Refusal, Request, hand_over},
+    fleet::{Actor, Refusal, Request},
+    interval::IntervalSet,
     uptime::{
         Hurdle, Month,
         booking::measure,
@@ -60,7 +61,7 @@ pub struct MonthVersions {
     pub rows: Vec<MonthRow>,
 }
 
-fn missing(what: &'static str) -> DecisionError {
+pub(super) fn missing(what: &'static str) -> DecisionError {
     DecisionError::Uptime(UptimeError::NotFound(what))
 }
 
@@ -133,8 +134,13 @@ impl App {
         reader: &Scope,
         mut wanted: Wanted,
     ) -> Result<CorrectionRow, DecisionError> {
-        let zone = self.check_place(reader, &mut wanted.what).await?;
-        self.check_past(reader, &wanted).await?;
+        let (zone, site) = self.check_place(reader, &mut wanted.what).await?;
+        let stood = match &site {
+            Some(site) if matches!(wanted.what, Correction::Timezone { .. }) => {
+                self.stood_at(&site.id).await?
+            }
+            _ => IntervalSet::empty(),
+        };
         let figures = self.uptime_reader();
         let notice_h = i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0);
         let around = Circumstances {
@@ -142,8 +148,10 @@ impl App {
             planned_notice_s: notice_h.saturating_mul(3_600),
             zone,
             calendar: self.calendar(),
+            site: site.as_ref().map(|site| (site, &stood)),
         };
         let mut row = corrections::request(&around, &actor, Uuid::now_v7(), &wanted)?;
+        self.check_past(reader, &row).await?;
         row.effect = figures.effect(&row, zone).await?;
         let changes = corrections::requested(&row);
         self.request(actor, Request::Book { changes, also: None }).await?;
@@ -163,7 +171,7 @@ impl App {
         // Counted before the bookkeeper has to wait: it may take longer than a decision.
         let effect = match asked.state {
             CorrectionState::Requested => {
-                let zone = self.check_place(&Scope::All, &mut asked.what.clone()).await?;
+                let (zone, _) = self.check_place(&Scope::All, &mut asked.what.clone()).await?;
                 self.uptime_reader().effect(&asked, zone).await?
             }
             _ => asked.effect,
@@ -173,18 +181,34 @@ impl App {
         let now = self.clock().now();
         let engineers = self.engineers_of(&row).await?;
         let (changes, consequence) = corrections::decide(now, &actor, (&row, &engineers), verdict, effect)?;
-        let also = consequence.map(|consequence| match consequence {
-            Consequence::Exclusion(row) => Box::new(Request::PutExclusion(row)),
-            Consequence::ServiceHours { site, before, after } => {
-                Box::new(Request::PutServiceHours { site, before, after })
-            }
-        });
+        let also = match consequence {
+            Some(consequence) => Some(Box::new(self.follow(consequence).await?)),
+            None => None,
+        };
         self.request(actor, Request::Book { changes, also }).await?;
         self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
     }
 
+    /// What an approved correction asks of the fleet.
+    async fn follow(&self, consequence: Consequence) -> Result<Request, DecisionError> {
+        Ok(match consequence {
+            Consequence::Exclusion(row) => Request::PutExclusion(row),
+            Consequence::ServiceHours { site, before, after } => {
+                Request::PutServiceHours { site, before, after }
+            }
+            Consequence::Timezone { site, before, after } => Request::PutTimezone { site, before, after },
+            Consequence::Commissioning { kiosk, before, after } => {
+                let view = self.store().kiosk(&Scope::All, &kiosk).await?.ok_or_else(|| missing("kiosk"))?;
+                Request::ChangeKiosk {
+                    before: Box::new(before.put_into(&view.kiosk)),
+                    after: Box::new(after.put_into(&view.kiosk)),
+                }
+            }
+        })
+    }
+
     /// Somebody who sees only some sites corrects no time in which the kiosk stood at another one.
-    async fn check_past(&self, reader: &Scope, wanted: &Wanted) -> Result<(), DecisionError> {
+    async fn check_past(&self, reader: &Scope, wanted: &CorrectionRow) -> Result<(), DecisionError> {
         let (Scope::Sites(sites), Some(kiosk)) = (reader, corrections::place(&wanted.what).0) else {
             return Ok(());
         };
@@ -217,52 +241,33 @@ impl App {
         Ok(names)
     }
 
-    /// Who answers for a kiosk now.
-    pub async fn engineer_of(&self, kiosk: &KioskId) -> Result<Option<String>, StoreError> {
-        let now = self.clock().now();
-        let rows = self.store().assignments_of(std::slice::from_ref(kiosk), now, now.plus_ms(1)).await?;
-        let held = rows.into_iter().filter(|row| row.group == GroupKind::Engineer);
-        Ok(held.max_by_key(|row| row.from).map(|row| row.group_id))
-    }
-
-    /// Registers or changes a kiosk; with `engineer` also who answers for it from now on (`None`: nobody).
-    pub async fn put_kiosk(
+    /// The place is one the reader sees; what is now of that which is wrong is noted. Answers with the zone of its
+    /// wall clock, and its site.
+    async fn check_place(
         &self,
-        actor: Actor,
-        row: KioskRow,
-        engineer: Option<Option<&str>>,
-    ) -> Result<(), DecisionError> {
-        let Some(engineer) = engineer else {
-            self.request(actor, Request::PutKiosk(row)).await?;
-            return Ok(());
-        };
-        // Two who name somebody at once would both find the same one before them.
-        let _one_at_a_time = self.books().deciding.lock().await;
-        let now = self.clock().now();
-        let kiosk = row.id.clone();
-        let open = self.store().assignments_of(std::slice::from_ref(&kiosk), now, now.plus_ms(1)).await?;
-        let changes = hand_over(now, &actor, &kiosk, &open, engineer)?;
-        let also = Some(Box::new(Request::PutKiosk(row)));
-        self.request(actor, Request::Book { changes, also }).await?;
-        Ok(())
-    }
-
-    /// The place is one the reader sees; of service hours, what they are now is noted. Answers with the zone
-    /// of its wall clock.
-    async fn check_place(&self, reader: &Scope, what: &mut Correction) -> Result<Tz, DecisionError> {
+        reader: &Scope,
+        what: &mut Correction,
+    ) -> Result<(Tz, Option<SiteRow>), DecisionError> {
         let (kiosk, site) = corrections::place(what);
         let mut of_kiosk = None;
         if let Some(id) = kiosk {
-            let view = self.store().kiosk(reader, id).await?.ok_or_else(|| missing("kiosk"))?;
-            of_kiosk = view.kiosk.site;
+            of_kiosk = Some(self.store().kiosk(reader, id).await?.ok_or_else(|| missing("kiosk"))?.kiosk);
         }
-        let Some(id) = site.or(of_kiosk.as_ref()) else { return Ok(self.default_zone()) };
-        let known = self.store().site(reader, id).await?.ok_or_else(|| missing("site"))?;
-        let zone = known.timezone.parse().unwrap_or_else(|_| self.default_zone());
-        if let Correction::ServiceHours { before, .. } = what {
-            *before = known.service_hours;
+        let at = site.or(of_kiosk.as_ref().and_then(|kiosk| kiosk.site.as_ref()));
+        let known = match at {
+            Some(id) => Some(self.store().site(reader, id).await?.ok_or_else(|| missing("site"))?),
+            None => None,
+        };
+        match (what, &known, &of_kiosk) {
+            (Correction::ServiceHours { before, .. }, Some(site), _) => {
+                before.clone_from(&site.service_hours);
+            }
+            (Correction::Timezone { before, .. }, Some(site), _) => before.clone_from(&site.timezone),
+            (Correction::Commissioning { before, .. }, _, Some(kiosk)) => *before = ServiceSpan::of(kiosk),
+            _ => {}
         }
-        Ok(zone)
+        let zone = known.as_ref().and_then(|site| site.timezone.parse().ok());
+        Ok((zone.unwrap_or_else(|| self.default_zone()), known))
     }
 }
 
@@ -307,9 +312,20 @@ impl UptimeReader<'_> {
             let now = &gathered.frame;
             let then = corrected(now.clone(), row);
             for subject in &gathered.subjects {
-                for (frame, total) in [(now, &mut before), (&then, &mut after)] {
+                let kiosk = &subject.view.kiosk;
+                let other = match &row.what {
+                    Correction::Commissioning { after, .. } => &after.put_into(kiosk),
+                    _ => kiosk,
+                };
+                // A month of another zone has another beginning.
+                let period = match &row.what {
+                    Correction::Timezone { .. } => month.period(then.zone_of(kiosk, month, self.now.secs())),
+                    _ => subject.period,
+                };
+                let both = [(now, kiosk, subject.period, &mut before), (&then, other, period, &mut after)];
+                for (frame, kiosk, period, total) in both {
                     // Both from all that is known: what late evidence moved is no effect of the correction.
-                    let sets = frame.sets(&subject.view.kiosk, subject.interval_s(), subject.period, None);
+                    let sets = frame.sets(kiosk, subject.interval_s(), period, None);
                     let member = sets.membership(&frame.places, scope, &Scope::All);
                     let sums = measure(&sets.inputs(frame, gathered.claims(subject)), &member);
                     *total = [&*total, &sums].into_iter().sum();
@@ -324,6 +340,11 @@ impl UptimeReader<'_> {
 fn corrected<'a>(mut frame: Frame<'a>, row: &CorrectionRow) -> Frame<'a> {
     if let Correction::ServiceHours { site, after, .. } = &row.what {
         frame.places = Arc::new(frame.places.with_hours(site, after));
+    }
+    if let Correction::Timezone { site, after, .. } = &row.what
+        && let Ok(zone) = after.parse()
+    {
+        frame.places = Arc::new(frame.places.with_zone(site, zone));
     }
     if let Some(Consequence::Exclusion(row)) = corrections::would_be(row) {
         frame.forgive(vec![row]);

@@ -87,6 +87,15 @@ impl Places {
         other
     }
 
+    /// The same, on another wall clock at one site.
+    pub(super) fn with_zone(&self, site: &SiteId, zone: Tz) -> Self {
+        let mut other = self.clone();
+        if let Some(place) = other.by_site.get_mut(site) {
+            place.zone = zone;
+        }
+        other
+    }
+
     pub(super) fn get(&self, site: Option<&SiteId>) -> Option<&Place> {
         site.and_then(|id| self.by_site.get(id))
     }

@@ -1,4 +1,4 @@
-//! The form to ask for a correction: time that should have been forgiven, or hours that were wrong.
+//! The form to ask for a correction: time that should have been forgiven; hours, a time zone or dates that were wrong.
 use askama::Template;
 use axum::{
     Form,
@@ -8,7 +8,7 @@ use axum::{
 use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{Correction, SiteRow},
+    change::{Correction, KioskRow, ServiceSpan, SiteRow},
     uptime::{ExclusionClass, corrections::Wanted},
     wall,
 };
@@ -30,12 +30,14 @@ use crate::{
 
 /// What a browser puts into a field of date and time.
 const FIELD: &str = "%Y-%m-%dT%H:%M";
+/// And into one whose seconds matter.
+const EXACT: &str = "%Y-%m-%dT%H:%M:%S";
 
 /// The fields, as they came: an address can fill them in, and a refused form shows them again.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]
 pub(in crate::console) struct Asked {
-    /// `service_hours`, or nothing for time to be forgiven.
+    /// `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
     kind: String,
     kiosk: String,
     site: String,
@@ -45,6 +47,9 @@ pub(in crate::console) struct Asked {
     to: String,
     agreed_at: String,
     service_hours: String,
+    timezone: String,
+    commissioned_at: String,
+    decommissioned_at: String,
     reason: String,
 }
 
@@ -74,7 +79,7 @@ struct Class {
 
 /// Whom a correction is to be about.
 struct Place {
-    kiosk: Option<KioskId>,
+    kiosk: Option<KioskRow>,
     site: Option<SiteRow>,
     zone: Tz,
 }
@@ -122,6 +127,16 @@ fn show(
     if problem.is_none() && asked.service_hours.is_empty() && !hours.is_empty() {
         asked.service_hours.clone_from(&hours_now);
     }
+    if problem.is_none() || asked.kind != "timezone" {
+        asked.timezone = place.zone.to_string();
+    }
+    if problem.is_none() || asked.kind != "commissioning" {
+        let field = |at: Option<Timestamp>| {
+            at.map_or_else(String::new, |at| wall::local_of(place.zone, at.secs()).format(EXACT).to_string())
+        };
+        asked.commissioned_at = field(place.kiosk.as_ref().and_then(|kiosk| kiosk.commissioned_at));
+        asked.decommissioned_at = field(place.kiosk.as_ref().and_then(|kiosk| kiosk.decommissioned_at));
+    }
     let class = |class: ExclusionClass| Class {
         word: class.as_str(),
         name: t.word(class.as_str()),
@@ -131,12 +146,12 @@ fn show(
         t,
         may_ask: caller.identity.may(Right::Correct),
         name: match (&place.kiosk, &place.site) {
-            (Some(kiosk), _) => kiosk.to_string(),
+            (Some(kiosk), _) => kiosk.id.to_string(),
             (None, Some(site)) => site.name.clone(),
             (None, None) => String::new(),
         },
         site: place.site.map(|site| site.id),
-        kiosk: place.kiosk,
+        kiosk: place.kiosk.map(|kiosk| kiosk.id),
         zone: place.zone,
         latest: now.format(FIELD).to_string(),
         classes: ExclusionClass::ALL.into_iter().map(class).collect(),
@@ -154,7 +169,8 @@ impl Place {
             (Some(id), None) => {
                 let id: KioskId = parse(&id)?;
                 let view = kiosk_in_scope(web, caller, &id).await?;
-                (Some(id), view.kiosk.site)
+                let site = view.kiosk.site.clone();
+                (Some(view.kiosk), site)
             }
             (None, Some(id)) => (None, Some(parse::<SiteId>(&id)?)),
             _ => return Err(Problem::invalid("a correction is about a kiosk or about a site: name one")),
@@ -174,7 +190,32 @@ impl Place {
 impl Asked {
     fn wanted(&self, place: &Place) -> Result<Wanted, Problem> {
         let site = || place.site.as_ref().map(|site| site.id.clone());
+        let at = |name, text: &str| match text {
+            "" => Ok(None),
+            text => instant(name, place.zone, text).map(Some),
+        };
+        let moves = |what| {
+            let (from, to) = Wanted::WHAT_IT_MOVES;
+            Ok(Wanted { what, from, to, reason: clean_text(&self.reason) })
+        };
         let what = match (self.kind.as_str(), &place.kiosk) {
+            ("timezone", None) => {
+                return moves(Correction::Timezone {
+                    site: site().ok_or_else(|| Problem::invalid("a time zone is a site's: name it"))?,
+                    before: String::new(),
+                    after: self.timezone.trim().to_owned(),
+                });
+            }
+            ("commissioning", Some(kiosk)) => {
+                return moves(Correction::Commissioning {
+                    kiosk: kiosk.id.clone(),
+                    before: ServiceSpan::default(),
+                    after: ServiceSpan {
+                        commissioned_at: at("commissioned_at", &self.commissioned_at)?,
+                        decommissioned_at: at("decommissioned_at", &self.decommissioned_at)?,
+                    },
+                });
+            }
             ("service_hours", None) => Correction::ServiceHours {
                 site: site().ok_or_else(|| Problem::invalid("service hours are a site's: name it"))?,
                 // Noted when the site is looked up.
@@ -186,12 +227,9 @@ impl Asked {
             }
             (_, kiosk) => Correction::Exclusion {
                 site: kiosk.is_none().then(site).flatten(),
-                kiosk: kiosk.clone(),
+                kiosk: kiosk.as_ref().map(|kiosk| kiosk.id.clone()),
                 class: self.class.clone(),
-                agreed_at: match self.agreed_at.as_str() {
-                    "" => None,
-                    text => Some(instant("agreed_at", place.zone, text)?),
-                },
+                agreed_at: at("agreed_at", &self.agreed_at)?,
             },
         };
         let (from, to) = (instant("from", place.zone, &self.from)?, instant("to", place.zone, &self.to)?);
@@ -202,7 +240,7 @@ impl Asked {
 /// A time of the wall clock; see [`wall::instant_of`] for one that comes twice or not at all.
 fn instant(name: &str, zone: Tz, text: &str) -> Result<Timestamp, Problem> {
     let read = |format| NaiveDateTime::parse_from_str(text, format);
-    let local = read(FIELD).or_else(|_| read("%Y-%m-%dT%H:%M:%S")).map_err(|_| {
+    let local = read(FIELD).or_else(|_| read(EXACT)).map_err(|_| {
         let shown: String = text.chars().take(40).collect();
         Problem::invalid(format!("{name}: {shown:?} is no date and time such as 2026-11-21T08:00"))
     })?;

@@ -6,10 +6,10 @@ use axum::{
     response::{Html, Response},
 };
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow},
+    change::{Correction, CorrectionRow, ServiceSpan},
     uptime::{Month, corrections::place},
 };
-use kioskwatch_proto::{KioskId, SiteId};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -42,7 +42,7 @@ struct CorrectionPage {
     by: String,
     reason: String,
     agreed: Option<At>,
-    hours: Option<(String, String)>,
+    values: Option<(String, String)>,
     months: Vec<Effect>,
     /// Older months that it moves too.
     further: u64,
@@ -115,7 +115,7 @@ async fn show(
         by: row.requested_by.clone(),
         reason: row.reason.clone(),
         agreed: agreed(&row).map(at),
-        hours: hours(t, &row.what),
+        values: values(t, &row.what, at),
         months: effects(t, &json(&row.effect)),
         further: json(&row.effect)["months_not_shown"].as_u64().unwrap_or(0),
         outcome: Outcome::of(row.decided.as_ref(), at),
@@ -132,17 +132,29 @@ fn link(kiosk: Option<&KioskId>, site: Option<&SiteId>, month: Month) -> Option<
     }
 }
 
-fn agreed(row: &CorrectionRow) -> Option<kioskwatch_proto::Timestamp> {
+fn agreed(row: &CorrectionRow) -> Option<Timestamp> {
     match &row.what {
         Correction::Exclusion { agreed_at, .. } => *agreed_at,
-        Correction::ServiceHours { .. } => None,
+        _ => None,
     }
 }
 
-/// As they were and as they should have been, laid out to be compared.
-fn hours(t: &'static Texts, what: &Correction) -> Option<(String, String)> {
-    let Correction::ServiceHours { before, after, .. } = what else { return None };
-    Some((laid_out(t, before), laid_out(t, after)))
+/// As it was and as it should have been, laid out to be compared.
+fn values(t: &'static Texts, what: &Correction, at: impl Fn(Timestamp) -> At) -> Option<(String, String)> {
+    let dates = |dates: &ServiceSpan| {
+        let date = |name, date: Option<Timestamp>| {
+            format!("{name}: {}", date.map_or_else(|| "—".to_owned(), |date| at(date).full))
+        };
+        let both =
+            [date(t.commissioned, dates.commissioned_at), date(t.decommissioned, dates.decommissioned_at)];
+        both.join("\n")
+    };
+    match what {
+        Correction::Exclusion { .. } => None,
+        Correction::ServiceHours { before, after, .. } => Some((laid_out(t, before), laid_out(t, after))),
+        Correction::Timezone { before, after, .. } => Some((before.clone(), after.clone())),
+        Correction::Commissioning { before, after, .. } => Some((dates(before), dates(after))),
+    }
 }
 
 /// A schedule with one version a line.

@@ -194,7 +194,7 @@ fn site_name(sites: &BTreeMap<SiteId, SiteRow>, id: &SiteId) -> String {
 fn kind<'a>(t: &'static Texts, what: &'a Correction) -> &'a str {
     match what {
         Correction::Exclusion { class, .. } => t.word(class),
-        Correction::ServiceHours { .. } => t.word("service_hours"),
+        other => t.word(other.kind()),
     }
 }
 

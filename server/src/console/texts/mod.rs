@@ -41,7 +41,7 @@ texts! {
     today, this_month, uptime_on, uptime_avail, uptime_full, coverage, coverage_low, timeline,
     timeline_hint, timeline_none, changes, no_changes, self_test, self_test_warning, self_test_all,
     self_test_start, self_test_need_role, progress, result, waits_for_kiosk, recent_commands,
-    no_commands, cpu, memory, disk, temperature, agent_version, commissioned, interval, admission_wait,
+    no_commands, cpu, memory, disk, temperature, agent_version, commissioned, decommissioned, interval, admission_wait,
     ticket, clocks, no_clocks, due, left, overdue_by, met_at, budget, paused_with, history, incidents,
     no_incidents, still_there, children, parent, assignee, nobody, priority, class, source, zone,
     detected, reported, restored, signed, closed, note, note_hint, note_add, note_need_role, decision,
@@ -61,7 +61,7 @@ texts! {
     one_more_hour, outages, longest_outage, mtbf, mttr, excluded_time, before_exclusions, whole_fleet,
     unassigned, worst_title, parts_title, no_parts, parts_cut, span_month, span_quarter, restated,
     as_of, figures_differ, nothing_below, answers_for,
-    nav_decisions, decisions_title, decisions_hint, decisions_open, decisions_done, decisions_none_open, decisions_none_done, restatements_title, restatements_hint, corrections_title, corrections_hint, restatement, correction, correction_ask, correction_ask_hint, times_of_zone, correction_forgive, correction_forgive_hint, correction_class, correction_from, correction_to, agreed_at, agreed_at_hint, correction_reason, correction_send, correction_need_role, correction_hours, correction_hours_hint, correction_hours_of_site, hours_now, hours_after, always_open, correction_says, correction_effect_hint, correction_no_effect, months_further, decision_title, decision_compare, decision_figure, decision_before, decision_after, decision_moved, changed_since, fingerprint, accountable_time, decision_reason, decision_approve, decision_reject, approve_restatement_hint, approve_correction_hint, decided_by, decided_at, decided_already, decide_need_role, measures_you, you_asked, restatement_waits, see_decisions,
+    nav_decisions, decisions_title, decisions_hint, decisions_open, decisions_done, decisions_none_open, decisions_none_done, restatements_title, restatements_hint, corrections_title, corrections_hint, restatement, correction, correction_ask, correction_ask_hint, times_of_zone, correction_forgive, correction_forgive_hint, correction_class, correction_from, correction_to, agreed_at, agreed_at_hint, correction_reason, correction_send, correction_need_role, correction_hours, correction_hours_hint, correction_hours_of_site, correction_dates, correction_dates_hint, correction_zone, correction_zone_hint, zone_after, hours_now, hours_after, always_open, correction_says, correction_effect_hint, correction_no_effect, months_further, decision_title, decision_compare, decision_figure, decision_before, decision_after, decision_moved, changed_since, fingerprint, accountable_time, decision_reason, decision_approve, decision_reject, approve_restatement_hint, approve_correction_hint, decided_by, decided_at, decided_already, decide_need_role, measures_you, you_asked, restatement_waits, see_decisions,
 }
 
 impl Texts {

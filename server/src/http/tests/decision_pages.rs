@@ -259,3 +259,40 @@ async fn who_answers_for_a_kiosk_decides_about_no_correction_of_it() {
     assert!(another.contains("name=\"verdict\""), "about another kiosk they may: {another}");
     assert_eq!(put(r#"{"site":"near","engineer":null}"#).await, (StatusCode::OK, serde_json::Value::Null));
 }
+
+#[tokio::test]
+async fn dates_and_a_time_zone_are_corrected_on_pages_that_show_what_was() {
+    let fixture = Fixture::start().await;
+    let dispatcher = fixture.token("dispatcher", &[]).await;
+    let now = fixture.app.clock().now();
+    let local =
+        |ms: i64| wall::local_of(Shanghai, now.plus_ms(ms).secs()).format("%Y-%m-%dT%H:%M:%S").to_string();
+    let page = fixture.english("/corrections/new?kiosk=K-1", &dispatcher).await;
+    let known =
+        page.split("name=\"commissioned_at\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let known = known.unwrap_or_else(|| panic!("{page}")).to_owned();
+    let body = |since: &str| {
+        format!("kind=commissioning&kiosk=K-1&commissioned_at={}&reason=typed", since.replace(':', "%3A"))
+    };
+    let same = fixture.post("/corrections", &dispatcher, &body(&known)).await;
+    assert_eq!(same.status, StatusCode::UNPROCESSABLE_ENTITY, "what the form shows is what is so");
+    assert!(
+        same.text.contains("no time that has been would change") && same.text.contains(&known),
+        "{}",
+        same.text
+    );
+    let asked = fixture.post("/corrections", &dispatcher, &body(&local(-7_200_000))).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text);
+    let page = fixture.english(asked.header("location"), &dispatcher).await;
+    for date in [known, local(-7_200_000)] {
+        assert!(page.contains(&format!("In service since: {}", date.replace('T', " "))), "{date}: {page}");
+    }
+    assert!(page.contains("dates of service"), "{page}");
+
+    let page = fixture.english("/corrections/new?site=near", &dispatcher).await;
+    assert!(page.contains("name=\"timezone\" value=\"Asia/Shanghai\""), "{page}");
+    let wrong =
+        fixture.post("/corrections", &dispatcher, "kind=timezone&site=near&timezone=Mars&reason=r").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("no IANA zone") && wrong.text.contains("value=\"Mars\""), "{}", wrong.text);
+}

@@ -6,4 +6,5 @@ mod input;
 mod matrix;
 mod openapi;
 mod pages;
+mod past;
 mod uptime_pages;

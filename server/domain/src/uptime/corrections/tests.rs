@@ -21,7 +21,8 @@ fn ask(what: Correction, from: i64, to: i64, reason: &str) -> Result<CorrectionR
     let wanted = Wanted { what, from: at(from), to: at(to), reason: reason.into() };
     let calendar = WorkCalendar::default();
     let zone = chrono_tz::Asia::Shanghai;
-    let around = Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar };
+    let around =
+        Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar, site: None };
     request(&around, &actor("li"), Uuid::nil(), &wanted)
 }
 
@@ -99,7 +100,8 @@ fn wrong_hours_are_corrected_from_one_day_to_another_and_nowhere_else() {
         let (to, from) = (NOW.plus_ms(-16 * 3_600_000), NOW.plus_ms(-16 * 3_600_000 - 3 * DAY));
         let calendar = WorkCalendar::default();
         let zone = chrono_tz::Asia::Shanghai;
-        let around = Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar };
+        let around =
+            Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar, site: None };
         let wanted = Wanted { what: hours(&was, after), from, to, reason: "typed wrongly".into() };
         request(&around, &actor("li"), Uuid::nil(), &wanted).map_err(|refusal| refusal.reason)
     };

@@ -1,0 +1,177 @@
+//! What a change to a site or to a kiosk does to time that has been: nobody moves accountable time of the past
+//! alone (uptime definitions 2.2 and 2.8).
+//!
+//! Knows rows and instants; whoever asks brings who stood where. What it refuses, a correction of two people does.
+
+use chrono_tz::Tz;
+use kioskwatch_proto::{SiteId, Timestamp};
+
+use super::booking::owners;
+use super::books::refuse;
+use super::corrections::REACHES_BACK_DAYS;
+use super::month::Month;
+use super::rows::commissioned;
+use crate::calendar::WorkCalendar;
+use crate::change::{Admission, AssignmentRow, KioskRow, ServiceSpan, SiteRow};
+use crate::fleet::{Refusal, RefusalKind};
+use crate::interval::{Interval, IntervalSet};
+use crate::service_hours::Schedule;
+use crate::wall;
+
+/// The past as far as corrections reach: what is older is signed, and most of its evidence is gone.
+#[must_use]
+pub fn reach(now: Timestamp) -> Interval {
+    Interval::new(now.secs() - REACHES_BACK_DAYS * 86_400, now.secs())
+}
+
+/// When kiosks counted at a site. Time that nobody owned follows the hours of where the kiosk stands now.
+#[must_use]
+pub fn stood_at(site: &SiteId, kiosks: &[KioskRow], assignments: &[AssignmentRow]) -> IntervalSet {
+    let mut all = IntervalSet::empty();
+    for kiosk in kiosks {
+        let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
+        for (owner, set) in owners(kiosk, &its) {
+            if owner.site.as_ref().or(kiosk.site.as_ref()) == Some(site) {
+                all = all.union(&set.intersect(&commissioned(kiosk)));
+            }
+        }
+    }
+    all
+}
+
+/// The wall clock and the open times of a site; what cannot be read counts as everywhere else.
+#[derive(Debug)]
+pub struct Terms {
+    zone: Tz,
+    hours: Schedule,
+}
+
+impl Terms {
+    #[must_use]
+    pub fn of(timezone: &str, service_hours: &str, default_zone: Tz) -> Self {
+        Self {
+            zone: timezone.parse().unwrap_or(default_zone),
+            hours: Schedule::of_site(service_hours).unwrap_or_else(|_| Schedule::always_open()),
+        }
+    }
+
+    #[must_use]
+    pub fn of_site(site: &SiteRow, default_zone: Tz) -> Self {
+        Self::of(&site.timezone, &site.service_hours, default_zone)
+    }
+
+    fn open(&self, calendar: &WorkCalendar, within: Interval) -> IntervalSet {
+        self.hours.open_times(self.zone, calendar, within)
+    }
+}
+
+/// Accountable time of the past that other terms would open, close, or put into another month.
+#[must_use]
+pub fn moved(
+    now: Timestamp,
+    calendar: &WorkCalendar,
+    [was, is]: [&Terms; 2],
+    stood: &IntervalSet,
+) -> IntervalSet {
+    let stood = stood.clip(reach(now));
+    let (Some(first), Some(last)) = (stood.intervals().first(), stood.intervals().last()) else {
+        return stood;
+    };
+    let within = Interval::new(first.from, last.to);
+    let [open, would_be] = [was, is].map(|terms| terms.open(calendar, within));
+    let moved = differing(&open, &would_be);
+    // A month begins with the local day: between the two beginnings time changes its month.
+    let begun = Month::at(is.zone, within.to).max(Month::at(was.zone, within.to));
+    let oldest = Month::at(is.zone, within.from).min(Month::at(was.zone, within.from));
+    let months = std::iter::successors(Some(oldest), |month| Some(month.next()));
+    let between = months.take_while(|month| *month <= begun).map(|month| {
+        let [a, b] = [was, is].map(|terms| month.period(terms.zone).from);
+        Interval::new(a.min(b), a.max(b))
+    });
+    moved.union(&between.collect()).intersect(&stood)
+}
+
+/// Whether one person may change a site so.
+///
+/// # Errors
+/// Conflict, with the first instant of the past that would change.
+pub fn check_site(
+    now: Timestamp,
+    calendar: &WorkCalendar,
+    [was, is]: [&Terms; 2],
+    stood: &IntervalSet,
+) -> Result<(), Refusal> {
+    let moved = moved(now, calendar, [was, is], stood);
+    let Some(first) = moved.intervals().first() else { return Ok(()) };
+    let at = Interval::new(first.from, first.from + 1);
+    let [open, would_be] = [was, is].map(|terms| !terms.open(calendar, at).is_empty());
+    let word = |open| if open { "open" } else { "closed" };
+    let what = match open == would_be {
+        true => "the site would be in another month".to_owned(),
+        false => format!("the site was {} and would be {}", word(open), word(would_be)),
+    };
+    let (local, zone) = (wall::local_of(was.zone, first.from), was.zone);
+    Err(refuse(
+        RefusalKind::Conflict,
+        format!(
+            "this changes time that has been: at {local} ({zone}) {what}. Keep the old hours and add the new \
+             ones as a version with effective_from of a coming date; if the past was entered wrong, ask for a \
+             correction, which somebody else approves"
+        ),
+    ))
+}
+
+/// Time of the past that counted and would not, or the other way round.
+#[must_use]
+pub fn moved_dates(now: Timestamp, [was, is]: [ServiceSpan; 2]) -> IntervalSet {
+    differing(&was.counted(), &is.counted()).clip(reach(now))
+}
+
+/// Whether one person may change a kiosk so. Free are its first date, dates to come, what moves time of `today` alone,
+/// the local day, and putting it back into service: the time between counts then.
+///
+/// # Errors
+/// Conflict, with the first instant of the past that would count otherwise.
+pub fn check_kiosk(now: Timestamp, today: Interval, was: &KioskRow, is: &KioskRow) -> Result<(), Refusal> {
+    let before = ServiceSpan::of(was);
+    if before.commissioned_at.is_none() {
+        return Ok(());
+    }
+    let after = effective(now, was, is);
+    let moved = moved_dates(now, [before, after]);
+    let still_counts = after.commissioned_at == before.commissioned_at;
+    let returns = before.decommissioned_at.filter(|end| *end <= now && still_counts);
+    let returns = returns.filter(|_| after.decommissioned_at.is_none_or(|end| end.secs() >= today.from));
+    let free = Interval::new(returns.map_or(today.from, |end| end.secs().min(today.from)), today.to);
+    let refused = moved.subtract(&IntervalSet::of(free));
+    let Some(first) = refused.intervals().first() else { return Ok(()) };
+    let at = Timestamp(first.from.saturating_mul(1_000));
+    let (counted, would) = match before.counted().contains(first.from) {
+        true => ("counted", "would not"),
+        false => ("did not count", "would"),
+    };
+    Err(refuse(
+        RefusalKind::Conflict,
+        format!(
+            "this changes time that has been: at {at} the kiosk {counted} and {would} by these dates. Dates to \
+             come and a decommissioning as of today are free; to put a kiosk back into service leave \
+             commissioned_at as it is and decommissioned_at empty; if a date was entered wrong, ask for a \
+             correction, which somebody else approves"
+        ),
+    ))
+}
+
+/// As the fleet takes it: a kiosk in service keeps the date it has.
+fn effective(now: Timestamp, was: &KioskRow, is: &KioskRow) -> ServiceSpan {
+    let dates = ServiceSpan::of(is);
+    let in_service = is.admission == Admission::Accepted && is.decommissioned_at.is_none_or(|end| now < end);
+    let kept = was.commissioned_at.filter(|_| in_service);
+    ServiceSpan { commissioned_at: dates.commissioned_at.or(kept), ..dates }
+}
+
+fn differing(a: &IntervalSet, b: &IntervalSet) -> IntervalSet {
+    a.subtract(b).union(&b.subtract(a))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+use chrono_tz::{America, Asia};
+
+use super::*;
+use crate::change::GroupKind;
+
+/// Wednesday, 2026-11-18 16:00 in Shanghai.
+const NOW: &str = "2026-11-18T16:00:00+08:00";
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+fn days(opens: &str) -> String {
+    let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let all: Vec<_> = names.iter().map(|day| format!(r#""{day}":[["{opens}","20:00"]]"#)).collect();
+    format!(r#"{{"weekly":{{{}}}}}"#, all.join(","))
+}
+
+fn since(date: &str, opens: &str) -> String {
+    days(opens).replacen('{', &format!(r#"{{"effective_from":"{date}","#), 1)
+}
+
+fn kiosk(dates: [Option<&str>; 2]) -> KioskRow {
+    let [commissioned_at, decommissioned_at] = dates.map(|date| date.map(at));
+    KioskRow {
+        id: "K-1".parse().unwrap(),
+        site: Some("S-1".parse().unwrap()),
+        admission: Admission::Accepted,
+        model: String::new(),
+        serial_no: String::new(),
+        commissioned_at,
+        decommissioned_at,
+        updated_at: at(NOW),
+    }
+}
+
+fn site_says(zones: [&str; 2], hours: [&str; 2], stood: &IntervalSet) -> Result<(), String> {
+    let [was, is] = [0, 1].map(|n| Terms::of(zones[n], hours[n], chrono_tz::UTC));
+    check_site(at(NOW), &WorkCalendar::default(), [&was, &is], stood).map_err(|refusal| {
+        assert_eq!(refusal.kind, RefusalKind::Conflict);
+        refusal.reason
+    })
+}
+
+#[test]
+fn open_times_that_have_been_are_nobodys_to_change_alone_and_those_to_come_are() {
+    let stood = IntervalSet::of(Interval::new(at("2026-10-05T00:00:00+08:00").secs(), i64::MAX));
+    let was = format!("[{}]", days("08:00"));
+    let both = |later: String| format!("[{},{later}]", days("08:00"));
+    let same = ["Asia/Shanghai"; 2];
+    for (hours, says) in [
+        (
+            format!("[{}]", days("10:00")),
+            "2026-10-05 08:00:00 (Asia/Shanghai) the site was open and would be closed",
+        ),
+        (
+            both(since("2026-11-10", "07:00")),
+            "2026-11-10 07:00:00 (Asia/Shanghai) the site was closed and would be",
+        ),
+        (both(since("2026-11-18", "09:00")), "2026-11-18 08:00:00"),
+        (String::new(), "2026-10-05 00:00:00"),
+    ] {
+        let refused = site_says(same, [&was, &hours], &stood).unwrap_err();
+        assert!(refused.contains(says), "{says}: {refused}");
+        assert!(refused.contains("effective_from") && refused.contains("ask for a correction"), "{refused}");
+    }
+    for hours in [both(since("2026-11-19", "10:00")), was.replace(',', ", "), was.clone()] {
+        site_says(same, [&was, &hours], &stood).unwrap();
+    }
+    let other = format!("[{}]", days("10:00"));
+    site_says(same, [&was, &other], &IntervalSet::empty()).unwrap();
+    let to_come = Interval::new(at(NOW).secs() + 60, i64::MAX);
+    site_says(same, [&was, &other], &IntervalSet::of(to_come)).unwrap();
+    let old = Interval::new(0, reach(at(NOW)).from);
+    site_says(same, [&was, &other], &IntervalSet::of(old)).unwrap();
+}
+
+#[test]
+fn another_zone_moves_hours_and_where_a_month_begins() {
+    let stood = IntervalSet::of(Interval::new(at("2026-10-05T00:00:00+08:00").secs(), i64::MAX));
+    let hours = format!("[{}]", days("08:00"));
+    let zones = ["Asia/Shanghai", "America/New_York"];
+    let refused = site_says(zones, [&hours, &hours], &stood).unwrap_err();
+    assert!(refused.contains("was"), "{refused}");
+    // Always open: only the beginning of November moves.
+    let refused = site_says(zones, ["", ""], &stood).unwrap_err();
+    assert!(
+        refused.contains("2026-11-01 00:00:00 (Asia/Shanghai) the site would be in another month"),
+        "{refused}"
+    );
+    let this_month = IntervalSet::of(Interval::new(at("2026-11-03T00:00:00+08:00").secs(), i64::MAX));
+    site_says(zones, ["", ""], &this_month).unwrap();
+    site_says(["Asia/Shanghai", "Asia/Singapore"], [&hours, &hours], &stood).unwrap();
+    assert_eq!((Asia::Shanghai.name(), America::New_York.name()), (zones[0], zones[1]));
+}
+
+#[test]
+fn a_site_owns_the_past_of_every_kiosk_that_counted_there() {
+    let site = |id: &str| id.parse::<SiteId>().unwrap();
+    let row = |id: &str, from: i64, to: Option<i64>| AssignmentRow {
+        kiosk: "K-1".parse().unwrap(),
+        group: GroupKind::Site,
+        group_id: id.into(),
+        from: Timestamp(from * 1_000),
+        to: to.map(|to| Timestamp(to * 1_000)),
+    };
+    let mut kiosk = kiosk([None, None]);
+    let of = |id: &str, kiosk: &KioskRow, rows: &[AssignmentRow]| {
+        stood_at(&site(id), std::slice::from_ref(kiosk), rows).intervals().to_vec()
+    };
+    assert_eq!(of("S-1", &kiosk, &[]), [], "it never counted");
+    kiosk.commissioned_at = Some(Timestamp(10_000));
+    kiosk.decommissioned_at = Some(Timestamp(90_000));
+    assert_eq!(of("S-1", &kiosk, &[]), [Interval::new(10, 90)]);
+    let rows = [row("S-2", 20, Some(50)), row("S-1", 60, None)];
+    assert_eq!(of("S-2", &kiosk, &rows), [Interval::new(20, 50)]);
+    let nobodys = [Interval::new(10, 20), Interval::new(50, 90)];
+    assert_eq!(of("S-1", &kiosk, &rows), nobodys, "what nobody owned follows its hours too");
+}
+
+#[test]
+fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
+    let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
+    let say = |was: [Option<&str>; 2], is: [Option<&str>; 2]| {
+        check_kiosk(at(NOW), today, &kiosk(was), &kiosk(is)).map_err(|refusal| {
+            assert_eq!(refusal.kind, RefusalKind::Conflict);
+            refusal.reason
+        })
+    };
+    let old = Some("2026-10-05T08:00:00+08:00");
+    let retired = Some("2026-11-10T08:00:00+08:00");
+    let yesterday = Some("2026-11-17T08:00:00+08:00");
+    let morning = Some("2026-11-18T08:00:00+08:00");
+    let next_week = Some("2026-11-25T08:00:00+08:00");
+    for (was, is) in [
+        ([None, None], [old, None]),
+        ([old, None], [old, morning]),
+        ([old, None], [old, next_week]),
+        ([next_week, None], [Some("2026-11-26T08:00:00+08:00"), None]),
+        ([old, next_week], [old, None]),
+        ([morning, None], [Some("2026-11-18T09:00:00+08:00"), None]),
+        // Back in service: the time between counts.
+        ([old, retired], [old, None]),
+        ([old, retired], [None, None]),
+        ([old, None], [None, None]),
+        ([Some("2023-01-01T00:00:00Z"), None], [Some("2024-01-01T00:00:00Z"), None]),
+    ] {
+        say(was, is).unwrap_or_else(|refused| panic!("{was:?} {is:?}: {refused}"));
+    }
+    for (was, is, says) in [
+        ([old, None], [yesterday, None], "2026-10-05T00:00:00.000Z the kiosk counted and would not"),
+        (
+            [old, None],
+            [Some("2026-10-04T08:00:00+08:00"), None],
+            "2026-10-04T00:00:00.000Z the kiosk did not count",
+        ),
+        ([old, None], [old, yesterday], "2026-11-17T00:00:00.000Z the kiosk counted"),
+        ([old, retired], [old, yesterday], "did not count and would"),
+        ([old, retired], [morning, None], "leave commissioned_at as it is"),
+        ([old, None], [next_week, None], "2026-10-05"),
+        ([old, morning], [None, morning], "2026-10-05"),
+    ] {
+        let refused = say(was, is).unwrap_err();
+        assert!(refused.contains(says), "{says}: {refused}");
+        assert!(refused.contains("ask for a correction"), "{refused}");
+    }
+}

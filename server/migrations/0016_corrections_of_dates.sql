@@ -1,0 +1,38 @@
+-- Corrections of a site's time zone and of a kiosk's dates of service. A CHECK is widened by a new table: not every
+-- database can do it in place. Rows wait outside of the file, so that it keeps no page that nothing uses.
+CREATE TEMPORARY TABLE correction_kept AS SELECT * FROM correction;
+DROP TABLE correction;
+CREATE TABLE correction (
+  id TEXT NOT NULL PRIMARY KEY,
+  kind TEXT NOT NULL CHECK (kind IN ('exclusion', 'service_hours', 'timezone', 'commissioning')),
+  kiosk TEXT,
+  site TEXT,
+  -- Of an exclusion.
+  class TEXT,
+  from_at BIGINT NOT NULL,
+  to_at BIGINT NOT NULL,
+  -- When a forgotten maintenance had been agreed.
+  agreed_at BIGINT,
+  -- Of all other kinds: as it was and as it should have been. Service hours and dates are JSON.
+  before_value TEXT,
+  after_value TEXT,
+  reason TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('requested', 'approved', 'rejected')),
+  requested_by TEXT NOT NULL,
+  requested_at BIGINT NOT NULL,
+  decided_by TEXT,
+  decided_at BIGINT,
+  decision_reason TEXT,
+  -- JSON: figures of the affected months before and after.
+  effect TEXT NOT NULL,
+  CHECK ((kiosk IS NULL) <> (site IS NULL)),
+  CHECK ((state = 'requested') = (decided_by IS NULL)),
+  CHECK (decided_by IS NULL OR decided_by <> requested_by)
+);
+INSERT INTO correction (id, kind, kiosk, site, class, from_at, to_at, agreed_at, before_value, after_value, reason,
+                        state, requested_by, requested_at, decided_by, decided_at, decision_reason, effect)
+SELECT id, kind, kiosk, site, class, from_at, to_at, agreed_at, before_value, after_value, reason,
+       state, requested_by, requested_at, decided_by, decided_at, decision_reason, effect
+FROM correction_kept;
+DROP TABLE correction_kept;
+CREATE INDEX correction_at ON correction (requested_at, id);

@@ -1,0 +1,229 @@
+//! Time that has been: no one person moves it, two do, and the audit says what was before.
+use axum::http::{Method, StatusCode};
+use chrono_tz::Asia::Shanghai;
+use kioskwatch_domain::wall;
+use kioskwatch_proto::Timestamp;
+use serde_json::{Value, json};
+
+use super::fixture::{Answered, Fixture};
+use crate::{app::seed::Seed, store::Scope};
+
+impl Fixture {
+    async fn put(&self, path: &str, token: &str, body: &Value) -> Answered {
+        self.ask(Method::PUT, path, token, Some(&body.to_string())).await
+    }
+
+    async fn last_audit(&self, token: &str, action: &str) -> Value {
+        let all = self.get("/api/v1/audit?limit=20", token).await.json();
+        let found = all["items"].as_array().unwrap().iter().find(|row| row["action"] == action);
+        found.cloned().unwrap_or_else(|| panic!("no {action}: {all}"))
+    }
+}
+
+/// A date as versions of hours have it, so many days from now.
+fn date(now: Timestamp, days: i64) -> String {
+    wall::date_of(Shanghai, now.secs() + days * 86_400).to_string()
+}
+
+#[tokio::test]
+async fn hours_of_time_that_has_been_are_refused_to_one_person_and_hours_to_come_are_not() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let closed = |from: String| json!([{ "weekly": "24x7" }, { "effective_from": from, "weekly": {} }]);
+    let site = |hours: Value, timezone: &str| json!({ "name": "hall", "timezone": timezone, "service_hours": hours });
+    let near = "/api/v1/sites/near";
+    for hours in [closed(date(now, 0)), closed(date(now, -1)), json!([{ "weekly": {} }])] {
+        let refused = fixture.put(near, &admin, &site(hours, "Asia/Shanghai")).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+        for part in ["the site was open and would be closed", "(Asia/Shanghai)", "ask for a correction"] {
+            assert!(refused.text.contains(part), "{part}: {}", refused.text);
+        }
+    }
+    let stored = fixture.get(near, &admin).await.json();
+    assert_eq!(stored["service_hours"], Value::Null, "nothing of it is true: {stored}");
+
+    let tomorrow = closed(date(now, 1));
+    let allowed = fixture.put(near, &admin, &site(tomorrow.clone(), "Asia/Shanghai")).await;
+    assert_eq!(allowed.status, StatusCode::OK, "{}", allowed.text);
+    let audit = fixture.last_audit(&admin, "put_site").await;
+    let changed = &audit["detail"]["changed"];
+    assert_eq!(changed["service_hours"]["before"], "", "{audit}");
+    assert!(changed["service_hours"]["after"].as_str().unwrap().contains(&date(now, 1)), "{audit}");
+    assert!(changed.get("timezone").is_none(), "only what changed: {audit}");
+
+    // Nobody counted at a site that is new: it is anybody's to enter anew.
+    for hours in [json!([{ "weekly": {} }]), json!([])] {
+        let put = fixture.put("/api/v1/sites/new", &admin, &site(hours, "Asia/Tokyo")).await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    }
+}
+
+#[tokio::test]
+async fn dates_of_service_that_have_been_take_two_people_who_can_mend_them() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| now.plus_ms(hours * 3_600_000).to_string();
+    let path = "/api/v1/kiosks/K-1";
+    let known = fixture.get(path, &admin).await.json()["commissioned_at"].clone();
+    for dates in [
+        json!({ "commissioned_at": hours(-1) }),
+        json!({ "commissioned_at": hours(-48) }),
+        json!({ "commissioned_at": hours(240) }),
+        json!({ "decommissioned_at": known }),
+        json!({ "commissioned_at": null, "admission": "refused" }),
+    ] {
+        let mut body = json!({ "site": "near" });
+        body.as_object_mut().unwrap().extend(dates.as_object().unwrap().clone());
+        let refused = fixture.put(path, &admin, &body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{dates}: {}", refused.text);
+        assert!(refused.text.contains("ask for a correction"), "{}", refused.text);
+    }
+    assert_eq!(fixture.get(path, &admin).await.json()["commissioned_at"], known);
+    // Retired now, and taken back: free, and told.
+    let retired = fixture.put(path, &admin, &json!({ "site": "near", "decommissioned_at": hours(0) })).await;
+    assert_eq!(retired.status, StatusCode::OK, "{}", retired.text);
+    let audit = fixture.last_audit(&admin, "put_kiosk").await;
+    let told = json!({ "before": null, "after": hours(0) });
+    assert_eq!(audit["detail"]["changed"]["decommissioned_at"], told, "{audit}");
+    let back = fixture.put(path, &admin, &json!({ "site": "near" })).await;
+    assert_eq!(back.status, StatusCode::OK, "{}", back.text);
+
+    let uptime = format!("/api/v1/uptime?scope=kiosk&id=K-1&from={}&to={}", hours(-4), hours(0));
+    let accountable = async || fixture.get(&uptime, &admin).await.json()["accountable_s"].clone();
+    assert_eq!(accountable().await, 4 * 3_600);
+    let ask = |since: String, reason: &str| {
+        json!({ "kind": "commissioning", "kiosk": "K-1", "commissioned_at": since, "reason": reason })
+            .to_string()
+    };
+    let corrections = "/api/v1/corrections";
+    for (body, says) in [
+        (ask(known.as_str().unwrap().to_owned(), "r"), "no time that has been would change"),
+        (r#"{"kind":"commissioning","kiosk":"K-1","reason":"r"}"#.to_owned(), "commissioned_at"),
+    ] {
+        let refused = fixture.ask(Method::POST, corrections, &manager, Some(&body)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+    }
+    let since = Timestamp((now.secs() - 3_600) * 1_000).to_string();
+    let asked = fixture
+        .ask(Method::POST, corrections, &manager, Some(&ask(since.clone(), "typed a day early")))
+        .await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    let asked = asked.json();
+    assert_eq!(
+        (&asked["before"]["commissioned_at"], &asked["after"]["commissioned_at"]),
+        (&known, &json!(since))
+    );
+    assert_eq!(asked["to"], since, "it is about what it moves");
+    let of = |effect: &Value, key: &str| -> i64 {
+        effect
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|month| month[key]["accountable_s"].as_i64().unwrap_or(0))
+            .sum()
+    };
+    let effect = &asked["effect"];
+    assert!(of(effect, "before") - of(effect, "after") > 22 * 3_600, "its effect is shown: {effect}");
+    assert_eq!(accountable().await, 4 * 3_600, "nothing is true yet");
+    let approve = format!("{corrections}/{}/approve", asked["id"].as_str().unwrap());
+    let reason = Some(r#"{"reason":"saw the delivery note"}"#);
+    let own = fixture.ask(Method::POST, &approve, &manager, reason).await;
+    assert_eq!(own.status, StatusCode::FORBIDDEN, "{}", own.text);
+    let approved = fixture.ask(Method::POST, &approve, &admin, reason).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let counted = accountable().await.as_i64().unwrap();
+    assert!((3_600..=3_601).contains(&counted), "{counted}");
+    let audit = fixture.last_audit(&admin, "put_kiosk").await;
+    assert_eq!(audit["detail"]["changed"]["commissioned_at"], json!({ "before": known, "after": since }));
+    assert_eq!(audit["actor"], "admin");
+    let request = fixture.last_audit(&admin, "correction.request").await;
+    assert_eq!(request["detail"]["value"]["before"]["commissioned_at"], known, "{request}");
+
+    // Asked for by dates that are others by now.
+    let earlier = Timestamp((now.secs() - 7_200) * 1_000).to_string();
+    let [first, second] = [
+        fixture.ask(Method::POST, corrections, &manager, Some(&ask(earlier, "r"))).await.json(),
+        fixture
+            .ask(Method::POST, corrections, &manager, Some(&ask(known.as_str().unwrap().into(), "r")))
+            .await
+            .json(),
+    ];
+    let approve = |row: &Value| format!("{corrections}/{}/approve", row["id"].as_str().unwrap());
+    assert_eq!(fixture.ask(Method::POST, &approve(&first), &admin, reason).await.status, StatusCode::OK);
+    let late = fixture.ask(Method::POST, &approve(&second), &admin, reason).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    assert!(late.text.contains("changed since"), "{}", late.text);
+}
+
+#[tokio::test]
+async fn a_wrong_time_zone_is_mended_by_two_people() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let near = "/api/v1/sites/near";
+    // Hours that are open now in one zone and closed in the other, from before anybody stood there.
+    let hours = json!([{ "weekly": { "mon": [["00:00", "12:00"]], "tue": [["00:00", "12:00"]],
+        "wed": [["00:00", "12:00"]], "thu": [["00:00", "12:00"]], "fri": [["00:00", "12:00"]],
+        "sat": [["00:00", "12:00"]], "sun": [["00:00", "12:00"]] } }]);
+    let site = fixture.app.store().site(&Scope::All, &"near".parse().unwrap()).await.unwrap().unwrap();
+    let row = kioskwatch_domain::change::SiteRow { service_hours: hours.to_string(), ..site };
+    let raw = kioskwatch_domain::fleet::Request::PutSite(row);
+    fixture.app.request(kioskwatch_domain::fleet::Actor { name: "test".into() }, raw).await.unwrap();
+    let body = json!({ "name": "hall", "timezone": "America/New_York", "service_hours": hours });
+    let refused = fixture.put(near, &admin, &body).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    let corrections = "/api/v1/corrections";
+    let ask = |zone: &str| {
+        json!({ "kind": "timezone", "site": "near", "timezone": zone, "reason": "typed wrongly" }).to_string()
+    };
+    for (zone, says) in [
+        ("Mars/Base", "no IANA zone"),
+        ("Asia/Shanghai", "already"),
+        ("Asia/Singapore", "no time that has been"),
+    ] {
+        let refused = fixture.ask(Method::POST, corrections, &manager, Some(&ask(zone))).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{zone}: {}", refused.text);
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+    }
+    let asked = fixture.ask(Method::POST, corrections, &manager, Some(&ask("America/New_York"))).await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    let asked = asked.json();
+    let months = asked["effect"].as_object().unwrap();
+    assert!(months.values().any(|month| month["before"] != month["after"]), "{asked}");
+    let approve = format!("{corrections}/{}/approve", asked["id"].as_str().unwrap());
+    let approved = fixture.ask(Method::POST, &approve, &admin, Some(r#"{"reason":"seen"}"#)).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    assert_eq!(fixture.get(near, &admin).await.json()["timezone"], "America/New_York");
+}
+
+#[tokio::test]
+async fn a_fleet_file_that_says_another_past_is_no_reason_not_to_start() {
+    let fixture = Fixture::start().await;
+    let folder = crate::app::testing::Folder::new();
+    let path = folder.path().join("fleet.toml");
+    let text = r#"
+        [[site]]
+        id = "near"
+        name = "renamed"
+        timezone = "Asia/Shanghai"
+        service_hours = '[{"weekly":{}}]'
+        [[kiosk]]
+        id = "K-1"
+        site = "near"
+        model = "other"
+        commissioned_at = "2026-01-01T00:00:00Z"
+    "#;
+    std::fs::write(&path, text).unwrap();
+    let store = fixture.app.store();
+    let kiosk = async || store.kiosk(&Scope::All, &"K-1".parse().unwrap()).await.unwrap().unwrap().kiosk;
+    let before = kiosk().await;
+    for _ in 0..2 {
+        fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+    }
+    let site = store.site(&Scope::All, &"near".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((site.name.as_str(), site.service_hours.as_str()), ("renamed", ""));
+    let after = kiosk().await;
+    assert_eq!((after.model.as_str(), after.commissioned_at), ("other", before.commissioned_at));
+}
