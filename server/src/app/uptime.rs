@@ -240,7 +240,7 @@ impl App {
         self.books().shown()
     }
 
-    fn uptime_reader(&self) -> UptimeReader<'_> {
+    pub(crate) fn uptime_reader(&self) -> UptimeReader<'_> {
         UptimeReader {
             store: self.store(),
             config: self.config(),

@@ -1,4 +1,4 @@
-//! `/corrections`: what people say was entered wrong about time up to now.
+//! `/corrections`: what people say was entered wrong about time up to now, and what time to come shall not count.
 use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
@@ -25,7 +25,7 @@ use crate::store::CorrectionFilter;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostCorrection {
-    /// `exclusion`: time that should have been forgiven. `service_hours`, `timezone`: a site's that were wrong.
+    /// `exclusion`: time that should have been forgiven, or shall be. `service_hours`, `timezone`: a site's that were wrong.
     /// `commissioning`: a kiosk's dates of service that were wrong.
     kind: String,
     /// Of an exclusion: this, or a site; of commissioning: this.
@@ -36,7 +36,8 @@ pub(crate) struct PostCorrection {
     /// Of an exclusion: `planned`, `site_closed`, `customer_power`, `customer_network`, `force_majeure`,
     /// `customer_hold`.
     class: Option<String>,
-    /// Of a forgotten maintenance (`planned`): when it had been agreed.
+    /// Of planned work (`planned`) that has begun: when it had been agreed. Work to come is agreed by its approval,
+    /// `[uptime] planned_notice_h` before it begins at the latest.
     #[schema(value_type = Option<String>, format = DateTime)]
     agreed_at: Option<Timestamp>,
     /// Of service hours: all versions as they should have been, as a site's `service_hours`.
@@ -49,7 +50,7 @@ pub(crate) struct PostCorrection {
     /// Of commissioning: until when it should have counted; left out: it counts on.
     #[schema(value_type = Option<String>, format = DateTime)]
     decommissioned_at: Option<Timestamp>,
-    /// The time that is corrected; it ends now or earlier. Of a time zone and of commissioning it is what they
+    /// The time that is corrected; it ends now or earlier, that of an exclusion at any time within 400 days. Of a time zone and of commissioning it is what they
     /// move, and not asked for.
     #[schema(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
@@ -85,7 +86,8 @@ pub(crate) struct CorrectionView {
     #[schema(value_type = String, format = DateTime)]
     requested_at: Timestamp,
     decided: Option<DecidedView>,
-    /// Figures of the affected local months before and after, newest three; `months_not_shown` counts the rest.
+    /// Figures of the affected local months before and after, newest three; `months_not_shown` counts the rest. Of a
+    /// `closed` month the signed figures stay: it lies too far back to be restated.
     effect: Value,
 }
 

@@ -1,4 +1,5 @@
-//! What people say was entered wrong about time up to now, and what becomes true when somebody else agrees.
+//! What people say was entered wrong about time up to now, what time to come shall not count, and what becomes true
+//! when somebody else agrees.
 //!
 //! A correction changes inputs, never figures: open months follow by themselves, signed ones by a proposal.
 
@@ -81,8 +82,12 @@ pub fn request(
     if to <= from {
         return Err(invalid(format!("it ends at {to} and begins at {from}: it must end later")));
     }
-    if to > now {
+    let is_exclusion = matches!(wanted.what, Correction::Exclusion { .. });
+    if to > now && !is_exclusion {
         return Err(invalid(format!("it ends at {to}, which has not been yet")));
+    }
+    if to.since(now) > REACHES_BACK_DAYS * 86_400_000 {
+        return Err(invalid(format!("it ends more than {REACHES_BACK_DAYS} days ahead")));
     }
     if now.since(from) > REACHES_BACK_DAYS * 86_400_000 {
         return Err(invalid(format!("it begins more than {REACHES_BACK_DAYS} days ago")));
@@ -92,7 +97,7 @@ pub fn request(
             if kiosk.is_some() == site.is_some() {
                 return Err(invalid("time is forgiven to a kiosk or to a site: name one of them".to_owned()));
             }
-            check_class(class, *agreed_at, wanted.from, around.planned_notice_s).map_err(invalid)?;
+            check_class(around, class, *agreed_at, from).map_err(invalid)?;
         }
         Correction::ServiceHours { before, after, .. } => {
             if before.trim() == after.trim() {
@@ -117,20 +122,29 @@ pub fn request(
 }
 
 /// A forgotten maintenance was agreed in time, or it is no planned one: otherwise every outage could be
-/// declared planned afterwards.
+/// declared planned afterwards. One to come is agreed by its approval, and by nothing that is only said.
 fn check_class(
+    around: &Circumstances<'_>,
     class: &str,
     agreed_at: Option<Timestamp>,
     from: Timestamp,
-    notice_s: i64,
 ) -> Result<(), String> {
     let known = ExclusionClass::named(class).ok_or_else(|| {
         let all: Vec<_> = ExclusionClass::ALL.iter().map(|class| class.as_str()).collect();
         format!("{class:?} is none of {}", all.join(", "))
     })?;
+    let notice_s = around.planned_notice_s;
     match (known, agreed_at) {
+        (ExclusionClass::Planned, agreed) if from > around.now => match agreed {
+            None => in_time(around.now, from, notice_s),
+            Some(_) => {
+                Err("agreed_at belongs to planned work that has begun: work to come is agreed when somebody \
+                            else approves it"
+                    .to_owned())
+            }
+        },
         (ExclusionClass::Planned, None) => {
-            Err("planned work needs agreed_at: when it had been agreed".to_owned())
+            Err("planned work that has begun needs agreed_at: when it had been agreed".to_owned())
         }
         (ExclusionClass::Planned, Some(agreed)) if agreed.secs() > from.secs() - notice_s => Err(format!(
             "planned work is agreed at least {} h before it begins; this was at {agreed}",
@@ -138,6 +152,18 @@ fn check_class(
         )),
         (ExclusionClass::Planned, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err("agreed_at belongs to planned work only".to_owned()),
+    }
+}
+
+/// Whether planned work may still be approved; its overrun and what is approved later stay ours.
+fn in_time(now: Timestamp, from: Timestamp, notice_s: i64) -> Result<(), String> {
+    match now.secs() <= from.secs() - notice_s {
+        true => Ok(()),
+        false => Err(format!(
+            "planned work is approved at least {} h before it begins, and this begins at {from}: it is too late for \
+             it; choose a later time",
+            notice_s / 3_600
+        )),
     }
 }
 
@@ -253,12 +279,13 @@ pub fn engineers(
     names
 }
 
-/// Somebody decides about another person's correction. `effect` is what the figures did, as JSON text.
+/// Somebody decides about another person's correction. `effect` is what the figures did, as JSON text;
+/// `planned_notice_s` as in [`Circumstances`].
 ///
 /// # Errors
-/// Decided already, one's own, about somebody's own figures, or without a reason.
+/// Decided already, one's own, about somebody's own figures, without a reason, or too late for planned work.
 pub fn decide(
-    now: Timestamp,
+    (now, planned_notice_s): (Timestamp, i64),
     actor: &Actor,
     (row, engineers): (&CorrectionRow, &BTreeSet<String>),
     verdict: &Verdict,
@@ -267,6 +294,12 @@ pub fn decide(
     let reason = stated(&verdict.reason)?.to_owned();
     if let Some(hurdle) = hurdle(&actor.name, row, engineers) {
         return Err(hurdle.into());
+    }
+    if let Correction::Exclusion { class, agreed_at: None, .. } = &row.what
+        && class == ExclusionClass::Planned.as_str()
+        && verdict.approve
+    {
+        in_time(now, row.from, planned_notice_s).map_err(|late| refuse(RefusalKind::Conflict, late))?;
     }
     let (state, action) = match verdict.approve {
         true => (CorrectionState::Approved, "correction.approve"),

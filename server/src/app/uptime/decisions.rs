@@ -142,10 +142,9 @@ impl App {
             _ => IntervalSet::empty(),
         };
         let figures = self.uptime_reader();
-        let notice_h = i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0);
         let around = Circumstances {
             now: self.clock().now(),
-            planned_notice_s: notice_h.saturating_mul(3_600),
+            planned_notice_s: self.planned_notice_s(),
             zone,
             calendar: self.calendar(),
             site: site.as_ref().map(|site| (site, &stood)),
@@ -180,13 +179,19 @@ impl App {
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
         let now = self.clock().now();
         let engineers = self.engineers_of(&row).await?;
-        let (changes, consequence) = corrections::decide(now, &actor, (&row, &engineers), verdict, effect)?;
+        let (changes, consequence) =
+            corrections::decide((now, self.planned_notice_s()), &actor, (&row, &engineers), verdict, effect)?;
         let also = match consequence {
             Some(consequence) => Some(Box::new(self.follow(consequence).await?)),
             None => None,
         };
         self.request(actor, Request::Book { changes, also }).await?;
         self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
+    }
+
+    fn planned_notice_s(&self) -> i64 {
+        let hours = i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0);
+        hours.saturating_mul(3_600)
     }
 
     /// What an approved correction asks of the fleet.
@@ -271,9 +276,28 @@ impl App {
     }
 }
 
+/// What a correction does to a month: figures as JSON text.
+#[derive(Default)]
+struct Effect {
+    before: String,
+    after: String,
+    /// Some kiosk of it was signed.
+    signed: bool,
+}
+
 impl UptimeReader<'_> {
-    /// The figures of the local months that a correction is about, as they are and as they would be, as JSON
-    /// text; `months_not_shown` is there when it reaches further back.
+    /// The newest local month of which nothing restates what was signed any more.
+    pub(crate) fn newest_closed(&self, zone: Tz) -> Month {
+        let mut month = Month::at(zone, self.now.secs());
+        while !self.terms().is_closed(month.period(zone).to, self.now) {
+            month = month.previous();
+        }
+        month
+    }
+
+    /// The figures of the local months that a correction is about, as they are and as they would be, as JSON text;
+    /// `months_not_shown` is there when it reaches further back. Of time to come there are none. `closed`: the month
+    /// was signed, and nothing restates it any more.
     async fn effect(&self, row: &CorrectionRow, zone: Tz) -> Result<String, UptimeError> {
         let (kiosk, site) = corrections::place(&row.what);
         let scope = match (kiosk, site) {
@@ -282,12 +306,14 @@ impl UptimeReader<'_> {
             (None, None) => return Ok("{}".to_owned()),
         };
         let mut effect = serde_json::Map::new();
-        let months = corrections::months(row, zone);
+        let mut months = corrections::months(row, zone);
+        months.retain(|month| month.period(zone).from <= self.now.secs());
         for month in months.iter().rev().take(SHOWN_MONTHS).copied() {
-            let (before, after) = self.with_and_without(row, &scope, month).await?;
+            let Effect { before, after, signed } = self.with_and_without(row, &scope, month).await?;
             let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
-            let both = serde_json::json!({ "before": json(before), "after": json(after) });
-            effect.insert(month.to_string(), both);
+            let closed = signed && self.terms().is_closed(month.period(zone).to, self.now);
+            let told = serde_json::json!({ "before": json(before), "after": json(after), "closed": closed });
+            effect.insert(month.to_string(), told);
         }
         if months.len() > SHOWN_MONTHS {
             effect.insert("months_not_shown".to_owned(), (months.len() - SHOWN_MONTHS).into());
@@ -300,18 +326,20 @@ impl UptimeReader<'_> {
         row: &CorrectionRow,
         scope: &UptimeScope,
         month: Month,
-    ) -> Result<(String, String), UptimeError> {
+    ) -> Result<Effect, UptimeError> {
         let period = UptimePeriod::Month { year: month.year(), month: month.month() };
         let members = self.members(&Scope::All, scope, period.around()?).await?;
         if members.is_empty() {
-            return Ok((String::new(), String::new()));
+            return Ok(Effect::default());
         }
+        let mut signed = false;
         let (mut before, mut after) = (MonthSums::default(), MonthSums::default());
         for kiosks in members.chunks(KIOSKS_AT_ONCE) {
             let gathered = self.gather(kiosks, period, None).await?;
             let now = &gathered.frame;
             let then = corrected(now.clone(), row);
             for subject in &gathered.subjects {
+                signed |= !subject.signed.is_empty();
                 let kiosk = &subject.view.kiosk;
                 let other = match &row.what {
                     Correction::Commissioning { after, .. } => &after.put_into(kiosk),
@@ -332,7 +360,7 @@ impl UptimeReader<'_> {
                 }
             }
         }
-        Ok((figures_json(&before), figures_json(&after)))
+        Ok(Effect { before: figures_json(&before), after: figures_json(&after), signed })
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     super::{
         shell::{Shell, render, zone},
         texts::Texts,
+        uptime,
     },
     correction::laid_out,
     desk::answered,
@@ -65,6 +66,8 @@ struct AskPage {
     site: Option<SiteId>,
     zone: Tz,
     latest: String,
+    /// The newest month whose signed figures no correction moves.
+    closed: String,
     classes: Vec<Class>,
     hours_now: String,
     asked: Asked,
@@ -154,6 +157,7 @@ fn show(
         kiosk: place.kiosk.map(|kiosk| kiosk.id),
         zone: place.zone,
         latest: now.format(FIELD).to_string(),
+        closed: uptime::title(t, web.app().uptime_reader().newest_closed(place.zone)),
         classes: ExclusionClass::ALL.into_iter().map(class).collect(),
         hours_now,
         problem: problem.map(|problem| problem.detail.clone()),

@@ -53,6 +53,8 @@ struct CorrectionPage {
 /// What it does to a month.
 struct Effect {
     title: String,
+    /// What was signed of it stays.
+    closed: bool,
     compared: Vec<Compared>,
 }
 
@@ -179,6 +181,7 @@ fn effects(t: &'static Texts, effect: &Value) -> Vec<Effect> {
         .into_iter()
         .map(|(month, both)| Effect {
             title: uptime::title(t, month),
+            closed: both["closed"] == true,
             compared: compared::table(t, &both["before"], &both["after"]),
         })
         .collect()

@@ -148,7 +148,8 @@ async fn a_correction_is_asked_for_on_the_wall_clock_of_the_place_and_decided_by
         format!("kiosk=K-1&class=force_majeure&from={}&to={}&reason=flood", at(from), at(to))
     };
     for (body, says) in [
-        (body(-2, 3), "which has not been yet"),
+        (body(-2, 24 * 401), "days ahead"),
+        (body(23, 25).replace("force_majeure", "planned"), "too late"),
         (body(-2, -3), "it must end later"),
         (body(-2, -1).replace("flood", ""), "a reason has 1 to"),
         (body(-2, -1).replace("%3A", "x"), "is no date and time"),
@@ -295,4 +296,60 @@ async fn dates_and_a_time_zone_are_corrected_on_pages_that_show_what_was() {
         fixture.post("/corrections", &dispatcher, "kind=timezone&site=near&timezone=Mars&reason=r").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wrong.text.contains("no IANA zone") && wrong.text.contains("value=\"Mars\""), "{}", wrong.text);
+}
+
+#[tokio::test]
+async fn maintenance_of_next_week_is_approved_before_it_begins() {
+    let fixture = Fixture::start().await;
+    let [manager, admin] = [fixture.token("manager", &[]).await, fixture.token("admin", &[]).await];
+    let now = fixture.app.clock().now();
+    let at = |hours: i64| {
+        let local = wall::local_of(Shanghai, now.secs() + hours * 3_600);
+        local.format("%Y-%m-%dT%H:%M").to_string().replace(':', "%3A")
+    };
+    let form = fixture.english("/corrections/new?kiosk=K-1", &manager).await;
+    let to = form.split("name=\"to\"").nth(1).and_then(|rest| rest.split('>').next()).unwrap();
+    assert!(!to.contains("max="), "time to come can be chosen: {to}");
+    let body = format!("kiosk=K-1&class=planned&from={}&to={}&reason=new+printers", at(170), at(172));
+    let asked = fixture.post("/corrections", &manager, &body).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text);
+    let path = asked.header("location").to_owned();
+    let own = fixture.post(&path, &manager, "verdict=approve&reason=mine").await;
+    assert_eq!(own.status, StatusCode::FORBIDDEN);
+    let approved = fixture.post(&path, &admin, "verdict=approve&reason=agreed+with+the+bank").await;
+    assert_eq!(approved.status, StatusCode::SEE_OTHER, "{}", approved.text);
+    let week = [now, now.plus_ms(200 * 3_600_000)];
+    let stored = fixture.app.store().exclusions(&Scope::All, week[0], week[1]).await.unwrap();
+    let [row] = stored.as_slice() else { panic!("{stored:?}") };
+    assert_eq!((row.class.as_str(), row.approved_by.as_deref()), ("planned", Some("admin")));
+    assert!(row.from > now.plus_ms(169 * 3_600_000) && row.agreed_at.is_none(), "{row:?}");
+}
+
+#[tokio::test]
+async fn a_month_that_nothing_restates_is_told_before_and_after_it_is_asked_for() {
+    let fixture = Fixture::start().await;
+    let dispatcher = fixture.token("dispatcher", &[]).await;
+    let now = fixture.app.clock().now();
+    let last = Month::at(Shanghai, now.secs()).previous();
+    let old = (0..3).fold(last, |month, _| month.previous());
+    let rows: Vec<_> = [old, last].map(|month| signed(month, "K-1", "near", None, 1, 100)).into();
+    fixture.app.store().commit(&rows).await.unwrap();
+    let ask = async |month: Month| {
+        let from = Timestamp(month.period(Shanghai).from * 1_000);
+        let body = serde_json::json!({
+            "kind": "exclusion", "kiosk": "K-1", "class": "force_majeure", "reason": "r",
+            "from": from, "to": from.plus_ms(3_600_000),
+        });
+        let path = "/api/v1/corrections";
+        let asked = fixture.ask(axum::http::Method::POST, path, &dispatcher, Some(&body.to_string())).await;
+        assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+        let row = asked.json();
+        let page =
+            fixture.english(&format!("/corrections/{}", row["id"].as_str().unwrap()), &dispatcher).await;
+        (row["effect"][month.to_string()]["closed"].clone(), page.contains("signed figures stay. Below"))
+    };
+    assert_eq!(ask(old).await, (true.into(), true));
+    assert_eq!(ask(last).await, (false.into(), false));
+    let form = fixture.english("/corrections/new?kiosk=K-1", &dispatcher).await;
+    assert!(form.contains("Signed figures stay whatever is corrected up to: "), "{form}");
 }

@@ -135,6 +135,22 @@ fn planned_maintenance_holds_tickets_back_until_it_ends() {
 }
 
 #[test]
+fn maintenance_approved_in_advance_holds_tickets_back_when_it_comes() {
+    let (mut world, mut agent) = started();
+    let mut row = exclusion(&world, &agent, Some("wang"));
+    (row.from, row.to) = (row.from.plus_ms(600_000), row.to.plus_ms(600_000));
+    world.ask("wang", Request::PutExclusion(row)).unwrap();
+    agent.fault(world.now, "printer", "paper_out", Raised);
+    world.send(&mut agent);
+    assert_eq!(world.tickets(&agent.id).len(), 1, "it has not begun");
+    world.pass(610_000, &mut [&mut agent]);
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    assert_eq!(world.tickets(&agent.id).len(), 1);
+    assert!(open(&world).iter().any(|row| row.triage_reason.starts_with("maintenance:")));
+}
+
+#[test]
 fn an_exclusion_nobody_else_approved_excludes_nothing() {
     let (mut world, mut agent) = started();
     let own = exclusion(&world, &agent, Some("li"));

@@ -37,7 +37,10 @@ fn a_correction_that_cannot_be_is_refused_with_a_sentence() {
     for (asked, says) in [
         (ask(force(), -1, -2, "flood"), "must end later"),
         (ask(force(), -1, -1, "flood"), "must end later"),
-        (ask(force(), -1, 1, "flood"), "has not been yet"),
+        (ask(hours("", "[]"), -1, 1, "flood"), "has not been yet"),
+        (ask(force(), -1, 401, "flood"), "more than 400 days ahead"),
+        (ask(exclusion("planned", Some(at(-3))), 2, 3, "r"), "when somebody else approves it"),
+        (ask(exclusion("planned", None), 0, 1, "r"), "needs agreed_at"),
         (ask(force(), -401, -1, "flood"), "more than 400 days ago"),
         (ask(force(), -2, -1, "  "), "a reason has 1 to"),
         (ask(exclusion("holiday", None), -2, -1, "r"), "none of planned, site_closed"),
@@ -60,7 +63,7 @@ fn somebody_else_decides_once_and_forgotten_maintenance_counts_from_its_agreemen
     let verdict = |approve| Verdict { approve, reason: "seen the mail".into() };
     let say = |row: &CorrectionRow, by: &str, approve| {
         let engineers = BTreeSet::from(["wang".to_owned()]);
-        decide(NOW, &actor(by), (row, &engineers), &verdict(approve), r#"{"2026-10":{}}"#.into())
+        decide((NOW, NOTICE_S), &actor(by), (row, &engineers), &verdict(approve), r#"{"2026-10":{}}"#.into())
     };
     for (by, says) in [("li", "you asked for it"), ("wang", "these figures measure you")] {
         let refused = say(&row, by, true).unwrap_err();
@@ -162,4 +165,72 @@ fn a_correction_measures_who_answered_for_its_kiosks_in_its_time() {
     assert_eq!(of(at_site("S-1"), -15, -5), ["wang"]);
     assert_eq!(of(at_site("S-2"), -15, -12), ["chen"]);
     assert_eq!(of(at_site("S-2"), -15, -5), ["chen", "wang"]);
+}
+
+#[test]
+fn maintenance_to_come_is_approved_in_time_or_not_at_all_and_its_overrun_stays_ours() {
+    use crate::uptime::exclusion::{Exclusion, granted};
+    let beginning = at(2);
+    let row = ask(exclusion("planned", None), 2, 3, "new printers").unwrap();
+    let nobody = BTreeSet::new();
+    let say = |now: Timestamp, approve| {
+        let verdict = Verdict { approve, reason: "agreed with the customer".into() };
+        decide((now, NOTICE_S), &actor("zhao"), (&row, &nobody), &verdict, "{}".into())
+    };
+    let hour = 3_600_000;
+    for (hours_ahead, in_time) in [(25, true), (24, true), (23, false)] {
+        let now = beginning.plus_ms(-hours_ahead * hour);
+        let decided = say(now, true);
+        assert_eq!(decided.is_ok(), in_time, "{hours_ahead} h ahead");
+        match decided {
+            Ok((_, Some(Consequence::Exclusion(row)))) => {
+                assert_eq!((row.approved_at, row.agreed_at), (Some(now), None));
+                let known = [Exclusion::of_row(&row).unwrap()];
+                let forgiven = granted(&known, NOTICE_S);
+                assert_eq!(forgiven.intervals(), [Interval::new(beginning.secs(), at(3).secs())]);
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(refused) => {
+                assert_eq!(refused.kind, RefusalKind::Conflict);
+                assert!(refused.reason.contains("at least 24 h before it begins"), "{}", refused.reason);
+            }
+        }
+    }
+    say(at(4), false).unwrap();
+    // Too late to be asked for; other classes are facts, whenever they are known.
+    let late = Wanted {
+        what: exclusion("planned", None),
+        from: NOW.plus_ms(23 * hour),
+        to: at(2),
+        reason: "r".into(),
+    };
+    let calendar = WorkCalendar::default();
+    let zone = chrono_tz::Asia::Shanghai;
+    let around =
+        Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar, site: None };
+    let refused = request(&around, &actor("li"), Uuid::nil(), &late).unwrap_err();
+    assert!(refused.reason.contains("too late"), "{}", refused.reason);
+    let known = Wanted { what: exclusion("customer_power", None), ..late };
+    request(&around, &actor("li"), Uuid::nil(), &known).unwrap();
+}
+
+#[test]
+fn dates_are_corrected_over_exactly_what_they_move() {
+    let dates = |from: Option<i64>, to: Option<i64>| ServiceSpan {
+        commissioned_at: from.map(at),
+        decommissioned_at: to.map(at),
+    };
+    let wanted = |before, after| Correction::Commissioning { kiosk: "K-1".parse().unwrap(), before, after };
+    let row = ask(wanted(dates(Some(-20), None), dates(Some(-10), Some(5))), 0, 0, "r").unwrap();
+    assert_eq!((row.from, row.to), (at(-20), at(-10)));
+    let row = ask(wanted(dates(Some(-20), Some(-5)), dates(Some(-20), None)), 0, 0, "r").unwrap();
+    assert_eq!((row.from, row.to), (at(-5), NOW));
+    for (after, says) in [
+        (dates(None, None), "from when on"),
+        (dates(Some(-20), Some(-30)), "lies before commissioned_at"),
+        (dates(Some(-20), Some(9)), "without a correction"),
+    ] {
+        let refused = ask(wanted(dates(Some(-20), None), after), 0, 0, "r").unwrap_err();
+        assert!(refused.reason.contains(says), "{says}: {}", refused.reason);
+    }
 }
