@@ -7,6 +7,7 @@
 //! `--filled` asks a database again that an earlier run has filled.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 mod fleet;
+mod scrape;
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -20,22 +21,17 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{Timestamp, command::CommandSigner};
 use kioskwatch_server::{
-    app::{
-        App, FLUSH_EVERY, Hub, HubOptions, NotLive, Parts, UptimePeriod, UptimeQuery, UptimeReader,
-        UptimeScope, keep_books,
-    },
+    app::{App, NotLive, Parts, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope},
     clock::{Clock, Stopwatch},
     config::Config,
     metrics::Counters,
-    mqtt::{BrokerAddress, Lane, Link, LinkOptions},
     store::{Scope, Store},
 };
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use fleet::{
-    ENGINEERS, KIOSKS_A_SITE, SCRAPED, ZONE, booked, engineer, history, kiosk, kiosk_id, owners, record,
-    secs, site, site_id,
+    ENGINEERS, KIOSKS_A_SITE, ZONE, booked, engineer, history, kiosk, kiosk_id, owners, record, secs, site,
+    site_id,
 };
 
 const ROWS_A_COMMIT: usize = 5_000;
@@ -265,51 +261,6 @@ impl Bench {
             signer: CommandSigner::from_secret("bench", &[1; 32]),
             counters: Counters::new()?,
         }))
-    }
-
-    /// A server of 5,000 kiosks with its bookkeeper, on the same database.
-    async fn scrape(&self) -> Result<()> {
-        let mut image = self.store.load_image(Clock::start().now()).await?;
-        image.kiosks.truncate(SCRAPED as usize);
-        let kiosks = image.kiosks.len();
-        let (app, requests) = self.app(Fleet::from_image(Arc::default(), image))?;
-        let link = |lane| {
-            let (host, port) = ("127.0.0.1".into(), 1);
-            let address = BrokerAddress { host, port, tls: None, user: None, password_file: None };
-            let allowance = app.config().flood.allowance();
-            let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
-            Link::start(options, Arc::clone(app.clock()))
-        };
-        let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal), link(Lane::Beats));
-        let (stop, stopped) = watch::channel(false);
-        let options =
-            HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
-        hub.begin(&options, stopped.clone()).await?;
-        let hub = tokio::spawn(hub.run());
-        let books = tokio::spawn(keep_books(app.clone(), stopped));
-        let watch = Stopwatch::start();
-        let shown = |app: &App| app.books_shown();
-        while shown(&app) < kiosks {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let round = format!("{:.1} s", watch.elapsed().as_secs_f64());
-        self.line(
-            &format!("the bookkeeper's first round over {kiosks} kiosks, at a tenth of a core"),
-            "",
-            &round,
-        );
-        let took = best(async || {
-            let figures = app.figures().await;
-            let page = app.counters().page(&figures);
-            assert!(page.len() > kiosks, "every kiosk has its series");
-            Ok::<_, Box<dyn Error>>(())
-        })
-        .await?;
-        self.line(&format!("/metrics with {kiosks} kiosks' own series"), "< 150 ms", &ms(took));
-        stop.send(true)?;
-        books.await?;
-        hub.await??;
-        Ok(())
     }
 }
 

@@ -1,0 +1,118 @@
+//! A scrape as Prometheus makes it, of a fleet in which every kiosk has everything.
+use std::{sync::Arc, time::Duration};
+
+use kioskwatch_domain::{
+    change::{KioskStateRow, PresenceVerdict},
+    fleet::Fleet,
+};
+use kioskwatch_proto::{KioskId, Timestamp, words::ServiceState};
+use kioskwatch_server::{
+    app::{App, FLUSH_EVERY, Hub, HubOptions, keep_books},
+    clock::{Clock, Stopwatch},
+    http::serve_monitoring,
+    mqtt::{BrokerAddress, Lane, Link, LinkOptions},
+};
+use tokio::{net::TcpListener, sync::watch};
+use uuid::Uuid;
+
+use super::{Bench, Result, fleet::SCRAPED, ms};
+
+const SCRAPES: usize = 15;
+/// Up, in service, last heard, four devices.
+const OWN_SERIES: usize = 7;
+/// Two months: up and counted for three ratios, known, unknown.
+const UPTIME_SERIES: usize = 16;
+
+impl Bench {
+    /// A server of 5,000 kiosks with its bookkeeper, on the same database.
+    pub(crate) async fn scrape(&self) -> Result<()> {
+        let now = Clock::start().now();
+        let mut image = self.store.load_image(now).await?;
+        image.kiosks.truncate(SCRAPED as usize);
+        let kiosks = image.kiosks.len();
+        image.states = image.kiosks.iter().map(|kiosk| heard(kiosk.id.clone(), now)).collect();
+        let (app, requests) = self.app(Fleet::from_image(Arc::default(), image))?;
+        let mut hub = Hub::new(app.clone(), requests, link(&app, Lane::Journal), link(&app, Lane::Beats));
+        let (stop, stopped) = watch::channel(false);
+        let options =
+            HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
+        hub.begin(&options, stopped.clone()).await?;
+        let hub = tokio::spawn(hub.run());
+        let books = tokio::spawn(keep_books(app.clone(), stopped.clone()));
+        let watch = Stopwatch::start();
+        while app.books_shown() < kiosks {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let round = format!("{:.1} s", watch.elapsed().as_secs_f64());
+        let what = format!("the bookkeeper's first round over {kiosks} kiosks, at a tenth of a core");
+        self.line(&what, "", &round);
+
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}/metrics", listener.local_addr()?);
+        let monitoring = tokio::spawn(serve_monitoring(app.clone(), listener, stopped));
+        let (mut took, mut page) = (Vec::new(), String::new());
+        for _ in 0..SCRAPES {
+            let (url, watch) = (url.clone(), Stopwatch::start());
+            page = tokio::task::spawn_blocking(move || scraped(&url)).await??;
+            took.push(watch.elapsed());
+        }
+        took.sort();
+        let of_kiosks = |label: &str| page.lines().filter(|line| line.contains(label)).count();
+        assert_eq!(of_kiosks("{kiosk=\""), kiosks * OWN_SERIES, "every kiosk has everything");
+        assert!(of_kiosks("scope=\"kiosk\"") >= kiosks * UPTIME_SERIES, "and its uptime");
+        let series = page.lines().filter(|line| !line.starts_with('#')).count();
+        let what = format!("/metrics with {kiosks} kiosks' own series, {series} in all, best");
+        self.line(&what, "< 150 ms", &ms(took[0]));
+        let what = format!("  median of {SCRAPES}; {:.1} MB over HTTP", page.len() as f64 / 1e6);
+        self.line(&what, "", &ms(took[SCRAPES / 2]));
+        stop.send(true)?;
+        monitoring.await??;
+        books.await?;
+        hub.await??;
+        Ok(())
+    }
+}
+
+fn link(app: &App, lane: Lane) -> (Link, kioskwatch_server::mqtt::Outlet) {
+    let (host, port) = ("127.0.0.1".into(), 1);
+    let address = BrokerAddress { host, port, tls: None, user: None, password_file: None };
+    let allowance = app.config().flood.allowance();
+    let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
+    Link::start(options, Arc::clone(app.clock()))
+}
+
+fn scraped(url: &str) -> std::result::Result<String, String> {
+    let mut answer = ureq::get(url).call().map_err(|error| error.to_string())?;
+    answer.body_mut().with_config().limit(1 << 30).read_to_string().map_err(|error| error.to_string())
+}
+
+/// A kiosk that was heard just now and told of four devices.
+fn heard(kiosk: KioskId, now: Timestamp) -> KioskStateRow {
+    let devices = ["acceptor", "card_reader", "printer", "ups"];
+    let status = |name: &&str| format!(r#""{name}":{{"status":"online","faults":[]}}"#);
+    let item = |name: &&str| {
+        format!(r#"{{"name":"{name}","kind":"{name}","driver":"none","mode":"owned","required":true}}"#)
+    };
+    let boot = Uuid::from_u128(1);
+    KioskStateRow {
+        kiosk,
+        presence: PresenceVerdict::Online,
+        presence_since: now,
+        presence_reason: "heartbeat".into(),
+        last_seen_at: Some(now),
+        session: None,
+        boot: None,
+        epoch: None,
+        interval_s: 30,
+        service: Some(ServiceState::InService),
+        service_since: Some(now),
+        service_cause: None,
+        peripherals: format!("{{{}}}", devices.iter().map(status).collect::<Vec<_>>().join(",")),
+        inventory: format!(
+            r#"{{"agent_version":"1","os":"linux","boot":"{boot}","epoch":"{boot}","config_hash":"0","peripherals":[{}],"actions":[]}}"#,
+            devices.iter().map(item).collect::<Vec<_>>().join(",")
+        ),
+        clock_offset_ms: None,
+        command_counter: 0,
+    }
+}
