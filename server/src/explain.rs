@@ -4,22 +4,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDateTime};
 use chrono_tz::Tz;
 use clap::Subcommand;
 use kioskwatch_domain::{
-    change::{MonthRow, MonthSums},
     inspection::{Period, Planner},
-    uptime::{Margin, Month, Reliability, Verdict, books::total},
     wall,
 };
-use kioskwatch_proto::KioskId;
 
 use crate::{
-    app::{NotLive, UptimePeriod, UptimeReader, inspection_policy},
-    cli::{Problem, block_on, load, open_to_read, print},
+    app::inspection_policy,
+    cli::{Problem, load, print},
     run,
-    store::Scope,
 };
 
 #[derive(Debug, Subcommand)]
@@ -49,143 +45,10 @@ pub(crate) enum Explain {
 pub(crate) fn run(what: Explain) -> Result<(), Problem> {
     match what {
         Explain::Deadline(deadline) => deadline.explain(),
-        Explain::Uptime { config, kiosk, month } => uptime(config.as_deref(), &kiosk, &month),
+        Explain::Uptime { config, kiosk, month } => {
+            crate::explain_uptime::uptime(config.as_deref(), &kiosk, &month)
+        }
         Explain::Inspection { config, period } => inspection(config.as_deref(), &period),
-    }
-}
-
-fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<(), Problem> {
-    let kiosk = KioskId::new(kiosk).map_err(|e| Problem::Usage(format!("--kiosk: {e}")))?;
-    let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d")
-        .map_err(|_| Problem::Usage(format!("--month {month}: expected a month like 2026-10")))?;
-    let period = {
-        use chrono::Datelike as _;
-        UptimePeriod::Month { year: first.year(), month: first.month() }
-    };
-    let config = load(config)?;
-    let calendar = run::calendar(&config).map_err(|e| Problem::Usage(e.to_string()))?;
-    block_on(async {
-        let store = open_to_read(&config).await?;
-        let now = crate::clock::Clock::start().now();
-        let reader =
-            UptimeReader { store: &store, config: &config, calendar: &calendar, now, live: &NotLive };
-        let told = reader.explain(&Scope::All, &kiosk, period, None).await.map_err(Problem::failed)?;
-        let mut text = String::new();
-        let figures = &told.figures;
-        let _ = writeln!(
-            text,
-            "{kiosk}  {} to {}  ({})",
-            local(told.zone, told.period.from),
-            local(told.zone, told.period.to),
-            told.zone
-        );
-        let _ = writeln!(text, "accountable {} s, known {} s", figures.accountable_s, figures.known_s);
-        for (name, ratio) in
-            [("on", figures.on), ("avail", figures.avail), ("full", figures.full), ("online", figures.online)]
-        {
-            let _ = writeln!(text, "{name:<7} {:>12} / {:<12} {}", ratio.num, ratio.den, ratio.display());
-        }
-        if told.period.from < told.kept_from {
-            let day = local(told.zone, told.kept_from);
-            let _ = writeln!(
-                text,
-                "evidence of before {day} may be removed: that time is unknown, not down; signed versions stay"
-            );
-        }
-        beside(&mut text, &told.sums, told.target, told.zone);
-        if let Some(month) = month_of(month) {
-            let rows = store.versions_of_month(&Scope::All, &kiosk, month).await.map_err(Problem::failed)?;
-            versions(&mut text, &rows, told.zone);
-        }
-        let _ = writeln!(
-            text,
-            "\nfrom                 to                   seconds state    source  cause        on     avail  full   why"
-        );
-        for piece in &told.intervals {
-            let _ = writeln!(
-                text,
-                "{:<20} {:<20} {:>7} {:<8} {:<7} {:<12} {:<6} {:<6} {:<6} {}",
-                local(told.zone, piece.from),
-                local(told.zone, piece.to),
-                piece.to - piece.from,
-                piece.state.map_or("-", |state| state.as_str()),
-                piece.source.map_or("-", |source| source.as_str()),
-                piece.cause.map_or("-", |cause| cause.as_str()),
-                word(piece.on.verdict),
-                word(piece.avail.verdict),
-                word(piece.full.verdict),
-                if told.is_forgotten(piece) { "evidence_removed" } else { piece.avail.why.as_str() },
-            );
-        }
-        store.close().await;
-        print(&text)
-    })
-}
-
-fn month_of(text: &str) -> Option<Month> {
-    text.parse().ok()
-}
-
-/// What stands beside the ratios: causes, outages, and where availability is against its target.
-fn beside(text: &mut String, sums: &MonthSums, target: (i64, i64), zone: Tz) {
-    let avail = sums.figures.avail;
-    let _ = writeln!(
-        text,
-        "excluded {} s; avail without any exclusion {}",
-        sums.excluded_s,
-        sums.raw_avail.display()
-    );
-    for (cause, seconds) in &sums.figures.causes {
-        let _ = writeln!(text, "down by {:<12} {seconds} s", cause.as_str());
-    }
-    let _ = write!(text, "times unavailable {}", sums.outages);
-    if let Some(one) = Reliability::of(avail, sums.outages) {
-        let at = sums.longest_outage_at.map_or_else(String::new, |at| local(zone, at.secs()));
-        let _ = write!(text, ", longest {} s from {at}", sums.longest_outage_s);
-        let _ = write!(text, ", MTBF {} s, MTTR {} s", one.mtbf_s, one.mttr_s);
-    }
-    let _ = writeln!(text);
-    if let Some(margin) = Margin::of(avail, target) {
-        let word = |met| if met { "met" } else { "missed" };
-        let _ = writeln!(
-            text,
-            "target {}/{} {}: {} s may be down, {} s left; one more hour down: {}, {}",
-            target.0,
-            target.1,
-            word(margin.met),
-            margin.allowed_down_s,
-            margin.left_s,
-            margin.after_one_hour.display(),
-            word(margin.met_after_one_hour),
-        );
-    }
-}
-
-/// Every version of the month in the books, oldest first; what is known now comes before them.
-fn versions(text: &mut String, rows: &[MonthRow], zone: Tz) {
-    let newest = rows.iter().map(|row| row.version).max().unwrap_or(0);
-    for version in 0..=newest {
-        let of: Vec<&MonthRow> = rows.iter().filter(|row| row.version == version).collect();
-        let Some(first) = of.first() else { continue };
-        let avail = total(&of).figures.avail;
-        let name = if version == 0 { "known now".to_owned() } else { format!("version {version}") };
-        let _ = writeln!(
-            text,
-            "{name:<10} booked {}  avail {} / {} {}  inputs {}",
-            local(zone, first.booked_at.secs()),
-            avail.num,
-            avail.den,
-            avail.display(),
-            &first.fingerprint[..first.fingerprint.len().min(16)],
-        );
-    }
-}
-
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Up => "up",
-        Verdict::Down => "down",
-        Verdict::LeftOut => "out",
     }
 }
 

@@ -12,6 +12,7 @@ pub mod config;
 mod console;
 mod explain;
 mod explain_deadline;
+mod explain_uptime;
 pub mod files;
 pub mod http;
 pub mod identity;

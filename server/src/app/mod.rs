@@ -37,7 +37,7 @@ pub use self::{
     retention::{Retention, keep_to_retention},
     uptime::{
         DecisionError, Live, MonthVersions, NotLive, UptimeAnswer, UptimeError, UptimeExplained,
-        UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books,
+        UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
     },
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};

@@ -99,10 +99,8 @@ impl Seed {
                 Some(format!("zone {:?}: expected urban, suburb or remote", site.zone))
             } else if site.timezone.parse::<chrono_tz::Tz>().is_err() {
                 Some(format!("{:?} is no IANA time zone such as Asia/Shanghai", site.timezone))
-            } else if !site.service_hours.is_empty() {
-                Schedule::parse(&site.service_hours).err().map(|error| error.to_string())
             } else {
-                None
+                Schedule::entered(&site.service_hours).err().map(|error| error.to_string())
             };
             if let Some(problem) = problem {
                 return Err(SeedError::Site { path: path.to_owned(), site: site.id.clone(), problem });

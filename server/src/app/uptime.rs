@@ -40,6 +40,7 @@ pub(crate) use self::{
 };
 pub use self::{
     decisions::{DecisionError, MonthVersions},
+    frame::unreadable,
     keeper::keep_books,
     reader::{Live, NotLive, UptimeReader},
 };

@@ -157,9 +157,50 @@ pub(super) fn uptime(figures: &Value) -> String {
     let mut out = table.text();
     let (accountable, coverage, kiosks) =
         (text(figures, "/accountable_s"), text(figures, "/coverage"), text(figures, "/kiosks"));
-    let _ = writeln!(out, "\naccountable {accountable} s, coverage {coverage}, kiosks {kiosks}");
+    let low = if figures["insufficient_data"] == true { " (insufficient data)" } else { "" };
+    let _ = writeln!(out, "\naccountable {accountable} s, coverage {coverage}{low}, kiosks {kiosks}");
+    let version = match figures["version"].as_u64() {
+        Some(version @ 1..) => format!("version {version}"),
+        _ => "not signed yet".to_owned(),
+    };
+    let part = if figures["signed"] == false && version.starts_with('v') { ", not all kiosks" } else { "" };
+    let _ = writeln!(out, "{version}{part}, as of {}", text(figures, "/as_of"));
+    if figures["engineer"].is_object() {
+        let _ = writeln!(
+            out,
+            "engineer {} without the customer's power, network and host",
+            text(figures, "/engineer/ratio")
+        );
+    }
+    for (name, target) in [("on", &figures["target_on"]), ("avail", &figures["target"])] {
+        if target.is_object() {
+            let word = |met: &Value| if met == true { "met" } else { "missed" };
+            let _ = writeln!(
+                out,
+                "{name} target {}/{} {}: {} s left; one more hour down: {}, {}",
+                text(target, "/num"),
+                text(target, "/den"),
+                word(&target["met"]),
+                text(target, "/left_s"),
+                text(target, "/after_one_hour/ratio"),
+                word(&target["met_after_one_hour"]),
+            );
+        }
+    }
+    let _ = writeln!(
+        out,
+        "outages {}, longest {} s, MTBF {} s, MTTR {} s",
+        text(figures, "/outages/count"),
+        text(figures, "/outages/longest_s"),
+        text(figures, "/outages/mtbf_s"),
+        text(figures, "/outages/mttr_s"),
+    );
     for (cause, seconds) in figures["causes"].as_object().into_iter().flatten() {
         let _ = writeln!(out, "down by {cause}: {seconds} s");
+    }
+    for one in list(figures, "worst") {
+        let (kiosk, ratio, down) = (text(one, "/kiosk"), text(one, "/avail/ratio"), text(one, "/down_s"));
+        let _ = writeln!(out, "worst: {kiosk}  avail {ratio}, down {down} s");
     }
     for problem in list(figures, "problems") {
         let _ = writeln!(out, "note: {}", clean(problem.as_str().unwrap_or("")));
@@ -182,4 +223,47 @@ pub(super) fn inspections(page: &Value) -> String {
         ]);
     }
     table.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_told_with_their_version_their_target_and_how_much_is_known() {
+        let ratio = |ratio: &str| serde_json::json!({ "num": 9, "den": 10, "ratio": ratio });
+        let target = serde_json::json!({
+            "num": 995, "den": 1000, "met": false, "left_s": -7, "after_one_hour": ratio("0.800000"),
+            "met_after_one_hour": false,
+        });
+        let mut figures = serde_json::json!({
+            "on": ratio("0.900000"), "avail": ratio("0.900000"), "full": ratio("0.900000"),
+            "online": ratio("0.900000"), "accountable_s": 10, "coverage": "0.500000",
+            "insufficient_data": true, "kiosks": 3, "version": 2, "signed": true,
+            "as_of": "2026-11-01T00:00:00.000Z", "target": target, "target_on": target,
+            "outages": { "count": 1, "longest_s": 4, "mtbf_s": 9, "mttr_s": 1 },
+            "worst": [{ "kiosk": "K-7", "down_s": 3, "avail": ratio("0.700000") }],
+            "engineer": ratio("0.950000"), "problems": ["K-1: evidence of before is gone"],
+        });
+        let told = uptime(&figures);
+        for part in [
+            "coverage 0.500000 (insufficient data)",
+            "version 2, as of 2026-11-01",
+            "on target 995/1000 missed: -7 s left",
+            "avail target 995/1000 missed",
+            "MTBF 9 s",
+            "worst: K-7  avail 0.700000, down 3 s",
+            "engineer 0.950000",
+            "note: K-1",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        for (name, value) in
+            [("version", 0.into()), ("insufficient_data", Value::Bool(false)), ("signed", false.into())]
+        {
+            figures[name] = value;
+        }
+        let told = uptime(&figures);
+        assert!(told.contains("not signed yet, as of") && !told.contains("insufficient"), "{told}");
+    }
 }

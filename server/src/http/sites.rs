@@ -33,9 +33,10 @@ pub(crate) struct PutSite {
     zone: String,
     /// IANA zone; the console's when left out.
     timezone: Option<String>,
-    /// `[{"effective_from":"2026-03-16","weekly":{"mon":[["08:00","20:00"]]}}]`; empty: always open. Where a kiosk
-    /// counted, neither this nor `timezone` may open or close time that has been (409): keep the old versions and add
-    /// one of a coming date, or ask for a correction.
+    /// `[{"effective_from":"2026-03-16","weekly":{"mon":[["08:00","20:00"]]}}]`; empty: always open. A
+    /// window that ends before it begins runs into the next day; one that ends where it begins is refused. Where a
+    /// kiosk counted, neither this nor `timezone` may open or close time that has been (409): keep the old versions
+    /// and add one of a coming date, or ask for a correction.
     #[serde(default)]
     service_hours: Value,
     #[serde(default)]
@@ -112,9 +113,7 @@ impl PutSite {
             return Err(Problem::invalid(format!("timezone: {shown:?} is no IANA zone like Asia/Shanghai")));
         }
         let service_hours = text_of(&self.service_hours);
-        if !service_hours.is_empty() {
-            Schedule::parse(&service_hours).map_err(|error| Problem::invalid(error.to_string()))?;
-        }
+        Schedule::entered(&service_hours).map_err(|error| Problem::invalid(error.to_string()))?;
         Ok(SiteRow {
             id,
             name,

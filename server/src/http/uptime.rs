@@ -56,6 +56,8 @@ pub(crate) struct UptimeView {
     kiosks: usize,
     /// Of a group's month: the ten kiosks that were down longest.
     worst: Vec<WorstView>,
+    /// Of an engineer: availability without the seconds that the customer's power, network or host caused.
+    engineer: Option<RatioView>,
     /// What could not be read and how it was counted instead.
     problems: Vec<String>,
 }
@@ -80,12 +82,16 @@ pub(crate) struct SumsView {
     raw: RawView,
     /// Share of the accountable time that is known: six decimals, or null.
     coverage: Option<String>,
+    /// Less than 0.9 of it is known: the figures say little.
+    insufficient_data: bool,
     /// Seconds down in `avail`, by cause.
     causes: BTreeMap<&'static str, i64>,
     outages: OutagesView,
     /// Availability against its target, of a signed month that which was promised for it; null without time to
     /// measure.
     target: Option<TargetView>,
+    /// The same for 开机率.
+    target_on: Option<TargetView>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,7 +126,7 @@ pub(crate) struct TargetView {
     /// Seconds that may be down without missing it, and what is left of them.
     allowed_down_s: i64,
     left_s: i64,
-    /// Availability with one more hour down, and whether that would meet it.
+    /// The ratio with one more hour down, and whether that would meet it.
     after_one_hour: RatioView,
     met_after_one_hour: bool,
 }
@@ -139,7 +145,6 @@ impl SumsView {
     pub(super) fn of(sums: &MonthSums, target: (i64, i64)) -> Self {
         let figures = &sums.figures;
         let reliability = Reliability::of(figures.avail, sums.outages);
-        let margin = Margin::of(figures.avail, target);
         Self {
             accountable_s: figures.accountable_s,
             excluded_s: sums.excluded_s,
@@ -149,6 +154,7 @@ impl SumsView {
             online: figures.online.into(),
             raw: RawView { on: sums.raw_on.into(), avail: sums.raw_avail.into(), full: sums.raw_full.into() },
             coverage: figures.coverage().text(),
+            insufficient_data: figures.has_insufficient_data(),
             causes: figures.causes.iter().map(|(cause, seconds)| (cause.as_str(), *seconds)).collect(),
             outages: OutagesView {
                 count: sums.outages,
@@ -157,16 +163,24 @@ impl SumsView {
                 mtbf_s: reliability.map(|one| one.mtbf_s),
                 mttr_s: reliability.map(|one| one.mttr_s),
             },
-            target: margin.map(|margin| TargetView {
-                num: target.0,
-                den: target.1,
-                met: margin.met,
-                allowed_down_s: margin.allowed_down_s,
-                left_s: margin.left_s,
-                after_one_hour: margin.after_one_hour.into(),
-                met_after_one_hour: margin.met_after_one_hour,
-            }),
+            target: TargetView::of(figures.avail, target),
+            target_on: TargetView::of(figures.on, target),
         }
+    }
+}
+
+impl TargetView {
+    fn of(ratio: Ratio, (num, den): (i64, i64)) -> Option<Self> {
+        let margin = Margin::of(ratio, (num, den))?;
+        Some(Self {
+            num,
+            den,
+            met: margin.met,
+            allowed_down_s: margin.allowed_down_s,
+            left_s: margin.left_s,
+            after_one_hour: margin.after_one_hour.into(),
+            met_after_one_hour: margin.met_after_one_hour,
+        })
     }
 }
 
@@ -214,6 +228,8 @@ pub(super) async fn get(
         as_of: answer.as_of,
         kiosks: answer.kiosks,
         worst: answer.worst.into_iter().map(Into::into).collect(),
+        engineer: matches!(query.scope, UptimeScope::Engineer(_))
+            .then(|| answer.sums.figures.engineer_kpi().into()),
         problems: answer.problems,
     }))
 }

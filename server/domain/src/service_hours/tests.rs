@@ -125,3 +125,26 @@ fn the_text_of_a_site_is_read_and_a_mistake_in_it_named() {
     assert_eq!((error.place.as_str(), error.key.as_str()), ("service_hours", "[0].weekly.mon[0][0]"));
     assert!(Schedule::parse("always").is_err());
 }
+
+#[test]
+fn a_window_that_ends_where_it_begins_is_read_where_it_is_stored_and_entered_nowhere() {
+    let hours = |rows: &str| format!(r#"[{{"weekly":"24x7"}},{{"effective_from":"2026-03-16",{rows}}}]"#);
+    for rows in [
+        r#""weekly":{"sun":[["08:00","08:00"]]}"#,
+        r#""weekly":{},"exceptions":{"2026-05-01":[["08:00","08:00"]]}"#,
+        r#""weekly":{},"use_calendar":true,"makeup_day_hours":[["08:00","08:00"]]"#,
+    ] {
+        let text = hours(rows);
+        Schedule::of_site(&text).unwrap();
+        let error = Schedule::entered(&text).unwrap_err().to_string();
+        for part in ["service_hours", "opens and closes at 08:00", r#"["00:00","24:00"]"#] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    for rows in [r#""weekly":{"sun":[["20:00","02:00"],["00:00","24:00"]]}"#, r#""weekly":"24x7""#] {
+        let text = hours(rows);
+        assert_eq!(Schedule::entered(&text), Schedule::of_site(&text));
+    }
+    assert_eq!(Schedule::entered(" ").unwrap(), Schedule::always_open());
+    assert!(Schedule::entered("{}").is_err());
+}

@@ -30,9 +30,40 @@ impl Schedule {
         if text.trim().is_empty() { Ok(Self::always_open()) } else { Self::parse(text) }
     }
 
+    /// Reads what somebody enters. A window that opens and closes at one instant is stored as a whole day from then
+    /// on, and meant as none as often: what was stored stays what it is, but nobody enters it anew.
+    ///
+    /// # Errors
+    /// As [`Schedule::of_site`], and such a window.
+    pub fn entered(text: &str) -> Result<Self, ReadError> {
+        let schedule = Self::of_site(text)?;
+        let mut windows = schedule.versions.iter().flat_map(windows_of);
+        let empty = windows.find(|window| window.opens == window.closes).copied();
+        drop(windows);
+        match empty {
+            None => Ok(schedule),
+            Some(window) => {
+                let (h, m) = (window.opens / 3_600, window.opens / 60 % 60);
+                let problem = format!(
+                    "opens and closes at {h:02}:{m:02}; a whole day is [\"00:00\",\"24:00\"], a closed one an empty list"
+                );
+                Err(ReadError::new("service_hours", "a window", problem))
+            }
+        }
+    }
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, ReadError> {
         Ok(Self::new(node.items()?.iter().map(version).collect::<Result<_, _>>()?))
     }
+}
+
+fn windows_of(version: &ScheduleVersion) -> impl Iterator<Item = &Window> {
+    let week = match &version.weekly {
+        Weekly::AlwaysOpen => [].as_slice(),
+        Weekly::Rows(week) => week.as_slice(),
+    };
+    let days = week.iter().chain(version.exceptions.values()).chain(&version.makeup_day);
+    days.flatten()
 }
 
 fn version(node: &Node<'_>) -> Result<ScheduleVersion, ReadError> {

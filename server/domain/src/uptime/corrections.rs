@@ -170,7 +170,7 @@ fn in_time(now: Timestamp, from: Timestamp, notice_s: i64) -> Result<(), String>
 /// An approval replaces the whole text, so the new one may differ from `from` to `to` only: whoever approves a
 /// week must not change a year with it. Looked at as far back as corrections reach, and as far ahead.
 fn check_hours(around: &Circumstances<'_>, before: &str, after: &str, wanted: &Wanted) -> Result<(), String> {
-    let after = Schedule::of_site(after).map_err(|error| error.to_string())?;
+    let after = Schedule::entered(after).map_err(|error| error.to_string())?;
     // Hours that cannot be read count as always open; replacing them is what a correction is for.
     let known = Schedule::of_site(before);
     let is_readable = known.is_ok();

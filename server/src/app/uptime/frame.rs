@@ -38,17 +38,18 @@ pub(super) struct Place {
 
 impl Place {
     fn of(site: &SiteRow, default_zone: Tz) -> Self {
-        let mut problem = None;
-        let zone = site.timezone.parse().unwrap_or_else(|_| {
-            problem = Some(format!("{:?} is no IANA time zone", site.timezone));
-            default_zone
-        });
-        let schedule = read_hours(&site.service_hours).unwrap_or_else(|error| {
-            problem = Some(error.to_string());
-            Schedule::always_open()
-        });
-        Self { zone, schedule, problem }
+        Self {
+            zone: site.timezone.parse().unwrap_or(default_zone),
+            schedule: read_hours(&site.service_hours).unwrap_or_else(|_| Schedule::always_open()),
+            problem: unreadable(site),
+        }
     }
+}
+
+/// What of a site's hours and zone cannot be read, and counts as always open or in the default zone.
+pub fn unreadable(site: &SiteRow) -> Option<String> {
+    let zone = site.timezone.parse::<Tz>().err().map(|_| format!("{:?} is no IANA time zone", site.timezone));
+    read_hours(&site.service_hours).err().map(|error| error.to_string()).or(zone)
 }
 
 /// No text is always open.

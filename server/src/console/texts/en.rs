@@ -261,6 +261,8 @@ pub(super) static TEXTS: Texts = Texts {
     correction_says: "What is asked for",
     correction_effect_hint: "Open months follow an approval by themselves, signed ones by a restatement as long as they are not closed",
     correction_no_effect: "No figures are affected",
+    engineer_kpi: "Engineer's availability, without the customer's power, line and host",
+    unreadable: "Service hours or time zone cannot be read and count as always open or in the default zone",
     month_closed: "Closed: this month's signed figures stay. Below is what would be known of it.",
     months_closed: "Signed figures stay whatever is corrected up to",
     months_further: "Older months that it changes too and that are not shown",

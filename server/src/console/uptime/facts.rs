@@ -17,6 +17,13 @@ pub(super) struct Fact {
     pub(super) bad: bool,
 }
 
+/// What an engineer answers for, of what their kiosks did.
+pub(super) fn engineers(t: &'static Texts, sums: &MonthSums) -> Fact {
+    let ratio = sums.figures.engineer_kpi();
+    let text = format!("{} ({} / {} s)", ratio.display(), ratio.num, ratio.den);
+    Fact { name: t.engineer_kpi, text, bad: false }
+}
+
 /// Of the chosen ratio, and of the outages that availability sees.
 pub(super) fn facts(t: &'static Texts, sums: &MonthSums, measure: Measure, target: (i64, i64)) -> Vec<Fact> {
     let ratio = measure.of(&sums.figures);

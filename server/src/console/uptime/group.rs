@@ -23,14 +23,14 @@ use super::{
     },
     causes::{CauseBar, bars},
     chosen,
-    facts::{Fact, facts},
+    facts::{self, Fact, facts},
     kiosk::{FigureCard, MONTHS, Turn, coverage},
     measure::{Measure, Tally},
     months_up_to, period, target, title,
     trend::{Judged, Trend},
 };
 use crate::{
-    app::{UptimeQuery, UptimeScope},
+    app::{UptimeQuery, UptimeScope, unreadable},
     auth::Right,
     http::{Caller, May, Problem, See, Web, site_names, uptime_scope},
     store::{MAX_GROUPS, MonthGroup},
@@ -38,6 +38,8 @@ use crate::{
 
 /// Kiosks in the list of the worst.
 const WORST: usize = 10;
+/// Sites named at most.
+const MAX_PROBLEMS: usize = 5;
 /// How a whole can be divided.
 const KINDS: [&str; 6] = ["region", "site", "customer", "engineer", "model", "kiosk"];
 
@@ -76,6 +78,8 @@ struct GroupPage {
     kiosks: u64,
     figures: Vec<FigureCard>,
     coverage: Option<String>,
+    /// Sites whose hours or zone cannot be read, and how.
+    problems: Vec<String>,
     facts: Vec<Fact>,
     trend: Trend,
     causes: Vec<CauseBar>,
@@ -160,6 +164,7 @@ pub(in crate::console) async fn page(
     let lost = sums.figures.causes.iter().map(|(cause, seconds)| (cause.as_str(), *seconds)).collect();
     let tally = Tally { down: sums.figures.avail.den - sums.figures.avail.num, lost, ..Tally::default() };
     let step = if quarter { 3 } else { 1 };
+    let engineers = (kind == "engineer").then(|| facts::engineers(t, &sums));
     render(&GroupPage {
         t,
         here: format!("/uptime?scope={kind}&id={}", encoded(id)),
@@ -177,7 +182,8 @@ pub(in crate::console) async fn page(
         kiosks: shown.iter().map(|one| one.kiosks).max().unwrap_or(0),
         figures: FigureCard::all(t, &sums.figures, choice.measure, target),
         coverage: coverage(t, &sums.figures),
-        facts: facts(t, &sums, choice.measure, target),
+        problems: problems(&scope, &sites),
+        facts: engineers.into_iter().chain(facts(t, &sums, choice.measure, target)).collect(),
         trend: Trend::draw(t, &trend, month, target),
         causes: bars(t, &tally),
         parts,
@@ -186,6 +192,18 @@ pub(in crate::console) async fn page(
         may_ask: caller.identity.may(Right::Correct),
         shell,
     })
+}
+
+/// Of the sites that a page is about; of people and models, of all.
+fn problems(scope: &UptimeScope, sites: &BTreeMap<SiteId, SiteRow>) -> Vec<String> {
+    let about = |site: &&SiteRow| match scope {
+        UptimeScope::Site(id) => site.id == *id,
+        UptimeScope::Region(name) => site.region == *name,
+        UptimeScope::Customer(name) => site.customer == *name,
+        _ => true,
+    };
+    let unread = |site: &SiteRow| Some(format!("{}: {}", site.name, unreadable(site)?));
+    sites.values().filter(about).filter_map(unread).take(MAX_PROBLEMS).collect()
 }
 
 /// What one looks at first.

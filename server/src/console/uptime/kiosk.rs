@@ -31,7 +31,7 @@ use super::{
     trend::{Judged, Trend},
 };
 use crate::{
-    app::{UptimeAnswer, UptimeError, UptimeExplained, UptimeQuery, UptimeScope},
+    app::{UptimeAnswer, UptimeError, UptimeExplained, UptimeQuery, UptimeScope, unreadable},
     auth::Right,
     http::{Caller, Id, May, Problem, See, Web, evidence_of},
     store::{PageRequest, RestatementFilter, Scope},
@@ -76,6 +76,8 @@ struct KioskUptimePage {
     facts: Vec<Fact>,
     figures: Vec<FigureCard>,
     coverage: Option<String>,
+    /// What of its site's hours or zone cannot be read.
+    problem: Option<String>,
     calendar: Calendar,
     trend: Trend,
     causes: Vec<CauseBar>,
@@ -184,6 +186,7 @@ pub(in crate::console) async fn page(
     let sums = if official.version > 0 { &official.sums } else { &told.sums };
     render(&KioskUptimePage {
         t,
+        problem: site.as_ref().and_then(unreadable),
         site: site.map_or_else(|| t.without_site.to_owned(), |site| site.name),
         zone,
         months: Turn::of(t, month, first, this_month),

@@ -52,6 +52,10 @@ async fn hours_of_time_that_has_been_are_refused_to_one_person_and_hours_to_come
     assert!(changed["service_hours"]["after"].as_str().unwrap().contains(&date(now, 1)), "{audit}");
     assert!(changed.get("timezone").is_none(), "only what changed: {audit}");
 
+    let nothing = json!([{ "weekly": { "mon": [["08:00", "08:00"]] } }]);
+    let refused = fixture.put("/api/v1/sites/new", &admin, &site(nothing, "Asia/Tokyo")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert!(refused.text.contains("opens and closes at 08:00"), "{}", refused.text);
     // Nobody counted at a site that is new: it is anybody's to enter anew.
     for hours in [json!([{ "weekly": {} }]), json!([])] {
         let put = fixture.put("/api/v1/sites/new", &admin, &site(hours, "Asia/Tokyo")).await;

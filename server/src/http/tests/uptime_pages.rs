@@ -13,6 +13,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::fixture::{Fixture, HOSTILE, epoch};
+use crate::store::Scope;
 
 const MINUTE: i64 = 60_000;
 
@@ -410,4 +411,50 @@ async fn a_record_that_was_removed_is_told_from_one_that_never_was() {
     assert_eq!(removed.status, 410);
     assert!(removed.text.contains("这条日志记录已入账，保存期满后删除了原文"), "{}", removed.text);
     assert_eq!(page(2).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_engineer_is_shown_what_they_answer_for_and_both_promises_are_judged() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let month = Month::at(chrono_tz::Asia::Shanghai, fixture.app.clock().now().secs()).previous();
+    let rows =
+        [signed(month, "K-1", "near", Some("li"), 0, 100), signed(month, "K-1", "near", Some("li"), 1, 100)];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let ask = async |scope: &str| {
+        fixture.get(&format!("/api/v1/uptime?scope={scope}&month={month}"), &admin).await.json()
+    };
+    let theirs = ask("engineer&id=li").await;
+    let (avail, engineer) = (&theirs["avail"], &theirs["engineer"]);
+    assert_eq!(engineer["num"], avail["num"]);
+    // All of it was the customer's power.
+    assert_eq!(engineer["den"].as_i64().unwrap(), avail["den"].as_i64().unwrap() - 200, "{theirs}");
+    assert_eq!(ask("kiosk&id=K-1").await["engineer"], serde_json::Value::Null);
+    let lost = |target: &str| {
+        let one = &theirs[target];
+        one["allowed_down_s"].as_i64().unwrap() - one["left_s"].as_i64().unwrap()
+    };
+    assert_eq!((lost("target_on"), lost("target")), (100, 200), "{theirs}");
+    assert_eq!(theirs["insufficient_data"], false);
+    let page = fixture.get(&format!("/uptime?scope=engineer&id=li&month={month}"), &admin).await.text;
+    assert!(page.contains("工程师可用率") && page.contains("100.00%"), "{page}");
+    let other = fixture.get(&format!("/uptime?month={month}"), &admin).await.text;
+    assert!(!other.contains("工程师可用率"), "{other}");
+}
+
+#[tokio::test]
+async fn hours_that_cannot_be_read_are_a_caution_on_the_pages_that_count_by_them() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let site = fixture.app.store().site(&Scope::All, &"near".parse().unwrap()).await.unwrap().unwrap();
+    let row = kioskwatch_domain::change::SiteRow { timezone: "Mars/Base".into(), ..site };
+    fixture.app.store().commit(&[Change::Site(row)]).await.unwrap();
+    for path in ["/uptime", "/uptime?scope=site&id=near", "/kiosks/K-1/uptime"] {
+        let page = fixture.get(path, &admin).await.text;
+        assert!(page.contains("营业时间或时区无法读取") && page.contains("Mars/Base"), "{path}: {page}");
+    }
+    for path in ["/uptime?scope=site&id=far", "/kiosks/K-2/uptime"] {
+        let page = fixture.get(path, &admin).await.text;
+        assert!(!page.contains("营业时间或时区无法读取"), "{path}: {page}");
+    }
 }
