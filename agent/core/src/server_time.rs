@@ -14,8 +14,8 @@ const BELIEVED_AFTER_MS: u64 = 10 * 60 * 1_000;
 /// The server's word, carried on by the clock that never jumps; the wall clock until there is one.
 ///
 /// Acknowledgements are not signed. Whoever can send one may let commands expire early, but never make one
-/// last longer: the time does not go back, and what a signed command says has passed has passed. And not for
-/// ever: a word far ahead counts at once, but the next one that does not bear it out takes it back. What was
+/// last longer: the time does not go back, and what a signed command says has passed has passed, unless a later signed
+/// command takes it back. And not for ever: a word far ahead counts at once, but the next one that does not bear it out takes it back. What was
 /// believed goes back only to what the server and our own wall clock, which no message moves, last agreed upon.
 #[derive(Debug, Default)]
 pub(crate) struct ServerTime {

@@ -96,7 +96,7 @@ impl App {
     }
 
     /// The fleet and its sites, regions and customers for today, this month and the last one, as the bookkeeper left
-    /// them; of single kiosks, where they have series of their own, the months.
+    /// them; of single kiosks, where they have series of their own, this month.
     fn uptime_figures(&self, each: &[KioskFigure]) -> Vec<UptimeFigure> {
         let now = self.clock().now();
         let mut figures = Vec::new();
@@ -108,7 +108,7 @@ impl App {
             }
         }
         for (kiosk, periods) in self.books().of_kiosks(each.iter().map(|one| &one.kiosk), now) {
-            for (period, seconds) in PERIODS.into_iter().zip(periods).filter(|(name, _)| *name != "today") {
+            for (period, seconds) in PERIODS.into_iter().zip(periods).filter(|(name, _)| *name == "month") {
                 let shown = |seconds| uptime_figure("kiosk", kiosk.to_string(), period, &seconds);
                 figures.extend(seconds.map(shown));
             }

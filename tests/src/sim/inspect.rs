@@ -27,8 +27,8 @@ pub(super) struct Inspection<'a> {
     pub(super) now: i64,
     /// What the server's clock shows more than is true.
     pub(super) ahead_ms: i64,
-    /// As [`Server::fell_silent`](super::server::Server::fell_silent).
-    pub(super) fell_silent: &'a mut BTreeMap<KioskId, i64>,
+    /// As [`Server::offline`](super::server::Server::offline).
+    pub(super) offline: &'a mut BTreeMap<KioskId, Option<i64>>,
     pub(super) heard: &'a BTreeMap<KioskId, Vec<i64>>,
     pub(super) disk: &'a mut Disk,
 }
@@ -40,6 +40,14 @@ impl Inspection<'_> {
     }
 
     pub(super) fn changes(&mut self, changes: &[Change], ledgers: &mut Ledgers<'_>) {
+        // Verdicts before the tickets that they lead to, wherever they stand in the commit.
+        for change in changes {
+            if let Change::Transition(row) = change
+                && row.kind == "presence"
+            {
+                self.verdict(row, ledgers);
+            }
+        }
         for change in changes {
             if let Some(row) = applied_record(change) {
                 let Some(index) = ledgers.ledger.find(row.digest) else {
@@ -53,9 +61,6 @@ impl Inspection<'_> {
                 }
             }
             match change {
-                Change::Transition(row) if row.kind == "presence" && row.to == "offline" => {
-                    self.verdict(row, ledgers);
-                }
                 Change::Ticket(row) => self.ticket(row, ledgers),
                 Change::Incident(row) if row.closed_at.is_some_and(|at| at < row.opened_at) => {
                     ledgers.problems.push(format!("{} ends before it begins", row.fingerprint));
@@ -76,14 +81,19 @@ impl Inspection<'_> {
     /// Offline is a verdict about silence, or the agent's own word.
     fn verdict(&mut self, row: &TransitionRow, ledgers: &mut Ledgers<'_>) {
         let at = clock(self.now);
+        if row.to != "offline" {
+            self.offline.remove(&row.kiosk);
+            return;
+        }
         if row.reason == "goodbye" {
+            self.offline.insert(row.kiosk.clone(), None);
             if ledgers.goodbyes.get(&row.kiosk).is_none_or(|&times| times == 0) {
                 ledgers.problems.push(format!("{at} {}: never said goodbye", row.kiosk));
             }
             return;
         }
         let fell = self.since_beginning(row.at);
-        self.fell_silent.insert(row.kiosk.clone(), fell);
+        self.offline.insert(row.kiosk.clone(), Some(fell));
         let before = |times: &Vec<i64>| times.iter().rev().find(|&&heard| heard < fell).copied();
         if let Some(heard) = self.heard.get(&row.kiosk).and_then(before)
             && fell - heard < INTERVAL_MS
@@ -103,15 +113,20 @@ impl Inspection<'_> {
         if !is_new || !offline {
             return;
         }
+        let who = row.kiosk.as_ref().map_or("the site", KioskId::as_str);
         // Not when the ticket says that it was: the clock may have been another one then.
         let (fell, excuse) = match &row.kiosk {
-            Some(kiosk) => (self.fell_silent.get(kiosk), ledgers.excused_until.get(kiosk)),
-            None => (self.fell_silent.values().max(), ledgers.excused_until.values().max()),
+            Some(kiosk) => (self.offline.get(kiosk).copied(), ledgers.excused_until.get(kiosk)),
+            None => (self.offline.values().max().copied(), ledgers.excused_until.values().max()),
+        };
+        let Some(fell) = fell else {
+            return ledgers
+                .problems
+                .push(format!("{} {who}: an offline ticket, and it is back", clock(self.now)));
         };
         // Of a goodbye there is no silence.
-        let fell = fell.copied().unwrap_or_else(|| self.since_beginning(row.opened_at));
+        let fell = fell.unwrap_or_else(|| self.since_beginning(row.opened_at));
         if excuse.is_none_or(|&until| until < fell) {
-            let who = row.kiosk.as_ref().map_or("the site", KioskId::as_str);
             let text = format!("{} {who}: an offline ticket, and nothing was wrong there", clock(self.now));
             ledgers.problems.push(text);
         }

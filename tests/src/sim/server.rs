@@ -79,8 +79,8 @@ pub(super) struct Server {
     clock_ahead_ms: i64,
     /// Jumped by so much while a commit was tried again and again: noticed afterwards.
     unnoticed_jump_ms: i64,
-    /// When each kiosk was last found to be offline by its silence.
-    pub(super) fell_silent: BTreeMap<KioskId, i64>,
+    /// Who is called offline, and since when by silence: of a goodbye there is none.
+    pub(super) offline: BTreeMap<KioskId, Option<i64>>,
     /// When the running server heard each kiosk, newest last.
     pub(super) heard: BTreeMap<KioskId, Vec<i64>>,
 }
@@ -116,7 +116,7 @@ impl Server {
             last_turn: 0,
             clock_ahead_ms: 0,
             unnoticed_jump_ms: 0,
-            fell_silent: BTreeMap::new(),
+            offline: BTreeMap::new(),
             heard: BTreeMap::new(),
         }
     }
@@ -345,8 +345,8 @@ impl Server {
             ledgers.problems.push(format!("a plan breaks a promise of the store: {error}"));
             return (Turned::Died, acks);
         }
-        let (ahead_ms, fell_silent) = (self.clock_ahead_ms, &mut self.fell_silent);
-        Inspection { now, ahead_ms, heard: &self.heard, fell_silent, disk: &mut self.disk }
+        let (ahead_ms, offline) = (self.clock_ahead_ms, &mut self.offline);
+        Inspection { now, ahead_ms, heard: &self.heard, offline, disk: &mut self.disk }
             .changes(&plan.changes, ledgers);
         if writes && self.crash.take_if(|crash| *crash == Crash::AfterCommit).is_some() {
             return (Turned::Died, acks);

@@ -25,7 +25,7 @@ impl Commands {
         let Some(running) = self.running.as_mut().filter(|r| r.what.command.id == id) else { return };
         // The facts are looked at once more right before each target: a customer may have come meanwhile.
         running.stage = Stage::Acting { at: 0, since: site.now.mono, begun: false };
-        if site.trusted() > running.what.command.not_after
+        if running.what.is_over(site.now.mono, site.trusted())
             && let Some(running) = self.running.take()
         {
             release(&running.what, site);

@@ -60,7 +60,7 @@ impl Commands {
         match self.judge(&command, site) {
             Ok(job) => {
                 let id = command.id;
-                self.waiting.push(Waiting::new(command.clone(), job));
+                self.waiting.push(Waiting::new(command.clone(), job, site));
                 self.remember(command, result_of(id, CommandOutcome::Accepted), After::Accepted(id), site);
             }
             Err(refusal) => self.refuse(command, refusal, site),

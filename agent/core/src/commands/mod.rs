@@ -83,6 +83,8 @@ enum Hold {
 struct Waiting {
     command: Command,
     job: Job,
+    /// It is over then at the latest, whatever the server's time turns out to be: the time may be taken back.
+    ends: Mono,
     /// Its acceptance is on disk.
     durable: bool,
     blocked_since: Option<Mono>,
@@ -152,7 +154,7 @@ impl Commands {
                 CommandOutcome::Accepted | CommandOutcome::Deferred => {
                     match Job::plan(&command, site.peripherals) {
                         Ok(job) => {
-                            let mut waiting = Waiting::new(command, job);
+                            let mut waiting = Waiting::new(command, job, site);
                             waiting.durable = true;
                             waiting.told_deferred = last.state == CommandOutcome::Deferred;
                             self.waiting.push(waiting);
@@ -210,8 +212,8 @@ impl Commands {
     }
 
     fn expire(&mut self, site: &mut Site<'_>) {
-        let now = site.trusted();
-        while let Some(at) = self.waiting.iter().position(|w| w.durable && now > w.command.not_after) {
+        let (now, trusted) = (site.now.mono, site.trusted());
+        while let Some(at) = self.waiting.iter().position(|w| w.durable && w.is_over(now, trusted)) {
             let waiting = self.waiting.remove(at);
             release(&waiting, site);
             self.tell(waiting.command, told(CommandOutcome::Expired, "not_after"), site);
@@ -295,15 +297,24 @@ fn result_of(command: CommandId, state: CommandOutcome) -> CommandResult {
 }
 
 impl Waiting {
-    fn new(command: Command, job: Job) -> Self {
+    fn new(command: Command, job: Job, site: &Site<'_>) -> Self {
+        // Never longer than it was signed for: after a restart nobody may have told the time yet.
+        let signed_ms = command.not_after.since(command.issued_at.min(command.not_before));
+        let left_ms = command.not_after.since(site.trusted()).min(signed_ms);
+        let ends = site.now.mono + u64::try_from(left_ms).unwrap_or(0);
         Self {
             command,
             job,
+            ends,
             durable: false,
             blocked_since: None,
             told_deferred: false,
             hold: Hold::NotAsked { not_before: 0 },
         }
+    }
+
+    fn is_over(&self, now: Mono, trusted: Timestamp) -> bool {
+        now > self.ends || trusted > self.command.not_after
     }
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Due, Ix, draft::Draft, live::LiveEdit};
 use crate::{
+    change::{CommandRow, CommandState},
     presence::PresenceReason,
     triage::{Decision, HoldReason},
 };
@@ -58,14 +59,18 @@ impl Draft<'_> {
         }
     }
 
-    /// A command is valid for as long as was left of it: else one that waits for its kiosk would run hours after
-    /// somebody wanted it. Where the clock went ahead, it ends with the clock.
-    fn no_more_time_for_commands(&mut self, by_ms: i64) {
+    /// A command that was not sent yet is valid for as long as was left of it: else one that waits for its kiosk would
+    /// run hours after somebody wanted it. What was sent is signed, and its kiosk watches over its time.
+    pub(super) fn no_more_time_for_commands(&mut self, by_ms: i64) {
         let due = self.fleet.due.iter();
-        let open: Vec<_> =
+        let due: Vec<_> =
             due.filter_map(|(_, due)| if let Due::Command(id) = due { Some(*id) } else { None }).collect();
-        for id in open {
-            if let Some(row) = self.command_mut(id) {
+        for id in due {
+            let unsent =
+                |row: &CommandRow| matches!(row.state, CommandState::AwaitingApproval | CommandState::Queued);
+            if self.command(id).is_some_and(unsent)
+                && let Some(row) = self.command_mut(id)
+            {
                 row.not_after = row.not_after.plus_ms(by_ms);
             }
         }

@@ -218,6 +218,29 @@ fn after_a_server_whose_clock_was_years_ahead_commands_run_again_once_it_is_righ
 }
 
 #[test]
+fn a_command_that_waits_is_over_when_it_was_to_be_though_the_time_is_taken_back() {
+    let mut bench = gated();
+    let hour = 60 * 60 * 1000;
+    let mut waits = bench.command("self_test", only("printer"));
+    let window_ms = waits.not_after.since(waits.issued_at);
+    waits.issued_at = waits.issued_at.plus_ms(hour);
+    waits.not_before = waits.issued_at;
+    waits.not_after = waits.issued_at.plus_ms(window_ms);
+    bench.input(Input::ServerTime(waits.issued_at));
+    bench.send(&waits);
+    bench.pass(10_000);
+    assert_eq!(states(&bench.told(waits.id)), ["accepted", "deferred: no_busy_facts"]);
+    // The server's clock is set right, and it says so with a signature.
+    bench.input(Input::ServerTime(bench.now().wall));
+    let mut right = bench.command("probe", nothing());
+    right.id.0 = uuid::Uuid::from_u128(99);
+    right.counter = waits.counter + 1;
+    bench.send(&right);
+    bench.pass(u64::try_from(window_ms).unwrap());
+    assert_eq!(states(&bench.told(waits.id)), ["accepted", "deferred: no_busy_facts", "expired: not_after"]);
+}
+
+#[test]
 fn a_flood_of_forgeries_does_not_fill_the_journal() {
     let mut bench = ready();
     for n in 0..500 {
