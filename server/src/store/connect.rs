@@ -38,6 +38,13 @@ pub(super) const POSTGRES_READER: &str = "-- postgres_reader
 SET default_transaction_read_only = on;
 SET jit = off;
 SET statement_timeout = '29s';";
+/// For questions about evidence: to plan one over all its months takes longer than to answer it, and there is one good
+/// plan whatever is asked for.
+pub(super) const POSTGRES_EVIDENCE_READER: &str = "-- postgres_evidence_reader
+SET default_transaction_read_only = on;
+SET jit = off;
+SET plan_cache_mode = force_generic_plan;
+SET statement_timeout = '29s';";
 
 /// Where a database is.
 pub(super) enum Target {

@@ -17,8 +17,8 @@ use sqlx::{AnyPool, Executor as _, Row as _, migrate::MigrateError, pool::PoolCo
 use super::{
     StoreError, audit,
     connect::{
-        POSTGRES_MIGRATION, POSTGRES_READER, POSTGRES_WRITER, SQLITE_READER, SQLITE_WRITER, Target, connect,
-        connect_lazy, set, sqlite_url,
+        POSTGRES_EVIDENCE_READER, POSTGRES_MIGRATION, POSTGRES_READER, POSTGRES_WRITER, SQLITE_READER,
+        SQLITE_WRITER, Target, connect, connect_lazy, set, sqlite_url,
     },
     divide,
     found::{self, Found},
@@ -34,6 +34,8 @@ pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Readers beside the writer. SQLite reads from memory and few cores; PostgreSQL waits for a network.
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_READERS: u32 = 8;
+/// Beside those.
+const EVIDENCE_READERS: u32 = 4;
 
 /// Which database this is, whatever its file is called.
 pub(super) const READ_ID: Sql = sql!(read_database_id, "SELECT value FROM meta WHERE name = 'database_id'");
@@ -56,6 +58,8 @@ pub(super) struct Database {
     pub(super) backend: Backend,
     writer: AnyPool,
     reader: AnyPool,
+    /// On PostgreSQL with plans that are made once; on SQLite the same.
+    evidence_reader: AnyPool,
     /// Reads that met a page that is not what was written, and have not succeeded since.
     damaged: Mutex<BTreeSet<&'static str>>,
     /// Held as long as this server lives.
@@ -92,6 +96,7 @@ impl Database {
                     backend: Backend::Postgres,
                     writer: connect(&url, 1, writer).await?,
                     reader: connect_lazy(&url, POSTGRES_READERS, reader)?,
+                    evidence_reader: connect_lazy(&url, EVIDENCE_READERS, POSTGRES_EVIDENCE_READER)?,
                     damaged: Mutex::default(),
                     _lock: None,
                 };
@@ -126,7 +131,9 @@ impl Database {
         let writer = connect(&url, 1, SQLITE_WRITER).await?;
         let reader = connect_lazy(&url, SQLITE_READERS, SQLITE_READER)?;
         let damaged = Mutex::default();
-        let mut database = Self { backend: Backend::Sqlite, writer, reader, damaged, _lock: None };
+        let evidence_reader = reader.clone();
+        let mut database =
+            Self { backend: Backend::Sqlite, writer, reader, evidence_reader, damaged, _lock: None };
         database.fit(opener).await?;
         if let Some(lock) = &mut lock {
             let id = database.id().await?;
@@ -139,7 +146,8 @@ impl Database {
     async fn open_to_read(backend: Backend, url: &str, setup: &'static str) -> Result<Self, StoreError> {
         let reader = connect(url, 1, setup).await?;
         let damaged = Mutex::default();
-        let database = Self { backend, writer: reader.clone(), reader, damaged, _lock: None };
+        let (writer, evidence_reader) = (reader.clone(), reader.clone());
+        let database = Self { backend, writer, reader, evidence_reader, damaged, _lock: None };
         database.must_fit().await?;
         Ok(database)
     }
@@ -246,7 +254,27 @@ impl Database {
         query: Query,
         decode: impl Fn(&sqlx::any::AnyRow) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut connection = self.reader.acquire().await.map_err(|e| StoreError::of("acquire_reader", e))?;
+        self.read_on(&self.reader, statement, query, decode).await
+    }
+
+    /// The same of evidence.
+    pub(super) async fn read_evidence<T>(
+        &self,
+        statement: &'static str,
+        query: Query,
+        decode: impl Fn(&sqlx::any::AnyRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.read_on(&self.evidence_reader, statement, query, decode).await
+    }
+
+    async fn read_on<T>(
+        &self,
+        reader: &AnyPool,
+        statement: &'static str,
+        query: Query,
+        decode: impl Fn(&sqlx::any::AnyRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut connection = reader.acquire().await.map_err(|e| StoreError::of("acquire_reader", e))?;
         let all = async {
             let mut rows = query.fetch(&mut *connection);
             let mut decoded = Vec::new();
@@ -282,6 +310,7 @@ impl Database {
 
     pub(super) async fn close(&self) {
         self.reader.close().await;
+        self.evidence_reader.close().await;
         self.writer.close().await;
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use kioskwatch_domain::change::{EvidenceRow, EvidenceSource, EvidenceState};
 use kioskwatch_proto::{KioskId, Timestamp};
+use sqlx::any::AnyRow;
 
 use super::{
     Scope, Store, StoreError,
@@ -125,7 +126,10 @@ impl Store {
             return Ok(Vec::new());
         }
         let ids = id_array(kiosks.iter());
-        self.rows(&OVERLAPPING, |q| q.bind(ids).bind(from.ms()).bind(to.ms())).await
+        let query = OVERLAPPING.query(self.backend()).bind(ids).bind(from.ms()).bind(to.ms());
+        let decode =
+            |row: &AnyRow| EvidenceRow::decode(&mut RowReader::new(row, <EvidenceRow as Loaded>::TABLE));
+        self.database.read_evidence(OVERLAPPING.name, query, decode).await
     }
 
     async fn visible(&self, scope: &Scope, kiosks: &[KioskId]) -> Result<Vec<KioskId>, StoreError> {
