@@ -133,15 +133,14 @@ impl App {
                 row.updated_at = known.updated_at;
             }
             if known.as_ref() != Some(&row) {
-                row.updated_at = now;
-                let what = format!("site {}", site.id);
-                let fallback = known.map(|known| SiteRow {
+                let kept = known.clone().map(|known| SiteRow {
                     timezone: known.timezone,
                     service_hours: known.service_hours,
                     ..row.clone()
                 });
-                let put = async |row| self.put_site(actor(), row).await;
-                self.unless_past(&what, put(row).await, fallback.map(put)).await?;
+                let tries = [Some(row), kept].into_iter().flatten();
+                let put = async |row| self.put_site(actor(), SiteRow { updated_at: now, ..row }).await;
+                first_allowed(&format!("site {}", site.id), known.as_ref(), tries, put).await?;
             }
         }
         for kiosk in &seed.kiosk {
@@ -161,36 +160,45 @@ impl App {
                 row.updated_at = known.updated_at;
             }
             if known.as_ref() != Some(&row) {
-                row.updated_at = now;
-                let what = format!("kiosk {}", kiosk.id);
-                let fallback = known.map(|known| ServiceSpan::of(&known).put_into(&row));
-                let put = async |row| self.put_kiosk(actor(), row, None).await;
-                self.unless_past(&what, put(row).await, fallback.map(put)).await?;
+                let same_dates = known.as_ref().map(|known| ServiceSpan::of(known).put_into(&row));
+                let same_place = known.as_ref().zip(same_dates.clone());
+                let same_place = same_place.map(|(known, row)| KioskRow { site: known.site.clone(), ..row });
+                let tries = [Some(row), same_dates, same_place].into_iter().flatten();
+                let put =
+                    async |row| self.put_kiosk(actor(), KioskRow { updated_at: now, ..row }, None).await;
+                first_allowed(&format!("kiosk {}", kiosk.id), known.as_ref(), tries, put).await?;
             }
         }
         Ok(())
     }
+}
 
-    /// The past is no file's to change, and no reason not to start: the rest of what the file says becomes true.
-    async fn unless_past(
-        &self,
-        what: &str,
-        tried: Result<(), DecisionError>,
-        without: Option<impl Future<Output = Result<(), DecisionError>>>,
-    ) -> Result<(), SeedError> {
-        let outcome = match (tried, without) {
-            (Err(DecisionError::Request(RequestError::Refused(refusal))), Some(without))
-                if refusal.kind == RefusalKind::Conflict =>
+/// The past is no file's to change, and no reason not to start: as much of what the file says becomes true as may.
+async fn first_allowed<T: PartialEq>(
+    what: &str,
+    known: Option<&T>,
+    tries: impl IntoIterator<Item = T>,
+    put: impl AsyncFn(T) -> Result<(), DecisionError>,
+) -> Result<(), SeedError> {
+    let mut outcome = Ok(());
+    for row in tries {
+        if known == Some(&row) {
+            // Nothing else is left to write.
+            return Ok(());
+        }
+        outcome = put(row).await;
+        match &outcome {
+            Err(DecisionError::Request(RequestError::Refused(refusal)))
+                if refusal.kind == RefusalKind::Conflict && known.is_some() =>
             {
                 tracing::warn!(
                     what,
                     refused = refusal.reason,
                     "the fleet file would change time that has been: what is stored stays; make the file say the same"
                 );
-                without.await
             }
-            (tried, _) => tried,
-        };
-        outcome.map_err(|source| SeedError::Request { what: what.to_owned(), source: Box::new(source) })
+            _ => break,
+        }
     }
+    outcome.map_err(|source| SeedError::Request { what: what.to_owned(), source: Box::new(source) })
 }

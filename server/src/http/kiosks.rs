@@ -27,6 +27,8 @@ pub(crate) struct KioskQuery {
 /// `commissioned_at` and `engineer`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct PutKiosk {
+    /// Where it stands from now on. At its first site it stood since it was put into service: where other hours or
+    /// another zone would change days that have been, that takes a correction of `commissioned_at` first (409).
     #[schema(value_type = Option<String>)]
     site: Option<SiteId>,
     #[serde(default)]

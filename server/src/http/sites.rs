@@ -24,6 +24,7 @@ use crate::store::{PageRequest, StoreError};
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct PutSite {
     name: String,
+    /// This and `customer`: of the whole of every month that is not signed yet, whoever changes them.
     #[serde(default)]
     region: String,
     #[serde(default)]

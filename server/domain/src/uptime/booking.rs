@@ -56,6 +56,17 @@ pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, I
     out
 }
 
+/// Counted time of a kiosk whose stand was never written down: it belongs where the kiosk is registered, and to its
+/// first site once it gets one.
+#[must_use]
+pub fn unassigned(kiosk: &KioskRow, assignments: &[AssignmentRow]) -> IntervalSet {
+    let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
+    match shares_of(&its, GroupKind::Site).is_empty() {
+        true => super::rows::commissioned(kiosk),
+        false => IntervalSet::empty(),
+    }
+}
+
 fn shares_of(assignments: &[&AssignmentRow], group: GroupKind) -> BTreeMap<String, IntervalSet> {
     let mut rows: Vec<_> = assignments.iter().filter(|row| row.group == group).collect();
     rows.sort_by(|a, b| (b.from, &b.group_id).cmp(&(a.from, &a.group_id)));

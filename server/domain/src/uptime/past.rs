@@ -24,14 +24,14 @@ pub fn reach(now: Timestamp) -> Interval {
     Interval::new(now.secs() - REACHES_BACK_DAYS * 86_400, now.secs())
 }
 
-/// When kiosks counted at a site. Time that nobody owned follows the hours of where the kiosk stands now.
+/// When kiosks counted at a site. Time that nobody owned follows no site's hours: who moves a kiosk moves none of it.
 #[must_use]
 pub fn stood_at(site: &SiteId, kiosks: &[KioskRow], assignments: &[AssignmentRow]) -> IntervalSet {
     let mut all = IntervalSet::empty();
     for kiosk in kiosks {
         let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
         for (owner, set) in owners(kiosk, &its) {
-            if owner.site.as_ref().or(kiosk.site.as_ref()) == Some(site) {
+            if owner.site.as_ref() == Some(site) {
                 all = all.union(&set.intersect(&commissioned(kiosk)));
             }
         }
@@ -58,6 +58,12 @@ impl Terms {
     #[must_use]
     pub fn of_site(site: &SiteRow, default_zone: Tz) -> Self {
         Self::of(&site.timezone, &site.service_hours, default_zone)
+    }
+
+    /// Of time that no site owns: always open.
+    #[must_use]
+    pub fn nowhere(default_zone: Tz) -> Self {
+        Self { zone: default_zone, hours: Schedule::always_open() }
     }
 
     fn open(&self, calendar: &WorkCalendar, within: Interval) -> IntervalSet {
@@ -103,12 +109,10 @@ pub fn check_site(
 ) -> Result<(), Refusal> {
     let moved = moved(now, calendar, [was, is], stood);
     let Some(first) = moved.intervals().first() else { return Ok(()) };
-    let at = Interval::new(first.from, first.from + 1);
-    let [open, would_be] = [was, is].map(|terms| !terms.open(calendar, at).is_empty());
-    let word = |open| if open { "open" } else { "closed" };
-    let what = match open == would_be {
-        true => "the site would be in another month".to_owned(),
-        false => format!("the site was {} and would be {}", word(open), word(would_be)),
+    let what = match opened(calendar, [was, is], first.from) {
+        None => "the site would be in another month",
+        Some(false) => "the site was open and would be closed",
+        Some(true) => "the site was closed and would be open",
     };
     let (local, zone) = (wall::local_of(was.zone, first.from), was.zone);
     Err(refuse(
@@ -119,6 +123,43 @@ pub fn check_site(
              correction, which somebody else approves"
         ),
     ))
+}
+
+/// Whether one person may put a kiosk somewhere else, by the terms of before and of then. `unassigned`: its counted
+/// time that would go along ([`super::booking::unassigned`]); of `today`, the local day, it may.
+///
+/// # Errors
+/// Conflict, with the first instant of the past that would change.
+pub fn check_move(
+    now: Timestamp,
+    today: Interval,
+    calendar: &WorkCalendar,
+    [was, is]: [&Terms; 2],
+    unassigned: &IntervalSet,
+) -> Result<(), Refusal> {
+    let moved = moved(now, calendar, [was, is], &unassigned.subtract(&IntervalSet::of(today)));
+    let Some(first) = moved.intervals().first() else { return Ok(()) };
+    let what = match opened(calendar, [was, is], first.from) {
+        None => "the kiosk would be in another month",
+        Some(false) => "the kiosk was accountable and would not be",
+        Some(true) => "the kiosk was not accountable and would be",
+    };
+    let (local, zone) = (wall::local_of(was.zone, first.from), was.zone);
+    Err(refuse(
+        RefusalKind::Conflict,
+        format!(
+            "this changes time that has been, because nothing says where the kiosk stood until now: at {local} \
+             ({zone}) {what}. First ask for a correction of its commissioned_at to today, which somebody else \
+             approves, and then give it its site; the days before count there by a second correction"
+        ),
+    ))
+}
+
+/// Whether an instant would be open that was closed, or the other way round; `None`: neither.
+fn opened(calendar: &WorkCalendar, [was, is]: [&Terms; 2], second: i64) -> Option<bool> {
+    let at = Interval::new(second, second + 1);
+    let [open, would_be] = [was, is].map(|terms| !terms.open(calendar, at).is_empty());
+    (open != would_be).then_some(would_be)
 }
 
 /// Time of the past that counted and would not, or the other way round.

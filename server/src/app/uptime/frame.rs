@@ -105,12 +105,13 @@ impl Places {
         self.by_site.keys()
     }
 
-    /// Whose wall clock a kiosk follows at an instant: that of the site where it stood then.
+    /// Whose wall clock a kiosk follows at an instant: that of the site where it stood then, and nobody's where it
+    /// stood nowhere.
     pub(super) fn zone(&self, kiosk: &KioskRow, assignments: &[AssignmentRow], at: i64) -> Tz {
         let rows: Vec<&AssignmentRow> = assignments.iter().collect();
         let owner = owners(kiosk, &rows).into_iter().find(|(_, set)| set.contains(at));
         let stood = owner.and_then(|(owner, _)| owner.site);
-        self.zone_at(stood.as_ref().or(kiosk.site.as_ref()))
+        self.zone_at(stood.as_ref())
     }
 
     /// Of where it is registered now.
@@ -262,7 +263,8 @@ impl<'a> Frame<'a> {
         let mut service = IntervalSet::empty();
         let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), known_before);
         for (site, set) in &there {
-            let place = self.places.get(site.or(kiosk.site.as_ref()));
+            // Time that nobody owned is always open, wherever the kiosk stands later.
+            let place = self.places.get(*site);
             let open = place.map_or_else(
                 || IntervalSet::of(period),
                 |place| place.schedule.open_times(place.zone, self.calendar, period),

@@ -3,9 +3,12 @@ use kioskwatch_domain::{
     change::{GroupKind, KioskRow, ServiceSpan, SiteRow},
     fleet::{Actor, Request, hand_over},
     interval::IntervalSet,
-    uptime::past::{self, Terms},
+    uptime::{
+        booking::unassigned,
+        past::{self, Terms},
+    },
 };
-use kioskwatch_proto::{KioskId, SiteId};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     DecisionError,
@@ -23,15 +26,11 @@ impl App {
     /// # Errors
     /// Conflict: other open times of the past, where a kiosk counted.
     pub async fn put_site(&self, actor: Actor, row: SiteRow) -> Result<(), DecisionError> {
+        // Whoever decides about the past meanwhile is not undone by what was read before.
+        let _one_at_a_time = self.books().deciding.lock().await;
         let known = self.store().site(&Scope::All, &row.id).await?;
         let terms = |site: &SiteRow| (site.timezone.clone(), site.service_hours.clone());
-        let other = known.filter(|known| terms(known) != terms(&row));
-        // Two at once would both be judged by what was before them.
-        let _one_at_a_time = match &other {
-            Some(_) => Some(self.books().deciding.lock().await),
-            None => None,
-        };
-        if let Some(known) = other {
+        if let Some(known) = known.filter(|known| terms(known) != terms(&row)) {
             let stood = self.stood_at(&row.id).await?;
             let [was, is] = [&known, &row].map(|site| Terms::of_site(site, self.default_zone()));
             past::check_site(self.clock().now(), self.calendar(), [&was, &is], &stood)?;
@@ -43,23 +42,20 @@ impl App {
     /// Registers or changes a kiosk; with `engineer` also who answers for it from now on (`None`: nobody).
     ///
     /// # Errors
-    /// Conflict: dates by which time of the past would count that did not, or the other way round.
+    /// Conflict: dates by which time of the past would count that did not, or the other way round; a site whose hours
+    /// would become those of its past.
     pub async fn put_kiosk(
         &self,
         actor: Actor,
         row: KioskRow,
         engineer: Option<Option<&str>>,
     ) -> Result<(), DecisionError> {
+        // Two who name somebody at once would both find the same one before them; and the hours of its site stay.
+        let _one_at_a_time = self.books().deciding.lock().await;
         let known = self.store().kiosk(&Scope::All, &row.id).await?.map(|view| view.kiosk);
         let now = self.clock().now();
-        if let Some(known) = known.as_ref().filter(|known| ServiceSpan::of(known) != ServiceSpan::of(&row)) {
-            let site = match &known.site {
-                Some(id) => self.store().site(&Scope::All, id).await?,
-                None => None,
-            };
-            let zone = site.and_then(|site| site.timezone.parse().ok());
-            let today = day_of(zone.unwrap_or_else(|| self.default_zone()), now);
-            past::check_kiosk(now, today, known, &row)?;
+        if let Some(known) = &known {
+            self.check_kiosk(now, known, &row).await?;
         }
         let kiosk = row.id.clone();
         let put = match known {
@@ -70,12 +66,49 @@ impl App {
             self.request(actor, put).await?;
             return Ok(());
         };
-        // Two who name somebody at once would both find the same one before them.
-        let _one_at_a_time = self.books().deciding.lock().await;
         let open = self.store().assignments_of(std::slice::from_ref(&kiosk), now, now.plus_ms(1)).await?;
         let changes = hand_over(now, &actor, &kiosk, &open, engineer)?;
         self.request(actor, Request::Book { changes, also: Some(Box::new(put)) }).await?;
         Ok(())
+    }
+
+    async fn check_kiosk(&self, now: Timestamp, was: &KioskRow, is: &KioskRow) -> Result<(), DecisionError> {
+        let (other_dates, moves) = (ServiceSpan::of(was) != ServiceSpan::of(is), was.site != is.site);
+        if !other_dates && !moves {
+            return Ok(());
+        }
+        let default_zone = self.default_zone();
+        let site = self.site_of(was).await?;
+        let zone = site.as_ref().and_then(|site| site.timezone.parse().ok());
+        let today = day_of(zone.unwrap_or(default_zone), now);
+        if other_dates {
+            past::check_kiosk(now, today, was, is)?;
+        }
+        if moves {
+            let reach = past::reach(now);
+            let ids = std::slice::from_ref(&was.id);
+            let assignments = self.store().assignments_of(ids, ms(reach.from), ms(reach.to)).await?;
+            let terms = |site: Option<&SiteRow>| match site {
+                Some(site) => Terms::of_site(site, default_zone),
+                None => Terms::nowhere(default_zone),
+            };
+            // Only a first site reaches back; who leaves one takes nothing along.
+            let then = match was.site {
+                None => self.site_of(is).await?,
+                Some(_) => None,
+            };
+            let [before, after] = [site, then].map(|site| terms(site.as_ref()));
+            let time = unassigned(was, &assignments);
+            past::check_move(now, today, self.calendar(), [&before, &after], &time)?;
+        }
+        Ok(())
+    }
+
+    async fn site_of(&self, kiosk: &KioskRow) -> Result<Option<SiteRow>, StoreError> {
+        match &kiosk.site {
+            Some(id) => self.store().site(&Scope::All, id).await,
+            None => Ok(None),
+        }
     }
 
     /// Who answers for a kiosk now.
@@ -102,3 +135,6 @@ impl App {
         Ok(stood)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,8 +203,55 @@ async fn a_wrong_time_zone_is_mended_by_two_people() {
 }
 
 #[tokio::test]
+async fn a_first_site_closes_no_time_that_has_been_and_a_correction_of_the_dates_is_the_way() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| now.plus_ms(hours * 3_600_000).to_string();
+    let site = |hours: Value| json!({ "name": "n", "timezone": "Asia/Shanghai", "service_hours": hours });
+    // Entered today by one person, and closed until tomorrow.
+    let closed = json!([{ "weekly": {} }, { "effective_from": date(now, 1), "weekly": "24x7" }]);
+    for (id, hours) in [("closed", closed), ("open", json!([]))] {
+        let put = fixture.put(&format!("/api/v1/sites/{id}"), &admin, &site(hours)).await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    }
+    let accountable = async |kiosk: &str| {
+        let uptime = format!("/api/v1/uptime?scope=kiosk&id={kiosk}&from={}&to={}", hours(-48), hours(0));
+        fixture.get(&uptime, &admin).await.json()["accountable_s"].clone()
+    };
+    for kiosk in ["K-8", "K-9"] {
+        let path = format!("/api/v1/kiosks/{kiosk}");
+        let put = fixture.put(&path, &admin, &json!({ "commissioned_at": hours(-48) })).await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    }
+    let refused = fixture.put("/api/v1/kiosks/K-9", &admin, &json!({ "site": "closed" })).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    for part in ["the kiosk was accountable and would not be", "(Asia/Shanghai)", "ask for a correction"] {
+        assert!(refused.text.contains(part), "{part}: {}", refused.text);
+    }
+    assert_eq!(accountable("K-9").await, 48 * 3_600);
+    // Where it was open all the time it may have stood.
+    let put = fixture.put("/api/v1/kiosks/K-8", &admin, &json!({ "site": "open" })).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    assert_eq!(accountable("K-8").await, 48 * 3_600);
+
+    let body = json!({ "kind": "commissioning", "kiosk": "K-9", "commissioned_at": hours(0), "reason": "r" });
+    let corrections = "/api/v1/corrections";
+    let asked = fixture.ask(Method::POST, corrections, &manager, Some(&body.to_string())).await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    let approve = format!("{corrections}/{}/approve", asked.json()["id"].as_str().unwrap());
+    let approved = fixture.ask(Method::POST, &approve, &admin, Some(r#"{"reason":"seen"}"#)).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let put = fixture.put("/api/v1/kiosks/K-9", &admin, &json!({ "site": "closed" })).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+}
+
+#[tokio::test]
 async fn a_fleet_file_that_says_another_past_is_no_reason_not_to_start() {
     let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let nowhere = json!({ "commissioned_at": fixture.app.clock().now().plus_ms(-172_800_000).to_string() });
+    assert_eq!(fixture.put("/api/v1/kiosks/K-9", &admin, &nowhere).await.status, StatusCode::OK);
     let folder = crate::app::testing::Folder::new();
     let path = folder.path().join("fleet.toml");
     let text = r#"
@@ -218,16 +265,32 @@ async fn a_fleet_file_that_says_another_past_is_no_reason_not_to_start() {
         site = "near"
         model = "other"
         commissioned_at = "2026-01-01T00:00:00Z"
+        [[site]]
+        id = "closed"
+        name = "closed"
+        service_hours = '[{"weekly":{}}]'
+        [[kiosk]]
+        id = "K-9"
+        site = "closed"
+        model = "other"
     "#;
     std::fs::write(&path, text).unwrap();
     let store = fixture.app.store();
-    let kiosk = async || store.kiosk(&Scope::All, &"K-1".parse().unwrap()).await.unwrap().unwrap().kiosk;
-    let before = kiosk().await;
-    for _ in 0..2 {
-        fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
-    }
+    let kiosk = async |id: &str| store.kiosk(&Scope::All, &id.parse().unwrap()).await.unwrap().unwrap().kiosk;
+    let before = kiosk("K-1").await;
+    let registered = async || {
+        let audit = fixture.get("/api/v1/audit?limit=50", &admin).await.json();
+        let puts = |row: &&Value| row["action"].as_str().is_some_and(|action| action.starts_with("put_"));
+        audit["items"].as_array().unwrap().iter().filter(puts).count()
+    };
+    fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+    let first = registered().await;
+    fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+    assert_eq!(registered().await, first, "nothing is left to write");
     let site = store.site(&Scope::All, &"near".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((site.name.as_str(), site.service_hours.as_str()), ("renamed", ""));
-    let after = kiosk().await;
+    let after = kiosk("K-1").await;
     assert_eq!((after.model.as_str(), after.commissioned_at), ("other", before.commissioned_at));
+    let after = kiosk("K-9").await;
+    assert_eq!((after.model.as_str(), after.site), ("other", None), "its site would close what has been");
 }

@@ -2,6 +2,7 @@ use chrono_tz::{America, Asia};
 
 use super::*;
 use crate::change::GroupKind;
+use crate::uptime::booking::unassigned;
 
 /// Wednesday, 2026-11-18 16:00 in Shanghai.
 const NOW: &str = "2026-11-18T16:00:00+08:00";
@@ -114,8 +115,54 @@ fn a_site_owns_the_past_of_every_kiosk_that_counted_there() {
     assert_eq!(of("S-1", &kiosk, &[]), [Interval::new(10, 90)]);
     let rows = [row("S-2", 20, Some(50)), row("S-1", 60, None)];
     assert_eq!(of("S-2", &kiosk, &rows), [Interval::new(20, 50)]);
-    let nobodys = [Interval::new(10, 20), Interval::new(50, 90)];
-    assert_eq!(of("S-1", &kiosk, &rows), nobodys, "what nobody owned follows its hours too");
+    assert_eq!(
+        of("S-1", &kiosk, &rows),
+        [Interval::new(60, 90)],
+        "what nobody owned follows no site's hours"
+    );
+}
+
+#[test]
+fn a_kiosk_takes_no_past_along_but_what_is_the_same_or_of_today() {
+    let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
+    let zone = Asia::Shanghai;
+    let (nowhere, daily) =
+        (Terms::nowhere(zone), Terms::of(zone.name(), &format!("[{}]", days("08:00")), zone));
+    let say = |terms: [&Terms; 2], since: &str, rows: &[AssignmentRow]| {
+        let time = unassigned(&kiosk([Some(since), None]), rows);
+        check_move(at(NOW), today, &WorkCalendar::default(), terms, &time).map_err(|refusal| {
+            assert_eq!(refusal.kind, RefusalKind::Conflict);
+            refusal.reason
+        })
+    };
+    let (old, morning) = ("2026-11-17T22:00:00+08:00", "2026-11-18T00:00:00+08:00");
+    for (terms, says) in [
+        (
+            [&nowhere, &daily],
+            "2026-11-17 22:00:00 (Asia/Shanghai) the kiosk was accountable and would not be",
+        ),
+        (
+            [&daily, &nowhere],
+            "2026-11-17 22:00:00 (Asia/Shanghai) the kiosk was not accountable and would be",
+        ),
+    ] {
+        let refused = say(terms, old, &[]).unwrap_err();
+        assert!(refused.contains(says) && refused.contains("ask for a correction"), "{refused}");
+        say(terms, morning, &[]).unwrap();
+    }
+    let always = Terms::of(zone.name(), "", zone);
+    say([&nowhere, &always], old, &[]).unwrap();
+    let new_york = Terms::of("America/New_York", "", zone);
+    let refused = say([&nowhere, &new_york], "2026-10-05T00:00:00+08:00", &[]).unwrap_err();
+    assert!(refused.contains("would be in another month"), "{refused}");
+    let stood = AssignmentRow {
+        kiosk: "K-1".parse().unwrap(),
+        group: GroupKind::Site,
+        group_id: "S-1".into(),
+        from: at(old),
+        to: Some(at(morning)),
+    };
+    say([&nowhere, &daily], old, &[stood]).unwrap();
 }
 
 #[test]

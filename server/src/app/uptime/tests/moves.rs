@@ -59,6 +59,23 @@ async fn a_kiosk_moved_to_another_zone_does_not_take_its_past_months_along() {
 }
 
 #[tokio::test]
+async fn time_that_nobody_owned_follows_no_sites_hours_wherever_the_kiosk_is_put_later() {
+    let Change::Site(row) = site("S-2") else { unreachable!() };
+    let closed = SiteRow { service_hours: r#"[{"weekly":{}}]"#.into(), ..row };
+    let shelf = Shelf::with(&[
+        site("S-1"),
+        Change::Site(closed),
+        kiosk("k", Some("S-2")),
+        assigned(GroupKind::Site, "k", "S-1", 0, Some(4 * DAY)),
+        assigned(GroupKind::Site, "k", "S-2", 6 * DAY, None),
+        alive(0, 20 * DAY),
+    ])
+    .await;
+    let answer = shelf.figures(UptimeScope::Kiosk(KioskId::new("k").unwrap()), 0, 10 * DAY, 15 * DAY).await;
+    assert_eq!(answer.sums.figures.accountable_s, 6 * 86_400);
+}
+
+#[tokio::test]
 async fn a_signed_month_keeps_its_period_when_the_zone_of_its_site_is_corrected() {
     let shelf = moved_across_the_sea().await;
     let end = october().to * 1_000;
