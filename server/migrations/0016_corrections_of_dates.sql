@@ -1,8 +1,6 @@
 -- Corrections of a site's time zone and of a kiosk's dates of service. A CHECK is widened by a new table: not every
--- database can do it in place. Rows wait outside of the file, so that it keeps no page that nothing uses.
-CREATE TEMPORARY TABLE correction_kept AS SELECT * FROM correction;
-DROP TABLE correction;
-CREATE TABLE correction (
+-- database can do it in place. It is made under another name: a temporary one would take a privilege of its own.
+CREATE TABLE correction_widened (
   id TEXT NOT NULL PRIMARY KEY,
   kind TEXT NOT NULL CHECK (kind IN ('exclusion', 'service_hours', 'timezone', 'commissioning')),
   kiosk TEXT,
@@ -29,10 +27,11 @@ CREATE TABLE correction (
   CHECK ((state = 'requested') = (decided_by IS NULL)),
   CHECK (decided_by IS NULL OR decided_by <> requested_by)
 );
-INSERT INTO correction (id, kind, kiosk, site, class, from_at, to_at, agreed_at, before_value, after_value, reason,
-                        state, requested_by, requested_at, decided_by, decided_at, decision_reason, effect)
+INSERT INTO correction_widened (id, kind, kiosk, site, class, from_at, to_at, agreed_at, before_value, after_value, reason,
+                                state, requested_by, requested_at, decided_by, decided_at, decision_reason, effect)
 SELECT id, kind, kiosk, site, class, from_at, to_at, agreed_at, before_value, after_value, reason,
        state, requested_by, requested_at, decided_by, decided_at, decision_reason, effect
-FROM correction_kept;
-DROP TABLE correction_kept;
+FROM correction;
+DROP TABLE correction;
+ALTER TABLE correction_widened RENAME TO correction;
 CREATE INDEX correction_at ON correction (requested_at, id);

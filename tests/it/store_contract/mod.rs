@@ -11,6 +11,7 @@ mod reading;
 mod retention;
 pub(crate) mod rows;
 mod states;
+mod upgrade;
 pub(crate) mod writing;
 
 use std::sync::Arc;
@@ -134,6 +135,8 @@ promises! {
         a_lost_lease_stops_every_commit,
         a_lease_is_not_taken_before_its_time,
         commits_of_several_tasks_all_arrive;
+    upgrade:
+        rows_of_an_older_server_are_all_there;
     hostile:
         no_text_is_dangerous,
         numbers_beyond_a_column_are_refused_before_the_database,

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Connection, Executor, Row};
 use super::{Empty, rows::*};
 
 /// What servers before this one made.
-static SCHEMA: sqlx::migrate::Migrator = sqlx::migrate!("../server/migrations");
+pub(super) static SCHEMA: sqlx::migrate::Migrator = sqlx::migrate!("../server/migrations");
 
 /// 2100-01-01, after whatever month the tests run in.
 const JANUARY: Timestamp = Timestamp(4_102_444_800_000);
