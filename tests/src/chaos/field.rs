@@ -165,9 +165,8 @@ impl Field {
     /// Waits until the server has what the agents have now; how long after the last fault that was.
     pub(super) async fn drained(&self, last_fault: Instant) -> Result<Duration, String> {
         let look = || async {
-            let stored = self.rows.records().await.map_err(|error| error.to_string())?;
-            for kiosk in &self.kiosks {
-                let held = journal::read(kiosk.journal()).await?;
+            let (stored, held) = self.records().await?;
+            for (kiosk, held) in self.kiosks.iter().zip(held) {
                 let missing = held.iter().filter(|record| !is_stored(&stored, &kiosk.id, record)).count();
                 if missing > 0 {
                     return Err(format!("{missing} of {} records of {} are missing", held.len(), kiosk.id));
@@ -178,6 +177,33 @@ impl Field {
         let patience = PATIENCE.max(DRAINED_WITHIN);
         let drained = wait_for("the journals to be drained", patience, look).await;
         drained.map(|()| last_fault.elapsed()).map_err(|error| error.to_string())
+    }
+
+    /// What the agents' journals held at one moment, kiosk by kiosk, and what the server had a little later: an agent
+    /// goes on writing, and what it wrote between the two looks is neither lost nor of nobody.
+    pub(super) async fn both_books(&self) -> Result<(Vec<StoredRecord>, Vec<Vec<journal::Held>>), String> {
+        let mut both = self.records().await?;
+        let look = || async {
+            let (stored, held) = self.records().await?;
+            let all = self.kiosks.iter().zip(&held).all(|(kiosk, held)| {
+                let last = stored.iter().rfind(|row| row.kiosk == kiosk.id).map_or(0, |row| row.seq);
+                held.last().map_or(0, |record| record.seq) == last
+            });
+            if all { Ok((stored, held)) } else { Err("an agent writes".to_owned()) }
+        };
+        if let Ok(still) = wait_for("nobody to write between two looks", PATIENCE, look).await {
+            both = still;
+        }
+        Ok(both)
+    }
+
+    async fn records(&self) -> Result<(Vec<StoredRecord>, Vec<Vec<journal::Held>>), String> {
+        let stored = self.rows.records().await.map_err(|error| error.to_string())?;
+        let mut held = Vec::new();
+        for kiosk in &self.kiosks {
+            held.push(journal::read(kiosk.journal()).await?);
+        }
+        Ok((stored, held))
     }
 }
 

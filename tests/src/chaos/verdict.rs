@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::{
     Victim,
     field::{DRAINED_WITHIN, Field},
-    journal,
     killing::Killing,
     life::Books,
 };
@@ -82,7 +81,7 @@ pub(super) async fn judge(
     drained: Result<Duration, String>,
 ) -> Result<Verdict, String> {
     let told = |error: sqlx::Error| format!("reading the server's database: {error}");
-    let stored = field.rows.records().await.map_err(told)?;
+    let (stored, held) = field.both_books().await?;
     let mut verdict = Verdict::default();
     for (victim, what) in [
         (Victim::Agent, "agents killed"),
@@ -94,8 +93,7 @@ pub(super) async fn judge(
     }
     verdict.tell("the server started again by its supervisor", field.restarts.to_string());
     let (mut lost, mut written, mut foreign) = (Vec::new(), 0, Vec::new());
-    for one in books {
-        let held = journal::read(one.journal.clone()).await?;
+    for (one, held) in books.iter().zip(held) {
         written += held.len();
         let mine: BTreeMap<u64, &str> =
             stored.iter().filter(|row| row.kiosk == one.kiosk).map(|row| (row.seq, &*row.raw)).collect();
