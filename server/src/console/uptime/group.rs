@@ -74,6 +74,8 @@ struct GroupPage {
     /// The highest version among the kiosks; 0: nothing is signed yet.
     version: u32,
     signed: bool,
+    /// Somebody had to be on for a second at least.
+    counted: bool,
     as_of: At,
     kiosks: u64,
     figures: Vec<FigureCard>,
@@ -178,7 +180,13 @@ pub(in crate::console) async fn page(
         version: shown.iter().map(|one| one.version).max().unwrap_or(0),
         // A month in which nothing was counted has nothing to sign.
         signed: shown.iter().all(|one| one.signed || one.sums.figures.accountable_s == 0),
-        as_of: At::new(zone, now, shown.iter().map(|one| one.as_of).max().unwrap_or(now)),
+        counted: sums.figures.accountable_s > 0,
+        // Of nobody nothing was known at any time.
+        as_of: At::new(
+            zone,
+            now,
+            shown.iter().filter(|one| one.kiosks > 0).map(|one| one.as_of).max().unwrap_or(now),
+        ),
         kiosks: shown.iter().map(|one| one.kiosks).max().unwrap_or(0),
         figures: FigureCard::all(t, &sums.figures, choice.measure, target),
         coverage: coverage(t, &sums.figures),

@@ -458,3 +458,16 @@ async fn hours_that_cannot_be_read_are_a_caution_on_the_pages_that_count_by_them
         assert!(!page.contains("营业时间或时区无法读取"), "{path}: {page}");
     }
 }
+
+#[tokio::test]
+async fn a_month_in_which_nothing_counted_is_called_neither_signed_nor_perfect() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    for path in ["/uptime?month=2020-01", "/uptime?month=2020-01&scope=region&id=nowhere"] {
+        let page = fixture.get(path, &admin).await.text;
+        assert!(page.contains("无应计时间"), "{path}: {page}");
+        for invented in ["v0", "所有终端全程正常", "1970-01-01"] {
+            assert!(!page.contains(invented), "{path} says {invented}: {page}");
+        }
+    }
+}
