@@ -203,6 +203,10 @@ async fn flipped_bits_of_the_header_are_refused_or_change_nothing() {
 #[tokio::test]
 async fn the_check_names_every_page_that_is_none() {
     let (place, _) = closed().await;
+    // Pages that nothing uses, as a migration leaves them, may hold anything.
+    let mut other = sqlx::AnyConnection::connect(&format!("{}?mode=rw", place.url())).await.unwrap();
+    other.execute("VACUUM").await.unwrap();
+    other.close().await.unwrap();
     let pages = usize::try_from(fs::metadata(place.file("")).unwrap().len()).unwrap() / PAGE;
     for page in 1..pages {
         let copy = place.copy();
