@@ -1,5 +1,5 @@
 //! What must hold of every commit, at the moment it is made.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kioskwatch_domain::change::{Change, TicketRow, TransitionRow};
 use kioskwatch_proto::{KioskId, Timestamp, faults::codes};
@@ -40,12 +40,19 @@ impl Inspection<'_> {
     }
 
     pub(super) fn changes(&mut self, changes: &[Change], ledgers: &mut Ledgers<'_>) {
-        // Verdicts before the tickets that they lead to, wherever they stand in the commit.
+        // Verdicts before the tickets that they lead to, wherever they stand in the commit; who comes back in it was
+        // offline when the ticket was opened.
+        let mut back = BTreeSet::new();
         for change in changes {
             if let Change::Transition(row) = change
                 && row.kind == "presence"
             {
-                self.verdict(row, ledgers);
+                if row.to == "offline" {
+                    back.remove(&row.kiosk);
+                    self.verdict(row, ledgers);
+                } else {
+                    back.insert(&row.kiosk);
+                }
             }
         }
         for change in changes {
@@ -76,15 +83,12 @@ impl Inspection<'_> {
                 _ => {}
             }
         }
+        self.offline.retain(|kiosk, _| !back.contains(kiosk));
     }
 
     /// Offline is a verdict about silence, or the agent's own word.
     fn verdict(&mut self, row: &TransitionRow, ledgers: &mut Ledgers<'_>) {
         let at = clock(self.now);
-        if row.to != "offline" {
-            self.offline.remove(&row.kiosk);
-            return;
-        }
         if row.reason == "goodbye" {
             self.offline.insert(row.kiosk.clone(), None);
             if ledgers.goodbyes.get(&row.kiosk).is_none_or(|&times| times == 0) {
