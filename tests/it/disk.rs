@@ -18,7 +18,6 @@ use kioskwatch_tests::{
     load::fleet::{Fleet, Pace},
 };
 
-use kioskwatch_proto::KioskId;
 use kioskwatch_server::store::Store;
 use sqlx::{Connection as _, Executor as _};
 use tokio::time::Instant;
@@ -290,14 +289,6 @@ async fn a_database_that_stalls_for_half_a_minute_holds_the_kiosks_back_and_cost
     transaction.rollback().await.unwrap();
 
     stack.server.ready(PATIENCE).await.unwrap();
-    for kiosk in &stack.kiosks {
-        let id = KioskId::new(&kiosk.id).unwrap();
-        wait_until("everything to arrive", PATIENCE * 3, || async {
-            let (written, stored) = (lines::written(kiosk), lines::stored(&store, &id).await);
-            if written == stored { Ok(()) } else { Err(format!("{} of {}", stored.len(), written.len())) }
-        })
-        .await;
-        assert!(stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap().is_empty());
-    }
+    lines::everything_arrives_and_nobody_is_offline(&stack, &store).await;
     store.close().await;
 }

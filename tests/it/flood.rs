@@ -196,15 +196,7 @@ async fn what_mosquitto_drops_when_its_queue_is_full_comes_again() {
     server.signal(Signal::CONT).unwrap();
 
     stack.ticket("K-0001", "cover_open").await;
-    for kiosk in &stack.kiosks {
-        let id = KioskId::new(&kiosk.id).unwrap();
-        wait_until("everything to arrive", PATIENCE * 3, || async {
-            let (written, stored) = (lines::written(kiosk), lines::stored(&store, &id).await);
-            if written == stored { Ok(()) } else { Err(format!("{} of {}", stored.len(), written.len())) }
-        })
-        .await;
-        assert!(stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap().is_empty());
-    }
+    lines::everything_arrives_and_nobody_is_offline(&stack, &store).await;
     store.close().await;
 }
 

@@ -122,6 +122,23 @@ pub(crate) async fn stored(store: &Store, id: &KioskId) -> BTreeMap<u64, Value> 
     }
 }
 
+async fn arrives(kiosk: &Kiosk, store: &Store, patience: Duration) {
+    let id = KioskId::new(&kiosk.id).unwrap();
+    wait_until("the server to have what the kiosk wrote", patience, || async {
+        let (written, stored) = (written(kiosk), stored(store, &id).await);
+        if written == stored { Ok(()) } else { Err(format!("{} of {}", stored.len(), written.len())) }
+    })
+    .await;
+}
+
+/// What every kiosk wrote down stands in the store, and nobody was sent to one of them for its silence.
+pub(crate) async fn everything_arrives_and_nobody_is_offline(stack: &Stack, store: &Store) {
+    for kiosk in &stack.kiosks {
+        arrives(kiosk, store, PATIENCE * 3).await;
+        assert!(stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap().is_empty());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_schedules_of_bad_lines_lose_nothing_double_nothing_and_judge_by_the_truth() {
     let names: Vec<(String, String)> =
@@ -136,12 +153,8 @@ async fn a_hundred_schedules_of_bad_lines_lose_nothing_double_nothing_and_judge_
     let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
     let store = Store::open_beside(&database).await.unwrap();
     for kiosk in &stack.kiosks {
+        arrives(kiosk, &store, PATIENCE).await;
         let id = KioskId::new(&kiosk.id).unwrap();
-        wait_until("the server to have what the kiosk wrote", PATIENCE, || async {
-            let (written, stored) = (written(kiosk), stored(&store, &id).await);
-            if written == stored { Ok(()) } else { Err(format!("{} of {}", stored.len(), written.len())) }
-        })
-        .await;
         raised_once(&store, &id, &written(kiosk)).await;
     }
     store.close().await;

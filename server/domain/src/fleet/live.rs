@@ -194,8 +194,8 @@ impl Liveness {
     }
 
     /// Whether this was sent before the current connection began and was overtaken by its birth: they come over
-    /// two connections of ours. It says nothing that is not known better, but that somebody lives. Of the current connection itself none is,
-    /// whatever a clock that was set back makes it look like.
+    /// two connections of ours. It says nothing that is not known better, but that somebody lives. Of the current
+    /// connection itself none is, whatever a clock that was set back makes it look like.
     pub(super) fn is_overtaken(&self, at: Timestamp, beat: &Heartbeat) -> bool {
         self.session != Some(beat.session)
             && self.is_second_voice(beat.session, beat.boot)
