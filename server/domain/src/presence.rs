@@ -48,7 +48,10 @@ pub struct Silence {
     pub missed_heartbeats: u32,
     /// When the will of the current session came, if nothing was heard after it.
     pub will_at: Option<Timestamp>,
-    /// From `unknown`, no verdict falls before this.
+    /// Something was heard since we are able to hear: only who is unknown has to settle first.
+    pub heard: bool,
+    /// Of whom nothing is known, or was heard since we are able to hear, nobody is called offline before this: a
+    /// kiosk that lost its broker more than once waits longer before each next try.
     pub settled_at: Timestamp,
 }
 
@@ -73,14 +76,18 @@ impl Silence {
             }
             _ => Step { to: PresenceVerdict::Offline, at: missed, reason: PresenceReason::MissedHeartbeats },
         };
+        let offline = if self.heard && verdict != PresenceVerdict::Unknown {
+            offline
+        } else {
+            Step { at: offline.at.max(self.settled_at), ..offline }
+        };
         match verdict {
             PresenceVerdict::Online => {
                 let at = self.since.plus_ms(interval_ms + interval_ms / 2);
                 let late = Step { to: PresenceVerdict::Late, at, reason: PresenceReason::HeartbeatLate };
                 Some(if offline.at <= late.at { offline } else { late })
             }
-            PresenceVerdict::Late => Some(offline),
-            PresenceVerdict::Unknown => Some(Step { at: offline.at.max(self.settled_at), ..offline }),
+            PresenceVerdict::Late | PresenceVerdict::Unknown => Some(offline),
             PresenceVerdict::Offline => None,
         }
     }
@@ -96,6 +103,7 @@ mod tests {
             interval_s: 30,
             missed_heartbeats: 3,
             will_at: None,
+            heard: true,
             settled_at: Timestamp(0),
         }
     }
@@ -128,6 +136,17 @@ mod tests {
             Some(("offline", 200_000, "missed_heartbeats"))
         );
         assert_eq!(next(silence(), PresenceVerdict::Unknown), Some(("offline", 90_000, "missed_heartbeats")));
+    }
+
+    #[test]
+    fn who_was_not_heard_since_a_short_outage_of_ours_settles_too() {
+        let silent = Silence { heard: false, settled_at: Timestamp(250_000), ..silence() };
+        assert_eq!(next(silent, PresenceVerdict::Online), Some(("late", 45_000, "heartbeat_late")));
+        assert_eq!(next(silent, PresenceVerdict::Late), Some(("offline", 150_000, "missed_heartbeats")));
+        let will = Silence { will_at: Some(Timestamp(105_000)), ..silent };
+        assert_eq!(next(will, PresenceVerdict::Online), Some(("late", 45_000, "heartbeat_late")));
+        let heard = Silence { heard: true, ..silent };
+        assert_eq!(next(heard, PresenceVerdict::Late), Some(("offline", 90_000, "missed_heartbeats")));
     }
 
     #[test]

@@ -145,3 +145,25 @@ fn a_kiosk_whose_heartbeat_looks_overtaken_is_alive() {
         ],
     );
 }
+
+/// After the second death of its broker within a minute it waited longer than the server's patience before its next
+/// try: a short outage of ours, of which nobody was unknown, and all the same nobody may be called offline for it.
+#[test]
+fn a_kiosk_that_waits_long_after_two_broker_deaths_is_not_offline() {
+    holds(
+        97_834,
+        2,
+        CALM,
+        &[
+            (473_055, Happening::PowerCut { k: 0, ms: 6_346 }),
+            (1_243_457, Happening::Fault { k: 1, fault: 0, ms: 3_186_552 }),
+            (2_043_218, Happening::BrokerDeath { ms: 1_013 }),
+            (2_064_104, Happening::BrokerDeath { ms: 242_608 }),
+            (2_399_474, Happening::PowerCut { k: 1, ms: 901_187 }),
+            (2_421_347, Happening::LinkCut { k: 0, ms: 2_657, will: true }),
+            (3_002_214, Happening::Fault { k: 0, fault: 1, ms: 6_906_980 }),
+            (3_348_785, Happening::BrokerDeath { ms: 263_144 }),
+            (3_661_658, Happening::BrokerDeath { ms: 1_590 }),
+        ],
+    );
+}

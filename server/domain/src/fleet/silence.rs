@@ -22,8 +22,10 @@ impl Draft<'_> {
     /// What the silence of a kiosk is judged on. `None`: it was never heard, or we do not hear.
     fn silence(&self, ix: Ix) -> Option<Silence> {
         let (server, live) = (self.server(), self.live(ix));
+        let (last_seen, hearing_since) = (live.last_seen()?, server.hearing_since?);
         Some(Silence {
-            since: live.last_seen()?.max(server.hearing_since?),
+            since: last_seen.max(hearing_since),
+            heard: last_seen >= hearing_since,
             interval_s: live.interval_s.max(1),
             missed_heartbeats: self.policy.presence.missed_heartbeats.max(1),
             will_at: live.rare().will_at,
