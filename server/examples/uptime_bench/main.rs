@@ -7,6 +7,7 @@
 //! `--filled` asks a database again that an earlier run has filled.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 mod fleet;
+mod pages;
 mod scrape;
 
 use std::{error::Error, sync::Arc, time::Duration};
@@ -21,7 +22,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{Timestamp, command::CommandSigner};
 use kioskwatch_server::{
-    app::{App, NotLive, Parts, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope},
+    app::{App, NotLive, Parts, RequestReceiver, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope},
     clock::{Clock, Stopwatch},
     config::Config,
     metrics::Counters,
@@ -103,6 +104,7 @@ impl Bench {
         }
         self.one_kiosk(running, now).await?;
         self.groups(running, options.kiosks).await?;
+        self.pages(running).await?;
         self.scrape().await
     }
 
@@ -250,9 +252,13 @@ impl Bench {
         Ok(())
     }
 
-    fn app(&self, fleet: Fleet) -> Result<(App, kioskwatch_server::app::RequestReceiver)> {
+    fn app(&self, fleet: Fleet) -> Result<(App, RequestReceiver)> {
+        self.app_of(self.config.clone(), fleet)
+    }
+
+    fn app_of(&self, config: Config, fleet: Fleet) -> Result<(App, RequestReceiver)> {
         Ok(App::new(Parts {
-            config: self.config.clone(),
+            config,
             clock: Arc::new(Clock::start()),
             store: self.store.clone(),
             fleet,

@@ -2,10 +2,14 @@
 use std::{sync::Arc, time::Duration};
 
 use kioskwatch_domain::{
-    change::{KioskStateRow, PresenceVerdict},
+    change::{IncidentRow, KioskStateRow, PresenceVerdict, TicketRow, TicketSource, TicketState, Zone},
     fleet::Fleet,
 };
-use kioskwatch_proto::{KioskId, Timestamp, words::ServiceState};
+use kioskwatch_proto::{
+    KioskId, PeripheralName, Timestamp,
+    faults::{FaultClass, FaultCode},
+    words::{ServiceState, Severity},
+};
 use kioskwatch_server::{
     app::{App, FLUSH_EVERY, Hub, HubOptions, keep_books},
     clock::{Clock, Stopwatch},
@@ -15,13 +19,15 @@ use kioskwatch_server::{
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
-use super::{Bench, Result, fleet::SCRAPED, ms};
+use super::{Bench, Result, fleet::SCRAPED, ms, pages::fetched};
 
 const SCRAPES: usize = 15;
 /// Up, in service, last heard, four devices.
 const OWN_SERIES: usize = 7;
 /// This month: up and counted for three ratios.
 const UPTIME_SERIES: usize = 6;
+/// One kiosk of so many is out of paper, and has a ticket.
+const OUT_OF_PAPER: usize = 20;
 
 impl Bench {
     /// A server of 5,000 kiosks with its bookkeeper, on the same database.
@@ -31,6 +37,12 @@ impl Bench {
         image.kiosks.truncate(SCRAPED as usize);
         let kiosks = image.kiosks.len();
         image.states = image.kiosks.iter().map(|kiosk| heard(kiosk.id.clone(), now)).collect();
+        for (n, kiosk) in image.kiosks.iter().enumerate().step_by(OUT_OF_PAPER) {
+            let (incident, ticket) = out_of_paper(n as u64, &kiosk.id, now)?;
+            image.open_incidents.push(incident);
+            image.tickets.push(ticket);
+        }
+        let broken = image.tickets.len();
         let (app, requests) = self.app(Fleet::from_image(Arc::default(), image))?;
         let mut hub = Hub::new(app.clone(), requests, link(&app, Lane::Journal), link(&app, Lane::Beats));
         let (stop, stopped) = watch::channel(false);
@@ -53,13 +65,21 @@ impl Bench {
         let (mut took, mut page) = (Vec::new(), String::new());
         for _ in 0..SCRAPES {
             let (url, watch) = (url.clone(), Stopwatch::start());
-            page = tokio::task::spawn_blocking(move || scraped(&url)).await??;
+            page = tokio::task::spawn_blocking(move || fetched(&url)).await??;
             took.push(watch.elapsed());
         }
         took.sort();
         let of_kiosks = |label: &str| page.lines().filter(|line| line.contains(label)).count();
         assert_eq!(of_kiosks("{kiosk=\""), kiosks * OWN_SERIES, "every kiosk has everything");
         assert!(of_kiosks("scope=\"kiosk\"") >= kiosks * UPTIME_SERIES, "and its uptime");
+        let open = format!("fault=\"paper_out\",severity=\"minor\"}} {broken}\n");
+        assert!(page.contains(&open), "open faults are counted: {open}");
+        let open: usize = page
+            .lines()
+            .filter(|line| line.starts_with("kioskwatch_tickets_open{"))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
+            .sum();
+        assert_eq!(open, broken, "and open tickets");
         let series = page.lines().filter(|line| !line.starts_with('#')).count();
         let what = format!("/metrics with {kiosks} kiosks' own series, {series} in all, best");
         self.line(&what, "< 150 ms", &ms(took[0]));
@@ -79,11 +99,6 @@ fn link(app: &App, lane: Lane) -> (Link, kioskwatch_server::mqtt::Outlet) {
     let allowance = app.config().flood.allowance();
     let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
     Link::start(options, Arc::clone(app.clock()))
-}
-
-fn scraped(url: &str) -> std::result::Result<String, String> {
-    let mut answer = ureq::get(url).call().map_err(|error| error.to_string())?;
-    answer.body_mut().with_config().limit(1 << 30).read_to_string().map_err(|error| error.to_string())
 }
 
 /// A kiosk that was heard just now and told of four devices.
@@ -115,4 +130,61 @@ fn heard(kiosk: KioskId, now: Timestamp) -> KioskStateRow {
         clock_offset_ms: None,
         command_counter: 0,
     }
+}
+
+/// An open fault, and its ticket.
+fn out_of_paper(n: u64, kiosk: &KioskId, now: Timestamp) -> Result<(IncidentRow, TicketRow)> {
+    let (fault, printer) =
+        (FaultCode::new("paper_out").ok_or("a code of ours")?, PeripheralName::new("printer")?);
+    let id = Uuid::from_u128(0x1000 + u128::from(n));
+    let ticket = TicketRow {
+        id,
+        number: n + 1,
+        state: TicketState::New,
+        kiosk: Some(kiosk.clone()),
+        site: None,
+        peripheral: Some(printer.clone()),
+        fault: fault.clone(),
+        class: FaultClass::Operator,
+        severity: Severity::Minor,
+        priority: 3,
+        source: TicketSource::Agent,
+        zone: Zone::Urban,
+        opened_at: now,
+        t0: None,
+        t1: now,
+        t5: None,
+        t6: None,
+        t7: None,
+        resolution: None,
+        sign_off: None,
+        cancel_reason: None,
+        recovering_since: None,
+        due_at: None,
+        parent: None,
+        assignee: None,
+        reopened: 0,
+        extra: String::new(),
+    };
+    let incident = IncidentRow {
+        id,
+        fingerprint: format!("{kiosk}/printer/paper_out"),
+        kiosk: Some(kiosk.clone()),
+        site: None,
+        peripheral: Some(printer),
+        fault,
+        severity: Severity::Minor,
+        opened_at: now,
+        noticed_at: now,
+        closed_at: None,
+        close_reason: None,
+        raw: None,
+        text: None,
+        ticket: Some(id),
+        triage: "ticket_opened".into(),
+        triage_reason: String::new(),
+        triage_due_at: None,
+        parent: None,
+    };
+    Ok((incident, ticket))
 }

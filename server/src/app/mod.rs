@@ -36,7 +36,7 @@ pub use self::{
     live::{LiveEvent, LiveKind},
     retention::{Retention, keep_to_retention},
     uptime::{
-        DecisionError, Live, MonthVersions, NotLive, UptimeAnswer, UptimeError, UptimeExplained,
+        Booked, DecisionError, Live, MonthVersions, NotLive, UptimeAnswer, UptimeError, UptimeExplained,
         UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
     },
 };
@@ -218,7 +218,7 @@ impl App {
         self.shared.fleet.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn books(&self) -> &uptime::Books {
+    pub(crate) fn books(&self) -> &uptime::Books {
         &self.shared.books
     }
 

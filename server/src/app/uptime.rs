@@ -6,9 +6,10 @@
 //! - [`reader`]: figures from a store; [`gather`]: what those of a few kiosks are computed from; [`frame`]: what
 //!   they have in common
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask; [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] for pages; [`board`]: what a scrape shows, packed by [`seconds`]
 //! - [`decisions`]: what people ask and answer about signed months and about the past
 mod board;
+mod booked;
 mod books;
 mod decisions;
 mod dirty;
@@ -30,6 +31,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
+use self::books::Question;
 use super::App;
 use crate::store::{Scope, StoreError, WorstKiosk};
 
@@ -39,6 +41,7 @@ pub(crate) use self::{
     seconds::Seconds,
 };
 pub use self::{
+    booked::Booked,
     decisions::{DecisionError, MonthVersions},
     frame::unreadable,
     keeper::keep_books,
@@ -207,8 +210,7 @@ impl App {
     pub async fn uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         let figures = self.uptime_reader();
         let Some(month) = query.official() else { return figures.figures(reader, query).await };
-        let (kind, id) = query.scope.words();
-        let question = (format!("{reader:?}"), month, kind, id.to_owned());
+        let question = Question::of(reader, &query.scope, (month, month));
         let generation = match self.books().answer(&question) {
             Ok(answer) => return Ok(answer),
             Err(generation) => generation,

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
-        Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering::SeqCst},
     },
 };
@@ -12,17 +12,47 @@ use kioskwatch_domain::{change::Change, uptime::Month};
 use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
-    UptimeAnswer,
+    UptimeAnswer, UptimeScope,
     board::{Board, Shown, Totals},
+    booked::Booked,
     dirty::Dirty,
     seconds::Seconds,
 };
+use crate::store::Scope;
 
 /// Answers that are remembered; beyond it they are computed anew.
 const MAX_ANSWERS: usize = 2_000;
 
-/// Who asked for what: the reader's scope, the month, the kind of the group and its name.
-pub(super) type Question = (String, Month, &'static str, String);
+/// Rows of divided months that are remembered, of some 200 bytes each; beyond it they are looked up anew.
+const MAX_ROWS: usize = 100_000;
+
+/// Who asked for what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    /// The reader's scope.
+    reader: String,
+    /// The first and the last.
+    months: (Month, Month),
+    kind: &'static str,
+    id: String,
+    /// How the group is divided.
+    by: Option<&'static str>,
+}
+
+impl Question {
+    pub(super) fn of(reader: &Scope, scope: &UptimeScope, months: (Month, Month)) -> Self {
+        let (kind, id) = scope.words();
+        Self { reader: format!("{reader:?}"), months, kind, id: id.to_owned(), by: None }
+    }
+
+    pub(super) fn by(self, by: Option<&'static str>) -> Self {
+        Self { by, ..self }
+    }
+
+    fn is_about(&self, month: Month) -> bool {
+        self.months.0 <= month && month <= self.months.1
+    }
+}
 
 pub(crate) struct Books {
     dirty: Mutex<Dirty>,
@@ -41,13 +71,20 @@ struct Answers {
     generations: BTreeMap<Month, u64>,
     /// Months that run and changed in this round.
     running: Vec<Month>,
-    known: HashMap<Question, (u64, UptimeAnswer)>,
+    known: HashMap<Question, UptimeAnswer>,
+    divided: HashMap<Question, Arc<Booked>>,
 }
 
 impl Answers {
     fn forget(&mut self, month: Month) {
         *self.generations.entry(month).or_default() += 1;
-        self.known.retain(|question, _| question.1 != month);
+        self.known.retain(|question, _| !question.is_about(month));
+        self.divided.retain(|question, _| !question.is_about(month));
+    }
+
+    /// Rises with every change of any of these months.
+    fn generation(&self, (from, to): (Month, Month)) -> u64 {
+        self.generations.range(from..).take_while(|(month, _)| **month <= to).map(|(_, rises)| rises).sum()
     }
 }
 
@@ -132,22 +169,38 @@ impl Books {
     /// A remembered answer, or the generation to remember one under.
     pub(super) fn answer(&self, question: &Question) -> Result<UptimeAnswer, u64> {
         let answers = self.answers();
-        match answers.known.get(question) {
-            Some((_, answer)) => Ok(answer.clone()),
-            None => Err(answers.generations.get(&question.1).copied().unwrap_or(0)),
-        }
+        answers.known.get(question).cloned().ok_or_else(|| answers.generation(question.months))
     }
 
     /// Unless rows were booked while it was computed.
     pub(super) fn remember(&self, question: Question, generation: u64, answer: &UptimeAnswer) {
         let mut answers = self.answers();
-        if answers.generations.get(&question.1).copied().unwrap_or(0) != generation {
+        if answers.generation(question.months) != generation {
             return;
         }
         if answers.known.len() >= MAX_ANSWERS {
             answers.known.clear();
         }
-        answers.known.insert(question, (generation, answer.clone()));
+        answers.known.insert(question, answer.clone());
+    }
+
+    /// As [`Self::answer`].
+    pub(super) fn divided(&self, question: &Question) -> Result<Arc<Booked>, u64> {
+        let answers = self.answers();
+        answers.divided.get(question).cloned().ok_or_else(|| answers.generation(question.months))
+    }
+
+    /// As [`Self::remember`].
+    pub(super) fn remember_divided(&self, question: Question, generation: u64, booked: &Arc<Booked>) {
+        let mut answers = self.answers();
+        if answers.generation(question.months) != generation {
+            return;
+        }
+        let rows: usize = answers.divided.values().map(|known| known.rows()).sum();
+        if rows + booked.rows() > MAX_ROWS {
+            answers.divided.clear();
+        }
+        answers.divided.insert(question, Arc::clone(booked));
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {

@@ -91,8 +91,9 @@ impl UptimeReader<'_> {
         if total.newest_version > 0 {
             members = self.with_booked(reader, month, &query.scope, members).await?;
         }
-        // Of a month that has just begun the books know few kiosks yet.
-        if total.kiosks > 0 && members.len() as u64 > COUNTED_KIOSKS {
+        // Of a month that has just begun the books know few kiosks yet; of one that is over, what there is to know.
+        let is_over = query.period.around()?.to <= self.now.secs();
+        if (total.kiosks > 0 || is_over) && members.len() as u64 > COUNTED_KIOSKS {
             return Ok(self.booked(total, worst));
         }
         let mut answer = self.counted(reader, query, &members).await?;

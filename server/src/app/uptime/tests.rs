@@ -425,7 +425,7 @@ async fn old_evidence_goes_and_signed_figures_stay() {
 fn what_was_answered_holds_until_its_month_is_booked_again() {
     let books = Books::default();
     let month: Month = "2026-10".parse().unwrap();
-    let question = |month| (String::new(), month, "fleet", String::new());
+    let question = |month| Question::of(&Scope::All, &UptimeScope::Fleet, (month, month));
     let answer = UptimeAnswer { kiosks: 7, ..UptimeAnswer::default() };
     let generation = books.answer(&question(month)).unwrap_err();
     books.remember(question(month), generation, &answer);
@@ -480,7 +480,7 @@ async fn an_answer_is_forgotten_with_the_commit_of_its_months_rows() {
     let month: Month = "2026-10".parse().unwrap();
     let rows = shelf.store.versions_of_month(&Scope::All, &KioskId::new("k").unwrap(), month).await.unwrap();
     let books = Books::default();
-    let question = (String::new(), month, "fleet", String::new());
+    let question = Question::of(&Scope::All, &UptimeScope::Fleet, (month, month));
     let generation = books.answer(&question).unwrap_err();
     books.remember(question.clone(), generation, &UptimeAnswer::default());
     assert!(books.answer(&question).is_ok());

@@ -33,7 +33,7 @@ use crate::{
     app::{UptimeQuery, UptimeScope, unreadable},
     auth::Right,
     http::{Caller, May, Problem, See, Web, site_names, uptime_scope},
-    store::{MAX_GROUPS, MonthGroup},
+    store::{MAX_GROUPS, MonthGroup, MonthTotal},
 };
 
 /// Kiosks in the list of the worst.
@@ -147,22 +147,23 @@ pub(in crate::console) async fn page(
     if kind == "site" && !sites.keys().any(|site| site.as_str() == id) {
         return Err(Problem::not_found("site"));
     }
+    let last = to.min(running);
+    let booked = app.booked(caller.scope(), &scope, (from, last), Some(by)).await?;
     let mut shown = Vec::new();
-    for month in months_of(from, to.min(running)) {
-        shown.push(Standing::of(&web, &caller, &scope, month).await?);
+    for (month, total) in months_of(from, last).zip(&booked.months) {
+        shown.push((month, Standing::of(&web, &caller, &scope, month, total).await?));
     }
+    let trend = trend(&web, &caller, &scope, last, &shown, choice.measure).await?;
+    let shown: Vec<Standing> = shown.into_iter().map(|(_, one)| one).collect();
     let sums: MonthSums = shown.iter().map(|one| &one.sums).sum();
     // Of a quarter: what was promised last.
     let target = shown.last().map_or_else(|| target(&web), |one| one.target);
-    let groups = |by| app.store().groups_of_months(caller.scope(), (from, to), (kind, id), by);
     let link = Link { month, quarter, measure: choice.measure };
-    let rows = groups(by).await?;
-    let cut = rows.len() >= MAX_GROUPS as usize;
-    let parts = parts(t, rows, by, &sites, target, link);
-    let mut worst = self::parts(t, groups("kiosk").await?, "kiosk", &sites, target, link);
+    let cut = booked.parts.len() >= MAX_GROUPS as usize;
+    let parts = parts(t, &booked.parts, by, &sites, target, link);
+    let mut worst = self::parts(t, &booked.kiosks, "kiosk", &sites, target, link);
     worst.retain(|part| part.ratio.num < part.ratio.den);
     worst.truncate(WORST);
-    let trend = trend(&web, &caller, &scope, to.min(running), choice.measure).await?;
     let lost = sums.figures.causes.iter().map(|(cause, seconds)| (cause.as_str(), *seconds)).collect();
     let tally = Tally { down: sums.figures.avail.den - sums.figures.avail.num, lost, ..Tally::default() };
     let step = if quarter { 3 } else { 1 };
@@ -241,13 +242,17 @@ fn months_of(from: Month, to: Month) -> impl Iterator<Item = Month> {
 
 impl Standing {
     /// From the books, whose rows the parts are summed from too; counted now where they have none yet.
-    async fn of(web: &Web, caller: &Caller, scope: &UptimeScope, month: Month) -> Result<Self, Problem> {
-        let (kind, id) = scope.words();
-        let total = web.app().store().total_of_month(caller.scope(), month, kind, id).await?;
+    async fn of(
+        web: &Web,
+        caller: &Caller,
+        scope: &UptimeScope,
+        month: Month,
+        total: &MonthTotal,
+    ) -> Result<Self, Problem> {
         if total.kiosks > 0 {
             return Ok(Self {
                 target: total.judged_by(target(web)),
-                sums: total.sums,
+                sums: total.sums.clone(),
                 version: total.newest_version,
                 signed: total.oldest_version > 0,
                 as_of: total.as_of,
@@ -267,20 +272,31 @@ impl Standing {
     }
 }
 
+/// The months shown, the last of which is `last`, and those before them as they are booked.
 async fn trend(
     web: &Web,
     caller: &Caller,
     scope: &UptimeScope,
     last: Month,
+    shown: &[(Month, Standing)],
     measure: Measure,
 ) -> Result<Vec<Judged>, Problem> {
     let mut months = Vec::with_capacity(MONTHS);
-    for month in months_up_to(last, MONTHS) {
-        let query = UptimeQuery { scope: scope.clone(), period: period(month), as_of: None };
-        let answer = web.app().uptime(caller.scope(), &query).await?;
-        let ratio = measure.of(&answer.sums.figures);
-        months.push(Judged { month, ratio, target: answer.target });
+    let before = shown.first().map_or(last, |(month, _)| month.previous());
+    for month in months_up_to(before, MONTHS - shown.len()) {
+        let booked = web.app().booked(caller.scope(), scope, (month, month), None).await?;
+        let judged = |total: &MonthTotal| Judged {
+            month,
+            ratio: measure.of(&total.sums.figures),
+            target: total.judged_by(target(web)),
+        };
+        months.extend(booked.months.iter().map(judged));
     }
+    months.extend(shown.iter().map(|(month, one)| Judged {
+        month: *month,
+        ratio: measure.of(&one.sums.figures),
+        target: one.target,
+    }));
     Ok(months.into_iter().skip_while(|one| one.ratio.den == 0).collect())
 }
 
@@ -308,7 +324,7 @@ struct Link {
 /// Worst first by the chosen ratio: the most lost seconds.
 fn parts(
     t: &'static Texts,
-    groups: Vec<MonthGroup>,
+    groups: &[MonthGroup],
     by: &str,
     sites: &BTreeMap<SiteId, SiteRow>,
     target: (i64, i64),
@@ -318,14 +334,14 @@ fn parts(
         let ratio = link.measure.of(&group.figures);
         ratio.den - ratio.num
     };
-    let most = groups.iter().map(lost).max().unwrap_or(1).max(1);
-    let mut groups = groups;
+    let most = groups.iter().map(&lost).max().unwrap_or(1).max(1);
+    let mut groups: Vec<&MonthGroup> = groups.iter().collect();
     groups.sort_by(|one, other| lost(other).cmp(&lost(one)).then_with(|| one.name.cmp(&other.name)));
     groups
         .into_iter()
         .map(|group| {
             let ratio = link.measure.of(&group.figures);
-            let down = lost(&group);
+            let down = lost(group);
             Part {
                 name: match by {
                     _ if group.name.is_empty() => t.unassigned.to_owned(),

@@ -249,6 +249,57 @@ async fn the_parts_of_a_fleet_add_up_however_it_is_divided() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_group_asks_the_books_again_when_rows_of_its_months_are_booked_and_not_before() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let scopes = ["", "&scope=site&id=near", "&scope=engineer&id=Li", "&scope=model&id=M+%26+M"];
+    let scopes = scopes.into_iter().chain(["&scope=region&id=region+of+near", "&scope=customer&id=C"]);
+    let paths: Vec<String> = ["month", "quarter"]
+        .into_iter()
+        .flat_map(|span| {
+            scopes.clone().map(move |scope| format!("/uptime?month=2026-04&span={span}&by=kiosk{scope}"))
+        })
+        .collect();
+    // What is lost by the headline, and by the parts.
+    let lost = async || {
+        let mut lost = Vec::new();
+        for path in &paths {
+            let page = fixture.get(path, &viewer).await.text;
+            let (up, of) = (numbers(&page, "data-num"), numbers(&page, "data-den"));
+            lost.push((of[0] - up[0], of[3..].iter().sum::<i64>() - up[3..].iter().sum::<i64>()));
+        }
+        lost
+    };
+    let row = |month, version, down_s| {
+        let Change::Month(mut row) = signed(month, "K-1", "near", Some("Li"), version, down_s) else {
+            unreachable!()
+        };
+        row.customer = "C".into();
+        Change::Month(row)
+    };
+    let books = fixture.app.books();
+    let commit = async |changes: &[Change]| fixture.app.store().commit(changes).await.unwrap();
+    let first = [row(month, 1, 7_000)];
+    commit(&first).await;
+    let is = |lost: Vec<(i64, i64)>, wanted: [i64; 2]| {
+        let halves = lost.split_at(lost.len() / 2);
+        assert!(halves.0.iter().all(|one| *one == (wanted[0], wanted[0])), "months: {lost:?}, {wanted:?}");
+        assert!(halves.1.iter().all(|one| *one == (wanted[1], wanted[1])), "quarters: {lost:?}, {wanted:?}");
+    };
+    is(lost().await, [7_000, 7_000]);
+    let second = [row(month, 2, 9_000)];
+    commit(&second).await;
+    is(lost().await, [7_000, 7_000]);
+    books.note(&second);
+    is(lost().await, [9_000, 9_000]);
+    let next = [row(month.next(), 1, 500)];
+    commit(&next).await;
+    books.note(&next);
+    is(lost().await, [9_000, 9_500]);
+}
+
+#[tokio::test]
 async fn a_signed_month_shows_what_was_signed_and_says_where_its_intervals_come_to_another_figure() {
     let fixture = Fixture::start().await;
     let month: Month = "2026-04".parse().unwrap();

@@ -1,0 +1,65 @@
+//! What the books say of a group and of its parts, of one look at them: a page's parts add up to its whole.
+use std::sync::Arc;
+
+use kioskwatch_domain::uptime::Month;
+
+use super::{UptimeScope, books::Question};
+use crate::{
+    app::App,
+    store::{MonthGroup, MonthTotal, Scope, StoreError},
+};
+
+/// A group's months, and how they divide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booked {
+    /// In order; of a month that nobody has booked a total of no kiosks.
+    pub months: Vec<MonthTotal>,
+    /// As they were asked for, those down longest first.
+    pub parts: Vec<MonthGroup>,
+    /// Its kiosks, those down longest first.
+    pub kiosks: Vec<MonthGroup>,
+}
+
+impl Booked {
+    /// Rows that it holds in memory.
+    pub(super) fn rows(&self) -> usize {
+        self.months.len() + self.parts.len() + self.kiosks.len()
+    }
+}
+
+impl App {
+    /// The official figures of a group in the months `from..=to`, and of its parts; without `by` no parts. Remembered
+    /// until rows of these months are booked: of the month that runs, with the round of the bookkeeper.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn booked(
+        &self,
+        reader: &Scope,
+        scope: &UptimeScope,
+        (from, to): (Month, Month),
+        by: Option<&'static str>,
+    ) -> Result<Arc<Booked>, StoreError> {
+        let (kind, id) = scope.words();
+        let question = Question::of(reader, scope, (from, to)).by(by);
+        let generation = match self.books().divided(&question) {
+            Ok(booked) => return Ok(booked),
+            Err(generation) => generation,
+        };
+        let store = self.store();
+        let mut booked = Booked { months: Vec::new(), parts: Vec::new(), kiosks: Vec::new() };
+        let mut month = from;
+        while month <= to {
+            booked.months.push(store.total_of_month(reader, month, kind, id).await?);
+            month = month.next();
+        }
+        let groups = |by| store.groups_of_months(reader, (from, to), (kind, id), by);
+        if let Some(by) = by {
+            booked.kiosks = groups("kiosk").await?;
+            booked.parts = if by == "kiosk" { booked.kiosks.clone() } else { groups(by).await? };
+        }
+        let booked = Arc::new(booked);
+        self.books().remember_divided(question, generation, &booked);
+        Ok(booked)
+    }
+}
