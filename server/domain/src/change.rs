@@ -36,8 +36,8 @@ mod uptime;
 pub use command::{CommandEventRow, CommandRow, CommandState};
 pub use ticket::{ClockRow, ClockState, TicketEventRow, TicketRow, TicketSource, TicketState};
 pub use uptime::{
-    Correction, CorrectionRow, CorrectionState, Decided, MonthRow, MonthSums, RestatementRow,
-    RestatementState, ServiceSpan,
+    CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, MonthRow, MonthSums,
+    RestatementRow, RestatementState, ServiceSpan,
 };
 
 /// One row to insert, replace or extend.
@@ -49,6 +49,8 @@ pub enum Change {
     Kiosk(KioskRow),
     /// Insert, or set `to` of the row with the same kiosk, group and `from`.
     Assignment(AssignmentRow),
+    /// Insert; the same instant again replaces what became known in it. What was known always stays.
+    Commissioned(CommissionedRow),
     /// Insert or replace the current state of a kiosk; an empty `inventory` keeps the stored one.
     KioskState(Box<KioskStateRow>),
     /// Insert or replace. A stretch of heartbeats that was there and is another one becomes evidence; without one in

@@ -5,6 +5,7 @@ use kioskwatch_domain::{
     change::{Admission, KioskRow, ServiceSpan, SiteRow, Zone},
     fleet::{Actor, RefusalKind},
     service_hours::Schedule,
+    uptime::Commissioned,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde::Deserialize;
@@ -146,13 +147,19 @@ impl App {
         for kiosk in &seed.kiosk {
             let known = self.store().kiosk(&Scope::All, &kiosk.id).await?.map(|view| view.kiosk);
             let first = known.as_ref().and_then(|row| row.commissioned_at);
+            // The file says when it came first; of one that has been away the newest date is another.
+            let counted = match &known {
+                Some(row) => self.counted(row).await?,
+                None => Commissioned::default(),
+            };
+            let told = kiosk.commissioned_at.filter(|told| counted.first() != Some(*told));
             let mut row = KioskRow {
                 id: kiosk.id.clone(),
                 site: Some(kiosk.site.clone()),
                 admission: Admission::Accepted,
                 model: kiosk.model.clone(),
                 serial_no: kiosk.serial_no.clone(),
-                commissioned_at: kiosk.commissioned_at.or(first).or(Some(now)),
+                commissioned_at: told.or(first).or(Some(now)),
                 decommissioned_at: known.as_ref().and_then(|row| row.decommissioned_at),
                 updated_at: now,
             };

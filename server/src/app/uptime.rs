@@ -168,6 +168,7 @@ pub struct UptimeExplained {
     pub period: Interval,
     /// Where it stood last in the period, as far as the reader may know.
     pub site: Option<SiteId>,
+    /// Since when it has ever counted, as is known now.
     pub commissioned_at: Option<Timestamp>,
     pub figures: Figures,
     /// The same with what stands beside the ratios.

@@ -1,6 +1,6 @@
 //! `/kiosks`: terminals, registered and as they are now.
 use axum::{Json, extract::State};
-use kioskwatch_domain::change::{Admission, KioskRow, PresenceVerdict};
+use kioskwatch_domain::change::{Admission, KioskRow, PresenceVerdict, ServiceSpan};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
@@ -35,13 +35,15 @@ pub(crate) struct PutKiosk {
     model: String,
     #[serde(default)]
     serial_no: String,
-    /// From when on it counts. Left out: as known, or from its acceptance on; null: not yet, and no ticket opens.
-    /// A date it has and that has been is moved by a correction only (409).
+    /// From when on it counts. Left out: as known, from its acceptance on, or of one that was out of service from now
+    /// on; null: not yet, and no ticket opens. A date behind its `decommissioned_at` begins a further stretch of
+    /// service: the time between counts for nobody. What would count or not count any more of days that have been
+    /// takes a correction (409).
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default, deserialize_with = "given")]
     commissioned_at: Option<Option<Timestamp>>,
-    /// Until when it counts: today or to come; left out or null: it counts on, also since an earlier end. Another day
-    /// that has been takes a correction (409).
+    /// Until when it counts: today or to come; left out or null: without end. Another day that has been takes a
+    /// correction (409).
     #[schema(value_type = Option<String>, format = DateTime)]
     decommissioned_at: Option<Timestamp>,
     /// `accepted` (default), `quarantined`, `refused`.
@@ -117,14 +119,21 @@ pub(super) async fn put(
     let known = may_put(&web, &caller, &id, &body).await?;
     let now = web.app().clock().now();
     let admission = word("admission", &body.admission, Admission::parse)?;
-    let since = known.or_else(|| (admission == Admission::Accepted).then_some(now));
+    let is_accepted = admission == Admission::Accepted;
+    let since =
+        body.commissioned_at.unwrap_or_else(|| known.begins(now, is_accepted, body.decommissioned_at));
+    if let (Some(from), Some(to)) = (since, body.decommissioned_at)
+        && to < from
+    {
+        return Err(Problem::invalid("decommissioned_at lies before commissioned_at"));
+    }
     let row = KioskRow {
         id: id.clone(),
         site: body.site,
         admission,
         model: clean_text(&body.model),
         serial_no: clean_text(&body.serial_no),
-        commissioned_at: body.commissioned_at.unwrap_or(since),
+        commissioned_at: since,
         decommissioned_at: body.decommissioned_at,
         updated_at: now,
     };
@@ -136,17 +145,13 @@ pub(super) async fn put(
 async fn detail(web: &Web, caller: &Caller, id: &KioskId) -> Result<Json<KioskDetail>, Problem> {
     let view = kiosk_in_scope(web, caller, id).await?;
     let engineer = web.app().engineer_of(id).await?;
-    Ok(Json(KioskDetail::of(web.app(), &view, engineer)))
+    let counted = web.app().counted(&view.kiosk).await?;
+    Ok(Json(KioskDetail::of(web.app(), &view, engineer, &counted)))
 }
 
-/// Neither taking a kiosk from a site outside of the scope nor giving it to one. Answers since when the kiosk
-/// is known to count.
-async fn may_put(
-    web: &Web,
-    caller: &Caller,
-    id: &KioskId,
-    body: &PutKiosk,
-) -> Result<Option<Timestamp>, Problem> {
+/// Neither taking a kiosk from a site outside of the scope nor giving it to one. Answers from and to when the
+/// kiosk is known to count.
+async fn may_put(web: &Web, caller: &Caller, id: &KioskId, body: &PutKiosk) -> Result<ServiceSpan, Problem> {
     if !caller.identity.sees_site(body.site.as_ref()) {
         return Err(Problem::not_found("site"));
     }
@@ -154,13 +159,7 @@ async fn may_put(
     if stored.as_ref().is_some_and(|view| !caller.identity.sees_site(view.kiosk.site.as_ref())) {
         return Err(Problem::not_found("kiosk"));
     }
-    let known = stored.and_then(|view| view.kiosk.commissioned_at);
-    if let (Some(from), Some(to)) = (body.commissioned_at.unwrap_or(known), body.decommissioned_at)
-        && to < from
-    {
-        return Err(Problem::invalid("decommissioned_at lies before commissioned_at"));
-    }
-    Ok(known)
+    Ok(stored.map_or_else(ServiceSpan::default, |view| ServiceSpan::of(&view.kiosk)))
 }
 
 /// A kiosk, or the problem that there is none for this caller.

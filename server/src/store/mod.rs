@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 mod audit;
 mod commands;
+mod commissioned;
 mod commit;
 mod connect;
 mod corrections;

@@ -8,10 +8,10 @@ use std::{
 };
 
 use kioskwatch_domain::change::{
-    AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow, EvidenceGapRow,
-    EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow,
-    KioskStateRow, LivenessRow, MonthRow, PresenceRow, RestatementRow, SeenRow, SiteRow, TicketEventRow,
-    TicketRow, TransitionRow,
+    AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CommissionedRow, CorrectionRow,
+    EvidenceGapRow, EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow,
+    KioskRow, KioskStateRow, LivenessRow, MonthRow, PresenceRow, RestatementRow, SeenRow, SiteRow,
+    TicketEventRow, TicketRow, TransitionRow,
 };
 use kioskwatch_proto::KioskId;
 use sha2::{Digest as _, Sha256};
@@ -49,6 +49,7 @@ struct Groups<'a> {
     sites: Vec<&'a SiteRow>,
     kiosks: Vec<&'a KioskRow>,
     assignments: Vec<&'a AssignmentRow>,
+    commissioned: Vec<&'a CommissionedRow>,
     states: Vec<&'a KioskStateRow>,
     seen: Vec<&'a SeenRow>,
     verdicts: Vec<&'a PresenceRow>,
@@ -80,6 +81,7 @@ impl<'a> Plan<'a> {
         plan.add(&groups.sites)?;
         plan.add(&groups.kiosks)?;
         plan.add(&groups.assignments)?;
+        plan.add(&groups.commissioned)?;
         plan.add(&groups.states)?;
         plan.add(&groups.seen)?;
         plan.add(&groups.verdicts)?;
@@ -188,6 +190,7 @@ impl<'a> Groups<'a> {
                 Change::Site(row) => groups.sites.push(row),
                 Change::Kiosk(row) => groups.kiosks.push(row),
                 Change::Assignment(row) => groups.assignments.push(row),
+                Change::Commissioned(row) => groups.commissioned.push(row),
                 Change::KioskState(row) => {
                     last_state.insert(&row.kiosk, place);
                     groups.states.push(row);

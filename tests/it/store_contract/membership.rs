@@ -1,7 +1,15 @@
 //! Who belonged to whom within a time.
-use kioskwatch_domain::{change::*, uptime::Month};
+use kioskwatch_domain::{
+    calendar::WorkCalendar,
+    change::*,
+    uptime::{Commissioned, Month, Ratio},
+};
 use kioskwatch_proto::Timestamp;
-use kioskwatch_server::store::{ServiceDates, Store};
+use kioskwatch_server::{
+    app::{NotLive, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope},
+    config::Config,
+    store::{Scope, ServiceDates, Store},
+};
 
 use super::{Empty, months::month, rows::*};
 
@@ -89,4 +97,90 @@ pub(crate) async fn kiosks_in_service_are_counted_by_their_dates_and_wall_clock(
         kiosks,
     };
     assert_eq!(found, [dates("", Some(at(5)), 1), dates("Asia/Shanghai", None, 2)]);
+}
+
+fn stretch(from: i64, to: Option<i64>) -> ServiceSpan {
+    ServiceSpan { commissioned_at: Some(at(from)), decommissioned_at: to.map(at) }
+}
+
+fn commissioned(kiosk: &str, known_from: Timestamp, stretches: &[ServiceSpan]) -> Change {
+    let stretches = Commissioned::of(stretches.iter().copied());
+    Change::Commissioned(CommissionedRow { kiosk: kiosk_id(kiosk), known_from, stretches })
+}
+
+pub(crate) async fn when_kiosks_count_is_kept_with_what_was_known_before(empty: Empty) {
+    let store = empty.open().await;
+    let (always, first, away) = (CommissionedRow::ALWAYS, stretch(0, None), stretch(0, Some(DAY)));
+    let back = stretch(5 * DAY, None);
+    store
+        .commit(&[
+            Change::Kiosk(kiosk("k1", None)),
+            commissioned("k1", always, &[first]),
+            commissioned("k1", at(DAY), &[away]),
+            // In the same commit; what was always known is the first that is said of it.
+            commissioned("k1", always, &[away]),
+        ])
+        .await
+        .unwrap();
+    let later = [commissioned("k1", always, &[away]), commissioned("k1", at(5 * DAY), &[away])];
+    store.commit(&later).await.unwrap();
+    store.commit(&[commissioned("k1", at(5 * DAY), &[away, back])]).await.unwrap();
+    let found = store.commissioned_of(&[kiosk_id("k1"), kiosk_id("k2")]).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let before = |offset: i64| found[&kiosk_id("k1")].before(Some(at(offset).secs())).unwrap().spans();
+    assert_eq!((before(DAY), before(DAY + 9_000)), (&[first][..], &[away][..]));
+    assert_eq!(before(6 * DAY), [away, back]);
+}
+
+/// Case U21 of the uptime definition.
+pub(crate) async fn who_was_away_counts_before_and_after_and_not_between(empty: Empty) {
+    let store = empty.open().await;
+    let when = |text: &str| Timestamp::parse(&format!("{text}+08:00")).unwrap();
+    let between = |from: &str, to: Option<&str>| ServiceSpan {
+        commissioned_at: Some(when(from)),
+        decommissioned_at: to.map(when),
+    };
+    let stretches =
+        [between("2025-01-01T00:00:00", Some("2026-03-10T12:00:00")), between("2026-03-25T12:00:00", None)];
+    let proves = |source, from: &str, to: &str, state| {
+        Change::Evidence(EvidenceRow {
+            kiosk: kiosk_id("k1"),
+            source,
+            from: when(from),
+            to: when(to),
+            state,
+            cause: Some("power".into()),
+            received_at: None,
+            epoch: None,
+            seq: None,
+            interval_s: None,
+        })
+    };
+    let (live, journal) = (EvidenceSource::Live, EvidenceSource::Journal);
+    store
+        .commit(&[
+            Change::Site(site("s1")),
+            Change::Kiosk(stretches[1].put_into(&kiosk("k1", Some("s1")))),
+            commissioned("k1", when("2026-03-25T12:00:00"), &stretches),
+            proves(live, "2026-03-01T00:00:00", "2026-03-10T12:00:00", EvidenceState::Full),
+            proves(live, "2026-03-25T12:00:00", "2026-04-01T00:00:00", EvidenceState::Full),
+            proves(journal, "2026-03-26T00:00:00", "2026-03-26T06:00:00", EvidenceState::Off),
+        ])
+        .await
+        .unwrap();
+    let (config, calendar) = (Config::default(), WorkCalendar::default());
+    let now = when("2026-05-01T00:00:00");
+    let reader = UptimeReader { store: &store, config: &config, calendar: &calendar, now, live: &NotLive };
+    let period = UptimePeriod::Month { year: 2026, month: 3 };
+    let query = UptimeQuery { scope: UptimeScope::Site(site_id("s1")), period, as_of: None };
+    let figures = reader.figures(&Scope::All, &query).await.unwrap().sums.figures;
+    assert_eq!((figures.accountable_s, figures.known_s), (1_382_400, 1_382_400));
+    assert_eq!(
+        (figures.on, figures.full),
+        (Ratio::new(1_360_800, 1_382_400), Ratio::new(1_360_800, 1_382_400))
+    );
+    let told = reader.explain(&Scope::All, &kiosk_id("k1"), period, None).await.unwrap();
+    assert_eq!((told.figures, told.commissioned_at), (figures, stretches[0].commissioned_at));
+    let away: i64 = told.outside.iter().map(|(part, _)| part.length()).sum();
+    assert_eq!(away, 15 * 86_400);
 }

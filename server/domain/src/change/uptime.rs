@@ -3,8 +3,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::KioskRow;
-use crate::interval::IntervalSet;
-use crate::uptime::{Figures, Month, Ratio, rows};
+use crate::uptime::{Commissioned, Figures, Month, Ratio};
 
 /// What one kiosk owes one owner in one month, in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +168,21 @@ pub enum Correction {
     Commissioning { kiosk: KioskId, before: ServiceSpan, after: ServiceSpan },
 }
 
-/// From and to when a kiosk counts.
+/// When a kiosk counts, as it is known since an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommissionedRow {
+    pub kiosk: KioskId,
+    /// [`Self::ALWAYS`]: what was known before anything else became known.
+    pub known_from: Timestamp,
+    /// All of its stretches; the newest is the one in its [`KioskRow`].
+    pub stretches: Commissioned,
+}
+
+impl CommissionedRow {
+    pub const ALWAYS: Timestamp = Timestamp(0);
+}
+
+/// From and to when a kiosk counts: one stretch of its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServiceSpan {
     pub commissioned_at: Option<Timestamp>,
@@ -182,11 +195,16 @@ impl ServiceSpan {
         Self { commissioned_at: kiosk.commissioned_at, decommissioned_at: kiosk.decommissioned_at }
     }
 
-    /// The seconds that count at all.
+    /// From when on a kiosk counts of which nobody says it: as known, from its acceptance, or from its return on. `until`
+    /// is when it shall end.
     #[must_use]
-    pub fn counted(self) -> IntervalSet {
-        self.commissioned_at
-            .map_or_else(IntervalSet::empty, |from| IntervalSet::of(rows::span(from, self.decommissioned_at)))
+    pub fn begins(self, now: Timestamp, is_accepted: bool, until: Option<Timestamp>) -> Option<Timestamp> {
+        let goes_on = is_accepted && until.is_none_or(|end| end > now);
+        let has_ended = self.decommissioned_at.is_some_and(|end| end <= now);
+        match self.commissioned_at {
+            Some(since) if !(has_ended && goes_on) => Some(since),
+            _ => goes_on.then_some(now),
+        }
     }
 
     /// The same kiosk with these dates.

@@ -1,7 +1,10 @@
 //! What a request to change a site or a kiosk changes: each field that differs, as it was and as it is, for the audit.
 use serde_json::{Map, Value, json};
 
-use crate::change::{KioskRow, SiteRow};
+use crate::{
+    change::{KioskRow, SiteRow},
+    uptime::Commissioned,
+};
 
 /// `None`: it was not known before, and all of it is new.
 pub(super) fn of_site(before: Option<&SiteRow>, after: &SiteRow) -> Value {
@@ -11,6 +14,17 @@ pub(super) fn of_site(before: Option<&SiteRow>, after: &SiteRow) -> Value {
 /// See [`of_site`].
 pub(super) fn of_kiosk(before: Option<&KioskRow>, after: &KioskRow) -> Value {
     differing(before.map(kiosk), kiosk(after))
+}
+
+/// The stretches of its service, where its dates do not say them all.
+pub(super) fn of_stretches(changed: &mut Value, stretches: [&Commissioned; 2]) {
+    if stretches.iter().any(|known| known.spans().len() > 1) {
+        let dates = |known: &Commissioned| -> Vec<_> {
+            known.spans().iter().map(|one| json!([one.commissioned_at, one.decommissioned_at])).collect()
+        };
+        let [before, after] = stretches.map(dates);
+        changed["stretches"] = json!({ "before": before, "after": after });
+    }
 }
 
 /// Contacts are people: that they changed is told, not who they are.

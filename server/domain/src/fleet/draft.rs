@@ -343,7 +343,7 @@ fn rank(change: &Change) -> u8 {
     match change {
         Change::Site(_) => 0,
         Change::Kiosk(_) => 1,
-        Change::Assignment(_) => 2,
+        Change::Assignment(_) | Change::Commissioned(_) => 2,
         Change::KioskState(_) => 3,
         Change::Seen(_) | Change::Presence(_) => 4,
         Change::JournalHead(_) => 5,

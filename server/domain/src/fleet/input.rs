@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::sweep::Look;
 use crate::change::{Change, ExclusionRow, KioskRow, SiteRow, TicketSource};
 use crate::journal::Identity;
+use crate::uptime::Commissioned;
 
 /// One thing that happened. The receive time of a message is taken at the edge; `now` belongs to the plan.
 #[derive(Debug, Clone)]
@@ -212,7 +213,10 @@ pub enum Request {
     /// A kiosk that is still in service from and to when it was seen to be.
     ChangeKiosk {
         before: Box<KioskRow>,
+        /// With dates that say one of its stretches anew, or a further one.
         after: Box<KioskRow>,
+        /// All of its stretches, where anything but its dates was noted of them.
+        noted: Option<Commissioned>,
     },
     PutExclusion(ExclusionRow),
     /// What the books decided (`uptime::books`, `uptime::corrections`), and what the fleet has to do with it:

@@ -16,7 +16,7 @@ use super::{
     live::{Began, EndedSpan, OpenSpan},
 };
 use crate::{
-    change::{Admission, JournalHeadRow, KioskStateRow, PresenceRow, PresenceVerdict},
+    change::{Admission, JournalHeadRow, KioskStateRow, PresenceRow, PresenceVerdict, ServiceSpan},
     evidence::{BootClock, Cause, Cursor},
     journal::Remembered,
     moment::Moment,
@@ -264,6 +264,13 @@ impl Kiosk {
 
     pub(super) fn is_quarantined(&self) -> bool {
         self.admission == Admission::Quarantined
+    }
+
+    /// Of its newest stretch of service.
+    pub(super) fn dates(&self) -> ServiceSpan {
+        let [commissioned_at, decommissioned_at] =
+            [self.commissioned_at, self.decommissioned_at].map(|date| date.map(Moment::at));
+        ServiceSpan { commissioned_at, decommissioned_at }
     }
 
     /// Whether its journal is acknowledged and its problems are ours.

@@ -1,7 +1,7 @@
 //! What people ask of the fleet, with the guards as values.
 use std::sync::Arc;
 
-use kioskwatch_proto::{SiteId, limits::MAX_TEXT_CHARS};
+use kioskwatch_proto::{SiteId, Timestamp, limits::MAX_TEXT_CHARS};
 use uuid::Uuid;
 
 use super::{
@@ -15,13 +15,14 @@ use super::{
 };
 use crate::{
     change::{
-        Admission, AssignmentRow, Change, ExclusionRow, GroupKind, KioskRow, SiteRow, TicketRow, TicketState,
-        Zone,
+        Admission, AssignmentRow, Change, CommissionedRow, ExclusionRow, GroupKind, KioskRow, ServiceSpan,
+        SiteRow, TicketRow, TicketState, Zone,
     },
     incident::{CloseReason, is_ours},
     moment::Moment,
     ticket::{self, CANCEL_GROUNDS, SIGN_OFFS, Step},
     triage::ticket_severity,
+    uptime::Commissioned,
 };
 
 impl Refusal {
@@ -46,8 +47,10 @@ impl Draft<'_> {
                 self.put_service_hours(actor, site, before, after)
             }
             Request::PutTimezone { site, before, after } => self.put_timezone(actor, site, before, after),
-            Request::PutKiosk(row) => self.put_kiosk(actor, row, None),
-            Request::ChangeKiosk { before, after } => self.change_kiosk(actor, before, after),
+            Request::PutKiosk(row) => self.put_kiosk(actor, row, None, None),
+            Request::ChangeKiosk { before, after, noted } => {
+                self.change_kiosk(actor, before, after, noted.as_ref())
+            }
             Request::PutExclusion(row) => self.put_exclusion(actor, row),
             Request::Book { changes, also } => self.book(actor, changes, also.as_deref()),
             Request::Command(asked) => self.request_command(actor, asked),
@@ -123,46 +126,54 @@ impl Draft<'_> {
         actor: &Actor,
         before: &KioskRow,
         after: &KioskRow,
+        noted: Option<&Commissioned>,
     ) -> Result<Answer, Refusal> {
         let missing = || Refusal::new(RefusalKind::NotFound, "kiosk", format!("no kiosk {}", before.id));
         let kiosk = self.kiosk(self.find(&before.id).ok_or_else(missing)?);
-        let dates = [kiosk.commissioned_at, kiosk.decommissioned_at].map(|date| date.map(Moment::at));
-        if dates != [before.commissioned_at, before.decommissioned_at] {
+        if kiosk.dates() != ServiceSpan::of(before) {
             return Err(conflict("2.8", "the kiosk's dates of service were changed since: ask again"));
         }
-        self.put_kiosk(actor, after, Some(before))
+        self.put_kiosk(actor, after, Some(before), noted)
     }
 
-    /// `known`: as it is stored, with what the fleet itself has no use for.
+    /// `known` and `noted`: as it is stored, with what the fleet itself has no use for.
     fn put_kiosk(
         &mut self,
         actor: &Actor,
         row: &KioskRow,
         known: Option<&KioskRow>,
+        noted: Option<&Commissioned>,
     ) -> Result<Answer, Refusal> {
         if let Some(site) = &row.site
             && self.site(site).is_none()
         {
             return Err(invalid("site", format!("no site {site}")));
         }
-        let ix = match self.find(&row.id) {
-            Some(ix) => ix,
-            None => self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)),
-        };
+        let found = self.find(&row.id);
+        let dates = found.map_or_else(ServiceSpan::default, |ix| self.kiosk(ix).dates());
+        let was = noted.cloned().unwrap_or_else(|| Commissioned::of([dates]));
+        let is = was.told(self.now, ServiceSpan::of(row)).map_err(|why| conflict("2.3", why))?;
+        let ix = found.unwrap_or_else(|| self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)));
         let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at.map(Moment::at));
         let was_admitted = self.is_admitted(ix);
         let now = self.now;
+        // Its dates are those of its newest stretch, and what is said of one that does not count yet.
+        let dates = is.newest().filter(|_| row.commissioned_at.is_some()).unwrap_or(ServiceSpan::of(row));
+        let row = &KioskRow { updated_at: now, ..dates.put_into(row) };
         let kiosk = self.kiosk_mut(ix);
         kiosk.admission = row.admission;
         kiosk.decommissioned_at = row.decommissioned_at.map(Moment::from);
-        // Who approves a kiosk without a date puts it into service.
-        let begins = kiosk.in_service(now).then(|| before.1.unwrap_or(now));
-        let commissioned_at = row.commissioned_at.or(begins);
-        kiosk.commissioned_at = commissioned_at.map(Moment::from);
-        self.assign(ix, row);
-        let row = KioskRow { commissioned_at, updated_at: now, ..row.clone() };
+        kiosk.commissioned_at = row.commissioned_at.map(Moment::from);
+        self.assign(ix, row, is.first());
         self.rows.push(Change::Kiosk(row.clone()));
-        let changed = changes::of_kiosk(known, &row);
+        let mut changed = changes::of_kiosk(known, row);
+        if was != is && (noted.is_some() || !was.is_empty()) {
+            changes::of_stretches(&mut changed, [&was, &is]);
+            let noted = |known_from, stretches| {
+                Change::Commissioned(CommissionedRow { kiosk: row.id.clone(), known_from, stretches })
+            };
+            self.rows.extend([noted(CommissionedRow::ALWAYS, was), noted(now, is)]);
+        }
         let detail = serde_json::json!({
             "admission": row.admission.as_str(), "site": row.site, "changed": changed,
         });
@@ -199,13 +210,13 @@ impl Draft<'_> {
     }
 
     /// Moves a kiosk between sites; who owned which second stays known (uptime definition 2.9). At its first site
-    /// it stood since it was put into service, whichever of the two was said first.
-    fn assign(&mut self, ix: Ix, row: &KioskRow) {
+    /// it stood since it was first put into service (`since`), whichever of the two was said first.
+    fn assign(&mut self, ix: Ix, row: &KioskRow, since: Option<Timestamp>) {
         let (now, kiosk) = (self.now, self.kiosk(ix));
         let (before, from) = (kiosk.site.clone(), kiosk.assigned_from.map(Moment::at));
         let begins = match kiosk.moved || (before.is_some() && before != row.site) {
             true => now,
-            false => kiosk.commissioned_at.map_or(now, |since| since.at().min(now)),
+            false => since.map_or(now, |since| since.min(now)),
         };
         let assignment = |site: &SiteId, from, to| {
             Change::Assignment(AssignmentRow {

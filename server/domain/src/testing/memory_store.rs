@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::{
     change::{
-        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CorrectionRow,
-        EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow,
+        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CommissionedRow,
+        CorrectionRow, EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow,
         JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow, RestatementRow,
         RunningSpan, SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
     },
@@ -47,6 +47,7 @@ pub struct MemoryStore {
     pub sites: BTreeMap<SiteId, SiteRow>,
     pub kiosks: BTreeMap<KioskId, KioskRow>,
     pub assignments: BTreeMap<(KioskId, &'static str, Timestamp), AssignmentRow>,
+    pub commissioned: BTreeMap<(KioskId, Timestamp), CommissionedRow>,
     pub states: BTreeMap<KioskId, KioskStateRow>,
     pub heads: BTreeMap<(KioskId, Epoch), JournalHeadRow>,
     pub records: BTreeMap<(KioskId, Epoch, u64), JournalRecordRow>,
@@ -183,6 +184,13 @@ impl MemoryStore {
             Change::Assignment(row) => {
                 let key = (row.kiosk.clone(), row.group.as_str(), row.from);
                 self.assignments.insert(key, row);
+            }
+            Change::Commissioned(row) => {
+                let key = (row.kiosk.clone(), row.known_from);
+                match row.known_from == CommissionedRow::ALWAYS {
+                    true => drop(self.commissioned.entry(key).or_insert(row)),
+                    false => drop(self.commissioned.insert(key, row)),
+                }
             }
             Change::KioskState(mut row) => {
                 if row.inventory.is_empty()

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kioskwatch_proto::{SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::causes::Cause;
+use super::commissioned::Commissioned;
 use super::evidence::Evidence;
 use super::month::Month;
 use super::outages::Outage;
@@ -59,10 +60,10 @@ pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, I
 /// Counted time of a kiosk whose stand was never written down: it belongs where the kiosk is registered, and to its
 /// first site once it gets one.
 #[must_use]
-pub fn unassigned(kiosk: &KioskRow, assignments: &[AssignmentRow]) -> IntervalSet {
-    let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
+pub fn unassigned(kiosk: &KioskId, counted: &Commissioned, assignments: &[AssignmentRow]) -> IntervalSet {
+    let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == *kiosk).collect();
     match shares_of(&its, GroupKind::Site).is_empty() {
-        true => super::rows::commissioned(kiosk),
+        true => counted.counted(),
         false => IntervalSet::empty(),
     }
 }

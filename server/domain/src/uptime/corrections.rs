@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::booking::owners;
 use super::books::{Verdict, audit, refuse, stated};
+use super::commissioned::Commissioned;
 use super::exclusion::ExclusionClass;
 use super::hurdle::Hurdle;
 use super::month::Month;
@@ -54,6 +55,8 @@ pub struct Circumstances<'a> {
     pub calendar: &'a WorkCalendar,
     /// The site as it is, with when kiosks counted there; of a correction about a site.
     pub site: Option<(&'a SiteRow, &'a IntervalSet)>,
+    /// When the kiosk counts, as it is known; of a correction of its dates.
+    pub counted: Option<&'a Commissioned>,
 }
 
 /// A correction as it waits for somebody else.
@@ -73,8 +76,9 @@ pub fn request(
         Correction::Timezone { before, after, .. } => {
             whole(&check_zone(around, before, after).map_err(invalid)?)
         }
-        Correction::Commissioning { before, after, .. } => {
-            whole(&check_dates(now, *before, *after).map_err(invalid)?)
+        Correction::Commissioning { after, .. } => {
+            let known = around.counted.cloned().unwrap_or_default();
+            whole(&check_dates(now, &known, *after).map_err(invalid)?)
         }
         _ => (wanted.from, wanted.to),
     };
@@ -215,14 +219,14 @@ fn check_zone(around: &Circumstances<'_>, before: &str, after: &str) -> Result<I
 }
 
 /// What other dates move.
-fn check_dates(now: Timestamp, before: ServiceSpan, after: ServiceSpan) -> Result<IntervalSet, String> {
+fn check_dates(now: Timestamp, known: &Commissioned, after: ServiceSpan) -> Result<IntervalSet, String> {
     let Some(since) = after.commissioned_at else {
         return Err("commissioned_at: from when on should it have counted?".to_owned());
     };
     if let Some(until) = after.decommissioned_at.filter(|until| *until < since) {
         return Err(format!("decommissioned_at {until} lies before commissioned_at {since}"));
     }
-    let moved = past::moved_dates(now, [before, after]);
+    let moved = past::moved_dates(now, [known, &known.told(now, after)?]);
     let free = "no time that has been would change: give the kiosk the dates without a correction";
     if moved.is_empty() { Err(free.to_owned()) } else { Ok(moved) }
 }

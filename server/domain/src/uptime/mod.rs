@@ -33,18 +33,21 @@
 //! - [`booking`] and [`books`]: a month as rows, shared out to sites and engineers, its signing and its restatement
 //! - [`corrections`]: what people say was entered wrong; [`hurdle`]: who may not decide about it
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
-//! - [`month`]: the period of a contract figure
+//! - [`month`]: the period of a contract figure; [`commissioned`]: when a kiosk counts at all; [`known`]: what was known
+//!   when
 //! - [`rows`]: from what is stored to what the sweep takes
 
 pub mod booking;
 pub mod books;
 pub mod causes;
+pub mod commissioned;
 pub mod corrections;
 pub mod evidence;
 pub mod exclusion;
 pub mod explain;
 pub mod figures;
 pub mod hurdle;
+pub mod known;
 pub mod live;
 pub mod month;
 pub mod outages;
@@ -55,11 +58,13 @@ pub mod rows;
 pub mod sweep;
 
 pub use causes::Cause;
+pub use commissioned::Commissioned;
 pub use evidence::{Evidence, Source, State};
 pub use exclusion::{Exclusion, ExclusionClass};
 pub use explain::{Counted, Explained, Verdict, Why};
 pub use figures::Figures;
 pub use hurdle::Hurdle;
+pub use known::Known;
 pub use live::LiveSpan;
 pub use month::Month;
 pub use outages::{Margin, Outage, Reliability};

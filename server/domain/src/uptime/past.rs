@@ -8,11 +8,11 @@ use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::booking::owners;
 use super::books::refuse;
+use super::commissioned::Commissioned;
 use super::corrections::REACHES_BACK_DAYS;
 use super::month::Month;
-use super::rows::commissioned;
 use crate::calendar::WorkCalendar;
-use crate::change::{Admission, AssignmentRow, KioskRow, ServiceSpan, SiteRow};
+use crate::change::{AssignmentRow, KioskRow, ServiceSpan, SiteRow};
 use crate::fleet::{Refusal, RefusalKind};
 use crate::interval::{Interval, IntervalSet};
 use crate::service_hours::Schedule;
@@ -26,13 +26,17 @@ pub fn reach(now: Timestamp) -> Interval {
 
 /// When kiosks counted at a site. Time that nobody owned follows no site's hours: who moves a kiosk moves none of it.
 #[must_use]
-pub fn stood_at(site: &SiteId, kiosks: &[KioskRow], assignments: &[AssignmentRow]) -> IntervalSet {
+pub fn stood_at(
+    site: &SiteId,
+    kiosks: &[(KioskRow, Commissioned)],
+    assignments: &[AssignmentRow],
+) -> IntervalSet {
     let mut all = IntervalSet::empty();
-    for kiosk in kiosks {
+    for (kiosk, stretches) in kiosks {
         let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
         for (owner, set) in owners(kiosk, &its) {
             if owner.site.as_ref() == Some(site) {
-                all = all.union(&set.intersect(&commissioned(kiosk)));
+                all = all.union(&set.intersect(&stretches.counted()));
             }
         }
     }
@@ -164,30 +168,29 @@ fn opened(calendar: &WorkCalendar, [was, is]: [&Terms; 2], second: i64) -> Optio
 
 /// Time of the past that counted and would not, or the other way round.
 #[must_use]
-pub fn moved_dates(now: Timestamp, [was, is]: [ServiceSpan; 2]) -> IntervalSet {
+pub fn moved_dates(now: Timestamp, [was, is]: [&Commissioned; 2]) -> IntervalSet {
     differing(&was.counted(), &is.counted()).clip(reach(now))
 }
 
-/// Whether one person may change a kiosk so. Free are its first date, dates to come, what moves time of `today` alone,
-/// the local day, and putting it back into service: the time between counts then.
+/// Whether one person may give a kiosk these dates. Free are its first ones, dates to come, and what moves time of
+/// `today` alone, the local day: so it leaves today and comes back today.
 ///
 /// # Errors
 /// Conflict, with the first instant of the past that would count otherwise.
-pub fn check_kiosk(now: Timestamp, today: Interval, was: &KioskRow, is: &KioskRow) -> Result<(), Refusal> {
-    let before = ServiceSpan::of(was);
-    if before.commissioned_at.is_none() {
+pub fn check_kiosk(
+    now: Timestamp,
+    today: Interval,
+    known: &Commissioned,
+    told: ServiceSpan,
+) -> Result<(), Refusal> {
+    if known.is_empty() {
         return Ok(());
     }
-    let after = effective(now, was, is);
-    let moved = moved_dates(now, [before, after]);
-    let still_counts = after.commissioned_at == before.commissioned_at;
-    let returns = before.decommissioned_at.filter(|end| *end <= now && still_counts);
-    let returns = returns.filter(|_| after.decommissioned_at.is_none_or(|end| end.secs() >= today.from));
-    let free = Interval::new(returns.map_or(today.from, |end| end.secs().min(today.from)), today.to);
-    let refused = moved.subtract(&IntervalSet::of(free));
+    let after = known.told(now, told).map_err(|why| refuse(RefusalKind::Conflict, why))?;
+    let refused = moved_dates(now, [known, &after]).subtract(&IntervalSet::of(today));
     let Some(first) = refused.intervals().first() else { return Ok(()) };
     let at = Timestamp(first.from.saturating_mul(1_000));
-    let (counted, would) = match before.counted().contains(first.from) {
+    let (counted, would) = match known.counted().contains(first.from) {
         true => ("counted", "would not"),
         false => ("did not count", "would"),
     };
@@ -195,19 +198,11 @@ pub fn check_kiosk(now: Timestamp, today: Interval, was: &KioskRow, is: &KioskRo
         RefusalKind::Conflict,
         format!(
             "this changes time that has been: at {at} the kiosk {counted} and {would} by these dates. Dates to \
-             come and a decommissioning as of today are free; to put a kiosk back into service leave \
-             commissioned_at as it is and decommissioned_at empty; if a date was entered wrong, ask for a \
-             correction, which somebody else approves"
+             come and a decommissioning or a return as of today are free; to put a kiosk back into service leave \
+             commissioned_at out and decommissioned_at empty; if a date was entered wrong, ask for a correction, \
+             which somebody else approves"
         ),
     ))
-}
-
-/// As the fleet takes it: a kiosk in service keeps the date it has.
-fn effective(now: Timestamp, was: &KioskRow, is: &KioskRow) -> ServiceSpan {
-    let dates = ServiceSpan::of(is);
-    let in_service = is.admission == Admission::Accepted && is.decommissioned_at.is_none_or(|end| now < end);
-    let kept = was.commissioned_at.filter(|_| in_service);
-    ServiceSpan { commissioned_at: dates.commissioned_at.or(kept), ..dates }
 }
 
 fn differing(a: &IntervalSet, b: &IntervalSet) -> IntervalSet {

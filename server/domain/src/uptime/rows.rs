@@ -6,22 +6,13 @@ use kioskwatch_proto::Timestamp;
 use super::causes::Cause;
 use super::evidence::{Evidence, Source, State};
 use super::exclusion::{Exclusion, ExclusionClass};
-use crate::change::{
-    EvidenceGapRow, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, KioskRow, LivenessRow,
-    ServiceSpan,
-};
+use crate::change::{EvidenceGapRow, EvidenceRow, EvidenceSource, EvidenceState, ExclusionRow, LivenessRow};
 use crate::interval::{BEGINNING, END, Interval, IntervalSet};
 
 /// The whole seconds of a stored span; `None` as an end means without end.
 #[must_use]
 pub fn span(from: Timestamp, to: Option<Timestamp>) -> Interval {
     Interval::new(from.secs(), to.map_or(END, Timestamp::secs))
-}
-
-/// When a kiosk counted at all. One that was never commissioned never did.
-#[must_use]
-pub fn commissioned(kiosk: &KioskRow) -> IntervalSet {
-    ServiceSpan::of(kiosk).counted()
 }
 
 /// When no server could receive: the part of `within` that no liveness row covers. Before the first row

@@ -7,12 +7,12 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
         AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow, MonthSums,
-        RestatementRow, ServiceSpan, SiteRow,
+        RestatementRow, SiteRow,
     },
-    fleet::{Actor, Refusal, Request},
+    fleet::{Actor, Refusal, RefusalKind, Request},
     interval::IntervalSet,
     uptime::{
-        Hurdle, Month,
+        Commissioned, Hurdle, Month,
         booking::measure,
         books::{self, Stored, Verdict, figures_json},
         corrections::{self, Circumstances, Consequence, Wanted},
@@ -135,6 +135,13 @@ impl App {
         mut wanted: Wanted,
     ) -> Result<CorrectionRow, DecisionError> {
         let (zone, site) = self.check_place(reader, &mut wanted.what).await?;
+        let counted = match &wanted.what {
+            Correction::Commissioning { kiosk, .. } => match self.store().kiosk(reader, kiosk).await? {
+                Some(view) => Some(self.counted(&view.kiosk).await?),
+                None => None,
+            },
+            _ => None,
+        };
         let stood = match &site {
             Some(site) if matches!(wanted.what, Correction::Timezone { .. }) => {
                 self.stood_at(&site.id).await?
@@ -148,6 +155,7 @@ impl App {
             zone,
             calendar: self.calendar(),
             site: site.as_ref().map(|site| (site, &stood)),
+            counted: counted.as_ref(),
         };
         let mut row = corrections::request(&around, &actor, Uuid::now_v7(), &wanted)?;
         self.check_past(reader, &row).await?;
@@ -204,10 +212,15 @@ impl App {
             Consequence::Timezone { site, before, after } => Request::PutTimezone { site, before, after },
             Consequence::Commissioning { kiosk, before, after } => {
                 let view = self.store().kiosk(&Scope::All, &kiosk).await?.ok_or_else(|| missing("kiosk"))?;
-                Request::ChangeKiosk {
-                    before: Box::new(before.put_into(&view.kiosk)),
-                    after: Box::new(after.put_into(&view.kiosk)),
+                let noted = self.noted_of(&kiosk).await?;
+                let counted = noted.clone().unwrap_or_else(|| Commissioned::of_kiosk(&view.kiosk));
+                if counted.replaced_by(after) != before {
+                    let why = "the kiosk's dates of service were changed since: ask again";
+                    let kind = RefusalKind::Conflict;
+                    return Err(Refusal { kind, rule: "2.8", reason: why.to_owned() }.into());
                 }
+                let after = Box::new(after.put_into(&view.kiosk));
+                Request::ChangeKiosk { before: Box::new(view.kiosk), after, noted }
             }
         })
     }
@@ -268,7 +281,9 @@ impl App {
                 before.clone_from(&site.service_hours);
             }
             (Correction::Timezone { before, .. }, Some(site), _) => before.clone_from(&site.timezone),
-            (Correction::Commissioning { before, .. }, _, Some(kiosk)) => *before = ServiceSpan::of(kiosk),
+            (Correction::Commissioning { before, after, .. }, _, Some(kiosk)) => {
+                *before = self.counted(kiosk).await?.replaced_by(*after);
+            }
             _ => {}
         }
         let zone = known.as_ref().and_then(|site| site.timezone.parse().ok());
@@ -337,21 +352,21 @@ impl UptimeReader<'_> {
         for kiosks in members.chunks(KIOSKS_AT_ONCE) {
             let gathered = self.gather(kiosks, period, None).await?;
             let now = &gathered.frame;
-            let then = corrected(now.clone(), row);
+            let mut then = corrected(now.clone(), row);
+            if let Correction::Commissioning { after, .. } = &row.what {
+                let kiosks = gathered.subjects.iter().map(|subject| &subject.view.kiosk);
+                kiosks.for_each(|kiosk| then.recommission(kiosk, *after, self.now));
+            }
             for subject in &gathered.subjects {
                 signed |= !subject.signed.is_empty();
                 let kiosk = &subject.view.kiosk;
-                let other = match &row.what {
-                    Correction::Commissioning { after, .. } => &after.put_into(kiosk),
-                    _ => kiosk,
-                };
                 // A month of another zone has another beginning.
                 let period = match &row.what {
                     Correction::Timezone { .. } => month.period(then.zone_of(kiosk, month, self.now.secs())),
                     _ => subject.period,
                 };
-                let both = [(now, kiosk, subject.period, &mut before), (&then, other, period, &mut after)];
-                for (frame, kiosk, period, total) in both {
+                let both = [(now, subject.period, &mut before), (&then, period, &mut after)];
+                for (frame, period, total) in both {
                     // Both from all that is known: what late evidence moved is no effect of the correction.
                     let sets = frame.sets(kiosk, subject.interval_s(), period, None);
                     let member = sets.membership(&frame.places, scope, &Scope::All);

@@ -36,6 +36,7 @@ impl Dirty {
                 }
                 Change::EvidenceGap(row) => self.kiosk(&row.kiosk, row.from),
                 Change::Kiosk(row) => self.kiosk(&row.id, ALWAYS),
+                Change::Commissioned(row) => self.kiosk(&row.kiosk, ALWAYS),
                 Change::Assignment(row) => self.kiosk(&row.kiosk, row.from),
                 Change::Site(row) => self.site(&row.id, ALWAYS),
                 Change::Exclusion(row) => {

@@ -6,10 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
-use kioskwatch_domain::{retention, uptime::Month};
+use kioskwatch_domain::{
+    retention,
+    uptime::{Commissioned, Month},
+};
 use kioskwatch_proto::{KioskId, Timestamp};
 
-use super::{dirty::Since, frame::Places, reader::UptimeReader};
+use super::{
+    dirty::Since,
+    frame::{Counted, Places},
+    reader::UptimeReader,
+};
 use crate::{
     config::Config,
     store::{KioskView, StoreError},
@@ -60,7 +67,7 @@ impl Due {
     pub(super) async fn gather(
         reader: &UptimeReader<'_>,
         views: &[KioskView],
-        places: &Places,
+        (places, counted): (&Places, &Counted),
         kiosks: &BTreeMap<KioskId, Since>,
         seen: &BTreeSet<KioskId>,
     ) -> Result<Self, StoreError> {
@@ -92,32 +99,40 @@ impl Due {
         if !anew.is_empty() {
             due.booked.extend(by_kiosk(reader.store.booked_months(&anew, due.first_kept).await?));
         }
-        let firsts =
-            views.iter().filter_map(|view| due.before_recent(view, places.zone_of(view)).first().copied());
+        let firsts = views.iter().filter_map(|view| {
+            let counted = counted.of(&view.kiosk, None);
+            due.before_recent(&counted, &view.kiosk.id, places.zone_of(view)).first().copied()
+        });
         due.oldest = firsts.chain(due.recent.values().copied()).min().unwrap_or(running);
         Ok(due)
     }
 
     /// In order, without an end that has not come. `booked`: the first booked one from [`Self::oldest`] on.
-    pub(super) fn months(&self, view: &KioskView, zone: Tz, booked: Option<Month>) -> BTreeSet<Month> {
+    pub(super) fn months(
+        &self,
+        counted: &Commissioned,
+        id: &KioskId,
+        zone: Tz,
+        booked: Option<Month>,
+    ) -> BTreeSet<Month> {
         let running = Month::at(zone, self.now.secs());
-        let mut months = self.before_recent(view, zone);
-        let commissioned = view.kiosk.commissioned_at.map(|at| Month::at(zone, at.secs()).min(running));
-        let recent = self.recent.get(&view.kiosk.id).copied();
+        let mut months = self.before_recent(counted, id, zone);
+        let commissioned = counted.first().map(|at| Month::at(zone, at.secs()).min(running));
+        let recent = self.recent.get(id).copied();
         if let (Some(begins), Some(recent)) = (booked.into_iter().chain(commissioned).min(), recent) {
             months.extend(from_to(recent.max(begins), running));
         }
         months
     }
 
-    fn before_recent(&self, view: &KioskView, zone: Tz) -> BTreeSet<Month> {
-        let id = &view.kiosk.id;
+    fn before_recent(&self, counted: &Commissioned, id: &KioskId, zone: Tz) -> BTreeSet<Month> {
         let Some(recent) = self.recent.get(id).copied() else { return BTreeSet::new() };
         let open = self.open.get(id).into_iter().flatten().copied().filter(|month| *month < recent);
         let mut months: BTreeSet<Month> = open.collect();
         let month = |at: Timestamp| Month::at(zone, at.secs());
-        if let (Some(booked), Some(begins)) = (self.booked.get(id), view.kiosk.commissioned_at.map(month)) {
-            let until = view.kiosk.decommissioned_at.map_or(recent, |at| month(at).next().min(recent));
+        if let (Some(booked), Some(begins)) = (self.booked.get(id), counted.first().map(month)) {
+            let ends = counted.newest().and_then(|newest| newest.decommissioned_at);
+            let until = ends.map_or(recent, |at| month(at).next().min(recent));
             let served = from_to(begins.max(self.first_kept), until.previous());
             months.extend(served.filter(|month| !booked.contains(month)));
         }

@@ -8,18 +8,18 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, SiteRow},
+    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan, SiteRow},
     interval::{BEGINNING, Interval, IntervalSet},
     json::ReadError,
     service_hours::Schedule,
     uptime::{
-        Evidence, Exclusion, Inputs, Month, Source,
+        Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
         booking::{Contract, Owner, owners},
         exclusion::granted,
-        rows::{commissioned, span, unheard, unstored},
+        rows::{span, unheard, unstored},
     },
 };
-use kioskwatch_proto::{KioskId, SiteId};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::UptimeScope;
 use crate::{
@@ -150,9 +150,22 @@ pub(super) struct Frame<'a> {
     exclusions_of_kiosk: BTreeMap<KioskId, Vec<ExclusionRow>>,
     exclusions_of_site: BTreeMap<SiteId, Vec<ExclusionRow>>,
     assignments: BTreeMap<KioskId, Vec<AssignmentRow>>,
+    counted: Counted,
     /// Heartbeats by their beginning.
     heard: BTreeMap<KioskId, Vec<Evidence>>,
     notice_s: i64,
+}
+
+/// When kiosks count: those of which more was noted than the dates in their row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counted(pub(super) BTreeMap<KioskId, Known<Commissioned>>);
+
+impl Counted {
+    /// As it was known before a second; `None`: as it is known.
+    pub(super) fn of(&self, kiosk: &KioskRow, known_before: Option<i64>) -> Commissioned {
+        let noted = self.0.get(&kiosk.id).and_then(|known| known.before(known_before));
+        noted.cloned().unwrap_or_else(|| Commissioned::of_kiosk(kiosk))
+    }
 }
 
 /// The sets a kiosk's figures of one period are computed from.
@@ -184,6 +197,7 @@ impl<'a> Frame<'a> {
             exclusions_of_kiosk: BTreeMap::new(),
             exclusions_of_site: BTreeMap::new(),
             assignments: BTreeMap::new(),
+            counted: Counted::default(),
             heard: BTreeMap::new(),
             notice_s: i64::try_from(config.uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600),
         }
@@ -219,6 +233,22 @@ impl<'a> Frame<'a> {
     pub(super) fn assign(&mut self, rows: Vec<AssignmentRow>) {
         for row in rows {
             self.assignments.entry(row.kiosk.clone()).or_default().push(row);
+        }
+    }
+
+    pub(super) fn count(&mut self, counted: Counted) {
+        self.counted = counted;
+    }
+
+    /// When a kiosk counts; see [`Counted::of`].
+    pub(super) fn commissioned(&self, kiosk: &KioskRow, known_before: Option<i64>) -> Commissioned {
+        self.counted.of(kiosk, known_before)
+    }
+
+    /// The same, with other dates of service of one kiosk.
+    pub(super) fn recommission(&mut self, kiosk: &KioskRow, dates: ServiceSpan, now: Timestamp) {
+        if let Ok(told) = self.commissioned(kiosk, None).told(now, dates) {
+            self.counted.0.entry(kiosk.id.clone()).or_default().learn(now, told);
         }
     }
 
@@ -282,7 +312,7 @@ impl<'a> Frame<'a> {
             period,
             known_before,
             service,
-            commissioned: commissioned(kiosk),
+            commissioned: self.commissioned(kiosk, known_before).counted(),
             exclusions,
             server_down: unheard(outages, live, period, interval_s),
             owners,

@@ -16,7 +16,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use super::{
     UptimeError, UptimePeriod, UptimeScope,
     due::kept_from,
-    frame::{Frame, Places, Sets},
+    frame::{Counted, Frame, Places, Sets},
     reader::{UptimeReader, ms, span_of},
 };
 use crate::store::{KioskView, PageRequest, Scope, StoreError};
@@ -177,6 +177,7 @@ impl UptimeReader<'_> {
         let span = span_of(&subjects).unwrap_or(around);
         let mut frame = self.frame(Arc::new(places), kiosks, span, as_of).await?;
         frame.assign(rows);
+        frame.count(Counted(self.store.commissioned_of(kiosks).await?));
         let zones = subjects.iter().map(|subject| (subject.view.kiosk.id.clone(), subject.zone)).collect();
         frame.forget(kept_from(self, frame.places.zone_at(None), &zones).await?);
         let evidence = self.evidence_of(kiosks, span).await?;

@@ -23,7 +23,7 @@ use super::{
     board::{Parts, Place, Shown},
     dirty::Since,
     due::Due,
-    frame::{Frame, Places, Sets},
+    frame::{Counted, Frame, Places, Sets},
     gather::Subject,
     reader::{UptimeReader, day_of, ms},
 };
@@ -55,7 +55,8 @@ impl<'a> Look<'a> {
         let now = reader.now;
         let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
         let views = reader.store.kiosks_of(&ids).await?;
-        let due = Due::gather(reader, &views, &places, kiosks, seen).await?;
+        let counted = Counted(reader.store.commissioned_of(&ids).await?);
+        let due = Due::gather(reader, &views, (&places, &counted), kiosks, seen).await?;
         let mut rows: BTreeMap<(KioskId, Month), Vec<MonthRow>> = BTreeMap::new();
         for row in reader.store.months_of_kiosks(&ids, due.oldest).await? {
             rows.entry((row.kiosk.clone(), row.month)).or_default().push(row);
@@ -65,7 +66,7 @@ impl<'a> Look<'a> {
             let (zone, id) = (places.zone_of(&view), &view.kiosk.id);
             // What was booked once stays a month of it, whatever its dates say by now.
             let booked = rows.range((id.clone(), due.oldest)..).next().filter(|(key, _)| key.0 == *id);
-            let of_kiosk = due.months(&view, zone, booked.map(|(key, _)| key.1));
+            let of_kiosk = due.months(&counted.of(&view.kiosk, None), id, zone, booked.map(|(key, _)| key.1));
             let (Some(first), Some(last)) = (of_kiosk.first(), of_kiosk.last()) else { continue };
             let (from, to) = (first.period(Tz::UTC).from, last.period(Tz::UTC).to);
             months.insert(id.clone(), of_kiosk);
@@ -75,6 +76,7 @@ impl<'a> Look<'a> {
         }
         let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
         let mut frame = reader.frame(places, &ids, span, None).await?;
+        frame.count(counted);
         frame.assign(reader.store.assignments_of(&ids, ms(span.from), ms(span.to)).await?);
         // Before evidence is read: what is stored meanwhile is then read, what is refused meanwhile was received
         // after everything that is committed.

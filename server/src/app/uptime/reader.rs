@@ -248,7 +248,7 @@ impl UptimeReader<'_> {
         Ok(UptimeExplained {
             zone: subject.zone,
             site: sets.last_site(reader).cloned(),
-            commissioned_at: subject.view.kiosk.commissioned_at,
+            commissioned_at: frame.commissioned(&subject.view.kiosk, None).first(),
             period: subject.period,
             figures: timeline.figures(),
             sums: measure(&inputs, &member),

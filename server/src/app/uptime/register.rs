@@ -4,6 +4,7 @@ use kioskwatch_domain::{
     fleet::{Actor, Request, hand_over},
     interval::IntervalSet,
     uptime::{
+        Commissioned,
         booking::unassigned,
         past::{self, Terms},
     },
@@ -12,6 +13,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     DecisionError,
+    frame::Counted,
     gather::KIOSKS_AT_ONCE,
     reader::{day_of, ms},
 };
@@ -54,12 +56,14 @@ impl App {
         let _one_at_a_time = self.books().deciding.lock().await;
         let known = self.store().kiosk(&Scope::All, &row.id).await?.map(|view| view.kiosk);
         let now = self.clock().now();
+        let noted = self.noted_of(&row.id).await?;
         if let Some(known) = &known {
-            self.check_kiosk(now, known, &row).await?;
+            let counted = noted.clone().unwrap_or_else(|| Commissioned::of_kiosk(known));
+            self.check_kiosk(now, (known, &counted), &row).await?;
         }
         let kiosk = row.id.clone();
         let put = match known {
-            Some(known) => Request::ChangeKiosk { before: Box::new(known), after: Box::new(row) },
+            Some(known) => Request::ChangeKiosk { before: Box::new(known), after: Box::new(row), noted },
             None => Request::PutKiosk(row),
         };
         let Some(engineer) = engineer else {
@@ -72,7 +76,23 @@ impl App {
         Ok(())
     }
 
-    async fn check_kiosk(&self, now: Timestamp, was: &KioskRow, is: &KioskRow) -> Result<(), DecisionError> {
+    /// When a kiosk counts, where more was noted of it than its dates.
+    pub(super) async fn noted_of(&self, kiosk: &KioskId) -> Result<Option<Commissioned>, StoreError> {
+        let known = self.store().commissioned_of(std::slice::from_ref(kiosk)).await?;
+        Ok(known.get(kiosk).and_then(|known| known.before(None)).cloned())
+    }
+
+    /// When a kiosk counts, as it is known.
+    pub(crate) async fn counted(&self, kiosk: &KioskRow) -> Result<Commissioned, StoreError> {
+        Ok(self.noted_of(&kiosk.id).await?.unwrap_or_else(|| Commissioned::of_kiosk(kiosk)))
+    }
+
+    async fn check_kiosk(
+        &self,
+        now: Timestamp,
+        (was, counted): (&KioskRow, &Commissioned),
+        is: &KioskRow,
+    ) -> Result<(), DecisionError> {
         let (other_dates, moves) = (ServiceSpan::of(was) != ServiceSpan::of(is), was.site != is.site);
         if !other_dates && !moves {
             return Ok(());
@@ -82,7 +102,7 @@ impl App {
         let zone = site.as_ref().and_then(|site| site.timezone.parse().ok());
         let today = day_of(zone.unwrap_or(default_zone), now);
         if other_dates {
-            past::check_kiosk(now, today, was, is)?;
+            past::check_kiosk(now, today, counted, ServiceSpan::of(is))?;
         }
         if moves {
             let reach = past::reach(now);
@@ -98,7 +118,7 @@ impl App {
                 Some(_) => None,
             };
             let [before, after] = [site, then].map(|site| terms(site.as_ref()));
-            let time = unassigned(was, &assignments);
+            let time = unassigned(&was.id, counted, &assignments);
             past::check_move(now, today, self.calendar(), [&before, &after], &time)?;
         }
         Ok(())
@@ -127,8 +147,14 @@ impl App {
         let ids = store.kiosks_of_groups(GroupKind::Site, vec![site.as_str()], from, to).await?;
         let mut stood = IntervalSet::empty();
         for some in ids.chunks(KIOSKS_AT_ONCE) {
-            let kiosks: Vec<KioskRow> =
-                store.kiosks_of(some).await?.into_iter().map(|view| view.kiosk).collect();
+            let counted = Counted(store.commissioned_of(some).await?);
+            let kiosks: Vec<(KioskRow, Commissioned)> = store
+                .kiosks_of(some)
+                .await?
+                .into_iter()
+                .map(|view| (counted.of(&view.kiosk, None), view.kiosk))
+                .map(|(counted, kiosk)| (kiosk, counted))
+                .collect();
             let assignments = store.assignments_of(some, from, to).await?;
             stood = stood.union(&past::stood_at(site, &kiosks, &assignments));
         }

@@ -7,4 +7,5 @@ mod matrix;
 mod openapi;
 mod pages;
 mod past;
+mod service;
 mod uptime_pages;

@@ -91,7 +91,8 @@ async fn dates_of_service_that_have_been_take_two_people_who_can_mend_them() {
     let audit = fixture.last_audit(&admin, "put_kiosk").await;
     let told = json!({ "before": null, "after": hours(0) });
     assert_eq!(audit["detail"]["changed"]["decommissioned_at"], told, "{audit}");
-    let back = fixture.put(path, &admin, &json!({ "site": "near" })).await;
+    let taken_back = json!({ "site": "near", "commissioned_at": known });
+    let back = fixture.put(path, &admin, &taken_back).await;
     assert_eq!(back.status, StatusCode::OK, "{}", back.text);
 
     let uptime = format!("/api/v1/uptime?scope=kiosk&id=K-1&from={}&to={}", hours(-4), hours(0));

@@ -2,8 +2,9 @@
 use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
-    change::{Admission, KioskRow, KioskStateRow, PresenceVerdict},
+    change::{Admission, KioskRow, KioskStateRow, PresenceVerdict, ServiceSpan},
     fleet::{self, Fleet},
+    uptime::Commissioned,
 };
 use kioskwatch_proto::{
     BootId, Epoch, KioskId, SiteId, Timestamp,
@@ -161,6 +162,8 @@ pub(crate) struct KioskDetail {
     kiosk: KioskView,
     /// Who answers for it.
     engineer: Option<String>,
+    /// From and to when it counts: every stretch of its service, the newest of which has the dates above.
+    stretches: Vec<StretchView>,
     service_cause: Option<String>,
     /// Seconds between its heartbeats.
     interval_s: Option<u32>,
@@ -173,6 +176,21 @@ pub(crate) struct KioskDetail {
     /// Actions its agent takes as commands.
     actions: Vec<String>,
     host: HostView,
+}
+
+/// A stretch of service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StretchView {
+    #[schema(value_type = Option<String>, format = DateTime)]
+    commissioned_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    decommissioned_at: Option<Timestamp>,
+}
+
+impl From<&ServiceSpan> for StretchView {
+    fn from(one: &ServiceSpan) -> Self {
+        Self { commissioned_at: one.commissioned_at, decommissioned_at: one.decommissioned_at }
+    }
 }
 
 /// Load of the terminal in its last heartbeat.
@@ -213,11 +231,17 @@ impl KioskView {
 }
 
 impl KioskDetail {
-    pub(crate) fn of(app: &App, view: &store::KioskView, engineer: Option<String>) -> Self {
+    pub(crate) fn of(
+        app: &App,
+        view: &store::KioskView,
+        engineer: Option<String>,
+        counted: &Commissioned,
+    ) -> Self {
         let now = KioskNow::of(app, view);
         let inventory = inventory(view);
         Self {
             engineer,
+            stretches: counted.spans().iter().map(StretchView::from).collect(),
             service_cause: view.state.as_ref().and_then(|state| state.service_cause.clone()),
             interval_s: now.interval_s,
             boot: now.boot,

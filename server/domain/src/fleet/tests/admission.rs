@@ -3,8 +3,8 @@ use kioskwatch_proto::{journal::FaultState, presence::PresenceState, words::Serv
 
 use super::journals::{started, upto};
 use crate::{
-    change::{Admission, KioskRow},
-    fleet::{Answer, Count, Input, MessageOutcome, Request},
+    change::{Admission, KioskRow, ServiceSpan},
+    fleet::{Count, Input, MessageOutcome, Request},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World},
 };
@@ -61,34 +61,60 @@ fn kiosks_that_wait_for_approval_are_limited() {
 }
 
 #[test]
-fn an_approved_kiosk_is_in_service_from_its_approval_and_keeps_an_earlier_date() {
+fn a_kiosk_counts_from_the_date_that_is_said_and_without_one_not_yet() {
     let mut world = World::new();
     let mut agent = ScriptedAgent::new("K-9", world.now);
     let online = agent.connect(world.now);
     world.tell(&[online]);
+    let dated = |world: &World, commissioned_at| KioskRow {
+        admission: Admission::Accepted,
+        commissioned_at,
+        ..world.store.kiosks[&agent.id].clone()
+    };
+    let row = dated(&world, None);
+    world.ask("admin", Request::PutKiosk(row)).unwrap();
+    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, None, "whoever approves it says so");
+    let row = dated(&world, Some(world.now));
+    let broken = |agent: &mut ScriptedAgent, world: &mut World| {
+        agent.fault(world.now, "printer", "paper_jam", FaultState::Raised);
+        world.send(agent);
+    };
     let id = agent.id.clone();
-    let undated = |world: &World| KioskRow { commissioned_at: None, ..world.store.kiosks[&id].clone() };
-    let put =
-        |world: &mut World, row| assert_eq!(world.ask("admin", Request::PutKiosk(row)), Ok(Answer::Done));
-    let row = undated(&world);
-    put(&mut world, row);
-    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, None, "it still waits");
-    world.now = world.now.plus_ms(60_000);
-    let approved_at = world.now;
-    let row = KioskRow { admission: Admission::Accepted, ..undated(&world) };
-    put(&mut world, row);
-    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, Some(approved_at));
-    world.now = world.now.plus_ms(60_000);
-    let row = undated(&world);
-    put(&mut world, row);
-    assert_eq!(world.store.kiosks[&agent.id].commissioned_at, Some(approved_at));
-    agent.fault(world.now, "printer", "paper_jam", FaultState::Raised);
-    world.send(&mut agent);
-    assert_eq!(world.tickets(&agent.id).len(), 1);
-    let fresh = ScriptedAgent::new("K-10", world.now);
-    let retired = KioskRow { id: fresh.id.clone(), decommissioned_at: Some(world.now), ..undated(&world) };
-    put(&mut world, retired);
-    assert_eq!(world.store.kiosks[&fresh.id].commissioned_at, None);
+    broken(&mut agent, &mut world);
+    assert_eq!(world.tickets(&id).len(), 0, "it does not count yet");
+    world.ask("admin", Request::PutKiosk(row)).unwrap();
+    assert_eq!(world.tickets(&id).len(), 1);
+    assert!(world.store.commissioned.is_empty(), "its dates say it all");
+}
+
+#[test]
+fn a_kiosk_that_comes_back_keeps_what_it_was_before() {
+    let mut world = World::new();
+    let id = world.kiosk("K-1", None).id;
+    let put = |world: &mut World, dates: ServiceSpan| {
+        world.now = world.now.plus_ms(60_000);
+        let before = world.store.kiosks[&id].clone();
+        let noted = world.store.commissioned.values().next_back().map(|row| row.stretches.clone());
+        let (after, before) = (Box::new(dates.put_into(&before)), Box::new(before));
+        world.ask("admin", Request::ChangeKiosk { before, after, noted })
+    };
+    let since = world.store.kiosks[&id].commissioned_at;
+    let first = ServiceSpan { commissioned_at: since, decommissioned_at: Some(world.now.plus_ms(30_000)) };
+    put(&mut world, first).unwrap();
+    let back = ServiceSpan { commissioned_at: Some(world.now.plus_ms(60_000)), decommissioned_at: None };
+    put(&mut world, back).unwrap();
+    world.restart();
+    let row = |world: &World| ServiceSpan::of(&world.store.kiosks[&id]);
+    assert_eq!(row(&world), back);
+    // What was entered wrong of the first stretch leaves the second.
+    let shorter = ServiceSpan { decommissioned_at: since.map(|since| since.plus_ms(1_000)), ..first };
+    put(&mut world, shorter).unwrap();
+    assert_eq!(row(&world), back);
+    let known: Vec<_> = world.store.commissioned.values().map(|row| row.stretches.spans().to_vec()).collect();
+    let always = ServiceSpan { decommissioned_at: None, ..first };
+    assert_eq!(known, [vec![always], vec![first], vec![first, back], vec![shorter, back]]);
+    let audit = world.store.audit.iter().rfind(|row| row.action == "put_kiosk").unwrap();
+    assert!(audit.detail.contains("stretches"), "{}", audit.detail);
 }
 
 #[test]

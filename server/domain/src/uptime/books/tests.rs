@@ -91,7 +91,7 @@ impl Ledger {
                 period: self.month.period(Shanghai),
                 as_of: Some(now),
                 service: &always,
-                commissioned: &crate::uptime::rows::commissioned(&kiosk),
+                commissioned: &crate::uptime::Commissioned::of_kiosk(&kiosk).counted(),
                 exclusions: &self.exclusions,
                 server_down: &IntervalSet::empty(),
                 evidence: &self.evidence,

@@ -18,11 +18,19 @@ fn exclusion(class: &str, agreed_at: Option<Timestamp>) -> Correction {
 }
 
 fn ask(what: Correction, from: i64, to: i64, reason: &str) -> Result<CorrectionRow, Refusal> {
+    let counted = match &what {
+        Correction::Commissioning { before, .. } => Commissioned::of([*before]),
+        _ => Commissioned::default(),
+    };
     let wanted = Wanted { what, from: at(from), to: at(to), reason: reason.into() };
-    let calendar = WorkCalendar::default();
-    let zone = chrono_tz::Asia::Shanghai;
-    let around =
-        Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar, site: None };
+    let around = Circumstances {
+        now: NOW,
+        planned_notice_s: NOTICE_S,
+        zone: chrono_tz::Asia::Shanghai,
+        calendar: &WorkCalendar::default(),
+        site: None,
+        counted: Some(&counted),
+    };
     request(&around, &actor("li"), Uuid::nil(), &wanted)
 }
 
@@ -103,8 +111,14 @@ fn wrong_hours_are_corrected_from_one_day_to_another_and_nowhere_else() {
         let (to, from) = (NOW.plus_ms(-16 * 3_600_000), NOW.plus_ms(-16 * 3_600_000 - 3 * DAY));
         let calendar = WorkCalendar::default();
         let zone = chrono_tz::Asia::Shanghai;
-        let around =
-            Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar, site: None };
+        let around = Circumstances {
+            now: NOW,
+            planned_notice_s: NOTICE_S,
+            zone,
+            calendar: &calendar,
+            site: None,
+            counted: None,
+        };
         let wanted = Wanted { what: hours(&was, after), from, to, reason: "typed wrongly".into() };
         request(&around, &actor("li"), Uuid::nil(), &wanted).map_err(|refusal| refusal.reason)
     };
@@ -206,8 +220,14 @@ fn maintenance_to_come_is_approved_in_time_or_not_at_all_and_its_overrun_stays_o
     };
     let calendar = WorkCalendar::default();
     let zone = chrono_tz::Asia::Shanghai;
-    let around =
-        Circumstances { now: NOW, planned_notice_s: NOTICE_S, zone, calendar: &calendar, site: None };
+    let around = Circumstances {
+        now: NOW,
+        planned_notice_s: NOTICE_S,
+        zone,
+        calendar: &calendar,
+        site: None,
+        counted: None,
+    };
     let refused = request(&around, &actor("li"), Uuid::nil(), &late).unwrap_err();
     assert!(refused.reason.contains("too late"), "{}", refused.reason);
     let known = Wanted { what: exclusion("customer_power", None), ..late };

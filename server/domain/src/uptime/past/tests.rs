@@ -1,7 +1,7 @@
 use chrono_tz::{America, Asia};
 
 use super::*;
-use crate::change::GroupKind;
+use crate::change::{Admission, GroupKind};
 use crate::uptime::booking::unassigned;
 
 /// Wednesday, 2026-11-18 16:00 in Shanghai.
@@ -107,7 +107,8 @@ fn a_site_owns_the_past_of_every_kiosk_that_counted_there() {
     };
     let mut kiosk = kiosk([None, None]);
     let of = |id: &str, kiosk: &KioskRow, rows: &[AssignmentRow]| {
-        stood_at(&site(id), std::slice::from_ref(kiosk), rows).intervals().to_vec()
+        let counted = Commissioned::of_kiosk(kiosk);
+        stood_at(&site(id), &[(kiosk.clone(), counted)], rows).intervals().to_vec()
     };
     assert_eq!(of("S-1", &kiosk, &[]), [], "it never counted");
     kiosk.commissioned_at = Some(Timestamp(10_000));
@@ -129,7 +130,8 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same_or_of_today() {
     let (nowhere, daily) =
         (Terms::nowhere(zone), Terms::of(zone.name(), &format!("[{}]", days("08:00")), zone));
     let say = |terms: [&Terms; 2], since: &str, rows: &[AssignmentRow]| {
-        let time = unassigned(&kiosk([Some(since), None]), rows);
+        let kiosk = kiosk([Some(since), None]);
+        let time = unassigned(&kiosk.id, &Commissioned::of_kiosk(&kiosk), rows);
         check_move(at(NOW), today, &WorkCalendar::default(), terms, &time).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason
@@ -169,7 +171,8 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same_or_of_today() {
 fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
     let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
     let say = |was: [Option<&str>; 2], is: [Option<&str>; 2]| {
-        check_kiosk(at(NOW), today, &kiosk(was), &kiosk(is)).map_err(|refusal| {
+        let known = Commissioned::of_kiosk(&kiosk(was));
+        check_kiosk(at(NOW), today, &known, ServiceSpan::of(&kiosk(is))).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason
         })
@@ -186,10 +189,12 @@ fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
         ([next_week, None], [Some("2026-11-26T08:00:00+08:00"), None]),
         ([old, next_week], [old, None]),
         ([morning, None], [Some("2026-11-18T09:00:00+08:00"), None]),
-        // Back in service: the time between counts.
-        ([old, retired], [old, None]),
-        ([old, retired], [None, None]),
-        ([old, None], [None, None]),
+        // Back in service as of today: the time between counts for nobody.
+        ([old, retired], [morning, None]),
+        ([old, retired], [next_week, None]),
+        ([old, morning], [old, None]),
+        ([old, morning], [morning, None]),
+        ([morning, None], [None, None]),
         ([Some("2023-01-01T00:00:00Z"), None], [Some("2024-01-01T00:00:00Z"), None]),
     ] {
         say(was, is).unwrap_or_else(|refused| panic!("{was:?} {is:?}: {refused}"));
@@ -203,7 +208,11 @@ fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
         ),
         ([old, None], [old, yesterday], "2026-11-17T00:00:00.000Z the kiosk counted"),
         ([old, retired], [old, yesterday], "did not count and would"),
-        ([old, retired], [morning, None], "leave commissioned_at as it is"),
+        ([old, retired], [yesterday, None], "2026-11-17T00:00:00.000Z the kiosk did not count and would"),
+        // As if it had never been away, or never been there.
+        ([old, retired], [old, None], "2026-11-10T00:00:00.000Z the kiosk did not count"),
+        ([old, retired], [None, None], "leave commissioned_at out"),
+        ([old, None], [None, None], "2026-10-05T00:00:00.000Z the kiosk counted and would not"),
         ([old, None], [next_week, None], "2026-10-05"),
         ([old, morning], [None, morning], "2026-10-05"),
     ] {

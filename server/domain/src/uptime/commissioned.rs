@@ -1,0 +1,168 @@
+//! When a kiosk counted at all: the stretches of its service (uptime definition 2.3). Between two of them it is
+//! nobody's downtime.
+
+use kioskwatch_proto::Timestamp;
+
+use super::rows::span;
+use crate::change::{KioskRow, ServiceSpan};
+use crate::interval::IntervalSet;
+
+/// Nobody takes a terminal out of service and back more often; whoever does so is a program gone wild.
+pub const MAX_STRETCHES: usize = 100;
+
+/// Stretches of service by their beginning, none of which overlaps another. Each has a beginning; only the newest has
+/// no end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Commissioned(Vec<ServiceSpan>);
+
+impl Commissioned {
+    /// Stretches without a beginning count nothing and are left out.
+    #[must_use]
+    pub fn of(spans: impl IntoIterator<Item = ServiceSpan>) -> Self {
+        let mut spans: Vec<_> = spans.into_iter().filter(|one| one.commissioned_at.is_some()).collect();
+        spans.sort_by_key(|one| one.commissioned_at);
+        Self(spans)
+    }
+
+    /// Of a kiosk of which nothing but its dates was ever noted.
+    #[must_use]
+    pub fn of_kiosk(kiosk: &KioskRow) -> Self {
+        Self::of([ServiceSpan::of(kiosk)])
+    }
+
+    #[must_use]
+    pub fn spans(&self) -> &[ServiceSpan] {
+        &self.0
+    }
+
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Since when it has ever counted.
+    #[must_use]
+    pub fn first(&self) -> Option<Timestamp> {
+        self.0.first()?.commissioned_at
+    }
+
+    /// The one that runs, or ended last.
+    #[must_use]
+    pub fn newest(&self) -> Option<ServiceSpan> {
+        self.0.last().copied()
+    }
+
+    /// The seconds that count at all.
+    #[must_use]
+    pub fn counted(&self) -> IntervalSet {
+        let counted = |one: &ServiceSpan| Some(span(one.commissioned_at?, one.decommissioned_at));
+        self.0.iter().filter_map(counted).collect()
+    }
+
+    /// What dates say anew of the stretches that are known: the first that they overlap; no dates, where they are a
+    /// further stretch.
+    #[must_use]
+    pub fn replaced_by(&self, told: ServiceSpan) -> ServiceSpan {
+        self.0.iter().find(|one| overlap(**one, told)).copied().unwrap_or_default()
+    }
+
+    /// The same with these dates in place of every stretch that they overlap; where they overlap none, with a further
+    /// stretch. Without a beginning the newest is taken back.
+    ///
+    /// # Errors
+    /// A further stretch while the newest has not ended, or one too many, in words.
+    pub fn told(&self, now: Timestamp, told: ServiceSpan) -> Result<Self, String> {
+        let Some(from) = told.commissioned_at else {
+            let known = self.0.len().saturating_sub(1);
+            return Ok(Self(self.0[..known].to_vec()));
+        };
+        let ends = self.newest().and_then(|newest| newest.decommissioned_at);
+        if let Some(ends) = ends.filter(|ends| *ends > now && from >= *ends) {
+            return Err(format!(
+                "it is in service until {ends}: from when on it is again can be said once that has passed"
+            ));
+        }
+        let apart = self.0.iter().filter(|one| !overlap(**one, told)).copied();
+        let spans = Self::of(apart.chain([told]));
+        match spans.0.len() > MAX_STRETCHES {
+            true => {
+                Err(format!("it was taken out of service and back {MAX_STRETCHES} times, which is the most"))
+            }
+            false => Ok(spans),
+        }
+    }
+}
+
+/// A stretch of no length overlaps the one in which it lies, so that one can be said not to have been.
+fn overlap(a: ServiceSpan, b: ServiceSpan) -> bool {
+    let begins = |one: ServiceSpan| one.commissioned_at.map_or(i64::MAX, Timestamp::ms);
+    let ends = |one: ServiceSpan| {
+        one.decommissioned_at.map_or(i64::MAX, |end| end.ms().max(begins(one).saturating_add(1)))
+    };
+    begins(a) < ends(b) && begins(b) < ends(a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interval::Interval;
+
+    const NOW: Timestamp = Timestamp(100_000);
+
+    fn stretch(from: i64, to: impl Into<Option<i64>>) -> ServiceSpan {
+        let at = |second: i64| Timestamp(second * 1_000);
+        ServiceSpan { commissioned_at: Some(at(from)), decommissioned_at: to.into().map(at) }
+    }
+
+    fn dates(known: &Commissioned) -> Vec<(i64, Option<i64>)> {
+        let secs = |one: &ServiceSpan| {
+            (one.commissioned_at.unwrap().secs(), one.decommissioned_at.map(Timestamp::secs))
+        };
+        known.spans().iter().map(secs).collect()
+    }
+
+    #[test]
+    fn who_comes_back_counts_before_and_after_and_not_between() {
+        let away = Commissioned::of([stretch(10, 40)]);
+        let back = away.told(NOW, stretch(70, None)).unwrap();
+        assert_eq!(
+            back.counted().intervals(),
+            [Interval::new(10, 40), Interval::new(70, crate::interval::END)]
+        );
+        assert_eq!((back.first(), back.newest()), (Some(Timestamp(10_000)), Some(stretch(70, None))));
+        // At the very instant it left.
+        let at_once = away.told(NOW, stretch(40, None)).unwrap();
+        assert_eq!(dates(&at_once), [(10, Some(40)), (40, None)]);
+    }
+
+    #[test]
+    fn dates_say_anew_what_they_overlap_and_leave_the_rest() {
+        let known = Commissioned::of([stretch(10, 40), stretch(70, None)]);
+        for (told, replaced, is) in [
+            (stretch(70, 90), stretch(70, None), vec![(10, Some(40)), (70, Some(90))]),
+            (stretch(60, None), stretch(70, None), vec![(10, Some(40)), (60, None)]),
+            (stretch(5, 30), stretch(10, 40), vec![(5, Some(30)), (70, None)]),
+            (stretch(10, None), stretch(10, 40), vec![(10, None)]),
+            (stretch(20, 20), stretch(10, 40), vec![(20, Some(20)), (70, None)]),
+            (stretch(50, 60), ServiceSpan::default(), vec![(10, Some(40)), (50, Some(60)), (70, None)]),
+            (known.newest().unwrap(), stretch(70, None), vec![(10, Some(40)), (70, None)]),
+        ] {
+            assert_eq!(known.replaced_by(told), replaced, "{told:?}");
+            assert_eq!(dates(&known.told(NOW, told).unwrap()), is, "{told:?}");
+        }
+        let taken_back = known.told(NOW, ServiceSpan::default()).unwrap();
+        assert_eq!(dates(&taken_back), [(10, Some(40))]);
+        assert_eq!(dates(&Commissioned::default().told(NOW, stretch(10, None)).unwrap()), [(10, None)]);
+    }
+
+    #[test]
+    fn a_return_is_said_after_the_end_and_not_without_end() {
+        let leaves = Commissioned::of([stretch(10, 200)]);
+        let refused = leaves.told(NOW, stretch(300, None)).unwrap_err();
+        assert!(refused.contains("in service until 1970-01-01T00:03:20"), "{refused}");
+        assert_eq!(dates(&leaves.told(NOW, stretch(10, 300)).unwrap()), [(10, Some(300))]);
+        let many: Vec<_> = (0..100).map(|n| stretch(n * 10, n * 10 + 5)).collect();
+        let refused = Commissioned::of(many).told(Timestamp(2_000_000), stretch(1_500, None)).unwrap_err();
+        assert!(refused.contains("100 times"), "{refused}");
+    }
+}

@@ -1,0 +1,135 @@
+//! Kiosks that leave service and come back.
+use axum::http::{Method, StatusCode};
+use kioskwatch_domain::change::{Change, LivenessRow};
+use kioskwatch_proto::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::fixture::{Answered, Fixture};
+use crate::app::{seed::Seed, testing};
+
+const HOUR: i64 = 3_600_000;
+
+impl Fixture {
+    async fn put_kiosk(&self, token: &str, id: &str, body: &Value) -> Answered {
+        self.ask(Method::PUT, &format!("/api/v1/kiosks/{id}"), token, Some(&body.to_string())).await
+    }
+
+    async fn figures(&self, token: &str, id: &str, from: Timestamp, to: Timestamp) -> Value {
+        let path = format!("/api/v1/uptime?scope=kiosk&id={id}&from={from}&to={to}");
+        self.get(&path, token).await.json()
+    }
+}
+
+/// As case U21: away from the 10th to the 25th day, and six hours off after that.
+#[tokio::test]
+async fn who_comes_back_counts_before_and_after_and_a_return_that_has_been_takes_two_people() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let begin = Timestamp(fixture.app.clock().now().secs() / 3_600 * HOUR).plus_ms(-40 * 24 * HOUR);
+    let hour = |hours: i64| begin.plus_ms(hours * HOUR);
+    let (left, back, end) = (hour(9 * 24 + 12), hour(24 * 24 + 12), hour(31 * 24));
+    let since = hour(-100 * 24).to_string();
+    let dates = json!({ "commissioned_at": since, "decommissioned_at": left.to_string() });
+    let put = fixture.put_kiosk(&admin, "K-9", &dates).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    let kiosk = || "K-9".parse().unwrap();
+    let heard = |from, to| testing::whole(kiosk(), from, to);
+    let listened = LivenessRow { server: Uuid::from_u128(7), from: begin, to: end };
+    let rows =
+        [heard(begin, left), heard(back, back.plus_ms(12 * HOUR)), heard(back.plus_ms(18 * HOUR), end)];
+    fixture.app.store().commit(&rows).await.unwrap();
+    fixture.app.store().commit(&[Change::Liveness(listened)]).await.unwrap();
+
+    for dates in [
+        json!({ "commissioned_at": back.to_string() }),
+        // As if it had never been away.
+        json!({ "commissioned_at": since }),
+    ] {
+        let refused = fixture.put_kiosk(&admin, "K-9", &dates).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+        assert!(refused.text.contains("did not count and would"), "{}", refused.text);
+    }
+    let corrections = "/api/v1/corrections";
+    let body = json!({ "kind": "commissioning", "kiosk": "K-9", "commissioned_at": back.to_string(),
+        "reason": "nobody entered that it came back" });
+    let asked = fixture.ask(Method::POST, corrections, &manager, Some(&body.to_string())).await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    let asked = asked.json();
+    assert_eq!(asked["before"]["commissioned_at"], Value::Null, "it takes nothing away: {asked}");
+    assert_eq!(asked["from"], back.to_string(), "{asked}");
+    let approve = format!("{corrections}/{}/approve", asked["id"].as_str().unwrap());
+    let approved = fixture.ask(Method::POST, &approve, &admin, Some(r#"{"reason":"seen"}"#)).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+
+    let figures = fixture.figures(&admin, "K-9", begin, end).await;
+    assert_eq!(figures["accountable_s"], 1_382_400, "{figures}");
+    assert_eq!(
+        figures["on"],
+        json!({ "num": 1_360_800, "den": 1_382_400, "ratio": "0.984375" }),
+        "{figures}"
+    );
+    let read = fixture.get("/api/v1/kiosks/K-9", &admin).await.json();
+    let (came, left) = (json!(back.to_string()), json!(left.to_string()));
+    assert_eq!((&read["commissioned_at"], &read["decommissioned_at"]), (&came, &Value::Null));
+    let stretches = json!([{ "commissioned_at": since, "decommissioned_at": left },
+        { "commissioned_at": came, "decommissioned_at": null }]);
+    assert_eq!(read["stretches"], stretches);
+    // As it was read it can be put again, and nothing of it changes.
+    let put = fixture.put_kiosk(&admin, "K-9", &read).await;
+    assert_eq!((put.status, &put.json()["stretches"]), (StatusCode::OK, &stretches), "{}", put.text);
+    // A fleet file says when it came first.
+    let file = testing::Folder::new();
+    let path = file.path().join("fleet.toml");
+    let text = format!("[[kiosk]]\nid = 'K-9'\nsite = 'near'\nmodel = 'M'\ncommissioned_at = '{since}'\n");
+    std::fs::write(&path, text).unwrap();
+    fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+    let read = fixture.get("/api/v1/kiosks/K-9", &admin).await.json();
+    assert_eq!(
+        (&read["stretches"], &read["model"], &read["site"]),
+        (&stretches, &json!("M"), &json!("near"))
+    );
+}
+
+#[tokio::test]
+async fn who_is_put_back_into_service_counts_from_then_on() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| now.plus_ms(hours * HOUR);
+    let dates =
+        json!({ "commissioned_at": hours(-100).to_string(), "decommissioned_at": hours(-60).to_string() });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &dates).await.status, StatusCode::OK);
+    let early =
+        json!({ "commissioned_at": hours(-100).to_string(), "decommissioned_at": hours(48).to_string() });
+    assert_eq!(fixture.put_kiosk(&admin, "K-8", &early).await.status, StatusCode::OK);
+    let back = fixture.put_kiosk(&admin, "K-9", &json!({ "model": "M" })).await;
+    assert_eq!(back.status, StatusCode::OK, "{}", back.text);
+    let since = Timestamp::parse(back.json()["commissioned_at"].as_str().unwrap()).unwrap();
+    assert!(since >= now, "{}", back.text);
+    let figures = fixture.figures(&admin, "K-9", hours(-200), now).await;
+    assert_eq!(figures["accountable_s"], 40 * 3_600, "{figures}");
+    // Of one that has not left yet nobody knows that it will come back.
+    let again = json!({ "commissioned_at": hours(72).to_string() });
+    let refused = fixture.put_kiosk(&admin, "K-8", &again).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert!(refused.text.contains("it is in service until"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_kiosk_registered_before_it_is_put_into_service_is_not_down() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let put = fixture.put_kiosk(&admin, "K-9", &json!({ "site": "near", "commissioned_at": null })).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    assert_eq!(put.json()["commissioned_at"], Value::Null, "{}", put.text);
+    let again = fixture.put_kiosk(&admin, "K-9", &put.json()).await;
+    assert_eq!((again.status, &again.json()["commissioned_at"]), (StatusCode::OK, &Value::Null));
+    let to_come = now.plus_ms(HOUR);
+    let figures = fixture.figures(&admin, "K-9", now.plus_ms(-HOUR), to_come).await;
+    assert_eq!(figures["accountable_s"], 0, "{figures}");
+    // Left out of a kiosk that is accepted: from now on.
+    let put = fixture.put_kiosk(&admin, "K-9", &json!({ "site": "near" })).await;
+    assert!(put.json()["commissioned_at"].as_str().unwrap() >= now.to_string().as_str(), "{}", put.text);
+}
