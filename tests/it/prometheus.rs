@@ -1,11 +1,15 @@
 //! `/metrics` as Prometheus takes it: promtool's own check, and a real Prometheus that scrapes the running stack.
 use std::{io::Write as _, process::Stdio, time::Duration};
 
-use kioskwatch_tests::harness::{
-    monitoring::prometheus,
-    stack::{PATIENCE, Plan},
-    wait::wait_until,
+use kioskwatch_tests::{
+    emulator::Paper,
+    harness::{
+        monitoring::prometheus,
+        stack::{PATIENCE, Plan},
+        wait::wait_until,
+    },
 };
+use serde_json::json;
 
 use crate::program;
 
@@ -28,18 +32,28 @@ const PROMISED: &[&str] = &[
     "kioskwatch_tickets_open",
     "kioskwatch_tickets_open_oldest_timestamp_seconds",
     "kioskwatch_tickets_opened_total",
+    "kioskwatch_sla_breaches_total",
+    "kioskwatch_ticket_stage_seconds_count",
     "kioskwatch_inspections",
+    "kioskwatch_commands_total",
     "kioskwatch_messages_total",
     "kioskwatch_ingest_seconds_count",
     "kioskwatch_fault_to_ticket_seconds_count",
     "kioskwatch_queue_depth",
+    "kioskwatch_dropped_total",
+    "kioskwatch_suppressed_total",
+    "kioskwatch_notifications_total",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metrics_are_well_formed_and_a_real_prometheus_reads_them() {
     let stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
+    stack.kiosks[0].printer.set(|printer| printer.paper = Paper::NearEnd);
+    stack.metric_reaches("kioskwatch_suppressed_total{reason=\"info\"}", 1.0).await;
     stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
     stack.ticket("K-0001", "cover_open").await;
+    let command = json!({"action": "identify", "args": {"peripheral": "printer"}});
+    assert_eq!(stack.api().post("/api/v1/kiosks/K-0001/commands", command).await.unwrap().status, 202);
 
     let page = stack.server.monitoring_api().text("/metrics").await.unwrap();
     let mut promtool = std::process::Command::new("promtool")
@@ -56,6 +70,8 @@ async fn the_metrics_are_well_formed_and_a_real_prometheus_reads_them() {
     assert!(checked.status.success() && told.trim().is_empty(), "promtool check metrics: {told}");
 
     let (_prometheus, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
+    // What people were told is told by the log, and by nothing else so far.
+    stack.metric_reaches("kioskwatch_notifications_total{channel=\"log\",outcome=\"written\"}", 1.0).await;
     for name in PROMISED {
         wait_until(name, PATIENCE + Duration::from_secs(15), || async {
             let answer = prometheus.json(&format!("/api/v1/query?query={name}")).await?;

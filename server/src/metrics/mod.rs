@@ -6,6 +6,7 @@
 mod figures;
 mod text;
 
+use kioskwatch_domain::fleet::ClockName;
 use kioskwatch_proto::Timestamp;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
@@ -66,7 +67,7 @@ impl Counters {
         );
         let stages = HistogramVec::new(stage_options.buckets(STAGES.to_vec()), &["stage"])?;
         registry.register(Box::new(stages.clone()))?;
-        // There from the start: a series that begins with its first observation has no rate.
+        // There from the start, as are service clocks: a series that begins with its first observation has no rate.
         TICKET_STAGES.iter().for_each(|stage| drop(stages.with_label_values(&[stage])));
         let build = prometheus::IntGaugeVec::new(
             Opts::new("kioskwatch_build_info", "Always 1; the version is in the label."),
@@ -79,6 +80,8 @@ impl Counters {
             "When all rows that were kept for long enough were last removed, Unix time; 0: not since the start.",
         )?;
         registry.register(Box::new(all_removed.clone()))?;
+        let breaches = counter("kioskwatch_sla_breaches_total", "Service clocks that ran out.", &["clock"])?;
+        ClockName::ALL.iter().for_each(|clock| drop(breaches.with_label_values(&[clock.as_str()])));
         Ok(Self {
             messages: counter(
                 "kioskwatch_messages_total",
@@ -96,7 +99,7 @@ impl Counters {
                 "Tickets opened.",
                 &["source", "class"],
             )?,
-            breaches: counter("kioskwatch_sla_breaches_total", "Service clocks that ran out.", &["clock"])?,
+            breaches,
             stages,
             commands: counter(
                 "kioskwatch_commands_total",
@@ -115,7 +118,7 @@ impl Counters {
             )?,
             notifications: counter(
                 "kioskwatch_notifications_total",
-                "Notifications by channel and outcome.",
+                "Notices to people by channel and outcome. The log is the only channel so far: nobody is called.",
                 &["channel", "outcome"],
             )?,
             security: counter(

@@ -17,13 +17,11 @@ const fn always(board: &'static str, title: &'static str, why: &'static str) -> 
 const BEGAN_NOW: &str = "no kiosk of this stack was there last month";
 const NOTHING_LOST: &str = "this server loses nothing and refuses nothing";
 const NOTHING_OLD: &str = "the daily removal has not run, and nothing is old enough";
-const IN_TIME: &str = "no service clock runs out within a minute";
 
 const EMPTY: &[Empty] = &[
     always("uptime", "车队上月", BEGAN_NOW),
     always("uptime", "所选网点上月", BEGAN_NOW),
     always("uptime", "网点上月", BEGAN_NOW),
-    always("server", "24 小时丢弃", NOTHING_LOST),
     always("server", "丢弃", NOTHING_LOST),
     always("server", "提交失败", NOTHING_LOST),
     always("server", "非正常消息", NOTHING_LOST),
@@ -31,8 +29,6 @@ const EMPTY: &[Empty] = &[
     always("server", "安全事件", NOTHING_LOST),
     always("server", "旧数据上次清理", NOTHING_OLD),
     always("server", "清理的行数", NOTHING_OLD),
-    always("tickets", "24 小时超时", IN_TIME),
-    always("tickets", "超时", IN_TIME),
     Empty {
         board: "uptime-history",
         title: "允许停机余额",

@@ -284,10 +284,8 @@ impl Hub {
                 (incoming, "flood", &counters.over_allowance),
                 (outgoing, "full", &counters.dropped_outgoing),
             ] {
-                match dropped.swap(0, Relaxed) {
-                    0 => {}
-                    count => self.app.counters().dropped(queue, reason, count),
-                }
+                // Also nothing: a series that begins with its first loss has no rate.
+                self.app.counters().dropped(queue, reason, dropped.swap(0, Relaxed));
             }
         }
     }

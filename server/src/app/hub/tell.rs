@@ -109,6 +109,10 @@ impl Hub {
             Effect::Notify(notice) => {
                 let kiosk = notice.kiosk.as_ref().map(KioskId::as_str);
                 tracing::info!(kind = notice.kind.as_str(), kiosk, "{}", notice.text);
+                // The log is the only channel so far, and may be set to leave it out.
+                let written = tracing::enabled!(tracing::Level::INFO);
+                let outcome = if written { "written" } else { "left_out" };
+                self.app.counters().notification("log", outcome);
             }
         }
     }

@@ -1,16 +1,20 @@
 //! The loop and its turns on a real database, with connections to nobody.
 use kioskwatch_domain::{
-    change::{Change, CommandRow, CommandState, RecordOutcome},
+    change::{
+        Change, ClockRow, ClockState, CommandRow, CommandState, RecordOutcome, TicketRow, TicketSource,
+        TicketState, Zone,
+    },
     fleet::{Actor, Plan, Request},
     retention::Kept,
     testing::ScriptedAgent,
 };
 use kioskwatch_proto::{
     CommandId, Epoch,
+    faults::{FaultClass, FaultCode},
     journal::{Body, Boot, FaultState, Record, Was},
     presence::PresenceState,
     topic::{Channel, Topic},
-    words::ServiceState,
+    words::{ServiceState, Severity},
 };
 
 use super::*;
@@ -60,8 +64,13 @@ impl Rig {
     }
 
     fn poisoned(&self) -> u64 {
+        self.counted("commit_failures_total{reason=\"poisoned\"}")
+    }
+
+    /// What the metrics say of one series.
+    fn counted(&self, series: &str) -> u64 {
         let page = self.app.counters().page(&FleetFigures::default());
-        let line = page.lines().find(|line| line.contains("commit_failures_total{reason=\"poisoned\"}"));
+        let line = page.lines().find(|line| line.contains(series));
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 }
@@ -99,6 +108,68 @@ fn overdue_command(n: u128, now: Timestamp) -> Change {
         reason: None,
         result: None,
     }))
+}
+
+/// A ticket whose clock should have stopped a minute ago.
+fn late_ticket(now: Timestamp) -> [Change; 2] {
+    let (id, opened_at, due_at) = (Uuid::from_u128(7), now.plus_ms(-3_600_000), now.plus_ms(-60_000));
+    let ticket = TicketRow {
+        id,
+        number: 1,
+        state: TicketState::Triaged,
+        kiosk: Some(KioskId::new("K-1").unwrap()),
+        site: None,
+        peripheral: None,
+        fault: FaultCode::new("paper_out").unwrap(),
+        class: FaultClass::Operator,
+        severity: Severity::Minor,
+        priority: 3,
+        source: TicketSource::Agent,
+        zone: Zone::Urban,
+        opened_at,
+        t0: None,
+        t1: opened_at,
+        t5: None,
+        t6: None,
+        t7: None,
+        resolution: None,
+        sign_off: None,
+        cancel_reason: None,
+        recovering_since: None,
+        due_at: Some(due_at),
+        parent: None,
+        assignee: None,
+        reopened: 0,
+        extra: String::new(),
+    };
+    let clock = ClockRow {
+        ticket: id,
+        name: "restore".into(),
+        state: ClockState::Running,
+        started_at: opened_at,
+        budget_s: 3_540,
+        warn_at: None,
+        due_at: Some(due_at),
+        remaining_s: None,
+        stopped_at: None,
+        breached_at: None,
+    };
+    [Change::Ticket(Box::new(ticket)), Change::Clock(clock)]
+}
+
+#[tokio::test]
+async fn a_service_clock_that_ran_out_is_counted_once_and_told_once() {
+    let rows = |now| std::iter::once(kiosk(now)).chain(late_ticket(now)).collect();
+    let mut rig = Rig::start(rows).await;
+    let counts = |rig: &Rig| {
+        let told = rig.counted("notifications_total{channel=\"log\"");
+        (rig.counted("sla_breaches_total{clock=\"restore\"}"), told)
+    };
+    assert_eq!(counts(&rig), (0, 0));
+    for _ in 0..2 {
+        rig.decide(Input::Sweep).await;
+        assert_eq!(counts(&rig), (1, 1));
+    }
 }
 
 #[tokio::test]
