@@ -184,7 +184,8 @@ pub enum Body {
 pub struct Boot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_boot: Option<BootId>,
-    /// The last instant the agent is known to have lived before (its durable tick, at most 10 s old).
+    /// The last instant the agent is known to have lived before (its durable tick, at most 10 s old), by the clock of
+    /// that run's last record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_alive_until: Option<Timestamp>,
     /// The agent had been stopped in order.
@@ -308,7 +309,8 @@ pub struct CommandResult {
     pub result: Option<Value>,
 }
 
-/// Written when a connection comes back after a gap: the agent lived through it.
+/// Written when a connection comes back after a gap: the agent lived through it. And when the wall clock was set, so
+/// that the last record of a run and the next [`Boot::previous_alive_until`] are of one clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alive {
     pub until: Timestamp,

@@ -32,6 +32,8 @@ use crate::{
 
 /// Nothing is worth a second look within the same few milliseconds.
 const MIN_WAKE_PAUSE_MS: u64 = 5;
+/// A wall clock that moved so far from the monotonic one was set; less is drift.
+const CLOCK_SET_MS: u64 = 2_000;
 /// A transaction's id and type are labels, not texts.
 const MAX_LABEL_CHARS: usize = 128;
 
@@ -48,6 +50,8 @@ pub struct Engine {
     commands: Commands,
     time: ServerTime,
     tick_at: Mono,
+    /// What the wall clock showed at `mono` 0, when it was last set.
+    wall_zero: i64,
     /// Since when nobody hears us.
     away_since: Option<Mono>,
     stopping: bool,
@@ -83,6 +87,7 @@ impl Engine {
             commands: Commands::new(kiosk, config.trusted_keys.clone(), facts.command_counter),
             time: ServerTime::default(),
             tick_at: now.mono + config.tick_interval_ms,
+            wall_zero: wall_zero(now),
             away_since: Some(now.mono),
             stopping: false,
             changed: true,
@@ -124,6 +129,7 @@ impl Engine {
             }
             return;
         }
+        self.follow_wall_clock(out);
         self.take(input, out);
         if self.stopping {
             return;
@@ -243,6 +249,17 @@ impl Engine {
         self.stopping = true;
     }
 
+    /// How long we lived after our last record is told by the difference of the durable tick to it: of two clocks
+    /// that would be nonsense, and a whole run would count as off, or the time without power as on.
+    fn follow_wall_clock(&mut self, out: &mut Vec<Effect>) {
+        let zero = wall_zero(self.now);
+        if zero.abs_diff(self.wall_zero) > CLOCK_SET_MS {
+            self.wall_zero = zero;
+            self.record(Body::Alive(Alive { until: self.now.wall }), out);
+            out.push(Effect::Tick { until: self.now.wall });
+        }
+    }
+
     fn do_what_is_due(&mut self, out: &mut Vec<Effect>) {
         for index in 0..self.peripherals.len() {
             let mut outputs = Outputs::default();
@@ -343,6 +360,11 @@ fn moment(now: Now, config: &EngineConfig) -> Moment<'_> {
 
 fn nothing_remembered() -> Snapshot {
     Snapshot { service: ServiceState::OutOfService, peripherals: BTreeMap::new(), previous_epoch: None }
+}
+
+/// What the wall clock would have shown at `mono` 0.
+fn wall_zero(now: Now) -> i64 {
+    now.wall.ms().saturating_sub(i64::try_from(now.mono).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

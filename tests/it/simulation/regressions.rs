@@ -167,3 +167,18 @@ fn a_kiosk_that_waits_long_after_two_broker_deaths_is_not_offline() {
         ],
     );
 }
+
+/// The last word of a run, and how long it lived after it, were told by two clocks: the run counted as off although its
+/// heartbeats had been heard.
+#[test]
+fn a_kiosk_whose_clock_was_set_back_before_it_lost_power_had_been_on() {
+    holds(
+        37,
+        2,
+        CALM,
+        &[
+            (3_172_832, Happening::ClockJump { k: 1, by_ms: -18_344_908_275 }),
+            (3_662_112, Happening::PowerCut { k: 1, ms: 3_671_460 }),
+        ],
+    );
+}

@@ -96,12 +96,14 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let a_minute = |ms: i64| ms as f64 / 86_400_000.0 / seconds * 60.0;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let rate = total.worlds as f64 / seconds;
-    let many::Total { worlds, failed, records, world_ms, kiosk_ms, lived_s, compared_s } = total;
+    let many::Total { worlds, failed, records, world_ms, kiosk_ms, lived_s, compared_s, .. } = total;
     let compared = 100 * compared_s / lived_s.max(1);
+    let episodes = 100 * total.compared_episodes / total.episodes.max(1);
     say(&format!(
         "{worlds} seeds of {from}..{to}: {failed} failed, {records} records, evidence compared with the truth for \
-         {compared} % of the kiosks' time, {seconds:.1} s, {rate:.0} seeds/s, a minute: {:.0} simulated days, \
+         {compared} % of the kiosks' time and incidents for {episodes} % of {} episodes, {seconds:.1} s, {rate:.0} seeds/s, a minute: {:.0} simulated days, \
          {:.0} kiosk days",
+        total.episodes,
         a_minute(world_ms),
         a_minute(kiosk_ms)
     ));

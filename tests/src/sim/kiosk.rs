@@ -326,7 +326,7 @@ impl Machine {
                 }
                 Effect::InventoryChanged => tell_inventory = true,
                 Effect::Refused(why) => io.out.push(Out::Broken(format!("refused: {}", why.code()))),
-                Effect::Note(Note::Flapping { .. }) => self.truth.give_up("flapping"),
+                Effect::Note(Note::Flapping { .. }) => self.truth.give_up(),
                 _ => {}
             }
         }

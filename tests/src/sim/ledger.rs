@@ -5,7 +5,10 @@ use kioskwatch_agent_core::{
     journal::{Entry, Journal as _, JournalView as _, ReadLimit},
     memory_journal::MemoryJournal,
 };
-use kioskwatch_proto::{Epoch, journal::Digest};
+use kioskwatch_proto::{
+    Epoch,
+    journal::{Body, Digest, Fault, FaultState, Record},
+};
 
 /// One record that some agent has on disk.
 #[derive(Debug, Clone)]
@@ -39,7 +42,23 @@ pub(super) fn entries_from(journal: &MemoryJournal, from: u64) -> Vec<Entry> {
     }
 }
 
+/// What a record says of a fault, if it is about one.
+#[must_use]
+pub(super) fn fault_of(json: &str) -> Option<Fault> {
+    match Record::parse(json) {
+        Ok(Record { body: Body::Fault(fault), .. }) => Some(fault),
+        _ => None,
+    }
+}
+
 impl Ledger {
+    /// How often a fault was raised.
+    #[must_use]
+    pub(super) fn episodes(&self) -> u64 {
+        let faults = self.kept.iter().filter_map(|kept| fault_of(&kept.json));
+        faults.filter(|fault| fault.state == FaultState::Raised).count() as u64
+    }
+
     /// The records from this number on have become durable.
     pub(super) fn note(
         &mut self,

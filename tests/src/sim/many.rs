@@ -19,6 +19,8 @@ pub struct Total {
     /// As [`Tally`](super::Tally) has them.
     pub lived_s: i64,
     pub compared_s: i64,
+    pub episodes: u64,
+    pub compared_episodes: u64,
 }
 
 impl Total {
@@ -31,6 +33,8 @@ impl Total {
             kiosk_ms: self.kiosk_ms + other.kiosk_ms,
             lived_s: self.lived_s + other.lived_s,
             compared_s: self.compared_s + other.compared_s,
+            episodes: self.episodes + other.episodes,
+            compared_episodes: self.compared_episodes + other.compared_episodes,
         }
     }
 }
@@ -61,6 +65,8 @@ pub fn live_through(
                     total.records += tally.records as u64;
                     total.lived_s += tally.lived_s;
                     total.compared_s += tally.compared_s;
+                    total.episodes += tally.episodes;
+                    total.compared_episodes += tally.compared_episodes;
                 }
                 Err(failure) => {
                     total.failed += 1;

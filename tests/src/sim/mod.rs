@@ -63,6 +63,10 @@ pub struct Tally {
     pub lived_s: i64,
     /// Those of them of which the evidence was held against what the kiosk was.
     pub compared_s: i64,
+    /// Times that a fault was raised, by the records that agents committed.
+    pub episodes: u64,
+    /// Those of them that were held against the incidents.
+    pub compared_episodes: u64,
 }
 
 /// Lives through a story.

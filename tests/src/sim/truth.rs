@@ -39,8 +39,8 @@ struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Truth {
     marks: Vec<Mark>,
-    /// Why nothing can be compared.
-    pub(super) gave_up: Option<&'static str>,
+    /// From when on nothing can be compared.
+    unsure_from: Option<i64>,
     /// Before its first record nobody can know anything.
     pub(super) first_record_at: Option<i64>,
     /// The longest way of a heartbeat: the server cannot know this clock better.
@@ -78,8 +78,14 @@ impl Truth {
         self.mark(now, What::Up(state), false);
     }
 
-    pub(super) fn give_up(&mut self, why: &'static str) {
-        self.gave_up.get_or_insert(why);
+    /// What the evidence says of the time from then on may differ from what was.
+    pub(super) fn give_up_from(&mut self, at: i64) {
+        self.unsure_from = Some(self.unsure_from.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Of any time: what was before is told anew, and differently.
+    pub(super) fn give_up(&mut self) {
+        self.give_up_from(0);
     }
 
     /// Stretches of which something is promised, in whole seconds since the beginning.
@@ -102,7 +108,8 @@ impl Truth {
     /// # Errors
     /// What was, and what the evidence makes of it.
     pub(super) fn compare(&self, rows: &[&EvidenceRow], until: i64) -> Result<i64, String> {
-        if self.gave_up.is_some() {
+        let until = self.unsure_from.map_or(until, |from| from.min(until));
+        if until <= 0 {
             return Ok(0);
         }
         let base = wall(0).secs();

@@ -3,13 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kioskwatch_agent_core::journal::JournalView as _;
 use kioskwatch_domain::change::{EvidenceSource, IncidentRow, PresenceVerdict, TicketSource};
-use kioskwatch_proto::{
-    Epoch, KioskId,
-    faults::codes,
-    journal::{Body, FaultState, Record},
-};
+use kioskwatch_proto::{Epoch, KioskId, faults::codes, journal::FaultState};
 
-use super::{kiosk::Machine, story::clock, world::World};
+use super::{kiosk::Machine, ledger::fault_of, story::clock, world::World};
 
 /// Problems of which the agents know nothing.
 const OURS: &[&str] =
@@ -20,15 +16,15 @@ impl World<'_> {
         let mut problems = Vec::new();
         self.every_record(&mut problems);
         self.every_number(&mut problems);
-        let mut compared_s = 0;
+        let (mut compared_s, mut compared_episodes) = (0, 0);
         for machine in &self.machines[..self.story.kiosks] {
             self.same_state(machine, &mut problems);
-            self.episodes(machine, &mut problems);
+            compared_episodes += self.episodes(machine, &mut problems);
             compared_s += self.uptime(machine, &mut problems);
         }
         self.tickets(&mut problems);
         self.problems.extend(problems);
-        self.compared_s = compared_s;
+        (self.compared_s, self.compared_episodes) = (compared_s, compared_episodes);
     }
 
     /// Each committed record is applied once, or its absence has a name.
@@ -169,19 +165,19 @@ impl World<'_> {
     }
 
     /// Each time a fault was raised is one incident, however short it was: counted by the records, of which the ledger
-    /// knows that they are true.
-    fn episodes(&self, machine: &Machine, problems: &mut Vec<String>) {
+    /// knows that they are true. How many were compared.
+    fn episodes(&self, machine: &Machine, problems: &mut Vec<String>) -> u64 {
         let store = &self.server.disk.store;
         let records: Vec<_> = store.records.values().filter(|row| row.kiosk == machine.id).collect();
         let epochs: BTreeSet<Epoch> = records.iter().map(|row| row.epoch).collect();
         // Where a journal was given up, copied or cut, the order in which its parts are told is not that of what was.
         if self.has_gaps(machine) || self.store_restored || epochs.len() != 1 {
-            return;
+            return 0;
         }
         let mut raised = BTreeSet::new();
         let mut expected: BTreeMap<String, u32> = BTreeMap::new();
         for row in records {
-            let Ok(Record { body: Body::Fault(fault), .. }) = Record::parse(&row.raw) else { continue };
+            let Some(fault) = fault_of(&row.raw) else { continue };
             let what = format!("{}/{}", fault.peripheral, fault.fault);
             match fault.state {
                 FaultState::Raised if raised.insert(what.clone()) => *expected.entry(what).or_default() += 1,
@@ -204,6 +200,7 @@ impl World<'_> {
             let id = &machine.id;
             problems.push(format!("{id}: raised {expected:?}, incidents are {found:?}"));
         }
+        expected.values().map(|&times| u64::from(times)).sum()
     }
 
     /// Not more tickets than episodes, and no open problem without a decision.

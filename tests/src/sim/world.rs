@@ -120,6 +120,7 @@ pub(super) struct World<'a> {
     pub(super) store_restored: bool,
     /// Of the final checks.
     pub(super) compared_s: i64,
+    pub(super) compared_episodes: u64,
     faults_made: u64,
     pub(super) problems: Vec<String>,
     pub(super) marked_at: i64,
@@ -168,6 +169,7 @@ impl<'a> World<'a> {
             clocks_known: HashSet::new(),
             store_restored: false,
             compared_s: 0,
+            compared_episodes: 0,
             faults_made: 0,
             problems: Vec::new(),
             marked_at: 0,
@@ -353,6 +355,13 @@ impl<'a> World<'a> {
         let tickets = self.server.disk.store.tickets.len();
         let kiosks = i64::try_from(self.story.kiosks).unwrap_or(1);
         let lived_s = self.marked_at / 1_000 * kiosks;
-        super::Tally { records: self.ledger.kept.len(), tickets, lived_s, compared_s: self.compared_s }
+        super::Tally {
+            records: self.ledger.kept.len(),
+            tickets,
+            lived_s,
+            compared_s: self.compared_s,
+            episodes: self.ledger.episodes(),
+            compared_episodes: self.compared_episodes,
+        }
     }
 }

@@ -43,7 +43,7 @@ impl World<'_> {
             }
             Happening::ClockJump { k, by_ms } => {
                 self.machines[k].clock_offset_ms += by_ms;
-                self.machines[k].truth.give_up("clock jump");
+                self.machines[k].truth.give_up_from(now);
             }
             Happening::ServerClockJump { by_ms, ms } => {
                 self.server_clock_jumps(by_ms);
@@ -101,7 +101,14 @@ impl World<'_> {
     /// What the server says of the kiosks' time is by its own clock.
     pub(super) fn server_clock_jumps(&mut self, by_ms: i64) {
         self.server.jump(self.now, by_ms);
-        self.machines.iter_mut().for_each(|machine| machine.truth.give_up("the server's clock jumped"));
+        // A clock that was set back tells of time that has been told already.
+        let since = self.now.min(self.now + self.server.clock_error_ms());
+        for machine in &mut self.machines {
+            let journal = &machine.disk.journal;
+            // What waits tells of earlier time, and is placed by the wrong clock.
+            let told = journal.acked() == journal.last();
+            machine.truth.give_up_from(if told { since } else { 0 });
+        }
         self.plan_turn(0);
     }
 
@@ -130,7 +137,7 @@ impl World<'_> {
         self.excuse(k, self.now + ms);
         self.power_cut(k, ms, false);
         self.machines[k].disk = disk;
-        self.machines[k].truth.give_up("disk restored");
+        self.machines[k].truth.give_up();
         self.ledger.gone(k, at, "the disk was put back");
     }
 
@@ -146,8 +153,8 @@ impl World<'_> {
         let mut copy = Machine::new(m, k, self.machines[k].id.clone(), epoch, journal);
         let disk: Disk = self.machines[k].disk.clone();
         copy.disk = disk;
-        copy.truth.give_up("a clone");
-        self.machines[k].truth.give_up("cloned");
+        copy.truth.give_up();
+        self.machines[k].truth.give_up();
         self.machines.push(copy);
         self.scheduled.push(i64::MAX);
         self.trouble.push(Trouble::default());

@@ -1,5 +1,6 @@
 //! The server's side of the world: its turns, deaths, and its connection to the broker.
 use super::*;
+use crate::sim::story::Timed;
 
 /// From here on a place by the device's clock is a wrong one.
 const WRONG_CLOCK_MS: i64 = 500;
@@ -8,26 +9,32 @@ impl World<'_> {
     /// Records that come before any heartbeat of their boot are placed by the device's clock: when that is
     /// wrong, so is the place, and nothing is promised.
     pub(super) fn note_clock(&mut self, message: &Up) {
+        let wrong = self.clocks_are_wrong();
         let Some(machine) = self.machines.iter_mut().find(|machine| machine.id == message.kiosk) else {
             return;
         };
         match &message.body {
             UpBody::Heartbeat(beat) => drop(self.clocks_known.insert(beat.boot)),
-            UpBody::Journal { records, .. } if self.story.setup.skew_ms > WRONG_CLOCK_MS => {
+            UpBody::Journal { records, .. } if wrong => {
                 let unknown = |raw: &std::sync::Arc<str>| {
                     Record::parse(raw).is_ok_and(|record| !self.clocks_known.contains(&record.header.boot))
                 };
                 if records.iter().any(unknown) {
-                    machine.truth.give_up("no heartbeat of the boot came before its records");
+                    machine.truth.give_up();
                 }
             }
             _ => {}
         }
     }
 
+    fn clocks_are_wrong(&self) -> bool {
+        let jumps = |timed: &Timed| matches!(timed.what, Happening::ClockJump { .. });
+        self.story.setup.skew_ms > WRONG_CLOCK_MS || self.story.events.iter().any(jumps)
+    }
+
     /// A server that starts knows the clocks of those boots of which it placed a record.
     fn forget_clocks(&mut self) {
-        if self.story.setup.skew_ms > WRONG_CLOCK_MS {
+        if self.clocks_are_wrong() {
             let records = self.server.disk.store.records.values();
             let placed: HashSet<_> = records
                 .filter_map(|row| Record::parse(&row.raw).ok().map(|record| record.header.boot))

@@ -66,6 +66,39 @@ fn the_durable_tick_is_never_older_than_its_interval() {
     assert!(bench.mono - ticks.last().unwrap() <= 10_000);
 }
 
+/// The tick and the last record are of one clock, whatever happened to it.
+#[test]
+fn a_wall_clock_that_was_set_is_told_with_a_tick_of_its_own() {
+    for jump_ms in [-200 * 86_400_000, -3_600_000, -2_100, 2_100, 86_400_000, 30 * 365 * 86_400_000] {
+        let mut bench = Bench::printer();
+        bench.pass(60_000);
+        bench.forget_log();
+        bench.wall_offset += jump_ms;
+        let wall = bench.now().wall;
+        bench.input(Input::Wake);
+        assert_eq!(bench.said().iter().filter(|said| said.starts_with("alive")).count(), 1, "{jump_ms}");
+        let Some(Effect::Tick { until }) =
+            bench.log.iter().map(|(_, e)| e).find(|e| matches!(e, Effect::Tick { .. }))
+        else {
+            panic!("no tick after a jump of {jump_ms} ms")
+        };
+        assert_eq!(*until, wall);
+        bench.pass(60_000);
+        assert_eq!(bench.said().iter().filter(|said| said.starts_with("alive")).count(), 1, "once");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_drifts_is_told_when_it_comes_to_something() {
+    let mut bench = Bench::printer();
+    bench.forget_log();
+    for _ in 0..300 {
+        bench.pass(10_000);
+        bench.wall_offset += 10;
+    }
+    assert_eq!(bench.said().iter().filter(|said| said.starts_with("alive")).count(), 1);
+}
+
 #[test]
 fn heartbeats_go_out_only_while_connected_and_count_per_session() {
     let mut bench = Bench::printer();
