@@ -18,7 +18,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Interval,
+    time::{Instant, Interval, sleep_until},
 };
 use uuid::Uuid;
 
@@ -35,6 +35,9 @@ use crate::{
 const MAX_BATCH: usize = 2_000;
 /// Heartbeats that wait for memory together: what they touch fits into the processor's nearest caches.
 const BEATS_TOGETHER: usize = 64;
+/// Heartbeats are read this often at most, unless many wait: nobody waits for one, and to be woken for each costs more
+/// than to hear it. They were stamped when they came.
+const BEATS_EVERY: Duration = Duration::from_millis(50);
 /// Journal records decided in one plan.
 const MAX_BATCH_RECORDS: usize = 20_000;
 /// How often live evidence and "last seen" of each kiosk go to the database; seldomer where a fleet is too large for
@@ -67,6 +70,8 @@ pub struct Hub {
     from_journal: Outlet,
     beats_link: Link,
     from_beats: Outlet,
+    /// See [`BEATS_EVERY`].
+    beats_again: Option<Instant>,
     ids: Ids,
     lanes_up: [bool; 2],
     /// When messages were last read: for noticing our own deafness.
@@ -139,6 +144,7 @@ impl Hub {
             from_journal,
             beats_link,
             from_beats,
+            beats_again: None,
             ids,
             lanes_up: [false; 2],
             last_turn: Stopwatch::start(),
@@ -268,7 +274,7 @@ impl Hub {
             _ = flush.tick() => Wake::Flush,
             Some(asked) = self.requests.recv() => Wake::Request(asked),
             Some(event) = self.from_journal.recv() => Wake::Event(event),
-            Some(event) = self.from_beats.recv() => Wake::Event(event),
+            Some(event) = next_beat(&mut self.from_beats, self.beats_again) => Wake::Event(event),
         }
     }
 
@@ -311,6 +317,8 @@ impl Hub {
             self.take_event(turn, event);
         }
         self.hear(turn);
+        let many_wait = self.from_beats.waiting() >= BEATS_TOGETHER;
+        self.beats_again = (!many_wait).then(|| Instant::now() + BEATS_EVERY);
         if self.waiting() == 0 {
             // Everything was read, whatever woke us.
             self.last_turn = Stopwatch::start();
@@ -451,6 +459,13 @@ impl Hub {
             }
         }
     }
+}
+
+async fn next_beat(from_beats: &mut Outlet, not_before: Option<Instant>) -> Option<(LinkEvent, Room)> {
+    if let Some(at) = not_before {
+        sleep_until(at).await;
+    }
+    from_beats.recv().await
 }
 
 /// What waits may be of any time: nothing is said to have been heard.

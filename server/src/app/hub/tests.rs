@@ -1,4 +1,5 @@
 //! The loop and its turns on a real database, with connections to nobody.
+use futures_util::FutureExt as _;
 use kioskwatch_domain::{
     change::{
         Change, ClockRow, ClockState, CommandRow, CommandState, RecordOutcome, TicketRow, TicketSource,
@@ -534,4 +535,29 @@ async fn a_storm_of_heartbeats_delays_no_fault_and_a_storm_of_journals_no_heartb
     assert_eq!((rig.journal.waiting(), rig.beats.waiting()), (MAX_BATCH, 0));
     drop(turn);
     assert!(rig.hub.heard_to().is_none());
+}
+
+#[tokio::test]
+async fn heartbeats_wait_for_company_unless_there_is_enough_of_it() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let now = rig.app.clock().now();
+    let mut next = async |waiting: usize| {
+        for n in 0..waiting {
+            rig.beats.message(heartbeat_of_a_stranger(n, now)).await.unwrap();
+        }
+        let mut turn = Turn::default();
+        rig.hub.drain(&mut turn);
+        let again = rig.hub.beats_again;
+        rig.beats.message(heartbeat_of_a_stranger(waiting, now)).await.unwrap();
+        let at_once = next_beat(&mut rig.hub.from_beats, again).now_or_never().is_some();
+        let rest = std::iter::from_fn(|| rig.hub.from_beats.try_recv()).count();
+        (at_once, rest)
+    };
+    assert_eq!(next(3).await, (false, 1));
+    assert_eq!(next(MAX_BATCH + BEATS_TOGETHER).await, (true, BEATS_TOGETHER));
+    rig.hub.drain(&mut Turn::default());
+    rig.beats.message(heartbeat_of_a_stranger(0, now)).await.unwrap();
+    let again = rig.hub.beats_again;
+    assert!(next_beat(&mut rig.hub.from_beats, again).await.is_some());
+    assert!(again.is_none_or(|at| Instant::now() >= at));
 }
