@@ -1,6 +1,6 @@
 //! What a scrape shows of uptime, kept by the bookkeeper: nothing is computed while somebody waits for it.
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -33,6 +33,18 @@ pub(crate) struct Shown {
     pub(super) today: Option<(Interval, Parts)>,
     pub(super) month: Option<(Interval, Parts)>,
     pub(super) last_month: Option<(Interval, Parts)>,
+    pub(super) grows: Option<Growth>,
+}
+
+/// How the periods that run grow while nothing happens to a kiosk: most of a fleet most of the time. Then its figures
+/// are a function of time, and nobody needs to count them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Growth {
+    pub(super) place: Place,
+    /// What one more second adds.
+    pub(super) each: Seconds,
+    /// From the second up to which the figures were counted, to one at which something else may begin.
+    pub(super) within: Interval,
 }
 
 /// The names of the periods in metrics.
@@ -51,7 +63,16 @@ pub(crate) struct Totals {
 pub(crate) struct Board {
     places: Vec<Arc<Place>>,
     numbers: HashMap<Arc<Place>, usize>,
-    kiosks: HashMap<KioskId, [Option<(Interval, Packed)>; 3]>,
+    kiosks: HashMap<KioskId, OfKiosk>,
+    /// Few: what a second adds is the same for most kiosks of a place.
+    growths: HashSet<Arc<[u8]>>,
+}
+
+#[derive(Debug, Default)]
+struct OfKiosk {
+    periods: [Option<(Interval, Packed)>; 3],
+    /// Packed as one share.
+    grows: Option<(Interval, Arc<[u8]>)>,
 }
 
 /// The number of a place and its seconds, one share after the other.
@@ -61,8 +82,10 @@ impl Board {
     pub(crate) fn show(&mut self, kiosk: KioskId, shown: Shown) {
         let periods = [shown.today, shown.month, shown.last_month];
         let packed = periods.map(|one| one.map(|(valid, parts)| (valid, self.pack(parts))));
+        let grows = shown.grows.map(|growth| (growth.within, self.growth(growth.place, growth.each)));
         let entry = self.kiosks.entry(kiosk).or_default();
-        for (known, new) in entry.iter_mut().zip(packed) {
+        entry.grows = grows;
+        for (known, new) in entry.periods.iter_mut().zip(packed) {
             // A visit that did not look at a period says nothing new about it.
             if new.is_some() {
                 *known = new;
@@ -83,6 +106,18 @@ impl Board {
         bytes.into_boxed_slice()
     }
 
+    fn growth(&mut self, place: Place, each: Seconds) -> Arc<[u8]> {
+        let packed = self.pack(Parts(vec![(place, each)]));
+        match self.growths.get(&*packed) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new: Arc<[u8]> = packed.into();
+                self.growths.insert(Arc::clone(&new));
+                new
+            }
+        }
+    }
+
     fn number(&mut self, place: Place) -> usize {
         if let Some(known) = self.numbers.get(&place) {
             return *known;
@@ -96,9 +131,9 @@ impl Board {
     /// In the order of [`PERIODS`], of what belongs to each period at this instant.
     pub(crate) fn totals(&self, now: Timestamp) -> [Totals; 3] {
         let mut by_place = [(); 3].map(|()| vec![None::<Seconds>; self.places.len()]);
-        for periods in self.kiosks.values() {
-            for (found, shown) in by_place.iter_mut().zip(periods) {
-                for (number, seconds) in shares(shown.as_ref(), now) {
+        for kiosk in self.kiosks.values() {
+            for (period, found) in by_place.iter_mut().enumerate() {
+                for (number, seconds) in kiosk.shares(period, now) {
                     if let Some(sum) = found.get_mut(number) {
                         *sum.get_or_insert_default() += &seconds;
                     }
@@ -121,9 +156,9 @@ impl Board {
 
     /// One kiosk, wherever it stood, in the order of [`PERIODS`]; `None` of what nobody has looked at.
     pub(crate) fn kiosk(&self, kiosk: &KioskId, now: Timestamp) -> [Option<Seconds>; 3] {
-        let Some(periods) = self.kiosks.get(kiosk) else { return [None; 3] };
+        let Some(kiosk) = self.kiosks.get(kiosk) else { return [None; 3] };
         std::array::from_fn(|period| {
-            shares(periods[period].as_ref(), now).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
+            kiosk.shares(period, now).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
                 sum += &more;
                 sum
             })
@@ -131,15 +166,24 @@ impl Board {
     }
 }
 
-/// Of a period that it is at this instant.
-fn shares(
-    shown: Option<&(Interval, Packed)>,
-    now: Timestamp,
-) -> impl Iterator<Item = (usize, Seconds)> + use<'_> {
-    let mut rest: &[u8] = match shown {
-        Some((valid, packed)) if valid.contains(now.secs()) => packed,
-        _ => &[],
-    };
+/// In [`PERIODS`]: it has ended.
+const LAST_MONTH: usize = 2;
+
+impl OfKiosk {
+    /// Of a period that it is at this instant.
+    fn shares(&self, period: usize, now: Timestamp) -> impl Iterator<Item = (usize, Seconds)> + use<'_> {
+        let now = now.secs();
+        let shown = self.periods[period].as_ref().filter(|(valid, _)| valid.contains(now));
+        let grown = self.grows.as_ref().filter(|_| shown.is_some() && period != LAST_MONTH);
+        let grown = grown.into_iter().flat_map(move |(within, each)| {
+            let seconds = now.min(within.to) - within.from;
+            unpacked(each).map(move |(number, each)| (number, each.times(seconds.max(0))))
+        });
+        unpacked(shown.map_or(&[], |(_, packed)| packed)).chain(grown)
+    }
+}
+
+fn unpacked(mut rest: &[u8]) -> impl Iterator<Item = (usize, Seconds)> {
     std::iter::from_fn(move || {
         let number = usize::try_from(read(&mut rest)?).ok()?;
         Some((number, Seconds::unpack(&mut rest)?))

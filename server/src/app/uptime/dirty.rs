@@ -1,4 +1,4 @@
-//! Whose past has changed since its months were booked.
+//! Of whom something has changed since its months were booked: all but that its running month got longer.
 use std::{collections::BTreeMap, ops::Bound};
 
 use kioskwatch_domain::change::{Change, RunningSpan};
@@ -11,6 +11,8 @@ pub(crate) type Since = Timestamp;
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
     kiosks: BTreeMap<KioskId, Since>,
+    /// Whose running stretch got longer, and nothing else: it changes a month that is over, or none.
+    grown: BTreeMap<KioskId, Since>,
     sites: BTreeMap<SiteId, Since>,
     /// The last kiosk taken: nobody waits behind those that are noted again and again.
     last: Option<KioskId>,
@@ -23,6 +25,8 @@ const GROWS_WITHIN_MS: i64 = 600_000;
 impl Dirty {
     pub(crate) fn note(&mut self, changes: &[Change]) {
         const ALWAYS: Since = Timestamp(i64::MIN);
+        /// Nothing of before, but what comes will be something else.
+        const FROM_NOW: Since = Timestamp(i64::MAX);
         for change in changes {
             match change {
                 Change::Evidence(row) => {
@@ -31,9 +35,11 @@ impl Dirty {
                 }
                 Change::Seen(row) => {
                     if let Some(RunningSpan { from, to, .. }) = row.running {
-                        self.kiosk(&row.kiosk, from.max(to.plus_ms(-GROWS_WITHIN_MS)));
+                        let since = from.max(to.plus_ms(-GROWS_WITHIN_MS));
+                        earliest(&mut self.grown, &row.kiosk, since);
                     }
                 }
+                Change::Transition(row) if row.kind == "presence" => self.kiosk(&row.kiosk, FROM_NOW),
                 Change::EvidenceGap(row) => self.kiosk(&row.kiosk, row.from),
                 Change::Kiosk(row) => self.kiosk(&row.id, ALWAYS),
                 Change::Commissioned(row) => self.kiosk(&row.kiosk, ALWAYS),
@@ -58,14 +64,18 @@ impl Dirty {
         !self.sites.is_empty()
     }
 
-    /// At most `limit` kiosks whose closed months may have changed, beginning behind the last one taken; the
-    /// running month is looked at in every round anyway. `month_start` is that of each kiosk's running month.
+    /// At most `limit` kiosks of which more changed than that a running stretch got longer within the running month,
+    /// which begins for each at `month_start`; beginning behind the last one taken.
     pub(super) fn take(
         &mut self,
         limit: usize,
         mut month_start: impl FnMut(&KioskId) -> Timestamp,
     ) -> BTreeMap<KioskId, Since> {
-        self.kiosks.retain(|kiosk, since| *since < month_start(kiosk));
+        for (kiosk, since) in std::mem::take(&mut self.grown) {
+            if since < month_start(&kiosk) {
+                self.kiosk(&kiosk, since);
+            }
+        }
         let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
         let behind = self.kiosks.range((after, Bound::Unbounded)).map(|(kiosk, _)| kiosk);
         let some: Vec<KioskId> = behind.chain(self.kiosks.keys()).take(limit).cloned().collect();
@@ -73,11 +83,13 @@ impl Dirty {
         some.into_iter().filter_map(|id| self.kiosks.remove_entry(&id)).collect()
     }
 
+    /// Since when this one has changed, if it is looked at anyway.
+    pub(super) fn take_one(&mut self, kiosk: &KioskId) -> Option<Since> {
+        self.kiosks.remove(kiosk)
+    }
+
     pub(super) fn kiosk(&mut self, id: &KioskId, since: Since) {
-        match self.kiosks.get_mut(id) {
-            Some(known) => *known = since.min(*known),
-            None => drop(self.kiosks.insert(id.clone(), since)),
-        }
+        earliest(&mut self.kiosks, id, since);
     }
 
     pub(super) fn site(&mut self, id: &SiteId, since: Since) {
@@ -86,8 +98,17 @@ impl Dirty {
     }
 }
 
+fn earliest(all: &mut BTreeMap<KioskId, Since>, id: &KioskId, since: Since) {
+    match all.get_mut(id) {
+        Some(known) => *known = since.min(*known),
+        None => drop(all.insert(id.clone(), since)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use kioskwatch_domain::change::{EvidenceState, SeenRow, TransitionRow};
+
     use super::*;
 
     fn id(name: &str) -> KioskId {
@@ -107,11 +128,51 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_a_kiosks_own_running_month_makes_it_wait_for_the_round() {
+    fn a_stretch_that_got_longer_within_a_kiosks_own_running_month_is_nothing_new() {
+        let (seen, since) = (Timestamp(GROWS_WITHIN_MS + 10), Timestamp(10));
+        let grew = |name: &&str| {
+            let running = RunningSpan {
+                from: Timestamp(0),
+                to: seen,
+                state: EvidenceState::Full,
+                cause: None,
+                interval_s: 30,
+            };
+            let row = SeenRow {
+                kiosk: id(name),
+                last_seen_at: seen,
+                interval_s: 30,
+                clock_offset_ms: None,
+                running: Some(running),
+            };
+            Change::Seen(row)
+        };
         let mut dirty = Dirty::default();
-        ["east", "west"].iter().for_each(|name| dirty.kiosk(&id(name), Timestamp(10)));
-        let starts = |kiosk: &KioskId| Timestamp(if *kiosk == id("east") { 10 } else { 11 });
-        assert_eq!(dirty.take(9, starts).into_keys().collect::<Vec<_>>(), [id("west")]);
+        dirty.note(&["east", "west"].iter().map(grew).collect::<Vec<_>>());
+        let starts = |kiosk: &KioskId| if *kiosk == id("east") { since } else { since.plus_ms(1) };
+        assert_eq!(dirty.take(9, starts), BTreeMap::from([(id("west"), since)]));
         assert_eq!(dirty.take(9, |_| Timestamp(i64::MAX)).len(), 0, "the other one is forgotten");
+    }
+
+    #[test]
+    fn whatever_else_happens_in_the_running_month_is_looked_at_at_once() {
+        let at = Timestamp(20);
+        let verdict = |kind: &str| TransitionRow {
+            kiosk: id("silent"),
+            kind: kind.to_owned(),
+            peripheral: None,
+            from: "online".to_owned(),
+            to: "offline".to_owned(),
+            at,
+            noticed_at: at,
+            reason: String::new(),
+        };
+        let mut dirty = Dirty::default();
+        dirty.note(&[Change::Transition(verdict("peripheral"))]);
+        assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), 0, "no second counts otherwise by that alone");
+        dirty.note(&[Change::Transition(verdict("presence"))]);
+        dirty.kiosk(&id("forgiven"), at);
+        let taken = dirty.take(9, |_| Timestamp(0));
+        assert_eq!(taken, BTreeMap::from([(id("forgiven"), at), (id("silent"), Timestamp(i64::MAX))]));
     }
 }

@@ -69,7 +69,7 @@ impl Due {
         views: &[KioskView],
         (places, counted): (&Places, &Counted),
         kiosks: &BTreeMap<KioskId, Since>,
-        seen: &BTreeSet<KioskId>,
+        seen: impl Fn(&KioskId) -> bool,
     ) -> Result<Self, StoreError> {
         let now = reader.now;
         let (mut recent, mut anew) = (BTreeMap::new(), Vec::new());
@@ -80,7 +80,7 @@ impl Due {
             let here = Month::at(zone, now.secs());
             let restatable = restatable(here);
             let changed = kiosks.get(id).map_or(here, |since| Month::at(zone, since.secs()));
-            let changed = if seen.contains(id) { changed } else { restatable.previous() };
+            let changed = if seen(id) { changed } else { restatable.previous() };
             if changed < restatable {
                 anew.push(id.clone());
             }

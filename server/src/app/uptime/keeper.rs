@@ -1,8 +1,10 @@
 //! The bookkeeper: brings month figures up to date as evidence comes in, signs months at their freeze, and
 //! proposes to restate signed ones.
 //!
-//! It goes round the fleet, a few kiosks at a time, and rests nine times as long as it worked: a tenth of one
-//! core at most, whatever the size of the fleet. Kiosks about whose past something was committed come first.
+//! It looks at a few kiosks at a time, and rests nine times as long as it worked: a tenth of one core at most, whatever
+//! the size of the fleet. Those of which something was committed come first: evidence, a verdict, a correction. Of the
+//! others a round looks at those whose time has come: their hours begin or end, a month is to be signed, or their rows
+//! have become old. In between their figures are a function of time (`uptime::outlook`).
 //! What is decided is the domain's (`uptime::books`) and goes through the hub like everything else; after a
 //! crash the same is decided again.
 use std::{
@@ -33,6 +35,12 @@ use crate::{
 const KIOSKS_A_STEP: usize = 100;
 /// A round begins this long after the one before it at the earliest.
 const ROUND_EVERY: Duration = Duration::from_secs(10);
+/// Rows of the running month are written anew at this age at the latest …
+const RENEWED_AFTER_S: u64 = 1_800;
+/// … and as much sooner as this many a second suffice for all.
+const RENEWED_A_SECOND: u64 = 10;
+/// Answers about groups are summed anew so many times while their rows are.
+const SUMS_RENEWED_OFTENER: u64 = 10;
 /// Rest after a step, in lengths of the step: the share of a core is one in this and one more.
 const REST: u32 = 9;
 const REST_AT_MOST: Duration = Duration::from_secs(5);
@@ -85,9 +93,12 @@ pub(crate) struct Keeper {
     ids: Ids,
     round: VecDeque<KioskId>,
     began: Option<Stopwatch>,
+    /// When sums of the running month were last forgotten.
+    summed: Option<Stopwatch>,
     places: Option<Arc<Places>>,
-    /// Looked at since our start: before that, everything about a kiosk may have changed while we were away.
-    seen: BTreeSet<KioskId>,
+    /// Looked at since our start, and in which second again: before that, everything about a kiosk may have changed
+    /// while we were away.
+    again: HashMap<KioskId, i64>,
     /// The last step was for those whose past had changed.
     was_dirty: bool,
     /// Those whose months could not be booked when they were last looked at.
@@ -97,8 +108,18 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(app: App) -> Self {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
-        let (round, seen) = (VecDeque::new(), BTreeSet::new());
-        Self { app, ids, round, began: None, places: None, seen, was_dirty: false, skipped: BTreeSet::new() }
+        let (round, again) = (VecDeque::new(), HashMap::new());
+        Self {
+            app,
+            ids,
+            round,
+            began: None,
+            summed: None,
+            places: None,
+            again,
+            was_dirty: false,
+            skipped: BTreeSet::new(),
+        }
     }
 
     /// A few kiosks; `false` when there was nothing to do.
@@ -110,37 +131,91 @@ impl Keeper {
             let dirty = self.take_dirty().await?;
             self.was_dirty = !dirty.is_empty();
             if self.was_dirty {
-                let outcome = self.look_at(&dirty).await;
-                if outcome.is_err() {
-                    let mut waiting = self.app.books().dirty();
-                    dirty.iter().for_each(|(id, since)| waiting.kiosk(id, *since));
-                }
-                return outcome.map(|()| true);
+                return self.look_or_put_back(&dirty).await.map(|()| true);
             }
         }
         self.was_dirty = false;
         if !round_waits {
             return Ok(false);
         }
-        let some: BTreeMap<KioskId, Since> =
-            self.round.iter().take(KIOSKS_A_STEP).map(|id| (id.clone(), Timestamp(i64::MAX))).collect();
-        self.look_at(&some).await?;
-        self.round.drain(..some.len().min(self.round.len()));
+        let (passed, some) = self.next_of_round();
+        self.look_or_put_back(&some).await?;
+        self.round.drain(..passed.min(self.round.len()));
         if self.round.is_empty() {
-            self.app.books().round_ended();
+            self.round_ended();
         }
         Ok(true)
     }
 
-    /// Whether it is time for one.
+    /// Whether it is time for one, and anybody's time has come.
     fn begin_round(&mut self) -> bool {
         if self.began.as_ref().is_some_and(|began| began.elapsed() < ROUND_EVERY) {
             return false;
         }
         self.began = Some(Stopwatch::start());
         self.places = None;
-        self.round = self.app.fleet().kiosks().map(|kiosk| kiosk.id.clone()).collect();
+        let now = self.app.clock().now().secs();
+        let fleet = self.app.fleet();
+        let due = fleet.kiosks().filter(|kiosk| self.is_due(kiosk.id, now)).map(|kiosk| kiosk.id.clone());
+        self.round = due.collect();
+        drop(fleet);
+        if self.round.is_empty() {
+            self.round_ended();
+        }
         !self.round.is_empty()
+    }
+
+    fn is_due(&self, kiosk: &KioskId, now: i64) -> bool {
+        // Nobody is left alone for longer: then our clock went back meanwhile.
+        let longest = i64::try_from(RENEWED_AFTER_S).unwrap_or(i64::MAX);
+        self.again.get(kiosk).is_none_or(|at| *at <= now || *at - now > longest)
+    }
+
+    /// How many kiosks of the round are passed, and which of them are to be looked at: not those that were since it
+    /// began, because something happened to them.
+    fn next_of_round(&self) -> (usize, BTreeMap<KioskId, Since>) {
+        let now = self.app.clock().now().secs();
+        let mut waiting = self.app.books().dirty();
+        let (mut passed, mut some) = (0, BTreeMap::new());
+        for kiosk in &self.round {
+            if some.len() == KIOSKS_A_STEP {
+                break;
+            }
+            passed += 1;
+            if self.is_due(kiosk, now) {
+                let since = waiting.take_one(kiosk).unwrap_or(Timestamp(i64::MAX));
+                some.insert(kiosk.clone(), since);
+            }
+        }
+        (passed, some)
+    }
+
+    async fn look_or_put_back(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
+        let outcome = self.look_at(kiosks).await;
+        if outcome.is_err() {
+            let mut waiting = self.app.books().dirty();
+            kiosks.iter().for_each(|(id, since)| waiting.kiosk(id, *since));
+        }
+        outcome
+    }
+
+    /// Sums of the running month hold for a while: each round renews few of the rows that they are made of.
+    fn round_ended(&mut self) {
+        let holds = Duration::from_secs(self.oldest_row_s() / SUMS_RENEWED_OFTENER);
+        if self.summed.as_ref().is_none_or(|summed| summed.elapsed() >= holds) {
+            self.summed = Some(Stopwatch::start());
+            self.app.books().round_ended();
+        }
+    }
+
+    fn oldest_row_s(&self) -> u64 {
+        (self.again.len() as u64 / RENEWED_A_SECOND).min(RENEWED_AFTER_S)
+    }
+
+    /// When a kiosk is looked at again at the latest: not all of those that were looked at together.
+    fn renewed_after_s(&self) -> i64 {
+        let half = self.oldest_row_s() / 2;
+        i64::try_from(half + crate::random::below(half + 1)).unwrap_or(i64::MAX)
     }
 
     /// What changed at a site changed for those that have stood there since, wherever they stand now.
@@ -196,6 +271,9 @@ impl Keeper {
 
     /// A kiosk whose months cannot be booked keeps no other waiting.
     async fn look_at(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
+        if kiosks.is_empty() {
+            return Ok(());
+        }
         match self.book(kiosks).await {
             Err(error) if error.stays() && kiosks.len() > 1 => {
                 for (kiosk, since) in kiosks {
@@ -238,23 +316,28 @@ impl Keeper {
         let places = self.places().await?;
         // Before anything is read: what is committed by now is in it.
         let committed_to = app.books().committed_to();
-        let look = Look::gather(&reader, places, kiosks, &self.seen).await?.committed_to(committed_to);
-        let mut changes = Vec::new();
-        let mut shown = Vec::new();
+        let is_seen = |kiosk: &KioskId| self.again.contains_key(kiosk);
+        let look = Look::gather(&reader, places, kiosks, is_seen).await?.committed_to(committed_to);
+        let (mut changes, mut shown, mut again) = (Vec::new(), Vec::new(), HashMap::new());
         for subject in &look.subjects {
             // What one kiosk has must not end the books of all.
             let ids = &mut self.ids;
             let kept = catch_unwind(AssertUnwindSafe(|| look.keep(subject, ids)));
-            let (booked, board) = kept.map_err(|_| StepError::Panicked)?;
-            changes.extend(booked);
-            shown.push((subject.view.kiosk.id.clone(), board));
+            let kept = kept.map_err(|_| StepError::Panicked)?;
+            changes.extend(kept.changes);
+            shown.push((subject.view.kiosk.id.clone(), kept.shown));
+            again.insert(&subject.view.kiosk.id, kept.again_at);
         }
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
             app.request(actor, Request::Book { changes, also: None }).await?;
         }
         app.books().show(shown);
-        self.seen.extend(kiosks.keys().cloned());
+        for kiosk in kiosks.keys() {
+            let at = reader.now.secs() + self.renewed_after_s();
+            let at = again.get(kiosk).map_or(at, |again| at.min(*again));
+            self.again.insert(kiosk.clone(), at);
+        }
         self.skipped.retain(|kiosk| !kiosks.contains_key(kiosk));
         Ok(())
     }

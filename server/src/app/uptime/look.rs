@@ -10,9 +10,10 @@ use kioskwatch_domain::{
     ids::Ids,
     interval::{Interval, IntervalSet},
     uptime::{
-        Evidence, Figures, Month, Timeline,
+        Evidence, Figures, Month, Outlook, Timeline,
         booking::{Booking, Contract, Owner},
         books::{self, Fresh, Intake, Stored, Terms},
+        next_edge, outlook,
     },
     wall,
 };
@@ -20,13 +21,22 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     UptimeError,
-    board::{Parts, Place, Shown},
+    board::{Growth, Parts, Place, Shown},
     dirty::Since,
     due::Due,
     frame::{Counted, Frame, Places, Sets},
     gather::Subject,
     reader::{UptimeReader, day_of, ms},
+    seconds::Seconds,
 };
+
+/// What follows for one kiosk.
+pub(super) struct Outcome {
+    pub(super) changes: Vec<Change>,
+    pub(super) shown: Shown,
+    /// When it is to be looked at again although nothing happened to it.
+    pub(super) again_at: i64,
+}
 
 /// Everything a step reads.
 pub(super) struct Look<'a> {
@@ -50,7 +60,7 @@ impl<'a> Look<'a> {
         reader: &'a UptimeReader<'_>,
         places: Arc<Places>,
         kiosks: &BTreeMap<KioskId, Since>,
-        seen: &BTreeSet<KioskId>,
+        seen: impl Fn(&KioskId) -> bool,
     ) -> Result<Self, UptimeError> {
         let now = reader.now;
         let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
@@ -109,11 +119,13 @@ impl<'a> Look<'a> {
     }
 
     /// What follows for one kiosk's months, and what a scrape shows of it.
-    pub(super) fn keep(&self, subject: &Subject, ids: &mut Ids) -> (Vec<Change>, Shown) {
+    pub(super) fn keep(&self, subject: &Subject, ids: &mut Ids) -> Outcome {
         let kiosk = &subject.view.kiosk;
         let running = Month::at(subject.zone, self.now.secs());
         let mut changes = self.expired(subject);
         let mut shown = Shown::default();
+        let day = day_of(subject.zone, self.now);
+        let mut again_at = day.to;
         for &month in self.months.get(&kiosk.id).into_iter().flatten() {
             let period = self.period(subject, month);
             let key = (kiosk.id.clone(), month);
@@ -127,6 +139,9 @@ impl<'a> Look<'a> {
                 let fresh = self.fresh(subject, month, &stored);
                 changes.extend(books::keep(self.now, &self.terms, period.to, &stored, &fresh, ids));
                 if signed == 0 {
+                    if period.to <= self.now.secs() {
+                        again_at = again_at.min(self.terms.freeze_at(period.to));
+                    }
                     figures = fresh.signed.unwrap_or(fresh.current).rows;
                 }
             }
@@ -142,11 +157,32 @@ impl<'a> Look<'a> {
                 shown.last_month = Some((running.period(subject.zone), Parts::of(parts())));
             }
         }
-        let day = day_of(subject.zone, self.now);
-        let shares = self.shares(subject, day);
+        let until = self.show_today(subject, day, &mut shown);
+        Outcome { changes, shown, again_at: again_at.min(until) }
+    }
+
+    /// Until when what is shown goes on by itself.
+    fn show_today(&self, subject: &Subject, day: Interval, shown: &mut Shown) -> i64 {
+        let sets = self.sets(subject, day, None);
+        let inputs = sets.inputs(&self.frame, self.claims(&subject.view.kiosk.id));
+        let timeline = Timeline::build(&inputs);
+        let there =
+            |(owner, set): &(Owner, IntervalSet)| (owner.site.clone(), timeline.within(set).figures());
+        let shares: Vec<(Option<SiteId>, Figures)> =
+            sets.owners.iter().map(there).filter(|(_, figures)| figures.accountable_s > 0).collect();
         let parts = Parts::of(shares.iter().map(|(site, figures)| (self.place(site.as_ref()), figures)));
         shown.today = Some((day, parts));
-        (changes, shown)
+        let Outlook { each, until } = outlook(&inputs, &timeline);
+        let now = self.frame.as_of;
+        let Some((owner, set)) = sets.owners.iter().find(|(_, set)| set.contains(now)) else { return now };
+        let until = next_edge(set, now).map_or(until, |edge| edge.min(until));
+        let place = self.place(owner.site.as_ref());
+        shown.grows = (until > now && each.accountable_s > 0).then(|| Growth {
+            place,
+            each: Seconds::of(&each),
+            within: Interval::new(now, until),
+        });
+        until
     }
 
     /// Where a site belongs by now.
@@ -218,13 +254,5 @@ impl<'a> Look<'a> {
 
     fn claims(&self, kiosk: &KioskId) -> &[Evidence] {
         self.evidence.get(kiosk).map_or(&[], Vec::as_slice)
-    }
-
-    fn shares(&self, subject: &Subject, period: Interval) -> Vec<(Option<SiteId>, Figures)> {
-        let sets = self.sets(subject, period, None);
-        let timeline = Timeline::build(&sets.inputs(&self.frame, self.claims(&subject.view.kiosk.id)));
-        let there =
-            |(owner, set): &(Owner, IntervalSet)| (owner.site.clone(), timeline.within(set).figures());
-        sets.owners.iter().map(there).filter(|(_, figures)| figures.accountable_s > 0).collect()
     }
 }

@@ -26,6 +26,14 @@ impl Seconds {
         }
     }
 
+    /// The same so many times over.
+    pub(super) fn times(mut self, n: i64) -> Self {
+        let ratios = self.ratios.map(|ratio| Ratio::new(ratio.num * n, ratio.den * n));
+        self.known_s *= n;
+        self.unknown_s *= n;
+        Self { ratios, down_s: self.down_s.map(|seconds| seconds * n), ..self }
+    }
+
     /// What most kiosks have in common takes one byte: nothing lost, the same seconds behind every ratio.
     pub(super) fn pack(&self, bytes: &mut Vec<u8>) {
         let usual = self.ratios[0].den;

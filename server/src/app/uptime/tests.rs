@@ -23,7 +23,7 @@ mod outages;
 
 use super::{
     board::{Board, Shown},
-    look::Look,
+    look::{Look, Outcome},
     *,
 };
 use crate::{app::testing, config::Config, store::Store};
@@ -71,18 +71,19 @@ impl Shelf {
 
     /// The bookkeeper passes by.
     async fn keep(&self, kiosk: &str, now: i64) -> Shown {
-        self.look_at(kiosk, now, &BTreeSet::new()).await
+        self.look_at(kiosk, now, &BTreeSet::new()).await.shown
     }
 
-    async fn look_at(&self, kiosk: &str, now: i64, seen: &BTreeSet<KioskId>) -> Shown {
+    async fn look_at(&self, kiosk: &str, now: i64, seen: &BTreeSet<KioskId>) -> Outcome {
         let reader = self.reader(now);
         let places = reader.places().await.unwrap();
         let kiosks = BTreeMap::from([(KioskId::new(kiosk).unwrap(), Timestamp(i64::MIN))]);
-        let look = Look::gather(&reader, Arc::new(places), &kiosks, seen).await.unwrap();
+        let is_seen = |id: &KioskId| seen.contains(id);
+        let look = Look::gather(&reader, Arc::new(places), &kiosks, is_seen).await.unwrap();
         let look = look.committed_to(Timestamp(now));
-        let (changes, shown) = look.keep(&look.subjects[0], &mut Ids::seeded(now.unsigned_abs().into()));
-        self.store.commit(&changes).await.unwrap();
-        shown
+        let kept = look.keep(&look.subjects[0], &mut Ids::seeded(now.unsigned_abs().into()));
+        self.store.commit(&kept.changes).await.unwrap();
+        kept
     }
 
     async fn figures(&self, scope: UptimeScope, from: i64, to: i64, now: i64) -> UptimeAnswer {

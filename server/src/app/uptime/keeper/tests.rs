@@ -1,5 +1,5 @@
 use kioskwatch_domain::{
-    change::{AssignmentRow, Change, ExclusionRow, KioskRow},
+    change::{AssignmentRow, Change, ExclusionRow, KioskRow, TransitionRow},
     fleet::Answer,
 };
 use uuid::Uuid;
@@ -81,7 +81,7 @@ async fn commit(store: &Store, asked: Asked, bad: Option<&KioskId>) {
 
 #[tokio::test]
 async fn late_evidence_and_the_round_take_turns_so_that_neither_waits_for_the_whole_of_the_other() {
-    let mut office = Office::of(3 * KIOSKS_A_STEP, false).await;
+    let mut office = Office::of(5 * KIOSKS_A_STEP, false).await;
     let mut keeper = Keeper::new(office.app.clone());
     let mut left = Vec::new();
     for turn in 0..6 {
@@ -91,7 +91,48 @@ async fn late_evidence_and_the_round_take_turns_so_that_neither_waits_for_the_wh
         assert_eq!(keeper.was_dirty, turn % 2 == 0, "turn {turn}");
         left.push(keeper.round.len() / KIOSKS_A_STEP);
     }
-    assert_eq!(left, [3, 2, 2, 1, 1, 0], "the round ends although there was late evidence all the time");
+    // Those that were looked at meanwhile are passed.
+    assert_eq!(left, [5, 3, 3, 2, 2, 1], "the round goes on although there was late evidence all the time");
+}
+
+#[tokio::test]
+async fn a_round_looks_at_those_whose_time_has_come_and_at_whoever_something_happened_to_at_once() {
+    let mut office = Office::of(4, false).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    assert!(office.step(&mut keeper, None).await, "nobody was looked at since the start");
+    let now = office.app.clock().now().secs();
+    let later = now + i64::try_from(RENEWED_AFTER_S / 2).unwrap();
+    let leave_alone = |keeper: &mut Keeper, but: &KioskId, until: i64| {
+        keeper.again.values_mut().for_each(|at| *at = later);
+        keeper.again.insert(but.clone(), until);
+        keeper.began = None;
+    };
+    leave_alone(&mut keeper, &id(0), later);
+    assert!(!office.step(&mut keeper, None).await, "there is nothing to do");
+    for (kiosk, until, why) in
+        [(id(1), now, "its time has come"), (id(2), now + 1_000_000, "the clock went back")]
+    {
+        leave_alone(&mut keeper, &kiosk, until);
+        let round = keeper.begin_round().then(|| keeper.round.clone());
+        assert_eq!(round, Some(VecDeque::from([kiosk])), "{why}");
+        assert!(office.step(&mut keeper, None).await && keeper.round.is_empty());
+    }
+    leave_alone(&mut keeper, &id(0), later);
+    let at = Timestamp(now * 1_000);
+    let silent = TransitionRow {
+        kiosk: id(3),
+        kind: "presence".to_owned(),
+        peripheral: None,
+        from: "late".to_owned(),
+        to: "offline".to_owned(),
+        at,
+        noticed_at: at,
+        reason: String::new(),
+    };
+    office.app.books().note(&[Change::Transition(silent)]);
+    assert!(office.step(&mut keeper, None).await);
+    let looked_at: Vec<_> = keeper.again.iter().filter(|(_, at)| **at != later).map(|(id, _)| id).collect();
+    assert_eq!(looked_at, [&id(3)]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a scrape shows adds up, whoever it is shown by.
 use super::*;
 use crate::app::uptime::{
-    board::{Parts, Place},
+    board::{Growth, Parts, Place},
     seconds::Seconds,
 };
 
@@ -39,6 +39,79 @@ fn sum<'a>(all: impl Iterator<Item = &'a Seconds>) -> Seconds {
         sum += one;
         sum
     })
+}
+
+#[test]
+fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
+    let (begin, shop) = (october().from, place(Some("S-1"), "north", "Bank"));
+    let day = Interval::new(begin, begin + 86_400);
+    let second = Figures {
+        accountable_s: 1,
+        known_s: 1,
+        on: Ratio::new(1, 1),
+        avail: Ratio::new(0, 1),
+        full: Ratio::new(0, 1),
+        causes: BTreeMap::from([(Cause::Supplies, 1)]),
+        ..Figures::default()
+    };
+    let part = || Parts::of(std::iter::once((shop.clone(), &second)));
+    let kiosk: KioskId = "k".parse().unwrap();
+    let mut board = Board::default();
+    let grows = Growth {
+        place: shop.clone(),
+        each: Seconds::of(&second),
+        within: Interval::new(begin + 10, begin + 40),
+    };
+    let shown = Shown {
+        today: Some((day, part())),
+        month: Some((october(), part())),
+        last_month: Some((october(), part())),
+        grows: Some(grows),
+    };
+    board.show(kiosk.clone(), shown.clone());
+    for (now, seconds) in [(0, 1), (10, 1), (11, 2), (39, 30), (40, 31), (90, 31)] {
+        let now = Timestamp((begin + now) * 1_000);
+        let [today, month, last_month] = board.kiosk(&kiosk, now).map(Option::unwrap);
+        assert_eq!((today, month), (Seconds::of(&second).times(seconds), today), "{now}");
+        assert_eq!(last_month, Seconds::of(&second), "it has ended");
+        assert_eq!(board.totals(now)[0].sites["S-1"], today);
+    }
+    // The next look says that nothing goes on.
+    board.show(kiosk.clone(), Shown { grows: None, ..shown });
+    assert_eq!(board.kiosk(&kiosk, Timestamp((begin + 30) * 1_000))[0], Some(Seconds::of(&second)));
+}
+
+#[tokio::test]
+async fn what_is_shown_of_who_works_on_is_what_a_later_look_counts_until_the_next_one_is_due() {
+    let (from, id): (i64, KioskId) = (october().from * 1_000, "k".parse().unwrap());
+    let Change::Site(row) = site("S-1") else { unreachable!() };
+    // The first of October 2026 is a Thursday.
+    let hours = r#"[{"weekly":{"thu":[["08:00","20:00"]],"fri":[["08:00","20:00"]]}}]"#;
+    let open = Change::Site(SiteRow { service_hours: hours.to_owned(), ..row });
+    let new = KioskRow { site: Some("S-1".parse().unwrap()), ..testing::kiosk(id.clone(), Timestamp(from)) };
+    let gone = from + 33 * HOUR;
+    let shelf =
+        Shelf::with(&[open, Change::Kiosk(new), alive(0, from + 2 * DAY), full("k", from, gone)]).await;
+    let look = async |after_ms: i64| {
+        let kept = shelf.look_at("k", from + after_ms, &BTreeSet::new()).await;
+        let mut board = Board::default();
+        board.show(id.clone(), kept.shown);
+        (board, kept.again_at - october().from)
+    };
+    for (at, due, later) in [
+        (3 * HOUR, 8 * 3_600, 8 * HOUR),
+        (9 * HOUR, 20 * 3_600, 15 * HOUR),
+        (9 * HOUR, 20 * 3_600, 20 * HOUR),
+        (21 * HOUR, 24 * 3_600, 24 * HOUR - 1_000),
+        (24 * HOUR, 32 * 3_600, 32 * HOUR),
+        (34 * HOUR, 34 * 3_600 + 3_600 / 16, 34 * HOUR),
+    ] {
+        let ((board, again_at), (counted, _)) = (look(at).await, look(later).await);
+        assert_eq!(again_at, due, "{at}");
+        let now = Timestamp(from + later);
+        assert_eq!(board.kiosk(&id, now), counted.kiosk(&id, now), "{at} to {later}");
+        assert_eq!(board.totals(now), counted.totals(now));
+    }
 }
 
 #[test]
