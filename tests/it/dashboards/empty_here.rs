@@ -14,6 +14,11 @@ const fn always(board: &'static str, title: &'static str, why: &'static str) -> 
     Empty { board, title, with: None, why }
 }
 
+const fn of_full(board: &'static str, title: &'static str) -> Empty {
+    let why = "nothing is promised of full function";
+    Empty { board, title, with: Some(("ratio", "full")), why }
+}
+
 const BEGAN_NOW: &str = "no kiosk of this stack was there last month";
 const NOTHING_LOST: &str = "this server loses nothing and refuses nothing";
 const NOTHING_OLD: &str = "the daily removal has not run, and nothing is old enough";
@@ -29,12 +34,9 @@ const EMPTY: &[Empty] = &[
     always("server", "安全事件", NOTHING_LOST),
     always("server", "旧数据上次清理", NOTHING_OLD),
     always("server", "清理的行数", NOTHING_OLD),
-    Empty {
-        board: "uptime-history",
-        title: "允许停机余额",
-        with: Some(("ratio", "full")),
-        why: "nothing is promised of full function",
-    },
+    of_full("uptime-history", "允许停机余额"),
+    of_full("uptime-history", "逐月"),
+    of_full("uptime", "本月至今"),
 ];
 
 impl Empty {

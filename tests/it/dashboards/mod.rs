@@ -16,6 +16,7 @@ mod ticket_history;
 mod tickets;
 mod uptime;
 mod uptime_history;
+mod verdict;
 mod words;
 
 use std::{fs, path::Path, time::Duration};
@@ -189,6 +190,9 @@ async fn work(stack: &mut Stack) {
 async fn check(sources: &Sources, board: &str, panel: &Value, chosen: &answer::Chosen) {
     let title = panel["title"].as_str().unwrap_or_default();
     let may_be_empty = empty_here::reason(board, title, chosen).is_some();
+    if panel["fieldConfig"]["overrides"][0]["matcher"]["id"] == "byFrameRefID" {
+        return check_verdict(sources, &format!("{board}: {title}"), panel, chosen, may_be_empty).await;
+    }
     for target in panel["targets"].as_array().into_iter().flatten() {
         let whole = [target.clone()];
         for target in whole.into_iter().chain(without_its_zero(target)) {
@@ -202,6 +206,35 @@ async fn check(sources: &Sources, board: &str, panel: &Value, chosen: &answer::C
             })
             .await;
         }
+    }
+}
+
+/// A panel with a query for what misses the target, for what meets it, and for what has none.
+async fn check_verdict(
+    sources: &Sources,
+    what: &str,
+    panel: &Value,
+    chosen: &answer::Chosen,
+    may_be_empty: bool,
+) {
+    let targets = panel["targets"].as_array().unwrap();
+    let is_promised = !matches!(chosen.get("ratio"), Some(answer::Choice::One(ratio)) if ratio == "full");
+    wait_until(&format!("{what}, with {chosen:?}"), PATIENCE, || async {
+        let mut told = Vec::new();
+        for target in targets {
+            told.push(sources.ask(target, chosen).await? == Answer::Something);
+        }
+        let (judged, plain) = (told[0] || told[1], told[2]);
+        assert!(if is_promised { !plain } else { !judged }, "{what}, with {chosen:?}: {told:?}");
+        if judged || plain || may_be_empty { Ok(()) } else { Err(format!("nothing from {targets:?}")) }
+    })
+    .await;
+    // Nothing red meets the target, nothing green misses it.
+    for (index, wrong) in [(0, ">="), (1, "<")] {
+        let mut target = targets[index].clone();
+        let Some(expr) = target["expr"].as_str() else { continue };
+        target["expr"] = json!(format!("({expr}) {wrong} scalar(max(kioskwatch_uptime_target_ratio))"));
+        assert_eq!(sources.ask(&target, chosen).await, Ok(Answer::Nothing), "{what}: {target}");
     }
 }
 

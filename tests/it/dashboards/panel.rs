@@ -8,11 +8,8 @@ pub(super) const POSTGRES: &str = "kioskwatch-postgres";
 /// What stands in a description before the reason why a panel may be empty.
 pub(super) const MAY_BE_EMPTY: &str = "可为空 / May be empty: ";
 
-/// Red to green around the usual target, for ratios: Grafana takes no threshold from a query.
-const AROUND_TARGET: &[(Option<f64>, &str)] =
-    &[(None, "red"), (Some(0.99), "yellow"), (Some(0.995), "green")];
-const COLOURS: &str =
-    "颜色固定以 99 % 和 99.5 % 为界 / Colours are fixed at 99 % and 99.5 %, whatever the target.";
+/// The queries of a judged panel and their colours: what misses the target, what meets it, what has none.
+const VERDICTS: [(char, &str); 3] = [('A', "red"), ('B', "green"), ('C', "blue")];
 /// Good while it is nothing.
 pub(super) const NONE_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "red")];
 pub(super) const FEW_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "yellow")];
@@ -47,6 +44,7 @@ pub(super) struct Panel {
     links: Vec<(String, String)>,
     text_mode: &'static str,
     says_states: bool,
+    by_verdict: bool,
 }
 
 /// Whether an instant (in milliseconds) lies in the time shown. Grafana's own `$__timeFilter` takes its argument up to
@@ -93,6 +91,7 @@ impl Panel {
             links: Vec::new(),
             text_mode: "auto",
             says_states: false,
+            by_verdict: false,
         }
     }
 
@@ -154,13 +153,19 @@ impl Panel {
         self
     }
 
-    /// Coloured around the usual target, which the description says.
-    pub(super) fn around_target(mut self) -> Self {
+    /// Each of three queries has its colour: what misses the target, what meets it, what has none.
+    pub(super) fn by_verdict(mut self) -> Self {
+        self.by_verdict = true;
+        self
+    }
+
+    /// Another line of the description.
+    pub(super) fn tell(mut self, text: &str) -> Self {
         if !self.description.is_empty() {
             self.description.push('\n');
         }
-        self.description += COLOURS;
-        self.judged(AROUND_TARGET)
+        self.description += text;
+        self
     }
 
     /// What a stat says is the name of its series, not the number.
@@ -192,10 +197,7 @@ impl Panel {
     }
 
     pub(super) fn may_be_empty(mut self, why: &str) -> Self {
-        if !self.description.is_empty() {
-            self.description.push('\n');
-        }
-        self.description += MAY_BE_EMPTY;
+        self = self.tell(MAY_BE_EMPTY);
         self.description += why;
         self
     }
@@ -322,13 +324,17 @@ impl Panel {
 
     fn overrides(&self) -> Vec<Value> {
         let property = |(id, value): &(&str, Value)| json!({"id": id, "value": value});
-        self.overrides
-            .iter()
-            .map(|(column, properties)| {
-                let properties: Vec<Value> = properties.iter().map(property).collect();
-                json!({"matcher": {"id": "byName", "options": column}, "properties": properties})
+        let verdicts = VERDICTS.iter().filter(|_| self.by_verdict).map(|(letter, color)| {
+            json!({
+                "matcher": {"id": "byFrameRefID", "options": letter.to_string()},
+                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}],
             })
-            .collect()
+        });
+        let columns = self.overrides.iter().map(|(column, properties)| {
+            let properties: Vec<Value> = properties.iter().map(property).collect();
+            json!({"matcher": {"id": "byName", "options": column}, "properties": properties})
+        });
+        verdicts.chain(columns).collect()
     }
 
     fn options(&self) -> Value {

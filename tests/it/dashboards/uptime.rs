@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{
     board::{Board, console, label, ratio},
     panel::{Panel, honest},
+    verdict::PROMISED,
 };
 
 const PERIODS: [(&str, &str, &str); 3] =
@@ -27,28 +28,41 @@ pub(super) fn board() -> Board {
 }
 
 /// Seconds of a scope, summed and then divided.
-fn divided(scope: &str, period: &str) -> String {
+fn divided(scope: &str, period: &str, more: &str) -> String {
     let of = |what: &str| {
         format!(
-            "sum(max by (id) (kioskwatch_uptime_{what}_seconds{{{scope}, ratio=\"$ratio\", period=\"{period}\"}}))"
+            "sum(max by (id) (kioskwatch_uptime_{what}_seconds{{{scope}, ratio=\"$ratio\", period=\"{period}\"{more}}}))"
         )
     };
-    honest(&format!("({} / ({} > 0))", of("up"), of("accountable")))
+    format!("({} / ({} > 0))", of("up"), of("accountable"))
+}
+
+/// The ratios of all groups of a scope, from the rule that divides them.
+fn recorded(scope: &str, period: &str, more: &str) -> String {
+    format!("scope:kioskwatch_uptime:ratio{{{scope}, ratio=\"$ratio\", period=\"{period}\"{more}}}")
+}
+
+const CHOSEN: &str = "scope=\"site\", id=~\"$site\"";
+
+/// The target of a month that is over is in the books; Prometheus knows the one of now.
+fn of_period(period: &str) -> &'static str {
+    match period {
+        "last_month" => "上月也按现行目标 / Last month too by the target of now.",
+        _ => "",
+    }
 }
 
 fn stats() -> Vec<Panel> {
     let fleet = PERIODS.map(|(period, zh, en)| {
         Panel::stat(&format!("车队{zh} / Fleet {en}"))
-            .prom("__auto", &divided("scope=\"fleet\"", period))
-            .ratio()
-            .around_target()
+            .describe(of_period(period))
+            .prom_against_target("__auto", |more| divided("scope=\"fleet\"", period, more))
     });
     let chosen = PERIODS.map(|(period, zh, en)| {
+        let told = ["Seconds of the chosen sites summed, then divided.", of_period(period)];
         Panel::stat(&format!("所选网点{zh} / Chosen sites {en}"))
-            .prom("__auto", &divided("scope=\"site\", id=~\"$site\"", period))
-            .ratio()
-            .describe("Seconds of the chosen sites summed, then divided.")
-            .around_target()
+            .describe(told.join("\n").trim_end())
+            .prom_against_target("__auto", |more| divided(CHOSEN, period, more))
     });
     let last = "上月尚无记录 / nothing was counted last month";
     let mut panels: Vec<Panel> = fleet.into_iter().chain(chosen).collect();
@@ -63,7 +77,8 @@ fn sites() -> Vec<Panel> {
         Panel::series("本月至今 / This month so far")
             .prom("车队 / fleet", &honest("scope:kioskwatch_uptime:ratio{scope=\"fleet\", ratio=\"$ratio\", period=\"month\"}"))
             .prom("{{id}}", &honest("scope:kioskwatch_uptime:ratio{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"month\"}"))
-            .prom("目标 / target", "max(kioskwatch_uptime_target_ratio)")
+            .prom("目标 / target", PROMISED)
+            .may_be_empty("全功能率没有目标线 / full function has no line of a target")
             .ratio()
             .column(
                 "目标 / target",
@@ -76,16 +91,15 @@ fn sites() -> Vec<Panel> {
             .size(24, 9),
     ];
     panels.extend(PERIODS.map(|(period, zh, en)| {
-        let ratio = format!(
-            "scope:kioskwatch_uptime:ratio{{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"{period}\"}}"
-        );
-        let expr = format!("sort({})", honest(&ratio));
         let panel = Panel::bars(&format!("网点{zh} / Sites {en}"))
-            .prom("{{id}}", &expr)
-            .ratio()
-            .around_target()
+            .describe(of_period(period))
+            .prom_against_target("{{id}}", |more| recorded(CHOSEN, period, more))
             .size(8, 10);
-        if period == "last_month" { panel.may_be_empty("上月尚无记录 / nothing was counted last month") } else { panel }
+        if period == "last_month" {
+            panel.may_be_empty("上月尚无记录 / nothing was counted last month")
+        } else {
+            panel
+        }
     }));
     panels.push(
         Panel::bars("本月允许停机时间已用 / Allowed down time used this month")
@@ -117,10 +131,10 @@ fn sites() -> Vec<Panel> {
 
 /// Regions, customers, causes, and how much is known at all.
 fn groups() -> Vec<Panel> {
-    let of = |scope: &str| {
-        let ratio =
-            format!("scope:kioskwatch_uptime:ratio{{scope=\"{scope}\", ratio=\"$ratio\", period=\"month\"}}");
-        format!("sort({})", honest(&ratio))
+    let of = |title: &str, scope: &str| {
+        let scope = format!("scope=\"{scope}\"");
+        let ratio = |more: &str| recorded(&scope, "month", more);
+        Panel::bars(title).prom_against_target("{{id}}", ratio).size(6, 9)
     };
     let seconds = |what: &str| {
         format!(
@@ -129,16 +143,8 @@ fn groups() -> Vec<Panel> {
     };
     let (known, unknown) = (seconds("known"), seconds("unknown"));
     vec![
-        Panel::bars("区域本月 / Regions this month")
-            .prom("{{id}}", &of("region"))
-            .ratio()
-            .around_target()
-            .size(6, 9),
-        Panel::bars("客户本月 / Customers this month")
-            .prom("{{id}}", &of("customer"))
-            .ratio()
-            .around_target()
-            .size(6, 9),
+        of("区域本月 / Regions this month", "region"),
+        of("客户本月 / Customers this month", "customer"),
         Panel::bars("本月停机原因 / Down time by cause, this month")
             .prom(
                 "{{cause}}",

@@ -36,6 +36,15 @@ pub(super) fn board() -> Board {
     }
 }
 
+/// Whether the rows meet the strictest target among them, both of whose numbers come from one row.
+fn meets_strictest() -> String {
+    let strictest = |part: &str| {
+        format!("(array_agg({part} ORDER BY target_num::float8 / target_den DESC, target_den))[1]")
+    };
+    let (num, den) = (strictest("target_num"), strictest("target_den"));
+    format!("sum({UP}) * {den} >= {num} * sum({OF})")
+}
+
 fn state() -> Vec<Panel> {
     let latest = format!("(SELECT max(month) FROM v_uptime_month WHERE {WHERE})");
     let share = format!("SELECT {} AS ratio FROM v_uptime_month WHERE {WHERE}", share(UP, OF));
@@ -45,11 +54,9 @@ fn state() -> Vec<Panel> {
         )
     };
     vec![
-        Panel::stat("所选时间 / Whole time shown").sql(&share).ratio().around_target(),
+        Panel::stat("所选时间 / Whole time shown").sql(&share).ratio(),
         Panel::stat("最近月份 / Latest month shown")
-            .sql(&format!("{share} AND month = {latest}"))
-            .ratio()
-            .around_target(),
+            .sql_against_target(&format!("{share} AND month = {latest}"), &meets_strictest()),
         Panel::stat("允许停机余额 / Down time left of the target, latest month")
             .sql(&format!(
                 "SELECT CASE '$ratio' WHEN 'full' THEN NULL ELSE \
@@ -76,20 +83,15 @@ fn groups() -> Vec<Panel> {
     );
     let target = format!(
         "SELECT to_timestamp(min(period_from_at) / 1000.0) AS time, '目标 / target' AS metric,\n  \
-         max(target_num::float8 / target_den) AS value\nFROM v_uptime_month\nWHERE {WHERE}\nGROUP BY month ORDER BY 1"
+         max(target_num::float8 / target_den) AS value\nFROM v_uptime_month\nWHERE {WHERE} AND '$ratio' <> 'full'\nGROUP BY month ORDER BY 1"
     );
-    // The strictest target of the rows, both its numbers from one row.
-    let strictest = |part: &str| {
-        format!("(array_agg({part} ORDER BY target_num::float8 / target_den DESC, target_den))[1]")
-    };
-    let (num, den) = (strictest("target_num"), strictest("target_den"));
+    let meets = meets_strictest();
     let (coverage, share) = (share("known_s", "accountable_s"), share(UP, OF));
     let table = |period: &str, whole: &str| {
         format!(
             "SELECT {period} AS period, {OWNER} AS owner,\n  {share} AS ratio,\n  \
              CASE '$ratio' WHEN 'full' THEN NULL ELSE max(target_num::float8 / target_den) END AS target,\n  \
-             CASE WHEN sum({OF}) = 0 OR '$ratio' = 'full' THEN '—' WHEN sum({UP}) * {den} >= \
-             {num} * sum({OF}) THEN '达标 / met' ELSE '未达标 / missed' END\n    \
+             CASE WHEN sum({OF}) = 0 OR '$ratio' = 'full' THEN '—' WHEN {meets} THEN '达标 / met' ELSE '未达标 / missed' END\n    \
              || CASE WHEN bool_or(state = 'open') THEN '，至今 / so far' ELSE '' END AS verdict,\n  \
              sum({OF} - {UP}) AS down_s, sum({OF}) AS counted_s,\n  \
              {coverage} AS coverage,\n  \
@@ -130,6 +132,7 @@ fn groups() -> Vec<Panel> {
         Panel::series("逐月 / Month by month")
             .sql_series(&trend)
             .sql_series(&target)
+            .may_be_empty("全功能率没有目标线 / full function has no line of a target")
             .ratio()
             .column(
                 "目标 / target",

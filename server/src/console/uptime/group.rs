@@ -156,8 +156,8 @@ pub(in crate::console) async fn page(
     let trend = trend(&web, &caller, &scope, last, &shown, choice.measure).await?;
     let shown: Vec<Standing> = shown.into_iter().map(|(_, one)| one).collect();
     let sums: MonthSums = shown.iter().map(|one| &one.sums).sum();
-    // Of a quarter: what was promised last.
-    let target = shown.last().map_or_else(|| target(&web), |one| one.target);
+    // Of a quarter as of kiosks with several promises: the highest.
+    let target = MonthTotal::highest(shown.iter().map(|one| one.target)).unwrap_or_else(|| target(&web));
     let link = Link { month, quarter, measure: choice.measure };
     let cut = booked.parts.len() >= MAX_GROUPS as usize;
     let parts = parts(t, &booked.parts, by, &sites, target, link);

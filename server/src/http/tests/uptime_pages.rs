@@ -300,6 +300,28 @@ async fn a_page_of_a_group_asks_the_books_again_when_rows_of_its_months_are_book
 }
 
 #[tokio::test]
+async fn a_quarter_is_judged_by_the_highest_promise_of_its_months() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let promised = |month, target| {
+        // 99.5 % of the month.
+        let Change::Month(mut row) = signed(month, "K-1", "near", None, 1, 12_960) else { unreachable!() };
+        row.target = target;
+        Change::Month(row)
+    };
+    let rows = [promised(month, (999, 1_000)), promised(month.next(), (99, 100))];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let path = |span: &str| format!("/uptime?month=2026-05&span={span}&by=kiosk&measure=on");
+    let missed = async |span: &str| {
+        let page = fixture.get(&path(span), &viewer).await.text;
+        page.contains("▼ ")
+    };
+    assert!(!missed("month").await, "99.5 % and 99 % of May were more than 99 %");
+    assert!(missed("quarter").await, "and less than the 99.9 % of April");
+}
+
+#[tokio::test]
 async fn a_signed_month_shows_what_was_signed_and_says_where_its_intervals_come_to_another_figure() {
     let fixture = Fixture::start().await;
     let month: Month = "2026-04".parse().unwrap();

@@ -1,0 +1,38 @@
+//! Ratios coloured by the target that is configured: Grafana takes no threshold from a query, so what misses the
+//! target, what meets it and what has none are three queries of one panel.
+use super::panel::{Panel, honest};
+
+const COLOURS: &str = "绿色达标，红色未达标，蓝色没有目标（全功能率） / \
+                       Green meets the target, red misses it, blue has none (full function).";
+/// What Prometheus says of the target: nothing where the chosen ratio has none.
+pub(super) const PROMISED: &str = "max(kioskwatch_uptime_target_ratio) \
+    and on () kioskwatch_uptime_up_seconds{scope=\"fleet\", ratio=\"$ratio\", ratio!=\"full\"}";
+
+impl Panel {
+    /// Ratios that Prometheus divides, coloured by `[uptime] target` as it is now. `ratio` takes further matchers.
+    pub(super) fn prom_against_target(self, legend: &str, ratio: impl Fn(&str) -> String) -> Self {
+        let promised = ratio(", ratio!=\"full\"");
+        let that = |verdict: &str| {
+            format!(
+                "sort(({}) and ({promised} {verdict} scalar(max(kioskwatch_uptime_target_ratio))))",
+                honest(&promised)
+            )
+        };
+        self.prom(legend, &that("<"))
+            .prom(legend, &that(">="))
+            .prom(legend, &format!("sort({})", honest(&ratio(", ratio=\"full\""))))
+            .ratio()
+            .by_verdict()
+            .tell(COLOURS)
+    }
+
+    /// One ratio of a database, coloured by what was promised for its rows: `meets` compares whole numbers.
+    pub(super) fn sql_against_target(self, ratio: &str, meets: &str) -> Self {
+        self.sql(&format!("{ratio} HAVING '$ratio' <> 'full' AND NOT ({meets})"))
+            .sql(&format!("{ratio} HAVING '$ratio' <> 'full' AND {meets}"))
+            .sql(&format!("{ratio} HAVING '$ratio' = 'full'"))
+            .ratio()
+            .by_verdict()
+            .tell(COLOURS)
+    }
+}
