@@ -37,7 +37,7 @@ pub use command::{CommandEventRow, CommandRow, CommandState};
 pub use ticket::{ClockRow, ClockState, TicketEventRow, TicketRow, TicketSource, TicketState};
 pub use uptime::{
     CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, MonthRow, MonthSums,
-    RestatementRow, RestatementState, ServiceSpan,
+    RestatementRow, RestatementState, ServiceSpan, SiteTermsRow,
 };
 
 /// One row to insert, replace or extend.
@@ -45,6 +45,8 @@ pub use uptime::{
 pub enum Change {
     /// Insert or replace.
     Site(SiteRow),
+    /// As [`Self::Commissioned`].
+    SiteTerms(SiteTermsRow),
     /// Insert or replace.
     Kiosk(KioskRow),
     /// Insert, or set `to` of the row with the same kiosk, group and `from`.
@@ -113,6 +115,14 @@ pub struct SiteRow {
     /// Whether read-only commands may run by themselves.
     pub remote_consent: bool,
     pub updated_at: Timestamp,
+}
+
+impl SiteRow {
+    /// Whether its time is counted by the same wall clock and hours.
+    #[must_use]
+    pub fn has_terms_of(&self, other: &Self) -> bool {
+        (&self.timezone, &self.service_hours) == (&other.timezone, &other.service_hours)
+    }
 }
 
 /// How far away a site is for the service organisation (SR-004, SR-005, SR-007).

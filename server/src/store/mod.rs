@@ -45,6 +45,7 @@ mod restatements;
 mod retention;
 mod row;
 mod seen;
+mod site_terms;
 mod sites;
 mod sql;
 mod states;

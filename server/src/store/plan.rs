@@ -11,7 +11,7 @@ use kioskwatch_domain::change::{
     AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CommissionedRow, CorrectionRow,
     EvidenceGapRow, EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow,
     KioskRow, KioskStateRow, LivenessRow, MonthRow, PresenceRow, RestatementRow, SeenRow, SiteRow,
-    TicketEventRow, TicketRow, TransitionRow,
+    SiteTermsRow, TicketEventRow, TicketRow, TransitionRow,
 };
 use kioskwatch_proto::KioskId;
 use sha2::{Digest as _, Sha256};
@@ -47,6 +47,7 @@ pub(super) struct Plan<'a> {
 #[derive(Default)]
 struct Groups<'a> {
     sites: Vec<&'a SiteRow>,
+    site_terms: Vec<&'a SiteTermsRow>,
     kiosks: Vec<&'a KioskRow>,
     assignments: Vec<&'a AssignmentRow>,
     commissioned: Vec<&'a CommissionedRow>,
@@ -79,6 +80,7 @@ impl<'a> Plan<'a> {
         let mut plan = Self::default();
         // Parents before those that refer to them.
         plan.add(&groups.sites)?;
+        plan.add(&groups.site_terms)?;
         plan.add(&groups.kiosks)?;
         plan.add(&groups.assignments)?;
         plan.add(&groups.commissioned)?;
@@ -188,6 +190,7 @@ impl<'a> Groups<'a> {
         for (place, change) in changes.iter().enumerate() {
             match change {
                 Change::Site(row) => groups.sites.push(row),
+                Change::SiteTerms(row) => groups.site_terms.push(row),
                 Change::Kiosk(row) => groups.kiosks.push(row),
                 Change::Assignment(row) => groups.assignments.push(row),
                 Change::Commissioned(row) => groups.commissioned.push(row),

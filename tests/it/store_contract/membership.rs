@@ -132,6 +132,25 @@ pub(crate) async fn when_kiosks_count_is_kept_with_what_was_known_before(empty: 
     assert_eq!(before(6 * DAY), [away, back]);
 }
 
+pub(crate) async fn hours_of_sites_are_kept_with_what_was_known_before(empty: Empty) {
+    let store = empty.open().await;
+    let terms = |id: &str, offset: Option<i64>, service_hours: &str| SiteTermsRow {
+        site: site_id(id),
+        known_from: offset.map_or(SiteTermsRow::ALWAYS, at),
+        timezone: "Asia/Shanghai".into(),
+        service_hours: service_hours.into(),
+    };
+    let put = async |rows: &[SiteTermsRow]| {
+        store.commit(&rows.iter().cloned().map(Change::SiteTerms).collect::<Vec<_>>()).await.unwrap();
+    };
+    let [always, later, other] =
+        [terms("s1", None, ""), terms("s1", Some(5), "[]"), terms("s2", Some(1), "[]")];
+    put(&[always.clone(), terms("s1", Some(5), "")]).await;
+    put(&[terms("s1", None, "[1]"), later.clone(), other.clone()]).await;
+    assert_eq!(store.site_terms(Some(&["s1", "s9"])).await.unwrap(), [always.clone(), later.clone()]);
+    assert_eq!(store.site_terms(None).await.unwrap(), [always, later, other]);
+}
+
 /// Case U21 of the uptime definition.
 pub(crate) async fn who_was_away_counts_before_and_after_and_not_between(empty: Empty) {
     let store = empty.open().await;

@@ -2,7 +2,7 @@
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
-use super::KioskRow;
+use super::{KioskRow, SiteRow};
 use crate::uptime::{Commissioned, Figures, Month, Ratio};
 
 /// What one kiosk owes one owner in one month, in one version.
@@ -166,6 +166,31 @@ pub enum Correction {
     Timezone { site: SiteId, before: String, after: String },
     /// From and to when a kiosk counts.
     Commissioning { kiosk: KioskId, before: ServiceSpan, after: ServiceSpan },
+}
+
+/// By which wall clock and hours a site's time is counted, as it is known since an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteTermsRow {
+    pub site: SiteId,
+    /// [`Self::ALWAYS`]: what was known before anything else became known.
+    pub known_from: Timestamp,
+    /// As in [`SiteRow`].
+    pub timezone: String,
+    pub service_hours: String,
+}
+
+impl SiteTermsRow {
+    pub const ALWAYS: Timestamp = Timestamp(0);
+
+    #[must_use]
+    pub fn of(site: &SiteRow, known_from: Timestamp) -> Self {
+        Self {
+            site: site.id.clone(),
+            known_from,
+            timezone: site.timezone.clone(),
+            service_hours: site.service_hours.clone(),
+        }
+    }
 }
 
 /// When a kiosk counts, as it is known since an instant.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     change::{
         Admission, AssignmentRow, Change, CommissionedRow, ExclusionRow, GroupKind, KioskRow, ServiceSpan,
-        SiteRow, TicketRow, TicketState, Zone,
+        SiteRow, SiteTermsRow, TicketRow, TicketState, Zone,
     },
     incident::{CloseReason, is_ours},
     moment::Moment,
@@ -82,6 +82,10 @@ impl Draft<'_> {
         let detail =
             serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone, "changed": changed });
         self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
+        if let Some(known) = known.filter(|known| !row.has_terms_of(known)) {
+            let noted = [(&*known, SiteTermsRow::ALWAYS), (&row, self.now)];
+            self.rows.extend(noted.map(|(site, since)| Change::SiteTerms(SiteTermsRow::of(site, since))));
+        }
         self.rows.push(Change::Site(row));
         Ok(Answer::Done)
     }

@@ -12,7 +12,7 @@ use crate::{
         AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CommissionedRow,
         CorrectionRow, EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow,
         JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow, RestatementRow,
-        RunningSpan, SiteRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
+        RunningSpan, SiteRow, SiteTermsRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
     },
     command::may_be_corrected,
     fleet::Recalled,
@@ -45,6 +45,7 @@ pub type MonthKey = (Month, KioskId, u32, Option<SiteId>, Option<String>);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MemoryStore {
     pub sites: BTreeMap<SiteId, SiteRow>,
+    pub site_terms: BTreeMap<(SiteId, Timestamp), SiteTermsRow>,
     pub kiosks: BTreeMap<KioskId, KioskRow>,
     pub assignments: BTreeMap<(KioskId, &'static str, Timestamp), AssignmentRow>,
     pub commissioned: BTreeMap<(KioskId, Timestamp), CommissionedRow>,
@@ -180,6 +181,13 @@ impl MemoryStore {
     fn apply(&mut self, change: Change) {
         match change {
             Change::Site(row) => drop(self.sites.insert(row.id.clone(), row)),
+            Change::SiteTerms(row) => {
+                let key = (row.site.clone(), row.known_from);
+                match row.known_from == SiteTermsRow::ALWAYS {
+                    true => drop(self.site_terms.entry(key).or_insert(row)),
+                    false => drop(self.site_terms.insert(key, row)),
+                }
+            }
             Change::Kiosk(row) => drop(self.kiosks.insert(row.id.clone(), row)),
             Change::Assignment(row) => {
                 let key = (row.kiosk.clone(), row.group.as_str(), row.from);

@@ -8,7 +8,7 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan, SiteRow},
+    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan, SiteRow, SiteTermsRow},
     interval::{BEGINNING, Interval, IntervalSet},
     json::ReadError,
     service_hours::Schedule,
@@ -37,19 +37,19 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn of(site: &SiteRow, default_zone: Tz) -> Self {
+    fn of(timezone: &str, service_hours: &str, default_zone: Tz) -> Self {
         Self {
-            zone: site.timezone.parse().unwrap_or(default_zone),
-            schedule: read_hours(&site.service_hours).unwrap_or_else(|_| Schedule::always_open()),
-            problem: unreadable(site),
+            zone: timezone.parse().unwrap_or(default_zone),
+            schedule: read_hours(service_hours).unwrap_or_else(|_| Schedule::always_open()),
+            problem: unreadable(timezone, service_hours),
         }
     }
 }
 
 /// What of a site's hours and zone cannot be read, and counts as always open or in the default zone.
-pub fn unreadable(site: &SiteRow) -> Option<String> {
-    let zone = site.timezone.parse::<Tz>().err().map(|_| format!("{:?} is no IANA time zone", site.timezone));
-    read_hours(&site.service_hours).err().map(|error| error.to_string()).or(zone)
+pub fn unreadable(timezone: &str, service_hours: &str) -> Option<String> {
+    let zone = timezone.parse::<Tz>().err().map(|_| format!("{timezone:?} is no IANA time zone"));
+    read_hours(service_hours).err().map(|error| error.to_string()).or(zone)
 }
 
 /// No text is always open.
@@ -61,17 +61,27 @@ fn read_hours(text: &str) -> Result<Schedule, ReadError> {
 #[derive(Clone)]
 pub(super) struct Places {
     by_site: BTreeMap<SiteId, Place>,
+    /// Those of which anything else was ever known.
+    known: BTreeMap<SiteId, Known<Place>>,
     pub(super) contracts: BTreeMap<SiteId, Contract>,
     default_zone: Tz,
 }
 
 impl Places {
-    pub(super) fn of(sites: &[SiteRow], config: &Config) -> Self {
+    /// `terms`: what was ever noted of them.
+    pub(super) fn of(sites: &[SiteRow], terms: &[SiteTermsRow], config: &Config) -> Self {
         let default_zone = config.console.timezone.parse().unwrap_or(chrono_tz::UTC);
         let contract =
             |site: &SiteRow| Contract { region: site.region.clone(), customer: site.customer.clone() };
+        let mut known: BTreeMap<SiteId, Known<Place>> = BTreeMap::new();
+        for row in terms {
+            let place = Place::of(&row.timezone, &row.service_hours, default_zone);
+            known.entry(row.site.clone()).or_default().learn(row.known_from, place);
+        }
+        let place = |site: &SiteRow| Place::of(&site.timezone, &site.service_hours, default_zone);
         Self {
-            by_site: sites.iter().map(|site| (site.id.clone(), Place::of(site, default_zone))).collect(),
+            by_site: sites.iter().map(|site| (site.id.clone(), place(site))).collect(),
+            known,
             contracts: sites.iter().map(|site| (site.id.clone(), contract(site))).collect(),
             default_zone,
         }
@@ -101,17 +111,29 @@ impl Places {
         site.and_then(|id| self.by_site.get(id))
     }
 
+    /// As it was known before a second; `None`: as it is known.
+    fn known(&self, site: Option<&SiteId>, before: Option<i64>) -> Option<&Place> {
+        let noted = site.filter(|_| before.is_some()).and_then(|id| self.known.get(id));
+        noted.and_then(|known| known.before(before)).or_else(|| self.get(site))
+    }
+
     pub(super) fn sites(&self) -> impl Iterator<Item = &SiteId> {
         self.by_site.keys()
     }
 
-    /// Whose wall clock a kiosk follows at an instant: that of the site where it stood then, and nobody's where it
-    /// stood nowhere.
-    pub(super) fn zone(&self, kiosk: &KioskRow, assignments: &[AssignmentRow], at: i64) -> Tz {
+    /// Whose wall clock a kiosk follows at an instant: that of the site where it stood then, as it was known before a
+    /// second, and nobody's where it stood nowhere.
+    pub(super) fn zone(
+        &self,
+        kiosk: &KioskRow,
+        assignments: &[AssignmentRow],
+        at: i64,
+        known_before: Option<i64>,
+    ) -> Tz {
         let rows: Vec<&AssignmentRow> = assignments.iter().collect();
         let owner = owners(kiosk, &rows).into_iter().find(|(_, set)| set.contains(at));
         let stood = owner.and_then(|(owner, _)| owner.site);
-        self.zone_at(stood.as_ref())
+        self.known(stood.as_ref(), known_before).map_or(self.default_zone, |place| place.zone)
     }
 
     /// Of where it is registered now.
@@ -271,10 +293,11 @@ impl<'a> Frame<'a> {
     pub(super) fn zone_of(&self, kiosk: &KioskRow, month: Month, now: i64) -> Tz {
         // The end differs by hours with the zone that is looked for: that of UTC is near enough to all.
         let end = month.period(Tz::UTC).to - 1;
-        self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now))
+        self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now), None)
     }
 
-    /// `known_before`: only what had been approved and received before this second counts; `None`: all there is.
+    /// `known_before`: only what had been approved, received and known of places and dates before this second counts;
+    /// `None`: all there is.
     /// `interval_s`: of heartbeats that were stored without it.
     pub(super) fn sets(
         &self,
@@ -294,7 +317,7 @@ impl<'a> Frame<'a> {
         let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), known_before);
         for (site, set) in &there {
             // Time that nobody owned is always open, wherever the kiosk stands later.
-            let place = self.places.get(*site);
+            let place = self.places.known(*site, known_before);
             let open = place.map_or_else(
                 || IntervalSet::of(period),
                 |place| place.schedule.open_times(place.zone, self.calendar, period),

@@ -35,8 +35,8 @@ pub(super) struct Subject {
     pub(super) known_before: Option<i64>,
 }
 
-/// The one basis of figures: only what had been received and approved before this second counts; `None`: all that
-/// is known. Signed figures are made of what was known when they were fixed or restated, any others of what was
+/// The one basis of figures: only what had been received, approved and known before this second counts; `None`:
+/// all that is known. Signed figures are made of what was known when they were fixed or restated, any others of what was
 /// known at the instant that was asked for.
 fn known_before(signed: &[MonthRow], as_of: Option<Timestamp>, terms: &Terms) -> Option<i64> {
     match signed.first() {
@@ -164,14 +164,14 @@ impl UptimeReader<'_> {
         let mut subjects = Vec::with_capacity(views.len());
         for view in views {
             let rows = stood.get(&view.kiosk.id).map_or(&[][..], Vec::as_slice);
-            let zone = places.zone(&view.kiosk, rows, until);
             // What was signed stays where it was, whatever has become known of zones and moves since.
             let signed = signed.remove(&view.kiosk.id).unwrap_or_default();
+            let known_before = known_before(&signed, as_of, &self.terms());
+            let zone = places.zone(&view.kiosk, rows, until, known_before);
             let span = match signed.first() {
                 Some(row) => Interval::new(row.period_from.secs(), row.period_to.secs()),
                 None => period.in_zone(zone)?,
             };
-            let known_before = known_before(&signed, as_of, &self.terms());
             subjects.push(Subject { view, zone, period: span, signed, known_before });
         }
         let span = span_of(&subjects).unwrap_or(around);
@@ -220,11 +220,14 @@ impl UptimeReader<'_> {
         let assigned = rows.iter().filter(|row| row.group == GroupKind::Site);
         let mut ids: BTreeSet<SiteId> = assigned.filter_map(|row| row.group_id.parse().ok()).collect();
         ids.extend(views.iter().filter_map(|view| view.kiosk.site.clone()));
-        Ok(Places::of(&self.store.sites_of(&names(&ids)).await?, self.config))
+        let ids = names(&ids);
+        let terms = self.store.site_terms(Some(&ids)).await?;
+        Ok(Places::of(&self.store.sites_of(&ids).await?, &terms, self.config))
     }
 
     /// All sites.
     pub(super) async fn places(&self) -> Result<Places, StoreError> {
+        let terms = self.store.site_terms(None).await?;
         let mut sites: Vec<SiteRow> = Vec::new();
         let mut page = PageRequest::first();
         loop {
@@ -233,7 +236,7 @@ impl UptimeReader<'_> {
             sites.extend(found.items);
             match found.next_cursor {
                 Some(cursor) => page = page.after(cursor),
-                None => return Ok(Places::of(&sites, self.config)),
+                None => return Ok(Places::of(&sites, &terms, self.config)),
             }
         }
     }

@@ -31,8 +31,7 @@ impl App {
         // Whoever decides about the past meanwhile is not undone by what was read before.
         let _one_at_a_time = self.books().deciding.lock().await;
         let known = self.store().site(&Scope::All, &row.id).await?;
-        let terms = |site: &SiteRow| (site.timezone.clone(), site.service_hours.clone());
-        if let Some(known) = known.filter(|known| terms(known) != terms(&row)) {
+        if let Some(known) = known.filter(|known| !row.has_terms_of(known)) {
             let stood = self.stood_at(&row.id).await?;
             let [was, is] = [&known, &row].map(|site| Terms::of_site(site, self.default_zone()));
             past::check_site(self.clock().now(), self.calendar(), [&was, &is], &stood)?;

@@ -20,6 +20,7 @@ mod basis;
 mod board;
 mod moves;
 mod outages;
+mod terms;
 
 use super::{
     board::{Board, Shown},

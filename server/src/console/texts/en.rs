@@ -219,7 +219,7 @@ pub(super) static TEXTS: Texts = Texts {
     span_quarter: "Quarter",
     restated: "Restated",
     as_of: "as of",
-    figures_differ: "What is signed stands above; the intervals below, as known now, come to another figure. Signed",
+    figures_differ: "What is signed stands above; by today's calendar and settings the intervals below come to another figure. Signed",
     nothing_below: "Every kiosk was up all the time",
     nav_decisions: "Corrections",
     decisions_title: "Corrections of figures",

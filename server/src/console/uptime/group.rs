@@ -211,7 +211,8 @@ fn problems(scope: &UptimeScope, sites: &BTreeMap<SiteId, SiteRow>) -> Vec<Strin
         UptimeScope::Customer(name) => site.customer == *name,
         _ => true,
     };
-    let unread = |site: &SiteRow| Some(format!("{}: {}", site.name, unreadable(site)?));
+    let unread =
+        |site: &SiteRow| Some(format!("{}: {}", site.name, unreadable(&site.timezone, &site.service_hours)?));
     sites.values().filter(about).filter_map(unread).take(MAX_PROBLEMS).collect()
 }
 

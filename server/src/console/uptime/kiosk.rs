@@ -186,7 +186,7 @@ pub(in crate::console) async fn page(
     let sums = if official.version > 0 { &official.sums } else { &told.sums };
     render(&KioskUptimePage {
         t,
-        problem: site.as_ref().and_then(unreadable),
+        problem: site.as_ref().and_then(|site| unreadable(&site.timezone, &site.service_hours)),
         site: site.map_or_else(|| t.without_site.to_owned(), |site| site.name),
         zone,
         months: Turn::of(t, month, first, this_month),

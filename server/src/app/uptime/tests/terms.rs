@@ -1,0 +1,186 @@
+//! Hours, zones and dates that are said anew after a month was signed: every version is explained by what was known
+//! when it was made.
+use kioskwatch_domain::{change::ServiceSpan, fleet::Request, testing::World, uptime::books::Verdict};
+
+use super::*;
+
+/// A fleet in memory decides, and the shelf keeps what it decided.
+struct Told {
+    world: World,
+    shelf: Shelf,
+}
+
+const WEEK: [&str; 4] = [
+    "",
+    r#"[{"weekly":{"mon":[["08:00","20:00"]],"tue":[["08:00","20:00"]],"sat":[["10:00","16:00"]]}}]"#,
+    r#"[{"weekly":{"wed":[["20:00","04:00"]],"sun":[["00:00","24:00"]]}}]"#,
+    r#"[{"weekly":"24x7"},{"effective_from":"2026-10-15","weekly":{"mon":[["08:00","12:00"]]}}]"#,
+];
+const ZONES: [&str; 3] = ["Asia/Shanghai", "America/New_York", "Europe/London"];
+
+impl Told {
+    async fn new() -> Self {
+        let (from, end) = (october().from * 1_000, october().to * 1_000);
+        let mut world = World::new();
+        world.now = Timestamp(from - 9 * DAY);
+        let site = world.site("S-1", WEEK[1]);
+        world.kiosk("k", Some(&site));
+        let heard = [full("k", from - 9 * DAY, from + 11 * DAY), full("k", from + 13 * DAY, end - 3 * DAY)];
+        let shelf = Shelf::with(&[alive(0, end + 100 * DAY)]).await;
+        shelf.store.commit(&heard).await.unwrap();
+        let told = Self { world, shelf };
+        told.keep_rows().await;
+        told
+    }
+
+    async fn keep_rows(&self) {
+        let store = &self.world.store;
+        let rows = store.sites.values().cloned().map(Change::Site);
+        let rows = rows.chain(store.site_terms.values().cloned().map(Change::SiteTerms));
+        let rows = rows.chain(store.kiosks.values().cloned().map(Change::Kiosk));
+        let rows = rows.chain(store.commissioned.values().cloned().map(Change::Commissioned));
+        let rows = rows.chain(store.assignments.values().cloned().map(Change::Assignment));
+        self.shelf.store.commit(&rows.collect::<Vec<_>>()).await.unwrap();
+    }
+
+    async fn say(&mut self, now: i64, request: Request) {
+        self.world.now = Timestamp(now);
+        // What contradicts itself is refused, and nothing was said.
+        drop(self.world.ask("two people", request));
+        self.keep_rows().await;
+    }
+
+    async fn hours(&mut self, now: i64, service_hours: &str, timezone: &str) {
+        let row = self.world.store.sites.values().next().unwrap().clone();
+        let row = SiteRow { service_hours: service_hours.into(), timezone: timezone.into(), ..row };
+        self.say(now, Request::PutSite(row)).await;
+    }
+
+    async fn dates(&mut self, now: i64, since: i64, until: Option<i64>) {
+        let before = self.world.store.kiosks.values().next().unwrap().clone();
+        let noted = self.world.store.commissioned.values().next_back().map(|row| row.stretches.clone());
+        let dates =
+            ServiceSpan { commissioned_at: Some(Timestamp(since)), decommissioned_at: until.map(Timestamp) };
+        let (after, before) = (Box::new(dates.put_into(&before)), Box::new(before));
+        self.say(now, Request::ChangeKiosk { before, after, noted }).await;
+    }
+
+    /// What was proposed is decided, if anything was.
+    async fn decide(&self, now: i64, approve: bool) {
+        let (id, month) = (KioskId::new("k").unwrap(), "2026-10".parse().unwrap());
+        let restatements = self.shelf.store.restatements_of(std::slice::from_ref(&id), month).await.unwrap();
+        let waits = restatements.iter().find(|row| row.state == RestatementState::Proposed);
+        let Some(proposal) = waits else { return };
+        let rows = self.shelf.store.versions_of_month(&Scope::All, &id, month).await.unwrap();
+        let stored = books::Stored { rows: &rows, restatements: &restatements };
+        let (terms, boss) = (books::Terms::default(), Actor { name: "boss".into() });
+        let verdict = Verdict { approve, reason: "seen".into() };
+        match books::decide(Timestamp(now), &terms, &boss, proposal, &stored, &verdict) {
+            Ok(changes) => self.shelf.store.commit(&changes).await.unwrap(),
+            // What was shown is not what would be signed.
+            Err(refusal) => assert!(refusal.reason.contains("more came in"), "{}", refusal.reason),
+        }
+    }
+
+    /// Each version that was ever signed comes to the sum of the intervals that explain it; answers how many there are.
+    async fn every_version_adds_up(&self, now: i64, seed: u64) -> u32 {
+        let (id, month) = (KioskId::new("k").unwrap(), "2026-10".parse().unwrap());
+        let period = UptimePeriod::Month { year: 2026, month: 10 };
+        let rows = self.shelf.store.versions_of_month(&Scope::All, &id, month).await.unwrap();
+        let last = rows.iter().map(|row| row.version).max().unwrap_or(0);
+        for version in 1..=last {
+            let of: Vec<_> = rows.iter().filter(|row| row.version == version).collect();
+            let as_of = (version < last).then(|| of[0].booked_at);
+            let told = self.shelf.reader(now).explain(&Scope::All, &id, period, as_of).await.unwrap();
+            let signed = books::total(&of);
+            assert_eq!(told.figures, signed.figures, "seed {seed}, version {version} of {last}");
+            let pieces: i64 = told.intervals.iter().map(|piece| piece.to - piece.from).sum();
+            assert_eq!(pieces, signed.figures.accountable_s, "seed {seed}, version {version} of {last}");
+        }
+        last
+    }
+}
+
+#[tokio::test]
+async fn hours_zone_and_dates_said_anew_leave_what_explains_a_signed_month_as_it_was() {
+    let mut told = Told::new().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    told.shelf.keep("k", end + DAY).await;
+    assert_eq!(told.every_version_adds_up(end + DAY, 0).await, 1);
+    told.hours(end + 2 * DAY, WEEK[2], "America/New_York").await;
+    told.dates(end + 3 * DAY, from + 4 * DAY, Some(from + 20 * DAY)).await;
+    // Rejected: nothing will ever make the two agree again but what was known.
+    told.shelf.keep("k", end + 4 * DAY).await;
+    told.decide(end + 4 * DAY + HOUR, false).await;
+    assert_eq!(told.every_version_adds_up(end + 5 * DAY, 0).await, 1);
+    // Of the days there is no signature; they are counted by what is known now.
+    let days = told.shelf.figures(UptimeScope::Fleet, from, from + 4 * DAY, end + 5 * DAY).await;
+    assert_eq!(days.sums.figures.accountable_s, 0);
+    told.hours(end + 6 * DAY, WEEK[3], "Asia/Shanghai").await;
+    told.shelf.keep("k", end + 7 * DAY).await;
+    told.decide(end + 7 * DAY + HOUR, true).await;
+    told.hours(end + 8 * DAY, "", "Asia/Shanghai").await;
+    assert_eq!(told.every_version_adds_up(end + 9 * DAY, 0).await, 2);
+}
+
+#[tokio::test]
+async fn a_month_signed_late_is_made_of_what_was_known_at_its_freeze() {
+    let mut told = Told::new().await;
+    let end = october().to * 1_000;
+    told.hours(end + 2 * DAY, "", "Asia/Shanghai").await;
+    told.shelf.keep("k", end + 3 * DAY).await;
+    let (ids, month) = ([KioskId::new("k").unwrap()], "2026-10".parse().unwrap());
+    let signed = told.shelf.store.signed_months(&ids, month).await.unwrap();
+    let hours = kioskwatch_domain::service_hours::Schedule::of_site(WEEK[1]).unwrap();
+    let open = hours.open_times(chrono_tz::Asia::Shanghai, &told.shelf.calendar, october());
+    assert_eq!(signed[0].sums.figures.accountable_s, open.length());
+    assert_eq!(told.every_version_adds_up(end + 4 * DAY, 0).await, 1);
+}
+
+#[tokio::test]
+async fn whatever_is_said_anew_and_whenever_every_version_adds_up() {
+    let mut versions = 0;
+    for seed in 0..6_u64 {
+        let mut told = Told::new().await;
+        let (from, end) = (october().from * 1_000, october().to * 1_000);
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut random = |below: i64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            i64::try_from(state % below.unsigned_abs()).unwrap()
+        };
+        let mut now = end - 3 * DAY;
+        for step in 1..=24 {
+            now += HOUR * (1 + random(20));
+            match random(7) {
+                0 | 1 => {
+                    let (hours, zone) = (random(4), random(3));
+                    let pick = |n: i64| usize::try_from(n).unwrap();
+                    told.hours(now, WEEK[pick(hours)], ZONES[pick(zone)]).await;
+                }
+                2 => {
+                    let since = from + random(20 * 24) * HOUR - 5 * DAY;
+                    let until = (random(2) == 0).then(|| since + random(15 * 24) * HOUR);
+                    told.dates(now, since, until).await;
+                }
+                3 => {
+                    // A row of its own: from an instant at which no other begins.
+                    let since = from + random(28) * DAY + step * 1_000;
+                    let Change::Evidence(row) = full("k", since, since + DAY) else { unreachable!() };
+                    let late = EvidenceRow { received_at: Some(Timestamp(now)), ..row };
+                    told.shelf.store.commit(&[Change::Evidence(late)]).await.unwrap();
+                }
+                _ => {
+                    told.shelf.keep("k", now).await;
+                    now += HOUR;
+                    let approve = random(3) > 0;
+                    told.decide(now, approve).await;
+                }
+            }
+            now += HOUR;
+            versions += told.every_version_adds_up(now, seed).await;
+        }
+    }
+    assert!(versions > 6 * 12, "hardly anything was signed: {versions}");
+}

@@ -1,0 +1,77 @@
+//! Zones and service hours of sites, and since when each was known. Rows of those of which it was ever said anew.
+use std::borrow::Cow;
+
+use kioskwatch_domain::change::SiteTermsRow;
+use kioskwatch_proto::{SiteId, Timestamp};
+
+use super::{
+    Store, StoreError,
+    row::{Loaded, RowReader, RowWriter, Stored, text_array},
+    sql::{Sql, sql},
+};
+
+const ALL: Sql = sql!(
+    all_site_terms,
+    "SELECT site, known_from_at, timezone, service_hours FROM site_terms ORDER BY site, known_from_at"
+);
+const THESE: Sql = sql!(
+    these_site_terms,
+    "SELECT site, known_from_at, timezone, service_hours FROM site_terms
+     WHERE site " AMONG_TEXTS " ORDER BY site, known_from_at"
+);
+
+impl Stored for SiteTermsRow {
+    const TABLE: &'static str = "site_terms";
+    /// What was always known stays.
+    const WRITE: Sql = sql!(
+        store_site_terms,
+        "INSERT INTO site_terms (site, known_from_at, timezone, service_hours)
+         SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2, value->>3 FROM " ROWS " WHERE true
+         ON CONFLICT (site, known_from_at) DO UPDATE SET
+           timezone = excluded.timezone, service_hours = excluded.service_hours
+         WHERE site_terms.known_from_at > 0"
+    );
+    type Key<'a> = (&'a SiteId, Timestamp);
+
+    fn key(&self) -> Option<Self::Key<'_>> {
+        Some((&self.site, self.known_from))
+    }
+
+    fn join<'a>(earlier: &Self, later: &'a Self) -> Result<Cow<'a, Self>, StoreError> {
+        Ok(match later.known_from == Self::ALWAYS {
+            true => Cow::Owned(earlier.clone()),
+            false => Cow::Borrowed(later),
+        })
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.site.as_str());
+        row.time(self.known_from);
+        row.text(&self.timezone);
+        row.text(&self.service_hours);
+        Ok(())
+    }
+}
+
+impl Loaded for SiteTermsRow {
+    const TABLE: &'static str = "site_terms";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            site: row.id()?,
+            known_from: row.time()?,
+            timezone: row.text()?,
+            service_hours: row.text()?,
+        })
+    }
+}
+
+impl Store {
+    /// Of these sites, or of all, what was ever noted of their terms: by site, in the order in which it became known.
+    pub async fn site_terms(&self, sites: Option<&[&str]>) -> Result<Vec<SiteTermsRow>, StoreError> {
+        match sites.map(text_array) {
+            Some(names) => self.rows(&THESE, |q| q.bind(names)).await,
+            None => self.rows(&ALL, |q| q).await,
+        }
+    }
+}
