@@ -6,7 +6,7 @@
 //! - [`reader`]: figures from a store; [`gather`]: what those of a few kiosks are computed from; [`frame`]: what
 //!   they have in common
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] for pages; [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
 //! - [`decisions`]: what people ask and answer about signed months and about the past
 mod board;
 mod booked;
@@ -20,6 +20,7 @@ mod keeper;
 mod look;
 mod reader;
 mod register;
+mod remembered;
 mod seconds;
 
 use chrono_tz::Tz;

@@ -1,12 +1,12 @@
 //! `/uptime`: figures as integers, ratios only as text beside them.
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
     change::MonthSums,
     uptime::{Margin, Month, Ratio, Reliability, month::NoMonth},
 };
-use kioskwatch_proto::Timestamp;
+use kioskwatch_proto::{Timestamp, limits::MAX_TEXT_CHARS};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -275,7 +275,15 @@ impl UptimeParams {
 pub(crate) fn uptime_scope(kind: &str, id: Option<&str>) -> Result<UptimeScope, Problem> {
     let id = || {
         let missing = || Problem::bad_request("bad_query", format!("scope={kind} needs an id"));
-        id.filter(|id| !id.is_empty()).ok_or_else(missing)
+        let id = id.filter(|id| !id.is_empty()).ok_or_else(missing)?;
+        match id.chars().count() {
+            ..=MAX_TEXT_CHARS => Ok(id),
+            longer => Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_id",
+                format!("id: a name has at most {MAX_TEXT_CHARS} characters, this one has {longer}"),
+            )),
+        }
     };
     Ok(match kind {
         "fleet" => UptimeScope::Fleet,

@@ -21,9 +21,16 @@ pub struct Booked {
 }
 
 impl Booked {
-    /// Rows that it holds in memory.
+    /// Its size in memory, in rows of 200 bytes.
     pub(super) fn rows(&self) -> usize {
-        self.months.len() + self.parts.len() + self.kiosks.len()
+        let groups = || self.parts.iter().chain(&self.kiosks);
+        let names: usize = groups().map(|group| group.name.len()).sum();
+        // The sums of a month have causes.
+        3 * self.months.len() + groups().count() + names / 200
+    }
+
+    pub(super) fn is_about_somebody(&self) -> bool {
+        self.months.iter().any(|month| month.kiosks > 0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is known of the books between the database and those who ask: what must be looked at again, what a
 //! scrape shows, and sums that still hold.
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering::SeqCst},
@@ -16,15 +16,13 @@ use super::{
     board::{Board, Shown, Totals},
     booked::Booked,
     dirty::Dirty,
+    remembered::Remembered,
     seconds::Seconds,
 };
 use crate::store::Scope;
 
-/// Answers that are remembered; beyond it they are computed anew.
-const MAX_ANSWERS: usize = 2_000;
-
-/// Rows of divided months that are remembered, of some 200 bytes each; beyond it they are looked up anew.
-const MAX_ROWS: usize = 100_000;
+/// What an answer weighs in memory, in rows of 200 bytes: its sums, and the ten that were down longest.
+const ROWS_OF_ANSWER: usize = 10;
 
 /// Who asked for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,8 +47,13 @@ impl Question {
         Self { by, ..self }
     }
 
-    fn is_about(&self, month: Month) -> bool {
+    pub(super) fn is_about(&self, month: Month) -> bool {
         self.months.0 <= month && month <= self.months.1
+    }
+
+    /// Its size, in rows of 200 bytes: a reader of a thousand sites is some 25 kB, a name what anybody wrote.
+    pub(super) fn rows(&self) -> usize {
+        1 + (self.reader.len() + self.id.len()) / 200
     }
 }
 
@@ -71,15 +74,15 @@ struct Answers {
     generations: BTreeMap<Month, u64>,
     /// Months that run and changed in this round.
     running: Vec<Month>,
-    known: HashMap<Question, UptimeAnswer>,
-    divided: HashMap<Question, Arc<Booked>>,
+    known: Remembered<UptimeAnswer>,
+    divided: Remembered<Arc<Booked>>,
 }
 
 impl Answers {
     fn forget(&mut self, month: Month) {
         *self.generations.entry(month).or_default() += 1;
-        self.known.retain(|question, _| !question.is_about(month));
-        self.divided.retain(|question, _| !question.is_about(month));
+        self.known.forget(month);
+        self.divided.forget(month);
     }
 
     /// Rises with every change of any of these months.
@@ -169,38 +172,29 @@ impl Books {
     /// A remembered answer, or the generation to remember one under.
     pub(super) fn answer(&self, question: &Question) -> Result<UptimeAnswer, u64> {
         let answers = self.answers();
-        answers.known.get(question).cloned().ok_or_else(|| answers.generation(question.months))
+        answers.known.get(question).ok_or_else(|| answers.generation(question.months))
     }
 
     /// Unless rows were booked while it was computed.
     pub(super) fn remember(&self, question: Question, generation: u64, answer: &UptimeAnswer) {
         let mut answers = self.answers();
-        if answers.generation(question.months) != generation {
-            return;
+        if answers.generation(question.months) == generation {
+            answers.known.insert(question, ROWS_OF_ANSWER, answer.clone());
         }
-        if answers.known.len() >= MAX_ANSWERS {
-            answers.known.clear();
-        }
-        answers.known.insert(question, answer.clone());
     }
 
     /// As [`Self::answer`].
     pub(super) fn divided(&self, question: &Question) -> Result<Arc<Booked>, u64> {
         let answers = self.answers();
-        answers.divided.get(question).cloned().ok_or_else(|| answers.generation(question.months))
+        answers.divided.get(question).ok_or_else(|| answers.generation(question.months))
     }
 
-    /// As [`Self::remember`].
+    /// As [`Self::remember`]; of nobody nothing: anybody can ask for names that nobody has.
     pub(super) fn remember_divided(&self, question: Question, generation: u64, booked: &Arc<Booked>) {
         let mut answers = self.answers();
-        if answers.generation(question.months) != generation {
-            return;
+        if booked.is_about_somebody() && answers.generation(question.months) == generation {
+            answers.divided.insert(question, booked.rows(), Arc::clone(booked));
         }
-        let rows: usize = answers.divided.values().map(|known| known.rows()).sum();
-        if rows + booked.rows() > MAX_ROWS {
-            answers.divided.clear();
-        }
-        answers.divided.insert(question, Arc::clone(booked));
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {

@@ -300,6 +300,26 @@ async fn a_page_of_a_group_asks_the_books_again_when_rows_of_its_months_are_book
 }
 
 #[tokio::test]
+async fn a_name_longer_than_any_is_refused_with_the_limit() {
+    let fixture = Fixture::start().await;
+    let viewer = fixture.token("viewer", &[]).await;
+    for scope in ["region", "customer", "engineer", "model", "kiosk", "site"] {
+        for path in ["/api/v1/uptime", "/uptime"] {
+            let ask = async |letters: usize| {
+                let name = "%E5%8C%97".repeat(letters);
+                fixture.get(&format!("{path}?scope={scope}&id={name}"), &viewer).await
+            };
+            let refused = ask(1_001).await;
+            assert_eq!(refused.status, 422, "{path} {scope}: {}", refused.text);
+            assert!(refused.text.contains("at most 1000 characters, this one has 1001"), "{}", refused.text);
+            if !["kiosk", "site"].contains(&scope) {
+                assert_eq!(ask(1_000).await.status, 200, "{path} {scope}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_quarter_is_judged_by_the_highest_promise_of_its_months() {
     let fixture = Fixture::start().await;
     let month: Month = "2026-04".parse().unwrap();
