@@ -52,6 +52,8 @@ pub struct Engine {
     tick_at: Mono,
     /// What the wall clock showed at `mono` 0, when it was last set.
     wall_zero: i64,
+    /// That it was set is not told again before this: two that set it against each other must not fill the journal.
+    clock_told_until: Mono,
     /// Since when nobody hears us.
     away_since: Option<Mono>,
     stopping: bool,
@@ -88,6 +90,7 @@ impl Engine {
             time: ServerTime::default(),
             tick_at: now.mono + config.tick_interval_ms,
             wall_zero: wall_zero(now),
+            clock_told_until: 0,
             away_since: Some(now.mono),
             stopping: false,
             changed: true,
@@ -252,12 +255,17 @@ impl Engine {
     /// How long we lived after our last record is told by the difference of the durable tick to it: of two clocks
     /// that would be nonsense, and a whole run would count as off, or the time without power as on.
     fn follow_wall_clock(&mut self, out: &mut Vec<Effect>) {
-        let zero = wall_zero(self.now);
-        if zero.abs_diff(self.wall_zero) > CLOCK_SET_MS {
-            self.wall_zero = zero;
+        if self.clock_was_set() && self.now.mono >= self.clock_told_until {
+            self.wall_zero = wall_zero(self.now);
+            self.clock_told_until = self.now.mono + self.config.tick_interval_ms;
             self.record(Body::Alive(Alive { until: self.now.wall }), out);
             out.push(Effect::Tick { until: self.now.wall });
         }
+    }
+
+    /// Not told yet: until then no tick speaks of the new clock.
+    fn clock_was_set(&self) -> bool {
+        wall_zero(self.now).abs_diff(self.wall_zero) > CLOCK_SET_MS
     }
 
     fn do_what_is_due(&mut self, out: &mut Vec<Effect>) {
@@ -274,7 +282,9 @@ impl Engine {
         self.update_service(out);
         if self.now.mono >= self.tick_at {
             self.tick_at = self.now.mono + self.config.tick_interval_ms;
-            out.push(Effect::Tick { until: self.now.wall });
+            if !self.clock_was_set() {
+                out.push(Effect::Tick { until: self.now.wall });
+            }
         }
         if let Some((session, seq)) = self.heartbeats.take_due(self.now.mono) {
             out.push(Effect::Heartbeat(HeartbeatDraft {

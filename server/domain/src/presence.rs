@@ -48,10 +48,7 @@ pub struct Silence {
     pub missed_heartbeats: u32,
     /// When the will of the current session came, if nothing was heard after it.
     pub will_at: Option<Timestamp>,
-    /// Something was heard since we are able to hear: only who is unknown has to settle first.
-    pub heard: bool,
-    /// Of whom nothing is known, or was heard since we are able to hear, nobody is called offline before this: a
-    /// kiosk that lost its broker more than once waits longer before each next try.
+    /// Not called offline before this, by silence or by a will: it may still be on its way back to the broker.
     pub settled_at: Timestamp,
 }
 
@@ -76,11 +73,7 @@ impl Silence {
             }
             _ => Step { to: PresenceVerdict::Offline, at: missed, reason: PresenceReason::MissedHeartbeats },
         };
-        let offline = if self.heard && verdict != PresenceVerdict::Unknown {
-            offline
-        } else {
-            Step { at: offline.at.max(self.settled_at), ..offline }
-        };
+        let offline = Step { at: offline.at.max(self.settled_at), ..offline };
         match verdict {
             PresenceVerdict::Online => {
                 let at = self.since.plus_ms(interval_ms + interval_ms / 2);
@@ -103,7 +96,6 @@ mod tests {
             interval_s: 30,
             missed_heartbeats: 3,
             will_at: None,
-            heard: true,
             settled_at: Timestamp(0),
         }
     }
@@ -139,14 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_heard_since_a_short_outage_of_ours_settles_too() {
-        let silent = Silence { heard: false, settled_at: Timestamp(250_000), ..silence() };
+    fn nobody_is_offline_before_the_fleet_has_settled() {
+        let silent = Silence { settled_at: Timestamp(250_000), ..silence() };
         assert_eq!(next(silent, PresenceVerdict::Online), Some(("late", 45_000, "heartbeat_late")));
         assert_eq!(next(silent, PresenceVerdict::Late), Some(("offline", 150_000, "missed_heartbeats")));
         let will = Silence { will_at: Some(Timestamp(105_000)), ..silent };
         assert_eq!(next(will, PresenceVerdict::Online), Some(("late", 45_000, "heartbeat_late")));
-        let heard = Silence { heard: true, ..silent };
-        assert_eq!(next(heard, PresenceVerdict::Late), Some(("offline", 90_000, "missed_heartbeats")));
     }
 
     #[test]

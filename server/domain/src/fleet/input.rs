@@ -29,8 +29,10 @@ pub enum Input {
     },
     /// Connected and subscribed: from now on silence means something.
     BrokerUp,
+    /// Messages are read again after a stall of our own, in which no connection was lost.
+    ReadsAgain,
     /// We do not hear: the connection is gone, or messages were not read for a while. A stall is told
-    /// afterwards, with a [`Self::BrokerUp`] behind it.
+    /// afterwards, with a [`Self::ReadsAgain`] behind it.
     BrokerDown {
         /// The last instant at which messages were taken.
         since: Timestamp,

@@ -39,6 +39,7 @@ impl Draft<'_> {
         match input {
             Input::ServerStarted { server, last_alive_at } => self.server_started(*server, *last_alive_at),
             Input::BrokerUp => self.broker_up(),
+            Input::ReadsAgain => self.reads_again(),
             Input::BrokerDown { since } => self.broker_down(*since),
             Input::ClockJumped { before } => self.clock_jumped(*before),
             Input::Sweep => self.sweep(),

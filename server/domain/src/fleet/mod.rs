@@ -133,6 +133,8 @@ struct Server {
     hearing_since: Option<Timestamp>,
     /// From `unknown` no verdict falls before this.
     settled_at: Timestamp,
+    /// Whoever lost the broker may take this long: one that lost it more than once waits longer before each next try.
+    back_by: Timestamp,
     /// The outages of sites were judged since then: who came back before said so to nobody.
     settled: bool,
     deaf_since: Option<Timestamp>,

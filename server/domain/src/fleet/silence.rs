@@ -23,13 +23,17 @@ impl Draft<'_> {
     fn silence(&self, ix: Ix) -> Option<Silence> {
         let (server, live) = (self.server(), self.live(ix));
         let (last_seen, hearing_since) = (live.last_seen()?, server.hearing_since?);
+        let settled_at = match self.kiosk(ix).state.presence {
+            PresenceVerdict::Unknown => server.settled_at,
+            _ if last_seen < hearing_since => server.back_by,
+            _ => hearing_since,
+        };
         Some(Silence {
             since: last_seen.max(hearing_since),
-            heard: last_seen >= hearing_since,
             interval_s: live.interval_s.max(1),
             missed_heartbeats: self.policy.presence.missed_heartbeats.max(1),
             will_at: live.rare().will_at,
-            settled_at: server.settled_at,
+            settled_at,
         })
     }
 
@@ -42,7 +46,10 @@ impl Draft<'_> {
     /// A sign of life lifts any verdict to online.
     pub(super) fn alive(&mut self, ix: Ix, at: Timestamp, reason: PresenceReason) {
         let before = self.kiosk(ix).state.presence;
-        if before == PresenceVerdict::Online {
+        let state = &self.kiosk(ix).state;
+        let said_goodbye = state.presence_reason == PresenceReason::Goodbye && at <= state.presence_since;
+        // What was sent before the goodbye may come after it, over the other of our two connections.
+        if before == PresenceVerdict::Online || said_goodbye {
             return;
         }
         // Older than the verdict it would lift: it says nothing new.
@@ -127,7 +134,16 @@ impl Draft<'_> {
         self.audit("server_started", "server".into(), &detail);
     }
 
+    /// Connected: everybody was cut off and comes back in his time.
     pub(super) fn broker_up(&mut self) {
+        if self.server().hearing_since.is_none() {
+            self.server_mut().back_by = self.now.plus_ms(self.policy.presence.settle_ms);
+        }
+        self.reads_again();
+    }
+
+    /// Able to hear again; after a stall of our own nobody was cut off.
+    pub(super) fn reads_again(&mut self) {
         let (now, settle) = (self.now, self.policy.presence.settle_ms);
         let server = self.server_mut();
         if server.hearing_since.is_some() {

@@ -62,7 +62,10 @@ impl Hub {
             problem = again;
             self.flush_failed = true;
         }
-        if matches!(inputs, [Input::ServerStarted { .. } | Input::BrokerUp | Input::ClockJumped { .. }]) {
+        if matches!(
+            inputs,
+            [Input::ServerStarted { .. } | Input::BrokerUp | Input::ReadsAgain | Input::ClockJumped { .. }]
+        ) {
             // Whether we hear must not hang on what cannot be stored of some kiosk: that is left to the sweep.
             let failed = Input::LookFailed { look: Look::HEARING, reason: problem };
             self.settle(&mut [failed], reply).await?;
@@ -72,7 +75,7 @@ impl Hub {
                 && self.hears()
             {
                 // Nobody is judged by it at least: that we were deaf needs nothing stored.
-                let deaf = &mut [Input::BrokerDown { since: before }, Input::BrokerUp];
+                let deaf = &mut [Input::BrokerDown { since: before }, Input::ReadsAgain];
                 self.settle(deaf, reply).await?;
             }
         }

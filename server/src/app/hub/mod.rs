@@ -359,7 +359,7 @@ impl Hub {
             turn.inputs.push(Input::ClockJumped { before });
         }
         if was_deaf {
-            turn.inputs.push(Input::BrokerUp);
+            turn.inputs.push(Input::ReadsAgain);
         }
         self.last_turn = Stopwatch::start();
     }

@@ -467,7 +467,7 @@ async fn deafness_is_noticed_at_the_next_turn_however_seldom_the_server_sweeps()
     }
     let mut turn = Turn::default();
     rig.hub.notice_deafness(&mut turn);
-    assert!(matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::BrokerUp]), "{:?}", turn.inputs);
+    assert!(matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::ReadsAgain]), "{:?}", turn.inputs);
 }
 
 #[tokio::test]

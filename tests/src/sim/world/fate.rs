@@ -43,6 +43,7 @@ impl World<'_> {
             }
             Happening::ClockJump { k, by_ms } => {
                 self.machines[k].clock_offset_ms += by_ms;
+                self.machines[k].clock_was_set = true;
                 self.machines[k].truth.give_up_from(now);
             }
             Happening::ServerClockJump { by_ms, ms } => {

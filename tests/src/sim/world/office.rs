@@ -1,6 +1,5 @@
 //! The server's side of the world: its turns, deaths, and its connection to the broker.
 use super::*;
-use crate::sim::story::Timed;
 
 /// From here on a place by the device's clock is a wrong one.
 const WRONG_CLOCK_MS: i64 = 500;
@@ -9,13 +8,13 @@ impl World<'_> {
     /// Records that come before any heartbeat of their boot are placed by the device's clock: when that is
     /// wrong, so is the place, and nothing is promised.
     pub(super) fn note_clock(&mut self, message: &Up) {
-        let wrong = self.clocks_are_wrong();
+        let skewed = self.story.setup.skew_ms > WRONG_CLOCK_MS;
         let Some(machine) = self.machines.iter_mut().find(|machine| machine.id == message.kiosk) else {
             return;
         };
         match &message.body {
             UpBody::Heartbeat(beat) => drop(self.clocks_known.insert(beat.boot)),
-            UpBody::Journal { records, .. } if wrong => {
+            UpBody::Journal { records, .. } if skewed || machine.clock_was_set => {
                 let unknown = |raw: &std::sync::Arc<str>| {
                     Record::parse(raw).is_ok_and(|record| !self.clocks_known.contains(&record.header.boot))
                 };
@@ -28,8 +27,8 @@ impl World<'_> {
     }
 
     fn clocks_are_wrong(&self) -> bool {
-        let jumps = |timed: &Timed| matches!(timed.what, Happening::ClockJump { .. });
-        self.story.setup.skew_ms > WRONG_CLOCK_MS || self.story.events.iter().any(jumps)
+        let set = self.machines.iter().any(|machine| machine.clock_was_set);
+        set || self.story.setup.skew_ms > WRONG_CLOCK_MS
     }
 
     /// A server that starts knows the clocks of those boots of which it placed a record.

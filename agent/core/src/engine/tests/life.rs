@@ -89,6 +89,25 @@ fn a_wall_clock_that_was_set_is_told_with_a_tick_of_its_own() {
 }
 
 #[test]
+fn two_that_set_the_wall_clock_against_each_other_do_not_fill_the_journal() {
+    let mut bench = Bench::printer();
+    bench.forget_log();
+    for n in 0..600 {
+        bench.wall_offset += if n % 2 == 0 { 5_000 } else { -5_000 };
+        bench.pass(100);
+    }
+    assert!(bench.said().iter().filter(|said| said.starts_with("alive")).count() <= 7, "one in ten seconds");
+    bench.wall_offset += 5_000;
+    bench.pass(20_000);
+    let last_tick = bench.log.iter().rev().find_map(|(at, e)| match e {
+        Effect::Tick { until } => Some((*at, *until)),
+        _ => None,
+    });
+    let (at, until) = last_tick.unwrap();
+    assert_eq!(until.ms(), bench.wall_offset + i64::try_from(at).unwrap());
+}
+
+#[test]
 fn a_wall_clock_that_drifts_is_told_when_it_comes_to_something() {
     let mut bench = Bench::printer();
     bench.forget_log();

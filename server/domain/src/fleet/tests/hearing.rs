@@ -67,17 +67,43 @@ fn a_broker_outage_nobody_looked_at_makes_everybody_unknown_too() {
     assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
 }
 
+/// Nobody lost a connection by it, so nobody has to come back.
+#[test]
+fn stalls_of_our_own_give_a_dead_kiosk_no_more_than_its_patience() {
+    let (mut world, agent) = heard();
+    let stalled = world.now;
+    world.now = stalled.plus_ms(3_000);
+    world.tell(&[Input::BrokerDown { since: stalled }, Input::ReadsAgain, Input::Sweep]);
+    world.pass(89_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "late");
+    world.pass(2_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "offline");
+}
+
+#[test]
+fn who_was_cut_off_for_a_moment_may_take_the_settling_time_to_come_back() {
+    let (mut world, agent) = heard();
+    let cut = world.now;
+    world.now = cut.plus_ms(1_000);
+    world.tell(&[Input::BrokerDown { since: cut }]);
+    world.tell(&[Input::BrokerUp]);
+    world.pass(148_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "late");
+    world.pass(3_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "offline");
+}
+
 #[test]
 fn a_stall_of_our_own_is_an_outage_from_its_beginning() {
     let (mut world, mut agent) = heard();
     let stalled = world.now;
     world.now = stalled.plus_ms(4_000);
-    world.tell(&[Input::BrokerDown { since: stalled }, Input::BrokerUp, Input::Sweep]);
+    world.tell(&[Input::BrokerDown { since: stalled }, Input::ReadsAgain, Input::Sweep]);
     assert_eq!(verdict(&world, &agent).0, "online", "shorter than the grace");
     world.pass(26_000, &mut [&mut agent]);
     let stalled = world.now;
     world.now = stalled.plus_ms(60_000);
-    world.tell(&[Input::BrokerDown { since: stalled }, Input::BrokerUp, Input::Sweep]);
+    world.tell(&[Input::BrokerDown { since: stalled }, Input::ReadsAgain, Input::Sweep]);
     assert_eq!(verdict(&world, &agent), ("unknown", "broker_down"));
     assert_eq!(world.fleet.kiosk(&agent.id).unwrap().presence_since, stalled);
     assert!(!world.fleet.hears(world.now) && world.store.incidents.is_empty());

@@ -185,6 +185,24 @@ fn a_goodbye_is_offline_at_once_and_its_ticket_waits_for_the_return() {
 }
 
 #[test]
+fn a_heartbeat_sent_before_a_goodbye_and_taken_after_it_does_not_lift_it() {
+    let (mut world, mut agent) = heard();
+    world.pass(50_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "late");
+    let beat = Input::Heartbeat {
+        kiosk: agent.id.clone(),
+        received_at: world.now,
+        message: Box::new(agent.heartbeat(world.now)),
+    };
+    world.now = world.now.plus_ms(10);
+    world.tell(&[agent.presence(world.now, PresenceState::Planned), beat]);
+    assert_eq!(verdict(&world, &agent), ("offline", "goodbye"));
+    world.pass(1_000, &mut []);
+    world.beat(&mut agent);
+    assert_eq!(verdict(&world, &agent).0, "online");
+}
+
+#[test]
 fn a_goodbye_said_while_we_were_away_is_dated_by_the_agent_and_not_by_our_start() {
     for (error_ms, said_after_ms) in [(0, 60_000), (-86_400_000, 0), (86_400_000, 1_200_000)] {
         let (mut world, mut agent) = heard();
