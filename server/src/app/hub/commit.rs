@@ -146,6 +146,7 @@ impl Hub {
         let plan = self.plan(now, inputs, &recalled)?;
         if !plan.is_empty() {
             let watch = Stopwatch::start();
+            self.app.books().committing(&plan.changes);
             self.commit(&plan, is_divisible(inputs)).await?;
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }

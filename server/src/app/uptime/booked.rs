@@ -1,4 +1,4 @@
-//! What the books say of a group and of its parts, of one look at them: a page's parts add up to its whole.
+//! What the books say of a group and of its parts, read together: a page's parts add up to its whole.
 use std::sync::Arc;
 
 use kioskwatch_domain::uptime::Month;
@@ -35,8 +35,9 @@ impl Booked {
 }
 
 impl App {
-    /// The official figures of a group in the months `from..=to`, and of its parts; without `by` no parts. Remembered
-    /// until rows of these months are booked: of the month that runs, with the round of the bookkeeper.
+    /// The official figures of a group in the months `from..=to`, and of its parts; without `by` no parts. The parts
+    /// add up to the whole, unless rows of these months were booked during a look and during the next one too.
+    /// Remembered until rows of these months are booked: of the month that runs, with the round of the bookkeeper.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -44,15 +45,22 @@ impl App {
         &self,
         reader: &Scope,
         scope: &UptimeScope,
-        (from, to): (Month, Month),
+        months: (Month, Month),
         by: Option<&'static str>,
     ) -> Result<Arc<Booked>, StoreError> {
+        let question = Question::of(reader, scope, months).by(by);
+        self.books().divided(&question, || self.look_at_books(reader, scope, months, by)).await
+    }
+
+    /// Each statement sees what was committed when it began.
+    async fn look_at_books(
+        &self,
+        reader: &Scope,
+        scope: &UptimeScope,
+        (from, to): (Month, Month),
+        by: Option<&'static str>,
+    ) -> Result<Booked, StoreError> {
         let (kind, id) = scope.words();
-        let question = Question::of(reader, scope, (from, to)).by(by);
-        let generation = match self.books().divided(&question) {
-            Ok(booked) => return Ok(booked),
-            Err(generation) => generation,
-        };
         let store = self.store();
         let mut booked = Booked { months: Vec::new(), parts: Vec::new(), kiosks: Vec::new() };
         let mut month = from;
@@ -65,8 +73,6 @@ impl App {
             booked.kiosks = groups("kiosk").await?;
             booked.parts = if by == "kiosk" { booked.kiosks.clone() } else { groups(by).await? };
         }
-        let booked = Arc::new(booked);
-        self.books().remember_divided(question, generation, &booked);
         Ok(booked)
     }
 }

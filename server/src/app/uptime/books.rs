@@ -70,8 +70,13 @@ pub(crate) struct Books {
 
 #[derive(Default)]
 struct Answers {
-    /// Rises with every change of a month's rows.
+    /// Rises when what is remembered of a month is forgotten.
     generations: BTreeMap<Month, u64>,
+    /// Rises with every booking of a month's rows.
+    bookings: BTreeMap<Month, u64>,
+    /// Months whose rows are being committed: a look that ends now may have read some of them before and some
+    /// after.
+    under_way: BTreeSet<Month>,
     /// Months that run and changed in this round.
     running: Vec<Month>,
     known: Remembered<UptimeAnswer>,
@@ -85,9 +90,14 @@ impl Answers {
         self.divided.forget(month);
     }
 
-    /// Rises with every change of any of these months.
+    /// Rises when what is remembered of any of these months is forgotten.
     fn generation(&self, (from, to): (Month, Month)) -> u64 {
         self.generations.range(from..).take_while(|(month, _)| **month <= to).map(|(_, rises)| rises).sum()
+    }
+
+    /// Rises with every booking of any of these months.
+    fn bookings(&self, (from, to): (Month, Month)) -> u64 {
+        self.bookings.range(from..).take_while(|(month, _)| **month <= to).map(|(_, rises)| rises).sum()
     }
 }
 
@@ -113,18 +123,18 @@ impl Books {
         Timestamp(self.committed_to.load(SeqCst))
     }
 
+    /// Before a commit, which [`Self::note`] follows. Of one that fails the months stay under way until the next.
+    pub(crate) fn committing(&self, changes: &[Change]) {
+        self.answers().under_way = booked_months(changes).map(|(month, _)| month).collect();
+    }
+
     /// Between a commit and the answer to it.
     pub(crate) fn note(&self, changes: &[Change]) {
         self.dirty().note(changes);
-        let months: BTreeSet<(Month, bool)> = changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::Month(row) => Some((row.month, row.version > 0 || row.period_to <= row.booked_at)),
-                _ => None,
-            })
-            .collect();
+        let months: BTreeSet<(Month, bool)> = booked_months(changes).collect();
         // Of a running month every step changes something: its sums are renewed with the round.
         months.into_iter().for_each(|(month, is_over)| self.month_changed(month, is_over));
+        self.answers().under_way.clear();
     }
 
     pub(super) fn dirty(&self) -> MutexGuard<'_, Dirty> {
@@ -157,6 +167,7 @@ impl Books {
     /// Rows of this month were booked. Answers about a month that is over are forgotten at once.
     pub(super) fn month_changed(&self, month: Month, is_over: bool) {
         let mut answers = self.answers();
+        *answers.bookings.entry(month).or_default() += 1;
         if is_over {
             answers.forget(month);
         } else if !answers.running.contains(&month) {
@@ -183,21 +194,57 @@ impl Books {
         }
     }
 
-    /// As [`Self::answer`].
-    pub(super) fn divided(&self, question: &Question) -> Result<Arc<Booked>, u64> {
-        let answers = self.answers();
-        answers.divided.get(question).ok_or_else(|| answers.generation(question.months))
+    /// A remembered division, or what `look` says, which reads several statements: once more when rows of these
+    /// months were booked between them, and remembered unless that happened again.
+    pub(super) async fn divided<E, F>(
+        &self,
+        question: &Question,
+        look: impl Fn() -> F,
+    ) -> Result<Arc<Booked>, E>
+    where
+        F: Future<Output = Result<Booked, E>>,
+    {
+        let (known, mut bookings) = {
+            let answers = self.answers();
+            (answers.divided.get(question), answers.bookings(question.months))
+        };
+        if let Some(booked) = known {
+            return Ok(booked);
+        }
+        let mut booked = Arc::new(look().await?);
+        if let Err(meanwhile) = self.remember_divided(question, bookings, &booked) {
+            bookings = meanwhile;
+            booked = Arc::new(look().await?);
+            let _moved_again = self.remember_divided(question, bookings, &booked);
+        }
+        Ok(booked)
     }
 
-    /// As [`Self::remember`]; of nobody nothing: anybody can ask for names that nobody has.
-    pub(super) fn remember_divided(&self, question: Question, generation: u64, booked: &Arc<Booked>) {
+    /// Of nobody nothing: anybody can ask for names that nobody has.
+    ///
+    /// # Errors
+    /// Rows were booked during the look, or may have been: the bookings by now.
+    fn remember_divided(&self, question: &Question, bookings: u64, booked: &Arc<Booked>) -> Result<(), u64> {
         let mut answers = self.answers();
-        if booked.is_about_somebody() && answers.generation(question.months) == generation {
-            answers.divided.insert(question, booked.rows(), Arc::clone(booked));
+        let by_now = answers.bookings(question.months);
+        if by_now != bookings || answers.under_way.iter().any(|month| question.is_about(*month)) {
+            return Err(by_now);
         }
+        if booked.is_about_somebody() {
+            answers.divided.insert(question.clone(), booked.rows(), Arc::clone(booked));
+        }
+        Ok(())
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Months of which rows change, and whether each is over.
+fn booked_months(changes: &[Change]) -> impl Iterator<Item = (Month, bool)> {
+    changes.iter().filter_map(|change| match change {
+        Change::Month(row) => Some((row.month, row.version > 0 || row.period_to <= row.booked_at)),
+        _ => None,
+    })
 }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 mod basis;
 mod board;
+mod booked;
 mod moves;
 mod outages;
 mod terms;
@@ -439,24 +440,6 @@ fn what_was_answered_holds_until_its_month_is_booked_again() {
     books.month_changed(month, true);
     books.remember(question(month), generation, &answer);
     assert!(books.answer(&question(month)).is_err(), "computed from rows of before");
-}
-
-#[test]
-fn nothing_is_remembered_about_nobody() {
-    let books = Books::default();
-    let month: Month = "2026-10".parse().unwrap();
-    let scope = UptimeScope::Region("a name that nobody has".to_owned());
-    let question = || Question::of(&Scope::All, &scope, (month, month.next())).by(Some("site"));
-    let booked = |kiosks| {
-        let mut months = vec![crate::store::MonthTotal::default(); 2];
-        months[1].kiosks = kiosks;
-        Arc::new(Booked { months, parts: Vec::new(), kiosks: Vec::new() })
-    };
-    for (kiosks, is_remembered) in [(0, false), (1, true)] {
-        let generation = books.divided(&question()).unwrap_err();
-        books.remember_divided(question(), generation, &booked(kiosks));
-        assert_eq!(books.divided(&question()).is_ok(), is_remembered, "{kiosks} kiosks");
-    }
 }
 
 #[tokio::test]
