@@ -156,8 +156,9 @@ pub(in crate::console) async fn page(
     let trend = trend(&web, &caller, &scope, last, &shown, choice.measure).await?;
     let shown: Vec<Standing> = shown.into_iter().map(|(_, one)| one).collect();
     let sums: MonthSums = shown.iter().map(|one| &one.sums).sum();
-    // Of a quarter as of kiosks with several promises: the highest.
-    let target = MonthTotal::highest(shown.iter().map(|one| one.target)).unwrap_or_else(|| target(&web));
+    // Of a quarter as of kiosks with several promises: the highest. A month in which nothing counted promised nothing.
+    let counted = shown.iter().filter(|one| one.sums.figures.accountable_s > 0);
+    let target = MonthTotal::highest(counted.map(|one| one.target)).unwrap_or_else(|| target(&web));
     let link = Link { month, quarter, measure: choice.measure };
     let cut = booked.parts.len() >= MAX_GROUPS as usize;
     let parts = parts(t, &booked.parts, by, &sites, target, link);

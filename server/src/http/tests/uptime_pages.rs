@@ -339,6 +339,14 @@ async fn a_quarter_is_judged_by_the_highest_promise_of_its_months() {
     };
     assert!(!missed("month").await, "99.5 % and 99 % of May were more than 99 %");
     assert!(missed("quarter").await, "and less than the 99.9 % of April");
+    // Of a region that had a kiosk in May only: nothing was promised for its April and June.
+    // 98.1 %: more than was promised then, and less than is promised now.
+    let Change::Month(mut row) = signed(month.next(), "K-2", "far", None, 1, 50_000) else { unreachable!() };
+    (row.target, row.region) = ((95, 100), "new".into());
+    fixture.app.store().commit(&[Change::Month(row)]).await.unwrap();
+    let path = "/uptime?scope=region&id=new&month=2026-05&by=kiosk&measure=on&span=quarter";
+    let page = fixture.get(path, &viewer).await.text;
+    assert!(page.contains("95.00%") && !page.contains("▼ "), "an empty month promises nothing: {page}");
 }
 
 #[tokio::test]
