@@ -156,7 +156,7 @@ impl Draft<'_> {
         let found = self.find(&row.id);
         let dates = found.map_or_else(ServiceSpan::default, |ix| self.kiosk(ix).dates());
         let was = noted.cloned().unwrap_or_else(|| Commissioned::of([dates]));
-        let is = was.told(self.now, ServiceSpan::of(row)).map_err(|why| conflict("2.3", why))?;
+        let is = was.put(self.now, dates, ServiceSpan::of(row)).map_err(|why| conflict("2.3", why))?;
         let ix = found.unwrap_or_else(|| self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)));
         let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at.map(Moment::at));
         let was_admitted = self.is_admitted(ix);

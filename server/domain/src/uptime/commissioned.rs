@@ -66,16 +66,29 @@ impl Commissioned {
         self.0.iter().find(|one| overlap(**one, told)).copied().unwrap_or_default()
     }
 
+    /// The same once a kiosk whose row says `row` is given these dates. Without a beginning its own stretch is taken
+    /// back, which is the newest; where its row has none already, nothing more is.
+    ///
+    /// # Errors
+    /// As [`Self::told`].
+    pub fn put(&self, now: Timestamp, row: ServiceSpan, told: ServiceSpan) -> Result<Self, String> {
+        match self.0.split_last() {
+            Some((own, before))
+                if told.commissioned_at.is_none() && own.commissioned_at == row.commissioned_at =>
+            {
+                Ok(Self(before.to_vec()))
+            }
+            _ => self.told(now, told),
+        }
+    }
+
     /// The same with these dates in place of every stretch that they overlap; where they overlap none, with a further
-    /// stretch. Without a beginning the newest is taken back.
+    /// stretch. Without a beginning they say nothing.
     ///
     /// # Errors
     /// A further stretch while the newest has not ended, or one too many, in words.
     pub fn told(&self, now: Timestamp, told: ServiceSpan) -> Result<Self, String> {
-        let Some(from) = told.commissioned_at else {
-            let known = self.0.len().saturating_sub(1);
-            return Ok(Self(self.0[..known].to_vec()));
-        };
+        let Some(from) = told.commissioned_at else { return Ok(self.clone()) };
         let ends = self.newest().and_then(|newest| newest.decommissioned_at);
         if let Some(ends) = ends.filter(|ends| *ends > now && from >= *ends) {
             return Err(format!(
@@ -150,9 +163,19 @@ mod tests {
             assert_eq!(known.replaced_by(told), replaced, "{told:?}");
             assert_eq!(dates(&known.told(NOW, told).unwrap()), is, "{told:?}");
         }
-        let taken_back = known.told(NOW, ServiceSpan::default()).unwrap();
-        assert_eq!(dates(&taken_back), [(10, Some(40))]);
         assert_eq!(dates(&Commissioned::default().told(NOW, stretch(10, None)).unwrap()), [(10, None)]);
+    }
+
+    #[test]
+    fn no_dates_take_back_the_stretch_of_the_row_and_none_but_that() {
+        let (known, none) = (Commissioned::of([stretch(10, 40), stretch(70, None)]), ServiceSpan::default());
+        let taken_back = known.put(NOW, stretch(70, None), none).unwrap();
+        assert_eq!(dates(&taken_back), [(10, Some(40))]);
+        for again in [none, ServiceSpan { decommissioned_at: Some(NOW), ..none }] {
+            assert_eq!(taken_back.put(NOW, none, again).unwrap(), taken_back);
+        }
+        assert_eq!(dates(&taken_back.put(NOW, none, stretch(70, None)).unwrap()), dates(&known));
+        assert_eq!(Commissioned::default().put(NOW, none, none).unwrap(), Commissioned::default());
     }
 
     #[test]

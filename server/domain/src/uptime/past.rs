@@ -172,21 +172,23 @@ pub fn moved_dates(now: Timestamp, [was, is]: [&Commissioned; 2]) -> IntervalSet
     differing(&was.counted(), &is.counted()).clip(reach(now))
 }
 
-/// Whether one person may give a kiosk these dates. Free are its first ones, dates to come, and what moves time of
-/// `today` alone, the local day: so it leaves today and comes back today.
+/// Whether one person may give a kiosk other dates than its row has. Free are its first ones, of which nothing was
+/// `noted` yet, dates to come, and what moves time of `today` alone, the local day: so it leaves today and comes back
+/// today.
 ///
 /// # Errors
 /// Conflict, with the first instant of the past that would count otherwise.
 pub fn check_kiosk(
     now: Timestamp,
     today: Interval,
-    known: &Commissioned,
-    told: ServiceSpan,
+    noted: Option<&Commissioned>,
+    [was, is]: [ServiceSpan; 2],
 ) -> Result<(), Refusal> {
-    if known.is_empty() {
+    if noted.is_none() && was.commissioned_at.is_none() {
         return Ok(());
     }
-    let after = known.told(now, told).map_err(|why| refuse(RefusalKind::Conflict, why))?;
+    let known = &noted.cloned().unwrap_or_else(|| Commissioned::of([was]));
+    let after = known.put(now, was, is).map_err(|why| refuse(RefusalKind::Conflict, why))?;
     let refused = moved_dates(now, [known, &after]).subtract(&IntervalSet::of(today));
     let Some(first) = refused.intervals().first() else { return Ok(()) };
     let at = Timestamp(first.from.saturating_mul(1_000));

@@ -57,8 +57,7 @@ impl App {
         let now = self.clock().now();
         let noted = self.noted_of(&row.id).await?;
         if let Some(known) = &known {
-            let counted = noted.clone().unwrap_or_else(|| Commissioned::of_kiosk(known));
-            self.check_kiosk(now, (known, &counted), &row).await?;
+            self.check_kiosk(now, (known, noted.as_ref()), &row).await?;
         }
         let kiosk = row.id.clone();
         let put = match known {
@@ -89,7 +88,7 @@ impl App {
     async fn check_kiosk(
         &self,
         now: Timestamp,
-        (was, counted): (&KioskRow, &Commissioned),
+        (was, noted): (&KioskRow, Option<&Commissioned>),
         is: &KioskRow,
     ) -> Result<(), DecisionError> {
         let (other_dates, moves) = (ServiceSpan::of(was) != ServiceSpan::of(is), was.site != is.site);
@@ -101,7 +100,7 @@ impl App {
         let zone = site.as_ref().and_then(|site| site.timezone.parse().ok());
         let today = day_of(zone.unwrap_or(default_zone), now);
         if other_dates {
-            past::check_kiosk(now, today, counted, ServiceSpan::of(is))?;
+            past::check_kiosk(now, today, noted, [was, is].map(ServiceSpan::of))?;
         }
         if moves {
             let reach = past::reach(now);
@@ -117,7 +116,8 @@ impl App {
                 Some(_) => None,
             };
             let [before, after] = [site, then].map(|site| terms(site.as_ref()));
-            let time = unassigned(&was.id, counted, &assignments);
+            let counted = noted.cloned().unwrap_or_else(|| Commissioned::of_kiosk(was));
+            let time = unassigned(&was.id, &counted, &assignments);
             past::check_move(now, today, self.calendar(), [&before, &after], &time)?;
         }
         Ok(())

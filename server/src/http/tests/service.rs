@@ -133,3 +133,30 @@ async fn a_kiosk_registered_before_it_is_put_into_service_is_not_down() {
     let put = fixture.put_kiosk(&admin, "K-9", &json!({ "site": "near" })).await;
     assert!(put.json()["commissioned_at"].as_str().unwrap() >= now.to_string().as_str(), "{}", put.text);
 }
+
+#[tokio::test]
+async fn a_return_taken_back_takes_nothing_along_however_often_it_is_said() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
+    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    let back = fixture.put_kiosk(&admin, "K-9", &json!({})).await;
+    assert_eq!(back.json()["stretches"].as_array().map(Vec::len), Some(2), "{}", back.text);
+    let none = json!({ "commissioned_at": null });
+    let as_read = fixture.put_kiosk(&admin, "K-9", &none).await;
+    for body in [none, as_read.json(), json!({ "admission": "quarantined" })] {
+        let put = fixture.put_kiosk(&admin, "K-9", &body).await;
+        assert_eq!((put.status, &put.json()["commissioned_at"]), (StatusCode::OK, &Value::Null));
+        assert_eq!(put.json()["stretches"], json!([served]), "{body}");
+    }
+    // The first dates of K-8 are free; what it says after those were taken back are others.
+    let first = json!({ "commissioned_at": now.to_string() });
+    for body in [first, json!({ "commissioned_at": null })] {
+        assert_eq!(fixture.put_kiosk(&admin, "K-8", &body).await.status, StatusCode::OK);
+    }
+    let refused = fixture.put_kiosk(&admin, "K-8", &json!({ "commissioned_at": hours(-1_500) })).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert!(refused.text.contains("did not count and would"), "{}", refused.text);
+}

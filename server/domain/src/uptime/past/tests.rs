@@ -171,8 +171,8 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same_or_of_today() {
 fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
     let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
     let say = |was: [Option<&str>; 2], is: [Option<&str>; 2]| {
-        let known = Commissioned::of_kiosk(&kiosk(was));
-        check_kiosk(at(NOW), today, &known, ServiceSpan::of(&kiosk(is))).map_err(|refusal| {
+        let dates = [was, is].map(|dates| ServiceSpan::of(&kiosk(dates)));
+        check_kiosk(at(NOW), today, None, dates).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason
         })
@@ -219,5 +219,26 @@ fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
         let refused = say(was, is).unwrap_err();
         assert!(refused.contains(says), "{says}: {refused}");
         assert!(refused.contains("ask for a correction"), "{refused}");
+    }
+}
+
+#[test]
+fn what_was_taken_back_today_gives_nobody_another_past() {
+    let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
+    let stretch = |from: &str, to: Option<&str>| ServiceSpan {
+        commissioned_at: Some(at(from)),
+        decommissioned_at: to.map(at),
+    };
+    let none = ServiceSpan::default();
+    let say = |noted: &Commissioned, dates| check_kiosk(at(NOW), today, Some(noted), dates);
+    let (old, retired) = ("2026-09-05T08:00:00+08:00", "2026-10-10T08:00:00+08:00");
+    let morning = stretch("2026-11-18T08:00:00+08:00", None);
+    for noted in [Commissioned::default(), Commissioned::of([stretch(old, Some(retired))])] {
+        // It says what its row says already: nothing moves.
+        say(&noted, [none, none]).unwrap();
+        say(&noted, [none, morning]).unwrap();
+        assert_eq!(noted.put(at(NOW), none, none).unwrap(), noted);
+        let refused = say(&noted, [none, stretch(old, None)]).unwrap_err();
+        assert!(refused.reason.contains("did not count and would"), "{}", refused.reason);
     }
 }
