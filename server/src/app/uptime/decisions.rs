@@ -1,7 +1,10 @@
 //! What people ask and answer about signed months and about the past.
 //!
 //! Each is decided from what is stored, by the domain, one at a time; the hub commits it.
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
@@ -22,7 +25,11 @@ use kioskwatch_proto::KioskId;
 use uuid::Uuid;
 
 use super::{
-    UptimeError, UptimePeriod, UptimeScope, frame::Frame, gather::KIOSKS_AT_ONCE, reader::UptimeReader,
+    UptimeError, UptimePeriod, UptimeScope,
+    frame::Frame,
+    gather::KIOSKS_AT_ONCE,
+    look::Look,
+    reader::{UptimeReader, ms},
 };
 use crate::{
     app::{App, RequestError},
@@ -123,8 +130,39 @@ impl App {
         let terms = self.uptime_reader().terms();
         let now = self.clock().now();
         let changes = books::decide(now, &terms, &actor, &proposal, &stored, verdict)?;
+        if verdict.approve {
+            self.check_known(&proposal).await?;
+        }
         self.request(actor, Request::Book { changes, also: None }).await?;
         self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))
+    }
+
+    /// A version is explained by all that was known at its signature: it is signed with nothing less, also while the
+    /// bookkeeper has not come to the kiosk since more became known.
+    async fn check_known(&self, proposal: &RestatementRow) -> Result<(), DecisionError> {
+        let now = self.fingerprint_of(&proposal.kiosk, proposal.month).await?;
+        if now.as_ref() == Some(&proposal.fingerprint) {
+            return Ok(());
+        }
+        let since = ms(proposal.month.period(Tz::UTC).from);
+        self.books().dirty().kiosk(&proposal.kiosk, since);
+        let why =
+            "more is known by now than its figures say: look again in a minute, at the proposal that follows";
+        Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason: why.to_owned() }.into())
+    }
+
+    /// Of what a kiosk's month comes to by all that is known, as the bookkeeper would book it.
+    pub(crate) async fn fingerprint_of(
+        &self,
+        kiosk: &KioskId,
+        month: Month,
+    ) -> Result<Option<String>, UptimeError> {
+        let reader = self.uptime_reader();
+        let places = Arc::new(reader.places().await?);
+        let one = BTreeMap::from([(kiosk.clone(), ms(month.period(Tz::UTC).from))]);
+        let look = Look::gather(&reader, places, &one, |_| true).await?;
+        let subject = look.subjects.first();
+        Ok(subject.map(|subject| look.current(subject, month).nothing.fingerprint))
     }
 
     /// Asks for a correction; its effect on the figures is shown to whoever decides.

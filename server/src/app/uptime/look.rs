@@ -11,7 +11,7 @@ use kioskwatch_domain::{
     interval::{Interval, IntervalSet},
     uptime::{
         Evidence, Figures, Month, Outlook, Timeline,
-        booking::{Booking, Contract, Owner},
+        booking::{Booked, Booking, Contract, Owner},
         books::{self, Fresh, Intake, Stored, Terms},
         next_edge, outlook,
     },
@@ -213,10 +213,15 @@ impl<'a> Look<'a> {
         .collect()
     }
 
+    /// What a month comes to, from all that is known.
+    pub(super) fn current(&self, subject: &Subject, month: Month) -> Booked {
+        let known = self.sets(subject, self.period(subject, month), None);
+        self.book(subject, month, &known).book(0, self.now)
+    }
+
     fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh {
         let period = self.period(subject, month);
-        let known = self.sets(subject, period, None);
-        let current = self.book(subject, month, &known).book(0, self.now);
+        let current = self.current(subject, month);
         let intake = Intake {
             listened_s: self.listened_since(period.to),
             committed_to: self.committed_to,

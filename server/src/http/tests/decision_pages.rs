@@ -2,7 +2,7 @@
 use axum::http::StatusCode;
 use chrono_tz::Asia::Shanghai;
 use kioskwatch_domain::{
-    change::{Change, RestatementRow, RestatementState},
+    change::{Change, RestatementRow, RestatementState, SiteRow},
     uptime::Month,
     wall,
 };
@@ -48,7 +48,9 @@ async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
         row.fingerprint = format!("{version}");
         row
     };
-    let (known, official) = (row(0, 1_000), row(1, 7_000));
+    let (mut known, official) = (row(0, 1_000), row(1, 7_000));
+    fixture.app.store().commit(&[Change::Month(official.clone())]).await.unwrap();
+    known.fingerprint = fixture.app.fingerprint_of(&known.kiosk, month).await.unwrap().unwrap();
     let id = Uuid::from_u128(0x99);
     let proposal = RestatementRow {
         id,
@@ -56,7 +58,7 @@ async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
         month,
         base_version: 1,
         state: RestatementState::Proposed,
-        fingerprint: "0".into(),
+        fingerprint: known.fingerprint.clone(),
         why: "since version 1 was signed, this changed: evidence, owners".into(),
         before: kioskwatch_domain::uptime::books::figures_json(&official.sums),
         after: kioskwatch_domain::uptime::books::figures_json(&known.sums),
@@ -67,8 +69,7 @@ async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
     let other = fixture.app.store().restatement(&Scope::All, decision_id(1)).await.unwrap().unwrap();
     let other = RestatementRow { state: RestatementState::Superseded, ..other };
     let restatements = [other, proposal].map(|row| Change::Restatement(Box::new(row)));
-    let rows: Vec<_> =
-        [Change::Month(known), Change::Month(official)].into_iter().chain(restatements).collect();
+    let rows: Vec<_> = [Change::Month(known)].into_iter().chain(restatements).collect();
     fixture.app.store().commit(&rows).await.unwrap();
     (format!("/restatements/{id}"), month)
 }
@@ -100,6 +101,17 @@ async fn a_proposal_is_decided_on_its_page_by_somebody_who_may() {
     for link in [from.as_str(), "/decisions", "/decisions?kiosk=K-1"] {
         assert!(fixture.english(link, &manager).await.contains(&format!("href=\"{path}\"")), "{link}");
     }
+
+    // Two others corrected the hours, and the bookkeeper has not come to the kiosk since.
+    let site = fixture.app.store().site(&Scope::All, &"near".parse().unwrap()).await.unwrap().unwrap();
+    let hours = r#"[{"weekly":{"mon":[["08:00","20:00"]]}}]"#;
+    let corrected = SiteRow { service_hours: hours.into(), ..site.clone() };
+    fixture.app.store().commit(&[Change::Site(corrected)]).await.unwrap();
+    let early = fixture.post(&path, &manager, "verdict=approve&reason=x").await;
+    assert_eq!(early.status, StatusCode::CONFLICT, "{}", early.text);
+    assert!(early.text.contains("more is known by now than its figures say"), "{}", early.text);
+    assert!(!fixture.english(&from, &viewer).await.contains("v2"), "nothing was signed");
+    fixture.app.store().commit(&[Change::Site(site)]).await.unwrap();
 
     let refused = fixture.post(&path, &manager, "verdict=approve&reason=+").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
