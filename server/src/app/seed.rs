@@ -60,7 +60,7 @@ pub struct SeedKiosk {
     pub model: String,
     #[serde(default)]
     pub serial_no: String,
-    /// Default: when it is first registered.
+    /// Default: as known, otherwise when it is accepted.
     pub commissioned_at: Option<Timestamp>,
 }
 
@@ -153,13 +153,16 @@ impl App {
                 None => Commissioned::default(),
             };
             let told = kiosk.commissioned_at.filter(|told| counted.first() != Some(*told));
+            // Somebody accepted it and said that it does not count yet.
+            let is_kept = known.as_ref().is_some_and(|row| row.admission == Admission::Accepted);
+            let accepted_now = (!is_kept).then_some(now);
             let mut row = KioskRow {
                 id: kiosk.id.clone(),
                 site: Some(kiosk.site.clone()),
                 admission: Admission::Accepted,
                 model: kiosk.model.clone(),
                 serial_no: kiosk.serial_no.clone(),
-                commissioned_at: told.or(first).or(Some(now)),
+                commissioned_at: told.or(first).or(accepted_now),
                 decommissioned_at: known.as_ref().and_then(|row| row.decommissioned_at),
                 updated_at: now,
             };

@@ -42,8 +42,8 @@ pub(crate) struct PutKiosk {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default, deserialize_with = "given")]
     commissioned_at: Option<Option<Timestamp>>,
-    /// Until when it counts: today or to come; left out or null: without end. Another day that has been takes a
-    /// correction (409).
+    /// Until when it counts: today or to come; left out or null: without end, so one that has left and is not accepted
+    /// says it again. Another day that has been takes a correction (409).
     #[schema(value_type = Option<String>, format = DateTime)]
     decommissioned_at: Option<Timestamp>,
     /// `accepted` (default), `quarantined`, `refused`.

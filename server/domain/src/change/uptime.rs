@@ -199,7 +199,8 @@ pub struct CommissionedRow {
     pub kiosk: KioskId,
     /// [`Self::ALWAYS`]: what was known before anything else became known.
     pub known_from: Timestamp,
-    /// All of its stretches; the newest is the one in its [`KioskRow`].
+    /// All of its stretches; the newest is the one in its [`KioskRow`], unless that has no beginning: a return was taken
+    /// back.
     pub stretches: Commissioned,
 }
 

@@ -129,6 +129,13 @@ async fn a_kiosk_registered_before_it_is_put_into_service_is_not_down() {
     let to_come = now.plus_ms(HOUR);
     let figures = fixture.figures(&admin, "K-9", now.plus_ms(-HOUR), to_come).await;
     assert_eq!(figures["accountable_s"], 0, "{figures}");
+    // A fleet file without a date leaves it so at every start.
+    let file = testing::Folder::new();
+    let path = file.path().join("fleet.toml");
+    std::fs::write(&path, "[[kiosk]]\nid = 'K-9'\nsite = 'near'\nmodel = 'M'\n").unwrap();
+    fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+    let read = fixture.get("/api/v1/kiosks/K-9", &admin).await.json();
+    assert_eq!((&read["commissioned_at"], &read["model"]), (&Value::Null, &json!("M")), "{read}");
     // Left out of a kiosk that is accepted: from now on.
     let put = fixture.put_kiosk(&admin, "K-9", &json!({ "site": "near" })).await;
     assert!(put.json()["commissioned_at"].as_str().unwrap() >= now.to_string().as_str(), "{}", put.text);
