@@ -400,7 +400,9 @@ impl UptimeReader<'_> {
                 let kiosk = &subject.view.kiosk;
                 // A month of another zone has another beginning.
                 let period = match &row.what {
-                    Correction::Timezone { .. } => month.period(then.zone_of(kiosk, month, self.now.secs())),
+                    Correction::Timezone { .. } => {
+                        month.period(then.zone_of(kiosk, month, self.now.secs(), None))
+                    }
                     _ => subject.period,
                 };
                 let both = [(now, subject.period, &mut before), (&then, period, &mut after)];

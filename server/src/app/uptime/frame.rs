@@ -289,11 +289,12 @@ impl<'a> Frame<'a> {
         self.assignments.get(kiosk).map_or(&[], Vec::as_slice)
     }
 
-    /// On whose wall clock a kiosk's month is: that of where it stood at its end, or now while it runs.
-    pub(super) fn zone_of(&self, kiosk: &KioskRow, month: Month, now: i64) -> Tz {
+    /// On whose wall clock a kiosk's month is: that of where it stood at its end, or now while it runs, as it was
+    /// known before a second; `None`: as it is known.
+    pub(super) fn zone_of(&self, kiosk: &KioskRow, month: Month, now: i64, known_before: Option<i64>) -> Tz {
         // The end differs by hours with the zone that is looked for: that of UTC is near enough to all.
         let end = month.period(Tz::UTC).to - 1;
-        self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now), None)
+        self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now), known_before)
     }
 
     /// `known_before`: only what had been approved, received and known of places and dates before this second counts;

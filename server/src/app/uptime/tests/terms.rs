@@ -127,13 +127,15 @@ async fn hours_zone_and_dates_said_anew_leave_what_explains_a_signed_month_as_it
 async fn a_month_signed_late_is_made_of_what_was_known_at_its_freeze() {
     let mut told = Told::new().await;
     let end = october().to * 1_000;
-    told.hours(end + 2 * DAY, "", "Asia/Shanghai").await;
+    told.hours(end + 2 * DAY, "", "America/New_York").await;
     told.shelf.keep("k", end + 3 * DAY).await;
     let (ids, month) = ([KioskId::new("k").unwrap()], "2026-10".parse().unwrap());
     let signed = told.shelf.store.signed_months(&ids, month).await.unwrap();
     let hours = kioskwatch_domain::service_hours::Schedule::of_site(WEEK[1]).unwrap();
     let open = hours.open_times(chrono_tz::Asia::Shanghai, &told.shelf.calendar, october());
     assert_eq!(signed[0].sums.figures.accountable_s, open.length());
+    let period = Interval::new(signed[0].period_from.secs(), signed[0].period_to.secs());
+    assert_eq!(period, october(), "on the wall clock that was known at its freeze");
     assert_eq!(told.every_version_adds_up(end + 4 * DAY, 0).await, 1);
 }
 
