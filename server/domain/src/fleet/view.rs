@@ -50,7 +50,7 @@ impl Fleet {
     }
 
     /// All kiosks, in no particular order.
-    pub fn kiosks(&self) -> impl Iterator<Item = KioskView<'_>> {
+    pub fn kiosks(&self) -> impl ExactSizeIterator<Item = KioskView<'_>> {
         (0..self.kiosks.len()).map(|ix| self.view(ix))
     }
 

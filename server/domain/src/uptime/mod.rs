@@ -71,4 +71,4 @@ pub use month::Month;
 pub use outages::{Margin, Outage, Reliability};
 pub use outlook::{Outlook, next_edge, outlook};
 pub use ratio::Ratio;
-pub use sweep::{Inputs, Timeline};
+pub use sweep::{Inputs, Piece, Timeline};

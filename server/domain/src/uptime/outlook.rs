@@ -1,7 +1,8 @@
 //! How the figures of a period that runs go on as long as nothing happens: a kiosk that works and goes on working needs
 //! no counting.
 
-use super::evidence::{Source, State};
+use super::causes::Cause;
+use super::evidence::{Evidence, Source, State};
 use super::figures::Figures;
 use super::sweep::{Inputs, Timeline};
 use crate::interval::{Interval, IntervalSet};
@@ -34,13 +35,21 @@ pub fn outlook(inputs: &Inputs<'_>, timeline: &Timeline) -> Outlook {
     };
     match last.basis.state {
         // Whether a silence of the service counts changes with our own hearing.
-        Some((State::OnOnly, _) | (_, Source::Journal)) => nothing(now),
-        Some((_, Source::Live)) => {
+        Some((State::OnOnly, _)) => nothing(now),
+        Some((state, Source::Journal)) if !is_heard(inputs, now, state, last.basis.cause) => nothing(now),
+        Some(_) => {
             let second = IntervalSet::of(Interval::new(now - 1, now));
             Outlook { each: timeline.within(&second).figures(), until: edge }
         }
         None => nothing(edge.min(now + last.span.length() / SILENCE_TOLD_ANEW)),
     }
+}
+
+/// Whether heartbeats say so too, and nothing worse: a journal's word ends with its last record, and theirs goes on.
+fn is_heard(inputs: &Inputs<'_>, now: i64, state: State, cause: Option<Cause>) -> bool {
+    let says = |claim: &&Evidence| claim.src == Source::Live && claim.from < now && claim.proven_to() >= now;
+    let worst = inputs.evidence.iter().filter(says).min_by_key(|claim| claim.state);
+    worst.is_some_and(|claim| claim.state == state && claim.cause == cause)
 }
 
 /// Where a set begins or ends next, after a second.
@@ -52,7 +61,6 @@ pub fn next_edge(set: &IntervalSet, after: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::uptime::{Cause, Evidence};
 
     const NOON: i64 = 43_200;
 
@@ -106,12 +114,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_journal_tells_up_to_this_second_goes_on_as_heartbeats_say_it() {
+        for state in [State::Full, State::Degraded] {
+            let live = [heard(9 * 3_600, NOON, state)];
+            let both = [live[0], Evidence { src: Source::Journal, interval_s: None, ..live[0] }];
+            at(NOON, &live, |inputs, timeline| {
+                let alone = outlook(inputs, timeline);
+                assert_eq!(alone.until, 18 * 3_600);
+                at(NOON, &both, |inputs, timeline| assert_eq!(outlook(inputs, timeline), alone, "{state:?}"));
+            });
+        }
+    }
+
+    #[test]
     fn nothing_is_said_of_silence_and_of_what_is_not_heard_but_told() {
         let told = Evidence { src: Source::Journal, recv: Some(NOON), ..heard(0, NOON, State::Full) };
         let overruled = [told, heard(0, NOON, State::OutOfService)];
         let late = [heard(0, NOON - 40, State::Full)];
+        let beside = |state| heard(NOON - 40, NOON, state);
+        let worse = [told, beside(State::Full), beside(State::Degraded)];
         for (evidence, until) in [
             (&overruled[..], NOON),
+            (&worse, NOON),
+            (&[told, Evidence { to: NOON - 1, ..beside(State::Full) }], NOON),
             (&[heard(0, NOON, State::OnOnly)], NOON),
             (&late, NOON + 40 / SILENCE_TOLD_ANEW),
             (&[], NOON + 4 * 3_600 / SILENCE_TOLD_ANEW),

@@ -210,7 +210,7 @@ impl Hub {
                     turn.inputs.push(Input::Sweep);
                 }
                 Wake::Flush => {
-                    if let Some(share) = shares.due(|| self.app.fleet().kiosks().count()) {
+                    if let Some(share) = shares.due(|| self.app.fleet().kiosks().len()) {
                         self.drain(&mut turn);
                         let heard_to = self.heard_to();
                         intake.begins(share, heard_to);
@@ -249,7 +249,7 @@ impl Hub {
             }
         }
         let heard_to = self.heard_to();
-        let of = 1 + self.app.fleet().kiosks().count() / LAST_FLUSH_AT_ONCE;
+        let of = 1 + self.app.fleet().kiosks().len() / LAST_FLUSH_AT_ONCE;
         let of = u32::try_from(of).unwrap_or(u32::MAX);
         for index in 0..of {
             let flush = flush_of(Share { index, of }, heard_to);

@@ -128,12 +128,13 @@ impl Board {
         self.places.len() - 1
     }
 
-    /// In the order of [`PERIODS`], of what belongs to each period at this instant.
-    pub(crate) fn totals(&self, now: Timestamp) -> [Totals; 3] {
+    /// In the order of [`PERIODS`], of what belongs to each period at this instant; what goes on by itself does so up to
+    /// `heard_to`.
+    pub(crate) fn totals(&self, now: Timestamp, heard_to: Timestamp) -> [Totals; 3] {
         let mut by_place = [(); 3].map(|()| vec![None::<Seconds>; self.places.len()]);
         for kiosk in self.kiosks.values() {
             for (period, found) in by_place.iter_mut().enumerate() {
-                for (number, seconds) in kiosk.shares(period, now) {
+                for (number, seconds) in kiosk.shares(period, now, heard_to) {
                     if let Some(sum) = found.get_mut(number) {
                         *sum.get_or_insert_default() += &seconds;
                     }
@@ -155,10 +156,10 @@ impl Board {
     }
 
     /// One kiosk, wherever it stood, in the order of [`PERIODS`]; `None` of what nobody has looked at.
-    pub(crate) fn kiosk(&self, kiosk: &KioskId, now: Timestamp) -> [Option<Seconds>; 3] {
+    pub(crate) fn kiosk(&self, kiosk: &KioskId, now: Timestamp, heard_to: Timestamp) -> [Option<Seconds>; 3] {
         let Some(kiosk) = self.kiosks.get(kiosk) else { return [None; 3] };
         std::array::from_fn(|period| {
-            kiosk.shares(period, now).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
+            kiosk.shares(period, now, heard_to).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
                 sum += &more;
                 sum
             })
@@ -171,12 +172,17 @@ const LAST_MONTH: usize = 2;
 
 impl OfKiosk {
     /// Of a period that it is at this instant.
-    fn shares(&self, period: usize, now: Timestamp) -> impl Iterator<Item = (usize, Seconds)> + use<'_> {
-        let now = now.secs();
+    fn shares(
+        &self,
+        period: usize,
+        now: Timestamp,
+        heard_to: Timestamp,
+    ) -> impl Iterator<Item = (usize, Seconds)> + use<'_> {
+        let (now, grown_to) = (now.secs(), now.min(heard_to).secs());
         let shown = self.periods[period].as_ref().filter(|(valid, _)| valid.contains(now));
         let grown = self.grows.as_ref().filter(|_| shown.is_some() && period != LAST_MONTH);
         let grown = grown.into_iter().flat_map(move |(within, each)| {
-            let seconds = now.min(within.to) - within.from;
+            let seconds = grown_to.min(within.to) - within.from;
             unpacked(each).map(move |(number, each)| (number, each.times(seconds.max(0))))
         });
         unpacked(shown.map_or(&[], |(_, packed)| packed)).chain(grown)

@@ -24,6 +24,10 @@ use crate::store::Scope;
 /// What an answer weighs in memory, in rows of 200 bytes: its sums, and the ten that were down longest.
 const ROWS_OF_ANSWER: usize = 10;
 
+/// Figures go on by themselves for so long after the last of which everything is committed: some rounds in which the
+/// hub says so. Longer than that, nobody can tell whether there is anything to go on.
+const HEARD_WITHIN_MS: i64 = 120_000;
+
 /// Who asked for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Question {
@@ -151,7 +155,12 @@ impl Books {
     }
 
     pub(crate) fn totals(&self, now: Timestamp) -> [Totals; 3] {
-        self.board.read().unwrap_or_else(PoisonError::into_inner).totals(now)
+        self.board.read().unwrap_or_else(PoisonError::into_inner).totals(now, self.heard_to())
+    }
+
+    /// Up to when figures go on by themselves.
+    fn heard_to(&self) -> Timestamp {
+        self.committed_to().plus_ms(HEARD_WITHIN_MS)
     }
 
     /// See [`Board::kiosk`].
@@ -161,7 +170,8 @@ impl Books {
         now: Timestamp,
     ) -> Vec<(&'a KioskId, [Option<Seconds>; 3])> {
         let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        kiosks.map(|kiosk| (kiosk, board.kiosk(kiosk, now))).collect()
+        let heard_to = self.heard_to();
+        kiosks.map(|kiosk| (kiosk, board.kiosk(kiosk, now, heard_to))).collect()
     }
 
     /// Rows of this month were booked. Answers about a month that is over are forgotten at once.
@@ -175,7 +185,8 @@ impl Books {
         }
     }
 
-    pub(super) fn round_ended(&self) {
+    /// Of months that run.
+    pub(super) fn forget_running_sums(&self) {
         let mut answers = self.answers();
         std::mem::take(&mut answers.running).into_iter().for_each(|month| answers.forget(month));
     }

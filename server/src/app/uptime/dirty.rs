@@ -1,7 +1,7 @@
 //! Of whom something has changed since its months were booked: all but that its running month got longer.
 use std::{collections::BTreeMap, ops::Bound};
 
-use kioskwatch_domain::change::{Change, RunningSpan};
+use kioskwatch_domain::change::{Change, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 /// Since when a kiosk's past has changed.
@@ -14,6 +14,8 @@ pub(crate) struct Dirty {
     /// Whose running stretch got longer, and nothing else: it changes a month that is over, or none.
     grown: BTreeMap<KioskId, Since>,
     sites: BTreeMap<SiteId, Since>,
+    /// Since when its journal has proven what it proved last, as it was noted before.
+    told: BTreeMap<KioskId, Timestamp>,
     /// The last kiosk taken: nobody waits behind those that are noted again and again.
     last: Option<KioskId>,
 }
@@ -22,6 +24,10 @@ pub(crate) struct Dirty {
 /// found by the next round, which looks at the last month anyway.
 const GROWS_WITHIN_MS: i64 = 600_000;
 
+/// Some rounds in which running stretches are written: a younger one may be a new one. Of that, nothing else tells
+/// when the one before it had been written to its end.
+const NEW_WITHIN_MS: i64 = 120_000;
+
 impl Dirty {
     pub(crate) fn note(&mut self, changes: &[Change]) {
         const ALWAYS: Since = Timestamp(i64::MIN);
@@ -29,6 +35,10 @@ impl Dirty {
         const FROM_NOW: Since = Timestamp(i64::MAX);
         for change in changes {
             match change {
+                Change::Evidence(row) if self.only_grew(row) => {
+                    let since = row.from.max(row.to.plus_ms(-GROWS_WITHIN_MS));
+                    earliest(&mut self.grown, &row.kiosk, since);
+                }
                 Change::Evidence(row) => {
                     let grew = row.received_at.map_or(row.to.plus_ms(-GROWS_WITHIN_MS), |_| row.from);
                     self.kiosk(&row.kiosk, row.from.max(grew));
@@ -37,9 +47,14 @@ impl Dirty {
                     if let Some(RunningSpan { from, to, .. }) = row.running {
                         let since = from.max(to.plus_ms(-GROWS_WITHIN_MS));
                         earliest(&mut self.grown, &row.kiosk, since);
+                        if to.since(from) < NEW_WITHIN_MS {
+                            self.kiosk(&row.kiosk, FROM_NOW);
+                        }
                     }
                 }
                 Change::Transition(row) if row.kind == "presence" => self.kiosk(&row.kiosk, FROM_NOW),
+                // Somebody decided so; what the bookkeeper signs it has counted itself.
+                Change::Month(row) if row.version > 1 => self.kiosk(&row.kiosk, FROM_NOW),
                 Change::EvidenceGap(row) => self.kiosk(&row.kiosk, row.from),
                 Change::Kiosk(row) => self.kiosk(&row.id, ALWAYS),
                 Change::Commissioned(row) => self.kiosk(&row.kiosk, ALWAYS),
@@ -52,6 +67,15 @@ impl Dirty {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a journal says, as it happens, what it said before. Its first word marks the kiosk.
+    fn only_grew(&mut self, row: &EvidenceRow) -> bool {
+        let is_prompt = row.source == EvidenceSource::Journal && row.received_at.is_none();
+        // Of a machine that is only on heartbeats say more, and the journal has the last word.
+        is_prompt
+            && row.state != EvidenceState::OnOnly
+            && self.told.insert(row.kiosk.clone(), row.from) == Some(row.from)
     }
 
     /// Sites at which something changed, to be spread over those that have stood there since.
@@ -107,12 +131,26 @@ fn earliest(all: &mut BTreeMap<KioskId, Since>, id: &KioskId, since: Since) {
 
 #[cfg(test)]
 mod tests {
-    use kioskwatch_domain::change::{EvidenceState, SeenRow, TransitionRow};
+    use kioskwatch_domain::{
+        change::{MonthRow, MonthSums, SeenRow, TransitionRow},
+        uptime::Month,
+    };
 
     use super::*;
 
     fn id(name: &str) -> KioskId {
         KioskId::new(name).unwrap()
+    }
+
+    fn seen(name: &str, from: Timestamp, to: Timestamp) -> Change {
+        let running = RunningSpan { from, to, state: EvidenceState::Full, cause: None, interval_s: 30 };
+        Change::Seen(SeenRow {
+            kiosk: id(name),
+            last_seen_at: to,
+            interval_s: 30,
+            clock_offset_ms: None,
+            running: Some(running),
+        })
     }
 
     #[test]
@@ -129,29 +167,83 @@ mod tests {
 
     #[test]
     fn a_stretch_that_got_longer_within_a_kiosks_own_running_month_is_nothing_new() {
-        let (seen, since) = (Timestamp(GROWS_WITHIN_MS + 10), Timestamp(10));
-        let grew = |name: &&str| {
-            let running = RunningSpan {
-                from: Timestamp(0),
-                to: seen,
-                state: EvidenceState::Full,
-                cause: None,
-                interval_s: 30,
-            };
-            let row = SeenRow {
-                kiosk: id(name),
-                last_seen_at: seen,
-                interval_s: 30,
-                clock_offset_ms: None,
-                running: Some(running),
-            };
-            Change::Seen(row)
-        };
+        let (seen_at, since) = (Timestamp(GROWS_WITHIN_MS + 10), Timestamp(10));
         let mut dirty = Dirty::default();
-        dirty.note(&["east", "west"].iter().map(grew).collect::<Vec<_>>());
+        dirty.note(&["east", "west"].map(|name| seen(name, Timestamp(0), seen_at)));
         let starts = |kiosk: &KioskId| if *kiosk == id("east") { since } else { since.plus_ms(1) };
         assert_eq!(dirty.take(9, starts), BTreeMap::from([(id("west"), since)]));
         assert_eq!(dirty.take(9, |_| Timestamp(i64::MAX)).len(), 0, "the other one is forgotten");
+    }
+
+    #[test]
+    fn a_stretch_that_has_just_begun_is_looked_at_until_all_know_it() {
+        let mut dirty = Dirty::default();
+        let to = Timestamp(9 * GROWS_WITHIN_MS);
+        dirty.note(&[NEW_WITHIN_MS - 1, NEW_WITHIN_MS].map(|long| {
+            let name = if long < NEW_WITHIN_MS { "new" } else { "old" };
+            seen(name, to.plus_ms(-long), to)
+        }));
+        let taken = dirty.take(9, |_| Timestamp(0));
+        assert_eq!(taken, BTreeMap::from([(id("new"), Timestamp(i64::MAX))]));
+    }
+
+    #[test]
+    fn what_a_journal_says_again_as_it_happens_is_nothing_new() {
+        let mut dirty = Dirty::default();
+        let (begun, month_start) = (Timestamp(9 * GROWS_WITHIN_MS), Timestamp(0));
+        let says = |from: Timestamp, to_ms: i64, state: EvidenceState, late: bool| {
+            let running = RunningSpan { from, to: from.plus_ms(to_ms), state, cause: None, interval_s: 30 };
+            let row = running.evidence(id("k"));
+            let received_at = late.then_some(row.to);
+            Change::Evidence(EvidenceRow { source: EvidenceSource::Journal, received_at, ..row })
+        };
+        for (row, is_new, why) in [
+            (says(begun, 10, EvidenceState::Full, false), true, "its first word"),
+            (says(begun, 20, EvidenceState::Full, false), false, "the same, longer"),
+            (says(begun, 30, EvidenceState::Full, true), true, "late"),
+            (says(begun.plus_ms(30), 10, EvidenceState::Degraded, false), true, "another state"),
+            (says(begun.plus_ms(30), 20, EvidenceState::Degraded, false), false, "the same, longer"),
+            (says(begun.plus_ms(30), 30, EvidenceState::OnOnly, false), true, "heartbeats say more"),
+        ] {
+            dirty.note(&[row]);
+            assert_eq!(!dirty.take(9, |_| month_start).is_empty(), is_new, "{why}");
+        }
+        dirty.note(&[2, 3].map(|to| says(begun, to, EvidenceState::Full, false)));
+        drop(dirty.take(9, |_| month_start));
+        dirty.note(&[says(begun, 4, EvidenceState::Full, false)]);
+        assert_eq!(dirty.take(9, |_| begun.plus_ms(1)).len(), 1, "it began in a month that is over");
+    }
+
+    #[test]
+    fn what_somebody_decided_to_restate_is_shown_at_once() {
+        let month: Month = "2026-10".parse().unwrap();
+        let row = |version| {
+            let row = MonthRow {
+                month,
+                kiosk: id("k"),
+                version,
+                site: None,
+                engineer: None,
+                region: String::new(),
+                customer: String::new(),
+                model: String::new(),
+                period_from: Timestamp(0),
+                period_to: Timestamp(1),
+                as_of: Timestamp(1),
+                booked_at: Timestamp(1),
+                frozen_at: None,
+                target: (99, 100),
+                sums: MonthSums::default(),
+                fingerprint: String::new(),
+                inputs: "{}".into(),
+            };
+            Change::Month(Box::new(row))
+        };
+        let mut dirty = Dirty::default();
+        dirty.note(&[0, 1].map(row));
+        assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), 0, "the bookkeeper has looked");
+        dirty.note(&[row(2)]);
+        assert_eq!(dirty.take(9, |_| Timestamp(0)), BTreeMap::from([(id("k"), Timestamp(i64::MAX))]));
     }
 
     #[test]

@@ -98,7 +98,9 @@ pub(crate) struct Keeper {
     places: Option<Arc<Places>>,
     /// Looked at since our start, and in which second again: before that, everything about a kiosk may have changed
     /// while we were away.
-    again: HashMap<KioskId, i64>,
+    due_at: HashMap<KioskId, i64>,
+    /// The second in which it was last asked whose time has come.
+    asked_at: i64,
     /// The last step was for those whose past had changed.
     was_dirty: bool,
     /// Those whose months could not be booked when they were last looked at.
@@ -108,15 +110,15 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(app: App) -> Self {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
-        let (round, again) = (VecDeque::new(), HashMap::new());
         Self {
             app,
             ids,
-            round,
+            round: VecDeque::new(),
             began: None,
             summed: None,
             places: None,
-            again,
+            due_at: HashMap::new(),
+            asked_at: i64::MIN,
             was_dirty: false,
             skipped: BTreeSet::new(),
         }
@@ -155,20 +157,33 @@ impl Keeper {
         self.began = Some(Stopwatch::start());
         self.places = None;
         let now = self.app.clock().now().secs();
-        let fleet = self.app.fleet();
-        let due = fleet.kiosks().filter(|kiosk| self.is_due(kiosk.id, now)).map(|kiosk| kiosk.id.clone());
-        self.round = due.collect();
-        drop(fleet);
+        if now < self.asked_at {
+            // Our clock went back: what was said of later was said of another later.
+            self.due_at.values_mut().for_each(|at| *at = now);
+        }
+        self.asked_at = now;
+        let mut due: Vec<KioskId> = self.strangers();
+        due.extend(self.due_at.iter().filter(|(_, at)| **at <= now).map(|(kiosk, _)| kiosk.clone()));
+        due.sort_unstable();
+        self.round = due.into();
         if self.round.is_empty() {
             self.round_ended();
         }
         !self.round.is_empty()
     }
 
+    /// Those that were never looked at. A fleet only grows; the hub waits while it is read.
+    fn strangers(&self) -> Vec<KioskId> {
+        let fleet = self.app.fleet();
+        let kiosks = fleet.kiosks();
+        if kiosks.len() == self.due_at.len() {
+            return Vec::new();
+        }
+        kiosks.map(|kiosk| kiosk.id).filter(|id| !self.due_at.contains_key(*id)).cloned().collect()
+    }
+
     fn is_due(&self, kiosk: &KioskId, now: i64) -> bool {
-        // Nobody is left alone for longer: then our clock went back meanwhile.
-        let longest = i64::try_from(RENEWED_AFTER_S).unwrap_or(i64::MAX);
-        self.again.get(kiosk).is_none_or(|at| *at <= now || *at - now > longest)
+        self.due_at.get(kiosk).is_none_or(|at| *at <= now)
     }
 
     /// How many kiosks of the round are passed, and which of them are to be looked at: not those that were since it
@@ -204,12 +219,12 @@ impl Keeper {
         let holds = Duration::from_secs(self.oldest_row_s() / SUMS_RENEWED_OFTENER);
         if self.summed.as_ref().is_none_or(|summed| summed.elapsed() >= holds) {
             self.summed = Some(Stopwatch::start());
-            self.app.books().round_ended();
+            self.app.books().forget_running_sums();
         }
     }
 
     fn oldest_row_s(&self) -> u64 {
-        (self.again.len() as u64 / RENEWED_A_SECOND).min(RENEWED_AFTER_S)
+        (self.due_at.len() as u64 / RENEWED_A_SECOND).min(RENEWED_AFTER_S)
     }
 
     /// When a kiosk is looked at again at the latest: not all of those that were looked at together.
@@ -316,9 +331,9 @@ impl Keeper {
         let places = self.places().await?;
         // Before anything is read: what is committed by now is in it.
         let committed_to = app.books().committed_to();
-        let is_seen = |kiosk: &KioskId| self.again.contains_key(kiosk);
+        let is_seen = |kiosk: &KioskId| self.due_at.contains_key(kiosk);
         let look = Look::gather(&reader, places, kiosks, is_seen).await?.committed_to(committed_to);
-        let (mut changes, mut shown, mut again) = (Vec::new(), Vec::new(), HashMap::new());
+        let (mut changes, mut shown, mut due_at) = (Vec::new(), Vec::new(), HashMap::new());
         for subject in &look.subjects {
             // What one kiosk has must not end the books of all.
             let ids = &mut self.ids;
@@ -326,7 +341,7 @@ impl Keeper {
             let kept = kept.map_err(|_| StepError::Panicked)?;
             changes.extend(kept.changes);
             shown.push((subject.view.kiosk.id.clone(), kept.shown));
-            again.insert(&subject.view.kiosk.id, kept.again_at);
+            due_at.insert(&subject.view.kiosk.id, kept.due_at);
         }
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
@@ -335,8 +350,8 @@ impl Keeper {
         app.books().show(shown);
         for kiosk in kiosks.keys() {
             let at = reader.now.secs() + self.renewed_after_s();
-            let at = again.get(kiosk).map_or(at, |again| at.min(*again));
-            self.again.insert(kiosk.clone(), at);
+            let at = due_at.get(kiosk).map_or(at, |due_at| at.min(*due_at));
+            self.due_at.insert(kiosk.clone(), at);
         }
         self.skipped.retain(|kiosk| !kiosks.contains_key(kiosk));
         Ok(())

@@ -6,11 +6,11 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{Change, MonthRow, RestatementRow},
+    change::{Change, MonthRow, PresenceVerdict, RestatementRow},
     ids::Ids,
     interval::{Interval, IntervalSet},
     uptime::{
-        Evidence, Figures, Month, Outlook, Timeline,
+        Evidence, Figures, Month, Outlook, Piece, Timeline,
         booking::{Booked, Booking, Contract, Owner},
         books::{self, Fresh, Intake, Stored, Terms},
         next_edge, outlook,
@@ -35,7 +35,7 @@ pub(super) struct Outcome {
     pub(super) changes: Vec<Change>,
     pub(super) shown: Shown,
     /// When it is to be looked at again although nothing happened to it.
-    pub(super) again_at: i64,
+    pub(super) due_at: i64,
 }
 
 /// Everything a step reads.
@@ -125,7 +125,7 @@ impl<'a> Look<'a> {
         let mut changes = self.expired(subject);
         let mut shown = Shown::default();
         let day = day_of(subject.zone, self.now);
-        let mut again_at = day.to;
+        let mut due_at = day.to;
         for &month in self.months.get(&kiosk.id).into_iter().flatten() {
             let period = self.period(subject, month);
             let key = (kiosk.id.clone(), month);
@@ -140,7 +140,7 @@ impl<'a> Look<'a> {
                 changes.extend(books::keep(self.now, &self.terms, period.to, &stored, &fresh, ids));
                 if signed == 0 {
                     if period.to <= self.now.secs() {
-                        again_at = again_at.min(self.terms.freeze_at(period.to));
+                        due_at = due_at.min(self.terms.freeze_at(period.to));
                     }
                     figures = fresh.signed.unwrap_or(fresh.current).rows;
                 }
@@ -158,7 +158,7 @@ impl<'a> Look<'a> {
             }
         }
         let until = self.show_today(subject, day, &mut shown);
-        Outcome { changes, shown, again_at: again_at.min(until) }
+        Outcome { changes, shown, due_at: due_at.min(until) }
     }
 
     /// Until when what is shown goes on by itself.
@@ -174,6 +174,11 @@ impl<'a> Look<'a> {
         shown.today = Some((day, parts));
         let Outlook { each, until } = outlook(&inputs, &timeline);
         let now = self.frame.as_of;
+        let is_unsaid = |last: &Piece| last.span.to == now && last.basis.state.is_none();
+        let is_online =
+            subject.view.state.as_ref().is_some_and(|state| state.presence == PresenceVerdict::Online);
+        // It has come back in this very second, or is silent soon: the silence before it says nothing of what comes.
+        let until = if is_online && timeline.pieces().last().is_some_and(is_unsaid) { now } else { until };
         let Some((owner, set)) = sets.owners.iter().find(|(_, set)| set.contains(now)) else { return now };
         let until = next_edge(set, now).map_or(until, |edge| edge.min(until));
         let place = self.place(owner.site.as_ref());

@@ -190,6 +190,8 @@ fn october() -> Interval {
 }
 
 const DAY: i64 = 24 * HOUR;
+/// Heard all the time.
+const EVER: Timestamp = Timestamp(i64::MAX);
 
 /// Stood ten days at S-1, then at S-2; worked but for the last two days.
 async fn moved_in_mid_month() -> Shelf {
@@ -367,12 +369,12 @@ async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_d
 
     let mut board = Board::default();
     board.show(kiosk, shown);
-    let totals = board.totals(Timestamp(end + 7 * DAY));
+    let totals = board.totals(Timestamp(end + 7 * DAY), EVER);
     let avail = totals[2].fleet.ratios[1];
     assert_eq!(avail.den - avail.num, DAY / 1_000, "last month as signed");
     assert_eq!(totals[2].sites.len(), 2);
     assert_eq!(
-        board.totals(Timestamp(end + 60 * DAY))[2].fleet.ratios[1],
+        board.totals(Timestamp(end + 60 * DAY), EVER)[2].fleet.ratios[1],
         Ratio::default(),
         "another last month"
     );
@@ -435,7 +437,7 @@ fn what_was_answered_holds_until_its_month_is_booked_again() {
     books.month_changed(month.next(), true);
     books.month_changed(month, false);
     assert_eq!(books.answer(&question(month)).unwrap().kiosks, 7, "a round that goes on");
-    books.round_ended();
+    books.forget_running_sums();
     let generation = books.answer(&question(month)).unwrap_err();
     books.month_changed(month, true);
     books.remember(question(month), generation, &answer);

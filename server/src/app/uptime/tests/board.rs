@@ -71,14 +71,24 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
     board.show(kiosk.clone(), shown.clone());
     for (now, seconds) in [(0, 1), (10, 1), (11, 2), (39, 30), (40, 31), (90, 31)] {
         let now = Timestamp((begin + now) * 1_000);
-        let [today, month, last_month] = board.kiosk(&kiosk, now).map(Option::unwrap);
+        let [today, month, last_month] = board.kiosk(&kiosk, now, EVER).map(Option::unwrap);
         assert_eq!((today, month), (Seconds::of(&second).times(seconds), today), "{now}");
         assert_eq!(last_month, Seconds::of(&second), "it has ended");
-        assert_eq!(board.totals(now)[0].sites["S-1"], today);
+        assert_eq!(board.totals(now, EVER)[0].sites["S-1"], today);
+    }
+    let books = Books::default();
+    books.show(vec![(kiosk.clone(), shown.clone())]);
+    let later = Timestamp((begin + 3 * 3_600) * 1_000);
+    // Nothing is committed any more: the database or the hub is away.
+    for (committed_s, seconds) in [(-200, 1), (-100, 11), (10, 31)] {
+        books.took_in(Timestamp((begin + committed_s) * 1_000));
+        let grown = Seconds::of(&second).times(seconds);
+        assert_eq!(books.totals(later)[0].fleet, grown, "{committed_s}");
+        assert_eq!(books.of_kiosks(std::iter::once(&kiosk), later)[0].1[1], Some(grown));
     }
     // The next look says that nothing goes on.
     board.show(kiosk.clone(), Shown { grows: None, ..shown });
-    assert_eq!(board.kiosk(&kiosk, Timestamp((begin + 30) * 1_000))[0], Some(Seconds::of(&second)));
+    assert_eq!(board.kiosk(&kiosk, Timestamp((begin + 30) * 1_000), EVER)[0], Some(Seconds::of(&second)));
 }
 
 #[tokio::test]
@@ -96,7 +106,7 @@ async fn what_is_shown_of_who_works_on_is_what_a_later_look_counts_until_the_nex
         let kept = shelf.look_at("k", from + after_ms, &BTreeSet::new()).await;
         let mut board = Board::default();
         board.show(id.clone(), kept.shown);
-        (board, kept.again_at - october().from)
+        (board, kept.due_at - october().from)
     };
     for (at, due, later) in [
         (3 * HOUR, 8 * 3_600, 8 * HOUR),
@@ -106,11 +116,11 @@ async fn what_is_shown_of_who_works_on_is_what_a_later_look_counts_until_the_nex
         (24 * HOUR, 32 * 3_600, 32 * HOUR),
         (34 * HOUR, 34 * 3_600 + 3_600 / 16, 34 * HOUR),
     ] {
-        let ((board, again_at), (counted, _)) = (look(at).await, look(later).await);
-        assert_eq!(again_at, due, "{at}");
+        let ((board, due_at), (counted, _)) = (look(at).await, look(later).await);
+        assert_eq!(due_at, due, "{at}");
         let now = Timestamp(from + later);
-        assert_eq!(board.kiosk(&id, now), counted.kiosk(&id, now), "{at} to {later}");
-        assert_eq!(board.totals(now), counted.totals(now));
+        assert_eq!(board.kiosk(&id, now, EVER), counted.kiosk(&id, now, EVER), "{at} to {later}");
+        assert_eq!(board.totals(now, EVER), counted.totals(now, EVER));
     }
 }
 
@@ -125,7 +135,7 @@ fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_ava
     board.show(moved.clone(), shown(&stood));
     board.show(lost.clone(), shown(&[(place(None, "", ""), figures(60_000, Cause::Network))]));
     let now = Timestamp(october().from * 1_000 + DAY);
-    let [today, month, last_month] = board.totals(now);
+    let [today, month, last_month] = board.totals(now, EVER);
     assert_eq!((today, last_month), (Default::default(), Default::default()), "nobody looked at them");
     assert_eq!(month.fleet.ratios[1], Ratio::new(210_000, 3 * 86_400));
     for (groups, names) in [
@@ -136,7 +146,7 @@ fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_ava
         assert_eq!(groups.keys().map(String::as_str).collect::<Vec<_>>(), names);
         assert_eq!(sum(groups.values()), month.fleet);
     }
-    let kiosks = [&moved, &lost].map(|id| board.kiosk(id, now)[1].unwrap());
+    let kiosks = [&moved, &lost].map(|id| board.kiosk(id, now, EVER)[1].unwrap());
     assert_eq!(sum(kiosks.iter()), month.fleet);
     assert_eq!(kiosks[0].ratios[0], Ratio::new(150_000, 2 * 86_400));
     let avail = month.fleet.ratios[1];
@@ -144,7 +154,7 @@ fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_ava
     assert_eq!((month.fleet.known_s, month.fleet.unknown_s), (3 * 86_400, 3 * 3_600));
     // A period that is over is nobody's month any more.
     let later = Timestamp(october().to * 1_000);
-    assert_eq!(board.totals(later)[1].fleet, Seconds::default());
-    assert_eq!(board.kiosk(&moved, later), [None; 3]);
-    assert_eq!(board.kiosk(&"unknown".parse().unwrap(), now), [None; 3]);
+    assert_eq!(board.totals(later, EVER)[1].fleet, Seconds::default());
+    assert_eq!(board.kiosk(&moved, later, EVER), [None; 3]);
+    assert_eq!(board.kiosk(&"unknown".parse().unwrap(), now, EVER), [None; 3]);
 }

@@ -62,6 +62,19 @@ async fn an_outage_of_ours_forgives_what_was_announced_then_whatever_the_agent_a
 }
 
 #[tokio::test]
+async fn who_is_heard_again_after_a_long_silence_is_looked_at_again_at_once() {
+    let from = october().from * 1_000;
+    let (away, back) = (from + DAY, from + DAY + 16 * HOUR);
+    let new = testing::kiosk("k".parse().unwrap(), Timestamp(from));
+    let new = Change::Kiosk(KioskRow { site: Some("S-1".parse().unwrap()), ..new });
+    let shelf = Shelf::with(&[site("S-1"), new, alive(0, back), heartbeats(from, away, Some(30))]).await;
+    let due = async |now: i64| shelf.look_at("k", now, &BTreeSet::new()).await.due_at - now / 1_000;
+    assert_eq!(due(back).await, 3_600, "nobody knows of it");
+    shelf.store.commit(&[announces("k", 30)]).await.unwrap();
+    assert_eq!(due(back).await, 0);
+}
+
+#[tokio::test]
 async fn where_what_was_heard_of_a_kiosk_could_not_be_stored_its_silence_is_unknown_and_nobody_elses() {
     let gap = |to| {
         let kiosk = KioskId::new("k").unwrap();
