@@ -1,6 +1,7 @@
 //! What a scrape shows of uptime, kept by the bookkeeper: nothing is computed while somebody waits for it.
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
     sync::Arc,
 };
 
@@ -61,80 +62,51 @@ pub(crate) struct Totals {
 
 #[derive(Debug, Default)]
 pub(crate) struct Board {
-    places: Vec<Arc<Place>>,
-    numbers: HashMap<Arc<Place>, usize>,
+    places: Numbered<Place>,
+    /// Packed as one share. Few: what a second adds is the same for most kiosks of a place.
+    growths: Numbered<[u8]>,
     kiosks: HashMap<KioskId, OfKiosk>,
-    /// Few: what a second adds is the same for most kiosks of a place.
-    growths: HashSet<Arc<[u8]>>,
 }
-
-#[derive(Debug, Default)]
-struct OfKiosk {
-    periods: [Option<(Interval, Packed)>; 3],
-    /// Packed as one share.
-    grows: Option<(Interval, Arc<[u8]>)>,
-}
-
-/// The number of a place and its seconds, one share after the other.
-type Packed = Box<[u8]>;
 
 impl Board {
     pub(crate) fn show(&mut self, kiosk: KioskId, shown: Shown) {
-        let periods = [shown.today, shown.month, shown.last_month];
-        let packed = periods.map(|one| one.map(|(valid, parts)| (valid, self.pack(parts))));
-        let grows = shown.grows.map(|growth| (growth.within, self.growth(growth.place, growth.each)));
+        let new = [shown.today, shown.month, shown.last_month];
+        let new = new.map(|one| one.map(|(valid, parts)| (valid, self.pack(parts))));
+        let grows = shown.grows.map(|growth| {
+            let each = self.pack(Parts(vec![(growth.place, growth.each)]));
+            (growth.within, self.growths.number(each.into()))
+        });
         let entry = self.kiosks.entry(kiosk).or_default();
-        entry.grows = grows;
-        for (known, new) in entry.periods.iter_mut().zip(packed) {
-            // A visit that did not look at a period says nothing new about it.
-            if new.is_some() {
-                *known = new;
-            }
-        }
+        let known = entry.periods();
+        // A visit that did not look at a period says nothing new about it.
+        let all = std::array::from_fn(|period| match &new[period] {
+            Some((valid, shares)) => Some((*valid, shares.as_slice())),
+            None => known[period],
+        });
+        *entry = OfKiosk::of(&all, grows);
     }
 
     pub(super) fn kiosks(&self) -> usize {
         self.kiosks.len()
     }
 
-    fn pack(&mut self, parts: Parts) -> Packed {
+    /// The number of a place and its seconds, one share after the other.
+    fn pack(&mut self, parts: Parts) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (place, seconds) in parts.0 {
-            write(&mut bytes, self.number(place).cast_signed() as i64);
+            write(&mut bytes, i64::from(self.places.number(place.into())));
             seconds.pack(&mut bytes);
         }
-        bytes.into_boxed_slice()
-    }
-
-    fn growth(&mut self, place: Place, each: Seconds) -> Arc<[u8]> {
-        let packed = self.pack(Parts(vec![(place, each)]));
-        match self.growths.get(&*packed) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let new: Arc<[u8]> = packed.into();
-                self.growths.insert(Arc::clone(&new));
-                new
-            }
-        }
-    }
-
-    fn number(&mut self, place: Place) -> usize {
-        if let Some(known) = self.numbers.get(&place) {
-            return *known;
-        }
-        let place = Arc::new(place);
-        self.places.push(Arc::clone(&place));
-        self.numbers.insert(place, self.places.len() - 1);
-        self.places.len() - 1
+        bytes
     }
 
     /// In the order of [`PERIODS`], of what belongs to each period at this instant; what goes on by itself does so up to
     /// `heard_to`.
     pub(crate) fn totals(&self, now: Timestamp, heard_to: Timestamp) -> [Totals; 3] {
-        let mut by_place = [(); 3].map(|()| vec![None::<Seconds>; self.places.len()]);
+        let mut by_place = [(); 3].map(|()| vec![None::<Seconds>; self.places.all.len()]);
         for kiosk in self.kiosks.values() {
             for (period, found) in by_place.iter_mut().enumerate() {
-                for (number, seconds) in kiosk.shares(period, now, heard_to) {
+                for (number, seconds) in self.shares(kiosk, period, now, heard_to) {
                     if let Some(sum) = found.get_mut(number) {
                         *sum.get_or_insert_default() += &seconds;
                     }
@@ -143,7 +115,7 @@ impl Board {
         }
         by_place.map(|found| {
             let mut totals = Totals::default();
-            for (place, seconds) in self.places.iter().zip(found) {
+            for (place, seconds) in self.places.all.iter().zip(found) {
                 let Some(seconds) = seconds else { continue };
                 let site = place.site.as_ref().map_or("", SiteId::as_str);
                 totals.fleet += &seconds;
@@ -159,39 +131,117 @@ impl Board {
     pub(crate) fn kiosk(&self, kiosk: &KioskId, now: Timestamp, heard_to: Timestamp) -> [Option<Seconds>; 3] {
         let Some(kiosk) = self.kiosks.get(kiosk) else { return [None; 3] };
         std::array::from_fn(|period| {
-            kiosk.shares(period, now, heard_to).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
+            self.shares(kiosk, period, now, heard_to).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
                 sum += &more;
                 sum
             })
         })
+    }
+    /// Of a period that it is at this instant, by the number of the place.
+    fn shares<'a>(
+        &'a self,
+        kiosk: &'a OfKiosk,
+        period: usize,
+        now: Timestamp,
+        heard_to: Timestamp,
+    ) -> impl Iterator<Item = (usize, Seconds)> + use<'a> {
+        let (now, grown_to) = (now.secs(), now.min(heard_to).secs());
+        let (periods, grows) = kiosk.read();
+        let shown = periods[period].filter(|(valid, _)| valid.contains(now));
+        let grown = grows.filter(|_| shown.is_some() && period != LAST_MONTH);
+        let grown = grown.and_then(|(within, number)| Some((within, self.growths.all.get(number)?)));
+        let grown = grown.into_iter().flat_map(move |(within, each)| {
+            let seconds = grown_to.min(within.to) - within.from;
+            unpacked(each).map(move |(number, each)| (number, each.times(seconds.max(0))))
+        });
+        unpacked(shown.map_or(&[], |(_, shares)| shares)).chain(grown)
     }
 }
 
 /// In [`PERIODS`]: it has ended.
 const LAST_MONTH: usize = 2;
 
+/// A period in which it is this one, and the shares of it.
+type Period<'a> = (Interval, &'a [u8]);
+
+/// What is shown of one kiosk, in one piece of memory: of each period its time, how many bytes its shares take, and
+/// those; then how they grow.
+#[derive(Debug, Default)]
+struct OfKiosk(Box<[u8]>);
+
 impl OfKiosk {
-    /// Of a period that it is at this instant.
-    fn shares(
-        &self,
-        period: usize,
-        now: Timestamp,
-        heard_to: Timestamp,
-    ) -> impl Iterator<Item = (usize, Seconds)> + use<'_> {
-        let (now, grown_to) = (now.secs(), now.min(heard_to).secs());
-        let shown = self.periods[period].as_ref().filter(|(valid, _)| valid.contains(now));
-        let grown = self.grows.as_ref().filter(|_| shown.is_some() && period != LAST_MONTH);
-        let grown = grown.into_iter().flat_map(move |(within, each)| {
-            let seconds = grown_to.min(within.to) - within.from;
-            unpacked(each).map(move |(number, each)| (number, each.times(seconds.max(0))))
+    fn of(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<(Interval, u32)>) -> Self {
+        let mut bytes = Vec::new();
+        for (valid, shares) in periods.iter().map(|period| period.unwrap_or((NEVER, &[]))) {
+            write_interval(&mut bytes, valid);
+            write(&mut bytes, i64::try_from(shares.len()).unwrap_or(i64::MAX));
+            bytes.extend_from_slice(shares);
+        }
+        if let Some((within, growth)) = grows {
+            write_interval(&mut bytes, within);
+            write(&mut bytes, i64::from(growth));
+        }
+        Self(bytes.into_boxed_slice())
+    }
+
+    fn periods(&self) -> [Option<Period<'_>>; PERIODS.len()] {
+        self.read().0
+    }
+
+    fn read(&self) -> ([Option<Period<'_>>; PERIODS.len()], Option<(Interval, usize)>) {
+        let mut rest = &*self.0;
+        let periods = [(); PERIODS.len()].map(|()| {
+            let valid = read_interval(&mut rest)?;
+            let length = read_number(&mut rest)?;
+            let (shares, behind) = rest.split_at_checked(length)?;
+            rest = behind;
+            (valid != NEVER).then_some((valid, shares))
         });
-        unpacked(shown.map_or(&[], |(_, packed)| packed)).chain(grown)
+        let grows = read_interval(&mut rest).zip(read_number(&mut rest));
+        (periods, grows)
     }
 }
 
+const NEVER: Interval = Interval { from: 0, to: 0 };
+
+fn write_interval(bytes: &mut Vec<u8>, interval: Interval) {
+    write(bytes, interval.from);
+    write(bytes, interval.length());
+}
+
+fn read_interval(bytes: &mut &[u8]) -> Option<Interval> {
+    let from = read(bytes)?;
+    Some(Interval { from, to: from + read(bytes)? })
+}
+
+fn read_number(bytes: &mut &[u8]) -> Option<usize> {
+    usize::try_from(read(bytes)?).ok()
+}
+
 fn unpacked(mut rest: &[u8]) -> impl Iterator<Item = (usize, Seconds)> {
-    std::iter::from_fn(move || {
-        let number = usize::try_from(read(&mut rest)?).ok()?;
-        Some((number, Seconds::unpack(&mut rest)?))
-    })
+    std::iter::from_fn(move || Some((read_number(&mut rest)?, Seconds::unpack(&mut rest)?)))
+}
+
+/// Things that are many times the same, by number.
+#[derive(Debug)]
+struct Numbered<T: ?Sized> {
+    all: Vec<Arc<T>>,
+    numbers: HashMap<Arc<T>, u32>,
+}
+
+impl<T: ?Sized + Eq + Hash> Numbered<T> {
+    fn number(&mut self, one: Arc<T>) -> u32 {
+        let next = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let all = &mut self.all;
+        *self.numbers.entry(one).or_insert_with_key(|one| {
+            all.push(Arc::clone(one));
+            next
+        })
+    }
+}
+
+impl<T: ?Sized> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), numbers: HashMap::new() }
+    }
 }

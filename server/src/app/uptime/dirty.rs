@@ -1,5 +1,8 @@
 //! Of whom something has changed since its months were booked: all but that its running month got longer.
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+};
 
 use kioskwatch_domain::change::{Change, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
@@ -14,19 +17,27 @@ pub(crate) struct Dirty {
     /// Whose running stretch got longer, and nothing else: it changes a month that is over, or none.
     grown: BTreeMap<KioskId, Since>,
     sites: BTreeMap<SiteId, Since>,
-    /// Since when its journal has proven what it proved last, as it was noted before.
-    told: BTreeMap<KioskId, Timestamp>,
+    noted: HashMap<KioskId, Noted>,
     /// The last kiosk taken: nobody waits behind those that are noted again and again.
     last: Option<KioskId>,
+}
+
+/// Since when goes on what of each kiosk was noted last: what has the same beginning is the same, and only longer.
+#[derive(Debug, Clone, Copy)]
+struct Noted {
+    /// What its journal proves.
+    told: Timestamp,
+    /// Its running stretch of heartbeats.
+    running: Timestamp,
+}
+
+impl Noted {
+    const NOTHING: Self = Self { told: Timestamp(i64::MIN), running: Timestamp(i64::MIN) };
 }
 
 /// A prompt span grows with every commit; its earlier parts were noted then. A commit that waited longer is
 /// found by the next round, which looks at the last month anyway.
 const GROWS_WITHIN_MS: i64 = 600_000;
-
-/// Some rounds in which running stretches are written: a younger one may be a new one. Of that, nothing else tells
-/// when the one before it had been written to its end.
-const NEW_WITHIN_MS: i64 = 120_000;
 
 impl Dirty {
     pub(crate) fn note(&mut self, changes: &[Change]) {
@@ -47,7 +58,8 @@ impl Dirty {
                     if let Some(RunningSpan { from, to, .. }) = row.running {
                         let since = from.max(to.plus_ms(-GROWS_WITHIN_MS));
                         earliest(&mut self.grown, &row.kiosk, since);
-                        if to.since(from) < NEW_WITHIN_MS {
+                        // Of a new one nothing else tells when the one before it had been written to its end.
+                        if std::mem::replace(&mut self.noted(&row.kiosk).running, from) != from {
                             self.kiosk(&row.kiosk, FROM_NOW);
                         }
                     }
@@ -75,7 +87,11 @@ impl Dirty {
         // Of a machine that is only on heartbeats say more, and the journal has the last word.
         is_prompt
             && row.state != EvidenceState::OnOnly
-            && self.told.insert(row.kiosk.clone(), row.from) == Some(row.from)
+            && std::mem::replace(&mut self.noted(&row.kiosk).told, row.from) == row.from
+    }
+
+    fn noted(&mut self, kiosk: &KioskId) -> &mut Noted {
+        self.noted.entry(kiosk.clone()).or_insert(Noted::NOTHING)
     }
 
     /// Sites at which something changed, to be spread over those that have stood there since.
@@ -169,6 +185,8 @@ mod tests {
     fn a_stretch_that_got_longer_within_a_kiosks_own_running_month_is_nothing_new() {
         let (seen_at, since) = (Timestamp(GROWS_WITHIN_MS + 10), Timestamp(10));
         let mut dirty = Dirty::default();
+        dirty.note(&["east", "west"].map(|name| seen(name, Timestamp(0), Timestamp(1))));
+        assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), 2, "both are new");
         dirty.note(&["east", "west"].map(|name| seen(name, Timestamp(0), seen_at)));
         let starts = |kiosk: &KioskId| if *kiosk == id("east") { since } else { since.plus_ms(1) };
         assert_eq!(dirty.take(9, starts), BTreeMap::from([(id("west"), since)]));
@@ -176,15 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_that_has_just_begun_is_looked_at_until_all_know_it() {
+    fn a_stretch_that_begins_is_looked_at_once() {
         let mut dirty = Dirty::default();
-        let to = Timestamp(9 * GROWS_WITHIN_MS);
-        dirty.note(&[NEW_WITHIN_MS - 1, NEW_WITHIN_MS].map(|long| {
-            let name = if long < NEW_WITHIN_MS { "new" } else { "old" };
-            seen(name, to.plus_ms(-long), to)
-        }));
-        let taken = dirty.take(9, |_| Timestamp(0));
-        assert_eq!(taken, BTreeMap::from([(id("new"), Timestamp(i64::MAX))]));
+        let hour = |n: i64| Timestamp(n * 3_600_000);
+        for (from, to, is_new, why) in [
+            (hour(5), hour(6), true, "nobody knew of it"),
+            (hour(5), hour(6).plus_ms(30_000), false, "it got longer"),
+            (hour(7), hour(7), true, "another one, in its first second"),
+            (hour(7), hour(7).plus_ms(30_000), false, "it got longer, and is young"),
+            (hour(4), hour(7), true, "one that turned out to begin earlier"),
+        ] {
+            dirty.note(&[seen("k", from, to)]);
+            assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), usize::from(is_new), "{why}");
+        }
     }
 
     #[test]
