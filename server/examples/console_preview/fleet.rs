@@ -210,33 +210,17 @@ fn ticket(
     let catalogue = Catalogue::built_in();
     let entry = catalogue.get(&code).expect("a code of the catalogue");
     TicketRow {
-        id: Uuid::from_u128(0x1000 + u128::from(n)),
-        number: 2_600 + n,
         state,
         kiosk: Some(kiosk_id(place.0, place.1)),
         site: Some(site(SITES[place.0].0)),
         peripheral: (!fault.ends_with("offline")).then(|| PeripheralName::new("acceptor").expect("a name")),
         class: entry.class,
         severity: if n == 1 { Severity::Major } else { Severity::Minor },
-        fault: code,
         priority: u8::try_from(n.min(4)).unwrap_or(4),
         source: TicketSource::Agent,
         zone: SITES[place.0].4,
-        opened_at: now.plus_ms(-ago),
         t0: Some(now.plus_ms(-ago - 2_000)),
-        t1: now.plus_ms(-ago),
-        t5: None,
-        t6: None,
-        t7: None,
-        resolution: None,
-        sign_off: None,
-        cancel_reason: None,
-        recovering_since: None,
-        due_at: None,
-        parent: None,
-        assignee: None,
-        reopened: 0,
-        extra: String::new(),
+        ..TicketRow::new(Uuid::from_u128(0x1000 + u128::from(n)), 2_600 + n, code, now.plus_ms(-ago))
     }
 }
 

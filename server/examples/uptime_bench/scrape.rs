@@ -2,7 +2,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kioskwatch_domain::{
-    change::{IncidentRow, KioskStateRow, PresenceVerdict, TicketRow, TicketSource, TicketState, Zone},
+    change::{IncidentRow, KioskStateRow, PresenceVerdict, TicketRow, TicketSource},
     fleet::Fleet,
 };
 use kioskwatch_proto::{
@@ -138,33 +138,11 @@ fn out_of_paper(n: u64, kiosk: &KioskId, now: Timestamp) -> Result<(IncidentRow,
         (FaultCode::new("paper_out").ok_or("a code of ours")?, PeripheralName::new("printer")?);
     let id = Uuid::from_u128(0x1000 + u128::from(n));
     let ticket = TicketRow {
-        id,
-        number: n + 1,
-        state: TicketState::New,
         kiosk: Some(kiosk.clone()),
-        site: None,
         peripheral: Some(printer.clone()),
-        fault: fault.clone(),
         class: FaultClass::Operator,
-        severity: Severity::Minor,
-        priority: 3,
         source: TicketSource::Agent,
-        zone: Zone::Urban,
-        opened_at: now,
-        t0: None,
-        t1: now,
-        t5: None,
-        t6: None,
-        t7: None,
-        resolution: None,
-        sign_off: None,
-        cancel_reason: None,
-        recovering_since: None,
-        due_at: None,
-        parent: None,
-        assignee: None,
-        reopened: 0,
-        extra: String::new(),
+        ..TicketRow::new(id, n + 1, fault.clone(), now)
     };
     let incident = IncidentRow {
         id,

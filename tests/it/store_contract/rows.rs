@@ -246,25 +246,15 @@ pub(crate) fn full_ticket(id: u128, number: u64) -> TicketRow {
 }
 
 pub(crate) fn least_ticket(id: u128, number: u64) -> TicketRow {
+    let full = full_ticket(id, number);
     TicketRow {
-        state: TicketState::New,
-        kiosk: None,
-        site: None,
-        peripheral: None,
-        t0: None,
-        t5: None,
-        t6: None,
-        t7: None,
-        resolution: None,
-        sign_off: None,
-        cancel_reason: None,
-        recovering_since: None,
-        due_at: None,
-        parent: None,
-        assignee: None,
-        reopened: 0,
-        extra: "{}".into(),
-        ..full_ticket(id, number)
+        t1: full.t1,
+        class: full.class,
+        severity: full.severity,
+        priority: full.priority,
+        source: full.source,
+        zone: full.zone,
+        ..TicketRow::new(full.id, number, full.fault, full.opened_at)
     }
 }
 

@@ -107,6 +107,42 @@ pub struct TicketRow {
     pub extra: String,
 }
 
+impl TicketRow {
+    /// A new ticket of which nothing else is known: minor maintenance in town, told by the server itself.
+    #[must_use]
+    pub fn new(id: Uuid, number: u64, fault: FaultCode, opened_at: Timestamp) -> Self {
+        Self {
+            id,
+            number,
+            state: TicketState::New,
+            kiosk: None,
+            site: None,
+            peripheral: None,
+            fault,
+            class: FaultClass::Maintenance,
+            severity: Severity::Minor,
+            priority: 3,
+            source: TicketSource::Server,
+            zone: Zone::Urban,
+            opened_at,
+            t0: None,
+            t1: opened_at,
+            t5: None,
+            t6: None,
+            t7: None,
+            resolution: None,
+            sign_off: None,
+            cancel_reason: None,
+            recovering_since: None,
+            due_at: None,
+            parent: None,
+            assignee: None,
+            reopened: 0,
+            extra: "{}".to_owned(),
+        }
+    }
+}
+
 /// A line of a ticket's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketEventRow {

@@ -71,36 +71,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn blank_ticket(&mut self, fault: FaultCode) -> TicketRow {
-        let now = self.now;
-        TicketRow {
-            id: self.ids.uuid(now),
-            number: self.next_number(),
-            state: TicketState::New,
-            kiosk: None,
-            site: None,
-            peripheral: None,
-            fault,
-            class: FaultClass::Maintenance,
-            severity: Severity::Minor,
-            priority: 3,
-            source: TicketSource::Server,
-            zone: Zone::Urban,
-            opened_at: now,
-            t0: None,
-            t1: now,
-            t5: None,
-            t6: None,
-            t7: None,
-            resolution: None,
-            sign_off: None,
-            cancel_reason: None,
-            recovering_since: None,
-            due_at: None,
-            parent: None,
-            assignee: None,
-            reopened: 0,
-            extra: "{}".into(),
-        }
+        TicketRow::new(self.ids.uuid(self.now), self.next_number(), fault, self.now)
     }
 
     /// Puts a new ticket into the books: history, clocks, notice. New tickets are triaged by rule.

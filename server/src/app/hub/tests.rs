@@ -2,7 +2,7 @@
 use kioskwatch_domain::{
     change::{
         Change, ClockRow, ClockState, CommandRow, CommandState, RecordOutcome, TicketRow, TicketSource,
-        TicketState, Zone,
+        TicketState,
     },
     fleet::{Actor, Plan, Request},
     retention::Kept,
@@ -14,7 +14,7 @@ use kioskwatch_proto::{
     journal::{Body, Boot, FaultState, Record, Was},
     presence::PresenceState,
     topic::{Channel, Topic},
-    words::{ServiceState, Severity},
+    words::ServiceState,
 };
 
 use super::*;
@@ -114,33 +114,12 @@ fn overdue_command(n: u128, now: Timestamp) -> Change {
 fn late_ticket(now: Timestamp) -> [Change; 2] {
     let (id, opened_at, due_at) = (Uuid::from_u128(7), now.plus_ms(-3_600_000), now.plus_ms(-60_000));
     let ticket = TicketRow {
-        id,
-        number: 1,
         state: TicketState::Triaged,
         kiosk: Some(KioskId::new("K-1").unwrap()),
-        site: None,
-        peripheral: None,
-        fault: FaultCode::new("paper_out").unwrap(),
         class: FaultClass::Operator,
-        severity: Severity::Minor,
-        priority: 3,
         source: TicketSource::Agent,
-        zone: Zone::Urban,
-        opened_at,
-        t0: None,
-        t1: opened_at,
-        t5: None,
-        t6: None,
-        t7: None,
-        resolution: None,
-        sign_off: None,
-        cancel_reason: None,
-        recovering_since: None,
         due_at: Some(due_at),
-        parent: None,
-        assignee: None,
-        reopened: 0,
-        extra: String::new(),
+        ..TicketRow::new(id, 1, FaultCode::new("paper_out").unwrap(), opened_at)
     };
     let clock = ClockRow {
         ticket: id,

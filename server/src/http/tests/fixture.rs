@@ -292,33 +292,14 @@ fn command(n: u128, kiosk: &KioskId, now: Timestamp) -> CommandRow {
 fn ticket(rows: &mut Vec<Change>, n: u128, kiosk: &KioskId, site: &SiteId, now: Timestamp) {
     let fault = FaultCode::new("paper_out").unwrap();
     rows.push(Change::Ticket(Box::new(TicketRow {
-        id: ticket_id(n),
-        number: u64::try_from(n).unwrap(),
         state: TicketState::Triaged,
         kiosk: Some(kiosk.clone()),
         site: Some(site.clone()),
-        peripheral: None,
-        fault: fault.clone(),
         class: FaultClass::Operator,
-        severity: Severity::Minor,
-        priority: 3,
         source: TicketSource::Agent,
-        zone: Zone::Urban,
-        opened_at: now,
-        t0: None,
-        t1: now,
-        t5: None,
-        t6: None,
-        t7: None,
         resolution: Some(HOSTILE[2].into()),
-        sign_off: None,
-        cancel_reason: None,
-        recovering_since: None,
-        due_at: None,
-        parent: None,
         assignee: Some(HOSTILE[3].into()),
-        reopened: 0,
-        extra: String::new(),
+        ..TicketRow::new(ticket_id(n), u64::try_from(n).unwrap(), fault.clone(), now)
     })));
     rows.push(Change::Incident(Box::new(IncidentRow {
         id: Uuid::from_u128(0x30 + n),

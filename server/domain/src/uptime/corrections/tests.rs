@@ -95,6 +95,18 @@ fn somebody_else_decides_once_and_forgotten_maintenance_counts_from_its_agreemen
     assert_eq!(nothing, None);
 }
 
+/// Where nothing is known of the site or of the kiosk's dates.
+fn in_shanghai(calendar: &WorkCalendar) -> Circumstances<'_> {
+    Circumstances {
+        now: NOW,
+        planned_notice_s: NOTICE_S,
+        zone: chrono_tz::Asia::Shanghai,
+        calendar,
+        site: None,
+        counted: None,
+    }
+}
+
 /// `NOW` is 2026-11-21 16:00 in Shanghai, a Saturday.
 #[test]
 fn wrong_hours_are_corrected_from_one_day_to_another_and_nowhere_else() {
@@ -110,15 +122,7 @@ fn wrong_hours_are_corrected_from_one_day_to_another_and_nowhere_else() {
     let asked = |after: &str| {
         let (to, from) = (NOW.plus_ms(-16 * 3_600_000), NOW.plus_ms(-16 * 3_600_000 - 3 * DAY));
         let calendar = WorkCalendar::default();
-        let zone = chrono_tz::Asia::Shanghai;
-        let around = Circumstances {
-            now: NOW,
-            planned_notice_s: NOTICE_S,
-            zone,
-            calendar: &calendar,
-            site: None,
-            counted: None,
-        };
+        let around = in_shanghai(&calendar);
         let wanted = Wanted { what: hours(&was, after), from, to, reason: "typed wrongly".into() };
         request(&around, &actor("li"), Uuid::nil(), &wanted).map_err(|refusal| refusal.reason)
     };
@@ -219,15 +223,7 @@ fn maintenance_to_come_is_approved_in_time_or_not_at_all_and_its_overrun_stays_o
         reason: "r".into(),
     };
     let calendar = WorkCalendar::default();
-    let zone = chrono_tz::Asia::Shanghai;
-    let around = Circumstances {
-        now: NOW,
-        planned_notice_s: NOTICE_S,
-        zone,
-        calendar: &calendar,
-        site: None,
-        counted: None,
-    };
+    let around = in_shanghai(&calendar);
     let refused = request(&around, &actor("li"), Uuid::nil(), &late).unwrap_err();
     assert!(refused.reason.contains("too late"), "{}", refused.reason);
     let known = Wanted { what: exclusion("customer_power", None), ..late };
