@@ -9,8 +9,9 @@ use kioskwatch_domain::fleet::{Committed, Input, Look, Plan, Recalled, RecordBat
 use kioskwatch_proto::Timestamp;
 
 use super::{
-    Hub, HubError, Replies, Turn,
+    Hub, HubError,
     tries::{Next, Tries},
+    turn::{Replies, Turn},
 };
 use crate::{app::RequestError, clock::Stopwatch, panics::text_of, store::StoreError};
 

@@ -1,6 +1,6 @@
 //! The one writer: takes what happened, plans, commits, adopts, tells. In that order, always.
 //!
-//! Here is the loop; `commit` makes a turn true, `tell` says afterwards what became of it.
+//! Here is the loop; `turn` takes what waits, `commit` makes a turn true, `tell` says afterwards what became of it.
 mod commit;
 mod lookup;
 mod shares;
@@ -8,38 +8,33 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod tries;
+mod turn;
 
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use kioskwatch_domain::{
-    fleet::{Answer, Beat, Input, Share},
+    fleet::{Input, Share},
     ids::Ids,
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::Timestamp;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{Instant, Interval, sleep_until},
 };
 use uuid::Uuid;
 
 pub(super) use self::commit::chain;
-use self::shares::{FLUSH_TICKS, Intake, Shares};
-use super::{App, Asked, REQUEST_QUEUE, RequestError, RequestReceiver, decode};
+use self::{
+    shares::{FLUSH_TICKS, Intake, Shares},
+    turn::Turn,
+};
+use super::{App, Asked, RequestReceiver};
 use crate::{
     clock::Stopwatch,
-    mqtt::{Lane, Link, LinkEvent, Outlet, RECEIVE_QUEUE, Room},
+    mqtt::{Link, LinkEvent, Outlet, Room},
     store::StoreError,
 };
 
-/// Messages of one lane decided in one plan and committed in one transaction.
-const MAX_BATCH: usize = 2_000;
-/// Heartbeats that wait for memory together: what they touch fits into the processor's nearest caches.
-const BEATS_TOGETHER: usize = 64;
-/// Heartbeats are read this often at most, unless many wait: nobody waits for one, and to be woken for each costs more
-/// than to hear it. They were stamped when they came.
-const BEATS_EVERY: Duration = Duration::from_millis(50);
-/// Journal records decided in one plan.
-const MAX_BATCH_RECORDS: usize = 20_000;
 /// How often live evidence and "last seen" of each kiosk go to the database; seldomer where a fleet is too large for
 /// that ([`shares`]).
 pub const FLUSH_EVERY: Duration = Duration::from_secs(30);
@@ -88,7 +83,7 @@ pub struct Hub {
     flush_failed: bool,
     /// To apply a record of this kiosk panics: the defect that nobody knows of yet.
     #[cfg(test)]
-    defect_about: Option<KioskId>,
+    defect_about: Option<kioskwatch_proto::KioskId>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -112,21 +107,6 @@ enum Wake {
     Flush,
     Request(Asked),
     Event((LinkEvent, Room)),
-}
-
-/// Who waits for an answer, by the place of their input in the turn.
-type Replies = BTreeMap<usize, oneshot::Sender<Result<Answer, RequestError>>>;
-
-/// What one turn of the loop has gathered.
-#[derive(Default)]
-struct Turn {
-    inputs: Vec<Input>,
-    replies: Replies,
-    records: usize,
-    /// Not heard yet: older than whatever is put to the inputs next.
-    beats: Vec<(Beat, Room)>,
-    /// What the messages among the inputs take of their queues, until they are decided.
-    rooms: Vec<Room>,
 }
 
 impl Hub {
@@ -163,7 +143,7 @@ impl Hub {
         self.stop = stop;
         self.flush_every = options.flush_every;
         let start = Input::ServerStarted { server: options.server, last_alive_at: options.last_alive_at };
-        self.decide(Turn { inputs: vec![start], ..Turn::default() }).await?;
+        self.decide(Turn::of([start])).await?;
         self.forget_the_rest().await
     }
 
@@ -177,7 +157,7 @@ impl Hub {
                 return Ok(());
             }
             before = place;
-            self.decide(Turn { inputs: vec![Input::Sweep], ..Turn::default() }).await?;
+            self.decide(Turn::of([Input::Sweep])).await?;
         }
     }
 
@@ -253,7 +233,7 @@ impl Hub {
         let of = u32::try_from(of).unwrap_or(u32::MAX);
         for index in 0..of {
             let flush = flush_of(Share { index, of }, heard_to);
-            self.decide(Turn { inputs: vec![flush], ..Turn::default() }).await?;
+            self.decide(Turn::of([flush])).await?;
         }
         self.journal_link.stop().await;
         self.beats_link.stop().await;
@@ -296,52 +276,6 @@ impl Hub {
         }
     }
 
-    /// Takes whatever else is waiting, so that one commit serves many: what must arrive before heartbeats.
-    fn drain(&mut self, turn: &mut Turn) {
-        self.hear(turn);
-        for _ in 0..REQUEST_QUEUE {
-            let Ok(asked) = self.requests.try_recv() else { break };
-            self.take_request(turn, asked);
-        }
-        while turn.inputs.len() < MAX_BATCH && turn.records < MAX_BATCH_RECORDS {
-            let Some(event) = self.from_journal.try_recv() else { break };
-            self.take_event(turn, event);
-        }
-        // Beside whatever the journals bring: who is heard must not be called silent.
-        let most = turn.inputs.len() + MAX_BATCH;
-        for _ in 0..RECEIVE_QUEUE {
-            if turn.inputs.len() + turn.beats.len() >= most {
-                break;
-            }
-            let Some(event) = self.from_beats.try_recv() else { break };
-            self.take_event(turn, event);
-        }
-        self.hear(turn);
-        let many_wait = self.from_beats.waiting() >= BEATS_TOGETHER;
-        self.beats_again = (!many_wait).then(|| Instant::now() + BEATS_EVERY);
-        if self.waiting() == 0 {
-            // Everything was read, whatever woke us.
-            self.last_turn = Stopwatch::start();
-        }
-    }
-
-    fn waiting(&self) -> usize {
-        self.from_journal.waiting() + self.from_beats.waiting()
-    }
-
-    fn has_taken_all(&self) -> bool {
-        self.from_journal.is_empty() && self.from_beats.is_empty()
-    }
-
-    fn take_request(&self, turn: &mut Turn, asked: Asked) {
-        // Whoever asked has gone: nothing is done behind their back.
-        if asked.answer.is_closed() {
-            return;
-        }
-        turn.replies.insert(turn.inputs.len(), asked.answer);
-        turn.inputs.push(Input::Request { actor: asked.actor, request: asked.request });
-    }
-
     /// Before anything is judged or claimed to be heard: silence that is our own, and a clock that shows another time.
     fn notice_deafness(&mut self, turn: &mut Turn) {
         let deaf_for = self.last_turn.elapsed();
@@ -376,89 +310,6 @@ impl Hub {
     fn hears(&self) -> bool {
         self.lanes_up == [true; 2]
     }
-
-    fn take_event(&mut self, turn: &mut Turn, (event, room): (LinkEvent, Room)) {
-        if !matches!(event, LinkEvent::Message(_)) {
-            self.hear(turn);
-        }
-        match event {
-            LinkEvent::Message(received) => {
-                self.take_message(turn, &received, room);
-            }
-            LinkEvent::Flood(lane, sender) => {
-                tracing::warn!(
-                    kiosk = sender,
-                    lane = lane.name(),
-                    "a kiosk sends too much; dropping what is"
-                );
-                if let Ok(kiosk) = KioskId::new(&sender) {
-                    turn.inputs.push(Input::Flood { kiosk });
-                }
-            }
-            LinkEvent::Up(lane) => {
-                tracing::info!(lane = lane.name(), "connected to the broker");
-                let heard = self.hears();
-                self.lanes_up[lane_index(lane)] = true;
-                if !heard && self.hears() {
-                    self.app.health().broker.store(true, Relaxed);
-                    turn.inputs.push(Input::BrokerUp);
-                }
-            }
-            LinkEvent::Down(lane, reason, delivered) => {
-                tracing::warn!(lane = lane.name(), reason, "not connected to the broker");
-                let heard = self.hears();
-                self.lanes_up[lane_index(lane)] = false;
-                self.app.health().broker.store(false, Relaxed);
-                if heard {
-                    // What we might have heard until then, we did not: nobody is judged by it.
-                    let deaf_ms = i64::try_from(delivered.elapsed().as_millis()).unwrap_or(i64::MAX);
-                    turn.inputs.push(Input::BrokerDown { since: self.app.clock().now().plus_ms(-deaf_ms) });
-                }
-            }
-        }
-    }
-
-    fn take_message(&self, turn: &mut Turn, received: &crate::mqtt::Received, room: Room) {
-        match decode::read(received) {
-            Ok(decode::Message::Heartbeat(kiosk, message)) => {
-                turn.beats.push((Beat { kiosk, received_at: received.at, message }, room));
-                if turn.beats.len() == BEATS_TOGETHER {
-                    self.hear(turn);
-                }
-            }
-            Ok(decode::Message::Input(input)) => {
-                if let Input::Batch { batch, .. } = &input {
-                    turn.records += batch.records.len();
-                }
-                self.hear(turn);
-                turn.inputs.push(input);
-                turn.rooms.push(room);
-            }
-            Err(unreadable) => {
-                self.app.counters().message(unreadable.channel, unreadable.reason);
-                let kiosk = unreadable.kiosk.as_ref().map(KioskId::as_str);
-                let (reason, detail) = (unreadable.reason, unreadable.detail);
-                tracing::debug!(kiosk, channel = unreadable.channel, reason, detail, "message dropped");
-            }
-        }
-    }
-
-    /// Notes the heartbeats that were gathered; those that change more than that are decided with the turn.
-    fn hear(&self, turn: &mut Turn) {
-        if turn.beats.is_empty() {
-            return;
-        }
-        let (beats, rooms): (Vec<Beat>, Vec<Room>) = turn.beats.drain(..).unzip();
-        let heard = self.app.fleet_mut().heard_together(&beats);
-        self.app.counters().messages("heartbeat", "applied", beats.len() as u64);
-        for ((beat, room), heard) in beats.into_iter().zip(rooms).zip(heard) {
-            if heard.durable {
-                let Beat { kiosk, received_at, message } = beat;
-                turn.inputs.push(Input::Heartbeat { kiosk, received_at, message });
-                turn.rooms.push(room);
-            }
-        }
-    }
 }
 
 async fn next_beat(from_beats: &mut Outlet, not_before: Option<Instant>) -> Option<(LinkEvent, Room)> {
@@ -471,11 +322,4 @@ async fn next_beat(from_beats: &mut Outlet, not_before: Option<Instant>) -> Opti
 /// What waits may be of any time: nothing is said to have been heard.
 fn flush_of(share: Share, heard_to: Option<Timestamp>) -> Input {
     Input::FlushLiveness { share, heard_to: heard_to.unwrap_or(Timestamp(i64::MIN)) }
-}
-
-const fn lane_index(lane: Lane) -> usize {
-    match lane {
-        Lane::Journal => 0,
-        Lane::Beats => 1,
-    }
 }

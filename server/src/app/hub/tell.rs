@@ -11,7 +11,7 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use super::{Hub, Replies};
+use super::{Hub, turn::Replies};
 use crate::app::{RequestError, live::LiveEvent};
 
 impl Hub {

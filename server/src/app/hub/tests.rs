@@ -9,7 +9,7 @@ use kioskwatch_domain::{
     testing::ScriptedAgent,
 };
 use kioskwatch_proto::{
-    CommandId, Epoch,
+    CommandId, Epoch, KioskId,
     faults::{FaultClass, FaultCode},
     journal::{Body, Boot, FaultState, Record, Was},
     presence::PresenceState,
@@ -17,12 +17,15 @@ use kioskwatch_proto::{
     words::ServiceState,
 };
 
-use super::*;
+use super::{
+    turn::{BEATS_TOGETHER, MAX_BATCH},
+    *,
+};
 use crate::{
     app::testing::{self, Folder},
     config::Config,
     metrics::FleetFigures,
-    mqtt::{Inlet, Received, queue},
+    mqtt::{Inlet, Lane, Received, queue},
     store::{PageRequest, Scope},
 };
 
@@ -55,7 +58,7 @@ impl Rig {
     }
 
     async fn decide(&mut self, input: Input) {
-        self.hub.decide(Turn { inputs: vec![input], ..Turn::default() }).await.unwrap();
+        self.hub.decide(Turn::of([input])).await.unwrap();
     }
 
     async fn audit(&self, action: &str) -> Vec<String> {
@@ -287,7 +290,7 @@ async fn a_decision_that_panics_costs_one_record_and_nobody_else_anything() {
     for turn in 1..=3 {
         neighbour.service(now, ServiceState::InService);
         let inputs = vec![agent.batch(now), neighbour.batch(now)];
-        rig.hub.decide(Turn { inputs, ..Turn::default() }).await.unwrap();
+        rig.hub.decide(Turn::of(inputs)).await.unwrap();
         assert_eq!(upto(&rig, &agent), Some(1), "the one before it is applied");
         assert_eq!(upto(&rig, &neighbour), Some(turn));
         assert_eq!(rig.poisoned(), turn);
@@ -351,7 +354,7 @@ async fn a_journal_whose_place_is_damaged_waits_alone() {
         agent.service(now, ServiceState::OutOfService);
     }
     let inputs = old.each_ref().map(|agent| agent.batch(now));
-    rig.hub.decide(Turn { inputs: inputs.into(), ..Turn::default() }).await.unwrap();
+    rig.hub.decide(Turn::of(inputs)).await.unwrap();
     let mut stored = Vec::new();
     for agent in &old {
         let record = rig.app.store().journal_record(&Scope::All, &agent.id, agent.epoch, 2).await.unwrap();

@@ -1,0 +1,182 @@
+//! What one turn of the loop takes from the queues, and in which order.
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use kioskwatch_domain::fleet::{Answer, Beat, Input};
+use kioskwatch_proto::KioskId;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::Hub;
+use crate::{
+    app::{Asked, REQUEST_QUEUE, RequestError, decode},
+    clock::Stopwatch,
+    mqtt::{Lane, LinkEvent, RECEIVE_QUEUE, Room},
+};
+
+/// Messages of one lane decided in one plan and committed in one transaction.
+pub(super) const MAX_BATCH: usize = 2_000;
+/// Heartbeats that wait for memory together: what they touch fits into the processor's nearest caches.
+pub(super) const BEATS_TOGETHER: usize = 64;
+/// Heartbeats are read this often at most, unless many wait: nobody waits for one, and to be woken for each costs more
+/// than to hear it. They were stamped when they came.
+const BEATS_EVERY: Duration = Duration::from_millis(50);
+/// Journal records decided in one plan.
+const MAX_BATCH_RECORDS: usize = 20_000;
+
+/// Who waits for an answer, by the place of their input in the turn.
+pub(super) type Replies = BTreeMap<usize, oneshot::Sender<Result<Answer, RequestError>>>;
+
+/// What one turn of the loop has gathered.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) inputs: Vec<Input>,
+    pub(super) replies: Replies,
+    records: usize,
+    /// Not heard yet: older than whatever is put to the inputs next.
+    beats: Vec<(Beat, Room)>,
+    /// What the messages among the inputs take of their queues, until they are decided.
+    pub(super) rooms: Vec<Room>,
+}
+
+impl Turn {
+    pub(super) fn of(inputs: impl Into<Vec<Input>>) -> Self {
+        Self { inputs: inputs.into(), ..Self::default() }
+    }
+}
+
+impl Hub {
+    /// Takes whatever else is waiting, so that one commit serves many: what must arrive before heartbeats.
+    pub(super) fn drain(&mut self, turn: &mut Turn) {
+        self.hear(turn);
+        for _ in 0..REQUEST_QUEUE {
+            let Ok(asked) = self.requests.try_recv() else { break };
+            self.take_request(turn, asked);
+        }
+        while turn.inputs.len() < MAX_BATCH && turn.records < MAX_BATCH_RECORDS {
+            let Some(event) = self.from_journal.try_recv() else { break };
+            self.take_event(turn, event);
+        }
+        // Beside whatever the journals bring: who is heard must not be called silent.
+        let most = turn.inputs.len() + MAX_BATCH;
+        for _ in 0..RECEIVE_QUEUE {
+            if turn.inputs.len() + turn.beats.len() >= most {
+                break;
+            }
+            let Some(event) = self.from_beats.try_recv() else { break };
+            self.take_event(turn, event);
+        }
+        self.hear(turn);
+        let many_wait = self.from_beats.waiting() >= BEATS_TOGETHER;
+        self.beats_again = (!many_wait).then(|| Instant::now() + BEATS_EVERY);
+        if self.waiting() == 0 {
+            // Everything was read, whatever woke us.
+            self.last_turn = Stopwatch::start();
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.from_journal.waiting() + self.from_beats.waiting()
+    }
+
+    pub(super) fn has_taken_all(&self) -> bool {
+        self.from_journal.is_empty() && self.from_beats.is_empty()
+    }
+
+    pub(super) fn take_request(&self, turn: &mut Turn, asked: Asked) {
+        // Whoever asked has gone: nothing is done behind their back.
+        if asked.answer.is_closed() {
+            return;
+        }
+        turn.replies.insert(turn.inputs.len(), asked.answer);
+        turn.inputs.push(Input::Request { actor: asked.actor, request: asked.request });
+    }
+
+    pub(super) fn take_event(&mut self, turn: &mut Turn, (event, room): (LinkEvent, Room)) {
+        if !matches!(event, LinkEvent::Message(_)) {
+            self.hear(turn);
+        }
+        match event {
+            LinkEvent::Message(received) => {
+                self.take_message(turn, &received, room);
+            }
+            LinkEvent::Flood(lane, sender) => {
+                tracing::warn!(
+                    kiosk = sender,
+                    lane = lane.name(),
+                    "a kiosk sends too much; dropping what is"
+                );
+                if let Ok(kiosk) = KioskId::new(&sender) {
+                    turn.inputs.push(Input::Flood { kiosk });
+                }
+            }
+            LinkEvent::Up(lane) => {
+                tracing::info!(lane = lane.name(), "connected to the broker");
+                let heard = self.hears();
+                self.lanes_up[lane_index(lane)] = true;
+                if !heard && self.hears() {
+                    self.app.health().broker.store(true, Relaxed);
+                    turn.inputs.push(Input::BrokerUp);
+                }
+            }
+            LinkEvent::Down(lane, reason, delivered) => {
+                tracing::warn!(lane = lane.name(), reason, "not connected to the broker");
+                let heard = self.hears();
+                self.lanes_up[lane_index(lane)] = false;
+                self.app.health().broker.store(false, Relaxed);
+                if heard {
+                    // What we might have heard until then, we did not: nobody is judged by it.
+                    let deaf_ms = i64::try_from(delivered.elapsed().as_millis()).unwrap_or(i64::MAX);
+                    turn.inputs.push(Input::BrokerDown { since: self.app.clock().now().plus_ms(-deaf_ms) });
+                }
+            }
+        }
+    }
+
+    fn take_message(&self, turn: &mut Turn, received: &crate::mqtt::Received, room: Room) {
+        match decode::read(received) {
+            Ok(decode::Message::Heartbeat(kiosk, message)) => {
+                turn.beats.push((Beat { kiosk, received_at: received.at, message }, room));
+                if turn.beats.len() == BEATS_TOGETHER {
+                    self.hear(turn);
+                }
+            }
+            Ok(decode::Message::Input(input)) => {
+                if let Input::Batch { batch, .. } = &input {
+                    turn.records += batch.records.len();
+                }
+                self.hear(turn);
+                turn.inputs.push(input);
+                turn.rooms.push(room);
+            }
+            Err(unreadable) => {
+                self.app.counters().message(unreadable.channel, unreadable.reason);
+                let kiosk = unreadable.kiosk.as_ref().map(KioskId::as_str);
+                let (reason, detail) = (unreadable.reason, unreadable.detail);
+                tracing::debug!(kiosk, channel = unreadable.channel, reason, detail, "message dropped");
+            }
+        }
+    }
+
+    /// Notes the heartbeats that were gathered; those that change more than that are decided with the turn.
+    fn hear(&self, turn: &mut Turn) {
+        if turn.beats.is_empty() {
+            return;
+        }
+        let (beats, rooms): (Vec<Beat>, Vec<Room>) = turn.beats.drain(..).unzip();
+        let heard = self.app.fleet_mut().heard_together(&beats);
+        self.app.counters().messages("heartbeat", "applied", beats.len() as u64);
+        for ((beat, room), heard) in beats.into_iter().zip(rooms).zip(heard) {
+            if heard.durable {
+                let Beat { kiosk, received_at, message } = beat;
+                turn.inputs.push(Input::Heartbeat { kiosk, received_at, message });
+                turn.rooms.push(room);
+            }
+        }
+    }
+}
+
+const fn lane_index(lane: Lane) -> usize {
+    match lane {
+        Lane::Journal => 0,
+        Lane::Beats => 1,
+    }
+}
