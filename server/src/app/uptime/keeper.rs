@@ -95,6 +95,7 @@ pub(crate) struct Keeper {
     began: Option<Stopwatch>,
     /// When sums of the running month were last forgotten.
     summed: Option<Stopwatch>,
+    /// All sites; read anew when one of them has changed.
     places: Option<Arc<Places>>,
     /// Looked at since our start, and in which second again: before that, everything about a kiosk may have changed
     /// while we were away.
@@ -155,7 +156,6 @@ impl Keeper {
             return false;
         }
         self.began = Some(Stopwatch::start());
-        self.places = None;
         let now = self.app.clock().now().secs();
         if now < self.asked_at {
             // Our clock went back: what was said of later was said of another later.

@@ -1,5 +1,5 @@
 use kioskwatch_domain::{
-    change::{AssignmentRow, Change, ExclusionRow, KioskRow, TransitionRow},
+    change::{AssignmentRow, Change, ExclusionRow, KioskRow, SiteRow, TransitionRow, Zone},
     fleet::Answer,
 };
 use uuid::Uuid;
@@ -228,4 +228,36 @@ async fn what_is_forgiven_to_a_site_is_looked_at_for_those_that_stood_there_then
     let taken = office.app.books().dirty().take(9, |_| Timestamp(i64::MAX));
     // Who came after it is looked at for nothing.
     assert_eq!(taken.into_keys().collect::<Vec<_>>(), [id(0), id(2), id(3)]);
+}
+
+#[tokio::test]
+async fn sites_are_read_once_for_all_rounds_until_one_of_them_changes() {
+    let mut office = Office::of(1, true).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    let before = keeper.places().await.unwrap();
+    assert!(keeper.begin_round());
+    assert!(office.step(&mut keeper, None).await);
+    assert!(Arc::ptr_eq(&before, &keeper.places().await.unwrap()), "a round reads no site again");
+    let site = SiteId::new("S-1").unwrap();
+    for timezone in ["Asia/Shanghai", "America/New_York", "UTC"] {
+        let row = Change::Site(SiteRow {
+            id: site.clone(),
+            name: "hall".into(),
+            region: String::new(),
+            customer: String::new(),
+            zone: Zone::Urban,
+            timezone: timezone.into(),
+            service_hours: String::new(),
+            contacts: "[]".into(),
+            remote_consent: false,
+            updated_at: Timestamp(0),
+        });
+        office.app.store().commit(std::slice::from_ref(&row)).await.unwrap();
+        office.app.books().note(&[row]);
+        // Whatever it looks at next.
+        office.app.books().dirty().kiosk(&id(0), Timestamp(0));
+        assert!(office.step(&mut keeper, None).await);
+        let zone: Tz = timezone.parse().unwrap();
+        assert_eq!(keeper.places().await.unwrap().zone_at(Some(&site)), zone);
+    }
 }
