@@ -89,7 +89,9 @@ impl Commissioned {
     /// A further stretch while the newest has not ended, or one too many, in words.
     pub fn told(&self, now: Timestamp, told: ServiceSpan) -> Result<Self, String> {
         let Some(from) = told.commissioned_at else { return Ok(self.clone()) };
-        let ends = self.newest().and_then(|newest| newest.decommissioned_at);
+        // What says the newest anew is no return from it, also where it was called off: an end at its beginning.
+        let left = self.newest().filter(|newest| !overlap(*newest, told));
+        let ends = left.and_then(|newest| newest.decommissioned_at);
         if let Some(ends) = ends.filter(|ends| *ends > now && from >= *ends) {
             return Err(format!(
                 "it is in service until {ends}: from when on it is again can be said once that has passed"
@@ -184,6 +186,11 @@ mod tests {
         let refused = leaves.told(NOW, stretch(300, None)).unwrap_err();
         assert!(refused.contains("in service until 1970-01-01T00:03:20"), "{refused}");
         assert_eq!(dates(&leaves.told(NOW, stretch(10, 300)).unwrap()), [(10, Some(300))]);
+        // One that lies ahead and was called off is the same when it is said again, and may be put anew.
+        let called_off = Commissioned::of([stretch(10, 40), stretch(200, 200)]);
+        assert_eq!(called_off.told(NOW, stretch(200, 200)), Ok(called_off.clone()));
+        assert_eq!(dates(&called_off.told(NOW, stretch(200, None)).unwrap()), [(10, Some(40)), (200, None)]);
+        assert!(called_off.told(NOW, stretch(300, None)).is_err());
         let many: Vec<_> = (0..100).map(|n| stretch(n * 10, n * 10 + 5)).collect();
         let refused = Commissioned::of(many).told(Timestamp(2_000_000), stretch(1_500, None)).unwrap_err();
         assert!(refused.contains("100 times"), "{refused}");

@@ -167,3 +167,33 @@ async fn a_return_taken_back_takes_nothing_along_however_often_it_is_said() {
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert!(refused.text.contains("did not count and would"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn a_service_to_come_that_was_called_off_is_put_as_it_was_read_and_stays_so() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
+    let to_come = json!({ "commissioned_at": hours(240) });
+    let ended = json!({ "commissioned_at": hours(240), "decommissioned_at": hours(240) });
+    for (kiosk, called_off, left) in
+        [("K-8", ended.clone(), json!([ended])), ("K-9", json!({ "commissioned_at": null }), json!([]))]
+    {
+        for body in [&to_come, &called_off] {
+            let put = fixture.put_kiosk(&admin, kiosk, body).await;
+            assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+        }
+        let id = kiosk.parse().unwrap();
+        let ids = std::slice::from_ref(&id);
+        let known = fixture.app.store().commissioned_of(ids).await.unwrap();
+        let read = fixture.get(&format!("/api/v1/kiosks/{kiosk}"), &admin).await.json();
+        assert_eq!(read["stretches"], left, "{kiosk}");
+        let put = fixture.put_kiosk(&admin, kiosk, &read).await;
+        assert_eq!((put.status, &put.json()["stretches"]), (StatusCode::OK, &left), "{}", put.text);
+        assert_eq!(fixture.app.store().commissioned_of(ids).await.unwrap(), known, "nothing new is known");
+        let figures = fixture.figures(&admin, kiosk, now.plus_ms(-HOUR), now.plus_ms(400 * HOUR)).await;
+        assert_eq!(figures["accountable_s"], 0, "{figures}");
+        let anew = fixture.put_kiosk(&admin, kiosk, &to_come).await;
+        assert_eq!((anew.status, &anew.json()["commissioned_at"]), (StatusCode::OK, &hours(240)));
+    }
+}
