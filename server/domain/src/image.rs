@@ -1,4 +1,6 @@
 //! What the store hands back at a start: the rows a fleet is rebuilt from.
+use kioskwatch_proto::{SiteId, Timestamp};
+
 use crate::change::{
     AssignmentRow, ClockRow, CommandRow, ExclusionRow, IncidentRow, JournalHeadRow, KioskRow, KioskStateRow,
     SiteRow, TicketRow,
@@ -8,6 +10,8 @@ use crate::change::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FleetImage {
     pub sites: Vec<SiteRow>,
+    /// Of sites of which another zone or other hours were ever said: since when the newest are known.
+    pub terms_known_from: Vec<(SiteId, Timestamp)>,
     pub kiosks: Vec<KioskRow>,
     pub assignments: Vec<AssignmentRow>,
     pub states: Vec<KioskStateRow>,
@@ -25,13 +29,14 @@ pub struct FleetImage {
     pub exclusions: Vec<ExclusionRow>,
     pub last_ticket_number: u64,
     /// When this or another server was last known to receive.
-    pub last_alive_at: Option<kioskwatch_proto::Timestamp>,
+    pub last_alive_at: Option<Timestamp>,
 }
 
 impl FleetImage {
     /// Adds what another part holds; the later part's single values win.
     pub fn append(&mut self, mut part: Self) {
         self.sites.append(&mut part.sites);
+        self.terms_known_from.append(&mut part.terms_known_from);
         self.kiosks.append(&mut part.kiosks);
         self.assignments.append(&mut part.assignments);
         self.states.append(&mut part.states);

@@ -35,7 +35,11 @@ impl Store {
         now: Timestamp,
         mut take: impl FnMut(FleetImage),
     ) -> Result<Option<Timestamp>, StoreError> {
-        take(FleetImage { sites: self.all_sites().await?, ..FleetImage::default() });
+        take(FleetImage {
+            sites: self.all_sites().await?,
+            terms_known_from: self.terms_known_from().await?,
+            ..FleetImage::default()
+        });
         let mut kiosks = self.next_kiosks(None, KIOSKS_A_PART).await?;
         let mut read = None;
         loop {

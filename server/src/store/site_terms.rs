@@ -20,6 +20,11 @@ const THESE: Sql = sql!(
      WHERE site " AMONG_TEXTS " ORDER BY site, known_from_at"
 );
 
+const NEWEST: Sql = sql!(
+    newest_site_terms,
+    "SELECT site, MAX(known_from_at) AS known_from_at FROM site_terms GROUP BY site ORDER BY site"
+);
+
 impl Stored for SiteTermsRow {
     const TABLE: &'static str = "site_terms";
     /// What was always known stays.
@@ -66,7 +71,24 @@ impl Loaded for SiteTermsRow {
     }
 }
 
+/// Since when the newest terms of a site are known.
+struct Newest(SiteId, Timestamp);
+
+impl Loaded for Newest {
+    const TABLE: &'static str = "site_terms";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self(row.id()?, row.time()?))
+    }
+}
+
 impl Store {
+    /// Of each site of which anything was ever noted: since when the newest is known.
+    pub(super) async fn terms_known_from(&self) -> Result<Vec<(SiteId, Timestamp)>, StoreError> {
+        let rows: Vec<Newest> = self.rows(&NEWEST, |q| q).await?;
+        Ok(rows.into_iter().map(|Newest(site, known_from)| (site, known_from)).collect())
+    }
+
     /// Of these sites, or of all, what was ever noted of their terms: by site, in the order in which it became known.
     pub async fn site_terms(&self, sites: Option<&[&str]>) -> Result<Vec<SiteTermsRow>, StoreError> {
         match sites.map(text_array) {

@@ -15,6 +15,7 @@ use super::{Empty, rows::*};
 pub(crate) fn everything() -> (Vec<Change>, FleetImage) {
     let image = FleetImage {
         sites: vec![site("s1"), SiteRow { remote_consent: false, zone: Zone::Urban, ..site("s2") }],
+        terms_known_from: vec![(site_id("s1"), at(5))],
         kiosks: vec![
             kiosk("k1", Some("s1")),
             KioskRow {
@@ -69,6 +70,9 @@ pub(crate) fn everything() -> (Vec<Change>, FleetImage) {
     changes.extend(image.open_commands.iter().cloned().map(|c| Change::Command(Box::new(c))));
     changes.extend(image.exclusions.iter().cloned().map(Change::Exclusion));
     changes.extend([
+        Change::SiteTerms(SiteTermsRow::of(&site("s1"), at(5))),
+        Change::SiteTerms(SiteTermsRow::of(&site("s1"), at(-5))),
+        Change::SiteTerms(SiteTermsRow::of(&site("s1"), SiteTermsRow::ALWAYS)),
         Change::JournalRecord(record("k1", 3, 1)),
         Change::JournalGap(gap("k1", 2, 6)),
         Change::Evidence(evidence("k1", -HOUR, 0)),

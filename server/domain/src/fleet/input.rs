@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::sweep::Look;
 use crate::change::{Change, ExclusionRow, KioskRow, SiteRow, TicketSource};
 use crate::journal::Identity;
-use crate::uptime::Commissioned;
+use crate::uptime::{Commissioned, Known};
 
 /// One thing that happened. The receive time of a message is taken at the edge; `now` belongs to the plan.
 #[derive(Debug, Clone)]
@@ -217,8 +217,8 @@ pub enum Request {
         before: Box<KioskRow>,
         /// With dates that say one of its stretches anew, or a further one.
         after: Box<KioskRow>,
-        /// All of its stretches, where anything but its dates was noted of them.
-        noted: Option<Commissioned>,
+        /// All of its stretches, as they were ever noted: nothing, where its dates say it all.
+        noted: Known<Commissioned>,
     },
     PutExclusion(ExclusionRow),
     /// What the books decided (`uptime::books`, `uptime::corrections`), and what the fleet has to do with it:

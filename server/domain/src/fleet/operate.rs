@@ -22,7 +22,7 @@ use crate::{
     moment::Moment,
     ticket::{self, CANCEL_GROUNDS, SIGN_OFFS, Step},
     triage::ticket_severity,
-    uptime::Commissioned,
+    uptime::{Commissioned, Known, known},
 };
 
 impl Refusal {
@@ -47,10 +47,8 @@ impl Draft<'_> {
                 self.put_service_hours(actor, site, before, after)
             }
             Request::PutTimezone { site, before, after } => self.put_timezone(actor, site, before, after),
-            Request::PutKiosk(row) => self.put_kiosk(actor, row, None, None),
-            Request::ChangeKiosk { before, after, noted } => {
-                self.change_kiosk(actor, before, after, noted.as_ref())
-            }
+            Request::PutKiosk(row) => self.put_kiosk(actor, row, None, &Known::default()),
+            Request::ChangeKiosk { before, after, noted } => self.change_kiosk(actor, before, after, noted),
             Request::PutExclusion(row) => self.put_exclusion(actor, row),
             Request::Book { changes, also } => self.book(actor, changes, also.as_deref()),
             Request::Command(asked) => self.request_command(actor, asked),
@@ -65,8 +63,11 @@ impl Draft<'_> {
     fn put_site(&mut self, actor: &Actor, row: &SiteRow) -> Result<Answer, Refusal> {
         Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
         let row = SiteRow { updated_at: self.now, ..row.clone() };
-        let fresh = Site::of(&row);
-        let known = self.site(&row.id).map(|site| Arc::clone(&site.row));
+        let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_known_from));
+        let (known, known_from) = was.map_or((None, None), |(known, since)| (Some(known), since));
+        let anew = known.as_deref().filter(|known| !row.has_terms_of(known));
+        let terms_known_from = anew.map_or(known_from, |_| Some(known::behind(known_from, self.now)));
+        let fresh = Site { terms_known_from, ..Site::of(&row) };
         let site = match self.site_mut(&row.id) {
             Some(known) => Site {
                 kiosks: known.kiosks.clone(),
@@ -82,8 +83,8 @@ impl Draft<'_> {
         let detail =
             serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone, "changed": changed });
         self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
-        if let Some(known) = known.filter(|known| !row.has_terms_of(known)) {
-            let noted = [(&*known, SiteTermsRow::ALWAYS), (&row, self.now)];
+        if let (Some(before), Some(since)) = (anew, terms_known_from) {
+            let noted = [(before, SiteTermsRow::ALWAYS), (&row, since)];
             self.rows.extend(noted.map(|(site, since)| Change::SiteTerms(SiteTermsRow::of(site, since))));
         }
         self.rows.push(Change::Site(row));
@@ -130,7 +131,7 @@ impl Draft<'_> {
         actor: &Actor,
         before: &KioskRow,
         after: &KioskRow,
-        noted: Option<&Commissioned>,
+        noted: &Known<Commissioned>,
     ) -> Result<Answer, Refusal> {
         let missing = || Refusal::new(RefusalKind::NotFound, "kiosk", format!("no kiosk {}", before.id));
         let kiosk = self.kiosk(self.find(&before.id).ok_or_else(missing)?);
@@ -146,7 +147,7 @@ impl Draft<'_> {
         actor: &Actor,
         row: &KioskRow,
         known: Option<&KioskRow>,
-        noted: Option<&Commissioned>,
+        noted: &Known<Commissioned>,
     ) -> Result<Answer, Refusal> {
         if let Some(site) = &row.site
             && self.site(site).is_none()
@@ -155,7 +156,8 @@ impl Draft<'_> {
         }
         let found = self.find(&row.id);
         let dates = found.map_or_else(ServiceSpan::default, |ix| self.kiosk(ix).dates());
-        let was = noted.cloned().unwrap_or_else(|| Commissioned::of([dates]));
+        let told = noted.before(None);
+        let was = told.cloned().unwrap_or_else(|| Commissioned::of([dates]));
         let is = was.put(self.now, dates, ServiceSpan::of(row)).map_err(|why| conflict("2.3", why))?;
         let ix = found.unwrap_or_else(|| self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)));
         let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at.map(Moment::at));
@@ -171,12 +173,12 @@ impl Draft<'_> {
         self.assign(ix, row, is.first());
         self.rows.push(Change::Kiosk(row.clone()));
         let mut changed = changes::of_kiosk(known, row);
-        if was != is && (noted.is_some() || !was.is_empty()) {
+        if was != is && (told.is_some() || !was.is_empty()) {
             changes::of_stretches(&mut changed, [&was, &is]);
-            let noted = |known_from, stretches| {
+            let row = |known_from, stretches| {
                 Change::Commissioned(CommissionedRow { kiosk: row.id.clone(), known_from, stretches })
             };
-            self.rows.extend([noted(CommissionedRow::ALWAYS, was), noted(now, is)]);
+            self.rows.extend([row(CommissionedRow::ALWAYS, was), row(noted.learned_at(now), is)]);
         }
         let detail = serde_json::json!({
             "admission": row.admission.as_str(), "site": row.site, "changed": changed,

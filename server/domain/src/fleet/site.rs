@@ -1,6 +1,7 @@
 //! One site in memory.
 use std::sync::Arc;
 
+use kioskwatch_proto::Timestamp;
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +14,8 @@ use crate::change::SiteRow;
 pub(super) struct Site {
     /// As it is stored.
     pub(super) row: Arc<SiteRow>,
+    /// Since when its zone and hours are known as they are; `None`: nobody ever said others.
+    pub(super) terms_known_from: Option<Timestamp>,
     pub(super) hours: Arc<Hours>,
     pub(super) kiosks: Arc<Vec<Ix>>,
     /// The open site incident.
@@ -28,6 +31,7 @@ impl Site {
         let hours = Hours::parse(&row.timezone, &row.service_hours).unwrap_or_else(|_| Hours::always());
         Self {
             row: Arc::new(row.clone()),
+            terms_known_from: None,
             hours: Arc::new(hours),
             kiosks: Arc::default(),
             outage: None,

@@ -17,7 +17,7 @@ use crate::{
     command::may_be_corrected,
     fleet::Recalled,
     image::FleetImage,
-    uptime::Month,
+    uptime::{Commissioned, Known, Month},
 };
 
 /// Why a commit failed. Nothing of it was applied.
@@ -237,7 +237,11 @@ impl MemoryStore {
             }
             Change::JournalGap(row) => self.gaps.push(row),
             Change::Evidence(row) => {
-                self.ended.insert((row.kiosk.clone(), row.source, row.from), row);
+                let key = (row.kiosk.clone(), row.source, row.from);
+                if let Some(known) = self.ended.get(&key).filter(|known| known.state == row.state) {
+                    assert_eq!(known.received_at, row.received_at, "what arrived later is a row of its own");
+                }
+                self.ended.insert(key, row);
             }
             Change::Transition(row) => self.transitions.push(row),
             Change::Incident(row) => {
@@ -277,6 +281,16 @@ impl MemoryStore {
         rows
     }
 
+    /// When a kiosk counts, as it was ever noted.
+    #[must_use]
+    pub fn noted(&self, kiosk: &KioskId) -> Known<Commissioned> {
+        let mut known = Known::default();
+        for row in self.commissioned.values().filter(|row| row.kiosk == *kiosk) {
+            known.learn(row.known_from, row.stretches.clone());
+        }
+        known
+    }
+
     /// What a server would start with now.
     #[must_use]
     pub fn image(&self) -> FleetImage {
@@ -292,8 +306,10 @@ impl MemoryStore {
             last_lines.insert(ticket, n);
         }
         let open = |row: &&CommandRow| !row.state.is_final() || may_be_corrected(row.state);
+        let terms_known_from: BTreeMap<SiteId, Timestamp> = self.site_terms.keys().cloned().collect();
         FleetImage {
             sites: self.sites.values().cloned().collect(),
+            terms_known_from: terms_known_from.into_iter().collect(),
             kiosks: self.kiosks.values().cloned().collect(),
             assignments: self.assignments.values().cloned().collect(),
             states: self.states.values().cloned().collect(),

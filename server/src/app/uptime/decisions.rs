@@ -251,7 +251,8 @@ impl App {
             Consequence::Commissioning { kiosk, before, after } => {
                 let view = self.store().kiosk(&Scope::All, &kiosk).await?.ok_or_else(|| missing("kiosk"))?;
                 let noted = self.noted_of(&kiosk).await?;
-                let counted = noted.clone().unwrap_or_else(|| Commissioned::of_kiosk(&view.kiosk));
+                let counted = noted.before(None).cloned();
+                let counted = counted.unwrap_or_else(|| Commissioned::of_kiosk(&view.kiosk));
                 if counted.replaced_by(after) != before {
                     let why = "the kiosk's dates of service were changed since: ask again";
                     let kind = RefusalKind::Conflict;

@@ -4,7 +4,7 @@ use kioskwatch_domain::{
     fleet::{Actor, Request, hand_over},
     interval::IntervalSet,
     uptime::{
-        Commissioned,
+        Commissioned, Known,
         booking::unassigned,
         past::{self, Terms},
     },
@@ -57,7 +57,7 @@ impl App {
         let now = self.clock().now();
         let noted = self.noted_of(&row.id).await?;
         if let Some(known) = &known {
-            self.check_kiosk(now, (known, noted.as_ref()), &row).await?;
+            self.check_kiosk(now, (known, noted.before(None)), &row).await?;
         }
         let kiosk = row.id.clone();
         let put = match known {
@@ -74,15 +74,16 @@ impl App {
         Ok(())
     }
 
-    /// When a kiosk counts, where more was noted of it than its dates.
-    pub(super) async fn noted_of(&self, kiosk: &KioskId) -> Result<Option<Commissioned>, StoreError> {
-        let known = self.store().commissioned_of(std::slice::from_ref(kiosk)).await?;
-        Ok(known.get(kiosk).and_then(|known| known.before(None)).cloned())
+    /// When a kiosk counts, as it was ever noted: nothing, where its dates say it all.
+    pub(super) async fn noted_of(&self, kiosk: &KioskId) -> Result<Known<Commissioned>, StoreError> {
+        let mut known = self.store().commissioned_of(std::slice::from_ref(kiosk)).await?;
+        Ok(known.remove(kiosk).unwrap_or_default())
     }
 
     /// When a kiosk counts, as it is known.
     pub(crate) async fn counted(&self, kiosk: &KioskRow) -> Result<Commissioned, StoreError> {
-        Ok(self.noted_of(&kiosk.id).await?.unwrap_or_else(|| Commissioned::of_kiosk(kiosk)))
+        let noted = self.noted_of(&kiosk.id).await?;
+        Ok(noted.before(None).cloned().unwrap_or_else(|| Commissioned::of_kiosk(kiosk)))
     }
 
     async fn check_kiosk(

@@ -94,7 +94,7 @@ fn a_kiosk_that_comes_back_keeps_what_it_was_before() {
     let put = |world: &mut World, dates: ServiceSpan| {
         world.now = world.now.plus_ms(60_000);
         let before = world.store.kiosks[&id].clone();
-        let noted = world.store.commissioned.values().next_back().map(|row| row.stretches.clone());
+        let noted = world.store.noted(&id);
         let (after, before) = (Box::new(dates.put_into(&before)), Box::new(before));
         world.ask("admin", Request::ChangeKiosk { before, after, noted })
     };
@@ -126,4 +126,23 @@ fn a_retired_kiosk_is_shown_and_not_acknowledged() {
     let done = world.tell(&[agent.batch(world.now)]);
     assert!(done.acks.is_empty());
     assert!(done.counts.contains_key(&Count::Message(MessageOutcome::NotAdmitted)));
+}
+
+#[test]
+fn dates_are_those_that_were_said_last_although_the_clock_was_set_back() {
+    let mut world = World::new();
+    let id = world.kiosk("K-1", None).id;
+    let (since, begun) = (world.store.kiosks[&id].commissioned_at, world.now);
+    for (minutes, known_after) in [(60, 3_600_000), (60, 3_600_001), (30, 3_600_002), (61, 3_660_000)] {
+        world.now = begun.plus_ms(minutes * 60_000);
+        let before = world.store.kiosks[&id].clone();
+        let ends = begun.plus_ms(86_400_000 + known_after);
+        let dates = ServiceSpan { commissioned_at: since, decommissioned_at: Some(ends) };
+        let (after, before) = (Box::new(dates.put_into(&before)), Box::new(before));
+        let noted = world.store.noted(&id);
+        world.ask("admin", Request::ChangeKiosk { before, after, noted }).unwrap();
+        let newest = world.store.commissioned.values().next_back().unwrap();
+        assert_eq!((newest.known_from, newest.stretches.newest()), (begun.plus_ms(known_after), Some(dates)));
+        world.restart();
+    }
 }

@@ -4,7 +4,7 @@ use kioskwatch_proto::{
 };
 
 use crate::{
-    change::{Admission, KioskRow, TicketRow, TicketState},
+    change::{Admission, KioskRow, SiteRow, TicketRow, TicketState},
     fleet::{RefusalKind, Request},
     testing::{ScriptedAgent, World, world::START},
 };
@@ -259,4 +259,35 @@ fn corrected_hours_change_nothing_else_and_nothing_that_was_changed_since() {
     world.restart();
     correct(&mut world, hours("08:00"), hours("10:00")).unwrap();
     assert_eq!(world.store.sites[&site].region, "north");
+}
+
+#[test]
+fn the_terms_of_a_site_are_those_that_were_said_last_although_the_clock_was_set_back() {
+    let mut world = World::new();
+    let site = world.site("S", "");
+    let noon = world.now.plus_ms(3_600_000);
+    let ms = Timestamp::plus_ms;
+    let say = |world: &mut World, now: Timestamp, from: &str| {
+        world.now = now;
+        let service_hours = format!(r#"[{{"weekly":{{"mon":[["{from}","17:00"]]}}}}]"#);
+        let row = SiteRow { service_hours, ..world.store.sites[&site].clone() };
+        world.ask("admin", Request::PutSite(row)).unwrap();
+        let known: Vec<_> = world.store.site_terms.values().collect();
+        let newest = known.last().unwrap();
+        assert_eq!(
+            newest.service_hours, world.store.sites[&site].service_hours,
+            "who speaks last is believed"
+        );
+        (known.len(), newest.known_from)
+    };
+    assert_eq!(say(&mut world, noon, "08:00"), (2, noon));
+    assert_eq!(say(&mut world, noon, "09:00"), (3, ms(noon, 1)), "in the same millisecond");
+    assert_eq!(say(&mut world, ms(noon, -1_800_000), "10:00"), (4, ms(noon, 2)), "set back by half an hour");
+    // Nothing of its terms is new.
+    let renamed = SiteRow { name: "hall".into(), ..world.store.sites[&site].clone() };
+    world.ask("admin", Request::PutSite(renamed)).unwrap();
+    assert_eq!(say(&mut world, ms(noon, -1_700_000), "11:00"), (5, ms(noon, 3)));
+    world.restart();
+    assert_eq!(say(&mut world, ms(noon, -1_600_000), "12:00"), (6, ms(noon, 4)), "also after a restart");
+    assert_eq!(say(&mut world, ms(noon, 60_000), "13:00"), (7, ms(noon, 60_000)));
 }

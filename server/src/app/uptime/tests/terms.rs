@@ -58,7 +58,7 @@ impl Told {
 
     async fn dates(&mut self, now: i64, since: i64, until: Option<i64>) {
         let before = self.world.store.kiosks.values().next().unwrap().clone();
-        let noted = self.world.store.commissioned.values().next_back().map(|row| row.stretches.clone());
+        let noted = self.world.store.noted(&before.id);
         let dates =
             ServiceSpan { commissioned_at: Some(Timestamp(since)), decommissioned_at: until.map(Timestamp) };
         let (after, before) = (Box::new(dates.put_into(&before)), Box::new(before));
