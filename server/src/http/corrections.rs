@@ -2,7 +2,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
-    uptime::{books::Verdict, corrections::Wanted},
+    uptime::{Commissioned, books::Verdict, corrections::Wanted},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,8 @@ pub(crate) struct CorrectionView {
     class: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     agreed_at: Option<Timestamp>,
-    /// Of all but an exclusion: as it was and as it should have been.
+    /// Of all but an exclusion: as it was and as it should have been. Of dates the first stretch of service that they
+    /// replace, and all of them as `stretches`; none, where they are a further one.
     before: Option<Value>,
     after: Option<Value>,
     #[schema(value_type = String, format = DateTime)]
@@ -105,7 +106,7 @@ impl From<CorrectionRow> for CorrectionView {
                 (None, Some(site), None, None, Some((before.into(), after.into())))
             }
             Correction::Commissioning { kiosk, before, after } => {
-                (Some(kiosk), None, None, None, Some((dates(before), dates(after))))
+                (Some(kiosk), None, None, None, Some((stretches(&before), dates(after))))
             }
         };
         let (before, after) = values.unzip();
@@ -128,6 +129,13 @@ impl From<CorrectionRow> for CorrectionView {
             effect: json(&row.effect),
         }
     }
+}
+
+/// Those that would be replaced: the first of them, and all.
+fn stretches(replaced: &Commissioned) -> Value {
+    let mut first = dates(replaced.spans().first().copied().unwrap_or_default());
+    first["stretches"] = replaced.spans().iter().copied().map(dates).collect();
+    first
 }
 
 fn dates(dates: ServiceSpan) -> Value {
@@ -205,7 +213,8 @@ impl PostCorrection {
             },
             "commissioning" => Correction::Commissioning {
                 kiosk: self.kiosk.ok_or_else(|| Problem::invalid("dates are a kiosk's: name it"))?,
-                before: ServiceSpan::default(),
+                // Noted when the kiosk is looked up.
+                before: Commissioned::default(),
                 after: ServiceSpan {
                     commissioned_at: self.commissioned_at,
                     decommissioned_at: self.decommissioned_at,

@@ -46,11 +46,7 @@ impl Stored for CommissionedRow {
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
         row.text(self.kiosk.as_str());
         row.time(self.known_from);
-        let ms = |at: Option<Timestamp>| at.map(Timestamp::ms);
-        let stretches = self.stretches.spans().iter();
-        let stretches: Vec<_> =
-            stretches.map(|one| (ms(one.commissioned_at), ms(one.decommissioned_at))).collect();
-        row.display(&serde_json::json!(stretches));
+        row.text(&stretches_text(&self.stretches));
         Ok(())
     }
 }
@@ -63,7 +59,14 @@ impl Loaded for CommissionedRow {
     }
 }
 
-fn stretches(text: &str) -> Option<Commissioned> {
+/// `[[from, to], …]` in milliseconds.
+pub(super) fn stretches_text(stretches: &Commissioned) -> String {
+    let ms = |at: Option<Timestamp>| at.map(Timestamp::ms);
+    let dates = |one: &ServiceSpan| (ms(one.commissioned_at), ms(one.decommissioned_at));
+    serde_json::json!(stretches.spans().iter().map(dates).collect::<Vec<_>>()).to_string()
+}
+
+pub(super) fn stretches(text: &str) -> Option<Commissioned> {
     let stretches: Vec<(i64, Option<i64>)> = serde_json::from_str(text).ok()?;
     let span = |(from, to): (i64, Option<i64>)| ServiceSpan {
         commissioned_at: Some(Timestamp(from)),

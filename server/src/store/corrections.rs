@@ -1,10 +1,14 @@
 //! What people say was entered wrong, and what became of it.
-use kioskwatch_domain::change::{Correction, CorrectionRow, CorrectionState, ServiceSpan};
+use kioskwatch_domain::{
+    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
+    uptime::Commissioned,
+};
 use kioskwatch_proto::{KioskId, Timestamp};
 use uuid::Uuid;
 
 use super::{
     Page, PageRequest, Scope, Store, StoreError,
+    commissioned::{stretches, stretches_text},
     restatements::{read_decided, write_decided},
     row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
@@ -66,6 +70,11 @@ fn dates_of(text: &str) -> Option<ServiceSpan> {
     Some(ServiceSpan { commissioned_at: from.map(Timestamp), decommissioned_at: to.map(Timestamp) })
 }
 
+/// What dates would replace: of requests of older servers the first stretch alone.
+fn replaced(text: &str) -> Option<Commissioned> {
+    stretches(text).or_else(|| dates_of(text).map(|first| Commissioned::of([first])))
+}
+
 impl Stored for CorrectionRow {
     const TABLE: &'static str = "correction";
     /// A decision stands.
@@ -106,7 +115,7 @@ impl Stored for CorrectionRow {
             Correction::Commissioning { kiosk, before, after } => {
                 row.text(kiosk.as_str());
                 row.opt_text(None);
-                (None, None, Some(dates_text(*before)), Some(dates_text(*after)))
+                (None, None, Some(stretches_text(before)), Some(dates_text(*after)))
             }
         };
         row.opt_text(class);
@@ -142,7 +151,7 @@ impl Loaded for CorrectionRow {
                 Correction::Timezone { site, before, after }
             }
             ("commissioning", _, _, Some((before, after))) => {
-                match (kiosk, dates_of(&before), dates_of(&after)) {
+                match (kiosk, replaced(&before), dates_of(&after)) {
                     (Some(kiosk), Some(before), Some(after)) => {
                         Correction::Commissioning { kiosk, before, after }
                     }
@@ -202,5 +211,28 @@ impl Store {
 
     pub async fn correction(&self, scope: &Scope, id: Uuid) -> Result<Option<CorrectionRow>, StoreError> {
         self.row(&ONE, |q| q.bind(scope.to_json()).bind(id.to_string())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_older_servers_noted_of_the_first_stretch_is_still_read() {
+        let dates = |from, to: Option<i64>| ServiceSpan {
+            commissioned_at: Some(Timestamp(from)),
+            decommissioned_at: to.map(Timestamp),
+        };
+        for (text, spans) in [
+            ("[5,null]", vec![dates(5, None)]),
+            ("[5,9]", vec![dates(5, Some(9))]),
+            ("[null,null]", vec![]),
+            ("[]", vec![]),
+            ("[[5,9],[12,null]]", vec![dates(5, Some(9)), dates(12, None)]),
+        ] {
+            assert_eq!(replaced(text), Some(Commissioned::of(spans)), "{text}");
+        }
+        assert_eq!(replaced("[5]"), None);
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
     change::*,
-    uptime::{Cause, Figures, Month, Ratio},
+    uptime::{Cause, Commissioned, Figures, Month, Ratio},
 };
 use kioskwatch_server::store::{
     CorrectionFilter, MonthGroup, PageRequest, RestatementFilter, Scope, StoreError,
@@ -311,9 +311,11 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         commissioned_at: Some(at(from)),
         decommissioned_at: to.map(at),
     };
-    let (before, after) = (dates(-9 * DAY - 1, None), dates(-8 * DAY, Some(-7)));
+    let before = Commissioned::of([dates(-99 * DAY - 1, Some(-50)), dates(-9 * DAY - 1, None)]);
+    let after = dates(-8 * DAY, Some(-7));
     for (id, what) in [
         (3, Correction::Commissioning { kiosk: kiosk_id("k3"), before, after }),
+        (5, Correction::Commissioning { kiosk: kiosk_id("k3"), before: Commissioned::default(), after }),
         (4, Correction::Timezone { site: site_id("s3"), before: "UTC".into(), after: "Asia/Tokyo".into() }),
     ] {
         let row = request(id, what);
@@ -326,7 +328,7 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         .await
         .unwrap()
         .items;
-    assert_eq!(list[2..], [second.clone(), first.clone()]);
+    assert_eq!(list[3..], [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,
         decided: Some(Decided { by: by.into(), at: at(9), reason: "ok".into() }),

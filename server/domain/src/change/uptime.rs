@@ -164,8 +164,8 @@ pub enum Correction {
     ServiceHours { site: SiteId, before: String, after: String },
     /// The time zone of a site, as an IANA name.
     Timezone { site: SiteId, before: String, after: String },
-    /// From and to when a kiosk counts.
-    Commissioning { kiosk: KioskId, before: ServiceSpan, after: ServiceSpan },
+    /// From and to when a kiosk counts: other dates in place of all these stretches.
+    Commissioning { kiosk: KioskId, before: Commissioned, after: ServiceSpan },
 }
 
 /// By which wall clock and hours a site's time is counted, as it is known since an instant.

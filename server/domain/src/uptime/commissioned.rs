@@ -59,11 +59,11 @@ impl Commissioned {
         self.0.iter().filter_map(counted).collect()
     }
 
-    /// What dates say anew of the stretches that are known: the first that they overlap; no dates, where they are a
-    /// further stretch.
+    /// What dates say anew of the stretches that are known: all that they overlap; none, where they are a further
+    /// stretch.
     #[must_use]
-    pub fn replaced_by(&self, told: ServiceSpan) -> ServiceSpan {
-        self.0.iter().find(|one| overlap(**one, told)).copied().unwrap_or_default()
+    pub fn replaced_by(&self, told: ServiceSpan) -> Self {
+        Self(self.0.iter().filter(|one| overlap(**one, told)).copied().collect())
     }
 
     /// The same once a kiosk whose row says `row` is given these dates. Without a beginning its own stretch is taken
@@ -154,15 +154,15 @@ mod tests {
     fn dates_say_anew_what_they_overlap_and_leave_the_rest() {
         let known = Commissioned::of([stretch(10, 40), stretch(70, None)]);
         for (told, replaced, is) in [
-            (stretch(70, 90), stretch(70, None), vec![(10, Some(40)), (70, Some(90))]),
-            (stretch(60, None), stretch(70, None), vec![(10, Some(40)), (60, None)]),
-            (stretch(5, 30), stretch(10, 40), vec![(5, Some(30)), (70, None)]),
-            (stretch(10, None), stretch(10, 40), vec![(10, None)]),
-            (stretch(20, 20), stretch(10, 40), vec![(20, Some(20)), (70, None)]),
-            (stretch(50, 60), ServiceSpan::default(), vec![(10, Some(40)), (50, Some(60)), (70, None)]),
-            (known.newest().unwrap(), stretch(70, None), vec![(10, Some(40)), (70, None)]),
+            (stretch(70, 90), vec![(70, None)], vec![(10, Some(40)), (70, Some(90))]),
+            (stretch(60, None), vec![(70, None)], vec![(10, Some(40)), (60, None)]),
+            (stretch(5, 30), vec![(10, Some(40))], vec![(5, Some(30)), (70, None)]),
+            (stretch(10, None), vec![(10, Some(40)), (70, None)], vec![(10, None)]),
+            (stretch(20, 20), vec![(10, Some(40))], vec![(20, Some(20)), (70, None)]),
+            (stretch(50, 60), vec![], vec![(10, Some(40)), (50, Some(60)), (70, None)]),
+            (known.newest().unwrap(), vec![(70, None)], vec![(10, Some(40)), (70, None)]),
         ] {
-            assert_eq!(known.replaced_by(told), replaced, "{told:?}");
+            assert_eq!(dates(&known.replaced_by(told)), replaced, "{told:?}");
             assert_eq!(dates(&known.told(NOW, told).unwrap()), is, "{told:?}");
         }
         assert_eq!(dates(&Commissioned::default().told(NOW, stretch(10, None)).unwrap()), [(10, None)]);

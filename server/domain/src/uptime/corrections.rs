@@ -244,7 +244,7 @@ pub enum Consequence {
     Exclusion(ExclusionRow),
     ServiceHours { site: SiteId, before: String, after: String },
     Timezone { site: SiteId, before: String, after: String },
-    Commissioning { kiosk: KioskId, before: ServiceSpan, after: ServiceSpan },
+    Commissioning { kiosk: KioskId, before: Commissioned, after: ServiceSpan },
 }
 
 /// Why `name` may not decide about a correction; `None`: nothing but the role. `engineers`: who answered for
@@ -337,7 +337,9 @@ pub fn requested(row: &CorrectionRow) -> Vec<Change> {
             serde_json::json!({ "before": before, "after": after })
         }
         Correction::Commissioning { before, after, .. } => {
-            serde_json::json!({ "before": dates(before), "after": dates(after) })
+            let mut was = dates(&before.spans().first().copied().unwrap_or_default());
+            was["stretches"] = before.spans().iter().map(dates).collect();
+            serde_json::json!({ "before": was, "after": dates(after) })
         }
     };
     let detail = serde_json::json!({
@@ -384,7 +386,7 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
             Consequence::Timezone { site: site.clone(), before: before.clone(), after: after.clone() }
         }
         Correction::Commissioning { kiosk, before, after } => {
-            Consequence::Commissioning { kiosk: kiosk.clone(), before: *before, after: *after }
+            Consequence::Commissioning { kiosk: kiosk.clone(), before: before.clone(), after: *after }
         }
     }
 }

@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{Correction, KioskRow, ServiceSpan, SiteRow},
-    uptime::{ExclusionClass, corrections::Wanted},
+    uptime::{Commissioned, ExclusionClass, corrections::Wanted},
     wall,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
@@ -213,7 +213,7 @@ impl Asked {
             ("commissioning", Some(kiosk)) => {
                 return moves(Correction::Commissioning {
                     kiosk: kiosk.id.clone(),
-                    before: ServiceSpan::default(),
+                    before: Commissioned::default(),
                     after: ServiceSpan {
                         commissioned_at: at("commissioned_at", &self.commissioned_at)?,
                         decommissioned_at: at("decommissioned_at", &self.decommissioned_at)?,

@@ -155,7 +155,13 @@ fn values(t: &'static Texts, what: &Correction, at: impl Fn(Timestamp) -> At) ->
         Correction::Exclusion { .. } => None,
         Correction::ServiceHours { before, after, .. } => Some((laid_out(t, before), laid_out(t, after))),
         Correction::Timezone { before, after, .. } => Some((before.clone(), after.clone())),
-        Correction::Commissioning { before, after, .. } => Some((dates(before), dates(after))),
+        Correction::Commissioning { before, after, .. } if before.is_empty() => {
+            Some((dates(&ServiceSpan::default()), dates(after)))
+        }
+        Correction::Commissioning { before, after, .. } => {
+            let before: Vec<String> = before.spans().iter().map(dates).collect();
+            Some((before.join("\n"), dates(after)))
+        }
     }
 }
 

@@ -197,3 +197,47 @@ async fn a_service_to_come_that_was_called_off_is_put_as_it_was_read_and_stays_s
         assert_eq!((anew.status, &anew.json()["commissioned_at"]), (StatusCode::OK, &hours(240)));
     }
 }
+
+#[tokio::test]
+async fn dates_that_replace_several_stretches_are_not_approved_once_any_of_them_is_another() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
+    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    let corrections = "/api/v1/corrections";
+    let ask = async || {
+        let body = json!({ "kind": "commissioning", "kiosk": "K-9", "commissioned_at": hours(-2_000),
+            "reason": "it was never away" });
+        let asked = fixture.ask(Method::POST, corrections, &manager, Some(&body.to_string())).await;
+        assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+        asked.json()
+    };
+    let approve = async |asked: &Value| {
+        let path = format!("{corrections}/{}/approve", asked["id"].as_str().unwrap());
+        fixture.ask(Method::POST, &path, &admin, Some(r#"{"reason":"seen"}"#)).await
+    };
+    let is_refused = async |asked: &Value| {
+        let refused = approve(asked).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+        assert!(refused.text.contains("changed since"), "{}", refused.text);
+    };
+    let of_one = ask().await;
+    assert_eq!(of_one["before"]["stretches"], json!([served]), "{of_one}");
+    let back = fixture.put_kiosk(&admin, "K-9", &json!({})).await.json();
+    is_refused(&of_one).await;
+    let of_two = ask().await;
+    assert_eq!(of_two["before"]["stretches"], back["stretches"], "{of_two}");
+    assert_eq!(of_two["before"]["commissioned_at"], hours(-2_000), "{of_two}");
+    let leaves = json!({ "commissioned_at": back["commissioned_at"], "decommissioned_at": hours(48) });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &leaves).await.status, StatusCode::OK);
+    is_refused(&of_two).await;
+    let approved = approve(&ask().await).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let read = fixture.get("/api/v1/kiosks/K-9", &admin).await.json();
+    assert_eq!(
+        read["stretches"],
+        json!([{ "commissioned_at": hours(-2_000), "decommissioned_at": Value::Null }])
+    );
+}

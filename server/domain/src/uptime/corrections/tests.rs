@@ -19,7 +19,7 @@ fn exclusion(class: &str, agreed_at: Option<Timestamp>) -> Correction {
 
 fn ask(what: Correction, from: i64, to: i64, reason: &str) -> Result<CorrectionRow, Refusal> {
     let counted = match &what {
-        Correction::Commissioning { before, .. } => Commissioned::of([*before]),
+        Correction::Commissioning { before, .. } => before.clone(),
         _ => Commissioned::default(),
     };
     let wanted = Wanted { what, from: at(from), to: at(to), reason: reason.into() };
@@ -236,7 +236,10 @@ fn dates_are_corrected_over_exactly_what_they_move() {
         commissioned_at: from.map(at),
         decommissioned_at: to.map(at),
     };
-    let wanted = |before, after| Correction::Commissioning { kiosk: "K-1".parse().unwrap(), before, after };
+    let wanted = |before, after| {
+        let before = Commissioned::of([before]);
+        Correction::Commissioning { kiosk: "K-1".parse().unwrap(), before, after }
+    };
     let row = ask(wanted(dates(Some(-20), None), dates(Some(-10), Some(5))), 0, 0, "r").unwrap();
     assert_eq!((row.from, row.to), (at(-20), at(-10)));
     let row = ask(wanted(dates(Some(-20), Some(-5)), dates(Some(-20), None)), 0, 0, "r").unwrap();
