@@ -1,12 +1,15 @@
 //! The loop and its turns on a real database, with connections to nobody.
+use std::sync::Arc;
+
 use kioskwatch_domain::{
     change::{
-        Change, ClockRow, ClockState, CommandRow, CommandState, RecordOutcome, TicketRow, TicketSource,
-        TicketState,
+        Change, ClockRow, ClockState, CommandRow, CommandState, MonthRow, MonthSums, RecordOutcome,
+        TicketRow, TicketSource, TicketState,
     },
     fleet::{Actor, Plan, Request},
     retention::Kept,
     testing::ScriptedAgent,
+    uptime::{Month, books::BOOKKEEPER},
 };
 use kioskwatch_proto::{
     CommandId, Epoch, KioskId,
@@ -22,7 +25,10 @@ use super::{
     *,
 };
 use crate::{
-    app::testing::{self, Folder},
+    app::{
+        UptimeScope,
+        testing::{self, Folder},
+    },
     config::Config,
     metrics::FleetFigures,
     mqtt::{Inlet, Lane, Received, queue},
@@ -540,4 +546,56 @@ async fn heartbeats_wait_for_company_unless_there_is_enough_of_it() {
     let again = rig.hub.beats_again;
     assert!(next_beat(&mut rig.hub.from_beats, again).await.is_some());
     assert!(again.is_none_or(|at| Instant::now() >= at));
+}
+
+/// What a kiosk owes in a month that is over, by all that is known.
+fn booked(month: Month) -> Change {
+    let at = |secs: i64| Timestamp(secs * 1_000);
+    let period = month.period(chrono_tz::UTC);
+    Change::Month(Box::new(MonthRow {
+        month,
+        kiosk: KioskId::new("K-1").unwrap(),
+        version: 0,
+        site: None,
+        engineer: None,
+        region: String::new(),
+        customer: String::new(),
+        model: String::new(),
+        period_from: at(period.from),
+        period_to: at(period.to),
+        as_of: at(period.to),
+        booked_at: at(period.to),
+        frozen_at: None,
+        target: (99, 100),
+        sums: MonthSums { excluded_s: 60, ..MonthSums::default() },
+        fingerprint: "f".into(),
+        inputs: "{}".into(),
+    }))
+}
+
+#[tokio::test]
+async fn sums_read_while_rows_are_committed_are_not_remembered() {
+    let month: Month = "2026-04".parse().unwrap();
+    let mut rig = Rig::start(|now| vec![kiosk(now), booked(month)]).await;
+    let app = rig.app.clone();
+    let are_remembered = async || {
+        let ask = async || app.booked(&Scope::All, &UptimeScope::Fleet, (month, month), None).await.unwrap();
+        let first = ask().await;
+        assert_eq!(first.months[0].kiosks, 1);
+        Arc::ptr_eq(&first, &ask().await)
+    };
+    let book = |changes: Vec<Change>| {
+        let actor = Actor { name: BOOKKEEPER.into() };
+        Input::Request { actor, request: Request::Book { changes, also: None } }
+    };
+    rig.sabotage(
+        "CREATE TRIGGER poison BEFORE UPDATE ON uptime_month BEGIN SELECT RAISE(ABORT, 'poison'); END",
+    )
+    .await;
+    // It can never be committed; until the next commit nobody knows that there is none.
+    rig.decide(book(vec![booked(month)])).await;
+    assert_eq!(rig.poisoned(), 1);
+    assert!(!are_remembered().await, "some rows of before, some of after");
+    rig.decide(book(vec![booked(month.next())])).await;
+    assert!(are_remembered().await);
 }
