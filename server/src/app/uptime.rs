@@ -110,6 +110,13 @@ impl UptimePeriod {
         }
     }
 
+    fn month(self) -> Option<Month> {
+        match self {
+            Self::Month { year, month } => Month::new(year, month),
+            Self::DayOf(_) | Self::Between(..) => None,
+        }
+    }
+
     fn in_zone(self, zone: Tz) -> Result<Interval, UptimeError> {
         match self {
             Self::Month { year, month } => {
@@ -130,10 +137,7 @@ impl UptimeQuery {
     }
 
     fn month(&self) -> Option<Month> {
-        match self.period {
-            UptimePeriod::Month { year, month } => Month::new(year, month),
-            UptimePeriod::DayOf(_) | UptimePeriod::Between(..) => None,
-        }
+        self.period.month()
     }
 }
 

@@ -15,6 +15,7 @@ use kioskwatch_domain::{
     uptime::{
         Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
         booking::{Contract, Owner, owners},
+        books::Terms,
         exclusion::granted,
         rows::{span, unheard, unstored},
     },
@@ -136,6 +137,25 @@ impl Places {
         self.known(stood.as_ref(), known_before).map_or(self.default_zone, |place| place.zone)
     }
 
+    /// A month of a kiosk that nobody signed, and the zone of its wall clock: that of where it stood at the month's end,
+    /// or stands while it runs, as it was known at `as_of`, or is by now. Past its freeze as it was known at that: so it
+    /// is signed, however late.
+    pub(super) fn unsigned(
+        &self,
+        (kiosk, assignments): (&KioskRow, &[AssignmentRow]),
+        month: Month,
+        (now, as_of): (i64, Option<i64>),
+        terms: &Terms,
+    ) -> (Tz, Interval) {
+        let known = |before| {
+            let zone = self.zone(kiosk, assignments, last_second(month, now), before);
+            (zone, month.period(zone))
+        };
+        let (zone, period) = known(as_of);
+        let freeze = terms.freeze_at(period.to);
+        if freeze <= as_of.unwrap_or(now) { known(Some(freeze)) } else { (zone, period) }
+    }
+
     /// Of where it is registered now.
     pub(super) fn zone_of(&self, view: &KioskView) -> Tz {
         self.zone_at(view.kiosk.site.as_ref())
@@ -156,6 +176,12 @@ impl Places {
             UptimeScope::Customer(name) => contract().is_some_and(|one| one.customer == *name),
         }
     }
+}
+
+/// Of a month, as far as it has been. It differs by hours with the zone that is looked for by it: that of UTC is near
+/// enough to all.
+fn last_second(month: Month, now: i64) -> i64 {
+    (month.period(Tz::UTC).to - 1).min(now)
 }
 
 /// What is the same for every kiosk of one question.
@@ -292,9 +318,7 @@ impl<'a> Frame<'a> {
     /// On whose wall clock a kiosk's month is: that of where it stood at its end, or now while it runs, as it was
     /// known before a second; `None`: as it is known.
     pub(super) fn zone_of(&self, kiosk: &KioskRow, month: Month, now: i64, known_before: Option<i64>) -> Tz {
-        // The end differs by hours with the zone that is looked for: that of UTC is near enough to all.
-        let end = month.period(Tz::UTC).to - 1;
-        self.places.zone(kiosk, self.assignments(&kiosk.id), end.min(now), known_before)
+        self.places.zone(kiosk, self.assignments(&kiosk.id), last_second(month, now), known_before)
     }
 
     /// `known_before`: only what had been approved, received and known of places and dates before this second counts;

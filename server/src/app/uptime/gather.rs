@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{AssignmentRow, GroupKind, MonthRow, MonthSums, SiteRow},
     interval::{BEGINNING, Interval},
-    uptime::{Evidence, Month, booking::measure, books::Terms, rows::server_down},
+    uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
@@ -167,10 +167,16 @@ impl UptimeReader<'_> {
             // What was signed stays where it was, whatever has become known of zones and moves since.
             let signed = signed.remove(&view.kiosk.id).unwrap_or_default();
             let known_before = known_before(&signed, as_of, &self.terms());
-            let zone = places.zone(&view.kiosk, rows, until, known_before);
-            let span = match signed.first() {
-                Some(row) => Interval::new(row.period_from.secs(), row.period_to.secs()),
-                None => period.in_zone(zone)?,
+            let (zone, span) = match (signed.first(), period.month()) {
+                (None, Some(month)) => {
+                    let asked_at = (self.now.secs(), known_before);
+                    places.unsigned((&view.kiosk, rows), month, asked_at, &self.terms())
+                }
+                (row, _) => {
+                    let zone = places.zone(&view.kiosk, rows, until, known_before);
+                    let signed = row.map(|row| Interval::new(row.period_from.secs(), row.period_to.secs()));
+                    (zone, signed.map_or_else(|| period.in_zone(zone), Ok)?)
+                }
             };
             subjects.push(Subject { view, zone, period: span, signed, known_before });
         }
@@ -202,8 +208,7 @@ impl UptimeReader<'_> {
         as_of: Option<Timestamp>,
     ) -> Result<BTreeMap<KioskId, Vec<MonthRow>>, StoreError> {
         let mut signed: BTreeMap<KioskId, Vec<MonthRow>> = BTreeMap::new();
-        let UptimePeriod::Month { year, month } = period else { return Ok(signed) };
-        let Some(month) = Month::new(year, month) else { return Ok(signed) };
+        let Some(month) = period.month() else { return Ok(signed) };
         for row in self.store.signed_months(kiosks, month).await? {
             if as_of.is_some_and(|at| row.booked_at > at) {
                 continue;

@@ -197,20 +197,16 @@ impl<'a> Look<'a> {
         Place { site: site.cloned(), region, customer }
     }
 
-    /// Of a signed month what was signed, otherwise the month on the clock of where the kiosk stood at its end: one
-    /// that was moved to another zone since does not take its past along, and one that is signed late is on the clock
-    /// that was known at its freeze.
+    /// Of a signed month what was signed, otherwise [`Places::unsigned`]: a kiosk that was moved to another zone since
+    /// does not take its past along.
     fn period(&self, subject: &Subject, month: Month) -> Interval {
         let kiosk = &subject.view.kiosk;
         let rows = self.rows.get(&(kiosk.id.clone(), month)).into_iter().flatten();
         if let Some(signed) = rows.filter(|row| row.version > 0).max_by_key(|row| row.version) {
             return Interval::new(signed.period_from.secs(), signed.period_to.secs());
         }
-        let now = self.now.secs();
-        let known = |before| month.period(self.frame.zone_of(kiosk, month, now, before));
-        let period = known(None);
-        let freeze = self.terms.freeze_at(period.to);
-        if freeze <= now { known(Some(freeze)) } else { period }
+        let stood = (kiosk, self.frame.assignments(&kiosk.id));
+        self.frame.places.unsigned(stood, month, (self.now.secs(), None), &self.terms).1
     }
 
     /// Proposals are for ended months that are not looked at any more when their days are over.

@@ -128,7 +128,19 @@ async fn a_month_signed_late_is_made_of_what_was_known_at_its_freeze() {
     let mut told = Told::new().await;
     let end = october().to * 1_000;
     told.hours(end + 2 * DAY, "", "America/New_York").await;
+    let asked = UptimePeriod::Month { year: 2026, month: 10 };
+    let explain = async |now, as_of: Option<i64>| {
+        let id = KioskId::new("k").unwrap();
+        let told =
+            told.shelf.reader(now).explain(&Scope::All, &id, asked, as_of.map(Timestamp)).await.unwrap();
+        (told.zone, told.period)
+    };
+    let there = (chrono_tz::Asia::Shanghai, october());
+    assert_eq!(explain(end + 2 * DAY + HOUR, None).await, there, "before it is signed as afterwards");
+    assert_eq!(explain(end + 2 * DAY + HOUR, Some(end + 2 * DAY + 1)).await, there);
+    assert_eq!(explain(end + 2 * DAY + HOUR, Some(end + HOUR)).await, there);
     told.shelf.keep("k", end + 3 * DAY).await;
+    assert_eq!(explain(end + 3 * DAY, None).await, there);
     let (ids, month) = ([KioskId::new("k").unwrap()], "2026-10".parse().unwrap());
     let signed = told.shelf.store.signed_months(&ids, month).await.unwrap();
     let hours = kioskwatch_domain::service_hours::Schedule::of_site(WEEK[1]).unwrap();
