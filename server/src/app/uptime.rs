@@ -4,20 +4,22 @@
 //! belonged to the group.
 //!
 //! - [`reader`]: figures from a store; [`gather`]: what those of a few kiosks are computed from; [`frame`]: what
-//!   they have in common
+//!   they have in common, [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
 //!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
-//! - [`decisions`]: what people ask and answer about signed months and about the past
+//! - [`decisions`]: what people ask and answer about signed months and about the past, and the [`effect`] they are shown
 mod board;
 mod booked;
 mod books;
 mod decisions;
 mod dirty;
 mod due;
+mod effect;
 mod frame;
 mod gather;
 mod keeper;
 mod look;
+mod places;
 mod reader;
 mod register;
 mod remembered;
@@ -44,8 +46,8 @@ pub(crate) use self::{
 pub use self::{
     booked::Booked,
     decisions::{DecisionError, MonthVersions},
-    frame::unreadable,
     keeper::keep_books,
+    places::unreadable,
     reader::{Live, NotLive, UptimeReader},
 };
 

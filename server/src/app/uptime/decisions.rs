@@ -9,35 +9,25 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
-        AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow, MonthSums,
+        AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow,
         RestatementRow, SiteRow,
     },
     fleet::{Actor, Refusal, RefusalKind, Request},
     interval::IntervalSet,
     uptime::{
         Commissioned, Hurdle, Month,
-        booking::measure,
-        books::{self, Stored, Verdict, figures_json},
+        books::{self, Stored, Verdict},
         corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
 use kioskwatch_proto::KioskId;
 use uuid::Uuid;
 
-use super::{
-    UptimeError, UptimePeriod, UptimeScope,
-    frame::Frame,
-    gather::KIOSKS_AT_ONCE,
-    look::Look,
-    reader::{UptimeReader, ms},
-};
+use super::{UptimeError, gather::KIOSKS_AT_ONCE, look::Look, reader::ms};
 use crate::{
     app::{App, RequestError},
     store::{Scope, StoreError},
 };
-
-/// Months of a correction whose figures are shown before and after; the newest ones.
-const SHOWN_MONTHS: usize = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionError {
@@ -328,110 +318,4 @@ impl App {
         let zone = known.as_ref().and_then(|site| site.timezone.parse().ok());
         Ok((zone.unwrap_or_else(|| self.default_zone()), known))
     }
-}
-
-/// What a correction does to a month: figures as JSON text.
-#[derive(Default)]
-struct Effect {
-    before: String,
-    after: String,
-    /// Some kiosk of it was signed.
-    signed: bool,
-}
-
-impl UptimeReader<'_> {
-    /// The newest local month of which nothing restates what was signed any more.
-    pub(crate) fn newest_closed(&self, zone: Tz) -> Month {
-        let mut month = Month::at(zone, self.now.secs());
-        while !self.terms().is_closed(month.period(zone).to, self.now) {
-            month = month.previous();
-        }
-        month
-    }
-
-    /// The figures of the local months that a correction is about, as they are and as they would be, as JSON text;
-    /// `months_not_shown` is there when it reaches further back. Of time to come there are none. `closed`: the month
-    /// was signed, and nothing restates it any more.
-    async fn effect(&self, row: &CorrectionRow, zone: Tz) -> Result<String, UptimeError> {
-        let (kiosk, site) = corrections::place(&row.what);
-        let scope = match (kiosk, site) {
-            (Some(kiosk), _) => UptimeScope::Kiosk(kiosk.clone()),
-            (None, Some(site)) => UptimeScope::Site(site.clone()),
-            (None, None) => return Ok("{}".to_owned()),
-        };
-        let mut effect = serde_json::Map::new();
-        let mut months = corrections::months(row, zone);
-        months.retain(|month| month.period(zone).from <= self.now.secs());
-        for month in months.iter().rev().take(SHOWN_MONTHS).copied() {
-            let Effect { before, after, signed } = self.with_and_without(row, &scope, month).await?;
-            let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
-            let closed = signed && self.terms().is_closed(month.period(zone).to, self.now);
-            let told = serde_json::json!({ "before": json(before), "after": json(after), "closed": closed });
-            effect.insert(month.to_string(), told);
-        }
-        if months.len() > SHOWN_MONTHS {
-            effect.insert("months_not_shown".to_owned(), (months.len() - SHOWN_MONTHS).into());
-        }
-        Ok(serde_json::Value::Object(effect).to_string())
-    }
-
-    async fn with_and_without(
-        &self,
-        row: &CorrectionRow,
-        scope: &UptimeScope,
-        month: Month,
-    ) -> Result<Effect, UptimeError> {
-        let period = UptimePeriod::Month { year: month.year(), month: month.month() };
-        let members = self.members(&Scope::All, scope, period.around()?).await?;
-        if members.is_empty() {
-            return Ok(Effect::default());
-        }
-        let mut signed = false;
-        let (mut before, mut after) = (MonthSums::default(), MonthSums::default());
-        for kiosks in members.chunks(KIOSKS_AT_ONCE) {
-            let gathered = self.gather(kiosks, period, None).await?;
-            let now = &gathered.frame;
-            let mut then = corrected(now.clone(), row);
-            if let Correction::Commissioning { after, .. } = &row.what {
-                let kiosks = gathered.subjects.iter().map(|subject| &subject.view.kiosk);
-                kiosks.for_each(|kiosk| then.recommission(kiosk, *after, self.now));
-            }
-            for subject in &gathered.subjects {
-                signed |= !subject.signed.is_empty();
-                let kiosk = &subject.view.kiosk;
-                // A month of another zone has another beginning.
-                let period = match &row.what {
-                    Correction::Timezone { .. } => {
-                        month.period(then.zone_of(kiosk, month, self.now.secs(), None))
-                    }
-                    _ => subject.period,
-                };
-                let both = [(now, subject.period, &mut before), (&then, period, &mut after)];
-                for (frame, period, total) in both {
-                    // Both from all that is known: what late evidence moved is no effect of the correction.
-                    let sets = frame.sets(kiosk, subject.interval_s(), period, None);
-                    let member = sets.membership(&frame.places, scope, &Scope::All);
-                    let sums = measure(&sets.inputs(frame, gathered.claims(subject)), &member);
-                    *total = [&*total, &sums].into_iter().sum();
-                }
-            }
-        }
-        Ok(Effect { before: figures_json(&before), after: figures_json(&after), signed })
-    }
-}
-
-/// As if the correction were approved.
-fn corrected<'a>(mut frame: Frame<'a>, row: &CorrectionRow) -> Frame<'a> {
-    if let Correction::ServiceHours { site, after, .. } = &row.what {
-        frame.places = Arc::new(frame.places.with_hours(site, after));
-    }
-    if let Correction::Timezone { site, after, .. } = &row.what
-        && let Ok(zone) = after.parse()
-    {
-        frame.places = Arc::new(frame.places.with_zone(site, zone));
-    }
-    if let Some(Consequence::Exclusion(row)) = corrections::would_be(row) {
-        frame.forgive(vec![row]);
-    }
-    frame
 }

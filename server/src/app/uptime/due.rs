@@ -12,11 +12,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 
-use super::{
-    dirty::Since,
-    frame::{Counted, Places},
-    reader::UptimeReader,
-};
+use super::{dirty::Since, frame::Counted, places::Places, reader::UptimeReader};
 use crate::{
     config::Config,
     store::{KioskView, StoreError},

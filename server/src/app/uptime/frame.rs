@@ -8,181 +8,22 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan, SiteRow, SiteTermsRow},
+    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan},
     interval::{BEGINNING, Interval, IntervalSet},
-    json::ReadError,
-    service_hours::Schedule,
     uptime::{
         Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
-        booking::{Contract, Owner, owners},
-        books::Terms,
+        booking::{Owner, owners},
         exclusion::granted,
         rows::{span, unheard, unstored},
     },
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
-use super::UptimeScope;
-use crate::{
-    config::Config,
-    store::{KioskView, Scope},
+use super::{
+    UptimeScope,
+    places::{Places, last_second},
 };
-
-/// A site as figures see it.
-#[derive(Clone)]
-pub(super) struct Place {
-    pub(super) zone: Tz,
-    schedule: Schedule,
-    /// What could not be read, and counts as always open or in the default zone.
-    pub(super) problem: Option<String>,
-}
-
-impl Place {
-    fn of(timezone: &str, service_hours: &str, default_zone: Tz) -> Self {
-        Self {
-            zone: timezone.parse().unwrap_or(default_zone),
-            schedule: read_hours(service_hours).unwrap_or_else(|_| Schedule::always_open()),
-            problem: unreadable(timezone, service_hours),
-        }
-    }
-}
-
-/// What of a site's hours and zone cannot be read, and counts as always open or in the default zone.
-pub fn unreadable(timezone: &str, service_hours: &str) -> Option<String> {
-    let zone = timezone.parse::<Tz>().err().map(|_| format!("{timezone:?} is no IANA time zone"));
-    read_hours(service_hours).err().map(|error| error.to_string()).or(zone)
-}
-
-/// No text is always open.
-fn read_hours(text: &str) -> Result<Schedule, ReadError> {
-    if text.trim().is_empty() { Ok(Schedule::always_open()) } else { Schedule::parse(text) }
-}
-
-/// Sites: all, or those that a question is about.
-#[derive(Clone)]
-pub(super) struct Places {
-    by_site: BTreeMap<SiteId, Place>,
-    /// Those of which anything else was ever known.
-    known: BTreeMap<SiteId, Known<Place>>,
-    pub(super) contracts: BTreeMap<SiteId, Contract>,
-    default_zone: Tz,
-}
-
-impl Places {
-    /// `terms`: what was ever noted of them.
-    pub(super) fn of(sites: &[SiteRow], terms: &[SiteTermsRow], config: &Config) -> Self {
-        let default_zone = config.console.timezone.parse().unwrap_or(chrono_tz::UTC);
-        let contract =
-            |site: &SiteRow| Contract { region: site.region.clone(), customer: site.customer.clone() };
-        let mut known: BTreeMap<SiteId, Known<Place>> = BTreeMap::new();
-        for row in terms {
-            let place = Place::of(&row.timezone, &row.service_hours, default_zone);
-            known.entry(row.site.clone()).or_default().learn(row.known_from, place);
-        }
-        let place = |site: &SiteRow| Place::of(&site.timezone, &site.service_hours, default_zone);
-        Self {
-            by_site: sites.iter().map(|site| (site.id.clone(), place(site))).collect(),
-            known,
-            contracts: sites.iter().map(|site| (site.id.clone(), contract(site))).collect(),
-            default_zone,
-        }
-    }
-
-    /// The same, with other service hours at one site.
-    pub(super) fn with_hours(&self, site: &SiteId, hours: &str) -> Self {
-        let mut other = self.clone();
-        if let Some(place) = other.by_site.get_mut(site)
-            && let Ok(schedule) = read_hours(hours)
-        {
-            place.schedule = schedule;
-        }
-        other
-    }
-
-    /// The same, on another wall clock at one site.
-    pub(super) fn with_zone(&self, site: &SiteId, zone: Tz) -> Self {
-        let mut other = self.clone();
-        if let Some(place) = other.by_site.get_mut(site) {
-            place.zone = zone;
-        }
-        other
-    }
-
-    pub(super) fn get(&self, site: Option<&SiteId>) -> Option<&Place> {
-        site.and_then(|id| self.by_site.get(id))
-    }
-
-    /// As it was known before a second; `None`: as it is known.
-    fn known(&self, site: Option<&SiteId>, before: Option<i64>) -> Option<&Place> {
-        let noted = site.filter(|_| before.is_some()).and_then(|id| self.known.get(id));
-        noted.and_then(|known| known.before(before)).or_else(|| self.get(site))
-    }
-
-    pub(super) fn sites(&self) -> impl Iterator<Item = &SiteId> {
-        self.by_site.keys()
-    }
-
-    /// Whose wall clock a kiosk follows at an instant: that of the site where it stood then, as it was known before a
-    /// second, and nobody's where it stood nowhere.
-    pub(super) fn zone(
-        &self,
-        kiosk: &KioskRow,
-        assignments: &[AssignmentRow],
-        at: i64,
-        known_before: Option<i64>,
-    ) -> Tz {
-        let rows: Vec<&AssignmentRow> = assignments.iter().collect();
-        let owner = owners(kiosk, &rows).into_iter().find(|(_, set)| set.contains(at));
-        let stood = owner.and_then(|(owner, _)| owner.site);
-        self.known(stood.as_ref(), known_before).map_or(self.default_zone, |place| place.zone)
-    }
-
-    /// A month of a kiosk that nobody signed, and the zone of its wall clock: that of where it stood at the month's end,
-    /// or stands while it runs, as it was known at `as_of`, or is by now. Past its freeze as it was known at that: so it
-    /// is signed, however late.
-    pub(super) fn unsigned(
-        &self,
-        (kiosk, assignments): (&KioskRow, &[AssignmentRow]),
-        month: Month,
-        (now, as_of): (i64, Option<i64>),
-        terms: &Terms,
-    ) -> (Tz, Interval) {
-        let known = |before| {
-            let zone = self.zone(kiosk, assignments, last_second(month, now), before);
-            (zone, month.period(zone))
-        };
-        let (zone, period) = known(as_of);
-        let freeze = terms.freeze_at(period.to);
-        if freeze <= as_of.unwrap_or(now) { known(Some(freeze)) } else { (zone, period) }
-    }
-
-    /// Of where it is registered now.
-    pub(super) fn zone_of(&self, view: &KioskView) -> Tz {
-        self.zone_at(view.kiosk.site.as_ref())
-    }
-
-    pub(super) fn zone_at(&self, site: Option<&SiteId>) -> Tz {
-        self.get(site).map_or(self.default_zone, |place| place.zone)
-    }
-
-    /// Whether a second of this owner belongs to the group asked for (uptime definition 2.9).
-    pub(super) fn belongs(&self, owner: &Owner, scope: &UptimeScope) -> bool {
-        let contract = || owner.site.as_ref().and_then(|id| self.contracts.get(id));
-        match scope {
-            UptimeScope::Kiosk(_) | UptimeScope::Model(_) | UptimeScope::Fleet => true,
-            UptimeScope::Site(id) => owner.site.as_ref() == Some(id),
-            UptimeScope::Engineer(name) => owner.engineer.as_ref() == Some(name),
-            UptimeScope::Region(name) => contract().is_some_and(|one| one.region == *name),
-            UptimeScope::Customer(name) => contract().is_some_and(|one| one.customer == *name),
-        }
-    }
-}
-
-/// Of a month, as far as it has been. It differs by hours with the zone that is looked for by it: that of UTC is near
-/// enough to all.
-fn last_second(month: Month, now: i64) -> i64 {
-    (month.period(Tz::UTC).to - 1).min(now)
-}
+use crate::{config::Config, store::Scope};
 
 /// What is the same for every kiosk of one question.
 #[derive(Clone)]

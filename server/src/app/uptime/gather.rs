@@ -16,7 +16,8 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use super::{
     UptimeError, UptimePeriod, UptimeScope,
     due::kept_from,
-    frame::{Counted, Frame, Places, Sets},
+    frame::{Counted, Frame, Sets},
+    places::Places,
     reader::{UptimeReader, ms, span_of},
 };
 use crate::store::{KioskView, PageRequest, Scope, StoreError};

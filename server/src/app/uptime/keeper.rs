@@ -24,7 +24,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use tokio::sync::watch;
 
-use super::{UptimeError, dirty::Since, frame::Places, look::Look, reader::ms};
+use super::{UptimeError, dirty::Since, look::Look, places::Places, reader::ms};
 use crate::{
     app::{App, RequestError},
     clock::Stopwatch,

@@ -24,8 +24,9 @@ use super::{
     board::{Growth, Parts, Place, Shown},
     dirty::Since,
     due::Due,
-    frame::{Counted, Frame, Places, Sets},
+    frame::{Counted, Frame, Sets},
     gather::Subject,
+    places::Places,
     reader::{UptimeReader, day_of, ms},
     seconds::Seconds,
 };

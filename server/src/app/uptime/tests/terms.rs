@@ -1,6 +1,11 @@
 //! Hours, zones and dates that are said anew after a month was signed: every version is explained by what was known
 //! when it was made.
-use kioskwatch_domain::{change::ServiceSpan, fleet::Request, testing::World, uptime::books::Verdict};
+use kioskwatch_domain::{
+    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
+    fleet::Request,
+    testing::World,
+    uptime::books::Verdict,
+};
 
 use super::*;
 
@@ -121,6 +126,36 @@ async fn hours_zone_and_dates_said_anew_leave_what_explains_a_signed_month_as_it
     told.decide(end + 7 * DAY + HOUR, true).await;
     told.hours(end + 8 * DAY, "", "Asia/Shanghai").await;
     assert_eq!(told.every_version_adds_up(end + 9 * DAY, 0).await, 2);
+}
+
+#[tokio::test]
+async fn what_another_zone_would_do_to_a_signed_month_is_shown_as_it_is_restated() {
+    let mut told = Told::new().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    told.shelf.keep("k", end + DAY).await;
+    let site = told.world.store.sites.values().next().unwrap().clone();
+    let (before, after) = (site.timezone, "America/New_York".to_owned());
+    let row = CorrectionRow {
+        id: Uuid::nil(),
+        what: Correction::Timezone { site: site.id, before, after: after.clone() },
+        from: Timestamp(from),
+        to: Timestamp(end),
+        reason: "it never stood in Shanghai".into(),
+        state: CorrectionState::Requested,
+        requested_by: "li".into(),
+        requested_at: Timestamp(end + 2 * DAY),
+        decided: None,
+        effect: String::new(),
+    };
+    let shown = told.shelf.reader(end + 2 * DAY).effect(&row, chrono_tz::Asia::Shanghai).await.unwrap();
+    told.hours(end + 2 * DAY, &site.service_hours, &after).await;
+    told.shelf.keep("k", end + 3 * DAY).await;
+    let (id, month) = (KioskId::new("k").unwrap(), "2026-10".parse().unwrap());
+    let proposed = told.shelf.store.restatements_of(&[id], month).await.unwrap();
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let [proposed] = proposed.as_slice() else { panic!("{proposed:?}") };
+    assert_eq!(json(&shown)["2026-10"]["after"], json(&proposed.after));
+    assert_ne!(json(&proposed.before), json(&proposed.after));
 }
 
 #[tokio::test]
