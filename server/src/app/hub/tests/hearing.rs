@@ -1,0 +1,144 @@
+//! What is taken from the queues, in which order, and when we were deaf.
+use super::*;
+
+#[tokio::test]
+async fn who_asks_again_and_again_keeps_no_deadline_from_being_looked_at() {
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    let (app, actor) = (rig.app.clone(), Actor { name: "somebody".into() });
+    let asking = tokio::spawn(async move {
+        let request = Request::RejectCommand { command: command_id(1), reason: String::new() };
+        app.request(actor, request).await
+    });
+    while rig.app.waiting_requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (_stop, mut stop) = watch::channel(false);
+    let (mut sweep, mut flush) = (interval(1), interval(3_600));
+    flush.tick().await;
+    assert!(matches!(rig.hub.next(&mut stop, &mut sweep, &mut flush).await, Wake::Sweep));
+    let Wake::Request(asked) = rig.hub.next(&mut stop, &mut sweep, &mut flush).await else {
+        panic!("the tick is over");
+    };
+    drop(asked);
+    assert!(asking.await.unwrap().is_err());
+}
+
+fn interval(seconds: u64) -> Interval {
+    tokio::time::interval(Duration::from_secs(seconds))
+}
+
+#[tokio::test]
+async fn messages_read_in_a_turn_without_a_tick_were_read() {
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    let before = rig.hub.last_turn;
+    while before.elapsed() < Duration::from_millis(5) {
+        tokio::task::yield_now().await;
+    }
+    let waited = before.elapsed();
+    rig.hub.drain(&mut Turn::default());
+    let read = rig.hub.last_turn.elapsed();
+    assert!(read + waited <= before.elapsed(), "last read {read:?} ago, before that not for {waited:?}");
+}
+
+#[tokio::test]
+async fn deafness_is_noticed_at_the_next_turn_however_seldom_the_server_sweeps() {
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    rig.hub.lanes_up = [true; 2];
+    rig.decide(Input::BrokerUp).await;
+    rig.hub.deaf_after = Duration::from_millis(5);
+    let mut turn = Turn::default();
+    rig.hub.notice_deafness(&mut turn);
+    let read = rig.hub.last_turn;
+    while read.elapsed() <= rig.hub.deaf_after {
+        tokio::task::yield_now().await;
+    }
+    let mut turn = Turn::default();
+    rig.hub.notice_deafness(&mut turn);
+    assert!(matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::ReadsAgain]), "{:?}", turn.inputs);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_claims_nothing_of_the_time_that_its_clock_skipped_just_before() {
+    const HOUR: i64 = 3_600_000;
+    let mut rig = Rig::start(|_| Vec::new()).await;
+    rig.app.clock().fall_behind(HOUR);
+    rig.hub.lanes_up = [true; 2];
+    rig.decide(Input::BrokerUp).await;
+    let begun = rig.app.clock().now();
+    rig.stop.send(true).unwrap();
+    rig.hub.run().await.unwrap();
+    let ended = rig.app.clock().now();
+    assert!(ended.since(begun) >= HOUR, "the clock jumped when it was looked at");
+    let claims = rig.app.store().server_liveness(begun, ended).await.unwrap();
+    assert!(claims.iter().all(|row| row.to.since(row.from) < HOUR / 2), "{claims:?}");
+}
+
+/// From kiosks that nobody knows: each heartbeat is an input of the plan.
+fn heartbeat_of_a_stranger(n: usize, now: Timestamp) -> Received {
+    let mut agent = ScriptedAgent::new(&format!("X-{n}"), now);
+    let payload = serde_json::to_vec(&agent.heartbeat(now)).unwrap();
+    received(&agent, Channel::Heartbeat, payload, now)
+}
+
+#[tokio::test]
+async fn a_storm_of_heartbeats_delays_no_fault_and_a_storm_of_journals_no_heartbeat() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let now = rig.app.clock().now();
+    for n in 0..MAX_BATCH * 2 {
+        rig.beats.message(heartbeat_of_a_stranger(n, now)).await.unwrap();
+    }
+    let mut agent = ScriptedAgent::new("K-1", now);
+    let birth = |agent: &ScriptedAgent| {
+        let Input::Presence { message, .. } = agent.presence(now, PresenceState::Online) else {
+            panic!("a birth")
+        };
+        received(agent, Channel::Presence, serde_json::to_vec(&message).unwrap(), now)
+    };
+    rig.journal.message(birth(&agent)).await.unwrap();
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    assert!(matches!(turn.inputs[0], Input::Presence { .. }), "{:?}", turn.inputs[0]);
+    assert_eq!(rig.beats.waiting(), MAX_BATCH, "the storm goes on");
+    assert_eq!(rig.hub.heard_to(), None, "and nobody claims to have heard what waits");
+    rig.hub.decide(turn).await.unwrap();
+    while !rig.hub.has_taken_all() {
+        let mut turn = Turn::default();
+        rig.hub.drain(&mut turn);
+        rig.hub.decide(turn).await.unwrap();
+    }
+
+    for _ in 0..MAX_BATCH * 2 {
+        rig.journal.message(birth(&agent)).await.unwrap();
+    }
+    let payload = serde_json::to_vec(&agent.heartbeat(now)).unwrap();
+    rig.beats.message(received(&agent, Channel::Heartbeat, payload, now)).await.unwrap();
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    assert_eq!((rig.journal.waiting(), rig.beats.waiting()), (MAX_BATCH, 0));
+    drop(turn);
+    assert!(rig.hub.heard_to().is_none());
+}
+
+#[tokio::test]
+async fn heartbeats_wait_for_company_unless_there_is_enough_of_it() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let now = rig.app.clock().now();
+    let mut next = async |waiting: usize| {
+        for n in 0..waiting {
+            rig.beats.message(heartbeat_of_a_stranger(n, now)).await.unwrap();
+        }
+        let mut turn = Turn::default();
+        rig.hub.drain(&mut turn);
+        let at_once = rig.hub.beats_again.is_none();
+        rig.beats.message(heartbeat_of_a_stranger(waiting, now)).await.unwrap();
+        let rest = std::iter::from_fn(|| rig.hub.from_beats.try_recv()).count();
+        (at_once, rest)
+    };
+    assert_eq!(next(3).await, (false, 1));
+    assert_eq!(next(MAX_BATCH + BEATS_TOGETHER).await, (true, BEATS_TOGETHER + 1));
+    rig.hub.drain(&mut Turn::default());
+    rig.beats.message(heartbeat_of_a_stranger(0, now)).await.unwrap();
+    let again = rig.hub.beats_again;
+    assert!(next_beat(&mut rig.hub.from_beats, again).await.is_some());
+    assert!(again.is_none_or(|at| Instant::now() >= at));
+}
