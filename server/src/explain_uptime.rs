@@ -88,7 +88,11 @@ fn beside(text: &mut String, sums: &MonthSums, target: (i64, i64), zone: Tz) {
         sums.raw_avail.display()
     );
     for (cause, seconds) in &sums.figures.causes {
-        let _ = writeln!(text, "down by {:<12} {seconds} s", cause.as_str());
+        let times = sums.outages_by_cause.get(cause).copied().unwrap_or(0);
+        let _ = writeln!(text, "down by {:<12} {seconds} s, {times} times unavailable", cause.as_str());
+    }
+    if sums.not_told_by_cause() > 0 {
+        let _ = writeln!(text, "not told by cause: {} times unavailable", sums.not_told_by_cause());
     }
     let _ = write!(text, "times unavailable {}", sums.outages);
     if let Some(one) = Reliability::of(avail, sums.outages) {
@@ -248,7 +252,7 @@ mod tests {
     use kioskwatch_domain::{
         change::{EvidenceSource, EvidenceState},
         interval::IntervalSet,
-        uptime::{Counted, Figures, State, Why},
+        uptime::{Cause, Counted, Figures, State, Why},
     };
     use kioskwatch_proto::Epoch;
     use uuid::Uuid;
@@ -338,6 +342,24 @@ mod tests {
         assert_eq!(lines.len(), expected.len(), "{text}");
         for (line, part) in lines.iter().zip(expected) {
             assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_cause_is_told_with_its_seconds_and_how_often_it_began_with_it() {
+        let mut text = String::new();
+        let causes = [(Cause::Power, 3_600), (Cause::Hardware, 60)].into();
+        let figures = Figures { avail: Ratio::new(0, 3_660), causes, ..Figures::default() };
+        let outages_by_cause = [(Cause::Power, 2)].into();
+        let sums = MonthSums { figures, outages: 5, outages_by_cause, ..MonthSums::default() };
+        beside(&mut text, &sums, (9, 10), Tz::UTC);
+        for line in [
+            "down by power        3600 s, 2 times unavailable",
+            "down by hardware     60 s, 0 times unavailable",
+            "not told by cause: 3 times unavailable",
+            "times unavailable 5, longest",
+        ] {
+            assert!(text.lines().any(|one| one.starts_with(line)), "{line}: {text}");
         }
     }
 

@@ -148,6 +148,7 @@ pub(crate) fn booked(n: u64, month: Month, version: u32) -> Change {
             raw_avail: ratio,
             raw_full: ratio,
             outages: 3,
+            outages_by_cause: BTreeMap::from([(Cause::Hardware, 3)]),
             longest_outage_s: down,
             longest_outage_at: Some(secs(period.from)),
         },

@@ -196,7 +196,15 @@ pub(super) fn uptime(figures: &Value) -> String {
         text(figures, "/outages/mttr_s"),
     );
     for (cause, seconds) in figures["causes"].as_object().into_iter().flatten() {
-        let _ = writeln!(out, "down by {cause}: {seconds} s");
+        // A server of before does not tell how often.
+        let by_cause = figures.pointer("/outages/by_cause").and_then(Value::as_object);
+        let times = by_cause.map(|by_cause| by_cause.get(cause).and_then(Value::as_i64).unwrap_or(0));
+        let times = times.map_or_else(String::new, |times| format!(", {times} outages"));
+        let _ = writeln!(out, "down by {cause}: {seconds} s{times}");
+    }
+    let not_told = figures.pointer("/outages/not_told_by_cause").and_then(Value::as_i64);
+    if let Some(not_told) = not_told.filter(|outages| *outages > 0) {
+        let _ = writeln!(out, "not told by cause: {not_told} outages");
     }
     for one in list(figures, "worst") {
         let (kiosk, ratio, down) = (text(one, "/kiosk"), text(one, "/avail/ratio"), text(one, "/down_s"));
@@ -241,7 +249,11 @@ mod tests {
             "online": ratio("0.900000"), "accountable_s": 10, "coverage": "0.500000",
             "insufficient_data": true, "kiosks": 3, "version": 2, "signed": true,
             "as_of": "2026-11-01T00:00:00.000Z", "target": target, "target_on": target,
-            "outages": { "count": 1, "longest_s": 4, "mtbf_s": 9, "mttr_s": 1 },
+            "outages": {
+                "count": 6, "longest_s": 4, "mtbf_s": 9, "mttr_s": 1, "by_cause": { "power": 2 },
+                "not_told_by_cause": 4,
+            },
+            "causes": { "hardware": 3, "power": 7 },
             "worst": [{ "kiosk": "K-7", "down_s": 3, "avail": ratio("0.700000") }],
             "engineer": ratio("0.950000"), "problems": ["K-1: evidence of before is gone"],
         });
@@ -252,18 +264,28 @@ mod tests {
             "on target 995/1000 missed: -7 s left",
             "avail target 995/1000 missed",
             "MTBF 9 s",
+            "down by power: 7 s, 2 outages\n",
+            "down by hardware: 3 s, 0 outages\n",
+            "not told by cause: 4 outages\n",
             "worst: K-7  avail 0.700000, down 3 s",
             "engineer 0.950000",
             "note: K-1",
         ] {
             assert!(told.contains(part), "{part}: {told}");
         }
-        for (name, value) in
-            [("version", 0.into()), ("insufficient_data", Value::Bool(false)), ("signed", false.into())]
-        {
+        for (name, value) in [
+            ("version", 0.into()),
+            ("insufficient_data", Value::Bool(false)),
+            ("signed", false.into()),
+            ("outages", serde_json::json!({ "count": 6 })),
+        ] {
             figures[name] = value;
         }
         let told = uptime(&figures);
         assert!(told.contains("not signed yet, as of") && !told.contains("insufficient"), "{told}");
+        assert!(
+            told.contains("down by power: 7 s\n") && !told.contains("not told"),
+            "an older server: {told}"
+        );
     }
 }

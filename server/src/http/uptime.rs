@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
     change::MonthSums,
-    uptime::{Margin, Month, Ratio, Reliability, month::NoMonth},
+    uptime::{Cause, Margin, Month, Ratio, Reliability, month::NoMonth},
 };
 use kioskwatch_proto::{Timestamp, limits::MAX_TEXT_CHARS};
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,10 @@ pub(crate) struct RawView {
 #[schema(as = Outages)]
 pub(crate) struct OutagesView {
     count: i64,
+    /// By the cause of their first second; only causes that began one. With `not_told_by_cause` they add up to `count`.
+    by_cause: BTreeMap<&'static str, i64>,
+    /// Those of months that an older version signed, which did not note it.
+    not_told_by_cause: i64,
     longest_s: i64,
     /// Of one kiosk: when the longest began.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -155,9 +159,11 @@ impl SumsView {
             raw: RawView { on: sums.raw_on.into(), avail: sums.raw_avail.into(), full: sums.raw_full.into() },
             coverage: figures.coverage().text(),
             insufficient_data: figures.has_insufficient_data(),
-            causes: figures.causes.iter().map(|(cause, seconds)| (cause.as_str(), *seconds)).collect(),
+            causes: named(&figures.causes),
             outages: OutagesView {
                 count: sums.outages,
+                by_cause: named(&sums.outages_by_cause),
+                not_told_by_cause: sums.not_told_by_cause(),
                 longest_s: sums.longest_outage_s,
                 longest_at: sums.longest_outage_at,
                 mtbf_s: reliability.map(|one| one.mtbf_s),
@@ -167,6 +173,10 @@ impl SumsView {
             target_on: TargetView::of(figures.on, target),
         }
     }
+}
+
+fn named(causes: &BTreeMap<Cause, i64>) -> BTreeMap<&'static str, i64> {
+    causes.iter().map(|(cause, number)| (cause.as_str(), *number)).collect()
 }
 
 impl TargetView {

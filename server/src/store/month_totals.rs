@@ -33,7 +33,14 @@ macro_rules! sums {
             CAST(COALESCE(SUM(down_supplies_s), 0) AS BIGINT),
             CAST(COALESCE(SUM(down_software_s), 0) AS BIGINT),
             CAST(COALESCE(SUM(down_unexplained_s), 0) AS BIGINT),
-            CAST(COALESCE(SUM(outages), 0) AS BIGINT)"
+            CAST(COALESCE(SUM(outages), 0) AS BIGINT),
+            CAST(COALESCE(SUM(outages_power), 0) AS BIGINT),
+            CAST(COALESCE(SUM(outages_network), 0) AS BIGINT),
+            CAST(COALESCE(SUM(outages_host), 0) AS BIGINT),
+            CAST(COALESCE(SUM(outages_hardware), 0) AS BIGINT),
+            CAST(COALESCE(SUM(outages_supplies), 0) AS BIGINT),
+            CAST(COALESCE(SUM(outages_software), 0) AS BIGINT),
+            CAST(COALESCE(SUM(outages_unexplained), 0) AS BIGINT)"
     };
 }
 /// Whose rows a group is made of: `$3` names the kind, `$4` the one.

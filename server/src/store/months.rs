@@ -1,4 +1,6 @@
 //! Month figures: the running ones, the signed ones, and every version after them.
+use std::collections::BTreeMap;
+
 use kioskwatch_domain::{
     change::{MonthRow, MonthSums},
     uptime::{Cause, Figures, Month, Ratio},
@@ -19,7 +21,8 @@ macro_rules! columns {
          on_s, on_of_s, avail_s, avail_of_s, full_s, full_of_s, online_s, online_of_s, raw_on_s,
          raw_on_of_s, raw_avail_s, raw_avail_of_s, raw_full_s, raw_full_of_s, down_power_s, down_network_s,
          down_host_s, down_hardware_s, down_supplies_s, down_software_s, down_unexplained_s, outages,
-         longest_outage_s, longest_outage_at, fingerprint, inputs, frozen_at"
+         outages_power, outages_network, outages_host, outages_hardware, outages_supplies,
+         outages_software, outages_unexplained, longest_outage_s, longest_outage_at, fingerprint, inputs, frozen_at"
     };
 }
 /// The official figures of a kiosk are its highest version; while there is none, what is known now.
@@ -118,7 +121,10 @@ impl Stored for MonthRow {
                 CAST(value->>32 AS BIGINT), CAST(value->>33 AS BIGINT), CAST(value->>34 AS BIGINT),
                 CAST(value->>35 AS BIGINT), CAST(value->>36 AS BIGINT), CAST(value->>37 AS BIGINT),
                 CAST(value->>38 AS BIGINT), CAST(value->>39 AS BIGINT), CAST(value->>40 AS BIGINT),
-                CAST(value->>41 AS BIGINT), value->>42, value->>43, CAST(value->>44 AS BIGINT)
+                CAST(value->>41 AS BIGINT), CAST(value->>42 AS BIGINT), CAST(value->>43 AS BIGINT),
+                CAST(value->>44 AS BIGINT), CAST(value->>45 AS BIGINT), CAST(value->>46 AS BIGINT),
+                CAST(value->>47 AS BIGINT), CAST(value->>48 AS BIGINT), value->>49, value->>50,
+                CAST(value->>51 AS BIGINT)
          FROM " ROWS " WHERE true
          ON CONFLICT (month, kiosk, version, site, engineer) DO UPDATE SET
            region = excluded.region, customer = excluded.customer, model = excluded.model,
@@ -137,6 +143,10 @@ impl Stored for MonthRow {
            down_hardware_s = excluded.down_hardware_s, down_supplies_s = excluded.down_supplies_s,
            down_software_s = excluded.down_software_s,
            down_unexplained_s = excluded.down_unexplained_s, outages = excluded.outages,
+           outages_power = excluded.outages_power, outages_network = excluded.outages_network,
+           outages_host = excluded.outages_host, outages_hardware = excluded.outages_hardware,
+           outages_supplies = excluded.outages_supplies, outages_software = excluded.outages_software,
+           outages_unexplained = excluded.outages_unexplained,
            longest_outage_s = excluded.longest_outage_s,
            longest_outage_at = excluded.longest_outage_at, fingerprint = excluded.fingerprint,
            inputs = excluded.inputs, frozen_at = excluded.frozen_at
@@ -179,6 +189,9 @@ impl Stored for MonthRow {
             row.int(figures.causes.get(&cause).copied().unwrap_or(0));
         }
         row.int(sums.outages);
+        for cause in Cause::ALL {
+            row.int(sums.outages_by_cause.get(&cause).copied().unwrap_or(0));
+        }
         row.int(sums.longest_outage_s);
         row.opt_time(sums.longest_outage_at);
         row.text(&self.fingerprint);
@@ -188,21 +201,29 @@ impl Stored for MonthRow {
     }
 }
 
-/// The integers between `accountable_s` and `outages`, as every statement here selects them.
+/// The integers between `accountable_s` and `outages_unexplained`, as every statement here selects them.
 pub(super) fn read_sums(row: &mut RowReader<'_>) -> Result<MonthSums, StoreError> {
     let mut figures = Figures { accountable_s: row.int()?, known_s: row.int()?, ..Figures::default() };
     let excluded_s = row.int()?;
     let mut ratio = || Ok::<_, StoreError>(Ratio::new(row.int()?, row.int()?));
     (figures.on, figures.avail, figures.full, figures.online) = (ratio()?, ratio()?, ratio()?, ratio()?);
     let (raw_on, raw_avail, raw_full) = (ratio()?, ratio()?, ratio()?);
+    figures.causes = read_causes(row)?;
+    let (outages, outages_by_cause) = (row.int()?, read_causes(row)?);
+    let sums = MonthSums { figures, excluded_s, raw_on, raw_avail, raw_full, ..MonthSums::default() };
+    Ok(MonthSums { outages, outages_by_cause, ..sums })
+}
+
+/// A number for each cause; only those that occurred.
+fn read_causes(row: &mut RowReader<'_>) -> Result<BTreeMap<Cause, i64>, StoreError> {
+    let mut causes = BTreeMap::new();
     for cause in Cause::ALL {
-        let seconds = row.int()?;
-        if seconds > 0 {
-            figures.causes.insert(cause, seconds);
+        let number = row.int()?;
+        if number > 0 {
+            causes.insert(cause, number);
         }
     }
-    let outages = row.int()?;
-    Ok(MonthSums { figures, excluded_s, raw_on, raw_avail, raw_full, outages, ..MonthSums::default() })
+    Ok(causes)
 }
 
 impl Loaded for MonthRow {

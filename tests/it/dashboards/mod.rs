@@ -122,7 +122,8 @@ fn a_state_is_shown_in_words_and_not_as_a_number() {
     assert!(states >= 6, "{states}");
 }
 
-/// Months that were over before this stack began: frozen ones of two kiosks, and a restatement of one.
+/// Months that were over before this stack began: frozen ones of two kiosks, signed without the causes of their
+/// outages, and a restatement of one, which tells them.
 const PAST: &str = "
 INSERT INTO uptime_month
 SELECT to_char(m, 'YYYY-MM'), k, v, 'S-01', 'Li', 'north', 'Bank', 'test-terminal',
@@ -132,7 +133,9 @@ SELECT to_char(m, 'YYYY-MM'), k, v, 'S-01', 'Li', 'north', 'Bank', 'test-termina
   extract(epoch FROM m + interval '1 month 1 day')::bigint * 1000 + v,
   99, 100, 100000, 99000, 500, 99500, 100000, 98500 + v, 100000, 98000, 100000, 97000, 100000,
   99400, 100500, 98400, 100500, 97900, 100500, 1500 - v, 0, 0, 0, 0, 0, 0, 2, 900,
-  extract(epoch FROM m)::bigint * 1000, 'fp', '{}'
+  extract(epoch FROM m)::bigint * 1000, 'fp', '{}',
+  extract(epoch FROM m + interval '1 month 1 day')::bigint * 1000,
+  CASE v WHEN 2 THEN 1 ELSE 0 END, 0, 0, CASE v WHEN 2 THEN 1 ELSE 0 END, 0, 0, 0
 FROM (VALUES ('K-0001', 1), ('H-0001', 1), ('H-0001', 2)) AS who (k, v),
   generate_series(date_trunc('month', now()) - interval '4 months',
                   date_trunc('month', now()) - interval '1 month', interval '1 month') AS m

@@ -14,6 +14,8 @@ const UP: &str = "CASE '$ratio' WHEN 'on' THEN on_s WHEN 'avail' THEN avail_s EL
 const OF: &str = "CASE '$ratio' WHEN 'on' THEN on_of_s WHEN 'avail' THEN avail_of_s ELSE full_of_s END";
 /// Months that begin in the time shown, of the chosen sites.
 const WHERE: &str = concat!(in_time_shown!("period_from_at"), " AND site IN ($site)");
+/// What was signed by a version that did not note by what it began.
+const NOT_TOLD: &str = "未按原因统计 / not told";
 const BOOKED: &str = in_time_shown!("n.booked_at");
 
 pub(super) fn board() -> Board {
@@ -162,20 +164,33 @@ fn causes() -> Vec<Panel> {
         ("software", "软件 / software"),
         ("unexplained", "未说明 / unexplained"),
     ];
-    let rows: Vec<String> =
-        named.iter().map(|(cause, shown)| format!("('{shown}', down_{cause}_s)")).collect();
-    let rows = rows.join(", ");
+    let rows = |column: fn(&str) -> String| {
+        let rows = named.iter().map(|(cause, shown)| format!("('{shown}', {})", column(cause)));
+        rows.collect::<Vec<_>>().join(", ")
+    };
+    let seconds = rows(|cause| format!("down_{cause}_s"));
+    let numbers = rows(|cause| format!("outages_{cause}"));
+    let told = named.map(|(cause, _)| format!("outages_{cause}")).join(" + ");
     let at = "to_timestamp(min(period_from_at) / 1000.0) AS time";
     vec![
         Panel::series("停机原因 / Down hours by cause")
             .sql_series(&format!(
                 "SELECT {at}, cause AS metric, sum(seconds)::float8 / 3600 AS value\n\
-                 FROM v_uptime_month, LATERAL (VALUES {rows}) AS down (cause, seconds)\n\
+                 FROM v_uptime_month, LATERAL (VALUES {seconds}) AS down (cause, seconds)\n\
                  WHERE {WHERE} GROUP BY month, 2 ORDER BY 1, 2"
             ))
             .unit("h")
             .stacked()
             .describe("Seconds in which the kiosk did not serve, each with one cause; they add up to the down time of 可用率."),
+        Panel::series("中断次数按原因 / Outages by cause")
+            .sql_series(&format!(
+                "SELECT {at}, cause AS metric, sum(number)::float8 AS value\n\
+                 FROM v_uptime_month, LATERAL (VALUES {numbers},\n  \
+                 ('{NOT_TOLD}', outages - ({told}))) AS begun (cause, number)\n\
+                 WHERE {WHERE} GROUP BY month, 2 HAVING cause <> '{NOT_TOLD}' OR sum(number) > 0 ORDER BY 1, 2"
+            ))
+            .stacked()
+            .describe("Times that 可用率 broke, each under the cause it began with. Not told: months that an older version signed without it."),
         Panel::series("剔除与原始 / Before and after exclusions")
             .sql_series(&format!(
                 "SELECT {at}, '剔除后 / adjusted' AS metric, {} AS value\n\
@@ -185,7 +200,8 @@ fn causes() -> Vec<Panel> {
                 share("avail_s", "avail_of_s"),
                 share("raw_avail_s", "raw_avail_of_s"),
             ))
-            .ratio(),
+            .ratio()
+            .size(24, 8),
         Panel::table("停机最长的十台 / Worst ten kiosks")
             .sql(&format!(
                 "SELECT month, kiosk, site_name, {} AS ratio,\n  \

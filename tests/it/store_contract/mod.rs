@@ -139,7 +139,8 @@ promises! {
         a_lease_is_not_taken_before_its_time,
         commits_of_several_tasks_all_arrive;
     upgrade:
-        rows_of_an_older_server_are_all_there;
+        rows_of_an_older_server_are_all_there,
+        outages_that_were_signed_without_causes_are_not_told_by_cause;
     hostile:
         no_text_is_dangerous,
         numbers_beyond_a_column_are_refused_before_the_database,

@@ -48,6 +48,7 @@ pub(crate) fn month(kiosk: &str, site: &str, version: u32, down_s: i64) -> Month
             raw_avail: Ratio::new(1_000 - down_s, 1_060),
             raw_full: Ratio::new(500, 1_060),
             outages: 2,
+            outages_by_cause: BTreeMap::from([(Cause::Hardware, 1), (Cause::Power, 1)]),
             longest_outage_s: down_s,
             longest_outage_at: Some(at(-DAY)),
         },
@@ -99,6 +100,8 @@ pub(crate) async fn the_database_itself_keeps_signed_months(empty: Empty) {
         "UPDATE uptime_month SET on_s = on_of_s + 1 WHERE version = 0",
         "UPDATE uptime_month SET full_s = -1 WHERE version = 0",
         "UPDATE uptime_month SET avail_s = avail_s + 1 WHERE version = 0",
+        "UPDATE uptime_month SET outages_network = outages_network + 1 WHERE version = 0",
+        "UPDATE uptime_month SET outages_software = -3 WHERE version = 0",
     ] {
         assert!(intruder.execute(statement).await.is_err(), "{statement}");
     }
@@ -140,6 +143,8 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     let total = store.total_of_month(&all, october(), "fleet", "").await.unwrap();
     assert_eq!((total.newest_version, total.oldest_version), (1, 0));
     assert_eq!((total.sums.outages, total.sums.longest_outage_s, total.frozen_at), (6, 40, Some(at(6))));
+    let by_cause = BTreeMap::from([(Cause::Power, 3), (Cause::Hardware, 3)]);
+    assert_eq!((&total.sums.outages_by_cause, total.sums.not_told_by_cause()), (&by_cause, 0));
     let mut members = store.kiosks_of_month(&all, october(), "site", "s1").await.unwrap();
     members.sort();
     assert_eq!(members, [kiosk_id("k1"), kiosk_id("k2")]);

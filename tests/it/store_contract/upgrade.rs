@@ -1,12 +1,81 @@
 //! A start on what an older server left.
-use kioskwatch_domain::change::*;
+use kioskwatch_domain::{
+    change::*,
+    uptime::{Cause, Month},
+};
 use kioskwatch_server::store::Scope;
-use sqlx::{AnyConnection, Connection, Executor};
+use sqlx::{AnyConnection, Column as _, Connection, Executor, Row as _};
 
 use super::{Empty, parts::SCHEMA, rows::*};
 
 /// Before presence moved to another table and corrections to a wider one.
 const OLDER: i64 = 13;
+/// Before outages were counted by cause.
+const WITHOUT_CAUSES: i64 = 18;
+
+/// An empty database as a server of that schema left it.
+async fn left_by(empty: &Empty, schema: i64) -> AnyConnection {
+    // Only a server makes a file where nothing is.
+    if let Some(path) = empty.url.strip_prefix("sqlite://") {
+        let path = std::path::Path::new(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::File::create(path).unwrap();
+    }
+    sqlx::any::install_default_drivers();
+    let mut older = AnyConnection::connect(&super::raw_url(empty)).await.unwrap();
+    SCHEMA.run_to(schema, &mut older).await.unwrap();
+    older
+}
+
+/// What reports find in the view of month figures.
+async fn columns(connection: &mut AnyConnection) -> Vec<String> {
+    let row = connection.fetch_one("SELECT * FROM v_uptime_month WHERE kiosk = 'k1'").await.unwrap();
+    row.columns().iter().map(|column| column.name().to_owned()).collect()
+}
+
+pub(crate) async fn outages_that_were_signed_without_causes_are_not_told_by_cause(empty: Empty) {
+    let mut older = left_by(&empty, WITHOUT_CAUSES).await;
+    let row = |kiosk: &str, version: u32, state: &str| {
+        format!(
+            "('2026-10', '{kiosk}', {version}, 's1', 'li', 'r', 'c', 'm', '{state}', 0, 1000, 1000, 2000, 99, 100,
+              1000, 900, 60, 1000, 1000, 980, 1000, 500, 1000, 800, 950, 1000, 1060, 980, 1060, 500, 1060,
+              0, 0, 0, 20, 0, 0, 0, 2, 20, NULL, 'f', '{{}}', NULL)"
+        )
+    };
+    let rows = format!(
+        "INSERT INTO uptime_month VALUES {}, {}, {}",
+        row("k1", 0, "open"),
+        row("k2", 0, "open"),
+        row("k2", 1, "frozen")
+    );
+    older.execute(sqlx::AssertSqlSafe(rows)).await.unwrap();
+    let before = columns(&mut older).await;
+    older.close().await.unwrap();
+
+    let store = empty.open().await;
+    let october: Month = "2026-10".parse().unwrap();
+    let told = async || {
+        let sums = store.total_of_month(&Scope::All, october, "fleet", "").await.unwrap().sums;
+        (sums.outages, sums.outages_by_cause.get(&Cause::Hardware).copied(), sums.not_told_by_cause())
+    };
+    assert_eq!(told().await, (4, None, 4));
+    let rows = store.months_of_kiosks(&[kiosk_id("k1"), kiosk_id("k2")], october).await.unwrap();
+    assert!(rows.iter().all(|row| row.sums.not_told_by_cause() == 2), "{rows:?}");
+    let renewed: Vec<Change> = rows
+        .into_iter()
+        .map(|mut row| {
+            row.sums.outages_by_cause = [(Cause::Hardware, 2)].into();
+            Change::Month(Box::new(row))
+        })
+        .collect();
+    store.commit(&renewed).await.unwrap();
+    assert_eq!(told().await, (4, Some(2), 2), "the open month is renewed, the signed one is not");
+    let mut reader = AnyConnection::connect(&super::raw_url(&empty)).await.unwrap();
+    let after = columns(&mut reader).await;
+    assert_eq!(after[..before.len()], before, "reports find what they found, where they found it");
+    let added = Cause::ALL.map(|cause| format!("outages_{}", cause.as_str()));
+    assert_eq!(after[before.len()..], added);
+}
 
 pub(crate) async fn rows_of_an_older_server_are_all_there(empty: Empty) {
     let request = |id: u128, what: Correction| CorrectionRow {
@@ -52,15 +121,7 @@ pub(crate) async fn rows_of_an_older_server_are_all_there(empty: Empty) {
         asked = ms(1),
         decided = ms(9),
     );
-    // Only a server makes a file where nothing is.
-    if let Some(path) = empty.url.strip_prefix("sqlite://") {
-        let path = std::path::Path::new(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::File::create(path).unwrap();
-    }
-    sqlx::any::install_default_drivers();
-    let mut older = AnyConnection::connect(&super::raw_url(&empty)).await.unwrap();
-    SCHEMA.run_to(OLDER, &mut older).await.unwrap();
+    let mut older = left_by(&empty, OLDER).await;
     older.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(rows))).await.unwrap();
     older.close().await.unwrap();
 

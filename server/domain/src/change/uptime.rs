@@ -1,9 +1,11 @@
 //! Rows of month figures, of restatements and of corrections.
+use std::collections::BTreeMap;
+
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::{KioskRow, SiteRow};
-use crate::uptime::{Commissioned, Figures, Month, Ratio};
+use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio};
 
 /// What one kiosk owes one owner in one month, in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +59,19 @@ pub struct MonthSums {
     pub raw_full: Ratio,
     /// Outages that began here.
     pub outages: i64,
+    /// The same by the cause of their first down second; they add up to `outages`, but for
+    /// [`Self::not_told_by_cause`]. Only causes that began one.
+    pub outages_by_cause: BTreeMap<Cause, i64>,
     pub longest_outage_s: i64,
     pub longest_outage_at: Option<Timestamp>,
+}
+
+impl MonthSums {
+    /// Outages in rows that were booked by a server that did not note their cause: what was signed so stays so.
+    #[must_use]
+    pub fn not_told_by_cause(&self) -> i64 {
+        self.outages - self.outages_by_cause.values().sum::<i64>()
+    }
 }
 
 impl<'a> std::iter::Sum<&'a Self> for MonthSums {
@@ -70,6 +83,9 @@ impl<'a> std::iter::Sum<&'a Self> for MonthSums {
             total.raw_avail += one.raw_avail;
             total.raw_full += one.raw_full;
             total.outages += one.outages;
+            for (cause, outages) in &one.outages_by_cause {
+                *total.outages_by_cause.entry(*cause).or_default() += outages;
+            }
             if one.longest_outage_s > total.longest_outage_s {
                 (total.longest_outage_s, total.longest_outage_at) =
                     (one.longest_outage_s, one.longest_outage_at);

@@ -3,7 +3,11 @@
 //! An *outage* is a stretch in which availability's verdict is "down" and never "up". Time that is nobody's
 //! (closed, forgiven, our own deafness) neither ends it nor lengthens it: a kiosk that is broken at closing
 //! and still broken at opening broke once.
+//!
+//! It counts under the cause of its first second that counted as down ("uptime definition 2.10": every down second
+//! has one cause), whatever it was down by later. That is our rule: so the numbers by cause add up to the outages.
 
+use super::causes::Cause;
 use super::explain::{Judged, Verdict};
 use super::ratio::Ratio;
 use super::sweep::Timeline;
@@ -16,6 +20,8 @@ pub struct Outage {
     pub to: i64,
     /// Seconds that counted as down between them.
     pub down_s: i64,
+    /// Of the first of them.
+    pub cause: Cause,
 }
 
 impl Timeline {
@@ -25,7 +31,8 @@ impl Timeline {
         let mut outages: Vec<Outage> = Vec::new();
         let mut worked = true;
         for piece in self.pieces() {
-            match Judged::of(&piece.basis).avail.verdict {
+            let judged = Judged::of(&piece.basis);
+            match judged.avail.verdict {
                 Verdict::Up => worked = true,
                 Verdict::LeftOut => {}
                 Verdict::Down => {
@@ -35,7 +42,10 @@ impl Timeline {
                             last.to = to;
                             last.down_s += down_s;
                         }
-                        None => outages.push(Outage { from, to, down_s }),
+                        None => {
+                            let cause = judged.cause.unwrap_or(Cause::Unexplained);
+                            outages.push(Outage { from, to, down_s, cause });
+                        }
                     }
                     worked = false;
                 }

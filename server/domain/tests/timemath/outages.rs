@@ -6,7 +6,7 @@ use kioskwatch_domain::change::{Admission, AssignmentRow, GroupKind, KioskRow, M
 use kioskwatch_domain::interval::{Interval, IntervalSet};
 use kioskwatch_domain::uptime::booking::{Booking, measure, owners};
 use kioskwatch_domain::uptime::{
-    Evidence, Inputs, Margin, Month, Ratio, Reliability, Source, State, Timeline,
+    Cause, Evidence, Inputs, Margin, Month, Ratio, Reliability, Source, State, Timeline, Verdict,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 use proptest::prelude::*;
@@ -52,6 +52,52 @@ fn an_outage_goes_on_over_a_closed_night_and_over_our_own_deafness() {
     assert_eq!(Reliability::of(sums.figures.avail, 0), None);
 }
 
+#[test]
+fn an_outage_counts_under_what_it_began_with() {
+    let day = Interval::new(0, 100);
+    let open: IntervalSet = [Interval::new(0, 40), Interval::new(60, 100)].into_iter().collect();
+    let down =
+        |from, to, cause| Evidence { state: State::OutOfService, cause: Some(cause), ..full(from, to) };
+    let evidence = [
+        full(0, 20),
+        // A power cut over closing time; what it broke is longer down by hardware, and still one outage.
+        down(20, 45, Cause::Power),
+        down(45, 80, Cause::Hardware),
+        full(80, 90),
+        // Both at once: the cause that goes before the other.
+        down(90, 95, Cause::Supplies),
+        down(90, 95, Cause::Network),
+        full(95, 97),
+        down(97, 98, Cause::Hardware),
+        full(98, 99),
+    ];
+    let sums =
+        with(day, &open, &IntervalSet::empty(), &evidence, |inputs| measure(inputs, &IntervalSet::always()));
+    let expected = [(Cause::Power, 1), (Cause::Network, 1), (Cause::Hardware, 1), (Cause::Unexplained, 1)];
+    assert_eq!((sums.outages, &sums.outages_by_cause), (4, &BTreeMap::from(expected)));
+    assert!(sums.figures.causes[&Cause::Hardware] > sums.figures.causes[&Cause::Power]);
+    assert_eq!(sums.not_told_by_cause(), 0);
+    let before = MonthSums { outages: 3, ..MonthSums::default() };
+    let both: MonthSums = [&sums, &before, &sums].into_iter().sum();
+    assert_eq!((both.outages, both.outages_by_cause[&Cause::Power], both.not_told_by_cause()), (11, 2, 3));
+}
+
+/// Outages by cause, one explained piece after the other.
+fn told_piece_by_piece(inputs: &Inputs<'_>) -> BTreeMap<Cause, i64> {
+    let (mut numbers, mut is_down) = (BTreeMap::new(), false);
+    for piece in Timeline::build(inputs).explain() {
+        if piece.avail.verdict == Verdict::Down && !is_down {
+            *numbers.entry(piece.cause.unwrap()).or_default() += 1;
+        }
+        is_down = match piece.avail.verdict {
+            Verdict::Up => false,
+            Verdict::Down => true,
+            Verdict::LeftOut => is_down,
+        };
+    }
+    numbers
+}
+
 proptest! {
     /// One second more than allowed misses the target, one second less does not.
     #[test]
@@ -69,7 +115,8 @@ proptest! {
     #[test]
     fn no_claim_and_no_assignment_makes_a_figure_that_cannot_be(
         claims in prop::collection::vec(
-            (any::<i64>(), any::<i64>(), 0..5_usize, any::<bool>(), prop::option::of(any::<i64>())), 0..20),
+            (any::<i64>(), any::<i64>(), 0..5_usize, any::<bool>(), prop::option::of(any::<i64>()),
+             prop::option::of(prop::sample::select(&Cause::ALL))), 0..20),
         moves in prop::collection::vec((0..4_usize, -10..40_i64, prop::option::of(-10..40_i64), any::<bool>()), 0..8),
         near in any::<bool>(),
         now in 0..40_i64,
@@ -81,12 +128,12 @@ proptest! {
         let place = |t: i64| if near { period.from + t.rem_euclid(40 * day) - 4 * day } else { t };
         let evidence: Vec<Evidence> = claims
             .iter()
-            .map(|(from, to, state, journal, recv)| Evidence {
+            .map(|(from, to, state, journal, recv, cause)| Evidence {
                 src: if *journal { Source::Journal } else { Source::Live },
                 from: place(*from),
                 to: place(*to),
                 state: State::ALL[*state],
-                cause: None,
+                cause: *cause,
                 recv: recv.map(place),
                 interval_s: None,
             })
@@ -130,6 +177,14 @@ proptest! {
         let shares: MonthSums = rows.iter().map(|row| &row.sums).sum();
         prop_assert_eq!(&shares.figures, &whole.figures);
         prop_assert_eq!((shares.outages, shares.longest_outage_s), (whole.outages, whole.longest_outage_s));
+        prop_assert_eq!(&shares.outages_by_cause, &whole.outages_by_cause);
+        for sums in rows.iter().map(|row| &row.sums).chain([&whole]) {
+            prop_assert_eq!(sums.outages_by_cause.values().sum::<i64>(), sums.outages);
+            prop_assert!(sums.outages_by_cause.values().all(|number| *number > 0));
+            let down = &sums.figures.causes;
+            prop_assert!(sums.outages_by_cause.keys().all(|cause| down.contains_key(cause)), "its first second is down");
+        }
+        prop_assert_eq!(&whole.outages_by_cause, &told_piece_by_piece(&inputs));
         for row in &rows {
             let figures = &row.sums.figures;
             prop_assert!(0 <= figures.full.num && figures.full.num <= figures.avail.num);

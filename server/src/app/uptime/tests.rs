@@ -6,8 +6,8 @@ use std::{
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::{
-        AssignmentRow, Change, EvidenceRow, ExclusionRow, GroupKind, KioskRow, LivenessRow, RestatementState,
-        SiteRow, Zone,
+        AssignmentRow, Change, EvidenceRow, ExclusionRow, GroupKind, KioskRow, LivenessRow, MonthRow,
+        RestatementState, SiteRow, Zone,
     },
     fleet::Actor,
     ids::Ids,
@@ -424,6 +424,27 @@ async fn old_evidence_goes_and_signed_figures_stay() {
         .map(|row| row.version)
         .collect();
     assert_eq!(versions, [1, 1], "of each site the signed one");
+}
+
+#[tokio::test]
+async fn after_a_start_rows_that_nobody_signed_are_told_by_cause_although_nothing_happened() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let rows = async || shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+    shelf.keep("k", end + HOUR).await;
+    let booked = rows().await;
+    assert!(booked.iter().any(|row| row.sums.outages_by_cause == [(Cause::Unexplained, 1)].into()));
+    // As a server without causes booked them.
+    let older = booked.iter().cloned().map(|mut row| {
+        row.sums.outages_by_cause.clear();
+        Change::Month(Box::new(row))
+    });
+    shelf.store.commit(&older.collect::<Vec<_>>()).await.unwrap();
+    shelf.keep("k", end + HOUR + 1).await;
+    let figures =
+        |rows: Vec<MonthRow>| rows.into_iter().map(|row| (row.fingerprint, row.sums)).collect::<Vec<_>>();
+    assert_eq!(figures(rows().await), figures(booked));
 }
 
 #[test]

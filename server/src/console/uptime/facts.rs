@@ -24,6 +24,16 @@ pub(super) fn engineers(t: &'static Texts, sums: &MonthSums) -> Fact {
     Fact { name: t.engineer_kpi, text, bad: false }
 }
 
+/// How often it broke, by what it began with. `None`: never.
+pub(super) fn by_cause(t: &'static Texts, sums: &MonthSums) -> Option<Fact> {
+    let told = sums.outages_by_cause.iter().map(|(cause, times)| (t.word(cause.as_str()), *times));
+    let not_told = (t.not_told_by_cause, sums.not_told_by_cause());
+    let parts = told.chain([not_told]).filter(|(_, times)| *times > 0);
+    let parts: Vec<String> = parts.map(|(word, times)| format!("{word} {times}")).collect();
+    let text = parts.join(" · ");
+    (!text.is_empty()).then_some(Fact { name: t.outages_by_cause, text, bad: false })
+}
+
 /// Of the chosen ratio, and of the outages that availability sees.
 pub(super) fn facts(t: &'static Texts, sums: &MonthSums, measure: Measure, target: (i64, i64)) -> Vec<Fact> {
     let ratio = measure.of(&sums.figures);

@@ -22,9 +22,9 @@ use super::{
         time::{self, At},
     },
     calendar::{Calendar, Sheet, span_of},
-    causes::{CauseBar, bars},
+    causes::Causes,
     chosen,
-    facts::{Fact, facts},
+    facts::{self, Fact, facts},
     intervals::{Listed, Reader, Show},
     measure::{Measure, Tally},
     months_up_to, period, title,
@@ -80,7 +80,7 @@ struct KioskUptimePage {
     problem: Option<String>,
     calendar: Calendar,
     trend: Trend,
-    causes: Vec<CauseBar>,
+    causes: Causes,
     account: Vec<Account>,
     equation: Equation,
     listed: Listed,
@@ -184,6 +184,8 @@ pub(in crate::console) async fn page(
     let (filter, one) = (waiting(&id, month), PageRequest::new(Some(1), None));
     let proposal = app.store().restatements(caller.scope(), &filter, &one).await?.items.pop();
     let sums = if official.version > 0 { &official.sums } else { &told.sums };
+    let outages = (choice.measure == Measure::Avail && day.is_none()).then_some(sums);
+    let by_cause = facts::by_cause(t, sums).filter(|_| outages.is_none());
     render(&KioskUptimePage {
         t,
         problem: site.as_ref().and_then(|site| unreadable(&site.timezone, &site.service_hours)),
@@ -198,12 +200,12 @@ pub(in crate::console) async fn page(
         differs: differing(&told.figures, &official, choice.measure),
         version: official.version,
         frozen: official.frozen_at.map(|at| At::new(zone, now, Timestamp(at.saturating_mul(1_000)))),
-        facts: facts(t, sums, choice.measure, target),
+        facts: facts(t, sums, choice.measure, target).into_iter().chain(by_cause).collect(),
         figures: FigureCard::all(t, &sums.figures, choice.measure, target),
         coverage: coverage(t, &sums.figures),
         calendar: Calendar::draw(t, &sheet),
         trend: Trend::draw(t, &months, month, target),
-        causes: bars(t, &tally),
+        causes: Causes::of(t, &tally, outages),
         account: account(t, &told, choice.show, &tally, span),
         equation: Equation { ratio: tally.ratio(), percent: tally.ratio().display() },
         listed,

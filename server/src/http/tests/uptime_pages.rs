@@ -190,7 +190,16 @@ pub(super) fn signed(
         causes: BTreeMap::from([(Cause::Power, 2 * down_s)]),
     };
     let (raw_on, raw_avail, raw_full) = (figures.on, figures.avail, figures.full);
-    let sums = MonthSums { figures, raw_on, raw_avail, raw_full, outages: 1, ..MonthSums::default() };
+    let outages_by_cause = BTreeMap::from([(Cause::Power, 1)]);
+    let sums = MonthSums {
+        figures,
+        raw_on,
+        raw_avail,
+        raw_full,
+        outages: 1,
+        outages_by_cause,
+        ..MonthSums::default()
+    };
     Change::Month(Box::new(MonthRow {
         month,
         kiosk: KioskId::new(kiosk).unwrap(),
@@ -297,6 +306,51 @@ async fn a_page_of_a_group_asks_the_books_again_when_rows_of_its_months_are_book
     commit(&next).await;
     books.note(&next);
     is(lost().await, [9_000, 9_500]);
+}
+
+#[tokio::test]
+async fn outages_are_told_by_cause_and_of_what_was_signed_without_it_nothing_is_made_up() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let of = |kiosk, outages, by_cause: &[(Cause, i64)]| {
+        let Change::Month(mut row) = signed(month, kiosk, "near", Some("Li"), 1, 50) else { unreachable!() };
+        row.sums.outages = outages;
+        row.sums.outages_by_cause = by_cause.iter().copied().collect();
+        row.sums.figures.causes = BTreeMap::from([(Cause::Power, 60), (Cause::Hardware, 40)]);
+        Change::Month(row)
+    };
+    let rows = [of("K-1", 5, &[(Cause::Power, 3), (Cause::Hardware, 2)]), of("K-2", 4, &[])];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let ask = async |scope: &str| {
+        let path = format!("/api/v1/uptime?month={month}&{scope}");
+        fixture.get(&path, &viewer).await.json()["outages"].clone()
+    };
+    let fleet = ask("scope=fleet").await;
+    assert_eq!((&fleet["count"], &fleet["not_told_by_cause"]), (&9.into(), &4.into()));
+    assert_eq!(fleet["by_cause"], serde_json::json!({ "power": 3, "hardware": 2 }));
+    let older = ask("scope=kiosk&id=K-2").await;
+    assert_eq!((&older["by_cause"], &older["not_told_by_cause"]), (&serde_json::json!({}), &4.into()));
+
+    let times = async |path: &str| numbers(&fixture.get(path, &viewer).await.text, "data-times");
+    assert_eq!(
+        times(&format!("/uptime?month={month}")).await,
+        [3, 2, 4],
+        "the largest loss first, then what is not told"
+    );
+    // An outage is one of availability, and of the month.
+    let kiosk = |id: &str, rest: &str| format!("/kiosks/{id}/uptime?month={month}{rest}");
+    let mut told = times(&kiosk("K-1", "&measure=avail")).await;
+    told.sort_unstable();
+    assert_eq!(told.iter().sum::<i64>(), 5, "{told:?}");
+    assert_eq!(times(&kiosk("K-2", "&measure=avail")).await.last(), Some(&4));
+    for rest in ["", "&measure=full", "&measure=avail&day=2026-04-03"] {
+        assert!(times(&kiosk("K-1", rest)).await.is_empty(), "{rest}");
+        let page = fixture.get(&kiosk("K-1", rest), &viewer).await.text;
+        assert!(page.contains("供电 3 · 硬件 2"), "beside the other facts instead: {rest}");
+        let page = fixture.get(&kiosk("K-2", rest), &viewer).await.text;
+        assert!(page.contains("未按原因统计（由旧版本记账） 4"), "{rest}");
+    }
 }
 
 #[tokio::test]

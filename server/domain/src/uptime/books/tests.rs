@@ -213,6 +213,23 @@ fn the_same_figures_again_change_nothing() {
 }
 
 #[test]
+fn rows_of_a_server_that_did_not_note_causes_are_booked_with_them_and_what_was_signed_stays() {
+    let mut ledger = Ledger::contradicted();
+    let now = ledger.end() + 73 * HOUR;
+    let (booked, proposals) = (ledger.rows.clone(), ledger.restatements.clone());
+    ledger.rows.iter_mut().for_each(|row| row.sums.outages_by_cause.clear());
+    let changes = ledger.look(now);
+    let [Change::Month(renewed)] = changes.as_slice() else { panic!("{changes:?}") };
+    let before = booked.iter().find(|row| row.version == 0).unwrap();
+    assert_eq!(renewed.sums, before.sums);
+    assert_eq!((renewed.version, &renewed.fingerprint), (0, &before.fingerprint), "nothing else is new");
+    let signed = ledger.rows.iter().find(|row| row.version == 1).unwrap();
+    assert_eq!(signed.sums.not_told_by_cause(), signed.sums.outages);
+    assert_eq!(ledger.restatements, proposals, "no figure of a contract is another one");
+    assert_eq!(ledger.look(now), []);
+}
+
+#[test]
 fn a_difference_that_no_report_shows_is_not_proposed() {
     let mut ledger = Ledger::october();
     let end = ledger.end();
