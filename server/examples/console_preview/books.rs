@@ -35,6 +35,11 @@ pub(crate) async fn keep(app: &App) -> Result<(), Box<dyn Error>> {
             };
             let at = |seconds: i64| Timestamp(seconds * 1_000);
             let version = if month == running { 0 } else { 1 };
+            let mut sums = told.sums;
+            if month < running.previous().previous() {
+                // As a version signed them that did not note by what outages began.
+                sums.outages_by_cause.clear();
+            }
             rows.push(Change::Month(Box::new(MonthRow {
                 month,
                 kiosk: kiosk.id.clone(),
@@ -50,7 +55,7 @@ pub(crate) async fn keep(app: &App) -> Result<(), Box<dyn Error>> {
                 booked_at: now,
                 frozen_at: (version > 0).then(|| at(told.period.to + 86_400)),
                 target: (99, 100),
-                sums: told.sums,
+                sums,
                 fingerprint: String::new(),
                 inputs: "{}".into(),
             })));

@@ -195,15 +195,16 @@ pub(super) fn uptime(figures: &Value) -> String {
         text(figures, "/outages/mtbf_s"),
         text(figures, "/outages/mttr_s"),
     );
+    let by_cause = figures.pointer("/outages/by_cause").and_then(Value::as_object);
+    let not_told = figures.pointer("/outages/not_told_by_cause").and_then(Value::as_i64).unwrap_or(0);
+    let never = (not_told == 0).then_some(0);
     for (cause, seconds) in figures["causes"].as_object().into_iter().flatten() {
-        // A server of before does not tell how often.
-        let by_cause = figures.pointer("/outages/by_cause").and_then(Value::as_object);
-        let times = by_cause.map(|by_cause| by_cause.get(cause).and_then(Value::as_i64).unwrap_or(0));
+        // A server of before does not tell how often, nor does a month that such a server signed.
+        let times = by_cause.and_then(|by_cause| by_cause.get(cause).map_or(never, Value::as_i64));
         let times = times.map_or_else(String::new, |times| format!(", {times} outages"));
         let _ = writeln!(out, "down by {cause}: {seconds} s{times}");
     }
-    let not_told = figures.pointer("/outages/not_told_by_cause").and_then(Value::as_i64);
-    if let Some(not_told) = not_told.filter(|outages| *outages > 0) {
+    if not_told > 0 {
         let _ = writeln!(out, "not told by cause: {not_told} outages");
     }
     for one in list(figures, "worst") {
@@ -265,7 +266,7 @@ mod tests {
             "avail target 995/1000 missed",
             "MTBF 9 s",
             "down by power: 7 s, 2 outages\n",
-            "down by hardware: 3 s, 0 outages\n",
+            "down by hardware: 3 s\n",
             "not told by cause: 4 outages\n",
             "worst: K-7  avail 0.700000, down 3 s",
             "engineer 0.950000",

@@ -72,6 +72,13 @@ impl MonthSums {
     pub fn not_told_by_cause(&self) -> i64 {
         self.outages - self.outages_by_cause.values().sum::<i64>()
     }
+
+    /// How many began with this cause. `None`: nobody knows of any, and of some nobody knows by what they began.
+    #[must_use]
+    pub fn outages_by(&self, cause: Cause) -> Option<i64> {
+        let never = (self.not_told_by_cause() == 0).then_some(0);
+        self.outages_by_cause.get(&cause).copied().or(never)
+    }
 }
 
 impl<'a> std::iter::Sum<&'a Self> for MonthSums {

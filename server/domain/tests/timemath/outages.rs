@@ -80,6 +80,8 @@ fn an_outage_counts_under_what_it_began_with() {
     let before = MonthSums { outages: 3, ..MonthSums::default() };
     let both: MonthSums = [&sums, &before, &sums].into_iter().sum();
     assert_eq!((both.outages, both.outages_by_cause[&Cause::Power], both.not_told_by_cause()), (11, 2, 3));
+    let told = |sums: &MonthSums| [Cause::Power, Cause::Supplies].map(|cause| sums.outages_by(cause));
+    assert_eq!((told(&sums), told(&both)), ([Some(1), Some(0)], [Some(2), None]));
 }
 
 /// Outages by cause, one explained piece after the other.

@@ -207,7 +207,7 @@ pub(super) static TEXTS: Texts = Texts {
     outages_by_cause: "Times unavailable, by cause",
     not_told_by_cause: "not told by cause (booked by an older version)",
     times: " ×",
-    times_hint: "n ×: so many times it became unavailable by this cause. What keeps it down later is no further time.",
+    times_hint: "×: how often it became unavailable by this cause. What keeps it down afterwards is not counted again.",
     longest_outage: "Longest time unavailable",
     mtbf: "Mean time between failures",
     mttr: "Mean time to repair",

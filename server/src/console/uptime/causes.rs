@@ -28,22 +28,24 @@ pub(crate) struct CauseBar {
     /// Its part of all that was lost.
     pub(crate) share: String,
     pub(crate) width: String,
-    /// Outages that began with it.
-    pub(crate) times: i64,
+    /// Outages that began with it. `None`: nobody knows of any, and of some nobody knows by what they began.
+    pub(crate) times: Option<i64>,
 }
 
 impl Causes {
     /// `outages`: of the same time, where that is availability's; no other ratio has any.
     pub(crate) fn of(t: &'static Texts, tally: &Tally, outages: Option<&MonthSums>) -> Self {
-        let mut lost: BTreeMap<&'static str, (i64, i64)> = BTreeMap::new();
-        tally.lost.iter().for_each(|(cause, seconds)| lost.entry(cause).or_default().0 = *seconds);
+        let not_told = outages.map_or(0, MonthSums::not_told_by_cause);
+        let never = (not_told == 0).then_some(0);
+        let lost = tally.lost.iter().map(|(cause, seconds)| (*cause, (*seconds, never)));
+        let mut lost: BTreeMap<&'static str, (i64, Option<i64>)> = lost.collect();
         // What was signed may know of a cause that the intervals do not show any more.
         let by_cause = outages.iter().flat_map(|sums| &sums.outages_by_cause);
-        by_cause.for_each(|(cause, times)| lost.entry(cause.as_str()).or_default().1 = *times);
+        by_cause.for_each(|(cause, times)| lost.entry(cause.as_str()).or_default().1 = Some(*times));
         let mut lost: Vec<_> = lost.into_iter().collect();
-        lost.sort_by_key(|(_, (seconds, times))| (-*seconds, -*times));
+        lost.sort_by_key(|(_, (seconds, times))| (-*seconds, -times.unwrap_or(0)));
         let most = lost.first().map_or(1, |(_, (seconds, _))| (*seconds).max(1));
-        let bar = |(cause, (seconds, times)): (&'static str, (i64, i64))| CauseBar {
+        let bar = |(cause, (seconds, times)): (&'static str, (i64, Option<i64>))| CauseBar {
             word: t.word(cause),
             length: time::length(t, seconds),
             seconds,
@@ -54,7 +56,6 @@ impl Causes {
             width: percent(seconds, most),
             times,
         };
-        let not_told = outages.map_or(0, MonthSums::not_told_by_cause);
         Self {
             bars: lost.into_iter().map(bar).collect(),
             counted: outages.is_some(),
@@ -80,14 +81,19 @@ mod tests {
             ..MonthSums::default()
         };
         let t = Texts::of(Language::En);
-        let told = |causes: &Causes| -> Vec<(i64, i64)> {
+        let told = |causes: &Causes| -> Vec<(i64, Option<i64>)> {
             causes.bars.iter().map(|bar| (bar.seconds, bar.times)).collect()
         };
         let causes = Causes::of(t, &tally, Some(&sums));
-        assert_eq!(told(&causes), [(150, 2), (50, 0), (0, 1)]);
+        assert_eq!(told(&causes), [(150, Some(2)), (50, None), (0, Some(1))]);
         assert_eq!((causes.counted, causes.not_told.as_str()), (true, "6"));
+        let all_told = MonthSums { outages: 3, ..sums };
+        assert_eq!(
+            told(&Causes::of(t, &tally, Some(&all_told))),
+            [(150, Some(2)), (50, Some(0)), (0, Some(1))]
+        );
         let of_another_ratio = Causes::of(t, &tally, None);
-        assert_eq!(told(&of_another_ratio), [(150, 0), (50, 0)]);
+        assert_eq!(told(&of_another_ratio).len(), 2);
         assert_eq!((of_another_ratio.counted, of_another_ratio.not_told.as_str()), (false, ""));
         assert_eq!(Causes::of(t, &Tally::default(), Some(&MonthSums::default())).bars, []);
     }
