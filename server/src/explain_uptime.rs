@@ -351,7 +351,6 @@ mod tests {
         let mut text = String::new();
         let causes = [(Cause::Power, 3_600), (Cause::Hardware, 60)].into();
         let figures = Figures { avail: Ratio::new(0, 3_660), causes, ..Figures::default() };
-        let outages_by_cause = [(Cause::Power, 2)].into();
         let sums = |outages| MonthSums {
             figures: figures.clone(),
             outages,

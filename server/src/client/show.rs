@@ -274,6 +274,8 @@ mod tests {
         ] {
             assert!(told.contains(part), "{part}: {told}");
         }
+        figures["outages"]["not_told_by_cause"] = 0.into();
+        assert!(uptime(&figures).contains("down by hardware: 3 s, 0 outages\n"));
         for (name, value) in [
             ("version", 0.into()),
             ("insufficient_data", Value::Bool(false)),
