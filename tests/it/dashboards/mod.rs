@@ -319,6 +319,31 @@ async fn every_panel_of_every_dashboard_answers() {
     every_console_link_leads_somewhere(&stack, &sources).await;
 }
 
+#[tokio::test]
+async fn a_month_in_which_nothing_counted_is_neither_green_nor_red() {
+    let database = Postgres::shared();
+    let mut connection = PgConnection::connect(&database.fresh_database().await).await.unwrap();
+    let month = "CREATE TEMP TABLE v_uptime_month AS SELECT '2026-10' AS month, 1::bigint AS period_from_at,
+        'S-01' AS site, 0 AS on_s, 0 AS on_of_s, 0::bigint AS avail_s, 0::bigint AS avail_of_s, 0 AS full_s,
+        0 AS full_of_s, 99::bigint AS target_num, 100::bigint AS target_den";
+    connection.execute(month).await.unwrap();
+    let file = deploy().join("grafana/dashboards-postgres/uptime-history.json");
+    let board: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let is_latest = |panel: &&Value| panel["title"].as_str().unwrap().starts_with("最近月份");
+    let panel = board["panels"].as_array().unwrap().iter().find(is_latest).unwrap();
+    for (up, of, [missed, met]) in [(0, 0, [0, 0]), (98, 100, [1, 0]), (99, 100, [0, 1])] {
+        let set = format!("UPDATE v_uptime_month SET avail_s = {up}, avail_of_s = {of}");
+        connection.execute(AssertSqlSafe(set)).await.unwrap();
+        for (index, rows) in [missed, met, 0].into_iter().enumerate() {
+            let query = panel["targets"][index]["rawSql"].as_str().unwrap();
+            let query = query.replace("$__unixEpochFrom()", "0").replace("$__unixEpochTo()", "1");
+            let query = query.replace("$ratio", "avail").replace("$site", "'S-01'");
+            let answer = connection.fetch_all(AssertSqlSafe(query)).await.unwrap();
+            assert_eq!(answer.len(), rows, "{up} of {of}, query {index}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn before_the_first_kiosk_and_the_first_ticket_no_panel_fails() {
     let database = Postgres::shared();

@@ -58,7 +58,8 @@ fn state() -> Vec<Panel> {
     vec![
         Panel::stat("所选时间 / Whole time shown").sql(&share).ratio(),
         Panel::stat("最近月份 / Latest month shown")
-            .sql_against_target(&format!("{share} AND month = {latest}"), &meets_strictest()),
+            .sql_against_target(&format!("{share} AND month = {latest}"), OF, &meets_strictest())
+            .may_be_empty("没有应计的时间 / nothing counted"),
         Panel::stat("允许停机余额 / Down time left of the target, latest month")
             .sql(&format!(
                 "SELECT CASE '$ratio' WHEN 'full' THEN NULL ELSE \

@@ -26,10 +26,12 @@ impl Panel {
             .tell(COLOURS)
     }
 
-    /// One ratio of a database, coloured by what was promised for its rows: `meets` compares whole numbers.
-    pub(super) fn sql_against_target(self, ratio: &str, meets: &str) -> Self {
-        self.sql(&format!("{ratio} HAVING '$ratio' <> 'full' AND NOT ({meets})"))
-            .sql(&format!("{ratio} HAVING '$ratio' <> 'full' AND {meets}"))
+    /// One ratio of a database, coloured by what was promised for its rows: `meets` compares whole numbers. Where
+    /// `of` sums to nothing there is no ratio to judge.
+    pub(super) fn sql_against_target(self, ratio: &str, of: &str, meets: &str) -> Self {
+        let judged = format!("{ratio} HAVING '$ratio' <> 'full' AND sum({of}) > 0");
+        self.sql(&format!("{judged} AND NOT ({meets})"))
+            .sql(&format!("{judged} AND {meets}"))
             .sql(&format!("{ratio} HAVING '$ratio' = 'full'"))
             .ratio()
             .by_verdict()
