@@ -10,7 +10,6 @@ use super::{
 use crate::{
     config::PerKiosk,
     metrics::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure},
-    store::StoreError,
 };
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
@@ -25,8 +24,10 @@ impl App {
         let waiting = self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed);
         figures.queues.insert("messages", waiting);
         figures.queues.insert("requests", self.waiting_requests());
-        if let Err(error) = self.stored_figures(&mut figures).await {
-            tracing::debug!(%error, "figures of the store left out of a scrape");
+        figures.uptime = self.uptime_figures(&figures.each);
+        match self.inspection_counts().await {
+            Ok(inspections) => figures.inspections = inspections,
+            Err(error) => tracing::debug!(%error, "figures of the store left out of a scrape"),
         }
         figures
     }
@@ -87,12 +88,6 @@ impl App {
         }
         figures.uptime_target = self.config().uptime.target;
         figures
-    }
-
-    async fn stored_figures(&self, figures: &mut FleetFigures) -> Result<(), StoreError> {
-        figures.inspections = self.inspection_counts().await?;
-        figures.uptime = self.uptime_figures(&figures.each);
-        Ok(())
     }
 
     /// The fleet and its sites, regions and customers for today, this month and the last one, as the bookkeeper left

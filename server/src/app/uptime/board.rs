@@ -86,6 +86,14 @@ impl Board {
         *entry = OfKiosk::of(&all, grows);
     }
 
+    /// What has grown by now stays; what comes has to be counted.
+    pub(crate) fn stop_growth(&mut self, kiosk: &KioskId, at: Timestamp) {
+        let Some(entry) = self.kiosks.get_mut(kiosk) else { return };
+        let (periods, grows) = entry.read();
+        let stopped = |within: Interval| Interval { to: within.to.min(at.secs()).max(within.from), ..within };
+        *entry = OfKiosk::of(&periods, grows.map(|(within, number)| (stopped(within), number)));
+    }
+
     pub(super) fn kiosks(&self) -> usize {
         self.kiosks.len()
     }
@@ -94,7 +102,7 @@ impl Board {
     fn pack(&mut self, parts: Parts) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (place, seconds) in parts.0 {
-            write(&mut bytes, i64::from(self.places.number(place.into())));
+            write_number(&mut bytes, self.places.number(place.into()));
             seconds.pack(&mut bytes);
         }
         bytes
@@ -170,16 +178,16 @@ type Period<'a> = (Interval, &'a [u8]);
 struct OfKiosk(Box<[u8]>);
 
 impl OfKiosk {
-    fn of(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<(Interval, u32)>) -> Self {
+    fn of(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<(Interval, usize)>) -> Self {
         let mut bytes = Vec::new();
         for (valid, shares) in periods.iter().map(|period| period.unwrap_or((NEVER, &[]))) {
             write_interval(&mut bytes, valid);
-            write(&mut bytes, i64::try_from(shares.len()).unwrap_or(i64::MAX));
+            write_number(&mut bytes, shares.len());
             bytes.extend_from_slice(shares);
         }
         if let Some((within, growth)) = grows {
             write_interval(&mut bytes, within);
-            write(&mut bytes, i64::from(growth));
+            write_number(&mut bytes, growth);
         }
         Self(bytes.into_boxed_slice())
     }
@@ -214,6 +222,10 @@ fn read_interval(bytes: &mut &[u8]) -> Option<Interval> {
     Some(Interval { from, to: from + read(bytes)? })
 }
 
+fn write_number(bytes: &mut Vec<u8>, number: usize) {
+    write(bytes, i64::try_from(number).unwrap_or(i64::MAX));
+}
+
 fn read_number(bytes: &mut &[u8]) -> Option<usize> {
     usize::try_from(read(bytes)?).ok()
 }
@@ -226,16 +238,15 @@ fn unpacked(mut rest: &[u8]) -> impl Iterator<Item = (usize, Seconds)> {
 #[derive(Debug)]
 struct Numbered<T: ?Sized> {
     all: Vec<Arc<T>>,
-    numbers: HashMap<Arc<T>, u32>,
+    numbers: HashMap<Arc<T>, usize>,
 }
 
 impl<T: ?Sized + Eq + Hash> Numbered<T> {
-    fn number(&mut self, one: Arc<T>) -> u32 {
-        let next = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+    fn number(&mut self, one: Arc<T>) -> usize {
         let all = &mut self.all;
         *self.numbers.entry(one).or_insert_with_key(|one| {
             all.push(Arc::clone(one));
-            next
+            all.len() - 1
         })
     }
 }

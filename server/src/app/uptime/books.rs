@@ -150,6 +150,11 @@ impl Books {
         kiosks.into_iter().for_each(|(kiosk, shown)| board.show(kiosk, shown));
     }
 
+    /// See [`Board::stop_growth`].
+    pub(super) fn stop_growth(&self, kiosk: &KioskId, at: Timestamp) {
+        self.board.write().unwrap_or_else(PoisonError::into_inner).stop_growth(kiosk, at);
+    }
+
     pub(super) fn shown(&self) -> usize {
         self.board.read().unwrap_or_else(PoisonError::into_inner).kiosks()
     }

@@ -35,8 +35,8 @@ impl Noted {
     const NOTHING: Self = Self { told: Timestamp(i64::MIN), running: Timestamp(i64::MIN) };
 }
 
-/// A prompt span grows with every commit; its earlier parts were noted then. A commit that waited longer is
-/// found by the next round, which looks at the last month anyway.
+/// A prompt span grows with every commit; its earlier parts were noted then. Commits that waited longer write what
+/// they brought when it is looked at next: after half an hour at the latest.
 const GROWS_WITHIN_MS: i64 = 600_000;
 
 impl Dirty {

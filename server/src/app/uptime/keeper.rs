@@ -8,7 +8,7 @@
 //! What is decided is the domain's (`uptime::books`) and goes through the hub like everything else; after a
 //! crash the same is decided again.
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -104,8 +104,8 @@ pub(crate) struct Keeper {
     asked_at: i64,
     /// The last step was for those whose past had changed.
     was_dirty: bool,
-    /// Those whose months could not be booked when they were last looked at.
-    skipped: BTreeSet<KioskId>,
+    /// Those whose months could not be booked when they were last looked at: each round tries them again.
+    skipped: BTreeMap<KioskId, Since>,
 }
 
 impl Keeper {
@@ -121,7 +121,7 @@ impl Keeper {
             due_at: HashMap::new(),
             asked_at: i64::MIN,
             was_dirty: false,
-            skipped: BTreeSet::new(),
+            skipped: BTreeMap::new(),
         }
     }
 
@@ -162,6 +162,9 @@ impl Keeper {
             self.due_at.values_mut().for_each(|at| *at = now);
         }
         self.asked_at = now;
+        let mut waiting = self.app.books().dirty();
+        self.skipped.iter().for_each(|(kiosk, since)| waiting.kiosk(kiosk, *since));
+        drop(waiting);
         let mut due: Vec<KioskId> = self.strangers();
         due.extend(self.due_at.iter().filter(|(_, at)| **at <= now).map(|(kiosk, _)| kiosk.clone()));
         due.sort_unstable();
@@ -294,23 +297,34 @@ impl Keeper {
                 for (kiosk, since) in kiosks {
                     let one = BTreeMap::from([(kiosk.clone(), *since)]);
                     let outcome = self.book(&one).await;
-                    self.or_skip(kiosk, outcome)?;
+                    self.or_skip((kiosk, *since), outcome)?;
                 }
                 Ok(())
             }
-            outcome => match kiosks.keys().next() {
-                Some(kiosk) => self.or_skip(kiosk, outcome),
+            outcome => match kiosks.iter().next() {
+                Some((kiosk, since)) => self.or_skip((kiosk, *since), outcome),
                 None => outcome,
             },
         }
     }
 
-    fn or_skip(&mut self, kiosk: &KioskId, outcome: Result<(), StepError>) -> Result<(), StepError> {
+    fn or_skip(
+        &mut self,
+        (kiosk, since): (&KioskId, Since),
+        outcome: Result<(), StepError>,
+    ) -> Result<(), StepError> {
         match outcome {
             Err(error) if error.stays() => {
                 self.app.counters().commit_failed("poisoned");
+                // Nobody knows whether it goes on as it did.
+                self.app.books().stop_growth(kiosk, self.app.clock().now());
+                let before = self.skipped.get(kiosk).copied();
                 // Each round meets it again: it is said once.
-                if self.skipped.insert(kiosk.clone()) {
+                if self
+                    .skipped
+                    .insert(kiosk.clone(), before.map_or(since, |before| before.min(since)))
+                    .is_none()
+                {
                     tracing::error!(%kiosk, %error, "its months cannot be applied to the books; it is skipped");
                 }
                 Ok(())
@@ -353,7 +367,7 @@ impl Keeper {
             let at = due_at.get(kiosk).map_or(at, |due_at| at.min(*due_at));
             self.due_at.insert(kiosk.clone(), at);
         }
-        self.skipped.retain(|kiosk| !kiosks.contains_key(kiosk));
+        self.skipped.retain(|kiosk, _| !kiosks.contains_key(kiosk));
         Ok(())
     }
 }

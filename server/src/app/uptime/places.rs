@@ -5,7 +5,6 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{AssignmentRow, KioskRow, SiteRow, SiteTermsRow},
     interval::Interval,
-    json::ReadError,
     service_hours::Schedule,
     uptime::{
         Known, Month,
@@ -31,7 +30,7 @@ impl Place {
     fn of(timezone: &str, service_hours: &str, default_zone: Tz) -> Self {
         Self {
             zone: timezone.parse().unwrap_or(default_zone),
-            schedule: read_hours(service_hours).unwrap_or_else(|_| Schedule::always_open()),
+            schedule: Schedule::of_site(service_hours).unwrap_or_else(|_| Schedule::always_open()),
             problem: unreadable(timezone, service_hours),
         }
     }
@@ -40,12 +39,7 @@ impl Place {
 /// What of a site's hours and zone cannot be read, and counts as always open or in the default zone.
 pub fn unreadable(timezone: &str, service_hours: &str) -> Option<String> {
     let zone = timezone.parse::<Tz>().err().map(|_| format!("{timezone:?} is no IANA time zone"));
-    read_hours(service_hours).err().map(|error| error.to_string()).or(zone)
-}
-
-/// No text is always open.
-fn read_hours(text: &str) -> Result<Schedule, ReadError> {
-    if text.trim().is_empty() { Ok(Schedule::always_open()) } else { Schedule::parse(text) }
+    Schedule::of_site(service_hours).err().map(|error| error.to_string()).or(zone)
 }
 
 /// Sites: all, or those that a question is about.
@@ -82,7 +76,7 @@ impl Places {
     pub(super) fn with_hours(&self, site: &SiteId, hours: &str) -> Self {
         let mut other = self.clone();
         if let Some(place) = other.by_site.get_mut(site)
-            && let Ok(schedule) = read_hours(hours)
+            && let Ok(schedule) = Schedule::of_site(hours)
         {
             place.schedule = schedule;
         }

@@ -1,16 +1,22 @@
 use kioskwatch_domain::{
-    change::{AssignmentRow, Change, ExclusionRow, KioskRow, SiteRow, TransitionRow, Zone},
+    change::{
+        AssignmentRow, Change, EvidenceState, ExclusionRow, KioskRow, RunningSpan, SeenRow, SiteRow,
+        TransitionRow, Zone,
+    },
     fleet::Answer,
 };
 use uuid::Uuid;
 
 mod late;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::{
     app::{
         Asked, RequestReceiver,
         testing::{self, Folder},
+        uptime::PERIODS,
     },
     config::Config,
     store::{Scope, Store},
@@ -66,6 +72,10 @@ fn changes_of(asked: &Asked) -> &[Change] {
         Request::Book { changes, .. } => changes,
         other => panic!("a bookkeeper only books: {other:?}"),
     }
+}
+
+async fn stored(store: &Store, kiosk: &KioskId) -> KioskRow {
+    store.kiosk(&Scope::All, kiosk).await.unwrap().unwrap().kiosk
 }
 
 async fn commit(store: &Store, asked: Asked, bad: Option<&KioskId>) {
@@ -144,11 +154,48 @@ async fn a_kiosk_that_cannot_be_booked_stops_no_other_and_is_booked_when_it_can_
     let bad = id(1);
     assert!(office.step(&mut keeper, Some(&bad)).await);
     assert_eq!(office.booked().await, BTreeSet::from([id(0), id(2), id(3)]));
-    assert_eq!(keeper.skipped, BTreeSet::from([bad.clone()]));
+    assert!(keeper.skipped.keys().eq([&bad]));
     assert!(keeper.round.is_empty(), "the round goes on behind it");
-    office.app.books().dirty().kiosk(&bad, Timestamp(0));
+    // Nothing happens to it; the next round tries it all the same.
+    keeper.began = None;
     assert!(office.step(&mut keeper, None).await);
     assert!(office.booked().await.contains(&bad) && keeper.skipped.is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_booked_any_more_does_not_go_on_as_it_did() {
+    let mut office = Office::of(2, true).await;
+    let app = office.app.clone();
+    let [bad, good] = [id(1), id(0)];
+    let (from, to) = (app.clock().now().plus_ms(-3_600_000), app.clock().now());
+    let hears = |kiosk: &KioskId| {
+        let running = RunningSpan { from, to, state: EvidenceState::Full, cause: None, interval_s: 300 };
+        Change::Seen(SeenRow {
+            kiosk: kiosk.clone(),
+            last_seen_at: to,
+            interval_s: 300,
+            clock_offset_ms: None,
+            running: Some(running),
+        })
+    };
+    app.store().commit(&[hears(&bad), hears(&good)]).await.unwrap();
+    let mut keeper = Keeper::new(app.clone());
+    assert!(office.step(&mut keeper, None).await);
+    let later = to.plus_ms(120_000);
+    app.books().took_in(later);
+    let shown = |kiosk: &KioskId, at| {
+        let month = PERIODS.iter().position(|name| *name == "month").unwrap();
+        app.books().of_kiosks([kiosk].into_iter(), at)[0].1[month].unwrap()
+    };
+    // It changes what is booked, so that it is booked anew.
+    let model = KioskRow { model: "another".into(), ..stored(app.store(), &bad).await };
+    app.store().commit(&[Change::Kiosk(model)]).await.unwrap();
+    app.books().dirty().kiosk(&bad, Timestamp(0));
+    assert!(office.step(&mut keeper, Some(&bad)).await);
+    assert!(keeper.skipped.contains_key(&bad));
+    let now = app.clock().now();
+    assert_eq!(shown(&bad, now), shown(&bad, later));
+    assert_ne!(shown(&good, now), shown(&good, later));
 }
 
 #[tokio::test]
@@ -160,7 +207,7 @@ async fn nobody_decides_between_a_look_of_the_bookkeeper_and_its_booking() {
     // Somebody decides: what they change is seen, because nothing was looked at before.
     let deciding = app.books().deciding.lock().await;
     let step = tokio::spawn(async move { keeper.step().await });
-    let before = store.kiosk(&Scope::All, &id(0)).await.unwrap().unwrap().kiosk;
+    let before = stored(&store, &id(0)).await;
     for _ in 0..50 {
         store.kiosk(&Scope::All, &id(0)).await.unwrap();
     }
