@@ -1,0 +1,213 @@
+//! Pages of groups: their parts, months and promises.
+use super::*;
+
+#[tokio::test]
+async fn the_parts_of_a_fleet_add_up_however_it_is_divided() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let rows = [
+        signed(month, "K-1", "near", Some("Li"), 1, 7_000),
+        signed(month, "K-2", "far", None, 1, 0),
+        signed(month, "K-2", "far", None, 2, 90_000),
+        signed(month.next(), "K-2", "far", Some("Li"), 1, 11),
+    ];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    for span in ["month", "quarter"] {
+        for (index, measure) in ["on", "avail", "full"].into_iter().enumerate() {
+            for by in ["region", "site", "customer", "engineer", "model", "kiosk"] {
+                let path = format!("/uptime?month=2026-04&span={span}&measure={measure}&by={by}");
+                let page = fixture.get(&path, &viewer).await;
+                assert_eq!(page.status, 200, "{path}: {}", page.text);
+                assert!(!page.text.contains(HOSTILE[0]), "{path}");
+                let figure = (numbers(&page.text, "data-num"), numbers(&page.text, "data-den"));
+                let parts = (figure.0[3..].iter().sum::<i64>(), figure.1[3..].iter().sum::<i64>());
+                assert_eq!(parts, (figure.0[index], figure.1[index]), "{path}");
+                assert!(figure.1[index] > 0, "{path}: there was something to divide");
+                assert!(page.text.contains("v2"), "{path}: the version of the figures");
+            }
+        }
+    }
+    let lost = fixture.get("/uptime?month=2026-04&measure=on", &viewer).await.text;
+    assert_eq!(numbers(&lost, "data-den")[0] - numbers(&lost, "data-num")[0], 97_000, "the restated version");
+    let near = fixture.token("viewer", &["near"]).await;
+    let scoped = fixture.get("/uptime?month=2026-04&by=kiosk", &near).await.text;
+    assert!(scoped.contains("/kiosks/K-1/uptime") && !scoped.contains("/kiosks/K-2/uptime"));
+    assert_eq!(fixture.get("/uptime?scope=site&id=far", &near).await.status, 404);
+    assert_eq!(fixture.get("/uptime?scope=planet&id=x", &viewer).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_page_of_a_group_asks_the_books_again_when_rows_of_its_months_are_booked_and_not_before() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let scopes = ["", "&scope=site&id=near", "&scope=engineer&id=Li", "&scope=model&id=M+%26+M"];
+    let scopes = scopes.into_iter().chain(["&scope=region&id=region+of+near", "&scope=customer&id=C"]);
+    let paths: Vec<String> = ["month", "quarter"]
+        .into_iter()
+        .flat_map(|span| {
+            scopes.clone().map(move |scope| format!("/uptime?month=2026-04&span={span}&by=kiosk{scope}"))
+        })
+        .collect();
+    // What is lost by the headline, and by the parts.
+    let lost = async || {
+        let mut lost = Vec::new();
+        for path in &paths {
+            let page = fixture.get(path, &viewer).await.text;
+            let (up, of) = (numbers(&page, "data-num"), numbers(&page, "data-den"));
+            lost.push((of[0] - up[0], of[3..].iter().sum::<i64>() - up[3..].iter().sum::<i64>()));
+        }
+        lost
+    };
+    let row = |month, version, down_s| {
+        let Change::Month(mut row) = signed(month, "K-1", "near", Some("Li"), version, down_s) else {
+            unreachable!()
+        };
+        row.customer = "C".into();
+        Change::Month(row)
+    };
+    let books = fixture.app.books();
+    let commit = async |changes: &[Change]| fixture.app.store().commit(changes).await.unwrap();
+    let first = [row(month, 1, 7_000)];
+    commit(&first).await;
+    let is = |lost: Vec<(i64, i64)>, wanted: [i64; 2]| {
+        let halves = lost.split_at(lost.len() / 2);
+        assert!(halves.0.iter().all(|one| *one == (wanted[0], wanted[0])), "months: {lost:?}, {wanted:?}");
+        assert!(halves.1.iter().all(|one| *one == (wanted[1], wanted[1])), "quarters: {lost:?}, {wanted:?}");
+    };
+    is(lost().await, [7_000, 7_000]);
+    let second = [row(month, 2, 9_000)];
+    commit(&second).await;
+    is(lost().await, [7_000, 7_000]);
+    books.note(&second);
+    is(lost().await, [9_000, 9_000]);
+    let next = [row(month.next(), 1, 500)];
+    commit(&next).await;
+    books.note(&next);
+    is(lost().await, [9_000, 9_500]);
+}
+
+#[tokio::test]
+async fn outages_are_told_by_cause_and_of_what_was_signed_without_it_nothing_is_made_up() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let of = |kiosk, outages, by_cause: &[(Cause, i64)]| {
+        let Change::Month(mut row) = signed(month, kiosk, "near", Some("Li"), 1, 50) else { unreachable!() };
+        row.sums.outages = outages;
+        row.sums.outages_by_cause = by_cause.iter().copied().collect();
+        row.sums.figures.causes = BTreeMap::from([(Cause::Power, 60), (Cause::Hardware, 40)]);
+        Change::Month(row)
+    };
+    let rows = [of("K-1", 5, &[(Cause::Power, 3), (Cause::Hardware, 2)]), of("K-2", 4, &[])];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let ask = async |scope: &str| {
+        let path = format!("/api/v1/uptime?month={month}&{scope}");
+        fixture.get(&path, &viewer).await.json()["outages"].clone()
+    };
+    let fleet = ask("scope=fleet").await;
+    assert_eq!((&fleet["count"], &fleet["not_told_by_cause"]), (&9.into(), &4.into()));
+    assert_eq!(fleet["by_cause"], serde_json::json!({ "power": 3, "hardware": 2 }));
+    let older = ask("scope=kiosk&id=K-2").await;
+    assert_eq!((&older["by_cause"], &older["not_told_by_cause"]), (&serde_json::json!({}), &4.into()));
+
+    let times = async |path: &str| numbers(&fixture.get(path, &viewer).await.text, "data-times");
+    assert_eq!(
+        times(&format!("/uptime?month={month}")).await,
+        [3, 2, 4],
+        "the largest loss first, then what is not told"
+    );
+    // An outage is one of availability, and of the month.
+    let kiosk = |id: &str, rest: &str| format!("/kiosks/{id}/uptime?month={month}{rest}");
+    let mut told = times(&kiosk("K-1", "&measure=avail")).await;
+    told.sort_unstable();
+    assert_eq!(told.iter().sum::<i64>(), 5, "{told:?}");
+    assert_eq!(times(&kiosk("K-2", "&measure=avail")).await.last(), Some(&4));
+    for rest in ["", "&measure=full", "&measure=avail&day=2026-04-03"] {
+        assert!(times(&kiosk("K-1", rest)).await.is_empty(), "{rest}");
+        let page = fixture.get(&kiosk("K-1", rest), &viewer).await.text;
+        assert!(page.contains("供电 3 · 硬件 2"), "beside the other facts instead: {rest}");
+        let page = fixture.get(&kiosk("K-2", rest), &viewer).await.text;
+        assert!(page.contains("未按原因统计（由旧版本记账） 4"), "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_longer_than_any_is_refused_with_the_limit() {
+    let fixture = Fixture::start().await;
+    let viewer = fixture.token("viewer", &[]).await;
+    for scope in ["region", "customer", "engineer", "model", "kiosk", "site"] {
+        for path in ["/api/v1/uptime", "/uptime"] {
+            let ask = async |letters: usize| {
+                let name = "%E5%8C%97".repeat(letters);
+                fixture.get(&format!("{path}?scope={scope}&id={name}"), &viewer).await
+            };
+            let refused = ask(1_001).await;
+            assert_eq!(refused.status, 422, "{path} {scope}: {}", refused.text);
+            assert!(refused.text.contains("at most 1000 characters, this one has 1001"), "{}", refused.text);
+            if !["kiosk", "site"].contains(&scope) {
+                assert_eq!(ask(1_000).await.status, 200, "{path} {scope}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_quarter_is_judged_by_the_highest_promise_of_its_months() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let promised = |month, target| {
+        // 99.5 % of the month.
+        let Change::Month(mut row) = signed(month, "K-1", "near", None, 1, 12_960) else { unreachable!() };
+        row.target = target;
+        Change::Month(row)
+    };
+    let rows = [promised(month, (999, 1_000)), promised(month.next(), (99, 100))];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let path = |span: &str| format!("/uptime?month=2026-05&span={span}&by=kiosk&measure=on");
+    let missed = async |span: &str| {
+        let page = fixture.get(&path(span), &viewer).await.text;
+        page.contains("▼ ")
+    };
+    assert!(!missed("month").await, "99.5 % and 99 % of May were more than 99 %");
+    assert!(missed("quarter").await, "and less than the 99.9 % of April");
+    // Of a region that had a kiosk in May only: nothing was promised for its April and June.
+    // 98.1 %: more than was promised then, and less than is promised now.
+    let Change::Month(mut row) = signed(month.next(), "K-2", "far", None, 1, 50_000) else { unreachable!() };
+    (row.target, row.region) = ((95, 100), "new".into());
+    fixture.app.store().commit(&[Change::Month(row)]).await.unwrap();
+    let path = "/uptime?scope=region&id=new&month=2026-05&by=kiosk&measure=on&span=quarter";
+    let page = fixture.get(path, &viewer).await.text;
+    assert!(page.contains("95.00%") && !page.contains("▼ "), "an empty month promises nothing: {page}");
+}
+
+#[tokio::test]
+async fn an_engineer_is_shown_what_they_answer_for_and_both_promises_are_judged() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let month = Month::at(chrono_tz::Asia::Shanghai, fixture.app.clock().now().secs()).previous();
+    let rows =
+        [signed(month, "K-1", "near", Some("li"), 0, 100), signed(month, "K-1", "near", Some("li"), 1, 100)];
+    fixture.app.store().commit(&rows).await.unwrap();
+    let ask = async |scope: &str| {
+        fixture.get(&format!("/api/v1/uptime?scope={scope}&month={month}"), &admin).await.json()
+    };
+    let theirs = ask("engineer&id=li").await;
+    let (avail, engineer) = (&theirs["avail"], &theirs["engineer"]);
+    assert_eq!(engineer["num"], avail["num"]);
+    // All of it was the customer's power.
+    assert_eq!(engineer["den"].as_i64().unwrap(), avail["den"].as_i64().unwrap() - 200, "{theirs}");
+    assert_eq!(ask("kiosk&id=K-1").await["engineer"], serde_json::Value::Null);
+    let lost = |target: &str| {
+        let one = &theirs[target];
+        one["allowed_down_s"].as_i64().unwrap() - one["left_s"].as_i64().unwrap()
+    };
+    assert_eq!((lost("target_on"), lost("target")), (100, 200), "{theirs}");
+    assert_eq!(theirs["insufficient_data"], false);
+    let page = fixture.get(&format!("/uptime?scope=engineer&id=li&month={month}"), &admin).await.text;
+    assert!(page.contains("工程师可用率") && page.contains("100.00%"), "{page}");
+    let other = fixture.get(&format!("/uptime?month={month}"), &admin).await.text;
+    assert!(!other.contains("工程师可用率"), "{other}");
+}
