@@ -29,7 +29,7 @@ fn only_root_can_mount() {
     let _ = writeln!(std::io::stderr(), "not tested here: mounting a small file system takes root");
 }
 
-async fn readyz_says(stack: &Stack, word: &str) {
+pub(crate) async fn readyz_says(stack: &Stack, word: &str) {
     let monitoring = stack.server.monitoring_api();
     wait_until("/readyz to say what is missing", PATIENCE, || async {
         let ready = monitoring.get("/readyz").await?;
@@ -116,7 +116,7 @@ async fn a_server_on_a_full_disk_says_so_acknowledges_nothing_and_goes_on_once_t
     assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
 }
 
-async fn log_says(kiosk: &Kiosk, sentence: &str) {
+pub(crate) async fn log_says(kiosk: &Kiosk, sentence: &str) {
     wait_until(sentence, PATIENCE, || async {
         let log = kiosk.log();
         if log.contains(sentence) { Ok(()) } else { Err(log) }

@@ -10,6 +10,7 @@ mod damaged_log;
 mod dashboards;
 mod deploy;
 mod disk;
+mod disk_postgres;
 mod flood;
 mod identities;
 mod journeys;

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use super::ballast;
+
 /// A copy is taken again while the device was written to; a device that is never quiet is an error.
 const TRIES: usize = 500;
 const PAUSE: Duration = Duration::from_millis(2);
@@ -133,6 +135,16 @@ impl ImageDisk {
     /// The disk does not take it.
     pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(fs::File::open(&self.path)?)?)
+    }
+
+    /// See [`ballast::fill`].
+    pub fn fill(&self) -> io::Result<()> {
+        ballast::fill(&self.path)
+    }
+
+    /// Gives it all back.
+    pub fn make_room(&self) -> io::Result<()> {
+        ballast::make_room(&self.path)
     }
 }
 

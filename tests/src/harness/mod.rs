@@ -3,6 +3,7 @@
 //! The demo plays on it and the journeys test on it. Everything a test starts ends with its handle.
 pub mod api;
 pub mod application;
+mod ballast;
 pub mod broker;
 pub mod client;
 pub mod image_disk;

@@ -73,12 +73,27 @@ impl Postgres {
     /// It does not start; with what it says.
     pub fn start_again(data: &Path) -> Result<Self, String> {
         let cluster = Self::watched(fresh_directory(), data.to_owned());
-        // The number in it was a process of before the cut.
-        let _ = std::fs::remove_file(cluster.data.join("postmaster.pid"));
-        if cluster.start_command().status().is_ok_and(|status| status.success()) {
-            return Ok(cluster);
-        }
-        Err(std::fs::read_to_string(cluster.directory.join("log")).unwrap_or_default())
+        cluster.revive().map(|()| cluster)
+    }
+
+    /// Starts it once more, as a unit does whose program has ended.
+    ///
+    /// # Errors
+    /// It does not start; with everything it has said.
+    pub fn revive(&self) -> Result<(), String> {
+        self.forget_locks();
+        let started = self.start_command().status().is_ok_and(|status| status.success());
+        if started { Ok(()) } else { Err(self.log()) }
+    }
+
+    /// Whether the first of its processes lives, whatever it makes of its children.
+    pub fn is_running(&self) -> bool {
+        self.main().and_then(Pid::from_raw).is_some_and(|main| !is_zombie(main))
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     fn start_in(directory: PathBuf, data: PathBuf, settings: &str) -> Self {
@@ -154,7 +169,12 @@ impl Postgres {
         while all.iter().any(|&process| test_kill_process(process).is_ok() && !is_zombie(process)) {
             std::thread::yield_now();
         }
-        // Nobody may have asked for the dead yet, and their numbers would be taken for a running server's.
+        self.forget_locks();
+    }
+
+    /// Nobody may have asked for the dead yet, and their numbers would be taken for a running server's; or they are of
+    /// before a power cut.
+    fn forget_locks(&self) {
         for lock in [self.data.join("postmaster.pid"), self.socket().with_extension("5432.lock")] {
             let _ = std::fs::remove_file(lock);
         }
@@ -175,12 +195,15 @@ impl Postgres {
 
     /// Every process it has, the first one stopped, so that there are no more than we see.
     fn stopped(&self) -> Vec<Pid> {
-        let text = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
-        let Some(main) = text.lines().next().and_then(|line| line.trim().parse().ok()) else {
-            return Vec::new();
-        };
+        let Some(main) = self.main() else { return Vec::new() };
         let _ = Pid::from_raw(main).map(|main| kill_process(main, Signal::STOP));
         std::iter::once(main).chain(children_of(main)).filter_map(Pid::from_raw).collect()
+    }
+
+    /// The number of its first process.
+    fn main(&self) -> Option<i32> {
+        let text = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
+        text.lines().next()?.trim().parse().ok()
     }
 
     /// A new, empty database.

@@ -1,12 +1,11 @@
 //! A file system so small that it can be filled.
 use std::{
     fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-const BALLAST: &str = "ballast";
+use super::ballast;
 
 /// A mounted tmpfs; unmounted when dropped.
 #[derive(Debug)]
@@ -24,24 +23,14 @@ impl Tmpfs {
         status.success().then(|| Self { path: path.to_owned() })
     }
 
-    /// Takes every byte that is left.
+    /// See [`ballast::fill`].
     pub fn fill(&self) -> io::Result<()> {
-        let mut ballast = fs::OpenOptions::new().create(true).append(true).open(self.path.join(BALLAST))?;
-        for block in [vec![0_u8; 64 * 1024], vec![0_u8; 512]] {
-            loop {
-                match ballast.write_all(&block) {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
+        ballast::fill(&self.path)
     }
 
     /// Gives it all back.
     pub fn make_room(&self) -> io::Result<()> {
-        fs::remove_file(self.path.join(BALLAST))
+        ballast::make_room(&self.path)
     }
 }
 

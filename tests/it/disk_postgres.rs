@@ -1,0 +1,161 @@
+//! A disk that fills up under PostgreSQL: whether its tables cannot grow or its log, the kiosks go on and hold, the
+//! server stays and says what is the matter, and once there is room everything is there.
+use kioskwatch_proto::{
+    KioskId,
+    topic::{Channel, Topic},
+};
+use kioskwatch_server::store::{Scope, Store};
+use kioskwatch_tests::harness::{
+    application::Application,
+    client::Client,
+    image_disk::{ImageDisk, may_mount},
+    postgres::Postgres,
+    server::Workdir,
+    stack::{PATIENCE, Plan, Stack},
+    wait::wait_until,
+};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use crate::{
+    disk::{business_goes_on, log_says, readyz_says},
+    lines,
+    power::only_root_can_mount,
+    program,
+};
+
+/// A cluster with three of its log's files, and an empty database.
+const DISK_MIB: u64 = 224;
+const FILES: u32 = 8_192;
+/// So small that nothing of the log is kept for later use.
+const SMALL_LOG: &str = "max_wal_size = 32MB\nmin_wal_size = 32MB\n";
+const DATABASE: &str = "postgres";
+const KIOSKS: [&str; 2] = ["K-0001", "K-0002"];
+/// Small, so that the log is full to its last bytes; without end, so that it ends with the log.
+const FILL_THE_LOG: &str = "DO $$ BEGIN LOOP
+    PERFORM pg_logical_emit_message(false, 'ballast', repeat('x', 64));
+END LOOP; END $$";
+
+/// Two kiosks that do business, and a cluster on a disk of its own.
+struct Shop {
+    stack: Stack,
+    applications: Vec<Application>,
+    /// Hears what the server acknowledges.
+    ears: Client,
+    cluster: Postgres,
+    disk: ImageDisk,
+    _place: Workdir,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let place = Workdir::new("kioskwatch-it").unwrap();
+        let disk = ImageDisk::mount_for(&place.path().join("disk"), DISK_MIB, FILES).unwrap();
+        let cluster = Postgres::start_at(&disk.path().join("data"), SMALL_LOG);
+        let plan = KIOSKS.iter().fold(Plan::new(program()), |plan, id| plan.kiosk(id, "S-01"));
+        let stack = plan.database(cluster.url(DATABASE)).start().await;
+        let acks = [Topic::fleet_filter(Channel::Ack)];
+        let ears = Client::connect(stack.broker.address(), "ears", &acks).await.unwrap();
+        let applications = stack.kiosks.iter().map(|k| Application::start(&k.socket(), 2)).collect();
+        let shop = Self { stack, applications, ears, cluster, disk, _place: place };
+        shop.everybody_sells().await;
+        // A file of the log that has room enough for what is tried in vain.
+        shop.connected().await.unwrap().execute("SELECT pg_switch_wal()").await.unwrap();
+        shop
+    }
+
+    async fn connected(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&self.cluster.url(DATABASE)).await
+    }
+
+    async fn everybody_sells(&self) {
+        for application in &self.applications {
+            business_goes_on(application, 20).await;
+        }
+    }
+
+    /// What stands in the database of what was acknowledged, by journal.
+    async fn nothing_is_acknowledged_that_is_not_stored(&self) {
+        let acks = self.ears.heard(Channel::Ack.as_str());
+        assert!(!acks.is_empty());
+        let store = Store::open_beside(&self.cluster.url(DATABASE)).await.unwrap();
+        for id in KIOSKS {
+            let kiosk = KioskId::new(id).unwrap();
+            for head in store.journal_heads(&Scope::All, &kiosk).await.unwrap().unwrap() {
+                let epoch = head.epoch.to_string();
+                let told = acks.iter().filter(|ack| ack["epoch"] == epoch.as_str());
+                let told = told.filter_map(|ack| ack["upto"].as_u64()).max();
+                assert!(told.is_some_and(|told| told <= head.upto), "{id}: told {told:?}, has {}", head.upto);
+            }
+        }
+        store.close().await;
+    }
+
+    /// The kiosks go on and the server stays, until the last customer of the day.
+    async fn business_goes_on_with_a_fault_that_nobody_can_store(&mut self) {
+        assert_eq!(self.stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
+        self.stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
+        log_says(&self.stack.kiosks[0], "fault=cover_open").await;
+        self.everybody_sells().await;
+        assert_eq!(self.stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
+        readyz_says(&self.stack, "database").await;
+        self.applications.clear();
+    }
+
+    /// By itself: the server's process is the one that was there before.
+    async fn everything_is_there_once_and_nobody_started_the_server(mut self, server: Option<u32>) {
+        self.stack.server.ready(PATIENCE).await.unwrap();
+        let store = Store::open_beside(&self.cluster.url(DATABASE)).await.unwrap();
+        lines::everything_arrives_and_nobody_is_offline(&self.stack, &store).await;
+        store.close().await;
+        self.stack.ticket("K-0001", "cover_open").await;
+        assert!(self.stack.server.process_runs());
+        assert_eq!(self.stack.server.process().unwrap().id(), server);
+        let log = self.stack.server.log();
+        assert!(!log.contains("cannot be applied") && !log.contains("piece by piece"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_whose_tables_cannot_grow_loses_nothing_and_goes_on_once_there_is_room() {
+    if !may_mount() {
+        return only_root_can_mount();
+    }
+    let mut shop = Shop::open().await;
+    let server = shop.stack.server.process().unwrap().id();
+    shop.disk.fill().unwrap();
+    readyz_says(&shop.stack, "the disk of the database is full").await;
+    shop.business_goes_on_with_a_fault_that_nobody_can_store().await;
+    assert!(shop.stack.tickets("K-0001", "cover_open").await.unwrap().is_empty());
+    shop.nothing_is_acknowledged_that_is_not_stored().await;
+    assert!(shop.cluster.is_running() && !shop.cluster.log().contains("PANIC"), "{}", shop.cluster.log());
+
+    shop.disk.make_room().unwrap();
+    shop.everything_is_there_once_and_nobody_started_the_server(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_goes_down_because_its_log_cannot_grow_is_waited_for() {
+    if !may_mount() {
+        return only_root_can_mount();
+    }
+    let mut shop = Shop::open().await;
+    let server = shop.stack.server.process().unwrap().id();
+    // A connection that is made on a full disk may end with it.
+    let mut filler = shop.connected().await.unwrap();
+    shop.disk.fill().unwrap();
+    let refused = filler.execute(FILL_THE_LOG).await;
+    assert!(refused.is_err() && shop.cluster.log().contains("PANIC"), "{refused:?} {}", shop.cluster.log());
+    readyz_says(&shop.stack, "database").await;
+    shop.business_goes_on_with_a_fault_that_nobody_can_store().await;
+
+    shop.disk.make_room().unwrap();
+    // Where its own new beginning failed too, a unit with `Restart=` starts it.
+    wait_until("the cluster to take connections again", PATIENCE, || async {
+        if !shop.cluster.is_running() {
+            shop.cluster.revive()?;
+        }
+        shop.connected().await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+    shop.everything_is_there_once_and_nobody_started_the_server(server).await;
+}
