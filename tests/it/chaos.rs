@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use kioskwatch_tests::{
-    chaos::{self, BrokerKind, Options, Victim},
+    chaos::{self, BrokerKind, DatabaseKind, Options, Victim},
     harness::{
         application::Application,
         stack::{PATIENCE, Plan},
@@ -19,21 +19,37 @@ use crate::program;
 /// A message may be lost more than once, and so may its acknowledgement; each costs up to 20 s.
 const SEVERAL_RESENDS: Duration = Duration::from_secs(180);
 
-async fn nothing_is_lost(broker: BrokerKind, cycles: u32) {
-    let victims = vec![Victim::Agent, Victim::Broker, Victim::Server, Victim::Database];
-    let options = Options { victims, cycles, broker, seed: 1, kiosks: 3, keep: false };
+fn everybody(broker: BrokerKind, database: DatabaseKind, cycles: u32) -> Options {
+    Options { victims: Vec::new(), database, cycles, broker, seed: 1, kiosks: 3, keep: false }
+}
+
+async fn nothing_is_lost(broker: BrokerKind, database: DatabaseKind, cycles: u32) {
+    let options = everybody(broker, database, cycles);
     let verdict = chaos::run(Path::new(program()), &options, |_| ()).await.unwrap();
     assert!(verdict.all_right(), "{verdict}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_kills_lose_nothing_and_count_nothing_twice() {
-    nothing_is_lost(BrokerKind::Mosquitto, 100).await;
+    nothing_is_lost(BrokerKind::Mosquitto, DatabaseKind::Postgres, 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_kills_on_sqlite_lose_nothing_and_count_nothing_twice() {
+    nothing_is_lost(BrokerKind::Mosquitto, DatabaseKind::Sqlite, 30).await;
+}
+
+#[tokio::test]
+async fn a_file_that_dies_with_its_server_is_no_victim_of_its_own() {
+    let sqlite = everybody(BrokerKind::Mosquitto, DatabaseKind::Sqlite, 1);
+    let options = Options { victims: vec![Victim::Agent, Victim::Database], ..sqlite };
+    let refused = chaos::run(Path::new(program()), &options, |_| ()).await.unwrap_err();
+    assert!(refused.contains("dies with the victim server"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_under_a_broker_that_cannot_be_trusted_lose_nothing() {
-    nothing_is_lost(BrokerKind::Treacherous, 15).await;
+    nothing_is_lost(BrokerKind::Treacherous, DatabaseKind::Postgres, 15).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

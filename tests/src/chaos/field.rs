@@ -3,12 +3,12 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{BrokerKind, Options, Victim, journal};
+use super::{BrokerKind, Options, Victim, database::Database, journal};
 use crate::{
     harness::{
         broker::Broker,
         kiosk::{Kiosk, KioskOptions},
-        postgres::{Postgres, Rows, StoredRecord},
+        rows::{Rows, StoredRecord},
         server::{Server, ServerOptions, Workdir},
         wait::wait_for,
     },
@@ -41,7 +41,7 @@ pub(super) struct Field {
     pub(super) broker: Broker,
     pub(super) rows: Rows,
     pub(super) dir: Workdir,
-    postgres: Postgres,
+    database: Database,
     /// What was committed when progress was last looked for.
     committed: u64,
     /// How often the server ended by itself.
@@ -52,8 +52,7 @@ impl Field {
     pub(super) async fn start(program: &Path, options: &Options) -> Result<Self, String> {
         let told = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
         let dir = Workdir::new("kioskwatch-chaos").map_err(told("making a directory"))?;
-        let postgres = Postgres::start();
-        let database = postgres.fresh_database().await;
+        let database = Database::start(options.database, dir.path()).await;
         let broker = match options.broker {
             BrokerKind::Mosquitto => Broker::start(dir.path()).await,
             BrokerKind::Treacherous => {
@@ -64,7 +63,7 @@ impl Field {
         let mut server = Server::new(&ServerOptions {
             program: program.to_owned(),
             dir: dir.path().join("server"),
-            database: Some(database.clone()),
+            database: Some(database.url().to_owned()),
             broker: broker.url(),
             fleet: fleet_file(options.kiosks),
             extra: SETTINGS.to_owned(),
@@ -90,8 +89,8 @@ impl Field {
             kiosk.boot().map_err(told("booting a kiosk"))?;
             kiosks.push(kiosk);
         }
-        let rows = Rows::of(&database);
-        let mut field = Self { kiosks, server, broker, rows, dir, postgres, committed: 0, restarts: 0 };
+        let rows = database.rows();
+        let mut field = Self { kiosks, server, broker, rows, dir, database, committed: 0, restarts: 0 };
         field.everybody_online().await?;
         field.progress().await?;
         Ok(field)
@@ -117,7 +116,7 @@ impl Field {
             }
             Victim::Broker => self.broker.kill().await.map_err(told)?,
             Victim::Server => self.server.kill().await.map_err(told)?,
-            Victim::Database => self.postgres.kill(),
+            Victim::Database => self.database.kill(),
         }
         Ok(())
     }
@@ -132,7 +131,7 @@ impl Field {
             }
             Victim::Broker => self.broker.restart().await.map_err(told)?,
             Victim::Server => self.server.start().await.map_err(told)?,
-            Victim::Database => self.postgres.resume(),
+            Victim::Database => self.database.resume(),
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub(super) struct Killing {
 
 impl Killing {
     pub(super) fn plan(dice: &mut Rng, cycle: u32, options: &Options) -> Self {
-        let mut victims = options.victims.clone();
+        let mut victims = options.victims();
         let is_long = cycle.is_multiple_of(LONG_EVERY);
         if is_long && victims.len() > 1 {
             // A kiosk that is away for so long is rightly called offline.

@@ -9,10 +9,12 @@
 //! |---|---|
 //! | `options` | what is killed, how often |
 //! | `field` | the processes |
+//! | `database` | what is under the server |
 //! | `life` | a kiosk in use: customers and breaking devices, and what they know |
 //! | `killing` | one cycle: who dies, when, for how long |
 //! | `journal` | what an agent has on its disk |
 //! | `verdict` | the books against each other |
+mod database;
 mod field;
 mod journal;
 mod killing;
@@ -22,7 +24,7 @@ mod verdict;
 
 use std::path::Path;
 
-pub use options::{BrokerKind, Options, Victim};
+pub use options::{BrokerKind, DatabaseKind, Options, Victim};
 use tokio::time::Instant;
 pub use verdict::Verdict;
 

@@ -8,8 +8,15 @@ pub enum Victim {
     Agent,
     Broker,
     Server,
-    /// PostgreSQL with all its processes.
+    /// PostgreSQL with all its processes; SQLite has none of its own.
     Database,
+}
+
+/// What the server keeps everything in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatabaseKind {
+    Sqlite,
+    Postgres,
 }
 
 /// Which broker carries everything.
@@ -24,9 +31,11 @@ pub enum BrokerKind {
 /// Kills real processes again and again, and holds agents, devices and server against each other.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Options {
-    /// Who is killed.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "agent,broker,server,database")]
+    /// Who is killed [default: everybody there is].
+    #[arg(long, value_enum, value_delimiter = ',')]
     pub victims: Vec<Victim>,
+    #[arg(long, value_enum, default_value = "postgres")]
+    pub database: DatabaseKind,
     /// How often; each cycle waits until a record more than before has been committed.
     #[arg(long, default_value_t = 100)]
     pub cycles: u32,
@@ -50,6 +59,25 @@ impl Options {
         if self.kiosks == 0 || self.kiosks > MOST_KIOSKS {
             return Err(format!("--kiosks {}: expected 1 to {MOST_KIOSKS}", self.kiosks));
         }
+        if self.database == DatabaseKind::Sqlite && self.victims.contains(&Victim::Database) {
+            return Err(
+                "--victims database: with --database sqlite it is a file of the server's, and dies with \
+                        the victim server"
+                    .to_owned(),
+            );
+        }
         Ok(())
+    }
+
+    /// Who can die, in a story that kills whom it may.
+    pub(super) fn victims(&self) -> Vec<Victim> {
+        if !self.victims.is_empty() {
+            return self.victims.clone();
+        }
+        let mut all = vec![Victim::Agent, Victim::Broker, Victim::Server];
+        if self.database == DatabaseKind::Postgres {
+            all.push(Victim::Database);
+        }
+        all
     }
 }

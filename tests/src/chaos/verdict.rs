@@ -14,7 +14,7 @@ use super::{
     killing::Killing,
     life::Books,
 };
-use crate::harness::postgres::StoredRecord;
+use crate::harness::rows::StoredRecord;
 
 /// How often each of them died.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ pub mod monitoring;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod rows;
 pub mod server;
 pub mod stack;
 pub mod tmpfs;

@@ -1,7 +1,6 @@
 //! A throw-away PostgreSQL: a cluster in a temporary directory, reached through a socket in it.
 //!
 //! A watchdog shell waits at the other end of a pipe and removes everything when we are gone, however we went.
-mod rows;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,8 +13,6 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-
-pub use rows::{Rows, StoredRecord};
 
 /// Who runs the server when we are root: PostgreSQL refuses to.
 const ACCOUNT: &str = "postgres";

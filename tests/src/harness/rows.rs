@@ -1,5 +1,5 @@
 //! What a server has written, read around it: a judge does not ask the accused.
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AnyConnection, Connection as _};
 
 /// One record as the server keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +23,24 @@ type Answer<T> = Result<T, sqlx::Error>;
 
 impl Rows {
     pub fn of(url: &str) -> Self {
+        sqlx::any::install_default_drivers();
         Self { url: url.to_owned() }
     }
 
+    /// Of an SQLite file, which is never written to, whether its server runs or lies dead.
+    pub fn of_file(url: &str) -> Self {
+        Self::of(&format!("{url}?mode=ro"))
+    }
+
     pub async fn record_count(&self) -> Answer<u64> {
-        let mut database = PgConnection::connect(&self.url).await?;
+        let mut database = AnyConnection::connect(&self.url).await?;
         let count: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM journal_record").fetch_one(&mut database).await?;
         Ok(count.unsigned_abs())
     }
 
     pub async fn records(&self) -> Answer<Vec<StoredRecord>> {
-        let mut database = PgConnection::connect(&self.url).await?;
+        let mut database = AnyConnection::connect(&self.url).await?;
         let rows: Vec<(String, String, i64, String, String)> = sqlx::query_as(
             "SELECT kiosk, epoch, seq, outcome, raw FROM journal_record ORDER BY kiosk, epoch, seq",
         )
@@ -49,7 +55,7 @@ impl Rows {
 
     /// Ranges of numbers that the server gave up.
     pub async fn gaps(&self) -> Answer<u64> {
-        let mut database = PgConnection::connect(&self.url).await?;
+        let mut database = AnyConnection::connect(&self.url).await?;
         let count: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM journal_gap").fetch_one(&mut database).await?;
         Ok(count.unsigned_abs())
@@ -57,7 +63,7 @@ impl Rows {
 
     /// Kiosk and fault of every incident about a device, open or over.
     pub async fn incidents(&self) -> Answer<Vec<(String, String)>> {
-        let mut database = PgConnection::connect(&self.url).await?;
+        let mut database = AnyConnection::connect(&self.url).await?;
         // Absence is the server's own finding, and a short one is no ticket; the disk of the machine that all this runs
         // on may really be full.
         let text = "SELECT kiosk, fault FROM incident
@@ -67,7 +73,7 @@ impl Rows {
 
     /// About whom tickets say that nobody is there.
     pub async fn offline_tickets(&self) -> Answer<Vec<String>> {
-        let mut database = PgConnection::connect(&self.url).await?;
+        let mut database = AnyConnection::connect(&self.url).await?;
         let text =
             "SELECT COALESCE(kiosk, site, '') FROM ticket WHERE fault IN ('kiosk_offline', 'site_offline')";
         sqlx::query_scalar(text).fetch_all(&mut database).await
