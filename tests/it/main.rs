@@ -7,6 +7,7 @@ mod clocks;
 mod console;
 mod damage;
 mod damaged_log;
+mod damaged_rows;
 mod dashboards;
 mod deploy;
 mod disk;

@@ -403,6 +403,23 @@ mod tests {
         std::fs::remove_dir_all(directory).unwrap();
     }
 
+    /// As if the database were away it would be asked for ever.
+    #[tokio::test]
+    async fn bytes_that_are_no_text_are_damage_and_no_database_that_is_away() {
+        let directory = std::env::temp_dir().join(format!("kw-db-{}", uuid::Uuid::new_v4().simple()));
+        let url = format!("sqlite://{}", directory.join("fleet.sqlite").display());
+        let database = Database::open(&url, Opener::Server).await.unwrap();
+        for flipped in
+            ["-- flipped\nSELECT CAST(x'6b31ff' AS TEXT)", "-- flipped\nSELECT json_group_array(x'6b31')"]
+        {
+            let answer = database.read("flipped", sqlx::query(flipped), |_| Ok(())).await;
+            assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{flipped}: {answer:?}");
+            assert!(database.is_damaged());
+        }
+        database.close().await;
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
     #[test]
     fn errors_are_sorted_by_what_to_do() {
         use crate::store::error::{Kind, kind_of_code};

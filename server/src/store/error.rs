@@ -167,6 +167,10 @@ impl StoreError {
     }
 }
 
+/// SQLite's word where a statement of ours gathers rows and one value is neither text nor number: no column of ours
+/// holds such, and the code is the one for everything.
+const NO_TEXT: &str = "JSON cannot hold BLOB values";
+
 /// What to do about an error of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -186,9 +190,12 @@ pub(super) fn kind(error: &sqlx::Error) -> Kind {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Kind::Away,
+        sqlx::Error::Database(e) if e.message() == NO_TEXT => Kind::Damaged,
         sqlx::Error::Database(e) => e.code().map_or(Kind::Away, |code| kind_of_code(&code)),
         // What we gave could not be put into the statement.
         sqlx::Error::Encode(_) => Kind::Other,
+        // SQLite has no checksums: a flipped bit can make bytes of a text that are none, which nobody stored.
+        sqlx::Error::Decode(source) if source.is::<std::str::Utf8Error>() => Kind::Damaged,
         // A migration that cannot run will not run by waiting for it.
         sqlx::Error::Migrate(_) | sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => {
             Kind::Other

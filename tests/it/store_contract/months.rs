@@ -12,7 +12,7 @@ use sqlx::{Connection as _, Executor as _};
 
 use super::{Empty, rows::*};
 
-fn october() -> Month {
+pub(crate) fn october() -> Month {
     "2026-10".parse().unwrap()
 }
 
@@ -238,7 +238,7 @@ pub(crate) async fn months_that_nobody_signed_are_found_however_old_they_are(emp
     assert_eq!(found, [(kiosk_id("k1"), last), (kiosk_id("k1"), now), (kiosk_id("k2"), last)]);
 }
 
-fn restatement(id: u128, state: RestatementState) -> RestatementRow {
+pub(crate) fn restatement(id: u128, state: RestatementState) -> RestatementRow {
     RestatementRow {
         id: uuid(id),
         kiosk: kiosk_id("k1"),
@@ -289,9 +289,8 @@ pub(crate) async fn one_restatement_waits_and_a_decision_stands(empty: Empty) {
     assert_eq!(store.restatement(&elsewhere, uuid(2)).await.unwrap(), None);
 }
 
-pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Empty) {
-    let store = empty.open().await;
-    let request = |id: u128, what: Correction| CorrectionRow {
+pub(crate) fn request(id: u128, what: Correction) -> CorrectionRow {
+    CorrectionRow {
         id: uuid(id),
         what,
         from: at(-DAY),
@@ -302,15 +301,22 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         requested_at: at(id as i64),
         decided: None,
         effect: "{}".into(),
-    };
-    let forgotten = Correction::Exclusion {
+    }
+}
+
+pub(crate) fn forgotten() -> Correction {
+    Correction::Exclusion {
         kiosk: Some(kiosk_id("k1")),
         site: None,
         class: "planned".into(),
         agreed_at: Some(at(-2 * DAY)),
-    };
+    }
+}
+
+pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Empty) {
+    let store = empty.open().await;
     let hours = Correction::ServiceHours { site: site_id("s1"), before: String::new(), after: "[]".into() };
-    let (first, second) = (request(1, forgotten), request(2, hours));
+    let (first, second) = (request(1, forgotten()), request(2, hours));
     let change = |row: &CorrectionRow| Change::Correction(Box::new(row.clone()));
     let dates = |from, to: Option<i64>| ServiceSpan {
         commissioned_at: Some(at(from)),
