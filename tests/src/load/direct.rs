@@ -1,7 +1,8 @@
 //! Heartbeats and faults fed to the ingest directly: what a fleet costs that no broker here could carry.
 use std::{
     collections::HashMap,
-    fmt::{self, Write as _},
+    fmt,
+    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -296,46 +297,60 @@ impl fmt::Display for Report {
     }
 }
 
-/// The cost of a heartbeat by the size of the fleet, as fast as they are taken.
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+/// The cost of a heartbeat by the size of the fleet. Each size has a process of its own: none finds the memory that
+/// another one left.
 async fn scale(options: &DirectOptions) -> Result<String, String> {
     let mut text = format!(
         "{:>9} {:>23} {:>20} {:>18} {:>16}\n",
         "kiosks", "µs a heartbeat", "µs a kiosk flushed", "bytes a kiosk", "ready after s"
     );
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let sizes = std::iter::successors(Some(1_000), |size: &u32| size.checked_mul(10));
     for kiosks in sizes.take_while(|size| *size <= options.kiosks.max(1_000)) {
-        let database = Database::with_kiosks(kiosks, options.postgres).await?;
-        let before = Watched::this().resident_kib()?.own;
-        let ingest = Ingest::start(&database, NO_FLUSH).await?;
-        let raised = Raised::default();
-        let heartbeats = u64::from(kiosks);
-        let mut pace =
-            Pace { kiosks, interval_s: 3_600, from: 0, heartbeats, per_second: None, faults_per_second: 0 };
-        feed(ingest.feed(), pace, Arc::clone(&raised)).await?;
-        ingest.drained().await?;
-        let mut passes = Vec::with_capacity(PASSES);
-        for _ in 0..PASSES {
-            pace.from += pace.heartbeats;
-            pace.heartbeats = heartbeats.max(PASS);
-            let cost = Cost::start();
-            let fed = feed(ingest.feed(), pace, Arc::clone(&raised)).await?;
-            ingest.drained().await?;
-            passes.push(cost.micros(&fed));
+        let mut one = tokio::process::Command::new(&program);
+        one.arg("one-size").arg(kiosks.to_string());
+        if options.postgres {
+            one.arg("--postgres");
         }
-        passes.sort_by(f64::total_cmp);
-        let (best, middle, worst) = (passes[0], passes[PASSES / 2], passes[PASSES - 1]);
-        let resident = Watched::this().resident_kib()?.own.saturating_sub(before);
-        let ready = ingest.ready_after.as_secs_f64();
-        let cpu = process_cpu();
-        ingest.stop().await?;
-        let flush = (process_cpu() - cpu).as_secs_f64() * 1e6 / f64::from(kiosks);
-        let bytes = resident as f64 * 1_024.0 / f64::from(kiosks);
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{kiosks:>9} {middle:>8.2} ({best:.2} to {worst:.2}) {flush:>20.2} {bytes:>18.0} {ready:>16.2}"
-        );
+        let told = one.stderr(Stdio::inherit()).output().await.map_err(|e| e.to_string())?;
+        if !told.status.success() {
+            return Err(format!("{kiosks} kiosks: {}", told.status));
+        }
+        text.push_str(&String::from_utf8_lossy(&told.stdout));
     }
     Ok(text)
+}
+
+/// One line of [`scale`]: heartbeats as fast as they are taken.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+pub async fn one_size(kiosks: u32, postgres: bool) -> Result<String, String> {
+    let database = Database::with_kiosks(kiosks, postgres).await?;
+    let before = Watched::this().resident_kib()?.own;
+    let ingest = Ingest::start(&database, NO_FLUSH).await?;
+    let raised = Raised::default();
+    let heartbeats = u64::from(kiosks);
+    let mut pace =
+        Pace { kiosks, interval_s: 3_600, from: 0, heartbeats, per_second: None, faults_per_second: 0 };
+    feed(ingest.feed(), pace, Arc::clone(&raised)).await?;
+    ingest.drained().await?;
+    let mut passes = Vec::with_capacity(PASSES);
+    for _ in 0..PASSES {
+        pace.from += pace.heartbeats;
+        pace.heartbeats = heartbeats.max(PASS);
+        let cost = Cost::start();
+        let fed = feed(ingest.feed(), pace, Arc::clone(&raised)).await?;
+        ingest.drained().await?;
+        passes.push(cost.micros(&fed));
+    }
+    passes.sort_by(f64::total_cmp);
+    let (best, middle, worst) = (passes[0], passes[PASSES / 2], passes[PASSES - 1]);
+    let resident = Watched::this().resident_kib()?.own.saturating_sub(before);
+    let ready = ingest.ready_after.as_secs_f64();
+    let cpu = process_cpu();
+    ingest.stop().await?;
+    let flush = (process_cpu() - cpu).as_secs_f64() * 1e6 / f64::from(kiosks);
+    let bytes = resident as f64 * 1_024.0 / f64::from(kiosks);
+    Ok(format!(
+        "{kiosks:>9} {middle:>8.2} ({best:.2} to {worst:.2}) {flush:>20.2} {bytes:>18.0} {ready:>16.2}\n"
+    ))
 }

@@ -55,6 +55,7 @@ async fn run(options: &Options) -> Result<String, String> {
         Some(Mode::Catchup(options)) => catchup::run(options).await,
         Some(Mode::Storm(options)) => storm::run(options).await,
         Some(Mode::Agent(options)) => agent::run(options).await,
+        Some(Mode::OneSize { kiosks, postgres }) => direct::one_size(*kiosks, *postgres).await,
         Some(Mode::Seed { kiosks, url }) => ingest::seed(*kiosks, url).await.map(|()| String::new()),
     }
 }

@@ -28,6 +28,13 @@ pub enum Mode {
     /// Makes kiosks known to an empty database; used by the others
     #[command(hide = true)]
     Seed { kiosks: u32, url: String },
+    /// A line of `direct --scale`, which uses it
+    #[command(hide = true)]
+    OneSize {
+        kiosks: u32,
+        #[arg(long)]
+        postgres: bool,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
