@@ -44,7 +44,8 @@ use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};
 
 /// Requests of people waiting for the hub.
 pub const REQUEST_QUEUE: usize = 256;
-/// How long somebody waits for an answer; what nobody waits for any more is not carried out.
+/// How long somebody waits for an answer. What nobody waits for any more when the hub takes it is not carried out; what
+/// it has taken may be committed later ([`uptime`] knows of that).
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Live events a slow listener may lag behind before it must reload.
 pub const LIVE_QUEUE: usize = 4_096;
@@ -111,7 +112,26 @@ impl Health {
 struct Asked {
     actor: Actor,
     request: Request,
+    asker: Asker,
+}
+
+/// Who waits for an answer, and until there is one keeps others from deciding about the books.
+struct Asker {
     answer: oneshot::Sender<Result<Answer, RequestError>>,
+    deciding: Option<uptime::Deciding>,
+}
+
+impl Asker {
+    fn has_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    /// The next one decides first: whoever hears the answer finds nobody deciding because of it.
+    fn answer(self, answer: Result<Answer, RequestError>) {
+        drop(self.deciding);
+        // Nobody listening is fine.
+        let _ = self.answer.send(answer);
+    }
 }
 
 /// Why a request came to nothing.
@@ -229,11 +249,28 @@ impl App {
     }
 
     /// Asks the hub; answered after the commit.
+    ///
+    /// # Errors
+    /// Also of whatever is decided by what is stored, in the books or about the past: that is asked by
+    /// [`uptime::Deciding::ask`] alone.
     pub async fn request(&self, actor: Actor, request: Request) -> Result<Answer, RequestError> {
+        if request.needs_a_look() {
+            return Err(RequestError::Poisoned("asked without a look at what is stored".to_owned()));
+        }
+        self.ask(actor, request, None).await
+    }
+
+    async fn ask(
+        &self,
+        actor: Actor,
+        request: Request,
+        deciding: Option<uptime::Deciding>,
+    ) -> Result<Answer, RequestError> {
         let gone = || RequestError::Unavailable("the server is stopping".to_owned());
         let (answer, answered) = oneshot::channel();
+        let asker = Asker { answer, deciding };
         let asked = async {
-            self.shared.requests.send(Asked { actor, request, answer }).await.map_err(|_| gone())?;
+            self.shared.requests.send(Asked { actor, request, asker }).await.map_err(|_| gone())?;
             answered.await.map_err(|_| gone())?
         };
         let late = || RequestError::Unavailable(format!("no answer within {} s", REQUEST_LIMIT.as_secs()));

@@ -43,6 +43,13 @@ impl Folder {
         let mut connection = sqlx::AnyConnection::connect(&self.database()).await.unwrap();
         connection.execute(sql).await.unwrap();
     }
+
+    /// Nobody else can write to the database while this is there; who reads can.
+    pub(crate) async fn held_up(&self) -> impl Sized + use<> {
+        let mut connection = sqlx::AnyConnection::connect(&self.database()).await.unwrap();
+        connection.execute("BEGIN IMMEDIATE").await.unwrap();
+        connection
+    }
 }
 
 impl Drop for Folder {

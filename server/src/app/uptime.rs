@@ -7,10 +7,12 @@
 //!   they have in common, [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
 //!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
-//! - [`decisions`]: what people ask and answer about signed months and about the past, and the [`effect`] they are shown
+//! - [`decisions`]: what people ask and answer about signed months and about the past, and the [`effect`] they are shown;
+//!   [`deciding`]: one at a time
 mod board;
 mod booked;
 mod books;
+mod deciding;
 mod decisions;
 mod dirty;
 mod due;
@@ -41,6 +43,7 @@ use crate::store::{Scope, StoreError, WorstKiosk};
 pub(crate) use self::{
     board::{PERIODS, Totals},
     books::Books,
+    deciding::Deciding,
     seconds::Seconds,
 };
 pub use self::{

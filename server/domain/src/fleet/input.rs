@@ -247,6 +247,29 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it rests on a look at what is stored, in the books or about the past: what was decided meanwhile may
+    /// not be undone by it.
+    #[must_use]
+    pub const fn needs_a_look(&self) -> bool {
+        match self {
+            Self::PutSite(_)
+            | Self::PutServiceHours { .. }
+            | Self::PutTimezone { .. }
+            | Self::PutKiosk(_)
+            | Self::ChangeKiosk { .. }
+            | Self::PutExclusion(_)
+            | Self::Book { .. } => true,
+            Self::Command(_)
+            | Self::ApproveCommand { .. }
+            | Self::RejectCommand { .. }
+            | Self::CancelCommand { .. }
+            | Self::OpenTicket(_)
+            | Self::Ticket { .. } => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct CommandRequest {
     pub kiosk: KioskId,

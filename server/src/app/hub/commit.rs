@@ -38,8 +38,8 @@ impl Hub {
         tracing::error!(problem, inputs = turn.inputs.len(), "a batch failed; going on piece by piece");
         for (index, input) in std::mem::take(&mut turn.inputs).into_iter().enumerate() {
             let mut reply = Replies::new();
-            if let Some(answer) = turn.replies.remove(&index) {
-                reply.insert(0, answer);
+            if let Some(asker) = turn.replies.remove(&index) {
+                reply.insert(0, asker);
             }
             for piece in pieces(input) {
                 self.decide_piece(piece, &mut reply).await?;
@@ -82,8 +82,8 @@ impl Hub {
         }
         let [piece] = inputs;
         self.poisoned(&problem, "this input cannot be applied");
-        if let Some(answer) = reply.remove(&0) {
-            let _ = answer.send(Err(RequestError::Poisoned(problem)));
+        if let Some(asker) = reply.remove(&0) {
+            asker.answer(Err(RequestError::Poisoned(problem)));
         } else if let Some(failed) = record_failed(&piece, problem) {
             self.settle(&mut [failed], reply).await?;
         }

@@ -72,8 +72,8 @@ impl Hub {
         let now = self.app.clock().now();
         let counters = self.app.counters();
         for (index, answer) in committed.replies {
-            if let Some(reply) = replies.remove(&index) {
-                let _ = reply.send(answer.map_err(RequestError::Refused));
+            if let Some(asker) = replies.remove(&index) {
+                asker.answer(answer.map_err(RequestError::Refused));
             }
         }
         for (kiosk, ack) in committed.acks {

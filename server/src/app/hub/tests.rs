@@ -1,4 +1,5 @@
 //! The loop and its turns on a real database, with connections to nobody.
+mod deciding;
 mod hearing;
 mod uncommitted;
 

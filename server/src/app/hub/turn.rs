@@ -1,13 +1,13 @@
 //! What one turn of the loop takes from the queues, and in which order.
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use kioskwatch_domain::fleet::{Answer, Beat, Input};
+use kioskwatch_domain::fleet::{Beat, Input};
 use kioskwatch_proto::KioskId;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use super::Hub;
 use crate::{
-    app::{Asked, REQUEST_QUEUE, RequestError, decode},
+    app::{Asked, Asker, REQUEST_QUEUE, decode},
     clock::Stopwatch,
     mqtt::{Lane, LinkEvent, RECEIVE_QUEUE, Room},
 };
@@ -23,7 +23,7 @@ const BEATS_EVERY: Duration = Duration::from_millis(50);
 const MAX_BATCH_RECORDS: usize = 20_000;
 
 /// Who waits for an answer, by the place of their input in the turn.
-pub(super) type Replies = BTreeMap<usize, oneshot::Sender<Result<Answer, RequestError>>>;
+pub(super) type Replies = BTreeMap<usize, Asker>;
 
 /// What one turn of the loop has gathered.
 #[derive(Default)]
@@ -83,10 +83,10 @@ impl Hub {
 
     pub(super) fn take_request(&self, turn: &mut Turn, asked: Asked) {
         // Whoever asked has gone: nothing is done behind their back.
-        if asked.answer.is_closed() {
+        if asked.asker.has_gone() {
             return;
         }
-        turn.replies.insert(turn.inputs.len(), asked.answer);
+        turn.replies.insert(turn.inputs.len(), asked.asker);
         turn.inputs.push(Input::Request { actor: asked.actor, request: asked.request });
     }
 

@@ -15,6 +15,7 @@ use super::{
     UptimeAnswer, UptimeScope,
     board::{Board, Shown, Totals},
     booked::Booked,
+    deciding::Decisions,
     dirty::Dirty,
     remembered::Remembered,
     seconds::Seconds,
@@ -67,9 +68,7 @@ pub(crate) struct Books {
     answers: Mutex<Answers>,
     /// Milliseconds since 1970.
     committed_to: AtomicI64,
-    /// One decision about the books at a time, of a person or the bookkeeper, from its look at what is stored
-    /// to its commit.
-    pub(super) deciding: tokio::sync::Mutex<()>,
+    pub(crate) decisions: Decisions,
 }
 
 #[derive(Default)]
@@ -112,7 +111,7 @@ impl Default for Books {
             board: RwLock::default(),
             answers: Mutex::default(),
             committed_to: AtomicI64::new(i64::MIN),
-            deciding: tokio::sync::Mutex::default(),
+            decisions: Decisions::default(),
         }
     }
 }

@@ -113,7 +113,7 @@ impl App {
         id: Uuid,
         verdict: &Verdict,
     ) -> Result<RestatementRow, DecisionError> {
-        let _one_at_a_time = self.books().deciding.lock().await;
+        let deciding = self.books().decisions.begin().await?;
         let proposal = self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))?;
         let rows = self.store().versions_of_month(&Scope::All, &proposal.kiosk, proposal.month).await?;
         let stored = Stored { rows: &rows, restatements: std::slice::from_ref(&proposal) };
@@ -123,7 +123,7 @@ impl App {
         if verdict.approve {
             self.check_known(&proposal).await?;
         }
-        self.request(actor, Request::Book { changes, also: None }).await?;
+        deciding.ask(self, actor, Request::Book { changes, also: None }).await?;
         self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))
     }
 
@@ -189,7 +189,9 @@ impl App {
         self.check_past(reader, &row).await?;
         row.effect = figures.effect(&row, zone).await?;
         let changes = corrections::requested(&row);
-        self.request(actor, Request::Book { changes, also: None }).await?;
+        // Nothing is decided yet; whoever does looks at what it is about again.
+        let deciding = self.books().decisions.begin().await?;
+        deciding.ask(self, actor, Request::Book { changes, also: None }).await?;
         Ok(row)
     }
 
@@ -211,7 +213,7 @@ impl App {
             }
             _ => asked.effect,
         };
-        let _one_at_a_time = self.books().deciding.lock().await;
+        let deciding = self.books().decisions.begin().await?;
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
         let now = self.clock().now();
         let engineers = self.engineers_of(&row).await?;
@@ -221,7 +223,7 @@ impl App {
             Some(consequence) => Some(Box::new(self.follow(consequence).await?)),
             None => None,
         };
-        self.request(actor, Request::Book { changes, also }).await?;
+        deciding.ask(self, actor, Request::Book { changes, also }).await?;
         self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
     }
 

@@ -336,7 +336,7 @@ impl Keeper {
     async fn book(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
         let app = self.app.clone();
         // Nobody decides about what is being looked at, and nothing is proposed over a decision.
-        let _nobody_decides = app.books().deciding.lock().await;
+        let deciding = app.books().decisions.begin().await?;
         let reader = app.uptime_reader();
         // While we waited somebody may have corrected the hours of a site.
         if app.books().dirty().waits_at_sites() {
@@ -359,7 +359,7 @@ impl Keeper {
         }
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
-            app.request(actor, Request::Book { changes, also: None }).await?;
+            deciding.ask(&app, actor, Request::Book { changes, also: None }).await?;
         }
         app.books().show(shown);
         for kiosk in kiosks.keys() {

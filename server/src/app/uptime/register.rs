@@ -29,14 +29,14 @@ impl App {
     /// Conflict: other open times of the past, where a kiosk counted.
     pub async fn put_site(&self, actor: Actor, row: SiteRow) -> Result<(), DecisionError> {
         // Whoever decides about the past meanwhile is not undone by what was read before.
-        let _one_at_a_time = self.books().deciding.lock().await;
+        let deciding = self.books().decisions.begin().await?;
         let known = self.store().site(&Scope::All, &row.id).await?;
         if let Some(known) = known.filter(|known| !row.has_terms_of(known)) {
             let stood = self.stood_at(&row.id).await?;
             let [was, is] = [&known, &row].map(|site| Terms::of_site(site, self.default_zone()));
             past::check_site(self.clock().now(), self.calendar(), [&was, &is], &stood)?;
         }
-        self.request(actor, Request::PutSite(row)).await?;
+        deciding.ask(self, actor, Request::PutSite(row)).await?;
         Ok(())
     }
 
@@ -52,7 +52,7 @@ impl App {
         engineer: Option<Option<&str>>,
     ) -> Result<(), DecisionError> {
         // Two who name somebody at once would both find the same one before them; and the hours of its site stay.
-        let _one_at_a_time = self.books().deciding.lock().await;
+        let deciding = self.books().decisions.begin().await?;
         let known = self.store().kiosk(&Scope::All, &row.id).await?.map(|view| view.kiosk);
         let now = self.clock().now();
         let noted = self.noted_of(&row.id).await?;
@@ -65,12 +65,12 @@ impl App {
             None => Request::PutKiosk(row),
         };
         let Some(engineer) = engineer else {
-            self.request(actor, put).await?;
+            deciding.ask(self, actor, put).await?;
             return Ok(());
         };
         let open = self.store().assignments_of(std::slice::from_ref(&kiosk), now, now.plus_ms(1)).await?;
         let changes = hand_over(now, &actor, &kiosk, &open, engineer)?;
-        self.request(actor, Request::Book { changes, also: Some(Box::new(put)) }).await?;
+        deciding.ask(self, actor, Request::Book { changes, also: Some(Box::new(put)) }).await?;
         Ok(())
     }
 

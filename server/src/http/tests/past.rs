@@ -175,7 +175,9 @@ async fn a_wrong_time_zone_is_mended_by_two_people() {
     let site = fixture.app.store().site(&Scope::All, &"near".parse().unwrap()).await.unwrap().unwrap();
     let row = kioskwatch_domain::change::SiteRow { service_hours: hours.to_string(), ..site };
     let raw = kioskwatch_domain::fleet::Request::PutSite(row);
-    fixture.app.request(kioskwatch_domain::fleet::Actor { name: "test".into() }, raw).await.unwrap();
+    let actor = kioskwatch_domain::fleet::Actor { name: "test".into() };
+    let deciding = fixture.app.books().decisions.begin().await.unwrap();
+    deciding.ask(&fixture.app, actor, raw).await.unwrap();
     let body = json!({ "name": "hall", "timezone": "America/New_York", "service_hours": hours });
     let refused = fixture.put(near, &admin, &body).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);

@@ -86,7 +86,7 @@ async fn commit(store: &Store, asked: Asked, bad: Option<&KioskId>) {
         store.commit(changes_of(&asked)).await.unwrap();
         Ok(Answer::Done)
     };
-    let _ = asked.answer.send(answer);
+    asked.asker.answer(answer);
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn nobody_decides_between_a_look_of_the_bookkeeper_and_its_booking() {
     let mut keeper = Keeper::new(app.clone());
     keeper.places().await.unwrap();
     // Somebody decides: what they change is seen, because nothing was looked at before.
-    let deciding = app.books().deciding.lock().await;
+    let deciding = app.books().decisions.begin().await.unwrap();
     let step = tokio::spawn(async move { keeper.step().await });
     let before = stored(&store, &id(0)).await;
     for _ in 0..50 {
@@ -224,10 +224,10 @@ async fn nobody_decides_between_a_look_of_the_bookkeeper_and_its_booking() {
         .collect();
     assert!(!rows.is_empty() && rows.iter().all(|one| *one == model), "{rows:?}");
     // Its booking waits to be committed.
-    assert!(app.books().deciding.try_lock().is_err());
+    assert!(app.books().decisions.is_anybody_deciding());
     commit(&store, asked, None).await;
     assert!(step.await.unwrap().unwrap());
-    assert!(app.books().deciding.try_lock().is_ok());
+    assert!(!app.books().decisions.is_anybody_deciding());
 }
 
 #[tokio::test]

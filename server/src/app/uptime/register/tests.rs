@@ -29,7 +29,7 @@ async fn a_site_is_judged_by_what_it_is_once_nobody_decides_any_more() {
     })
     .await;
     let store = app.store().clone();
-    let deciding = app.books().deciding.lock().await;
+    let deciding = app.books().decisions.begin().await.unwrap();
     let renamed = SiteRow { name: "renamed".into(), ..site.clone() };
     let (actor, theirs) = (Actor { name: "admin".into() }, app.clone());
     let put = tokio::spawn(async move { theirs.put_site(actor, renamed).await });

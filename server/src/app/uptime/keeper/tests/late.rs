@@ -179,7 +179,7 @@ async fn hours_that_are_corrected_while_the_bookkeeper_waits_are_those_it_books(
     let app = office.app.clone();
     let mut keeper = Keeper::new(app.clone());
     keeper.places().await.unwrap();
-    let deciding = app.books().deciding.lock().await;
+    let deciding = app.books().decisions.begin().await.unwrap();
     let step = tokio::spawn(async move { keeper.step().await });
     for _ in 0..50 {
         app.store().kiosk(&Scope::All, &id(0)).await.unwrap();
