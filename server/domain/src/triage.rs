@@ -55,6 +55,8 @@ words!(
 
 /// The word of a decision that waits.
 const HELD: &str = "held";
+/// The word of a decision that nobody is needed.
+const SUPPRESSED: &str = "suppressed";
 
 /// What to do about a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Decision {
             Self::Reopen(..) => "reopened",
             Self::Attach(..) => "attached",
             Self::Hold { .. } => HELD,
-            Self::Suppress { .. } => "suppressed",
+            Self::Suppress { .. } => SUPPRESSED,
         }
     }
 
@@ -137,6 +139,15 @@ impl HoldReason {
     }
 }
 
+impl SuppressReason {
+    /// Why no ticket opened, as an incident's row keeps it; `None`: another decision stands there.
+    #[must_use]
+    pub fn of(row: &IncidentRow) -> Option<Self> {
+        let (word, _) = row.triage_reason.split_once(':').filter(|_| row.triage == SUPPRESSED)?;
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
+    }
+}
+
 /// Everything a decision depends on.
 #[derive(Debug, Clone)]
 pub struct Case<'a> {
@@ -144,6 +155,8 @@ pub struct Case<'a> {
     pub fault: &'a FaultCode,
     pub severity: Severity,
     pub in_service: bool,
+    /// When it comes into service, if that is known and lies ahead.
+    pub begins_at: Option<Timestamp>,
     /// End of the approved exclusion that holds now.
     pub excluded_until: Option<Timestamp>,
     /// The open incident of the whole site.
@@ -163,7 +176,7 @@ pub struct Case<'a> {
 pub fn decide(case: &Case<'_>) -> Decision {
     let suppress = |why, again_at| Decision::Suppress { why, again_at };
     if !case.in_service {
-        return suppress(SuppressReason::NotInService, None);
+        return suppress(SuppressReason::NotInService, case.begins_at.filter(|&at| at > case.now));
     }
     if case.severity == Severity::Info {
         return suppress(SuppressReason::Info, None);

@@ -147,23 +147,29 @@ impl App {
         for kiosk in &seed.kiosk {
             let known = self.store().kiosk(&Scope::All, &kiosk.id).await?.map(|view| view.kiosk);
             let first = known.as_ref().and_then(|row| row.commissioned_at);
-            // The file says when it came first; of one that has been away the newest date is another.
+            // The file says when it came; of one that has been away the newest date may be another.
             let counted = match &known {
                 Some(row) => self.counted(row).await?,
                 None => Commissioned::default(),
             };
-            let told = kiosk.commissioned_at.filter(|told| counted.first() != Some(*told));
+            let is_known =
+                |told: &Timestamp| counted.spans().iter().any(|one| one.commissioned_at == Some(*told));
+            let told = kiosk.commissioned_at.filter(|told| !is_known(told));
             // Somebody accepted it and said that it does not count yet.
             let is_kept = known.as_ref().is_some_and(|row| row.admission == Admission::Accepted);
             let accepted_now = (!is_kept).then_some(now);
+            let commissioned_at = told.or(first).or(accepted_now);
+            // A date behind the end is a return from it.
+            let ends = known.as_ref().and_then(|row| row.decommissioned_at);
+            let decommissioned_at = ends.filter(|end| commissioned_at.is_none_or(|since| since <= *end));
             let mut row = KioskRow {
                 id: kiosk.id.clone(),
                 site: Some(kiosk.site.clone()),
                 admission: Admission::Accepted,
                 model: kiosk.model.clone(),
                 serial_no: kiosk.serial_no.clone(),
-                commissioned_at: told.or(first).or(accepted_now),
-                decommissioned_at: known.as_ref().and_then(|row| row.decommissioned_at),
+                commissioned_at,
+                decommissioned_at,
                 updated_at: now,
             };
             if let Some(known) = &known {

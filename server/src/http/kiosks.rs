@@ -28,7 +28,7 @@ pub(crate) struct KioskQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct PutKiosk {
     /// Where it stands from now on. At its first site it stood since it was put into service: where other hours or
-    /// another zone would change days that have been, that takes a correction of `commissioned_at` first (409).
+    /// another zone would change time that has been, that takes a correction of `commissioned_at` first (409).
     #[schema(value_type = Option<String>)]
     site: Option<SiteId>,
     #[serde(default)]
@@ -37,13 +37,13 @@ pub(crate) struct PutKiosk {
     serial_no: String,
     /// From when on it counts. Left out: as known, from its acceptance on, or of one that was out of service from now
     /// on; null: not yet, and no ticket opens. A date behind its `decommissioned_at` begins a further stretch of
-    /// service: the time between counts for nobody. What would count or not count any more of days that have been
+    /// service: the time between counts for nobody. What would count or not count any more of time that has been
     /// takes a correction (409).
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default, deserialize_with = "given")]
     commissioned_at: Option<Option<Timestamp>>,
-    /// Until when it counts: today or to come; left out or null: without end, so one that has left and is not accepted
-    /// says it again. Another day that has been takes a correction (409).
+    /// Until when it counts: now or to come; left out or null: without end, so one that has left and is not accepted
+    /// says it again. What has been takes a correction (409).
     #[schema(value_type = Option<String>, format = DateTime)]
     decommissioned_at: Option<Timestamp>,
     /// `accepted` (default), `quarantined`, `refused`.
@@ -122,11 +122,8 @@ pub(super) async fn put(
     let is_accepted = admission == Admission::Accepted;
     let since =
         body.commissioned_at.unwrap_or_else(|| known.begins(now, is_accepted, body.decommissioned_at));
-    if let (Some(from), Some(to)) = (since, body.decommissioned_at)
-        && to < from
-    {
-        return Err(Problem::invalid("decommissioned_at lies before commissioned_at"));
-    }
+    let dates = ServiceSpan { commissioned_at: since, decommissioned_at: body.decommissioned_at };
+    dates.check().map_err(Problem::invalid)?;
     let row = KioskRow {
         id: id.clone(),
         site: body.site,

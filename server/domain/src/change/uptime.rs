@@ -256,6 +256,17 @@ impl ServiceSpan {
         }
     }
 
+    /// # Errors
+    /// It would end before it begins, in words.
+    pub fn check(self) -> Result<(), String> {
+        match (self.commissioned_at, self.decommissioned_at) {
+            (Some(since), Some(until)) if until < since => {
+                Err(format!("decommissioned_at {until} lies before commissioned_at {since}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The same kiosk with these dates.
     #[must_use]
     pub fn put_into(self, kiosk: &KioskRow) -> KioskRow {

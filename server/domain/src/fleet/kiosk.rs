@@ -278,6 +278,13 @@ impl Kiosk {
         self.admission == Admission::Accepted && self.decommissioned_at.is_none_or(|end| now < end.at())
     }
 
+    /// When it comes into service or came, unless that was called off.
+    pub(super) fn begins_at(&self) -> Option<Timestamp> {
+        let ServiceSpan { commissioned_at, decommissioned_at } = self.dates();
+        let is_kept = |since: &Timestamp| decommissioned_at.is_none_or(|end| *since < end);
+        commissioned_at.filter(is_kept).filter(|_| self.admission == Admission::Accepted)
+    }
+
     /// Whether a required module is out of order, by its status.
     pub(super) fn required_down(&self) -> bool {
         let Some(profile) = &self.state.profile else { return false };

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use kioskwatch_proto::{KioskId, SiteId, journal::Digest};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, journal::Digest};
 
 use super::{
     Due, Fleet, Ix, Server,
@@ -16,11 +16,12 @@ use super::{
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{Admission, GroupKind, KioskStateRow, PresenceVerdict},
+    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict},
     image::FleetImage,
     moment::Moment,
     policy::Policy,
     presence::PresenceReason,
+    triage::SuppressReason,
 };
 
 impl Fleet {
@@ -192,7 +193,8 @@ impl Fleet {
         }
         let mut incidents = image.open_incidents;
         incidents.sort_by_key(|row| (row.noticed_at, row.id));
-        for row in incidents {
+        for mut row in incidents {
+            row.triage_due_at = row.triage_due_at.or_else(|| self.begins_behind(&row));
             if let Some(due) = row.triage_due_at {
                 self.due.insert((due, Due::Incident(row.id)));
             }
@@ -223,6 +225,14 @@ impl Fleet {
             }
             self.commands.insert(row.id, row);
         }
+    }
+
+    /// Servers before this one left a problem of a kiosk alone for good that was not in service yet: it is looked at
+    /// when the kiosk is, or now, where that was meanwhile.
+    fn begins_behind(&self, row: &IncidentRow) -> Option<Timestamp> {
+        let was_left = SuppressReason::of(row) == Some(SuppressReason::NotInService) && row.ticket.is_none();
+        let kiosk = self.kiosks.get(self.place(row.kiosk.as_ref().filter(|_| was_left)?)? as usize)?;
+        kiosk.begins_at().filter(|begins| *begins > row.noticed_at)
     }
 }
 

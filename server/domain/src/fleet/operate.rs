@@ -156,11 +156,10 @@ impl Draft<'_> {
         }
         let found = self.find(&row.id);
         let dates = found.map_or_else(ServiceSpan::default, |ix| self.kiosk(ix).dates());
-        let told = noted.before(None);
-        let was = told.cloned().unwrap_or_else(|| Commissioned::of([dates]));
+        let was = noted.or_of(dates, None);
         let is = was.put(self.now, dates, ServiceSpan::of(row)).map_err(|why| conflict("2.3", why))?;
         let ix = found.unwrap_or_else(|| self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)));
-        let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).commissioned_at.map(Moment::at));
+        let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).dates());
         let was_admitted = self.is_admitted(ix);
         let now = self.now;
         // Its dates are those of its newest stretch, and what is said of one that does not count yet.
@@ -173,7 +172,7 @@ impl Draft<'_> {
         self.assign(ix, row, is.first());
         self.rows.push(Change::Kiosk(row.clone()));
         let mut changed = changes::of_kiosk(known, row);
-        if was != is && (told.is_some() || !was.is_empty()) {
+        if was != is && (noted.before(None).is_some() || !was.is_empty()) {
             changes::of_stretches(&mut changed, [&was, &is]);
             let row = |known_from, stretches| {
                 Change::Commissioned(CommissionedRow { kiosk: row.id.clone(), known_from, stretches })
@@ -187,7 +186,7 @@ impl Draft<'_> {
         match (was_admitted, self.is_admitted(ix)) {
             (false, true) => self.welcome(ix),
             (true, false) if row.admission == Admission::Accepted => self.retire(ix),
-            _ if before != (row.site.clone(), row.commissioned_at) => self.look_at_problems(ix),
+            _ if before != (row.site.clone(), ServiceSpan::of(row)) => self.look_at_problems(ix),
             _ => {}
         }
         Ok(Answer::Done)

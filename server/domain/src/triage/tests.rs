@@ -7,6 +7,7 @@ fn check(fault: &str, change: impl FnOnce(&mut Case<'_>)) -> (&'static str, Stri
         fault: &fault,
         severity: Severity::Minor,
         in_service: true,
+        begins_at: None,
         excluded_until: None,
         site_outage: None,
         opens_at: None,
@@ -28,6 +29,12 @@ fn every_decision_has_its_reason() {
     let table: Vec<(&str, Change, &str, &str)> = vec![
         ("paper_out", Box::new(|_| {}), "ticket opened", "needed"),
         ("paper_out", Box::new(|c| c.in_service = false), "suppressed", "not_in_service"),
+        (
+            "paper_out",
+            Box::new(move |c| (c.in_service, c.begins_at) = (false, Some(later))),
+            "suppressed",
+            "not_in_service",
+        ),
         ("paper_low", Box::new(|c| c.severity = Severity::Info), "suppressed", "info"),
         ("paper_out", Box::new(move |c| c.excluded_until = Some(later)), "suppressed", "maintenance"),
         ("paper_out", Box::new(move |c| c.open_ticket = Some(id)), "gathered", "same_peripheral"),

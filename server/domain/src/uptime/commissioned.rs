@@ -3,7 +3,7 @@
 
 use kioskwatch_proto::Timestamp;
 
-use super::rows::span;
+use super::{known::Known, rows::span};
 use crate::change::{KioskRow, ServiceSpan};
 use crate::interval::IntervalSet;
 
@@ -86,9 +86,10 @@ impl Commissioned {
     /// stretch. Without a beginning they say nothing.
     ///
     /// # Errors
-    /// A further stretch while the newest has not ended, or one too many, in words.
+    /// Dates that end before they begin, a further stretch while the newest has not ended, or one too many, in words.
     pub fn told(&self, now: Timestamp, told: ServiceSpan) -> Result<Self, String> {
         let Some(from) = told.commissioned_at else { return Ok(self.clone()) };
+        told.check()?;
         // What says the newest anew is no return from it, also where it was called off: an end at its beginning.
         let left = self.newest().filter(|newest| !overlap(*newest, told));
         let ends = left.and_then(|newest| newest.decommissioned_at);
@@ -105,6 +106,14 @@ impl Commissioned {
             }
             false => Ok(spans),
         }
+    }
+}
+
+impl Known<Commissioned> {
+    /// As it was noted before this second, else as the dates of its row say it; `None`: by now.
+    #[must_use]
+    pub fn or_of(&self, row: ServiceSpan, second: Option<i64>) -> Commissioned {
+        self.before(second).cloned().unwrap_or_else(|| Commissioned::of([row]))
     }
 }
 
@@ -166,6 +175,15 @@ mod tests {
             assert_eq!(dates(&known.told(NOW, told).unwrap()), is, "{told:?}");
         }
         assert_eq!(dates(&Commissioned::default().told(NOW, stretch(10, None)).unwrap()), [(10, None)]);
+    }
+
+    #[test]
+    fn no_stretch_ends_before_it_begins() {
+        for known in [vec![], vec![stretch(10, 40)], vec![stretch(10, 40), stretch(70, None)]] {
+            let known = Commissioned::of(known);
+            let refused = known.told(NOW, stretch(70, 60)).unwrap_err();
+            assert!(refused.contains("decommissioned_at 1970-01-01T00:01:00.000Z lies before"), "{refused}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::booking::owners;
 use super::books::refuse;
 use super::commissioned::Commissioned;
 use super::corrections::REACHES_BACK_DAYS;
+use super::known::Known;
 use super::month::Month;
 use crate::calendar::WorkCalendar;
 use crate::change::{AssignmentRow, KioskRow, ServiceSpan, SiteRow};
@@ -22,6 +23,14 @@ use crate::wall;
 #[must_use]
 pub fn reach(now: Timestamp) -> Interval {
     Interval::new(now.secs() - REACHES_BACK_DAYS * 86_400, now.secs())
+}
+
+/// Who enters "as of now" typed for a while, and reads another clock than ours.
+const ENTRY_MS: i64 = 5 * 60_000;
+
+/// What is past for whoever enters something now.
+fn entered(now: Timestamp) -> Timestamp {
+    now.plus_ms(-ENTRY_MS)
 }
 
 /// When kiosks counted at a site. Time that nobody owned follows no site's hours: who moves a kiosk moves none of it.
@@ -130,18 +139,17 @@ pub fn check_site(
 }
 
 /// Whether one person may put a kiosk somewhere else, by the terms of before and of then. `unassigned`: its counted
-/// time that would go along ([`super::booking::unassigned`]); of `today`, the local day, it may.
+/// time that would go along ([`super::booking::unassigned`]).
 ///
 /// # Errors
 /// Conflict, with the first instant of the past that would change.
 pub fn check_move(
     now: Timestamp,
-    today: Interval,
     calendar: &WorkCalendar,
     [was, is]: [&Terms; 2],
     unassigned: &IntervalSet,
 ) -> Result<(), Refusal> {
-    let moved = moved(now, calendar, [was, is], &unassigned.subtract(&IntervalSet::of(today)));
+    let moved = moved(entered(now), calendar, [was, is], unassigned);
     let Some(first) = moved.intervals().first() else { return Ok(()) };
     let what = match opened(calendar, [was, is], first.from) {
         None => "the kiosk would be in another month",
@@ -153,8 +161,8 @@ pub fn check_move(
         RefusalKind::Conflict,
         format!(
             "this changes time that has been, because nothing says where the kiosk stood until now: at {local} \
-             ({zone}) {what}. First ask for a correction of its commissioned_at to today, which somebody else \
-             approves, and then give it its site; the days before count there by a second correction"
+             ({zone}) {what}. First ask for a correction of its commissioned_at to a day to come, which somebody \
+             else approves, and then give it its site; the time before counts there by a second correction"
         ),
     ))
 }
@@ -173,23 +181,22 @@ pub fn moved_dates(now: Timestamp, [was, is]: [&Commissioned; 2]) -> IntervalSet
 }
 
 /// Whether one person may give a kiosk other dates than its row has. Free are its first ones, of which nothing was
-/// `noted` yet, dates to come, and what moves time of `today` alone, the local day: so it leaves today and comes back
-/// today.
+/// `noted` yet, and what moves time to come alone: so it leaves now and comes back from now on. Time of this morning
+/// is past like any other: else who was down today would have left before it and be back after it.
 ///
 /// # Errors
 /// Conflict, with the first instant of the past that would count otherwise.
 pub fn check_kiosk(
     now: Timestamp,
-    today: Interval,
-    noted: Option<&Commissioned>,
+    noted: &Known<Commissioned>,
     [was, is]: [ServiceSpan; 2],
 ) -> Result<(), Refusal> {
-    if noted.is_none() && was.commissioned_at.is_none() {
+    if noted.before(None).is_none() && was.commissioned_at.is_none() {
         return Ok(());
     }
-    let known = &noted.cloned().unwrap_or_else(|| Commissioned::of([was]));
+    let known = &noted.or_of(was, None);
     let after = known.put(now, was, is).map_err(|why| refuse(RefusalKind::Conflict, why))?;
-    let refused = moved_dates(now, [known, &after]).subtract(&IntervalSet::of(today));
+    let refused = moved_dates(entered(now), [known, &after]);
     let Some(first) = refused.intervals().first() else { return Ok(()) };
     let at = Timestamp(first.from.saturating_mul(1_000));
     let (counted, would) = match known.counted().contains(first.from) {
@@ -200,7 +207,7 @@ pub fn check_kiosk(
         RefusalKind::Conflict,
         format!(
             "this changes time that has been: at {at} the kiosk {counted} and {would} by these dates. Dates to \
-             come and a decommissioning or a return as of today are free; to put a kiosk back into service leave \
+             come and a decommissioning or a return as of now are free; to put a kiosk back into service leave \
              commissioned_at out and decommissioned_at empty; if a date was entered wrong, ask for a correction, \
              which somebody else approves"
         ),

@@ -52,8 +52,8 @@ pub(super) struct Counted(pub(super) BTreeMap<KioskId, Known<Commissioned>>);
 impl Counted {
     /// As it was known before a second; `None`: as it is known.
     pub(super) fn of(&self, kiosk: &KioskRow, known_before: Option<i64>) -> Commissioned {
-        let noted = self.0.get(&kiosk.id).and_then(|known| known.before(known_before));
-        noted.cloned().unwrap_or_else(|| Commissioned::of_kiosk(kiosk))
+        let nothing = Known::default();
+        self.0.get(&kiosk.id).unwrap_or(&nothing).or_of(ServiceSpan::of(kiosk), known_before)
     }
 }
 

@@ -11,12 +11,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
-use super::{
-    DecisionError,
-    frame::Counted,
-    gather::KIOSKS_AT_ONCE,
-    reader::{day_of, ms},
-};
+use super::{DecisionError, frame::Counted, gather::KIOSKS_AT_ONCE, reader::ms};
 use crate::{
     app::App,
     store::{Scope, StoreError},
@@ -57,7 +52,7 @@ impl App {
         let now = self.clock().now();
         let noted = self.noted_of(&row.id).await?;
         if let Some(known) = &known {
-            self.check_kiosk(now, (known, noted.before(None)), &row).await?;
+            self.check_kiosk(now, (known, &noted), &row).await?;
         }
         let kiosk = row.id.clone();
         let put = match known {
@@ -82,28 +77,25 @@ impl App {
 
     /// When a kiosk counts, as it is known.
     pub(crate) async fn counted(&self, kiosk: &KioskRow) -> Result<Commissioned, StoreError> {
-        let noted = self.noted_of(&kiosk.id).await?;
-        Ok(noted.before(None).cloned().unwrap_or_else(|| Commissioned::of_kiosk(kiosk)))
+        Ok(self.noted_of(&kiosk.id).await?.or_of(ServiceSpan::of(kiosk), None))
     }
 
     async fn check_kiosk(
         &self,
         now: Timestamp,
-        (was, noted): (&KioskRow, Option<&Commissioned>),
+        (was, noted): (&KioskRow, &Known<Commissioned>),
         is: &KioskRow,
     ) -> Result<(), DecisionError> {
         let (other_dates, moves) = (ServiceSpan::of(was) != ServiceSpan::of(is), was.site != is.site);
         if !other_dates && !moves {
             return Ok(());
         }
-        let default_zone = self.default_zone();
-        let site = self.site_of(was).await?;
-        let zone = site.as_ref().and_then(|site| site.timezone.parse().ok());
-        let today = day_of(zone.unwrap_or(default_zone), now);
         if other_dates {
-            past::check_kiosk(now, today, noted, [was, is].map(ServiceSpan::of))?;
+            past::check_kiosk(now, noted, [was, is].map(ServiceSpan::of))?;
         }
         if moves {
+            let default_zone = self.default_zone();
+            let site = self.site_of(was).await?;
             let reach = past::reach(now);
             let ids = std::slice::from_ref(&was.id);
             let assignments = self.store().assignments_of(ids, ms(reach.from), ms(reach.to)).await?;
@@ -117,9 +109,9 @@ impl App {
                 Some(_) => None,
             };
             let [before, after] = [site, then].map(|site| terms(site.as_ref()));
-            let counted = noted.cloned().unwrap_or_else(|| Commissioned::of_kiosk(was));
+            let counted = noted.or_of(ServiceSpan::of(was), None);
             let time = unassigned(&was.id, &counted, &assignments);
-            past::check_move(now, today, self.calendar(), [&before, &after], &time)?;
+            past::check_move(now, self.calendar(), [&before, &after], &time)?;
         }
         Ok(())
     }

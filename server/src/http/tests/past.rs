@@ -163,6 +163,66 @@ async fn dates_of_service_that_have_been_take_two_people_who_can_mend_them() {
     assert!(late.text.contains("changed since"), "{}", late.text);
 }
 
+/// Down from nine to five, and by five nobody was there.
+#[tokio::test]
+async fn nobody_leaves_service_as_of_this_morning_and_comes_back_tonight() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let minutes = |minutes: i64| json!(now.plus_ms(minutes * 60_000).to_string());
+    let path = "/api/v1/kiosks/K-1";
+    let put = async |body: Value| fixture.put(path, &admin, &body).await;
+    // Whatever the hour is here, one of them is of today or was so until midnight.
+    for left in [-8 * 60, -60, -10] {
+        let refused = put(json!({ "site": "near", "decommissioned_at": minutes(left) })).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{left}: {}", refused.text);
+        for part in ["the kiosk counted and would not", "ask for a correction"] {
+            assert!(refused.text.contains(part), "{part}: {}", refused.text);
+        }
+    }
+    // Who typed for a minute, or by another clock, is no liar.
+    for dates in [json!({ "site": "near", "decommissioned_at": minutes(-1) }), json!({ "site": "near" })] {
+        let put = put(dates).await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    }
+    let uptime = format!(
+        "/api/v1/uptime?scope=kiosk&id=K-1&from={}&to={}",
+        now.plus_ms(-4 * 3_600_000),
+        now.plus_ms(0)
+    );
+    let counted = fixture.get(&uptime, &admin).await.json()["accountable_s"].as_i64().unwrap();
+    assert!(counted >= 4 * 3_600 - 60, "{counted}");
+    let hour_ago = put(json!({ "site": "near", "decommissioned_at": minutes(-60) })).await;
+    assert_eq!(hour_ago.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", hour_ago.text);
+    // Nor is it back since this morning where it was away.
+    let first = json!({ "commissioned_at": minutes(-9_000), "decommissioned_at": minutes(-3_000) });
+    let put = async |body: &Value| fixture.put("/api/v1/kiosks/K-8", &admin, body).await;
+    assert_eq!(put(&first).await.status, StatusCode::OK);
+    let refused = put(&json!({ "commissioned_at": minutes(-60) })).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert!(refused.text.contains("did not count and would"), "{}", refused.text);
+    assert_eq!(put(&first).await.status, StatusCode::OK, "as it was");
+    assert_eq!(put(&json!({ "commissioned_at": minutes(60) })).await.status, StatusCode::OK);
+}
+
+/// As above: its first site was closed today, says who gives it one tonight.
+#[tokio::test]
+async fn a_first_site_closes_no_time_of_today() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let closed = json!([{ "weekly": {} }, { "effective_from": date(now, 1), "weekly": "24x7" }]);
+    let site = json!({ "name": "n", "timezone": "Asia/Shanghai", "service_hours": closed });
+    assert_eq!(fixture.put("/api/v1/sites/closed", &admin, &site).await.status, StatusCode::OK);
+    for (kiosk, minutes, status) in [("K-8", 30, StatusCode::CONFLICT), ("K-9", 1, StatusCode::OK)] {
+        let path = format!("/api/v1/kiosks/{kiosk}");
+        let since = json!({ "commissioned_at": now.plus_ms(-minutes * 60_000).to_string() });
+        assert_eq!(fixture.put(&path, &admin, &since).await.status, StatusCode::OK);
+        let put = fixture.put(&path, &admin, &json!({ "site": "closed" })).await;
+        assert_eq!(put.status, status, "{kiosk}: {}", put.text);
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_time_zone_is_mended_by_two_people() {
     let fixture = Fixture::start().await;
@@ -238,15 +298,22 @@ async fn a_first_site_closes_no_time_that_has_been_and_a_correction_of_the_dates
     assert_eq!(put.status, StatusCode::OK, "{}", put.text);
     assert_eq!(accountable("K-8").await, 48 * 3_600);
 
-    let body = json!({ "kind": "commissioning", "kiosk": "K-9", "commissioned_at": hours(0), "reason": "r" });
-    let corrections = "/api/v1/corrections";
-    let asked = fixture.ask(Method::POST, corrections, &manager, Some(&body.to_string())).await;
-    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
-    let approve = format!("{corrections}/{}/approve", asked.json()["id"].as_str().unwrap());
-    let approved = fixture.ask(Method::POST, &approve, &admin, Some(r#"{"reason":"seen"}"#)).await;
-    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let correct = async |since: String| {
+        let body =
+            json!({ "kind": "commissioning", "kiosk": "K-9", "commissioned_at": since, "reason": "r" });
+        let corrections = "/api/v1/corrections";
+        let asked = fixture.ask(Method::POST, corrections, &manager, Some(&body.to_string())).await;
+        assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+        let approve = format!("{corrections}/{}/approve", asked.json()["id"].as_str().unwrap());
+        let approved = fixture.ask(Method::POST, &approve, &admin, Some(r#"{"reason":"seen"}"#)).await;
+        assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    };
+    // Two people need their time: until a day to come nothing of the past goes along.
+    correct(hours(48)).await;
     let put = fixture.put("/api/v1/kiosks/K-9", &admin, &json!({ "site": "closed" })).await;
     assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    correct(hours(-48)).await;
+    assert_eq!(accountable("K-9").await, 0, "it stood there, and it was closed");
 }
 
 #[tokio::test]

@@ -241,3 +241,67 @@ async fn dates_that_replace_several_stretches_are_not_approved_once_any_of_them_
         json!([{ "commissioned_at": hours(-2_000), "decommissioned_at": Value::Null }])
     );
 }
+
+#[tokio::test]
+async fn a_fleet_file_with_a_later_date_says_a_return_or_nothing() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
+    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    let file = testing::Folder::new();
+    let path = file.path().join("fleet.toml");
+    let seed = async |model: &str, since: Value| {
+        let text =
+            format!("[[kiosk]]\nid = 'K-9'\nsite = 'near'\nmodel = '{model}'\ncommissioned_at = {since}\n");
+        std::fs::write(&path, text).unwrap();
+        fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+        fixture.get("/api/v1/kiosks/K-9", &admin).await.json()
+    };
+    // A return that has been takes two people; the rest of the file becomes true.
+    let read = seed("M", hours(-100)).await;
+    assert_eq!((&read["stretches"], &read["model"]), (&json!([served]), &json!("M")));
+    let put = fixture.put_kiosk(&admin, "K-9", &read).await;
+    assert_eq!(put.status, StatusCode::OK, "as it was read it can be put: {}", put.text);
+    // One to come is a return like any other.
+    let back = json!({ "commissioned_at": hours(100), "decommissioned_at": Value::Null });
+    let read = seed("N", hours(100)).await;
+    assert_eq!((&read["stretches"], &read["model"]), (&json!([served, back]), &json!("N")));
+    // It leaves again, or does not come: the file says when it came, and nothing new.
+    for end in [hours(100), hours(200)] {
+        let leaves = json!({ "site": "near", "commissioned_at": hours(100), "decommissioned_at": end });
+        assert_eq!(fixture.put_kiosk(&admin, "K-9", &leaves).await.status, StatusCode::OK);
+        for model in ["O", "P"] {
+            let read = seed(model, hours(100)).await;
+            assert_eq!((&read["decommissioned_at"], &read["model"]), (&end, &json!(model)));
+        }
+    }
+    // Dates that end before they begin are said in no way.
+    let inverted = json!({ "commissioned_at": hours(100), "decommissioned_at": hours(50) });
+    let refused = fixture.put_kiosk(&admin, "K-9", &inverted).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_fleet_file_says_when_any_stretch_began() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
+    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    // Back now, called off as of now, and back once more: three stretches, of which the file says the second.
+    let second = fixture.put_kiosk(&admin, "K-9", &json!({})).await.json()["commissioned_at"].clone();
+    let ended = json!({ "commissioned_at": second, "decommissioned_at": second });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &ended).await.status, StatusCode::OK);
+    let back = fixture.put_kiosk(&admin, "K-9", &json!({ "commissioned_at": hours(50) })).await.json();
+    assert_eq!(back["stretches"].as_array().map(Vec::len), Some(3), "{back}");
+    let file = testing::Folder::new();
+    let path = file.path().join("fleet.toml");
+    let text = format!("[[kiosk]]\nid = 'K-9'\nsite = 'near'\nmodel = 'M'\ncommissioned_at = {second}\n");
+    std::fs::write(&path, text).unwrap();
+    fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+    let read = fixture.get("/api/v1/kiosks/K-9", &admin).await.json();
+    assert_eq!((&read["stretches"], &read["model"]), (&back["stretches"], &json!("M")));
+}

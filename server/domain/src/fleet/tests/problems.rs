@@ -173,6 +173,75 @@ fn a_kiosk_that_is_not_commissioned_opens_no_ticket() {
     assert_eq!(done.counts[&Count::Suppressed(SuppressReason::NotInService)], 1);
 }
 
+/// Puts dates as from now, in days.
+fn put_dates(world: &mut World, agent: &ScriptedAgent, from: i64, to: Option<i64>) {
+    let day = |days: i64| world.now.plus_ms(days * 86_400_000);
+    let (commissioned_at, decommissioned_at) = (Some(day(from)), to.map(day));
+    let row = KioskRow { commissioned_at, decommissioned_at, ..world.store.kiosks[&agent.id].clone() };
+    world.ask("admin", Request::PutKiosk(row)).unwrap();
+}
+
+fn sweep_in(world: &mut World, agent: &mut ScriptedAgent, days: i64) {
+    world.now = world.now.plus_ms(days * 86_400_000 + 1_000);
+    world.beat(agent);
+    world.tell(&[Input::Sweep]);
+}
+
+#[test]
+fn who_begins_to_count_gets_a_ticket_for_what_was_broken_before() {
+    for restarts in [false, true] {
+        let (mut world, mut agent) = started();
+        put_dates(&mut world, &agent, 4, None);
+        agent.fault(world.now, "printer", "paper_jam", Raised);
+        world.send(&mut agent);
+        let begins = world.store.kiosks[&agent.id].commissioned_at;
+        assert_eq!(open(&world)[0].triage_due_at, begins);
+        let told = format!("not_in_service: the kiosk is not in service until {}", begins.unwrap());
+        assert_eq!(open(&world)[0].triage_reason, told);
+        if restarts {
+            world.restart();
+        }
+        sweep_in(&mut world, &mut agent, 3);
+        assert_eq!(world.tickets(&agent.id).len(), 0, "it does not count yet");
+        sweep_in(&mut world, &mut agent, 1);
+        assert_eq!(world.tickets(&agent.id).len(), 1, "restarts: {restarts}");
+    }
+}
+
+#[test]
+fn a_ticket_follows_the_date_of_service_wherever_it_is_moved() {
+    let (mut world, mut agent) = started();
+    put_dates(&mut world, &agent, 4, None);
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    put_dates(&mut world, &agent, 2, None);
+    put_dates(&mut world, &agent, 6, None);
+    sweep_in(&mut world, &mut agent, 5);
+    assert_eq!(world.tickets(&agent.id).len(), 0, "it was put off");
+    // Called off, and on again: only the end is said anew.
+    put_dates(&mut world, &agent, 3, Some(3));
+    assert_eq!(open(&world)[0].triage_due_at, None, "it never begins");
+    put_dates(&mut world, &agent, 3, Some(30));
+    sweep_in(&mut world, &mut agent, 3);
+    assert_eq!(world.tickets(&agent.id).len(), 1);
+}
+
+#[test]
+fn a_fault_that_an_older_server_left_alone_is_looked_at_when_its_kiosk_begins_to_count() {
+    let (mut world, mut agent) = started();
+    put_dates(&mut world, &agent, 4, None);
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    for row in world.store.incidents.values_mut() {
+        row.triage_due_at = None;
+    }
+    world.restart();
+    sweep_in(&mut world, &mut agent, 3);
+    assert_eq!(world.tickets(&agent.id).len(), 0);
+    sweep_in(&mut world, &mut agent, 1);
+    assert_eq!(world.tickets(&agent.id).len(), 1);
+}
+
 #[test]
 fn retiring_a_kiosk_ends_its_problems() {
     let (mut world, mut agent) = started();

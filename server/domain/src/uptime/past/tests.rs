@@ -124,20 +124,20 @@ fn a_site_owns_the_past_of_every_kiosk_that_counted_there() {
 }
 
 #[test]
-fn a_kiosk_takes_no_past_along_but_what_is_the_same_or_of_today() {
-    let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
+fn a_kiosk_takes_no_past_along_but_what_is_the_same() {
     let zone = Asia::Shanghai;
     let (nowhere, daily) =
         (Terms::nowhere(zone), Terms::of(zone.name(), &format!("[{}]", days("08:00")), zone));
     let say = |terms: [&Terms; 2], since: &str, rows: &[AssignmentRow]| {
         let kiosk = kiosk([Some(since), None]);
         let time = unassigned(&kiosk.id, &Commissioned::of_kiosk(&kiosk), rows);
-        check_move(at(NOW), today, &WorkCalendar::default(), terms, &time).map_err(|refusal| {
+        check_move(at(NOW), &WorkCalendar::default(), terms, &time).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason
         })
     };
-    let (old, morning) = ("2026-11-17T22:00:00+08:00", "2026-11-18T00:00:00+08:00");
+    let (old, night) = ("2026-11-17T22:00:00+08:00", "2026-11-18T00:00:00+08:00");
+    let just_now = "2026-11-18T15:56:00+08:00";
     for (terms, says) in [
         (
             [&nowhere, &daily],
@@ -150,7 +150,10 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same_or_of_today() {
     ] {
         let refused = say(terms, old, &[]).unwrap_err();
         assert!(refused.contains(says) && refused.contains("ask for a correction"), "{refused}");
-        say(terms, morning, &[]).unwrap();
+        say(terms, night, &[]).unwrap_err();
+        say(terms, just_now, &[]).unwrap();
+        // Since it was opened nothing differs.
+        say(terms, "2026-11-18T09:00:00+08:00", &[]).unwrap();
     }
     let always = Terms::of(zone.name(), "", zone);
     say([&nowhere, &always], old, &[]).unwrap();
@@ -162,17 +165,16 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same_or_of_today() {
         group: GroupKind::Site,
         group_id: "S-1".into(),
         from: at(old),
-        to: Some(at(morning)),
+        to: Some(at("2026-11-18T08:00:00+08:00")),
     };
     say([&nowhere, &daily], old, &[stood]).unwrap();
 }
 
 #[test]
 fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
-    let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
     let say = |was: [Option<&str>; 2], is: [Option<&str>; 2]| {
         let dates = [was, is].map(|dates| ServiceSpan::of(&kiosk(dates)));
-        check_kiosk(at(NOW), today, None, dates).map_err(|refusal| {
+        check_kiosk(at(NOW), &Known::default(), dates).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason
         })
@@ -181,20 +183,26 @@ fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
     let retired = Some("2026-11-10T08:00:00+08:00");
     let yesterday = Some("2026-11-17T08:00:00+08:00");
     let morning = Some("2026-11-18T08:00:00+08:00");
+    let just_now = Some("2026-11-18T15:55:00+08:00");
     let next_week = Some("2026-11-25T08:00:00+08:00");
     for (was, is) in [
         ([None, None], [old, None]),
-        ([old, None], [old, morning]),
+        ([old, None], [old, just_now]),
+        ([old, None], [old, Some(NOW)]),
         ([old, None], [old, next_week]),
         ([next_week, None], [Some("2026-11-26T08:00:00+08:00"), None]),
         ([old, next_week], [old, None]),
-        ([morning, None], [Some("2026-11-18T09:00:00+08:00"), None]),
-        // Back in service as of today: the time between counts for nobody.
-        ([old, retired], [morning, None]),
+        ([just_now, None], [Some(NOW), None]),
+        // Back in service as of now: the time between counts for nobody.
+        ([old, retired], [just_now, None]),
+        ([old, retired], [Some(NOW), None]),
         ([old, retired], [next_week, None]),
-        ([old, morning], [old, None]),
-        ([old, morning], [morning, None]),
-        ([morning, None], [None, None]),
+        ([old, morning], [Some(NOW), None]),
+        // As it is, or where it counted nothing anyway.
+        ([old, morning], [old, morning]),
+        ([old, retired], [yesterday, yesterday]),
+        ([old, just_now], [old, None]),
+        ([just_now, None], [None, None]),
         ([Some("2023-01-01T00:00:00Z"), None], [Some("2024-01-01T00:00:00Z"), None]),
     ] {
         say(was, is).unwrap_or_else(|refused| panic!("{was:?} {is:?}: {refused}"));
@@ -214,29 +222,45 @@ fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
         ([old, retired], [None, None], "leave commissioned_at out"),
         ([old, None], [None, None], "2026-10-05T00:00:00.000Z the kiosk counted and would not"),
         ([old, None], [next_week, None], "2026-10-05"),
+        // Of today: who was down since this morning has not left before and come back since.
+        ([old, None], [old, morning], "2026-11-18T00:00:00.000Z the kiosk counted and would not"),
+        (
+            [old, None],
+            [old, Some("2026-11-18T15:54:00+08:00")],
+            "2026-11-18T07:54:00.000Z the kiosk counted and would not",
+        ),
+        ([old, retired], [morning, None], "2026-11-18T00:00:00.000Z the kiosk did not count and would"),
+        ([old, morning], [old, None], "2026-11-18T00:00:00.000Z the kiosk did not count and would"),
+        ([old, morning], [morning, None], "2026-11-18T00:00:00.000Z the kiosk did not count and would"),
+        ([morning, None], [None, None], "2026-11-18T00:00:00.000Z the kiosk counted and would not"),
+        ([old, None], [next_week, yesterday], "lies before commissioned_at"),
         ([old, morning], [None, morning], "2026-10-05"),
     ] {
         let refused = say(was, is).unwrap_err();
         assert!(refused.contains(says), "{says}: {refused}");
-        assert!(refused.contains("ask for a correction"), "{refused}");
+        let is_told = refused.contains("ask for a correction") || refused.contains("lies before");
+        assert!(is_told, "{refused}");
     }
 }
 
 #[test]
 fn what_was_taken_back_today_gives_nobody_another_past() {
-    let today = Interval::new(at("2026-11-18T00:00:00+08:00").secs(), at("2026-11-19T00:00:00+08:00").secs());
     let stretch = |from: &str, to: Option<&str>| ServiceSpan {
         commissioned_at: Some(at(from)),
         decommissioned_at: to.map(at),
     };
-    let none = ServiceSpan::default();
-    let say = |noted: &Commissioned, dates| check_kiosk(at(NOW), today, Some(noted), dates);
     let (old, retired) = ("2026-09-05T08:00:00+08:00", "2026-10-10T08:00:00+08:00");
-    let morning = stretch("2026-11-18T08:00:00+08:00", None);
+    let none = ServiceSpan::default();
+    let say = |noted: &Commissioned, dates| {
+        let mut known = Known::default();
+        known.learn(at(old), noted.clone());
+        check_kiosk(at(NOW), &known, dates)
+    };
+    let back = stretch(NOW, None);
     for noted in [Commissioned::default(), Commissioned::of([stretch(old, Some(retired))])] {
         // It says what its row says already: nothing moves.
         say(&noted, [none, none]).unwrap();
-        say(&noted, [none, morning]).unwrap();
+        say(&noted, [none, back]).unwrap();
         assert_eq!(noted.put(at(NOW), none, none).unwrap(), noted);
         let refused = say(&noted, [none, stretch(old, None)]).unwrap_err();
         assert!(refused.reason.contains("did not count and would"), "{}", refused.reason);
