@@ -162,6 +162,10 @@ pub async fn serve(
     let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal)?, link(Lane::Beats)?);
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
+    // Before the bookkeeper begins: what the file says is decided in its turn, and its first looks take long.
+    if let Some(seed) = &seed {
+        app.seed(seed).await?;
+    }
     let mut books = tokio::spawn(keep_books(app.clone(), stop.clone()));
     let mut retention = tokio::spawn(keep_to_retention(app.clone(), stop.clone()));
 
@@ -172,9 +176,6 @@ pub async fn serve(
     };
     let console = tokio::spawn(http::serve(app.clone(), http_listener, stop.clone()));
     let monitoring = tokio::spawn(http::serve_monitoring(app.clone(), monitoring_listener, stop.clone()));
-    if let Some(seed) = &seed {
-        app.seed(seed).await?;
-    }
     tracing::info!(console = %addresses.http, monitoring = %addresses.monitoring, "server started");
     started(addresses);
 

@@ -251,7 +251,7 @@ impl App {
     /// Asks the hub; answered after the commit.
     ///
     /// # Errors
-    /// Also of whatever is decided by what is stored, in the books or about the past: that is asked by
+    /// `Poisoned` for whatever is decided by what is stored, in the books or about the past: that is asked by
     /// [`uptime::Deciding::ask`] alone.
     pub async fn request(&self, actor: Actor, request: Request) -> Result<Answer, RequestError> {
         if request.needs_a_look() {

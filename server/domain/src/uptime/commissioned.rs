@@ -4,7 +4,7 @@
 use kioskwatch_proto::Timestamp;
 
 use super::{known::Known, rows::span};
-use crate::change::{KioskRow, ServiceSpan};
+use crate::change::ServiceSpan;
 use crate::interval::IntervalSet;
 
 /// Nobody takes a terminal out of service and back more often; whoever does so is a program gone wild.
@@ -22,12 +22,6 @@ impl Commissioned {
         let mut spans: Vec<_> = spans.into_iter().filter(|one| one.commissioned_at.is_some()).collect();
         spans.sort_by_key(|one| one.commissioned_at);
         Self(spans)
-    }
-
-    /// Of a kiosk of which nothing but its dates was ever noted.
-    #[must_use]
-    pub fn of_kiosk(kiosk: &KioskRow) -> Self {
-        Self::of([ServiceSpan::of(kiosk)])
     }
 
     #[must_use]

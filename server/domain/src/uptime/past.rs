@@ -181,7 +181,8 @@ pub fn moved_dates(now: Timestamp, [was, is]: [&Commissioned; 2]) -> IntervalSet
 }
 
 /// Whether one person may give a kiosk other dates than its row has. Free are its first ones, of which nothing was
-/// `noted` yet, and what moves time to come alone: so it leaves now and comes back from now on. Time of this morning
+/// `noted` yet, and what moves time to come alone, and the five minutes
+/// of [`ENTRY_MS`] before: so it leaves now and comes back from now on. Time of this morning
 /// is past like any other: else who was down today would have left before it and be back after it.
 ///
 /// # Errors

@@ -12,8 +12,9 @@ use crate::{
     mqtt::{Lane, LinkEvent, RECEIVE_QUEUE, Room},
 };
 
-/// Messages of one lane decided in one plan and committed in one transaction.
-pub(super) const MAX_BATCH: usize = 2_000;
+/// Messages of one lane decided in one plan and committed in one transaction: what a storm of reconnects takes of memory
+/// at once is this many rows, more than once.
+pub(super) const MAX_BATCH: usize = 1_000;
 /// Heartbeats that wait for memory together: what they touch fits into the processor's nearest caches.
 pub(super) const BEATS_TOGETHER: usize = 64;
 /// Heartbeats are read this often at most, unless many wait: nobody waits for one, and to be woken for each costs more

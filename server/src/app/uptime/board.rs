@@ -77,7 +77,7 @@ impl Board {
             (growth.within, self.growths.number(each.into()))
         });
         let entry = self.kiosks.entry(kiosk).or_default();
-        let known = entry.periods();
+        let (known, _) = entry.read();
         // A visit that did not look at a period says nothing new about it.
         let all = std::array::from_fn(|period| match &new[period] {
             Some((valid, shares)) => Some((*valid, shares.as_slice())),
@@ -145,6 +145,7 @@ impl Board {
             })
         })
     }
+
     /// Of a period that it is at this instant, by the number of the place.
     fn shares<'a>(
         &'a self,
@@ -190,10 +191,6 @@ impl OfKiosk {
             write_number(&mut bytes, growth);
         }
         Self(bytes.into_boxed_slice())
-    }
-
-    fn periods(&self) -> [Option<Period<'_>>; PERIODS.len()] {
-        self.read().0
     }
 
     fn read(&self) -> ([Option<Period<'_>>; PERIODS.len()], Option<(Interval, usize)>) {

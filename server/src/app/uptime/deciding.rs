@@ -26,7 +26,11 @@ impl Decisions {
     }
 
     async fn begin_within(&self, limit: Duration) -> Result<Deciding, RequestError> {
-        let late = |_| RequestError::Unavailable("the decision before this one is not saved yet".to_owned());
+        let late = |_| {
+            RequestError::Unavailable(
+                "somebody else is deciding, or what was decided is not saved yet; try again".to_owned(),
+            )
+        };
         timeout(limit, Arc::clone(&self.0).lock_owned()).await.map(Deciding).map_err(late)
     }
 

@@ -10,12 +10,12 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
         AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow,
-        RestatementRow, SiteRow,
+        RestatementRow, ServiceSpan, SiteRow,
     },
     fleet::{Actor, Refusal, RefusalKind, Request},
     interval::IntervalSet,
     uptime::{
-        Commissioned, Hurdle, Month,
+        Hurdle, Month,
         books::{self, Stored, Verdict},
         corrections::{self, Circumstances, Consequence, Wanted},
     },
@@ -243,8 +243,7 @@ impl App {
             Consequence::Commissioning { kiosk, before, after } => {
                 let view = self.store().kiosk(&Scope::All, &kiosk).await?.ok_or_else(|| missing("kiosk"))?;
                 let noted = self.noted_of(&kiosk).await?;
-                let counted = noted.before(None).cloned();
-                let counted = counted.unwrap_or_else(|| Commissioned::of_kiosk(&view.kiosk));
+                let counted = noted.or_of(ServiceSpan::of(&view.kiosk), None);
                 if counted.replaced_by(after) != before {
                     let why = "the kiosk's dates of service were changed since: ask again";
                     let kind = RefusalKind::Conflict;

@@ -45,6 +45,8 @@ const SUMS_RENEWED_OFTENER: u64 = 10;
 const REST: u32 = 9;
 const REST_AT_MOST: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_millis(500);
+/// Those that could not be booked are tried again this often: each try may be an error in the log.
+const SKIPPED_AGAIN: Duration = Duration::from_secs(600);
 
 /// Why a step came to nothing; it is taken again.
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +62,13 @@ pub(super) enum StepError {
 }
 
 impl StepError {
-    /// Whether it would be the same again: something is wrong with what was read, not with the database.
+    /// Whether it would be the same again: something is wrong with what was read, not with the database. A damaged row
+    /// or page is of whose step met it: nobody else waits until somebody mends it.
     fn stays(&self) -> bool {
         match self {
             Self::Store(error) | Self::Uptime(UptimeError::Store(error)) => {
-                !error.is_retryable() && !matches!(error, StoreError::Fenced { .. })
+                let is_damaged = matches!(error, StoreError::Damaged { .. });
+                is_damaged || !error.is_retryable() && !matches!(error, StoreError::Fenced { .. })
             }
             Self::Booking(error) => !matches!(error, RequestError::Unavailable(_)),
             Self::Uptime(_) | Self::Panicked => true,
@@ -77,11 +81,17 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     let mut keeper = Keeper::new(app);
     loop {
         let watch = Stopwatch::start();
-        let worked = keeper.step().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the books wait");
-            false
-        });
-        let rest = if worked { (watch.elapsed() * REST).min(REST_AT_MOST) } else { IDLE };
+        let step = keeper.step().await;
+        // One that fails may have worked for long before it did.
+        let rest = (watch.elapsed() * REST).min(REST_AT_MOST);
+        let rest = match step {
+            Ok(true) => rest,
+            Ok(false) => IDLE,
+            Err(error) => {
+                tracing::warn!(%error, "the books wait");
+                rest.max(IDLE)
+            }
+        };
         if tokio::time::timeout(rest, stop.wait_for(|stop| *stop)).await.is_ok() {
             return;
         }
@@ -104,8 +114,10 @@ pub(crate) struct Keeper {
     asked_at: i64,
     /// The last step was for those whose past had changed.
     was_dirty: bool,
-    /// Those whose months could not be booked when they were last looked at: each round tries them again.
+    /// Those whose months could not be booked when they were last looked at.
     skipped: BTreeMap<KioskId, Since>,
+    /// When they were last tried again.
+    tried: Option<Stopwatch>,
 }
 
 impl Keeper {
@@ -122,6 +134,7 @@ impl Keeper {
             asked_at: i64::MIN,
             was_dirty: false,
             skipped: BTreeMap::new(),
+            tried: None,
         }
     }
 
@@ -162,11 +175,14 @@ impl Keeper {
             self.due_at.values_mut().for_each(|at| *at = now);
         }
         self.asked_at = now;
-        let mut waiting = self.app.books().dirty();
-        self.skipped.iter().for_each(|(kiosk, since)| waiting.kiosk(kiosk, *since));
-        drop(waiting);
+        if self.tried.as_ref().is_none_or(|tried| tried.elapsed() >= SKIPPED_AGAIN) {
+            self.tried = Some(Stopwatch::start());
+            let mut waiting = self.app.books().dirty();
+            self.skipped.iter().for_each(|(kiosk, since)| waiting.kiosk(kiosk, *since));
+        }
         let mut due: Vec<KioskId> = self.strangers();
         due.extend(self.due_at.iter().filter(|(_, at)| **at <= now).map(|(kiosk, _)| kiosk.clone()));
+        due.retain(|kiosk| !self.skipped.contains_key(kiosk));
         due.sort_unstable();
         self.round = due.into();
         if self.round.is_empty() {
@@ -319,7 +335,7 @@ impl Keeper {
                 // Nobody knows whether it goes on as it did.
                 self.app.books().stop_growth(kiosk, self.app.clock().now());
                 let before = self.skipped.get(kiosk).copied();
-                // Each round meets it again: it is said once.
+                // It is tried again and again: it is said once.
                 if self
                     .skipped
                     .insert(kiosk.clone(), before.map_or(since, |before| before.min(since)))

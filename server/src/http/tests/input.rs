@@ -1,5 +1,6 @@
 //! Bad input gets a sentence, good input gets pages.
 use axum::http::{Method, StatusCode};
+use futures_util::future::join_all;
 
 use super::{
     fixture::{Fixture, ticket_id},
@@ -167,17 +168,15 @@ async fn the_requester_does_not_approve() {
 async fn haste_and_guessing_have_an_end() {
     let fixture = Fixture::start().await;
     let viewer = fixture.token("viewer", &[]).await;
-    let mut fast = 0;
-    for _ in 0..400 {
-        let status = fixture.get("/api/v1/nothing", &viewer).await.status;
-        fast += usize::from(status == StatusCode::TOO_MANY_REQUESTS);
-    }
-    assert!(fast > 0, "nobody was slowed down");
+    let is_hasty = |status: &StatusCode| *status == StatusCode::TOO_MANY_REQUESTS;
+    // All at once: one after the other they may be as slow as they are allowed to be.
+    let haste = join_all((0..250).map(|_| fixture.get("/api/v1/nothing", &viewer))).await;
+    assert!(haste.iter().any(|answer| is_hasty(&answer.status)), "nobody was slowed down");
     let mut guesses = Vec::new();
     for n in 0..40 {
         let guess = format!("kw_{n:0>43}");
         guesses.push(fixture.get("/api/v1/sites", &guess).await.status);
     }
-    assert!(guesses[..20].iter().all(|status| *status == StatusCode::UNAUTHORIZED));
-    assert_eq!(guesses[39], StatusCode::TOO_MANY_REQUESTS);
+    assert!(guesses[..20].iter().all(|status| *status == StatusCode::UNAUTHORIZED), "{guesses:?}");
+    assert!(guesses[20..].iter().any(is_hasty), "{guesses:?}");
 }

@@ -91,7 +91,8 @@ impl Ledger {
                 period: self.month.period(Shanghai),
                 as_of: Some(now),
                 service: &always,
-                commissioned: &crate::uptime::Commissioned::of_kiosk(&kiosk).counted(),
+                commissioned: &crate::uptime::Commissioned::of([crate::change::ServiceSpan::of(&kiosk)])
+                    .counted(),
                 exclusions: &self.exclusions,
                 server_down: &IntervalSet::empty(),
                 evidence: &self.evidence,

@@ -107,7 +107,7 @@ fn a_site_owns_the_past_of_every_kiosk_that_counted_there() {
     };
     let mut kiosk = kiosk([None, None]);
     let of = |id: &str, kiosk: &KioskRow, rows: &[AssignmentRow]| {
-        let counted = Commissioned::of_kiosk(kiosk);
+        let counted = Commissioned::of([ServiceSpan::of(kiosk)]);
         stood_at(&site(id), &[(kiosk.clone(), counted)], rows).intervals().to_vec()
     };
     assert_eq!(of("S-1", &kiosk, &[]), [], "it never counted");
@@ -130,7 +130,7 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same() {
         (Terms::nowhere(zone), Terms::of(zone.name(), &format!("[{}]", days("08:00")), zone));
     let say = |terms: [&Terms; 2], since: &str, rows: &[AssignmentRow]| {
         let kiosk = kiosk([Some(since), None]);
-        let time = unassigned(&kiosk.id, &Commissioned::of_kiosk(&kiosk), rows);
+        let time = unassigned(&kiosk.id, &Commissioned::of([ServiceSpan::of(&kiosk)]), rows);
         check_move(at(NOW), &WorkCalendar::default(), terms, &time).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason

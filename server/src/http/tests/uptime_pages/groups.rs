@@ -168,8 +168,9 @@ async fn a_quarter_is_judged_by_the_highest_promise_of_its_months() {
     let viewer = fixture.token("viewer", &[]).await;
     let path = |span: &str| format!("/uptime?month=2026-05&span={span}&by=kiosk&measure=on");
     let missed = async |span: &str| {
-        let page = fixture.get(&path(span), &viewer).await.text;
-        page.contains("▼ ")
+        let page = fixture.get(&path(span), &viewer).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        page.text.contains("▼ ")
     };
     assert!(!missed("month").await, "99.5 % and 99 % of May were more than 99 %");
     assert!(missed("quarter").await, "and less than the 99.9 % of April");
