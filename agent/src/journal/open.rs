@@ -4,6 +4,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use kioskwatch_proto::{BootId, Epoch, Timestamp};
@@ -19,6 +20,8 @@ use super::{
     turn::{first_held, save_command},
 };
 
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 const PAGE_BYTES: u64 = 4096;
 /// Behind the journal's name stands this and a number.
 const SET_ASIDE: &str = ".corrupt-";
@@ -105,9 +108,20 @@ fn prepare_directory(path: &Path) -> Result<File, JournalError> {
         .mode(0o600)
         .open(&lock_path)
         .map_err(|source| JournalError::ReadOnly { path: shown, source })?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| JournalError::InUse { path: path.display().to_string() })?;
+    take(&lock).map_err(|_| JournalError::InUse { path: path.display().to_string() })?;
     Ok(lock)
+}
+
+/// Whoever had it may be about to end; and a program that another one starts holds the files of that one until it
+/// runs.
+fn take(lock: &File) -> rustix::io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    flock(lock, FlockOperation::NonBlockingLockExclusive)
 }
 
 fn file_error(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> JournalError {
