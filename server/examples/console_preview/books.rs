@@ -41,23 +41,16 @@ pub(crate) async fn keep(app: &App) -> Result<(), Box<dyn Error>> {
                 sums.outages_by_cause.clear();
             }
             rows.push(Change::Month(Box::new(MonthRow {
-                month,
-                kiosk: kiosk.id.clone(),
                 version,
                 site: kiosk.site.clone(),
                 engineer: Some(if kiosk.model.starts_with("TVM") { "王敏" } else { "李强" }.into()),
                 region: site.as_ref().map_or_else(String::new, |site| site.region.clone()),
                 customer: site.map_or_else(String::new, |site| site.customer),
                 model: kiosk.model.clone(),
-                period_from: at(told.period.from),
-                period_to: at(told.period.to),
                 as_of: at(told.period.to.min(now.secs())),
-                booked_at: now,
                 frozen_at: (version > 0).then(|| at(told.period.to + 86_400)),
-                target: (99, 100),
                 sums,
-                fingerprint: String::new(),
-                inputs: "{}".into(),
+                ..MonthRow::nothing(kiosk.id.clone(), month, told.period, now)
             })));
         }
     }

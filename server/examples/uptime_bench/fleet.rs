@@ -127,20 +127,13 @@ pub(crate) fn booked(n: u64, month: Month, version: u32) -> Change {
         causes: BTreeMap::from([(Cause::Hardware, down)]),
     };
     Change::Month(Box::new(MonthRow {
-        month,
-        kiosk: kiosk_id(n),
         version,
         site: Some(site_id(site)),
         engineer: Some(engineer(n)),
         region: format!("R-{}", site % 30),
         customer: format!("C-{}", site % 7),
         model: format!("KT-{}", n % 3),
-        period_from: secs(period.from),
-        period_to: secs(period.to),
-        as_of: secs(period.to),
-        booked_at: secs(period.to + 86_400),
         frozen_at: (version > 0).then(|| secs(period.to + 86_400)),
-        target: (99, 100),
         sums: MonthSums {
             figures,
             excluded_s: 0,
@@ -154,5 +147,6 @@ pub(crate) fn booked(n: u64, month: Month, version: u32) -> Change {
         },
         fingerprint: format!("{n:064x}"),
         inputs: r#"{"commissioned":"0123456789abcdef","evidence":"0123456789abcdef","exclusions":"0123456789abcdef","owners":"0123456789abcdef","period":"0123456789abcdef","server_outages":"0123456789abcdef","service_hours":"0123456789abcdef"}"#.to_owned(),
+        ..MonthRow::nothing(kiosk_id(n), month, period, secs(period.to + 86_400))
     }))
 }

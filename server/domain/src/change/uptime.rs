@@ -5,6 +5,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::{KioskRow, SiteRow};
+use crate::interval::Interval;
 use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio};
 
 /// What one kiosk owes one owner in one month, in one version.
@@ -40,6 +41,31 @@ pub struct MonthRow {
 }
 
 impl MonthRow {
+    /// As of the end of the period: nothing that counted, and nobody's, at the target of the default configuration.
+    #[must_use]
+    pub fn nothing(kiosk: KioskId, month: Month, period: Interval, booked_at: Timestamp) -> Self {
+        let at = |seconds: i64| Timestamp(seconds.saturating_mul(1_000));
+        Self {
+            month,
+            kiosk,
+            version: 0,
+            site: None,
+            engineer: None,
+            region: String::new(),
+            customer: String::new(),
+            model: String::new(),
+            period_from: at(period.from),
+            period_to: at(period.to),
+            as_of: at(period.to),
+            booked_at,
+            frozen_at: None,
+            target: (99, 100),
+            sums: MonthSums::default(),
+            fingerprint: String::new(),
+            inputs: "{}".to_owned(),
+        }
+    }
+
     /// Whether its owner had any time in the month: what was taken from an owner stays as a row of nothing.
     #[must_use]
     pub const fn has_time(&self) -> bool {

@@ -135,23 +135,14 @@ impl Booking<'_> {
         let prints = Fingerprint::of(self);
         let elapsed = self.inputs.elapsed_period();
         let nothing = MonthRow {
-            month: self.month,
-            kiosk: self.kiosk.id.clone(),
             version,
-            site: None,
-            engineer: None,
-            region: String::new(),
-            customer: String::new(),
             model: self.kiosk.model.clone(),
-            period_from: at(self.inputs.period.from),
-            period_to: at(self.inputs.period.to),
             as_of: at(elapsed.to.max(elapsed.from)),
-            booked_at: now,
             frozen_at: self.inputs.received_before.map(at),
             target: self.target,
-            sums: MonthSums::default(),
             fingerprint: prints.whole,
             inputs: prints.parts,
+            ..MonthRow::nothing(self.kiosk.id.clone(), self.month, self.inputs.period, now)
         };
         let mut rows = Vec::new();
         for (owner, set) in self.owners {

@@ -158,27 +158,11 @@ async fn a_service_clock_that_ran_out_is_counted_once_and_told_once() {
 
 /// What a kiosk owes in a month that is over, by all that is known.
 fn booked(month: Month) -> Change {
-    let at = |secs: i64| Timestamp(secs * 1_000);
     let period = month.period(chrono_tz::UTC);
-    Change::Month(Box::new(MonthRow {
-        month,
-        kiosk: KioskId::new("K-1").unwrap(),
-        version: 0,
-        site: None,
-        engineer: None,
-        region: String::new(),
-        customer: String::new(),
-        model: String::new(),
-        period_from: at(period.from),
-        period_to: at(period.to),
-        as_of: at(period.to),
-        booked_at: at(period.to),
-        frozen_at: None,
-        target: (99, 100),
-        sums: MonthSums { excluded_s: 60, ..MonthSums::default() },
-        fingerprint: "f".into(),
-        inputs: "{}".into(),
-    }))
+    let nothing =
+        MonthRow::nothing(KioskId::new("K-1").unwrap(), month, period, Timestamp(period.to * 1_000));
+    let sums = MonthSums { excluded_s: 60, ..MonthSums::default() };
+    Change::Month(Box::new(MonthRow { sums, fingerprint: "f".into(), ..nothing }))
 }
 
 #[tokio::test]

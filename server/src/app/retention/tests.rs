@@ -1,6 +1,4 @@
-use kioskwatch_domain::change::{
-    Change, ExclusionRow, KioskRow, LivenessRow, MonthRow, MonthSums, TransitionRow,
-};
+use kioskwatch_domain::change::{Change, ExclusionRow, KioskRow, LivenessRow, MonthRow, TransitionRow};
 use uuid::Uuid;
 
 use super::*;
@@ -151,25 +149,7 @@ async fn what_an_unsigned_month_of_one_kiosk_needs_stays_also_where_all_share_it
     let (app, _folder, now) = office(3 * DAY).await;
     let month = Month::at(app.default_zone(), old(now).secs());
     let period = month.period(app.default_zone());
-    let row = MonthRow {
-        month,
-        kiosk: id(1),
-        version: 0,
-        site: None,
-        engineer: None,
-        region: String::new(),
-        customer: String::new(),
-        model: String::new(),
-        period_from: Timestamp(period.from * 1_000),
-        period_to: Timestamp(period.to * 1_000),
-        as_of: now,
-        booked_at: now,
-        frozen_at: None,
-        target: (99, 100),
-        sums: MonthSums::default(),
-        fingerprint: String::new(),
-        inputs: "{}".into(),
-    };
+    let row = MonthRow { as_of: now, ..MonthRow::nothing(id(1), month, period, now) };
     app.store().commit(&[Change::Month(Box::new(row.clone()))]).await.unwrap();
     whole_round(&mut Retention::new(app.clone())).await;
     let long_ago = async |n| left(&app, n, Timestamp(0), now.plus_ms(-30 * DAY)).await;

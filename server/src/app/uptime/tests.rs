@@ -21,6 +21,7 @@ mod board;
 mod booked;
 mod moves;
 mod outages;
+mod signing;
 mod terms;
 
 use super::{
@@ -261,126 +262,6 @@ async fn after_a_jump_of_the_clock_nothing_is_signed_until_the_server_has_listen
 }
 
 #[tokio::test]
-async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
-    let shelf = moved_in_mid_month().await;
-    let end = october().to * 1_000;
-    shelf.keep("k", end + DAY).await;
-    let flood = Change::Exclusion(ExclusionRow {
-        id: Uuid::from_u128(7),
-        kiosk: Some(KioskId::new("k").unwrap()),
-        site: None,
-        class: "force_majeure".into(),
-        from: Timestamp(end - 2 * DAY),
-        to: Timestamp(end - DAY),
-        requested_by: "dispatcher".into(),
-        approved_by: Some("manager".into()),
-        approved_at: Some(Timestamp(end + 3 * DAY)),
-        agreed_at: None,
-        reason: "flood".into(),
-    });
-    let Change::Exclusion(row) = flood.clone() else { unreachable!() };
-    // Agreed in time, and remembered only when the month had been signed.
-    let maintenance = Change::Exclusion(ExclusionRow {
-        id: Uuid::from_u128(8),
-        class: "planned".into(),
-        from: Timestamp(end - DAY / 4),
-        to: Timestamp(end),
-        agreed_at: Some(Timestamp(end - 9 * DAY)),
-        ..row
-    });
-    let Change::Evidence(late) = full("k", end - DAY, end - DAY / 2) else { unreachable!() };
-    let late = EvidenceRow { received_at: Some(Timestamp(end + 2 * DAY)), ..late };
-    shelf.store.commit(&[flood, maintenance, Change::Evidence(late)]).await.unwrap();
-    let now = end + 4 * DAY;
-    let scope = UptimeScope::Kiosk(KioskId::new("k").unwrap());
-    let explained = async || {
-        let period = UptimePeriod::Month { year: 2026, month: 10 };
-        shelf.reader(now).explain(&Scope::All, &KioskId::new("k").unwrap(), period, None).await.unwrap()
-    };
-    let signed = shelf.month(scope.clone(), now).await;
-    assert_eq!((signed.version, &explained().await.figures), (1, &signed.sums.figures));
-    // Restated: everything that is known.
-    shelf.keep("k", now).await;
-    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
-    let rows = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
-    let rows: Vec<Change> = rows
-        .into_iter()
-        .filter(|row| row.version == 0)
-        .map(|row| Change::Month(Box::new(kioskwatch_domain::change::MonthRow { version: 2, ..row })))
-        .collect();
-    shelf.store.commit(&rows).await.unwrap();
-    let restated = shelf.month(scope, now).await;
-    assert_eq!((restated.version, &explained().await.figures), (2, &restated.sums.figures));
-    assert_ne!(restated.sums.figures.on, signed.sums.figures.on);
-    assert_eq!(restated.sums.excluded_s, (DAY + DAY / 4) / 1_000, "all that was approved counts by now");
-}
-
-#[tokio::test]
-async fn a_month_that_nobody_signed_is_not_called_frozen() {
-    let shelf = moved_in_mid_month().await;
-    let now = october().to * 1_000 + 2 * DAY;
-    let fleet = shelf.month(UptimeScope::Fleet, now).await;
-    assert_eq!((fleet.version, fleet.frozen_at), (0, None));
-    shelf.keep("k", now).await;
-    assert_eq!(shelf.month(UptimeScope::Fleet, now).await.frozen_at, Some(october().to + 86_400));
-}
-
-#[tokio::test]
-async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_decision() {
-    let shelf = moved_in_mid_month().await;
-    let end = october().to * 1_000;
-    let late = |from, to, received_at| {
-        let Change::Evidence(row) = full("k", from, to) else { unreachable!() };
-        Change::Evidence(EvidenceRow { received_at: Some(Timestamp(received_at)), ..row })
-    };
-    let down = async |now| {
-        let avail = shelf.month(UptimeScope::Fleet, now).await.sums.figures.avail;
-        (avail.den - avail.num) / 3_600
-    };
-    shelf.keep("k", end + HOUR).await;
-    assert_eq!(down(end + HOUR).await, 48);
-    shelf.store.commit(&[late(end - 2 * DAY, end - DAY, end + 2 * HOUR)]).await.unwrap();
-    shelf.keep("k", end + 2 * HOUR).await;
-    assert_eq!(down(end + 2 * HOUR).await, 24);
-    shelf.keep("k", end + DAY).await;
-
-    shelf.store.commit(&[late(end - DAY, end - DAY / 2, end + 7 * DAY)]).await.unwrap();
-    let shown = shelf.keep("k", end + 7 * DAY).await;
-    assert_eq!(down(end + 7 * DAY).await, 24, "signed figures do not move by themselves");
-    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
-    let proposals = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
-    assert_eq!(proposals.len(), 1);
-    let rows = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
-    let stored = books::Stored { rows: &rows, restatements: &proposals };
-    let verdict = books::Verdict { approve: true, reason: "the line was down, the journal is whole".into() };
-    let actor = Actor { name: "manager".into() };
-    let now = Timestamp(end + 8 * DAY);
-    let changes =
-        books::decide(now, &books::Terms::default(), &actor, &proposals[0], &stored, &verdict).unwrap();
-    shelf.store.commit(&changes).await.unwrap();
-    assert_eq!(down(end + 8 * DAY).await, 12);
-    let proposals = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
-    assert_eq!(proposals[0].state, RestatementState::Approved);
-    let after = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
-    let signed = |rows: &[kioskwatch_domain::change::MonthRow]| {
-        rows.iter().filter(|row| row.version == 1).cloned().collect::<Vec<_>>()
-    };
-    assert_eq!(signed(&after), signed(&rows), "version 1 is what it was");
-
-    let mut board = Board::default();
-    board.show(kiosk, shown);
-    let totals = board.totals(Timestamp(end + 7 * DAY), EVER);
-    let avail = totals[2].fleet.ratios[1];
-    assert_eq!(avail.den - avail.num, DAY / 1_000, "last month as signed");
-    assert_eq!(totals[2].sites.len(), 2);
-    assert_eq!(
-        board.totals(Timestamp(end + 60 * DAY), EVER)[2].fleet.ratios[1],
-        Ratio::default(),
-        "another last month"
-    );
-}
-
-#[tokio::test]
 async fn hours_and_zones_that_cannot_be_read_are_named_and_forgive_nothing() {
     let broken = |id: &str, timezone: &str, hours: &str| {
         let Change::Site(row) = site(id) else { unreachable!() };
@@ -426,27 +307,6 @@ async fn old_evidence_goes_and_signed_figures_stay() {
     assert_eq!(versions, [1, 1], "of each site the signed one");
 }
 
-#[tokio::test]
-async fn after_a_start_rows_that_nobody_signed_are_told_by_cause_although_nothing_happened() {
-    let shelf = moved_in_mid_month().await;
-    let end = october().to * 1_000;
-    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
-    let rows = async || shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
-    shelf.keep("k", end + HOUR).await;
-    let booked = rows().await;
-    assert!(booked.iter().any(|row| row.sums.outages_by_cause == [(Cause::Unexplained, 1)].into()));
-    // As a server without causes booked them.
-    let older = booked.iter().cloned().map(|mut row| {
-        row.sums.outages_by_cause.clear();
-        Change::Month(Box::new(row))
-    });
-    shelf.store.commit(&older.collect::<Vec<_>>()).await.unwrap();
-    shelf.keep("k", end + HOUR + 1).await;
-    let figures =
-        |rows: Vec<MonthRow>| rows.into_iter().map(|row| (row.fingerprint, row.sums)).collect::<Vec<_>>();
-    assert_eq!(figures(rows().await), figures(booked));
-}
-
 #[test]
 fn what_was_answered_holds_until_its_month_is_booked_again() {
     let books = Books::default();
@@ -463,39 +323,6 @@ fn what_was_answered_holds_until_its_month_is_booked_again() {
     books.month_changed(month, true);
     books.remember(question(month), generation, &answer);
     assert!(books.answer(&question(month)).is_err(), "computed from rows of before");
-}
-
-#[tokio::test]
-async fn a_proposal_expires_although_its_month_is_not_looked_at_any_more() {
-    let shelf = moved_in_mid_month().await;
-    let end = october().to * 1_000;
-    shelf.keep("k", end + DAY).await;
-    let Change::Evidence(row) = full("k", end - DAY, end) else { unreachable!() };
-    let late = EvidenceRow { received_at: Some(Timestamp(end + 2 * DAY)), ..row };
-    shelf.store.commit(&[Change::Evidence(late)]).await.unwrap();
-    shelf.keep("k", end + 3 * DAY).await;
-    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
-    let state = async || {
-        let all = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
-        all.into_iter().map(|row| row.state).collect::<Vec<_>>()
-    };
-    assert_eq!(state().await, [RestatementState::Proposed]);
-    shelf.look_at("k", end + 70 * DAY, &BTreeSet::from([kiosk.clone()])).await;
-    assert_eq!(state().await, [RestatementState::Expired]);
-}
-
-#[tokio::test]
-async fn a_kiosk_whose_dates_leave_a_booked_month_keeps_no_group_unsigned() {
-    let shelf = moved_in_mid_month().await;
-    let end = october().to * 1_000;
-    shelf.keep("k", end - HOUR).await;
-    let Change::Kiosk(row) = kiosk("k", Some("S-2")) else { unreachable!() };
-    for (commissioned_at, now) in [(Some(Timestamp(end)), end + DAY), (None, end + DAY + HOUR)] {
-        shelf.store.commit(&[Change::Kiosk(KioskRow { commissioned_at, ..row.clone() })]).await.unwrap();
-        shelf.keep("k", now).await;
-        let fleet = shelf.month(UptimeScope::Fleet, now).await;
-        assert!(fleet.signed && fleet.sums.figures.accountable_s == 0, "{fleet:?}");
-    }
 }
 
 #[tokio::test]

@@ -19,6 +19,32 @@ impl Fixture {
         let path = format!("/api/v1/uptime?scope=kiosk&id={id}&from={from}&to={to}");
         self.get(&path, token).await.json()
     }
+
+    /// A fleet file says this of K-9: what is read of it then.
+    async fn seeded(&self, token: &str, model: &str, since: &Value) -> Value {
+        let file = testing::Folder::new();
+        let path = file.path().join("fleet.toml");
+        let text =
+            format!("[[kiosk]]\nid = 'K-9'\nsite = 'near'\nmodel = '{model}'\ncommissioned_at = {since}\n");
+        std::fs::write(&path, text).unwrap();
+        self.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+        self.get("/api/v1/kiosks/K-9", token).await.json()
+    }
+}
+
+/// As the API writes an instant so many hours from now.
+fn hours_from(now: Timestamp) -> impl Fn(i64) -> Value {
+    move |hours| json!(now.plus_ms(hours * HOUR).to_string())
+}
+
+/// With an admin and a kiosk that left 600 hours ago: how hours from now are written, and when it served.
+async fn with_one_that_left() -> (Fixture, String, impl Fn(i64) -> Value, Value) {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let hours = hours_from(fixture.app.clock().now());
+    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
+    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    (fixture, admin, hours, served)
 }
 
 /// As case U21: away from the 10th to the 25th day, and six hours off after that.
@@ -143,12 +169,7 @@ async fn a_kiosk_registered_before_it_is_put_into_service_is_not_down() {
 
 #[tokio::test]
 async fn a_return_taken_back_takes_nothing_along_however_often_it_is_said() {
-    let fixture = Fixture::start().await;
-    let admin = fixture.token("admin", &[]).await;
-    let now = fixture.app.clock().now();
-    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
-    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
-    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    let (fixture, admin, hours, served) = with_one_that_left().await;
     let back = fixture.put_kiosk(&admin, "K-9", &json!({})).await;
     assert_eq!(back.json()["stretches"].as_array().map(Vec::len), Some(2), "{}", back.text);
     let none = json!({ "commissioned_at": null });
@@ -159,7 +180,7 @@ async fn a_return_taken_back_takes_nothing_along_however_often_it_is_said() {
         assert_eq!(put.json()["stretches"], json!([served]), "{body}");
     }
     // The first dates of K-8 are free; what it says after those were taken back are others.
-    let first = json!({ "commissioned_at": now.to_string() });
+    let first = json!({ "commissioned_at": fixture.app.clock().now().to_string() });
     for body in [first, json!({ "commissioned_at": null })] {
         assert_eq!(fixture.put_kiosk(&admin, "K-8", &body).await.status, StatusCode::OK);
     }
@@ -200,12 +221,8 @@ async fn a_service_to_come_that_was_called_off_is_put_as_it_was_read_and_stays_s
 
 #[tokio::test]
 async fn dates_that_replace_several_stretches_are_not_approved_once_any_of_them_is_another() {
-    let fixture = Fixture::start().await;
-    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
-    let now = fixture.app.clock().now();
-    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
-    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
-    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    let (fixture, admin, hours, served) = with_one_that_left().await;
+    let manager = fixture.token("manager", &[]).await;
     let corrections = "/api/v1/corrections";
     let ask = async || {
         let body = json!({ "kind": "commissioning", "kiosk": "K-9", "commissioned_at": hours(-2_000),
@@ -244,36 +261,22 @@ async fn dates_that_replace_several_stretches_are_not_approved_once_any_of_them_
 
 #[tokio::test]
 async fn a_fleet_file_with_a_later_date_says_a_return_or_nothing() {
-    let fixture = Fixture::start().await;
-    let admin = fixture.token("admin", &[]).await;
-    let now = fixture.app.clock().now();
-    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
-    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
-    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
-    let file = testing::Folder::new();
-    let path = file.path().join("fleet.toml");
-    let seed = async |model: &str, since: Value| {
-        let text =
-            format!("[[kiosk]]\nid = 'K-9'\nsite = 'near'\nmodel = '{model}'\ncommissioned_at = {since}\n");
-        std::fs::write(&path, text).unwrap();
-        fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
-        fixture.get("/api/v1/kiosks/K-9", &admin).await.json()
-    };
+    let (fixture, admin, hours, served) = with_one_that_left().await;
     // A return that has been takes two people; the rest of the file becomes true.
-    let read = seed("M", hours(-100)).await;
+    let read = fixture.seeded(&admin, "M", &hours(-100)).await;
     assert_eq!((&read["stretches"], &read["model"]), (&json!([served]), &json!("M")));
     let put = fixture.put_kiosk(&admin, "K-9", &read).await;
     assert_eq!(put.status, StatusCode::OK, "as it was read it can be put: {}", put.text);
     // One to come is a return like any other.
     let back = json!({ "commissioned_at": hours(100), "decommissioned_at": Value::Null });
-    let read = seed("N", hours(100)).await;
+    let read = fixture.seeded(&admin, "N", &hours(100)).await;
     assert_eq!((&read["stretches"], &read["model"]), (&json!([served, back]), &json!("N")));
     // It leaves again, or does not come: the file says when it came, and nothing new.
     for end in [hours(100), hours(200)] {
         let leaves = json!({ "site": "near", "commissioned_at": hours(100), "decommissioned_at": end });
         assert_eq!(fixture.put_kiosk(&admin, "K-9", &leaves).await.status, StatusCode::OK);
         for model in ["O", "P"] {
-            let read = seed(model, hours(100)).await;
+            let read = fixture.seeded(&admin, model, &hours(100)).await;
             assert_eq!((&read["decommissioned_at"], &read["model"]), (&end, &json!(model)));
         }
     }
@@ -285,23 +288,13 @@ async fn a_fleet_file_with_a_later_date_says_a_return_or_nothing() {
 
 #[tokio::test]
 async fn a_fleet_file_says_when_any_stretch_began() {
-    let fixture = Fixture::start().await;
-    let admin = fixture.token("admin", &[]).await;
-    let now = fixture.app.clock().now();
-    let hours = |hours: i64| json!(now.plus_ms(hours * HOUR).to_string());
-    let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
-    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    let (fixture, admin, hours, _) = with_one_that_left().await;
     // Back now, called off as of now, and back once more: three stretches, of which the file says the second.
     let second = fixture.put_kiosk(&admin, "K-9", &json!({})).await.json()["commissioned_at"].clone();
     let ended = json!({ "commissioned_at": second, "decommissioned_at": second });
     assert_eq!(fixture.put_kiosk(&admin, "K-9", &ended).await.status, StatusCode::OK);
     let back = fixture.put_kiosk(&admin, "K-9", &json!({ "commissioned_at": hours(50) })).await.json();
     assert_eq!(back["stretches"].as_array().map(Vec::len), Some(3), "{back}");
-    let file = testing::Folder::new();
-    let path = file.path().join("fleet.toml");
-    let text = format!("[[kiosk]]\nid = 'K-9'\nsite = 'near'\nmodel = 'M'\ncommissioned_at = {second}\n");
-    std::fs::write(&path, text).unwrap();
-    fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
-    let read = fixture.get("/api/v1/kiosks/K-9", &admin).await.json();
+    let read = fixture.seeded(&admin, "M", &second).await;
     assert_eq!((&read["stretches"], &read["model"]), (&back["stretches"], &json!("M")));
 }

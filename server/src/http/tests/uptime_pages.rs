@@ -204,23 +204,15 @@ pub(super) fn signed(
         ..MonthSums::default()
     };
     Change::Month(Box::new(MonthRow {
-        month,
-        kiosk: KioskId::new(kiosk).unwrap(),
         version,
         site: Some(SiteId::new(site).unwrap()),
         engineer: engineer.map(Into::into),
         region: format!("region of {site}"),
         customer: HOSTILE[0].into(),
         model: "M & M".into(),
-        period_from: at(span.from),
-        period_to: at(span.to),
-        as_of: at(span.to),
-        frozen_at: None,
-        booked_at: at(span.to + 86_400),
-        target: (99, 100),
         sums,
         fingerprint: "f".into(),
-        inputs: "{}".into(),
+        ..MonthRow::nothing(KioskId::new(kiosk).unwrap(), month, span, at(span.to + 86_400))
     }))
 }
 
