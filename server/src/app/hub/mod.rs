@@ -203,9 +203,13 @@ impl Hub {
             }
             self.drain(&mut turn);
             self.app.health().waiting_messages.store(self.waiting() as u64, Relaxed);
+            let taken_to = self.taken_to();
             let sweeps = turn.inputs.iter().any(|input| matches!(input, Input::Sweep));
             let watch = Stopwatch::start();
             self.decide(turn).await?;
+            if let Some(before) = taken_to.filter(|_| !self.given_up) {
+                self.app.books().decided(before);
+            }
             // What could not be written is not claimed to be.
             if std::mem::take(&mut self.flush_failed) {
                 intake.failed();
@@ -300,11 +304,13 @@ impl Hub {
 
     /// Everything that was sent to us before this has been taken. `None`: something waits.
     fn heard_to(&self) -> Option<Timestamp> {
-        let taken_to = || {
-            let stamped = self.app.clock().now().plus_ms(-ON_ITS_WAY_MS);
-            stamped.min(self.journal_link.proven_to()).min(self.beats_link.proven_to())
-        };
-        self.has_taken_all().then(taken_to)
+        let proven_to = || self.journal_link.proven_to().min(self.beats_link.proven_to());
+        self.taken_to().map(|taken_to| taken_to.min(proven_to()))
+    }
+
+    /// Everything that we received before this has been taken. `None`: something waits.
+    fn taken_to(&self) -> Option<Timestamp> {
+        self.has_taken_all().then(|| self.app.clock().now().plus_ms(-ON_ITS_WAY_MS))
     }
 
     fn hears(&self) -> bool {

@@ -6,10 +6,15 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use kioskwatch_domain::{change::Change, uptime::Month};
 use kioskwatch_proto::{KioskId, Timestamp};
+use tokio::{
+    sync::watch,
+    time::{error::Elapsed, timeout},
+};
 
 use super::{
     UptimeAnswer, UptimeScope,
@@ -68,6 +73,8 @@ pub(crate) struct Books {
     answers: Mutex<Answers>,
     /// Milliseconds since 1970.
     committed_to: AtomicI64,
+    /// See [`Self::decided`].
+    decided_to: watch::Sender<Timestamp>,
     pub(crate) decisions: Decisions,
 }
 
@@ -111,12 +118,28 @@ impl Default for Books {
             board: RwLock::default(),
             answers: Mutex::default(),
             committed_to: AtomicI64::new(i64::MIN),
+            decided_to: watch::Sender::new(Timestamp(i64::MIN)),
             decisions: Decisions::default(),
         }
     }
 }
 
 impl Books {
+    /// Of every message and request received before this it is decided and committed what it says; what heartbeats
+    /// and silences say is written later ([`Self::took_in`]).
+    pub(crate) fn decided(&self, before: Timestamp) {
+        self.decided_to.send_replace(before);
+    }
+
+    /// Waits until what was received before this is [decided](Self::decided).
+    ///
+    /// # Errors
+    /// That took longer than this.
+    pub(super) async fn wait_for_all_before(&self, at: Timestamp, limit: Duration) -> Result<(), Elapsed> {
+        // The sender is ours: it cannot be gone.
+        timeout(limit, self.decided_to.subscribe().wait_for(|before| *before >= at)).await.map(drop)
+    }
+
     /// Everything received before this is committed.
     pub(crate) fn took_in(&self, before: Timestamp) {
         self.committed_to.store(before.ms(), SeqCst);

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono_tz::Tz;
@@ -20,7 +21,7 @@ use kioskwatch_domain::{
         corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
-use kioskwatch_proto::KioskId;
+use kioskwatch_proto::{KioskId, Timestamp};
 use uuid::Uuid;
 
 use super::{UptimeError, gather::KIOSKS_AT_ONCE, look::Look, reader::ms};
@@ -28,6 +29,9 @@ use crate::{
     app::{App, RequestError},
     store::{Scope, StoreError},
 };
+
+/// An approval waits so long for what was received before it.
+const STORED_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionError {
@@ -121,38 +125,42 @@ impl App {
         let now = self.clock().now();
         let changes = books::decide(now, &terms, &actor, &proposal, &stored, verdict)?;
         if verdict.approve {
-            self.check_known(&proposal).await?;
+            self.check_known(&proposal, now).await?;
         }
         deciding.ask(self, actor, Request::Book { changes, also: None }).await?;
         self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))
     }
 
-    /// A version is explained by all that was known at its signature: it is signed with nothing less, also while the
-    /// bookkeeper has not come to the kiosk since more became known.
-    async fn check_known(&self, proposal: &RestatementRow) -> Result<(), DecisionError> {
-        let now = self.fingerprint_of(&proposal.kiosk, proposal.month).await?;
-        if now.as_ref() == Some(&proposal.fingerprint) {
+    /// A version is explained by all that was known at its signature: it is signed with exactly that, also while the
+    /// bookkeeper has not come to the kiosk since more became known, or something of before waits for its commit.
+    async fn check_known(&self, proposal: &RestatementRow, at: Timestamp) -> Result<(), DecisionError> {
+        let (kiosk, month) = (&proposal.kiosk, proposal.month);
+        if self.books().wait_for_all_before(at, STORED_WITHIN).await.is_err() {
+            let why = "what was received until now is not saved yet; try again";
+            return Err(RequestError::Unavailable(why.to_owned()).into());
+        }
+        if self.fingerprint_at(kiosk, month, at).await?.as_ref() == Some(&proposal.fingerprint) {
             return Ok(());
         }
-        let since = ms(proposal.month.period(Tz::UTC).from);
-        self.books().dirty().kiosk(&proposal.kiosk, since);
+        self.books().dirty().kiosk(kiosk, ms(month.period(Tz::UTC).from));
         let why =
             "more is known by now than its figures say: look again in a minute, at the proposal that follows";
         Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason: why.to_owned() }.into())
     }
 
-    /// Of what a kiosk's month comes to by all that is known, as the bookkeeper would book it.
-    pub(crate) async fn fingerprint_of(
+    /// Of what a kiosk's month comes to by what was known at an instant, as the bookkeeper would book it.
+    pub(crate) async fn fingerprint_at(
         &self,
         kiosk: &KioskId,
         month: Month,
+        at: Timestamp,
     ) -> Result<Option<String>, UptimeError> {
         let reader = self.uptime_reader();
         let places = Arc::new(reader.places().await?);
         let one = BTreeMap::from([(kiosk.clone(), ms(month.period(Tz::UTC).from))]);
         let look = Look::gather(&reader, places, &one, |_| true).await?;
         let subject = look.subjects.first();
-        Ok(subject.map(|subject| look.current(subject, month).nothing.fingerprint))
+        Ok(subject.map(|subject| look.known_at(subject, month, Some(at)).nothing.fingerprint))
     }
 
     /// Asks for a correction; its effect on the figures is shown to whoever decides.

@@ -220,15 +220,15 @@ impl<'a> Look<'a> {
         .collect()
     }
 
-    /// What a month comes to, from all that is known.
-    pub(super) fn current(&self, subject: &Subject, month: Month) -> Booked {
-        let known = self.sets(subject, self.period(subject, month), None);
+    /// What a month comes to, from all that was known at an instant; `None`: from all that is known.
+    pub(super) fn known_at(&self, subject: &Subject, month: Month, at: Option<Timestamp>) -> Booked {
+        let known = self.sets(subject, self.period(subject, month), at.map(Timestamp::secs));
         self.book(subject, month, &known).book(0, self.now)
     }
 
     fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh {
         let period = self.period(subject, month);
-        let current = self.current(subject, month);
+        let current = self.known_at(subject, month, None);
         let intake = Intake {
             listened_s: self.listened_since(period.to),
             committed_to: self.committed_to,

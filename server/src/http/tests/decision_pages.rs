@@ -50,7 +50,9 @@ async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
     };
     let (mut known, official) = (row(0, 1_000), row(1, 7_000));
     fixture.app.store().commit(&[Change::Month(official.clone())]).await.unwrap();
-    known.fingerprint = fixture.app.fingerprint_of(&known.kiosk, month).await.unwrap().unwrap();
+    let at_approval = now.plus_ms(60_000);
+    let comes_to = fixture.app.fingerprint_at(&known.kiosk, month, at_approval).await.unwrap();
+    known.fingerprint = comes_to.unwrap();
     let id = Uuid::from_u128(0x99);
     let proposal = RestatementRow {
         id,

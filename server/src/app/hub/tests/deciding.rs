@@ -1,6 +1,6 @@
 //! What two people decide about the books while the database lets neither know what became of it.
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState},
+    change::{Correction, CorrectionRow, CorrectionState, RestatementRow, RestatementState},
     uptime::books::Verdict,
 };
 use tokio::task::JoinHandle;
@@ -134,4 +134,72 @@ async fn nothing_is_booked_by_somebody_who_keeps_nobody_from_deciding() {
     let refused = rig.app.request(Actor { name: "hurried".into() }, book).await;
     assert!(matches!(refused, Err(RequestError::Poisoned(_))), "{refused:?}");
     assert_eq!(rig.app.waiting_requests(), 0);
+}
+
+/// What somebody proposed when the journal of the month had not come yet.
+async fn proposed(app: &App, month: Month) {
+    let (id, now) = (KioskId::new("K-1").unwrap(), app.clock().now());
+    let comes_to = app.fingerprint_at(&id, month, now.plus_ms(60_000)).await.unwrap();
+    let row = |version, fingerprint: &str| {
+        let nothing = MonthRow::nothing(id.clone(), month, month.period(chrono_tz::Asia::Shanghai), now);
+        Change::Month(Box::new(MonthRow { version, fingerprint: fingerprint.to_owned(), ..nothing }))
+    };
+    let fingerprint = comes_to.unwrap();
+    let rows = [row(0, &fingerprint), row(1, "of what was known at the freeze")];
+    let proposal = RestatementRow {
+        id: ASKED,
+        kiosk: id,
+        month,
+        base_version: 1,
+        state: RestatementState::Proposed,
+        fingerprint,
+        why: "evidence".into(),
+        before: "{}".into(),
+        after: "{}".into(),
+        proposed_at: now,
+        decided: None,
+    };
+    app.store().commit(&rows).await.unwrap();
+    app.store().commit(&[Change::Restatement(Box::new(proposal))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_is_signed_with_nothing_less_than_what_had_been_received_although_it_was_not_saved() {
+    const DAY: i64 = 86_400_000;
+    let rig = Rig::start(|now| vec![kiosk(now.plus_ms(-100 * DAY))]).await;
+    let app = rig.app.clone();
+    let now = app.clock().now();
+    let month = Month::at(chrono_tz::Asia::Shanghai, now.secs()).previous();
+    proposed(&app, month).await;
+    let then = Timestamp(month.period(chrono_tz::Asia::Shanghai).from * 1_000 + DAY);
+    let mut agent = ScriptedAgent::new("K-1", then);
+    agent.service(then, ServiceState::OutOfService);
+    agent.service(then.plus_ms(DAY), ServiceState::InService);
+    let records = agent.journal.iter().map(|(_, record)| record.as_str()).collect::<Vec<_>>().join(",");
+    let payload = format!(r#"{{"epoch":"{}","first":1,"records":[{records}]}}"#, agent.epoch);
+
+    let held_up = rig.folder.held_up().await;
+    // Versions are told apart by whole seconds.
+    let before = now.plus_ms(-2_000);
+    rig.journal.message(received(&agent, Channel::Journal, payload.into(), before)).await.unwrap();
+    let hub = tokio::spawn(rig.hub.run());
+    while rig.journal.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let decider = app.clone();
+    let decided = tokio::spawn(async move {
+        let verdict = Verdict { approve: true, reason: "seen".into() };
+        decider.decide_restatement(Actor { name: "manager".into() }, &Scope::All, ASKED, &verdict).await
+    });
+    let state = async || app.store().restatement(&Scope::All, ASKED).await.unwrap().unwrap().state;
+    // Time enough to look and to ask, if nobody waits for what was received.
+    for _ in 0..200 {
+        assert_eq!(state().await, RestatementState::Proposed);
+    }
+    drop(held_up);
+    let refused = decided.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("more is known by now"), "{refused}");
+    assert_eq!(state().await, RestatementState::Proposed);
+    rig.stop.send(true).unwrap();
+    hub.await.unwrap().unwrap();
 }
