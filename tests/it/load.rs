@@ -24,3 +24,20 @@ fn a_fleet_back_from_a_day_offline_is_committed_record_by_record() {
         assert!(report.contains("20 kiosks with 230 records each"), "{report}");
     }
 }
+
+#[test]
+fn every_fault_of_a_fleet_is_a_ticket_through_a_broker_and_without_one() {
+    let paced = ["--kiosks", "60", "--connections", "5", "--rate", "300", "--faults", "5"];
+    let short = ["--seconds", "2", "--silent", "5"];
+    let report = load(&[&paced[..], &short].concat());
+    assert!(report.contains("of the bare subscriber"), "{report}");
+    let report = load(&["direct", "--kiosks", "60", "--interval", "1", "--faults", "5", "--seconds", "2"]);
+    assert!(report.contains(" of 10\n"), "{report}");
+}
+
+#[test]
+fn it_is_told_who_falls_behind_first() {
+    let report =
+        load(&["limit", "--kiosks", "60", "--connections", "5", "--from", "500000", "--seconds", "1"]);
+    assert!(report.contains("what fell behind first: "), "{report}");
+}

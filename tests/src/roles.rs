@@ -1,6 +1,10 @@
 //! One executable, several programs: the demo and the tests start the real agent, server and broker as
 //! processes of their own by running themselves again. Killing and restarting them is part of the story.
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Which program a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,4 +45,25 @@ pub fn play(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
         Role::Server => kioskwatch_server::cli::main(args),
         Role::TreacherousBroker => crate::treachery::main(args),
     })
+}
+
+/// Where a program of the product is.
+#[derive(Debug, Clone)]
+pub enum Executable {
+    /// An executable of ours that plays its role.
+    Player(PathBuf),
+    /// As it is shipped.
+    Shipped(PathBuf),
+}
+
+impl Executable {
+    pub fn path(&self) -> &Path {
+        let (Self::Player(path) | Self::Shipped(path)) = self;
+        path
+    }
+
+    /// What stands before the program's own arguments.
+    pub fn role(&self, role: Role) -> Option<&'static str> {
+        matches!(self, Self::Player(_)).then(|| role.word())
+    }
 }

@@ -12,6 +12,7 @@ use crate::{
         server::{Server, ServerOptions, Workdir},
         wait::wait_for,
     },
+    roles::Executable,
     treachery::Odds,
 };
 
@@ -61,7 +62,7 @@ impl Field {
         };
         let broker = broker.map_err(told("starting the broker"))?;
         let mut server = Server::new(&ServerOptions {
-            program: program.to_owned(),
+            program: Executable::Player(program.to_owned()),
             dir: dir.path().join("server"),
             database: Some(database.url().to_owned()),
             broker: broker.url(),

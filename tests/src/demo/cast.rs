@@ -19,7 +19,7 @@ use crate::{
         server::{QUICK, Server, ServerOptions, Workdir},
         wait::wait_for,
     },
-    roles::Role,
+    roles::{Executable, Role},
 };
 
 /// A place and its line to the broker.
@@ -66,7 +66,7 @@ impl Cast {
         }
 
         let server_options = ServerOptions {
-            program: me.clone(),
+            program: Executable::Player(me.clone()),
             dir: dir.path().join("server"),
             database: options.database.clone(),
             broker: format!("mqtt://{broker_at}"),

@@ -13,13 +13,12 @@ use super::{
     process::{Process, Program},
     wait::{NeverCame, wait_for},
 };
-use crate::roles::Role;
+use crate::roles::{Executable, Role};
 
 /// What a test or the demo decides about a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// The executable that plays [`Role::Server`].
-    pub program: PathBuf,
+    pub program: Executable,
     pub dir: PathBuf,
     /// `None`: SQLite in `dir`.
     pub database: Option<String>,
@@ -79,8 +78,9 @@ impl Server {
         );
         let config = dir.join("server.toml");
         std::fs::write(&config, text)?;
-        let program = Program::new(&options.program, dir.join("server.log"))
-            .arg(Role::Server.word())
+        let mut program = Program::new(options.program.path(), dir.join("server.log"));
+        program.args.extend(options.program.role(Role::Server).map(Into::into));
+        let program = program
             .arg("serve")
             .arg("--config")
             .arg(&config)

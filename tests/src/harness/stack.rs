@@ -16,7 +16,7 @@ use super::{
     server::{QUICK, Server, ServerOptions, Workdir},
     wait::wait_until,
 };
-use crate::treachery::Odds;
+use crate::{roles::Executable, treachery::Odds};
 
 /// Long enough for two loaded cores; nothing waits this long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -169,7 +169,7 @@ impl Plan {
             false => None,
         };
         let mut server = Server::new(&ServerOptions {
-            program: self.program.clone(),
+            program: Executable::Player(self.program.clone()),
             dir: self.data_dir.clone().unwrap_or_else(|| dir.path().join("server")),
             database: self.database.clone(),
             broker: server_line

@@ -1,7 +1,7 @@
 //! One real agent as it is shipped, with four devices and mutual TLS: what it costs its terminal.
 use std::{fmt::Write as _, path::Path, time::Duration};
 
-use super::{kiosk::now, options::AgentOptions, process::Watched};
+use super::{goal::Goal, kiosk::now, options::AgentOptions, process::Watched};
 use crate::{
     emulator::{Acceptor, Printer, Ups},
     harness::{
@@ -10,6 +10,7 @@ use crate::{
         server::{Server, ServerOptions, Workdir},
         wait::wait_for,
     },
+    roles::Executable,
 };
 
 const ID: &str = "K-0001";
@@ -37,7 +38,7 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
     );
     let mosquitto = Broker::start_with(dir.path(), &extra).await.map_err(text)?;
     let mut server = Server::new(&ServerOptions {
-        program: std::env::current_exe().map_err(text)?,
+        program: Executable::Player(std::env::current_exe().map_err(text)?),
         dir: dir.path().join("server"),
         database: None,
         broker: mosquitto.url(),
@@ -96,17 +97,20 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
     server.stop().await.map_err(text)?;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let (mb, mib) = (|bytes: u64| bytes as f64 / 1e6, |kib: u64| kib as f64 / 1_024.0);
+    let share = cpu.as_secs_f64() * 100.0 / took.as_secs_f64();
     Ok(format!(
         "one agent, four devices at the default pace, mutual TLS, {:.0} s\n  \
-         memory     {:>6.2} MiB resident, {:.2} of it its own, {:.2} at most\n  \
-         CPU        {:>6.2} % of a core\n  \
-         program    {:>6.2} MB\n",
+         memory     {:>6.2} MiB resident, {:.2} of it its own, {:.2} at most {}\n  \
+         CPU        {share:>6.2} % of a core {}\n  \
+         program    {:>6.2} MB {}\n",
         took.as_secs_f64(),
         mib(resident.all),
         mib(resident.own),
         mib(resident.most),
-        cpu.as_secs_f64() * 100.0 / took.as_secs_f64(),
+        Goal::AtMost(6.0).of(mib(resident.most)),
+        Goal::AtMost(0.2).of(share),
         mb(size),
+        Goal::AtMost(6.0).of(mb(size)),
     ))
 }
 

@@ -2,7 +2,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,6 +15,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
     delay::Delays,
+    goal::Goal,
     ingest::{Database, Feed, Ingest},
     kiosk::{Beat, VirtualKiosk},
     options::DirectOptions,
@@ -29,24 +29,18 @@ const STEP: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(1);
 /// A stride that visits every kiosk before it comes back to one, and none near the one before.
 const STRIDE: u64 = 7_919;
-/// For the cost of a heartbeat alone: nothing is flushed before the end.
-const NO_FLUSH: Duration = Duration::from_secs(24 * 3_600);
-/// Heartbeats of one pass of `--scale`; every fleet of it is smaller or as large.
-const PASS: u64 = 1_000_000;
-/// The one in the middle is told.
-const PASSES: usize = 5;
 /// Of what is fed as fast as it is taken, so many wait at most. The ingest always has some, and the generator looks
 /// again after a pause: two threads that wake each other for every message cost more than the messages.
 const AHEAD: usize = 4_096;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub async fn run(options: &DirectOptions) -> Result<String, String> {
-    if options.scale { scale(options).await } else { paced(options).await }
+    if options.scale { super::scale::run(options).await } else { paced(options).await }
 }
 
 /// What one thread of the generator has fed.
 #[derive(Debug, Clone, Copy, Default)]
-struct Fed {
+pub(super) struct Fed {
     heartbeats: u64,
     faults: u64,
     /// The most that ever waited for the ingest.
@@ -58,25 +52,25 @@ struct Fed {
 
 /// What is fed.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
-    kiosks: u32,
-    interval_s: u32,
+pub(super) struct Pace {
+    pub(super) kiosks: u32,
+    pub(super) interval_s: u32,
     /// Of these kiosks by their place in the stride.
-    from: u64,
-    heartbeats: u64,
+    pub(super) from: u64,
+    pub(super) heartbeats: u64,
     /// `None`: as fast as they are taken.
-    per_second: Option<u64>,
-    faults_per_second: u64,
+    pub(super) per_second: Option<u64>,
+    pub(super) faults_per_second: u64,
 }
 
 /// Faults that were raised and are not yet a ticket, and how long it took for those that are.
 #[derive(Default)]
-struct Faults {
+pub(super) struct Faults {
     raised: HashMap<VirtualKiosk, Stopwatch>,
     delays: Delays,
 }
 
-type Raised = Arc<Mutex<Faults>>;
+pub(super) type Raised = Arc<Mutex<Faults>>;
 
 fn nth(n: u64, kiosks: u32) -> VirtualKiosk {
     VirtualKiosk(u32::try_from(n.wrapping_mul(STRIDE) % u64::from(kiosks)).unwrap_or(0))
@@ -87,7 +81,7 @@ fn faults_of(raised: &Raised) -> std::sync::MutexGuard<'_, Faults> {
 }
 
 /// On a thread of its own, so that its CPU time can be told from the server's.
-async fn feed(feed: Feed, pace: Pace, raised: Raised) -> Result<Fed, String> {
+pub(super) async fn feed(feed: Feed, pace: Pace, raised: Raised) -> Result<Fed, String> {
     tokio::task::spawn_blocking(move || put(&feed, pace, &raised)).await.map_err(|e| e.to_string())?
 }
 
@@ -133,14 +127,14 @@ fn put(feed: &Feed, pace: Pace, raised: &Raised) -> Result<Fed, String> {
 }
 
 /// CPU of everything but the generator's thread, while something runs.
-struct Cost(Duration);
+pub(super) struct Cost(Duration);
 
 impl Cost {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self(process_cpu())
     }
 
-    fn micros(&self, fed: &Fed) -> f64 {
+    pub(super) fn micros(&self, fed: &Fed) -> f64 {
         let cpu = (process_cpu() - self.0).saturating_sub(fed.cpu);
         #[expect(clippy::cast_precision_loss, reason = "figures for people")]
         let each = cpu.as_secs_f64() * 1e6 / fed.heartbeats.max(1) as f64;
@@ -153,7 +147,7 @@ async fn paced(options: &DirectOptions) -> Result<String, String> {
     let kiosks = options.kiosks.max(1);
     let database = Database::with_kiosks(kiosks, options.postgres).await?;
     let before = Watched::this().resident_kib()?.all;
-    let ingest = Ingest::start(&database, FLUSH_EVERY).await?;
+    let ingest = Ingest::start(&database, FLUSH_EVERY, true).await?;
     let started = Watched::this().resident_kib()?.all - before;
     let rate = (u64::from(kiosks) / u64::from(options.interval.max(1))).max(1);
     let raised = Raised::default();
@@ -257,10 +251,15 @@ impl fmt::Display for Report {
         let kiosks = f64::from(options.kiosks.max(1));
         let rate = fed.heartbeats as f64 / fed.took.as_secs_f64();
         writeln!(f, "{} kiosks at {} s, {database}, no broker", options.kiosks, options.interval)?;
+        let is_large = (100_000..1_000_000).contains(&options.kiosks);
+        let goal = |goal: Goal, measured: f64| {
+            if is_large { format!(" {}", goal.of(measured)) } else { String::new() }
+        };
+        let ready = self.ready_after.as_secs_f64();
         writeln!(
             f,
-            "  ready after a start      {:>10.2} s, all of them known",
-            self.ready_after.as_secs_f64()
+            "  ready after a start      {ready:>10.2} s, all of them known{}",
+            goal(Goal::AtMost(3.0), ready)
         )?;
         writeln!(
             f,
@@ -275,16 +274,17 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  server CPU               {:>10.1} µs a heartbeat, database and {} faults included; {:.0} % of a core",
+            "  server CPU               {:>10.1} µs a heartbeat, database, bookkeeper and {} faults included; {:.0} % of a core",
             self.each_us,
             fed.faults,
             self.each_us * rate / 1e4
         )?;
+        let each = self.resident as f64 * 1_024.0 / kiosks;
         writeln!(
             f,
-            "  server memory            {:>10.1} MiB, {:.0} bytes a kiosk; {:.1} MiB after the start",
+            "  server memory            {:>10.1} MiB, {each:.0} bytes a kiosk{}; {:.1} MiB after the start; without the program",
             self.resident as f64 / 1_024.0,
-            self.resident as f64 * 1_024.0 / kiosks,
+            goal(Goal::AtMost(1_024.0), each),
             self.started as f64 / 1_024.0
         )?;
         let mib = self.grown as f64 / 1_048_576.0;
@@ -293,64 +293,7 @@ impl fmt::Display for Report {
             "  database growth          {mib:>10.2} MiB, {:.2} MiB a million heartbeats, faults included",
             mib * 1e6 / fed.heartbeats.max(1) as f64
         )?;
-        writeln!(f, "  fault to committed ticket     {}", self.delays)
+        let p99 = self.delays.quantile(0.99).unwrap_or_default().as_secs_f64() * 1e3;
+        writeln!(f, "  fault to committed ticket     {}{}", self.delays, goal(Goal::AtMost(250.0), p99))
     }
-}
-
-/// The cost of a heartbeat by the size of the fleet. Each size has a process of its own: none finds the memory that
-/// another one left.
-async fn scale(options: &DirectOptions) -> Result<String, String> {
-    let mut text = format!(
-        "{:>9} {:>23} {:>20} {:>18} {:>16}\n",
-        "kiosks", "µs a heartbeat", "µs a kiosk flushed", "bytes a kiosk", "ready after s"
-    );
-    let program = std::env::current_exe().map_err(|e| e.to_string())?;
-    let sizes = std::iter::successors(Some(1_000), |size: &u32| size.checked_mul(10));
-    for kiosks in sizes.take_while(|size| *size <= options.kiosks.max(1_000)) {
-        let mut one = tokio::process::Command::new(&program);
-        one.arg("one-size").arg(kiosks.to_string());
-        if options.postgres {
-            one.arg("--postgres");
-        }
-        let told = one.stderr(Stdio::inherit()).output().await.map_err(|e| e.to_string())?;
-        if !told.status.success() {
-            return Err(format!("{kiosks} kiosks: {}", told.status));
-        }
-        text.push_str(&String::from_utf8_lossy(&told.stdout));
-    }
-    Ok(text)
-}
-
-/// One line of [`scale`]: heartbeats as fast as they are taken.
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-pub async fn one_size(kiosks: u32, postgres: bool) -> Result<String, String> {
-    let database = Database::with_kiosks(kiosks, postgres).await?;
-    let before = Watched::this().resident_kib()?.own;
-    let ingest = Ingest::start(&database, NO_FLUSH).await?;
-    let raised = Raised::default();
-    let heartbeats = u64::from(kiosks);
-    let mut pace =
-        Pace { kiosks, interval_s: 3_600, from: 0, heartbeats, per_second: None, faults_per_second: 0 };
-    feed(ingest.feed(), pace, Arc::clone(&raised)).await?;
-    ingest.drained().await?;
-    let mut passes = Vec::with_capacity(PASSES);
-    for _ in 0..PASSES {
-        pace.from += pace.heartbeats;
-        pace.heartbeats = heartbeats.max(PASS);
-        let cost = Cost::start();
-        let fed = feed(ingest.feed(), pace, Arc::clone(&raised)).await?;
-        ingest.drained().await?;
-        passes.push(cost.micros(&fed));
-    }
-    passes.sort_by(f64::total_cmp);
-    let (best, middle, worst) = (passes[0], passes[PASSES / 2], passes[PASSES - 1]);
-    let resident = Watched::this().resident_kib()?.own.saturating_sub(before);
-    let ready = ingest.ready_after.as_secs_f64();
-    let cpu = process_cpu();
-    ingest.stop().await?;
-    let flush = (process_cpu() - cpu).as_secs_f64() * 1e6 / f64::from(kiosks);
-    let bytes = resident as f64 * 1_024.0 / f64::from(kiosks);
-    Ok(format!(
-        "{kiosks:>9} {middle:>8.2} ({best:.2} to {worst:.2}) {flush:>20.2} {bytes:>18.0} {ready:>16.2}\n"
-    ))
 }

@@ -8,7 +8,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{Timestamp, command::CommandSigner, topic::Channel, words::ServiceState};
 use kioskwatch_server::{
-    app::{App, Hub, HubError, HubOptions, Parts, RequestError},
+    app::{App, Hub, HubError, HubOptions, Parts, RequestError, keep_books},
     clock::{Clock, Stopwatch},
     config::Config,
     metrics::Counters,
@@ -120,6 +120,7 @@ pub struct Ingest {
     feed: Feed,
     stop: watch::Sender<bool>,
     hub: JoinHandle<Result<(), HubError>>,
+    books: Option<JoinHandle<()>>,
 }
 
 /// Where messages go in.
@@ -132,7 +133,8 @@ pub struct Feed {
 }
 
 impl Ingest {
-    pub async fn start(database: &Database, flush_every: Duration) -> Result<Self, String> {
+    /// With the bookkeeper, as the product has it, or without.
+    pub async fn start(database: &Database, flush_every: Duration, with_books: bool) -> Result<Self, String> {
         let text = |error: &dyn std::error::Error| error.to_string();
         let config = Config::default();
         let policy = Arc::new(run::policy(&config).map_err(|e| text(&e))?);
@@ -162,7 +164,7 @@ impl Ingest {
         let mut hub = Hub::new(app.clone(), requests, on_journal, on_beats);
         let (stop, stopped) = watch::channel(false);
         let options = HubOptions { server, last_alive_at, flush_every };
-        hub.begin(&options, stopped).await.map_err(|e| text(&e))?;
+        hub.begin(&options, stopped.clone()).await.map_err(|e| text(&e))?;
         let hub = tokio::spawn(hub.run());
         for (inlet, lane) in [(&journal, Lane::Journal), (&beats, Lane::Beats)] {
             inlet.say(LinkEvent::Up(lane)).await.map_err(|_| "the ingest ended".to_owned())?;
@@ -175,9 +177,12 @@ impl Ingest {
             }
         };
         wait_for("the ingest to be ready", PATIENCE, ready).await.map_err(|e| e.to_string())?;
+        let ready_after = watch.elapsed();
+        let books = with_books.then(|| tokio::spawn(keep_books(app.clone(), stopped)));
         Ok(Self {
             app,
-            ready_after: watch.elapsed(),
+            ready_after,
+            books,
             feed: Feed { journal, beats, runtime: Handle::current(), clock },
             stop,
             hub,
@@ -215,6 +220,9 @@ impl Ingest {
         let _ = self.stop.send(true);
         let ended = self.hub.await.map_err(|e| e.to_string())?;
         ended.map_err(|e| e.to_string())?;
+        if let Some(books) = self.books {
+            books.await.map_err(|e| e.to_string())?;
+        }
         self.app.store().close().await;
         Ok(())
     }

@@ -3,17 +3,21 @@
 //! Saturated publishers starve a lone subscriber of Mosquitto, so the generator holds a rate instead of
 //! pushing as hard as it can; what the bare subscriber receives in the same run is the yardstick.
 pub mod agent;
+pub mod all;
 pub mod catchup;
 pub mod delay;
 pub mod direct;
 pub mod fleet;
+pub mod goal;
 pub mod ingest;
 pub mod kiosk;
+pub mod limit;
 pub mod line;
 pub mod live;
 pub mod options;
 pub mod page;
 pub mod process;
+pub mod scale;
 pub mod storm;
 
 use std::process::ExitCode;
@@ -54,8 +58,10 @@ async fn run(options: &Options) -> Result<String, String> {
         Some(Mode::Direct(options)) => direct::run(options).await,
         Some(Mode::Catchup(options)) => catchup::run(options).await,
         Some(Mode::Storm(options)) => storm::run(options).await,
+        Some(Mode::Limit(options)) => limit::run(options).await,
+        Some(Mode::All(options)) => all::run(options).await,
         Some(Mode::Agent(options)) => agent::run(options).await,
-        Some(Mode::OneSize { kiosks, postgres }) => direct::one_size(*kiosks, *postgres).await,
+        Some(Mode::OneSize { kiosks, postgres }) => scale::one_size(*kiosks, *postgres).await,
         Some(Mode::Seed { kiosks, url }) => ingest::seed(*kiosks, url).await.map(|()| String::new()),
     }
 }

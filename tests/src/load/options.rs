@@ -1,4 +1,6 @@
 //! The load generator's command line.
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// Drives virtual kiosks into a real server and prints what it took, and what it cost.
@@ -23,6 +25,10 @@ pub enum Mode {
     Catchup(CatchupOptions),
     /// All connections drop at once and return with full jitter; fails if that makes anybody offline
     Storm(StormOptions),
+    /// Rates that double until server, broker or generator fall behind
+    Limit(LimitOptions),
+    /// Every measurement of the README's table, one after the other: some twenty minutes
+    All(AllOptions),
     /// One real agent with four devices, over TLS: memory, processor time, size on disk
     Agent(AgentOptions),
     /// Makes kiosks known to an empty database; used by the others
@@ -60,9 +66,20 @@ pub struct LiveOptions {
     /// Kiosks that fall silent at the end
     #[arg(long, default_value_t = 50)]
     pub silent: u32,
+    #[command(flatten)]
+    pub stage: StageOptions,
+}
+
+/// The server of a run through a broker.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StageOptions {
     /// A throw-away PostgreSQL in place of SQLite
     #[arg(long)]
     pub postgres: bool,
+    /// The server's program as it is shipped (`cargo build --release -p kioskwatch-server`); without it this program
+    /// plays it, which takes some more memory
+    #[arg(long, value_name = "PROGRAM")]
+    pub server: Option<PathBuf>,
 }
 
 impl LiveOptions {
@@ -118,13 +135,43 @@ pub struct StormOptions {
     /// The longest pause before an attempt to connect again, in seconds, before it is spread at random
     #[arg(long, default_value_t = 120)]
     pub spread: u32,
+    #[command(flatten)]
+    pub stage: StageOptions,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LimitOptions {
+    /// Virtual kiosks
+    #[arg(long, default_value_t = 1_000)]
+    pub kiosks: u32,
+    /// MQTT connections they share
+    #[arg(long, default_value_t = 20)]
+    pub connections: u32,
+    /// The heartbeat interval that they promise, in seconds
+    #[arg(long, default_value_t = 30)]
+    pub interval: u32,
+    /// Heartbeats a second of all together, at first
+    #[arg(long, default_value_t = 5_000)]
+    pub from: u64,
+    /// Length of the measurement at each rate, in seconds
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    #[command(flatten)]
+    pub stage: StageOptions,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AllOptions {
+    /// The server's program as it is shipped, where one is started
+    #[arg(long, value_name = "PROGRAM")]
+    pub server: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct AgentOptions {
     /// The agent's program as it is shipped; build it with `cargo build --profile agent -p kioskwatch-agent`
     #[arg(long, default_value = "target/agent/kioskwatch-agent")]
-    pub program: std::path::PathBuf,
+    pub program: PathBuf,
     /// Length of the measurement, in seconds
     #[arg(long, default_value_t = 60)]
     pub seconds: u64,

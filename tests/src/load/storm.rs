@@ -14,6 +14,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use super::{
     delay::Delays,
+    goal::Goal,
     kiosk::{Beat, VirtualKiosk, now},
     live::Stage,
     options::StormOptions,
@@ -118,7 +119,7 @@ fn pause(failures: u32, spread_s: u32) -> Duration {
 pub async fn run(options: &StormOptions) -> Result<String, String> {
     let (count, interval_s, spread_s) = (options.connections.max(1), options.interval, options.spread);
     raise_file_limit(u64::from(count) + OTHER_FILES)?;
-    let mut stage = Stage::set(false).await?;
+    let mut stage = Stage::set(&options.stage).await?;
     let broker = stage.mosquitto.address();
     let doors = Arc::new(Semaphore::new(CONNECTING_AT_ONCE));
     let (storm, is_storm) = tokio::sync::watch::channel(false);
@@ -187,13 +188,14 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let mib = |kib: u64| kib as f64 / 1_024.0;
     let report = format!(
-        "{count} connections at {interval_s} s drop at once and return with full jitter, Mosquitto, SQLite\n  \
+        "{count} connections at {interval_s} s drop at once and return with full jitter, without TLS, Mosquitto\n  \
          back again     {delays}; {attempts} attempts\n  \
          false offline  {:>6} at any look, {} tickets\n  \
-         server memory  {:>6.1} MiB at most; generator {:.1} MiB\n",
+         server memory  {:>6.1} MiB at most{}; generator {:.1} MiB\n",
         worst.offline,
         worst.tickets,
         mib(memory.most),
+        Goal::of_memory(count).map_or(String::new(), |goal| format!(" {}", goal.of(mib(memory.most)))),
         mib(own),
     );
     let in_time = delays.quantile(1.0).is_some_and(|longest| longest <= BACK_WITHIN);
