@@ -158,7 +158,7 @@ impl Books {
     pub(crate) fn note(&self, changes: &[Change]) {
         self.dirty().note(changes);
         let months: BTreeSet<(Month, bool)> = booked_months(changes).collect();
-        // Of a running month every step changes something: its sums are renewed with the round.
+        // Of a running month every step makes rows longer: its sums stay true of when they were made.
         months.into_iter().for_each(|(month, is_over)| self.month_changed(month, is_over));
         self.answers().under_way.clear();
     }

@@ -233,7 +233,8 @@ impl Keeper {
         outcome
     }
 
-    /// Sums of the running month hold for a while: each round renews few of the rows that they are made of.
+    /// Sums of the running month are of the instant that they name, until more becomes known of before it
+    /// ([`Self::book`]). The round makes them newer now and then: it renews few of the rows that they are made of.
     fn round_ended(&mut self) {
         let holds = Duration::from_secs(self.oldest_row_s() / SUMS_RENEWED_OFTENER);
         if self.summed.as_ref().is_none_or(|summed| summed.elapsed() >= holds) {
@@ -363,6 +364,10 @@ impl Keeper {
         let committed_to = app.books().committed_to();
         let is_seen = |kiosk: &KioskId| self.due_at.contains_key(kiosk);
         let look = Look::gather(&reader, places, kiosks, is_seen).await?.committed_to(committed_to);
+        let is_late = look.subjects.iter().any(|subject| {
+            let since = kiosks.get(&subject.view.kiosk.id);
+            since.is_some_and(|since| look.changes_what_was_booked(subject, *since))
+        });
         let (mut changes, mut shown, mut due_at) = (Vec::new(), Vec::new(), HashMap::new());
         for subject in &look.subjects {
             // What one kiosk has must not end the books of all.
@@ -376,6 +381,9 @@ impl Keeper {
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
             deciding.ask(&app, actor, Request::Book { changes, also: None }).await?;
+        }
+        if is_late {
+            app.books().forget_running_sums();
         }
         app.books().show(shown);
         for kiosk in kiosks.keys() {

@@ -119,6 +119,13 @@ impl<'a> Look<'a> {
         Self { committed_to, ..self }
     }
 
+    /// Whether the past that changed since then is part of what its running month was booked with.
+    pub(super) fn changes_what_was_booked(&self, subject: &Subject, since: Since) -> bool {
+        let running = Month::at(subject.zone, self.now.secs());
+        let rows = self.rows.get(&(subject.view.kiosk.id.clone(), running)).into_iter().flatten();
+        rows.filter(|row| row.version == 0).any(|row| since < row.booked_at)
+    }
+
     /// What follows for one kiosk's months, and what a scrape shows of it.
     pub(super) fn keep(&self, subject: &Subject, ids: &mut Ids) -> Outcome {
         let kiosk = &subject.view.kiosk;

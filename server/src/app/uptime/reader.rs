@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Groups up to this size are counted to the second; larger ones are summed from the books.
-const COUNTED_KIOSKS: u64 = 500;
+const COUNTED_KIOSKS: u64 = 150;
 
 /// What a running server knows and has not written yet.
 pub trait Live: Sync {

@@ -1,12 +1,15 @@
 //! Months whose turn comes late: they could not be signed in their time, or nobody knew of them.
 use kioskwatch_domain::{
-    change::{LivenessRow, MonthRow, SiteRow, Zone},
+    change::{EvidenceRow, EvidenceSource, LivenessRow, MonthRow, SiteRow, Zone},
     fleet::{Input, Share},
     testing::ScriptedAgent,
 };
 
 use super::*;
-use crate::app::retention::Retention;
+use crate::app::{
+    retention::Retention,
+    uptime::{UptimeAnswer, UptimeScope, books::Question},
+};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -189,4 +192,30 @@ async fn hours_that_are_corrected_while_the_bookkeeper_waits_are_those_it_books(
     drop(deciding);
     assert!(step.await.unwrap().unwrap());
     assert_eq!(office.rows().await, []);
+}
+
+#[tokio::test]
+async fn sums_of_the_running_month_are_forgotten_when_more_becomes_known_of_what_they_count() {
+    let mut office = Office::of(1, true).await;
+    let now = office.app.clock().now();
+    office.listened(now.plus_ms(-3_600_000), now).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    office.round(&mut keeper).await;
+    let month = office.back(0);
+    let booked_at = office.rows().await[0].booked_at;
+    for (from, to, is_known_again) in [
+        (booked_at, booked_at.plus_ms(60_000), true),
+        (now.plus_ms(-1_800_000), now.plus_ms(-1_200_000), false),
+    ] {
+        let app = office.app.clone();
+        let question = Question::of(&Scope::All, &UptimeScope::Fleet, (month, month));
+        let generation = app.books().answer(&question).err().unwrap_or_default();
+        app.books().remember(question.clone(), generation, &UptimeAnswer::default());
+        let Change::Evidence(whole) = testing::whole(id(0), from, to) else { unreachable!() };
+        let late = EvidenceRow { source: EvidenceSource::Journal, received_at: Some(now), ..whole };
+        office.commit(&[Change::Evidence(late)]).await;
+        app.books().month_changed(month, false);
+        while office.step(&mut keeper, None).await {}
+        assert_eq!(app.books().answer(&question).is_ok(), is_known_again, "{from} to {to}");
+    }
 }
