@@ -12,6 +12,7 @@ use super::{
     directory::Directory,
     hours::Window,
     kiosk::{Head, Kiosk, Liveness, Profile, State, peripherals_from_text},
+    push_sparingly,
     site::Site,
     ticket_file::TicketFile,
 };
@@ -100,9 +101,9 @@ impl Fleet {
                 members.entry(site.clone()).or_default().push(ix);
             }
             self.share(&mut kiosk);
-            self.kiosks.push(kiosk);
+            push_sparingly(&mut self.kiosks, kiosk);
             self.places.add(&self.kiosks, ix);
-            self.live.push(live);
+            push_sparingly(&mut self.live, live);
         }
         for (site, kiosks) in members {
             if let Some(site) = self.sites.get_mut(&site) {

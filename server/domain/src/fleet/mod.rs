@@ -213,7 +213,7 @@ impl Fleet {
             self.quarantined = self.quarantined + usize::from(kiosk.is_quarantined()) - usize::from(was);
             match self.kiosks.get_mut(ix as usize) {
                 Some(slot) => *slot = kiosk,
-                None => self.kiosks.push(kiosk),
+                None => push_sparingly(&mut self.kiosks, kiosk),
             }
         }
         for &ix in over.ids.values() {
@@ -222,7 +222,7 @@ impl Fleet {
         for (ix, live) in over.live {
             // New kiosks only; of the others the truth is made by replaying the edits.
             if ix as usize >= self.live.len() {
-                self.live.push(live);
+                push_sparingly(&mut self.live, live);
             }
         }
         for (ix, edit) in &over.edits {
@@ -358,6 +358,15 @@ impl Server {
     fn hears(&self, now: Timestamp) -> bool {
         self.hearing_since.is_some() && self.settled_at <= now
     }
+}
+
+/// What is one of a whole fleet grows by an eighth and not by as much again: the room for twice as many kiosks is memory
+/// that large pages make real.
+fn push_sparingly<T>(all: &mut Vec<T>, one: T) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(all.len() / 8 + 64);
+    }
+    all.push(one);
 }
 
 #[cfg(test)]

@@ -190,7 +190,8 @@ impl Hub {
                     turn.inputs.push(Input::Sweep);
                 }
                 Wake::Flush => {
-                    if let Some(share) = shares.due(|| self.app.fleet().kiosks().len()) {
+                    let kiosks = self.app.fleet().kiosks().len();
+                    if let Some(share) = shares.due(kiosks) {
                         self.drain(&mut turn);
                         let heard_to = self.heard_to();
                         intake.begins(share, heard_to);

@@ -12,6 +12,9 @@ const MOST_A_SHARE: usize = 4_000;
 /// unknown, and the less the better.
 const OFTENER_WHEN_SMALL: u32 = 3;
 
+/// A round in so many times fewer parts than the fleet has need of is given up.
+const OUTGROWN: u32 = 2;
+
 /// The parts of a round, one after the other.
 #[derive(Debug)]
 pub(super) struct Shares {
@@ -28,14 +31,14 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// What is due at the next tick; `kiosks` counts the fleet when a round begins.
-    pub(super) fn due(&mut self, kiosks: impl FnOnce() -> usize) -> Option<Share> {
-        if self.tick == 0 {
-            let kiosks = kiosks();
-            let of = (1 + kiosks / KIOSKS_A_SHARE).min(FLUSH_TICKS as usize);
-            let of = of.max(kiosks.div_ceil(MOST_A_SHARE));
-            self.of = u32::try_from(of).unwrap_or(u32::MAX);
-            self.ticks = self.of.max(FLUSH_TICKS);
+    /// What is due at the next tick of a fleet of so many kiosks. One that has outgrown the round's parts begins
+    /// another round: no commit is of all that came meanwhile.
+    pub(super) fn due(&mut self, kiosks: usize) -> Option<Share> {
+        let of = parts(kiosks);
+        if self.tick == 0 || of > self.of.saturating_mul(OUTGROWN) {
+            self.tick = 0;
+            self.of = of;
+            self.ticks = of.max(FLUSH_TICKS);
         }
         let tick = self.tick;
         self.tick = (tick + 1) % self.ticks;
@@ -48,6 +51,11 @@ impl Shares {
         let index = u32::try_from(index_at(tick)).unwrap_or(u32::MAX);
         is_first.then_some(Share { index, of: self.of })
     }
+}
+
+fn parts(kiosks: usize) -> u32 {
+    let of = (1 + kiosks / KIOSKS_A_SHARE).min(FLUSH_TICKS as usize);
+    u32::try_from(of.max(kiosks.div_ceil(MOST_A_SHARE))).unwrap_or(u32::MAX)
 }
 
 /// Up to when everything that was received is committed, as rounds show it.
@@ -84,7 +92,7 @@ mod tests {
     fn every_share_comes_once_a_round_and_a_small_fleet_is_written_whole_and_oftener() {
         for kiosks in [0, 249] {
             let mut shares = Shares::default();
-            let round: Vec<_> = (0..FLUSH_TICKS).filter_map(|_| shares.due(|| kiosks)).collect();
+            let round: Vec<_> = (0..FLUSH_TICKS).filter_map(|_| shares.due(kiosks)).collect();
             assert_eq!(round, [Share::ALL; 3], "{kiosks} kiosks");
         }
         for (kiosks, of, ticks) in [
@@ -97,11 +105,26 @@ mod tests {
         ] {
             let mut shares = Shares::default();
             for _ in 0..2 {
-                let round: Vec<_> = (0..ticks).filter_map(|_| shares.due(|| kiosks)).collect();
+                let round: Vec<_> = (0..ticks).filter_map(|_| shares.due(kiosks)).collect();
                 let expected: Vec<_> = (0..of).map(|index| Share { index, of }).collect();
                 assert_eq!(round, expected, "{kiosks} kiosks");
             }
         }
+    }
+
+    #[test]
+    fn a_fleet_that_outgrows_its_round_is_never_written_whole() {
+        let mut shares = Shares::default();
+        assert_eq!(shares.due(0), Some(Share::ALL), "nobody is there");
+        for kiosks in (1..=100).map(|n| n * 100) {
+            if let Some(share) = shares.due(kiosks) {
+                let at_once = kiosks.div_ceil(share.of as usize);
+                assert!(at_once <= OUTGROWN as usize * KIOSKS_A_SHARE, "{kiosks} kiosks: {share:?}");
+            }
+        }
+        let next: Vec<_> = (0..2 * FLUSH_TICKS).filter_map(|_| shares.due(10_000)).collect();
+        let whole: Vec<_> = (0..41).map(|index| Share { index, of: 41 }).collect();
+        assert!(next.windows(41).any(|round| round == whole), "{next:?}");
     }
 
     #[test]
