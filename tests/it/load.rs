@@ -22,6 +22,10 @@ fn a_fleet_back_from_a_day_offline_is_committed_record_by_record() {
         let args = ["catchup", "--kiosks", "20", "--records", "230"];
         let report = load(&[&args[..], database].concat());
         assert!(report.contains("20 kiosks with 230 records each"), "{report}");
+        let report = load(&[&args[..], &["--flapping"], database].concat());
+        let intervals = report.lines().find_map(|line| line.trim().strip_prefix("evidence"));
+        let intervals = intervals.and_then(|text| text.trim().split(' ').next()?.parse::<u32>().ok());
+        assert!(intervals.is_some_and(|intervals| intervals >= 229), "{report}");
     }
 }
 

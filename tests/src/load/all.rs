@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Stdio};
 use super::options::AllOptions;
 
 /// What is run, and whether the server is in the same process: then it gets the environment of the server's unit.
-const RUNS: [(&str, bool); 12] = [
+const RUNS: [(&str, bool); 14] = [
     ("--kiosks 1000 --rate 5000", false),
     ("limit", false),
     ("--kiosks 10000 --connections 50 --seconds 60 --faults 5", false),
@@ -13,6 +13,8 @@ const RUNS: [(&str, bool); 12] = [
     ("storm --interval 20", false),
     ("catchup", true),
     ("catchup --postgres", true),
+    ("catchup --kiosks 20000 --records 100 --flapping", true),
+    ("catchup --kiosks 20000 --records 100 --flapping --postgres", true),
     ("direct --kiosks 100000 --seconds 20", true),
     ("direct --kiosks 1000000 --interval 60 --seconds 30", true),
     ("direct --scale --kiosks 1000000", true),

@@ -122,6 +122,15 @@ impl VirtualKiosk {
         self.record(seq, at, &body)
     }
 
+    /// It goes out of service, or comes back: what was proved before ends here.
+    pub fn service(self, seq: u64, serves: bool, at: Timestamp) -> String {
+        let body = match serves {
+            true => r#""kind":"service","state":"in_service""#,
+            false => r#""kind":"service","state":"out_of_service","cause":"printer""#,
+        };
+        self.record(seq, at, body)
+    }
+
     fn record(self, seq: u64, at: Timestamp, body: &str) -> String {
         let (boot, mono_ms) = (self.boot(), at.ms());
         format!(r#"{{"seq":{seq},"boot":"{boot}","at":"{at}","mono_ms":{mono_ms},{body}}}"#)
@@ -159,10 +168,11 @@ mod tests {
         assert_eq!(presence.session, heartbeat.session);
         let inventory: Inventory = parse_payload(kiosk.inventory().as_bytes()).unwrap();
         assert_eq!(inventory.peripherals.len(), 2);
-        let records = [kiosk.snapshot(at), kiosk.fault(2, true, at), kiosk.transaction(3, at)];
-        let message = kiosk.journal(&records);
+        let journal = [kiosk.snapshot(at), kiosk.fault(2, true, at), kiosk.transaction(3, at)];
+        let service = [kiosk.service(4, false, at), kiosk.service(5, true, at)];
+        let message = kiosk.journal(&[&journal[..], &service].concat());
         let batch: Batch<'_> = parse_payload(message.as_bytes()).unwrap();
-        assert_eq!(batch.records.len(), 3);
+        assert_eq!(batch.records.len(), 5);
         for raw in batch.records {
             kioskwatch_proto::journal::Record::parse(raw.get()).unwrap();
         }

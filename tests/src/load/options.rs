@@ -119,6 +119,9 @@ pub struct CatchupOptions {
     /// Records that each has kept
     #[arg(long, default_value_t = 200)]
     pub records: u32,
+    /// The kiosks went out of service and came back with every record: each ends an interval of evidence
+    #[arg(long)]
+    pub flapping: bool,
     /// A throw-away PostgreSQL in place of SQLite
     #[arg(long)]
     pub postgres: bool,
