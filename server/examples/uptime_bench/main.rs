@@ -1,7 +1,7 @@
 //! How fast uptime is answered on this machine, in one table.
 //!
 //! `cargo run --release -p kioskwatch-server --example uptime_bench -- [--kiosks 100000] [--intervals 100]
-//! [--backfill-kiosks 10000] [--filled] sqlite:///tmp/bench/db.sqlite postgres://…`
+//! [--backfill-kiosks 100000] [--filled] sqlite:///tmp/bench/db.sqlite postgres://…`
 //! Each database must be empty. A fleet with a year of signed months is written first, so that what is asked
 //! is asked of tables of that size; `--backfill-kiosks` of them get the history of evidence that is timed.
 //! `--filled` asks a database again that an earlier run has filled.
@@ -53,7 +53,7 @@ struct Options {
 
 impl Options {
     fn read() -> Result<Self> {
-        let (kiosks, intervals, backfill) = (100_000, 100, 10_000);
+        let (kiosks, intervals, backfill) = (100_000, 100, 100_000);
         let mut options = Self { kiosks, intervals, backfill, filled: false, urls: Vec::new() };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
