@@ -281,12 +281,10 @@ pub fn decide(
             return Err(refuse(RefusalKind::Conflict, "the days for restating this month are over"));
         }
         let all_empty = !current.iter().any(|row| row.has_time());
-        // When a month was fixed and what was promised for it is not restated with it.
-        let signed = stored.version(version).first().map(|row| (row.target, row.frozen_at));
+        let official = stored.version(version);
         changes.extend(current.iter().filter(|row| all_empty || row.has_time()).map(|row| {
-            let (target, frozen_at) = signed.unwrap_or((row.target, row.frozen_at));
-            let row = MonthRow { version: version + 1, booked_at: now, frozen_at, target, ..(*row).clone() };
-            Change::Month(Box::new(row))
+            let row = MonthRow { version: version + 1, booked_at: now, ..(*row).clone() };
+            Change::Month(Box::new(as_signed(row, &official)))
         }));
     }
     let decided = Some(Decided { by: actor.name.clone(), at: now, reason: reason.to_owned() });
@@ -294,6 +292,20 @@ pub fn decide(
     changes.push(audit(now, &actor.name, action, object, detail(proposal, reason)));
     changes.push(Change::Restatement(Box::new(RestatementRow { state, decided, ..proposal.clone() })));
     Ok(changes)
+}
+
+/// Only seconds are restated: when a month was fixed, what was promised for it and to whom it belonged stay as they were
+/// signed, whatever is registered by now. Of an owner who had no time in it, what was signed of its site counts.
+fn as_signed(row: MonthRow, signed: &[&MonthRow]) -> MonthRow {
+    let Some(any) = signed.first() else { return row };
+    let its = signed.iter().find(|one| owner(one) == owner(&row));
+    let belonged = its.or_else(|| signed.iter().find(|one| one.site == row.site));
+    let (region, customer) = match belonged {
+        Some(one) => (one.region.clone(), one.customer.clone()),
+        None => (row.region.clone(), row.customer.clone()),
+    };
+    let (target, frozen_at, model) = (any.target, any.frozen_at, any.model.clone());
+    MonthRow { region, customer, model, target, frozen_at, ..row }
 }
 
 /// A reason as it is kept.

@@ -1,11 +1,11 @@
 use chrono_tz::Asia::Shanghai;
-use kioskwatch_proto::KioskId;
+use kioskwatch_proto::{KioskId, SiteId};
 
 use super::*;
 use crate::change::{Admission, AssignmentRow, GroupKind, KioskRow};
 use crate::interval::IntervalSet;
 use crate::uptime::Month;
-use crate::uptime::booking::{Booking, owners};
+use crate::uptime::booking::{Booking, Contract, owners};
 use crate::uptime::evidence::{Evidence, Source, State};
 use crate::uptime::sweep::Inputs;
 
@@ -17,6 +17,8 @@ struct Ledger {
     month: Month,
     evidence: Vec<Evidence>,
     engineer: &'static str,
+    customer: &'static str,
+    model: &'static str,
     commissioned: i64,
     exclusions: IntervalSet,
     promised: (i64, i64),
@@ -41,6 +43,8 @@ impl Ledger {
             month,
             evidence: Vec::new(),
             engineer: "li",
+            customer: "A",
+            model: "KT",
             commissioned: 0,
             exclusions: IntervalSet::empty(),
             promised: (99, 100),
@@ -63,11 +67,13 @@ impl Ledger {
     }
 
     fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Booked {
+        let site = SiteId::new("S-1").unwrap();
+        let contract = Contract { region: "north".into(), customer: self.customer.into() };
         let kiosk = KioskRow {
             id: KioskId::new("K-1").unwrap(),
-            site: None,
+            site: Some(site.clone()),
             admission: Admission::Accepted,
-            model: "KT".into(),
+            model: self.model.into(),
             serial_no: String::new(),
             commissioned_at: Some(secs(self.commissioned)),
             decommissioned_at: None,
@@ -85,7 +91,7 @@ impl Ledger {
             month: self.month,
             kiosk: &kiosk,
             owners: &owners(&kiosk, &[&assignment]),
-            contracts: &BTreeMap::new(),
+            contracts: &BTreeMap::from([(site, contract)]),
             target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),
@@ -417,4 +423,31 @@ fn a_month_is_not_signed_while_evidence_of_it_is_in_memory_only() {
     // Of a later month: it says nothing about this one.
     ledger.look_after(refused(secs(end)), freeze);
     assert_eq!(ledger.rows.iter().map(|row| row.version).max(), Some(1));
+}
+
+#[test]
+fn a_restated_month_belongs_to_whom_it_was_signed_for_whatever_is_registered_by_now() {
+    let mut ledger = Ledger::contradicted();
+    let now = ledger.end() + 80 * HOUR;
+    // The site changed hands, and the kiosk got a new inside.
+    (ledger.customer, ledger.model) = ("B", "KT-2");
+    ledger.look(now);
+    // Somebody else answers for it than what was signed says.
+    let other = |row: &&MonthRow| row.version == 0;
+    let mut unsigned = ledger.rows.iter().find(other).unwrap().clone();
+    unsigned.engineer = Some("wang".into());
+    ledger.rows.push(unsigned);
+    ledger.decide("manager", true, now).unwrap();
+    let restated: Vec<_> = ledger.rows.iter().filter(|row| row.version == 2).collect();
+    assert_eq!(
+        restated.iter().map(|row| row.engineer.as_deref()).collect::<Vec<_>>(),
+        [Some("li"), Some("wang")]
+    );
+    for row in restated {
+        assert_eq!(
+            (row.region.as_str(), row.customer.as_str(), row.model.as_str()),
+            ("north", "A", "KT"),
+            "{row:?}"
+        );
+    }
 }
