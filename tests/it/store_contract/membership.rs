@@ -139,6 +139,8 @@ pub(crate) async fn hours_of_sites_are_kept_with_what_was_known_before(empty: Em
         known_from: offset.map_or(SiteTermsRow::ALWAYS, at),
         timezone: "Asia/Shanghai".into(),
         service_hours: service_hours.into(),
+        region: "north".into(),
+        customer: offset.map_or("A", |_| "B").into(),
     };
     let put = async |rows: &[SiteTermsRow]| {
         store.commit(&rows.iter().cloned().map(Change::SiteTerms).collect::<Vec<_>>()).await.unwrap();

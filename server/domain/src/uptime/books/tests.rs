@@ -5,7 +5,8 @@ use super::*;
 use crate::change::{Admission, AssignmentRow, GroupKind, KioskRow};
 use crate::interval::IntervalSet;
 use crate::uptime::Month;
-use crate::uptime::booking::{Booking, Contract, owners};
+use crate::uptime::booking::{Booking, owners};
+use crate::uptime::contracts::Contracts;
 use crate::uptime::evidence::{Evidence, Source, State};
 use crate::uptime::sweep::Inputs;
 
@@ -17,7 +18,8 @@ struct Ledger {
     month: Month,
     evidence: Vec<Evidence>,
     engineer: &'static str,
-    customer: &'static str,
+    /// Of its site, each since a second.
+    customers: Vec<(i64, &'static str)>,
     model: &'static str,
     commissioned: i64,
     exclusions: IntervalSet,
@@ -43,7 +45,7 @@ impl Ledger {
             month,
             evidence: Vec::new(),
             engineer: "li",
-            customer: "A",
+            customers: vec![(0, "A")],
             model: "KT",
             commissioned: 0,
             exclusions: IntervalSet::empty(),
@@ -68,7 +70,11 @@ impl Ledger {
 
     fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Booked {
         let site = SiteId::new("S-1").unwrap();
-        let contract = Contract { region: "north".into(), customer: self.customer.into() };
+        let mut contracts = Contracts::default();
+        for (since, customer) in &self.customers {
+            let contract = Contract { region: "north".into(), customer: (*customer).into() };
+            contracts.learn(&site, secs(*since), contract);
+        }
         let kiosk = KioskRow {
             id: KioskId::new("K-1").unwrap(),
             site: Some(site.clone()),
@@ -90,8 +96,7 @@ impl Ledger {
         let booking = Booking {
             month: self.month,
             kiosk: &kiosk,
-            owners: &owners(&kiosk, &[&assignment]),
-            contracts: &BTreeMap::from([(site, contract)]),
+            owners: &contracts.divide(owners(&kiosk, &[&assignment])),
             target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),
@@ -429,8 +434,8 @@ fn a_month_is_not_signed_while_evidence_of_it_is_in_memory_only() {
 fn a_restated_month_belongs_to_whom_it_was_signed_for_whatever_is_registered_by_now() {
     let mut ledger = Ledger::contradicted();
     let now = ledger.end() + 80 * HOUR;
-    // The site changed hands, and the kiosk got a new inside.
-    (ledger.customer, ledger.model) = ("B", "KT-2");
+    // Before it was kept whom a site belonged to, it changed hands; and the kiosk got a new inside.
+    (ledger.customers, ledger.model) = (vec![(0, "B")], "KT-2");
     ledger.look(now);
     // Somebody else answers for it than what was signed says.
     let other = |row: &&MonthRow| row.version == 0;
@@ -450,4 +455,42 @@ fn a_restated_month_belongs_to_whom_it_was_signed_for_whatever_is_registered_by_
             "{row:?}"
         );
     }
+}
+
+#[test]
+fn a_month_in_which_a_site_changed_hands_is_shared_out_and_restated_to_whom_each_second_belonged() {
+    let mut ledger = Ledger::october();
+    let (end, tenth) = (ledger.end(), ledger.month.period(Shanghai).from + 10 * 24 * HOUR);
+    ledger.customers.push((tenth, "B"));
+    // Said after its end: no time of October is theirs.
+    ledger.customers.push((end + HOUR, "C"));
+    let shares = |ledger: &Ledger, version: u32| {
+        let mut shares: Vec<_> = ledger.rows.iter().filter(|row| row.version == version).collect();
+        shares.sort_by_key(|row| &row.customer);
+        let share = |row: &&MonthRow| {
+            (row.customer.clone(), row.sums.figures.accountable_s, row.sums.figures.avail.num)
+        };
+        shares.iter().map(share).collect::<Vec<_>>()
+    };
+    let divided =
+        |up: i64| [("A".to_owned(), 10 * 24 * HOUR, 10 * 24 * HOUR), ("B".to_owned(), 21 * 24 * HOUR, up)];
+    ledger.look(end + 24 * HOUR);
+    assert_eq!(shares(&ledger, 0), divided((21 * 24 - 10) * HOUR));
+    assert_eq!(shares(&ledger, 1), divided((21 * 24 - 10) * HOUR));
+    ledger.claim(end - 10 * HOUR, end - 5 * HOUR, Some(end + 72 * HOUR));
+    ledger.look(end + 72 * HOUR);
+    ledger.decide("manager", true, end + 80 * HOUR).unwrap();
+    assert_eq!(shares(&ledger, 2), divided((21 * 24 - 5) * HOUR));
+}
+
+#[test]
+fn to_whom_an_old_month_was_signed_is_no_reason_to_restate_it() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    // Registered otherwise before that was kept; and a claim that no report shows.
+    ledger.customers = vec![(0, "B")];
+    ledger.claim(end - 10 * HOUR, end - 10 * HOUR + 267, Some(end + 48 * HOUR));
+    ledger.look(end + 48 * HOUR);
+    assert_eq!(ledger.states(), []);
 }
