@@ -304,17 +304,15 @@ pub fn decide(
 /// signed before that was kept (schema 20). Of an owner who had no time in it, what was signed of its site counts.
 fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow]) -> Vec<MonthRow> {
     let Some(any) = signed.first() else { return rows.iter().map(|row| (*row).clone()).collect() };
-    let at_site = |one: &MonthRow, other: &MonthRow| one.site == other.site;
-    let agrees = |one: &&&MonthRow, row: &MonthRow| {
-        at_site(one, row) && rows.iter().any(|other| at_site(other, one) && contract(other) == contract(one))
-    };
+    let is_same = |one: &MonthRow, row: &MonthRow| one.site == row.site && contract(one) == contract(row);
+    let of_site =
+        |row: &MonthRow| signed.iter().filter(|one| one.site == row.site).copied().collect::<Vec<_>>();
     let mut restated: BTreeMap<Owner, MonthRow> = BTreeMap::new();
     for row in rows {
-        let its = signed.iter().find(|one| at_site(one, row) && one.engineer == row.engineer);
-        let belonged = match signed.iter().find(|one| agrees(one, row)) {
-            Some(_) => row,
-            None => its.or_else(|| signed.iter().find(|one| at_site(one, row))).unwrap_or(row),
-        };
+        let there = of_site(row);
+        let is_kept = there.iter().any(|one| rows.iter().any(|row| is_same(one, row)));
+        let its = there.iter().find(|one| one.engineer == row.engineer).or(there.first());
+        let belonged = its.filter(|_| !is_kept).unwrap_or(row);
         let Contract { region, customer } = contract(belonged);
         let (target, frozen_at, model) = (any.target, any.frozen_at, any.model.clone());
         let row = MonthRow { region, customer, model, target, frozen_at, ..(*row).clone() };
