@@ -305,11 +305,9 @@ pub fn decide(
 fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow]) -> Vec<MonthRow> {
     let Some(any) = signed.first() else { return rows.iter().map(|row| (*row).clone()).collect() };
     let is_same = |one: &MonthRow, row: &MonthRow| one.site == row.site && contract(one) == contract(row);
-    let of_site =
-        |row: &MonthRow| signed.iter().filter(|one| one.site == row.site).copied().collect::<Vec<_>>();
     let mut restated: BTreeMap<Owner, MonthRow> = BTreeMap::new();
     for row in rows {
-        let there = of_site(row);
+        let there: Vec<&MonthRow> = signed.iter().filter(|one| one.site == row.site).copied().collect();
         let is_kept = there.iter().any(|one| rows.iter().any(|row| is_same(one, row)));
         let its = there.iter().find(|one| one.engineer == row.engineer).or(there.first());
         let belonged = its.filter(|_| !is_kept).unwrap_or(row);
