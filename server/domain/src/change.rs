@@ -118,6 +118,12 @@ pub struct SiteRow {
 }
 
 impl SiteRow {
+    /// Whether it belongs to the same region and customer.
+    #[must_use]
+    pub fn has_contract_of(&self, other: &Self) -> bool {
+        (&self.region, &self.customer) == (&other.region, &other.customer)
+    }
+
     /// Whether its time is counted by the same wall clock and hours.
     #[must_use]
     pub fn has_terms_of(&self, other: &Self) -> bool {

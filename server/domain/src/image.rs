@@ -10,7 +10,7 @@ use crate::change::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FleetImage {
     pub sites: Vec<SiteRow>,
-    /// Of sites of which another zone or other hours were ever said: since when the newest are known.
+    /// Of sites of which another zone, other hours or another contract were ever said: since when the newest are known.
     pub terms_known_from: Vec<(SiteId, Timestamp)>,
     pub kiosks: Vec<KioskRow>,
     pub assignments: Vec<AssignmentRow>,

@@ -24,7 +24,8 @@ use crate::store::{PageRequest, StoreError};
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct PutSite {
     name: String,
-    /// This and `customer`: of the whole of every month that is not signed yet, whoever changes them.
+    /// This and `customer`: another one holds from the moment of this request on. Time up to then stays whose it was, of
+    /// months that are signed and of months that are not; a month in between is divided to the second.
     #[serde(default)]
     region: String,
     #[serde(default)]

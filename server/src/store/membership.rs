@@ -20,7 +20,8 @@ const OF_MODEL: Sql =
     sql!(kiosks_of_model, "SELECT id FROM kiosk WHERE $1 IS NULL OR model = $1 ORDER BY id");
 const OF_CONTRACT: Sql = sql!(
     sites_of_contract,
-    "SELECT id FROM site WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)"
+    "SELECT id FROM site WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)
+     UNION SELECT site FROM site_terms WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)"
 );
 struct Kiosk(KioskId);
 
@@ -65,7 +66,7 @@ impl Store {
         Ok(kiosks.into_iter().map(|kiosk| kiosk.0).collect())
     }
 
-    /// Sites of a region or a customer; `kind` says which.
+    /// Sites that are or ever were of a region or a customer; `kind` says which.
     pub async fn sites_of_contract(&self, kind: &'static str, name: &str) -> Result<Vec<SiteId>, StoreError> {
         let name = name.to_owned();
         let sites: Vec<Site> = self.rows(&OF_CONTRACT, |q| q.bind(kind).bind(name)).await?;

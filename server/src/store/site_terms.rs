@@ -1,4 +1,4 @@
-//! Zones and service hours of sites, and since when each was known. Rows of those of which it was ever said anew.
+//! Zones and service hours of sites and to whom they belong, and since when each was known. Rows of those of which it was ever said anew.
 use std::borrow::Cow;
 
 use kioskwatch_domain::change::SiteTermsRow;
@@ -12,11 +12,11 @@ use super::{
 
 const ALL: Sql = sql!(
     all_site_terms,
-    "SELECT site, known_from_at, timezone, service_hours FROM site_terms ORDER BY site, known_from_at"
+    "SELECT site, known_from_at, timezone, service_hours, region, customer FROM site_terms ORDER BY site, known_from_at"
 );
 const THESE: Sql = sql!(
     these_site_terms,
-    "SELECT site, known_from_at, timezone, service_hours FROM site_terms
+    "SELECT site, known_from_at, timezone, service_hours, region, customer FROM site_terms
      WHERE site " AMONG_TEXTS " ORDER BY site, known_from_at"
 );
 
@@ -30,10 +30,12 @@ impl Stored for SiteTermsRow {
     /// What was always known stays.
     const WRITE: Sql = sql!(
         store_site_terms,
-        "INSERT INTO site_terms (site, known_from_at, timezone, service_hours)
-         SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2, value->>3 FROM " ROWS " WHERE true
+        "INSERT INTO site_terms (site, known_from_at, timezone, service_hours, region, customer)
+         SELECT value->>0, CAST(value->>1 AS BIGINT), value->>2, value->>3, value->>4, value->>5
+         FROM " ROWS " WHERE true
          ON CONFLICT (site, known_from_at) DO UPDATE SET
-           timezone = excluded.timezone, service_hours = excluded.service_hours
+           timezone = excluded.timezone, service_hours = excluded.service_hours,
+           region = excluded.region, customer = excluded.customer
          WHERE site_terms.known_from_at > 0"
     );
     type Key<'a> = (&'a SiteId, Timestamp);
@@ -54,6 +56,8 @@ impl Stored for SiteTermsRow {
         row.time(self.known_from);
         row.text(&self.timezone);
         row.text(&self.service_hours);
+        row.text(&self.region);
+        row.text(&self.customer);
         Ok(())
     }
 }
@@ -67,6 +71,8 @@ impl Loaded for SiteTermsRow {
             known_from: row.time()?,
             timezone: row.text()?,
             service_hours: row.text()?,
+            region: row.text()?,
+            customer: row.text()?,
         })
     }
 }

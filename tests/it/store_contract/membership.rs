@@ -139,6 +139,8 @@ pub(crate) async fn hours_of_sites_are_kept_with_what_was_known_before(empty: Em
         known_from: offset.map_or(SiteTermsRow::ALWAYS, at),
         timezone: "Asia/Shanghai".into(),
         service_hours: service_hours.into(),
+        region: "north".into(),
+        customer: offset.map_or("A", |_| "B").into(),
     };
     let put = async |rows: &[SiteTermsRow]| {
         store.commit(&rows.iter().cloned().map(Change::SiteTerms).collect::<Vec<_>>()).await.unwrap();
@@ -149,6 +151,12 @@ pub(crate) async fn hours_of_sites_are_kept_with_what_was_known_before(empty: Em
     put(&[terms("s1", None, "[1]"), later.clone(), other.clone()]).await;
     assert_eq!(store.site_terms(Some(&["s1", "s9"])).await.unwrap(), [always.clone(), later.clone()]);
     assert_eq!(store.site_terms(None).await.unwrap(), [always, later, other]);
+    // Time of before belongs to whom it belonged: whose sites it was is found by that too.
+    for (customer, expected) in [("A", &["s1"][..]), ("B", &["s1", "s2"])] {
+        let mut found = store.sites_of_contract("customer", customer).await.unwrap();
+        found.sort();
+        assert_eq!(found, expected.iter().map(|id| site_id(id)).collect::<Vec<_>>());
+    }
 }
 
 /// Case U21 of the uptime definition.

@@ -107,6 +107,7 @@ promises! {
     months:
         running_months_are_replaced_and_signed_ones_are_not,
         the_database_itself_keeps_signed_months,
+        a_month_in_which_a_site_changed_hands_has_a_row_for_each_of_them,
         a_group_is_the_sum_of_its_official_figures,
         the_parts_of_a_group_are_its_official_figures_worst_first,
         what_was_taken_from_an_owner_counts_no_kiosk,
@@ -140,7 +141,8 @@ promises! {
         commits_of_several_tasks_all_arrive;
     upgrade:
         rows_of_an_older_server_are_all_there,
-        outages_that_were_signed_without_causes_are_not_told_by_cause;
+        outages_that_were_signed_without_causes_are_not_told_by_cause,
+        what_a_site_is_to_the_contract_at_an_upgrade_is_what_it_always_was;
     hostile:
         no_text_is_dangerous,
         numbers_beyond_a_column_are_refused_before_the_database,

@@ -87,6 +87,35 @@ pub(crate) async fn running_months_are_replaced_and_signed_ones_are_not(empty: E
     assert_eq!(store.versions_of_month(&Scope::All, &kiosk_id("k1"), october()).await.unwrap().len(), 4);
 }
 
+pub(crate) async fn a_month_in_which_a_site_changed_hands_has_a_row_for_each_of_them(empty: Empty) {
+    let store = empty.open().await;
+    let of = |version: u32, region: &str, customer: &str, down_s: i64| MonthRow {
+        region: region.into(),
+        customer: customer.into(),
+        fingerprint: "f".into(),
+        ..month("k1", "s1", version, down_s)
+    };
+    for version in [0, 1] {
+        let rows = [of(version, "北", "a", 1), of(version, "北", "b", 2), of(version, "南", "b", 4)];
+        store.commit(&rows.each_ref().map(booked)).await.unwrap();
+        // As it is: of the running version each row is replaced, of the signed one nothing is another.
+        store.commit(&rows.each_ref().map(booked)).await.unwrap();
+        let found = store.versions_of_month(&Scope::All, &kiosk_id("k1"), october()).await.unwrap();
+        assert_eq!(found.into_iter().filter(|row| row.version == version).collect::<Vec<_>>(), rows);
+        for (kind, name, down_s) in [
+            ("customer", "a", 1),
+            ("customer", "b", 6),
+            ("region", "北", 3),
+            ("site", "s1", 7),
+            ("fleet", "", 7),
+        ] {
+            let total = store.total_of_month(&Scope::All, october(), kind, name).await.unwrap();
+            let avail = total.sums.figures.avail;
+            assert_eq!((avail.den - avail.num, total.kiosks), (down_s, 1), "{kind} {name}");
+        }
+    }
+}
+
 pub(crate) async fn the_database_itself_keeps_signed_months(empty: Empty) {
     let store = empty.open().await;
     store.commit(&[booked(&month("k1", "s1", 0, 10)), booked(&month("k1", "s1", 1, 10))]).await.unwrap();

@@ -12,6 +12,8 @@ use super::{Empty, parts::SCHEMA, rows::*};
 const OLDER: i64 = 13;
 /// Before outages were counted by cause.
 const WITHOUT_CAUSES: i64 = 18;
+/// Before it was kept to whom sites belonged when.
+const WITHOUT_CONTRACTS: i64 = 19;
 
 /// An empty database as a server of that schema left it.
 async fn left_by(empty: &Empty, schema: i64) -> AnyConnection {
@@ -75,6 +77,34 @@ pub(crate) async fn outages_that_were_signed_without_causes_are_not_told_by_caus
     assert_eq!(after[..before.len()], before, "reports find what they found, where they found it");
     let added = Cause::ALL.map(|cause| format!("outages_{}", cause.as_str()));
     assert_eq!(after[before.len()..], added);
+}
+
+pub(crate) async fn what_a_site_is_to_the_contract_at_an_upgrade_is_what_it_always_was(empty: Empty) {
+    let mut older = left_by(&empty, WITHOUT_CONTRACTS).await;
+    let rows = "INSERT INTO site VALUES ('s1', 'hall', 'north', 'bank', 'urban', 'UTC', '', '[]', 0, 1);
+         INSERT INTO site_terms VALUES ('s1', 0, 'UTC', '[]'), ('s1', 7, 'UTC', ''), ('gone', 0, 'UTC', '');
+         INSERT INTO uptime_month VALUES ('2026-10', 'k1', 1, 's1', 'li', 'south', 'post', 'm', 'frozen', 0, 1000,
+           1000, 2000, 99, 100, 1000, 900, 60, 1000, 1000, 980, 1000, 500, 1000, 800, 950, 1000, 1060, 980, 1060,
+           500, 1060, 0, 0, 0, 20, 0, 0, 0, 2, 20, NULL, 'f', '{}', 1500, 0, 0, 0, 1, 0, 1, 0)";
+    older.execute(sqlx::raw_sql(rows)).await.unwrap();
+    older.close().await.unwrap();
+
+    let store = empty.open().await;
+    let terms = store.site_terms(None).await.unwrap();
+    let told = |row: &SiteTermsRow| (row.known_from.ms(), row.region.clone(), row.customer.clone());
+    let [north, bank, none] = ["north", "bank", ""].map(str::to_owned);
+    let expected = [(0, none.clone(), none), (0, north.clone(), bank.clone()), (7, north, bank)];
+    assert_eq!(terms.iter().map(told).collect::<Vec<_>>(), expected);
+    // What was signed is what it was, and stays so.
+    let october: Month = "2026-10".parse().unwrap();
+    let signed = store.months_of_kiosks(&[kiosk_id("k1")], october).await.unwrap().remove(0);
+    let customer = (signed.region.as_str(), signed.customer.as_str(), signed.frozen_at);
+    assert_eq!(customer, ("south", "post", Some(kioskwatch_proto::Timestamp(1_500))));
+    let causes = [(Cause::Hardware, 1), (Cause::Software, 1)];
+    assert_eq!((signed.sums.outages, signed.sums.outages_by_cause.clone()), (2, causes.into()));
+    let mut intruder = AnyConnection::connect(&super::raw_url(&empty)).await.unwrap();
+    assert!(intruder.execute("UPDATE uptime_month SET customer = 'bank'").await.is_err());
+    assert!(intruder.execute("DELETE FROM uptime_month").await.is_err());
 }
 
 pub(crate) async fn rows_of_an_older_server_are_all_there(empty: Empty) {

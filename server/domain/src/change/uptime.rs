@@ -217,7 +217,8 @@ pub enum Correction {
     Commissioning { kiosk: KioskId, before: Commissioned, after: ServiceSpan },
 }
 
-/// By which wall clock and hours a site's time is counted, as it is known since an instant.
+/// By which wall clock and hours a site's time is counted, as it is known since an instant, and to whom it belongs from
+/// that instant on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteTermsRow {
     pub site: SiteId,
@@ -226,6 +227,8 @@ pub struct SiteTermsRow {
     /// As in [`SiteRow`].
     pub timezone: String,
     pub service_hours: String,
+    pub region: String,
+    pub customer: String,
 }
 
 impl SiteTermsRow {
@@ -238,6 +241,8 @@ impl SiteTermsRow {
             known_from,
             timezone: site.timezone.clone(),
             service_hours: site.service_hours.clone(),
+            region: site.region.clone(),
+            customer: site.customer.clone(),
         }
     }
 }

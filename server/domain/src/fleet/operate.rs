@@ -65,7 +65,7 @@ impl Draft<'_> {
         let row = SiteRow { updated_at: self.now, ..row.clone() };
         let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_known_from));
         let (known, known_from) = was.map_or((None, None), |(known, since)| (Some(known), since));
-        let anew = known.as_deref().filter(|known| !row.has_terms_of(known));
+        let anew = known.as_deref().filter(|known| !row.has_terms_of(known) || !row.has_contract_of(known));
         let terms_known_from = anew.map_or(known_from, |_| Some(known::behind(known_from, self.now)));
         let fresh = Site { terms_known_from, ..Site::of(&row) };
         let site = match self.site_mut(&row.id) {

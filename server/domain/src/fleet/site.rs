@@ -14,7 +14,7 @@ use crate::change::SiteRow;
 pub(super) struct Site {
     /// As it is stored.
     pub(super) row: Arc<SiteRow>,
-    /// Since when its zone and hours are known as they are; `None`: nobody ever said others.
+    /// Since when its zone, its hours and whom it belongs to are known as they are; `None`: nobody ever said others.
     pub(super) terms_known_from: Option<Timestamp>,
     pub(super) hours: Arc<Hours>,
     pub(super) kiosks: Arc<Vec<Ix>>,

@@ -17,7 +17,10 @@ use crate::{
     command::may_be_corrected,
     fleet::Recalled,
     image::FleetImage,
-    uptime::{Commissioned, Known, Month},
+    uptime::{
+        Commissioned, Known, Month,
+        booking::{Owner, owner},
+    },
 };
 
 /// Why a commit failed. Nothing of it was applied.
@@ -39,7 +42,7 @@ pub enum CommitError {
 }
 
 /// Month, kiosk, version, site, engineer.
-pub type MonthKey = (Month, KioskId, u32, Option<SiteId>, Option<String>);
+pub type MonthKey = (Month, KioskId, u32, Owner);
 
 /// All rows, by their keys.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -263,8 +266,7 @@ impl MemoryStore {
                 self.evidence_gaps.insert((row.kiosk.clone(), row.from), row);
             }
             Change::Month(row) => {
-                let (site, engineer) = (row.site.clone(), row.engineer.clone());
-                self.months.insert((row.month, row.kiosk.clone(), row.version, site, engineer), *row);
+                self.months.insert((row.month, row.kiosk.clone(), row.version, owner(&row)), *row);
             }
             Change::Restatement(row) => drop(self.restatements.insert(row.id, *row)),
             Change::Correction(row) => drop(self.corrections.insert(row.id, *row)),

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::causes::Cause;
 use super::commissioned::Commissioned;
+use super::contracts::Contract;
 use super::evidence::Evidence;
 use super::month::Month;
 use super::outages::Outage;
@@ -19,13 +20,8 @@ use crate::interval::{Interval, IntervalSet};
 pub struct Owner {
     pub site: Option<SiteId>,
     pub engineer: Option<String>,
-}
-
-/// What a site was to the contract when a month was booked.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Contract {
-    pub region: String,
-    pub customer: String,
+    /// What the site was to it then.
+    pub contract: Contract,
 }
 
 /// Divides all of time among owners, without overlap and without a rest: groups add up to the whole.
@@ -33,6 +29,7 @@ pub struct Contract {
 /// Of two assignments that overlap, the one that began later holds: the kiosk was moved and nobody wrote down
 /// that it left. A kiosk whose moves were never written down belongs where it stands: `assignments` hold its first
 /// site, also one before or behind the time in question. Before that, and between two sites, it is nobody's.
+/// Whom the sites belonged to is not known here: [`super::contracts::Contracts::divide`].
 #[must_use]
 pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, IntervalSet)> {
     let sites = shares_of(assignments, GroupKind::Site);
@@ -50,7 +47,7 @@ pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, I
             let set = there.intersect(theirs);
             if !set.is_empty() {
                 let site = site.as_deref().map_or_else(|| home.clone(), |id| id.parse().ok());
-                out.push((Owner { site, engineer: engineer.clone() }, set));
+                out.push((Owner { site, engineer: engineer.clone(), ..Owner::default() }, set));
             }
         }
     }
@@ -91,7 +88,6 @@ pub struct Booking<'a> {
     pub month: Month,
     pub kiosk: &'a KioskRow,
     pub owners: &'a [(Owner, IntervalSet)],
-    pub contracts: &'a BTreeMap<SiteId, Contract>,
     /// Availability's target.
     pub target: (i64, i64),
     pub inputs: Inputs<'a>,
@@ -123,8 +119,14 @@ impl Booked {
 }
 
 /// Whose share a row is.
-pub(super) fn owner(row: &MonthRow) -> Owner {
-    Owner { site: row.site.clone(), engineer: row.engineer.clone() }
+#[must_use]
+pub fn owner(row: &MonthRow) -> Owner {
+    Owner { site: row.site.clone(), engineer: row.engineer.clone(), contract: contract(row) }
+}
+
+/// Under which contract it was booked.
+pub(super) fn contract(row: &MonthRow) -> Contract {
+    Contract { region: row.region.clone(), customer: row.customer.clone() }
 }
 
 impl Booking<'_> {
@@ -149,12 +151,11 @@ impl Booking<'_> {
             if measured.open.intersect(set).is_empty() {
                 continue;
             }
-            let contract = owner.site.as_ref().and_then(|id| self.contracts.get(id));
             rows.push(MonthRow {
                 site: owner.site.clone(),
                 engineer: owner.engineer.clone(),
-                region: contract.map_or_else(String::new, |one| one.region.clone()),
-                customer: contract.map_or_else(String::new, |one| one.customer.clone()),
+                region: owner.contract.region.clone(),
+                customer: owner.contract.customer.clone(),
                 sums: measured.within(set),
                 ..nothing.clone()
             });
@@ -237,18 +238,13 @@ impl Fingerprint {
         };
         let mut period = Sha256::new();
         feed(&mut period, elapsed);
-        let mut owners = Sha256::new();
-        for (owner, set) in booking.owners {
-            owners.update(format!("{:?}", (&owner.site, &owner.engineer)));
-            set.clip(elapsed).intervals().iter().for_each(|part| feed(&mut owners, *part));
-        }
         let parts = [
             ("period", period),
             ("service_hours", set(inputs.service)),
             ("commissioned", set(inputs.commissioned)),
             ("exclusions", set(inputs.exclusions)),
             ("server_outages", set(inputs.server_down)),
-            ("owners", owners),
+            ("owners", owned(booking.owners, elapsed)),
             ("evidence", claims(inputs)),
         ];
         let mut whole = Sha256::new();
@@ -260,6 +256,29 @@ impl Fingerprint {
         }
         Self { whole: hex(&whole.finalize()), parts: serde_json::Value::Object(names).to_string() }
     }
+}
+
+/// Who owned which second. Of a site under one contract which one it was is left out: servers of before schema 20 did not
+/// keep it, and what they proposed and somebody rejected is known by its fingerprint.
+fn owned(owners: &[(Owner, IntervalSet)], elapsed: Interval) -> Sha256 {
+    let mut hash = Sha256::new();
+    let feed_set = |hash: &mut Sha256, set: &IntervalSet| {
+        set.intervals().iter().for_each(|part| feed(hash, *part));
+    };
+    for under in
+        owners.chunk_by(|(one, _), (next, _)| (&one.site, &one.engineer) == (&next.site, &next.engineer))
+    {
+        let shares: Vec<(&Contract, IntervalSet)> =
+            under.iter().map(|(owner, set)| (&owner.contract, set.clip(elapsed))).collect();
+        hash.update(format!("{:?}", (&under[0].0.site, &under[0].0.engineer)));
+        feed_set(&mut hash, &shares.iter().fold(IntervalSet::empty(), |all, (_, share)| all.union(share)));
+        let held: Vec<_> = shares.iter().filter(|(_, share)| !share.is_empty()).collect();
+        for (contract, share) in held.iter().filter(|_| held.len() > 1) {
+            hash.update(format!("{:?}", (&contract.region, &contract.customer)));
+            feed_set(&mut hash, share);
+        }
+    }
+    hash
 }
 
 /// The claims that counted, in an order of their own: the order they came in is no input.

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use kioskwatch_proto::Timestamp;
 use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 
-use super::booking::{Booked, Owner, changed_inputs, owner};
+use super::booking::{Booked, Owner, changed_inputs, contract, owner};
+use super::contracts::Contract;
 use super::figures::Figures;
 use super::hurdle::Hurdle;
 use super::restate::{self, FREEZE_HOURS, RESTATE_DAYS};
@@ -214,12 +215,13 @@ fn end(row: &RestatementRow, state: RestatementState) -> Change {
 
 /// Whether any contract ratio of the kiosk or of one of its owners moved enough to be seen in a report.
 fn is_material(official: &[&MonthRow], current: &[MonthRow]) -> bool {
-    let by_owner = |rows: Vec<&MonthRow>| {
+    let by_owner = |rows: &[&MonthRow]| {
         let mut sums: BTreeMap<Owner, Figures> = BTreeMap::new();
-        rows.into_iter().for_each(|row| *sums.entry(owner(row)).or_default() += &row.sums.figures);
+        rows.iter().for_each(|row| *sums.entry(owner(row)).or_default() += &row.sums.figures);
         sums
     };
-    let (before, after) = (by_owner(official.to_vec()), by_owner(current.iter().collect()));
+    let restated = as_signed(&current.iter().collect::<Vec<_>>(), official);
+    let (before, after) = (by_owner(official), by_owner(&restated.iter().collect::<Vec<_>>()));
     let whole = |sums: &BTreeMap<Owner, Figures>| sums.values().sum::<Figures>();
     let nothing = Figures::default();
     let moved = |one: &Owner| {
@@ -281,19 +283,43 @@ pub fn decide(
             return Err(refuse(RefusalKind::Conflict, "the days for restating this month are over"));
         }
         let all_empty = !current.iter().any(|row| row.has_time());
-        // When a month was fixed and what was promised for it is not restated with it.
-        let signed = stored.version(version).first().map(|row| (row.target, row.frozen_at));
-        changes.extend(current.iter().filter(|row| all_empty || row.has_time()).map(|row| {
-            let (target, frozen_at) = signed.unwrap_or((row.target, row.frozen_at));
-            let row = MonthRow { version: version + 1, booked_at: now, frozen_at, target, ..(*row).clone() };
-            Change::Month(Box::new(row))
-        }));
+        let shares: Vec<&MonthRow> = current.into_iter().filter(|row| all_empty || row.has_time()).collect();
+        changes.extend(
+            as_signed(&shares, &stored.version(version))
+                .into_iter()
+                .map(|row| Change::Month(Box::new(MonthRow { version: version + 1, booked_at: now, ..row }))),
+        );
     }
     let decided = Some(Decided { by: actor.name.clone(), at: now, reason: reason.to_owned() });
     let object = format!("uptime/{}/{}", proposal.kiosk, proposal.month);
     changes.push(audit(now, &actor.name, action, object, detail(proposal, reason)));
     changes.push(Change::Restatement(Box::new(RestatementRow { state, decided, ..proposal.clone() })));
     Ok(changes)
+}
+
+/// Only seconds are restated: when a month was fixed, what was promised for it and to whom it belonged stay as they were
+/// signed, whatever is registered by now.
+///
+/// What a site is to the contract never changes for time that has been, so it is another one only in a month that was
+/// signed before that was kept (schema 20). Of an owner who had no time in it, what was signed of its site counts.
+fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow]) -> Vec<MonthRow> {
+    let Some(any) = signed.first() else { return rows.iter().map(|row| (*row).clone()).collect() };
+    let is_same = |one: &MonthRow, row: &MonthRow| one.site == row.site && contract(one) == contract(row);
+    let mut restated: BTreeMap<Owner, MonthRow> = BTreeMap::new();
+    for row in rows {
+        let there: Vec<&MonthRow> = signed.iter().filter(|one| one.site == row.site).copied().collect();
+        let is_kept = there.iter().any(|one| rows.iter().any(|row| is_same(one, row)));
+        let its = there.iter().find(|one| one.engineer == row.engineer).or(there.first());
+        let belonged = its.filter(|_| !is_kept).unwrap_or(row);
+        let Contract { region, customer } = contract(belonged);
+        let (target, frozen_at, model) = (any.target, any.frozen_at, any.model.clone());
+        let row = MonthRow { region, customer, model, target, frozen_at, ..(*row).clone() };
+        restated
+            .entry(owner(&row))
+            .and_modify(|one| one.sums = [&one.sums, &row.sums].into_iter().sum())
+            .or_insert(row);
+    }
+    restated.into_values().collect()
 }
 
 /// A reason as it is kept.

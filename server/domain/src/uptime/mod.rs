@@ -30,7 +30,8 @@
 //! - [`explain`]: from pieces to sentences
 //! - [`outages`]: how often it broke, and what is left of a promise
 //! - [`live`]: heartbeats as stretches
-//! - [`booking`] and [`books`]: a month as rows, shared out to sites and engineers, its signing and its restatement
+//! - [`booking`] and [`books`]: a month as rows, shared out to those it belonged to, its signing and its restatement
+//! - [`contracts`]: to which region and customer sites belonged when
 //! - [`corrections`]: what people say was entered wrong; [`hurdle`]: who may not decide about it
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
 //! - [`month`]: the period of a contract figure; [`commissioned`]: when a kiosk counts at all; [`known`]: what was known
@@ -41,6 +42,7 @@ pub mod booking;
 pub mod books;
 pub mod causes;
 pub mod commissioned;
+pub mod contracts;
 pub mod corrections;
 pub mod evidence;
 pub mod exclusion;

@@ -5,17 +5,27 @@ use std::{
     sync::Arc,
 };
 
-use kioskwatch_domain::{interval::Interval, uptime::Figures};
+use kioskwatch_domain::{
+    interval::Interval,
+    uptime::{Figures, booking::Owner, contracts::Contract},
+};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::seconds::{Seconds, read, write};
 
-/// Where a share of a kiosk's time belongs: as a signed month has it, otherwise as it is by now.
+/// Where a share of a kiosk's time belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(super) site: Option<SiteId>,
     pub(super) region: String,
     pub(super) customer: String,
+}
+
+impl Place {
+    pub(super) fn of(owner: &Owner) -> Self {
+        let Contract { region, customer } = owner.contract.clone();
+        Self { site: owner.site.clone(), region, customer }
+    }
 }
 
 /// One kiosk's share of each place it stood at.

@@ -102,7 +102,7 @@ impl UptimeReader<'_> {
                 for (frame, period, total) in both {
                     // Both from all that is known: what late evidence moved is no effect of the correction.
                     let sets = frame.sets(kiosk, subject.interval_s(), period, None);
-                    let member = sets.membership(&frame.places, scope, &Scope::All);
+                    let member = sets.membership(scope, &Scope::All);
                     let sums = measure(&sets.inputs(frame, gathered.claims(subject)), &member);
                     *total = [&*total, &sums].into_iter().sum();
                 }

@@ -12,7 +12,7 @@ use kioskwatch_domain::{
     interval::{BEGINNING, Interval, IntervalSet},
     uptime::{
         Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
-        booking::{Owner, owners},
+        booking::Owner,
         exclusion::granted,
         rows::{span, unheard, unstored},
     },
@@ -21,7 +21,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     UptimeScope,
-    places::{Places, last_second},
+    places::{Places, belongs, last_second},
 };
 use crate::{config::Config, store::Scope};
 
@@ -172,8 +172,7 @@ impl<'a> Frame<'a> {
         period: Interval,
         known_before: Option<i64>,
     ) -> Sets {
-        let assignments: Vec<&AssignmentRow> = self.assignments(&kiosk.id).iter().collect();
-        let owners = owners(kiosk, &assignments);
+        let owners = self.places.owners(kiosk, self.assignments(&kiosk.id));
         let mut there: BTreeMap<Option<&SiteId>, IntervalSet> = BTreeMap::new();
         for (owner, set) in &owners {
             let at = there.entry(owner.site.as_ref()).or_default();
@@ -249,11 +248,11 @@ impl Sets {
     }
 
     /// When the kiosk belonged to the group asked for, as far as this reader may know.
-    pub(super) fn membership(&self, places: &Places, scope: &UptimeScope, reader: &Scope) -> IntervalSet {
+    pub(super) fn membership(&self, scope: &UptimeScope, reader: &Scope) -> IntervalSet {
         let mine = self
             .owners
             .iter()
-            .filter(|(owner, _)| places.belongs(owner, scope) && reader.shows(owner.site.as_ref()));
+            .filter(|(owner, _)| belongs(owner, scope) && reader.shows(owner.site.as_ref()));
         mine.fold(IntervalSet::empty(), |all, (_, set)| all.union(&set.clip(self.period)))
     }
 

@@ -104,7 +104,7 @@ impl Gathered<'_> {
             return Some((subject.signed_share(scope, reader)?, None));
         }
         let sets = subject.sets(&self.frame);
-        let member = sets.membership(&self.frame.places, scope, reader);
+        let member = sets.membership(scope, reader);
         if member.is_empty() {
             return None;
         }
@@ -227,13 +227,12 @@ impl UptimeReader<'_> {
         let mut ids: BTreeSet<SiteId> = assigned.filter_map(|row| row.group_id.parse().ok()).collect();
         ids.extend(views.iter().filter_map(|view| view.kiosk.site.clone()));
         let ids = names(&ids);
-        let terms = self.store.site_terms(Some(&ids)).await?;
-        Ok(Places::of(&self.store.sites_of(&ids).await?, &terms, self.config))
+        let sites = self.store.sites_of(&ids).await?;
+        Ok(Places::of(&sites, &self.store.site_terms(Some(&ids)).await?, self.config))
     }
 
     /// All sites.
     pub(super) async fn places(&self) -> Result<Places, StoreError> {
-        let terms = self.store.site_terms(None).await?;
         let mut sites: Vec<SiteRow> = Vec::new();
         let mut page = PageRequest::first();
         loop {
@@ -242,9 +241,10 @@ impl UptimeReader<'_> {
             sites.extend(found.items);
             match found.next_cursor {
                 Some(cursor) => page = page.after(cursor),
-                None => return Ok(Places::of(&sites, &terms, self.config)),
+                None => break,
             }
         }
+        Ok(Places::of(&sites, &self.store.site_terms(None).await?, self.config))
     }
 
     /// Without assignments.

@@ -11,13 +11,13 @@ use kioskwatch_domain::{
     interval::{Interval, IntervalSet},
     uptime::{
         Evidence, Figures, Month, Outlook, Piece, Timeline,
-        booking::{Booked, Booking, Contract, Owner},
+        booking::{Booked, Booking, Owner, owner},
         books::{self, Fresh, Intake, Stored, Terms},
         next_edge, outlook,
     },
     wall,
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
     UptimeError,
@@ -153,12 +153,7 @@ impl<'a> Look<'a> {
                     figures = fresh.signed.unwrap_or(fresh.current).rows;
                 }
             }
-            let place = |row: &MonthRow| Place {
-                site: row.site.clone(),
-                region: row.region.clone(),
-                customer: row.customer.clone(),
-            };
-            let parts = || figures.iter().map(|row| (place(row), &row.sums.figures));
+            let parts = || figures.iter().map(|row| (Place::of(&owner(row)), &row.sums.figures));
             if month == running {
                 shown.month = Some((period, Parts::of(parts())));
             } else if month.next() == running {
@@ -174,11 +169,10 @@ impl<'a> Look<'a> {
         let sets = self.sets(subject, day, None);
         let inputs = sets.inputs(&self.frame, self.claims(&subject.view.kiosk.id));
         let timeline = Timeline::build(&inputs);
-        let there =
-            |(owner, set): &(Owner, IntervalSet)| (owner.site.clone(), timeline.within(set).figures());
-        let shares: Vec<(Option<SiteId>, Figures)> =
+        let there = |(owner, set): &(Owner, IntervalSet)| (Place::of(owner), timeline.within(set).figures());
+        let shares: Vec<(Place, Figures)> =
             sets.owners.iter().map(there).filter(|(_, figures)| figures.accountable_s > 0).collect();
-        let parts = Parts::of(shares.iter().map(|(site, figures)| (self.place(site.as_ref()), figures)));
+        let parts = Parts::of(shares.iter().map(|(place, figures)| (place.clone(), figures)));
         shown.today = Some((day, parts));
         let Outlook { each, until } = outlook(&inputs, &timeline);
         let now = self.frame.as_of;
@@ -189,20 +183,13 @@ impl<'a> Look<'a> {
         let until = if is_online && timeline.pieces().last().is_some_and(is_unsaid) { now } else { until };
         let Some((owner, set)) = sets.owners.iter().find(|(_, set)| set.contains(now)) else { return now };
         let until = next_edge(set, now).map_or(until, |edge| edge.min(until));
-        let place = self.place(owner.site.as_ref());
+        let place = Place::of(owner);
         shown.grows = (until > now && each.accountable_s > 0).then(|| Growth {
             place,
             each: Seconds::of(&each),
             within: Interval::new(now, until),
         });
         until
-    }
-
-    /// Where a site belongs by now.
-    fn place(&self, site: Option<&SiteId>) -> Place {
-        let contract = site.and_then(|id| self.frame.places.contracts.get(id));
-        let Contract { region, customer } = contract.cloned().unwrap_or_default();
-        Place { site: site.cloned(), region, customer }
     }
 
     /// Of a signed month what was signed, otherwise [`Places::unsigned`]: a kiosk that was moved to another zone since
@@ -265,7 +252,6 @@ impl<'a> Look<'a> {
             month,
             kiosk,
             owners: &sets.owners,
-            contracts: &self.frame.places.contracts,
             target: self.target,
             inputs: sets.inputs(&self.frame, self.claims(&kiosk.id)),
         }

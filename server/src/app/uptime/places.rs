@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{AssignmentRow, KioskRow, SiteRow, SiteTermsRow},
-    interval::Interval,
+    interval::{Interval, IntervalSet},
     service_hours::Schedule,
     uptime::{
         Known, Month,
-        booking::{Contract, Owner, owners},
+        booking::{Owner, owners},
         books::Terms,
+        contracts::{Contract, Contracts},
     },
 };
 use kioskwatch_proto::SiteId;
@@ -48,26 +49,31 @@ pub(super) struct Places {
     by_site: BTreeMap<SiteId, Place>,
     /// Those of which anything else was ever known.
     known: BTreeMap<SiteId, Known<Place>>,
-    pub(super) contracts: BTreeMap<SiteId, Contract>,
+    contracts: Contracts,
     default_zone: Tz,
 }
 
 impl Places {
-    /// `terms`: what was ever noted of them.
+    /// `terms`: what was ever noted of them, read after the sites: of one that changed meanwhile it says what it was.
     pub(super) fn of(sites: &[SiteRow], terms: &[SiteTermsRow], config: &Config) -> Self {
         let default_zone = config.console.timezone.parse().unwrap_or(chrono_tz::UTC);
-        let contract =
-            |site: &SiteRow| Contract { region: site.region.clone(), customer: site.customer.clone() };
+        let mut contracts = Contracts::default();
         let mut known: BTreeMap<SiteId, Known<Place>> = BTreeMap::new();
         for row in terms {
             let place = Place::of(&row.timezone, &row.service_hours, default_zone);
             known.entry(row.site.clone()).or_default().learn(row.known_from, place);
+            let (region, customer) = (row.region.clone(), row.customer.clone());
+            contracts.learn(&row.site, row.known_from, Contract { region, customer });
+        }
+        for site in sites.iter().filter(|site| !known.contains_key(&site.id)) {
+            let (region, customer) = (site.region.clone(), site.customer.clone());
+            contracts.learn(&site.id, SiteTermsRow::ALWAYS, Contract { region, customer });
         }
         let place = |site: &SiteRow| Place::of(&site.timezone, &site.service_hours, default_zone);
         Self {
             by_site: sites.iter().map(|site| (site.id.clone(), place(site))).collect(),
             known,
-            contracts: sites.iter().map(|site| (site.id.clone(), contract(site))).collect(),
+            contracts,
             default_zone,
         }
     }
@@ -149,16 +155,25 @@ impl Places {
         self.get(site).map_or(self.default_zone, |place| place.zone)
     }
 
-    /// Whether a second of this owner belongs to the group asked for (uptime definition 2.9).
-    pub(super) fn belongs(&self, owner: &Owner, scope: &UptimeScope) -> bool {
-        let contract = || owner.site.as_ref().and_then(|id| self.contracts.get(id));
-        match scope {
-            UptimeScope::Kiosk(_) | UptimeScope::Model(_) | UptimeScope::Fleet => true,
-            UptimeScope::Site(id) => owner.site.as_ref() == Some(id),
-            UptimeScope::Engineer(name) => owner.engineer.as_ref() == Some(name),
-            UptimeScope::Region(name) => contract().is_some_and(|one| one.region == *name),
-            UptimeScope::Customer(name) => contract().is_some_and(|one| one.customer == *name),
-        }
+    /// All of time divided among whom a kiosk belonged to.
+    pub(super) fn owners(
+        &self,
+        kiosk: &KioskRow,
+        assignments: &[AssignmentRow],
+    ) -> Vec<(Owner, IntervalSet)> {
+        let rows: Vec<&AssignmentRow> = assignments.iter().collect();
+        self.contracts.divide(owners(kiosk, &rows))
+    }
+}
+
+/// Whether a second of this owner belongs to the group asked for (uptime definition 2.9).
+pub(super) fn belongs(owner: &Owner, scope: &UptimeScope) -> bool {
+    match scope {
+        UptimeScope::Kiosk(_) | UptimeScope::Model(_) | UptimeScope::Fleet => true,
+        UptimeScope::Site(id) => owner.site.as_ref() == Some(id),
+        UptimeScope::Engineer(name) => owner.engineer.as_ref() == Some(name),
+        UptimeScope::Region(name) => owner.site.is_some() && owner.contract.region == *name,
+        UptimeScope::Customer(name) => owner.site.is_some() && owner.contract.customer == *name,
     }
 }
 

@@ -234,7 +234,7 @@ impl UptimeReader<'_> {
         let frame = &gathered.frame;
         let sets = subject.sets(frame);
         let inputs = sets.inputs(frame, gathered.claims(subject));
-        let member = sets.membership(&frame.places, &UptimeScope::Kiosk(kiosk.clone()), reader);
+        let member = sets.membership(&UptimeScope::Kiosk(kiosk.clone()), reader);
         if member.is_empty() && !reader.shows(subject.view.kiosk.site.as_ref()) {
             return Err(missing());
         }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 mod basis;
 mod board;
 mod booked;
+mod contracts;
 mod moves;
 mod outages;
 mod signing;

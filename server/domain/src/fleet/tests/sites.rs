@@ -4,7 +4,7 @@ use kioskwatch_proto::{
 };
 
 use crate::{
-    change::{Admission, KioskRow, SiteRow, TicketRow, TicketState},
+    change::{Admission, KioskRow, SiteRow, SiteTermsRow, TicketRow, TicketState},
     fleet::{RefusalKind, Request},
     testing::{ScriptedAgent, World, world::START},
 };
@@ -290,4 +290,30 @@ fn the_terms_of_a_site_are_those_that_were_said_last_although_the_clock_was_set_
     world.restart();
     assert_eq!(say(&mut world, ms(noon, -1_600_000), "12:00"), (6, ms(noon, 4)), "also after a restart");
     assert_eq!(say(&mut world, ms(noon, 60_000), "13:00"), (7, ms(noon, 60_000)));
+}
+
+#[test]
+fn to_whom_a_site_belongs_is_kept_with_since_when_and_nothing_else_is() {
+    let mut world = World::new();
+    let site = world.site("S", "");
+    let put = |world: &mut World, change: fn(&mut SiteRow)| {
+        world.now = world.now.plus_ms(60_000);
+        let mut row = world.store.sites[&site].clone();
+        change(&mut row);
+        world.ask("admin", Request::PutSite(row)).unwrap();
+        let kept = world.store.site_terms.values();
+        kept.map(|row| (row.known_from, row.region.clone(), row.customer.clone())).collect::<Vec<_>>()
+    };
+    let begun = world.now;
+    assert_eq!(put(&mut world, |row| row.name = "hall".into()), []);
+    let region = world.store.sites[&site].region.clone();
+    let customer = world.store.sites[&site].customer.clone();
+    let always = (SiteTermsRow::ALWAYS, region.clone(), customer);
+    let first = (begun.plus_ms(120_000), region, "A".to_owned());
+    assert_eq!(put(&mut world, |row| row.customer = "A".into()), [always.clone(), first.clone()]);
+    let second = (begun.plus_ms(180_000), "south".to_owned(), "A".to_owned());
+    let all = [always, first, second];
+    assert_eq!(put(&mut world, |row| row.region = "south".into()), all);
+    world.restart();
+    assert_eq!(put(&mut world, |row| row.remote_consent = true), all);
 }

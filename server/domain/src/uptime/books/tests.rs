@@ -1,13 +1,16 @@
 use chrono_tz::Asia::Shanghai;
-use kioskwatch_proto::KioskId;
+use kioskwatch_proto::{KioskId, SiteId};
 
 use super::*;
 use crate::change::{Admission, AssignmentRow, GroupKind, KioskRow};
 use crate::interval::IntervalSet;
 use crate::uptime::Month;
 use crate::uptime::booking::{Booking, owners};
+use crate::uptime::contracts::Contracts;
 use crate::uptime::evidence::{Evidence, Source, State};
 use crate::uptime::sweep::Inputs;
+
+mod contracts;
 
 const TERMS: Terms = Terms { freeze_hours: 24, restate_days: 35 };
 const HOUR: i64 = 3_600;
@@ -17,6 +20,9 @@ struct Ledger {
     month: Month,
     evidence: Vec<Evidence>,
     engineer: &'static str,
+    /// Of its site, each since a second.
+    customers: Vec<(i64, &'static str)>,
+    model: &'static str,
     commissioned: i64,
     exclusions: IntervalSet,
     promised: (i64, i64),
@@ -41,6 +47,8 @@ impl Ledger {
             month,
             evidence: Vec::new(),
             engineer: "li",
+            customers: vec![(0, "A")],
+            model: "KT",
             commissioned: 0,
             exclusions: IntervalSet::empty(),
             promised: (99, 100),
@@ -63,11 +71,17 @@ impl Ledger {
     }
 
     fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Booked {
+        let site = SiteId::new("S-1").unwrap();
+        let mut contracts = Contracts::default();
+        for (since, customer) in &self.customers {
+            let contract = Contract { region: "north".into(), customer: (*customer).into() };
+            contracts.learn(&site, secs(*since), contract);
+        }
         let kiosk = KioskRow {
             id: KioskId::new("K-1").unwrap(),
-            site: None,
+            site: Some(site.clone()),
             admission: Admission::Accepted,
-            model: "KT".into(),
+            model: self.model.into(),
             serial_no: String::new(),
             commissioned_at: Some(secs(self.commissioned)),
             decommissioned_at: None,
@@ -84,8 +98,7 @@ impl Ledger {
         let booking = Booking {
             month: self.month,
             kiosk: &kiosk,
-            owners: &owners(&kiosk, &[&assignment]),
-            contracts: &BTreeMap::new(),
+            owners: &contracts.divide(owners(&kiosk, &[&assignment])),
             target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),

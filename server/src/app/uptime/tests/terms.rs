@@ -10,9 +10,9 @@ use kioskwatch_domain::{
 use super::*;
 
 /// A fleet in memory decides, and the shelf keeps what it decided.
-struct Told {
+pub(super) struct Told {
     world: World,
-    shelf: Shelf,
+    pub(super) shelf: Shelf,
 }
 
 const WEEK: [&str; 4] = [
@@ -24,7 +24,7 @@ const WEEK: [&str; 4] = [
 const ZONES: [&str; 3] = ["Asia/Shanghai", "America/New_York", "Europe/London"];
 
 impl Told {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (from, end) = (october().from * 1_000, october().to * 1_000);
         let mut world = World::new();
         world.now = Timestamp(from - 9 * DAY);
@@ -59,6 +59,12 @@ impl Told {
         let row = self.world.store.sites.values().next().unwrap().clone();
         let row = SiteRow { service_hours: service_hours.into(), timezone: timezone.into(), ..row };
         self.say(now, Request::PutSite(row)).await;
+    }
+
+    pub(super) async fn contract(&mut self, now: i64, region: &str, customer: &str) {
+        let row = self.world.store.sites.values().next().unwrap().clone();
+        self.say(now, Request::PutSite(SiteRow { region: region.into(), customer: customer.into(), ..row }))
+            .await;
     }
 
     async fn dates(&mut self, now: i64, since: i64, until: Option<i64>) {

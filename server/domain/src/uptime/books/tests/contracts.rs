@@ -1,0 +1,86 @@
+//! To whom a month's shares belong, signed and restated.
+use super::*;
+
+#[test]
+fn a_restated_month_belongs_to_whom_it_was_signed_for_whatever_is_registered_by_now() {
+    let mut ledger = Ledger::contradicted();
+    let now = ledger.end() + 80 * HOUR;
+    // Before it was kept whom a site belonged to, it changed hands; and the kiosk got a new inside.
+    (ledger.customers, ledger.model) = (vec![(0, "B")], "KT-2");
+    ledger.look(now);
+    // Somebody else answers for it than what was signed says.
+    let other = |row: &&MonthRow| row.version == 0;
+    let mut unsigned = ledger.rows.iter().find(other).unwrap().clone();
+    unsigned.engineer = Some("wang".into());
+    ledger.rows.push(unsigned);
+    ledger.decide("manager", true, now).unwrap();
+    let restated: Vec<_> = ledger.rows.iter().filter(|row| row.version == 2).collect();
+    assert_eq!(
+        restated.iter().map(|row| row.engineer.as_deref()).collect::<Vec<_>>(),
+        [Some("li"), Some("wang")]
+    );
+    for row in restated {
+        assert_eq!(
+            (row.region.as_str(), row.customer.as_str(), row.model.as_str()),
+            ("north", "A", "KT"),
+            "{row:?}"
+        );
+    }
+}
+
+#[test]
+fn a_month_in_which_a_site_changed_hands_is_shared_out_and_restated_to_whom_each_second_belonged() {
+    let mut ledger = Ledger::october();
+    let (end, tenth) = (ledger.end(), ledger.month.period(Shanghai).from + 10 * 24 * HOUR);
+    ledger.customers.push((tenth, "B"));
+    // Said after its end: no time of October is theirs.
+    ledger.customers.push((end + HOUR, "C"));
+    let shares = |ledger: &Ledger, version: u32| {
+        let mut shares: Vec<_> = ledger.rows.iter().filter(|row| row.version == version).collect();
+        shares.sort_by_key(|row| &row.customer);
+        let share = |row: &&MonthRow| {
+            (row.customer.clone(), row.sums.figures.accountable_s, row.sums.figures.avail.num)
+        };
+        shares.iter().map(share).collect::<Vec<_>>()
+    };
+    let divided =
+        |up: i64| [("A".to_owned(), 10 * 24 * HOUR, 10 * 24 * HOUR), ("B".to_owned(), 21 * 24 * HOUR, up)];
+    ledger.look(end + 24 * HOUR);
+    assert_eq!(shares(&ledger, 0), divided((21 * 24 - 10) * HOUR));
+    assert_eq!(shares(&ledger, 1), divided((21 * 24 - 10) * HOUR));
+    ledger.claim(end - 10 * HOUR, end - 5 * HOUR, Some(end + 72 * HOUR));
+    ledger.look(end + 72 * HOUR);
+    ledger.decide("manager", true, end + 80 * HOUR).unwrap();
+    assert_eq!(shares(&ledger, 2), divided((21 * 24 - 5) * HOUR));
+}
+
+#[test]
+fn to_whom_an_old_month_was_signed_is_no_reason_to_restate_it() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    // Registered otherwise before that was kept; and a claim that no report shows.
+    ledger.customers = vec![(0, "B")];
+    ledger.claim(end - 10 * HOUR, end - 10 * HOUR + 267, Some(end + 48 * HOUR));
+    ledger.look(end + 48 * HOUR);
+    assert_eq!(ledger.states(), []);
+}
+
+#[test]
+fn an_undivided_month_has_the_fingerprint_that_older_servers_gave_it_and_a_divided_one_its_own() {
+    let mut ledger = Ledger::contradicted();
+    let print = |ledger: &Ledger| ledger.book(0, None, ledger.end() + 80 * HOUR).nothing.fingerprint;
+    // By a server of schema 19: what was rejected there is known by this.
+    assert_eq!(print(&ledger), "a631283257ab7d6546b037932d5eef55175704efafb684392ad55c543af4fe26");
+    let start = ledger.month.period(Shanghai).from;
+    ledger.customers = vec![(0, "B"), (ledger.end(), "C")];
+    assert_eq!(print(&ledger), "a631283257ab7d6546b037932d5eef55175704efafb684392ad55c543af4fe26");
+    let divided = [start + HOUR, start + 2 * HOUR].map(|since| {
+        ledger.customers = vec![(0, "B"), (since, "C")];
+        print(&ledger)
+    });
+    assert!(
+        divided[0] != divided[1] && divided.iter().all(|one| !one.starts_with("a631283257ab")),
+        "{divided:?}"
+    );
+}

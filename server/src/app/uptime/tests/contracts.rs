@@ -1,0 +1,91 @@
+//! Sites that change hands: a customer is owed the seconds in which a site was its, and no month that is over becomes
+//! another's.
+use super::{terms::Told, *};
+
+/// `A` since before October, which nobody signed.
+async fn of_customer_a() -> Told {
+    let mut told = Told::new().await;
+    told.contract(october().from * 1_000 - 8 * DAY, "north", "A").await;
+    told
+}
+
+/// Accountable seconds of October: of the fleet and of each customer.
+async fn owed(told: &Told, now: i64) -> (i64, [i64; 2]) {
+    let of = async |scope| told.shelf.month(scope, now).await.sums.figures.accountable_s;
+    let customer = async |name: &str| of(UptimeScope::Customer(name.to_owned())).await;
+    (of(UptimeScope::Fleet).await, [customer("A").await, customer("B").await])
+}
+
+#[tokio::test]
+async fn a_contract_that_changes_after_a_month_and_before_its_freeze_leaves_it_to_whom_it_belonged() {
+    let mut told = of_customer_a().await;
+    let end = october().to * 1_000;
+    told.shelf.keep("k", end).await;
+    let (all, before) = owed(&told, end).await;
+    assert_eq!(before, [all, 0]);
+    told.contract(end + 9 * HOUR, "south", "B").await;
+    for now in [end + 10 * HOUR, end + DAY] {
+        assert_eq!(owed(&told, now).await, (all, [all, 0]), "counted");
+        told.shelf.keep("k", now).await;
+        assert_eq!(owed(&told, now).await, (all, [all, 0]), "booked");
+    }
+    let signed = told.shelf.month(UptimeScope::Region("north".into()), end + DAY).await;
+    assert!(signed.signed && signed.booked, "{signed:?}");
+    assert_eq!(signed.sums.figures.accountable_s, all);
+}
+
+#[tokio::test]
+async fn a_bad_site_that_is_lent_to_another_customer_over_the_freeze_stays_in_the_signed_month() {
+    let mut told = of_customer_a().await;
+    let end = october().to * 1_000;
+    let down = async |told: &Told, scope| {
+        let avail = told.shelf.month(scope, end + 2 * DAY).await.sums.figures.avail;
+        avail.den - avail.num
+    };
+    told.contract(end + HOUR, "north", "B").await;
+    told.shelf.keep("k", end + DAY).await;
+    told.contract(end + DAY + HOUR, "north", "A").await;
+    told.shelf.keep("k", end + 2 * DAY).await;
+    let (all, shares) = owed(&told, end + 2 * DAY).await;
+    assert_eq!(shares, [all, 0]);
+    let missing = down(&told, UptimeScope::Fleet).await;
+    assert!(missing > 0);
+    assert_eq!(down(&told, UptimeScope::Customer("A".into())).await, missing);
+    let ids = ["k".parse().unwrap()];
+    let open = told.shelf.store.restatements_of(&ids, "2026-10".parse().unwrap()).await;
+    assert_eq!(open.unwrap(), [], "nothing of it became another's");
+}
+
+#[tokio::test]
+async fn a_month_in_which_a_site_changed_hands_and_came_back_is_shared_out_to_the_second() {
+    let mut told = of_customer_a().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    told.contract(from + 10 * DAY + 13 * HOUR, "south", "B").await;
+    told.contract(from + 20 * DAY + 7 * HOUR, "north", "A").await;
+    let lent = told.shelf.figures(
+        UptimeScope::Fleet,
+        from + 10 * DAY + 13 * HOUR,
+        from + 20 * DAY + 7 * HOUR,
+        end + HOUR,
+    );
+    let lent = lent.await.sums.figures.accountable_s;
+    assert!(lent > 0);
+    let (all, counted) = owed(&told, end + HOUR).await;
+    assert_eq!(counted, [all - lent, lent]);
+    let shown = told.shelf.keep("k", end + DAY).await;
+    assert_eq!(owed(&told, end + DAY).await, (all, counted), "signed as it was counted");
+    let (id, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let rows = told.shelf.store.versions_of_month(&Scope::All, &id, month).await.unwrap();
+    let signed = |row: &&MonthRow| row.version == 1;
+    assert_eq!(rows.iter().filter(signed).map(|row| row.customer.as_str()).collect::<Vec<_>>(), ["A", "B"]);
+    // The same on the board, under both customers.
+    let mut board = Board::default();
+    board.show(id.clone(), shown);
+    let [_, _, last_month] = board.totals(Timestamp(end + DAY), EVER);
+    let of = |name: &str| last_month.customers.get(name).map(|seconds| seconds.known_s + seconds.unknown_s);
+    assert_eq!((of("A"), of("B")), (Some(counted[0]), Some(counted[1])));
+    // Whoever asks why is told of all of it.
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let why = told.shelf.reader(end + DAY).explain(&Scope::All, &id, period, None).await;
+    assert_eq!(why.unwrap().figures.accountable_s, all);
+}
