@@ -68,6 +68,8 @@ pub(crate) struct Books {
     answers: Mutex<Answers>,
     /// Milliseconds since 1970.
     committed_to: AtomicI64,
+    /// Whose months cannot be booked.
+    skipped: Mutex<BTreeSet<KioskId>>,
     pub(crate) decisions: Decisions,
 }
 
@@ -111,6 +113,7 @@ impl Default for Books {
             board: RwLock::default(),
             answers: Mutex::default(),
             committed_to: AtomicI64::new(i64::MIN),
+            skipped: Mutex::default(),
             decisions: Decisions::default(),
         }
     }
@@ -129,6 +132,15 @@ impl Books {
     /// Before a commit, which [`Self::note`] follows. Of one that fails the months stay under way until the next.
     pub(crate) fn committing(&self, changes: &[Change]) {
         self.answers().under_way = booked_months(changes).map(|(month, _)| month).collect();
+    }
+
+    /// The bookkeeper goes on without these.
+    pub(super) fn skip(&self, kiosks: BTreeSet<KioskId>) {
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = kiosks;
+    }
+
+    pub(super) fn skipped(&self) -> BTreeSet<KioskId> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Between a commit and the answer to it.
