@@ -9,7 +9,10 @@ use std::{
 
 use kioskwatch_proto::{BootId, Epoch, Timestamp};
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use uuid::Uuid;
 
 use super::{
@@ -108,20 +111,23 @@ fn prepare_directory(path: &Path) -> Result<File, JournalError> {
         .mode(0o600)
         .open(&lock_path)
         .map_err(|source| JournalError::ReadOnly { path: shown, source })?;
-    take(&lock).map_err(|_| JournalError::InUse { path: path.display().to_string() })?;
+    take(|| flock(&lock, FlockOperation::NonBlockingLockExclusive)).map_err(|error| match error {
+        Errno::WOULDBLOCK => JournalError::InUse { path: path.display().to_string() },
+        error => file_error("locking", &lock_path)(error.into()),
+    })?;
     Ok(lock)
 }
 
 /// Whoever had it may be about to end; and a program that another one starts holds the files of that one until it
-/// runs.
-fn take(lock: &File) -> rustix::io::Result<()> {
+/// runs. A file system that has no locks, or none left, will not have any in a moment either.
+pub(super) fn take(lock: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
     for _ in 0..LOCK_TRIES {
-        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Ok(());
+        match lock() {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            taken_or_not => return taken_or_not,
         }
-        std::thread::sleep(LOCK_PAUSE);
     }
-    flock(lock, FlockOperation::NonBlockingLockExclusive)
+    lock()
 }
 
 fn file_error(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> JournalError {

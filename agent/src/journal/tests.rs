@@ -176,6 +176,29 @@ fn a_second_agent_is_refused_and_export_is_not() {
 }
 
 #[test]
+fn only_a_lock_that_another_holds_is_waited_for() {
+    use rustix::io::Errno;
+    let tries = std::cell::Cell::new(0);
+    let ask = |answer: fn(i32) -> rustix::io::Result<()>| {
+        tries.set(0);
+        let outcome = open::take(|| {
+            tries.set(tries.get() + 1);
+            answer(tries.get())
+        });
+        (outcome, tries.get())
+    };
+    assert_eq!(ask(|n| if n < 3 { Err(Errno::WOULDBLOCK) } else { Ok(()) }), (Ok(()), 3));
+    for never in [|_| Err(Errno::NOLCK), |_| Err(Errno::OPNOTSUPP)] {
+        let (outcome, tries) = ask(never);
+        assert!(outcome.is_err() && outcome != Err(Errno::WOULDBLOCK), "{outcome:?}");
+        assert_eq!(tries, 1);
+    }
+    let (outcome, tries) = ask(|_| Err(Errno::WOULDBLOCK));
+    assert_eq!(outcome, Err(Errno::WOULDBLOCK));
+    assert!(tries > 2, "{tries}");
+}
+
+#[test]
 fn acknowledged_records_stay_until_their_time_is_over_and_the_mark_may_go_back() {
     let dir = TempDir::new();
     let (journal, _) = Journal::open(&config(dir.journal())).unwrap();

@@ -176,10 +176,15 @@ impl App {
                 row.updated_at = known.updated_at;
             }
             if known.as_ref() != Some(&row) {
+                // When it came is longer ago than anybody may say alone: it counts from when it may.
+                let may = self.first_dates(now, known.as_ref(), &row).await?.from();
+                let late = told.filter(|told| *told < may && first.is_none());
+                let late = late.map(|_| KioskRow { commissioned_at: Some(may), ..row.clone() });
+                let late = late.filter(|late| ServiceSpan::of(late).check().is_ok());
                 let same_dates = known.as_ref().map(|known| ServiceSpan::of(known).put_into(&row));
                 let same_place = known.as_ref().zip(same_dates.clone());
                 let same_place = same_place.map(|(known, row)| KioskRow { site: known.site.clone(), ..row });
-                let tries = [Some(row), same_dates, same_place].into_iter().flatten();
+                let tries = [Some(row), late, same_dates, same_place].into_iter().flatten();
                 let put =
                     async |row| self.put_kiosk(actor(), KioskRow { updated_at: now, ..row }, None).await;
                 first_allowed(&format!("kiosk {}", kiosk.id), known.as_ref(), tries, put).await?;
@@ -205,12 +210,13 @@ async fn first_allowed<T: PartialEq>(
         outcome = put(row).await;
         match &outcome {
             Err(DecisionError::Request(RequestError::Refused(refusal)))
-                if refusal.kind == RefusalKind::Conflict && known.is_some() =>
+                if refusal.kind == RefusalKind::Conflict =>
             {
                 tracing::warn!(
                     what,
                     refused = refusal.reason,
-                    "the fleet file would change time that has been: what is stored stays; make the file say the same"
+                    "the fleet file would change time that has been: what is stored stays, and what is new counts \
+                     from when it may; make the file say the same"
                 );
             }
             _ => break,

@@ -167,7 +167,7 @@ pub struct UptimeAnswer {
     /// Of a group's month: the ten that were down longest.
     pub worst: Vec<WorstKiosk>,
     /// Sites whose service hours or zone could not be read; they count as always open. Kiosks whose evidence is gone:
-    /// what nobody remembers is no downtime.
+    /// what nobody remembers is no downtime. Of a month also kiosks that the books may lack.
     pub problems: Vec<String>,
 }
 
@@ -216,9 +216,18 @@ pub enum UptimeError {
     Store(#[from] StoreError),
 }
 
+/// Kiosks that an answer names because they cannot be booked; of the others it says how many they are.
+const NAMED_NOT_BOOKED: usize = 20;
+
 impl App {
     /// The figures of a scope that `reader` may see. What the books answered is remembered until they change.
     pub async fn uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
+        let mut answer = self.known_uptime(reader, query).await?;
+        answer.problems.extend(self.not_booked(reader, query).await?);
+        Ok(answer)
+    }
+
+    async fn known_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         let figures = self.uptime_reader();
         let Some(month) = query.official() else { return figures.figures(reader, query).await };
         let question = Question::of(reader, &query.scope, (month, month));
@@ -231,6 +240,25 @@ impl App {
             self.books().remember(question, generation, &answer);
         }
         Ok(answer)
+    }
+
+    /// Of a month: those whose rows the bookkeeper cannot write. A group that is signed without them looks whole.
+    async fn not_booked(&self, reader: &Scope, query: &UptimeQuery) -> Result<Vec<String>, UptimeError> {
+        let skipped = self.books().skipped();
+        if skipped.is_empty() || query.official().is_none() {
+            return Ok(Vec::new());
+        }
+        let around = query.period.around()?;
+        let mut members = self.uptime_reader().members(reader, &query.scope, around).await?;
+        members.retain(|kiosk| skipped.contains(kiosk));
+        let named = members.iter().take(NAMED_NOT_BOOKED);
+        let mut problems: Vec<_> = named
+            .map(|kiosk| format!("{kiosk}: its months cannot be booked: sums of the books may lack it"))
+            .collect();
+        if members.len() > NAMED_NOT_BOOKED {
+            problems.push(format!("{} more kiosks cannot be booked", members.len() - NAMED_NOT_BOOKED));
+        }
+        Ok(problems)
     }
 
     /// Every interval of one kiosk's period and why it counted as it did; the intervals sum to the figures.

@@ -38,7 +38,8 @@ pub(crate) struct PutKiosk {
     /// From when on it counts. Left out: as known, from its acceptance on, or of one that was out of service from now
     /// on; null: not yet, and no ticket opens. A date behind its `decommissioned_at` begins a further stretch of
     /// service: the time between counts for nobody. What would count or not count any more of time that has been
-    /// takes a correction (409).
+    /// takes a correction (409). So do first ones of before the oldest month that is not fixed yet (this one, or until
+    /// its freeze the last): the answer names the date that may be given.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default, deserialize_with = "given")]
     commissioned_at: Option<Option<Timestamp>>,

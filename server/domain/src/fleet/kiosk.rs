@@ -393,6 +393,8 @@ pub(super) struct Rare {
     pub(super) will_at: Option<Timestamp>,
     /// Ended spans that are not flushed yet.
     pub(super) ended: Vec<EndedSpan>,
+    /// From when to when there were more of them than are kept.
+    pub(super) lost: Option<(Timestamp, Timestamp)>,
     /// Of the boot before: records of the last run still come after a restart.
     pub(super) other_clock: Option<BootClock>,
     /// Since when only an agent of an epoch that was given up is heard.
@@ -401,8 +403,14 @@ pub(super) struct Rare {
     pub(super) two_agents_at: Option<Timestamp>,
 }
 
-static USUAL: Rare =
-    Rare { will_at: None, ended: Vec::new(), other_clock: None, outlived_since: None, two_agents_at: None };
+static USUAL: Rare = Rare {
+    will_at: None,
+    ended: Vec::new(),
+    lost: None,
+    other_clock: None,
+    outlived_since: None,
+    two_agents_at: None,
+};
 
 impl Liveness {
     /// Of a kiosk that was last heard then, as it is written, if ever.

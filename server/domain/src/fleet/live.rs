@@ -15,7 +15,7 @@ use crate::{
     uptime::live::LiveSpan,
 };
 
-/// Ended spans kept for the next flush; the oldest goes first.
+/// Ended spans kept for the next flush; the oldest goes first, and from when to when that was is all that is known of it.
 const MAX_ENDED: usize = 32;
 
 /// A heartbeat that is older than the current connection may come this long after its birth: longer than we
@@ -121,8 +121,9 @@ impl Liveness {
             }
             LiveEdit::Flushed { last_seen, now } => {
                 self.seen_anew = self.last_seen() != *last_seen;
-                if !self.rare().ended.is_empty() {
+                if !self.rare().ended.is_empty() || self.lost().is_some() {
                     self.change_rare(|rare| {
+                        rare.lost = rare.lost.filter(|(_, to)| to > now);
                         rare.ended.retain(|ended| ended.at > *now);
                         rare.ended.shrink_to_fit();
                     });
@@ -161,6 +162,7 @@ impl Liveness {
             rare.will_at = rare.will_at.map(clamp);
             rare.two_agents_at = rare.two_agents_at.map(clamp);
             // Their instants were told by a clock that we no longer believe.
+            rare.lost = rare.lost.filter(|(_, to)| *to <= now);
             rare.ended.retain(|ended| ended.at <= now);
         });
         self.set_last_seen(self.last_seen().map(clamp));
@@ -236,7 +238,9 @@ impl Liveness {
                 Some(at) => {
                     self.change_rare(|rare| {
                         if rare.ended.len() == MAX_ENDED {
-                            rare.ended.remove(0);
+                            let oldest = rare.ended.remove(0);
+                            let lost = oldest.open.unwritten(oldest.at).into_iter().chain(rare.lost);
+                            rare.lost = lost.reduce(whole);
                         }
                         rare.ended.push(EndedSpan { open, at });
                     });
@@ -282,12 +286,12 @@ impl Liveness {
     pub(super) fn unwritten(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let ended = self.rare().ended.iter().filter_map(|ended| ended.open.unwritten(ended.at));
         let open = self.span.and_then(|open| open.unwritten(open.span.holds_until().min(now)));
-        ended.chain(open).reduce(|(since, until), (from, to)| (since.min(from), until.max(to)))
+        ended.chain(open).reduce(whole)
     }
 
-    /// Whether the oldest of what was not written may have been given up for want of room.
-    pub(super) fn may_have_lost(&self) -> bool {
-        self.rare().ended.len() >= MAX_ENDED
+    /// From when to when what was heard was given up for want of room, since it was last written.
+    pub(super) fn lost(&self) -> Option<(Timestamp, Timestamp)> {
+        self.rare().lost
     }
 
     /// Stretches to write that will not grow any more.
@@ -301,6 +305,14 @@ impl Liveness {
         let (_, to) = open.unwritten(open.span.holds_until().min(now))?;
         Some(open.span.running(to))
     }
+}
+
+/// From the beginning of the first to the end of the last.
+fn whole(
+    (from, to): (Timestamp, Timestamp),
+    (other_from, other_to): (Timestamp, Timestamp),
+) -> (Timestamp, Timestamp) {
+    (from.min(other_from), to.max(other_to))
 }
 
 impl Fleet {

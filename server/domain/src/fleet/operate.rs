@@ -22,7 +22,7 @@ use crate::{
     moment::Moment,
     ticket::{self, CANCEL_GROUNDS, SIGN_OFFS, Step},
     triage::ticket_severity,
-    uptime::{Commissioned, Known, known},
+    uptime::{Commissioned, Known, known, past},
 };
 
 impl Refusal {
@@ -172,7 +172,9 @@ impl Draft<'_> {
         self.assign(ix, row, is.first());
         self.rows.push(Change::Kiosk(row.clone()));
         let mut changed = changes::of_kiosk(known, row);
-        if was != is && (noted.before(None).is_some() || !was.is_empty()) {
+        // That it counted in time that has been is known since it is said: not to months that were fixed before.
+        let reaches_back = is.first().is_some_and(|first| first < past::entered(now));
+        if was != is && (noted.before(None).is_some() || !was.is_empty() || reaches_back) {
             changes::of_stretches(&mut changed, [&was, &is]);
             let row = |known_from, stretches| {
                 Change::Commissioned(CommissionedRow { kiosk: row.id.clone(), known_from, stretches })

@@ -301,7 +301,7 @@ impl Draft<'_> {
         let id = &self.kiosk(ix).id;
         let (ended, running): (Vec<_>, _) = (live.ended(id).collect(), live.running(now));
         let heard = live.seen_anew || running.is_some();
-        if !heard && ended.is_empty() {
+        if !heard && ended.is_empty() && live.lost().is_none() {
             return;
         }
         let last_seen = live.last_seen();

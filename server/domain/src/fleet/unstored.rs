@@ -49,14 +49,18 @@ impl Draft<'_> {
         }
     }
 
-    /// The evidence of a kiosk is being written, all that is left of it. What had to be given up before stays a gap.
+    /// The evidence of a kiosk is being written, all that is left of it. What had to be given up before stays a gap:
+    /// of one that was refused, and of one that changed its state more often than is kept between two flushes.
     pub(super) fn close_gap(&mut self, ix: Ix) {
         let look = Look::evidence(ix);
-        let Some(aside) = self.aside(look) else { return };
-        let live = self.live(ix);
-        let kept_since = live.unwritten(self.now).filter(|_| live.may_have_lost()).map(|(since, _)| since);
-        self.gap_of(ix, aside.since, kept_since.unwrap_or(aside.since));
-        self.looked(look);
+        let lost = self.live(ix).lost();
+        if let Some(aside) = self.aside(look) {
+            let kept_since = lost.and(self.live(ix).unwritten(self.now)).map(|(since, _)| since);
+            self.gap_of(ix, aside.since, kept_since.unwrap_or(aside.since));
+            self.looked(look);
+        } else if let Some((from, to)) = lost {
+            self.gap_of(ix, from, to);
+        }
     }
 
     pub(super) fn gap_of(&mut self, ix: Ix, from: Timestamp, to: Timestamp) {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono_tz::Tz;
 use kioskwatch_proto::Timestamp;
 use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 
@@ -13,6 +14,7 @@ use super::booking::{Booked, Owner, changed_inputs, contract, owner};
 use super::contracts::Contract;
 use super::figures::Figures;
 use super::hurdle::Hurdle;
+use super::month::Month;
 use super::restate::{self, FREEZE_HOURS, RESTATE_DAYS};
 use crate::change::{AuditRow, Change, Decided, MonthRow, MonthSums, RestatementRow, RestatementState};
 use crate::fleet::{Actor, Refusal, RefusalKind};
@@ -39,6 +41,14 @@ impl Terms {
     #[must_use]
     pub const fn freeze_at(&self, period_to: i64) -> i64 {
         restate::freeze_at(period_to, self.freeze_hours)
+    }
+
+    /// The oldest month that is not fixed: the last one until its freeze, which comes within the next.
+    #[must_use]
+    pub fn oldest_open(&self, zone: Tz, now: Timestamp) -> Month {
+        let running = Month::at(zone, now.secs());
+        let last = running.previous();
+        if now.secs() < self.freeze_at(last.period(zone).to) { last } else { running }
     }
 
     /// Whether nothing can come of looking at the month again.
@@ -122,8 +132,11 @@ pub fn keep(
     let mut changes = Vec::new();
     replace_current(stored, &fresh.current, &mut changes);
     if let Some(signed) = fresh.signed.as_ref().filter(|_| is_unsigned(now, terms, period_to, stored)) {
-        // A month that became empty is signed with nothing: it would stay open for ever in every group.
-        let emptied = signed.emptied(&stored.version(0));
+        // A month that became empty is signed with nothing: it would stay open for ever in every group. As is one of
+        // which it was said only after the freeze that the kiosk counted.
+        let booked = stored.version(0).into_iter().chain(&fresh.current.rows);
+        let booked: BTreeMap<Owner, &MonthRow> = booked.map(|row| (owner(row), row)).collect();
+        let emptied = signed.emptied(&booked.into_values().collect::<Vec<_>>());
         let rows = if signed.rows.is_empty() { &emptied } else { &signed.rows };
         changes.extend(rows.iter().cloned().map(|row| Change::Month(Box::new(row))));
         return changes;

@@ -93,7 +93,8 @@ pub fn request(
     if to.since(now) > REACHES_BACK_DAYS * 86_400_000 {
         return Err(invalid(format!("it ends more than {REACHES_BACK_DAYS} days ahead")));
     }
-    if now.since(from) > REACHES_BACK_DAYS * 86_400_000 {
+    // In whole seconds, as what zones and dates move is found: that may begin with the first of them.
+    if from.secs() < past::reach(now).from {
         return Err(invalid(format!("it begins more than {REACHES_BACK_DAYS} days ago")));
     }
     match &wanted.what {
@@ -257,16 +258,31 @@ pub fn hurdle(name: &str, row: &CorrectionRow, engineers: &BTreeSet<String>) -> 
     engineers.contains(name).then_some(Hurdle::MeasuresYou)
 }
 
-/// Who answered for what a correction is about, in the time it is about.
+/// From when to when an approval at `now` moves anything: of dates and of a zone also what has been since they were
+/// asked for.
+#[must_use]
+pub fn moves(row: &CorrectionRow, now: Timestamp) -> (Timestamp, Timestamp) {
+    let to = match &row.what {
+        Correction::Timezone { .. } => now,
+        Correction::Commissioning { before, after, .. } => {
+            whole(&past::moved_dates(now, [before, &Commissioned::of([*after])])).1
+        }
+        Correction::Exclusion { .. } | Correction::ServiceHours { .. } => row.to,
+    };
+    (row.from, row.to.max(to))
+}
+
+/// Who answered for what a correction is about, from when to when it [`moves`] anything.
 #[must_use]
 pub fn engineers(
     row: &CorrectionRow,
+    (from, to): (Timestamp, Timestamp),
     kiosks: &[KioskRow],
     assignments: &[AssignmentRow],
 ) -> BTreeSet<String> {
     let (one, site) = place(&row.what);
     // Both ends count whole: who answered for half of a second answered for it.
-    let span = Interval::new(row.from.secs(), row.to.secs().saturating_add(1));
+    let span = Interval::new(from.secs(), to.secs().saturating_add(1));
     let mut names = BTreeSet::new();
     for kiosk in kiosks.iter().filter(|kiosk| one.is_none_or(|id| kiosk.id == *id)) {
         let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
@@ -306,9 +322,10 @@ pub fn decide(
         true => (CorrectionState::Approved, "correction.approve"),
         false => (CorrectionState::Rejected, "correction.reject"),
     };
+    let (from, to) = moves(row, now);
     let detail = serde_json::json!({
         "requested_by": row.requested_by, "requested_reason": row.reason, "reason": reason,
-        "from": row.from, "to": row.to,
+        "from": from, "to": to,
         "effect": serde_json::from_str::<serde_json::Value>(&effect).unwrap_or_default(),
     });
     let consequence = verdict.approve.then(|| consequence(now, &actor.name, row));

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::booking::owners;
-use super::books::refuse;
+use super::books::{self, refuse};
 use super::commissioned::Commissioned;
 use super::corrections::REACHES_BACK_DAYS;
 use super::known::Known;
@@ -15,7 +15,7 @@ use super::month::Month;
 use crate::calendar::WorkCalendar;
 use crate::change::{AssignmentRow, KioskRow, ServiceSpan, SiteRow};
 use crate::fleet::{Refusal, RefusalKind};
-use crate::interval::{Interval, IntervalSet};
+use crate::interval::{BEGINNING, Interval, IntervalSet};
 use crate::service_hours::Schedule;
 use crate::wall;
 
@@ -29,7 +29,8 @@ pub fn reach(now: Timestamp) -> Interval {
 const ENTRY_MS: i64 = 5 * 60_000;
 
 /// What is past for whoever enters something now.
-fn entered(now: Timestamp) -> Timestamp {
+#[must_use]
+pub(crate) fn entered(now: Timestamp) -> Timestamp {
     now.plus_ms(-ENTRY_MS)
 }
 
@@ -180,20 +181,66 @@ pub fn moved_dates(now: Timestamp, [was, is]: [&Commissioned; 2]) -> IntervalSet
     differing(&was.counted(), &is.counted()).clip(reach(now))
 }
 
-/// Whether one person may give a kiosk other dates than its row has. Free are its first ones, of which nothing was
-/// `noted` yet, and what moves time to come alone, and the five minutes
+/// Since when a kiosk may count by its first dates: the beginning of the oldest month that is not fixed. Whoever could
+/// say more alone would add a kiosk to months of its groups that are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstDates {
+    zone: Tz,
+    from: i64,
+}
+
+impl FirstDates {
+    /// `terms`: when a month is fixed.
+    #[must_use]
+    pub fn on(zone: Tz, terms: &books::Terms, now: Timestamp) -> Self {
+        Self { zone, from: terms.oldest_open(zone, now).period(zone).from }
+    }
+
+    /// Of two wall clocks, that on which less is free.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if other.from > self.from { other } else { self }
+    }
+
+    #[must_use]
+    pub const fn from(&self) -> Timestamp {
+        Timestamp(self.from.saturating_mul(1_000))
+    }
+
+    /// Dates that end further back than corrections reach count in no month of which anything is left.
+    fn check(&self, now: Timestamp, is: ServiceSpan) -> Result<(), Refusal> {
+        let moved = moved_dates(now, [&Commissioned::default(), &Commissioned::of([is])]);
+        if moved.clip(Interval::new(BEGINNING, self.from)).is_empty() {
+            return Ok(());
+        }
+        let (local, zone) = (wall::local_of(self.zone, self.from), self.zone);
+        Err(refuse(
+            RefusalKind::Conflict,
+            format!(
+                "by these dates the kiosk would count in months that are fixed: its first commissioned_at is {} \
+                 ({local} in {zone}) or later. Give that one, from which it counts; if it has to count before, ask \
+                 for a correction of it then, which somebody else approves",
+                self.from()
+            ),
+        ))
+    }
+}
+
+/// Whether one person may give a kiosk other dates than its row has, or its first ones, of which nothing was `noted`
+/// yet: see [`FirstDates`]. Of others free is what moves time to come alone, and the five minutes
 /// of [`ENTRY_MS`] before: so it leaves now and comes back from now on. Time of this morning
 /// is past like any other: else who was down today would have left before it and be back after it.
 ///
 /// # Errors
-/// Conflict, with the first instant of the past that would count otherwise.
+/// Conflict, with the first instant of the past that would count otherwise, or since when it may count.
 pub fn check_kiosk(
     now: Timestamp,
+    first: &FirstDates,
     noted: &Known<Commissioned>,
     [was, is]: [ServiceSpan; 2],
 ) -> Result<(), Refusal> {
     if noted.before(None).is_none() && was.commissioned_at.is_none() {
-        return Ok(());
+        return first.check(now, is);
     }
     let known = &noted.or_of(was, None);
     let after = known.put(now, was, is).map_err(|why| refuse(RefusalKind::Conflict, why))?;

@@ -75,6 +75,8 @@ pub(crate) struct Books {
     committed_to: AtomicI64,
     /// See [`Self::decided`].
     decided_to: watch::Sender<Timestamp>,
+    /// Whose months cannot be booked.
+    skipped: Mutex<BTreeSet<KioskId>>,
     pub(crate) decisions: Decisions,
 }
 
@@ -119,6 +121,7 @@ impl Default for Books {
             answers: Mutex::default(),
             committed_to: AtomicI64::new(i64::MIN),
             decided_to: watch::Sender::new(Timestamp(i64::MIN)),
+            skipped: Mutex::default(),
             decisions: Decisions::default(),
         }
     }
@@ -152,6 +155,15 @@ impl Books {
     /// Before a commit, which [`Self::note`] follows. Of one that fails the months stay under way until the next.
     pub(crate) fn committing(&self, changes: &[Change]) {
         self.answers().under_way = booked_months(changes).map(|(month, _)| month).collect();
+    }
+
+    /// The bookkeeper goes on without these.
+    pub(super) fn skip(&self, kiosks: BTreeSet<KioskId>) {
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = kiosks;
+    }
+
+    pub(super) fn skipped(&self) -> BTreeSet<KioskId> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Between a commit and the answer to it.

@@ -104,7 +104,7 @@ impl App {
         id: Uuid,
     ) -> Result<(CorrectionRow, Option<Hurdle>), DecisionError> {
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
-        let engineers = self.engineers_of(&row).await?;
+        let engineers = self.engineers_of(&row, self.clock().now()).await?;
         let hurdle = corrections::hurdle(&actor.name, &row, &engineers);
         Ok((row, hurdle))
     }
@@ -194,7 +194,7 @@ impl App {
             counted: counted.as_ref(),
         };
         let mut row = corrections::request(&around, &actor, Uuid::now_v7(), &wanted)?;
-        self.check_past(reader, &row).await?;
+        self.check_past(reader, &row, row.requested_at).await?;
         row.effect = figures.effect(&row, zone).await?;
         let changes = corrections::requested(&row);
         // Nothing is decided yet; whoever does looks at what it is about again.
@@ -224,7 +224,10 @@ impl App {
         let deciding = self.books().decisions.begin().await?;
         let row = self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))?;
         let now = self.clock().now();
-        let engineers = self.engineers_of(&row).await?;
+        if verdict.approve {
+            self.check_past(reader, &row, now).await?;
+        }
+        let engineers = self.engineers_of(&row, now).await?;
         let (changes, consequence) =
             corrections::decide((now, self.planned_notice_s()), &actor, (&row, &engineers), verdict, effect)?;
         let also = match consequence {
@@ -264,12 +267,18 @@ impl App {
     }
 
     /// Somebody who sees only some sites corrects no time in which the kiosk stood at another one.
-    async fn check_past(&self, reader: &Scope, wanted: &CorrectionRow) -> Result<(), DecisionError> {
+    async fn check_past(
+        &self,
+        reader: &Scope,
+        wanted: &CorrectionRow,
+        now: Timestamp,
+    ) -> Result<(), DecisionError> {
         let (Scope::Sites(sites), Some(kiosk)) = (reader, corrections::place(&wanted.what).0) else {
             return Ok(());
         };
-        let stood = self.store().assignments_of(std::slice::from_ref(kiosk), wanted.from, wanted.to).await?;
-        let then = |row: &&AssignmentRow| row.from < wanted.to && row.to.is_none_or(|to| to > wanted.from);
+        let (from, to) = corrections::moves(wanted, now);
+        let stood = self.store().assignments_of(std::slice::from_ref(kiosk), from, to).await?;
+        let then = |row: &&AssignmentRow| row.from < to && row.to.is_none_or(|until| until > from);
         let mut stood = stood.iter().filter(|row| row.group == GroupKind::Site).filter(then);
         match stood.all(|row| sites.iter().any(|site| site.as_str() == row.group_id)) {
             true => Ok(()),
@@ -277,13 +286,17 @@ impl App {
         }
     }
 
-    /// Who answered for what a correction is about.
-    async fn engineers_of(&self, row: &CorrectionRow) -> Result<BTreeSet<String>, StoreError> {
-        let store = self.store();
+    /// Who answered for what an approval at `now` would move.
+    async fn engineers_of(
+        &self,
+        row: &CorrectionRow,
+        now: Timestamp,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let (store, span) = (self.store(), corrections::moves(row, now));
         let ids = match corrections::place(&row.what) {
             (Some(kiosk), _) => vec![kiosk.clone()],
             (None, Some(site)) => {
-                store.kiosks_of_groups(GroupKind::Site, vec![site.as_str()], row.from, row.to).await?
+                store.kiosks_of_groups(GroupKind::Site, vec![site.as_str()], span.0, span.1).await?
             }
             (None, None) => Vec::new(),
         };
@@ -291,8 +304,8 @@ impl App {
         for some in ids.chunks(KIOSKS_AT_ONCE) {
             let kiosks: Vec<KioskRow> =
                 store.kiosks_of(some).await?.into_iter().map(|view| view.kiosk).collect();
-            let assignments = store.assignments_of(some, row.from, row.to).await?;
-            names.extend(corrections::engineers(row, &kiosks, &assignments));
+            let assignments = store.assignments_of(some, span.0, span.1).await?;
+            names.extend(corrections::engineers(row, span, &kiosks, &assignments));
         }
         Ok(names)
     }

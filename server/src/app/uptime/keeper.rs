@@ -343,6 +343,7 @@ impl Keeper {
                     .is_none()
                 {
                     tracing::error!(%kiosk, %error, "its months cannot be applied to the books; it is skipped");
+                    self.tell_skipped();
                 }
                 Ok(())
             }
@@ -391,8 +392,17 @@ impl Keeper {
             let at = due_at.get(kiosk).map_or(at, |due_at| at.min(*due_at));
             self.due_at.insert(kiosk.clone(), at);
         }
+        let skipped = self.skipped.len();
         self.skipped.retain(|kiosk, _| !kiosks.contains_key(kiosk));
+        if self.skipped.len() < skipped {
+            self.tell_skipped();
+        }
         Ok(())
+    }
+
+    /// Whoever asks about a group of theirs is told.
+    fn tell_skipped(&self) {
+        self.app.books().skip(self.skipped.keys().cloned().collect());
     }
 }
 

@@ -6,7 +6,7 @@ use kioskwatch_domain::{
     uptime::{
         Commissioned, Known,
         booking::unassigned,
-        past::{self, Terms},
+        past::{self, FirstDates, Terms},
     },
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
@@ -38,8 +38,8 @@ impl App {
     /// Registers or changes a kiosk; with `engineer` also who answers for it from now on (`None`: nobody).
     ///
     /// # Errors
-    /// Conflict: dates by which time of the past would count that did not, or the other way round; a site whose hours
-    /// would become those of its past.
+    /// Conflict: dates by which time of the past would count that did not, or the other way round; first dates of months
+    /// that are fixed; a site whose hours would become those of its past.
     pub async fn put_kiosk(
         &self,
         actor: Actor,
@@ -51,9 +51,7 @@ impl App {
         let known = self.store().kiosk(&Scope::All, &row.id).await?.map(|view| view.kiosk);
         let now = self.clock().now();
         let noted = self.noted_of(&row.id).await?;
-        if let Some(known) = &known {
-            self.check_kiosk(now, (known, &noted), &row).await?;
-        }
+        self.check_kiosk(now, (known.as_ref(), &noted), &row).await?;
         let kiosk = row.id.clone();
         let put = match known {
             Some(known) => Request::ChangeKiosk { before: Box::new(known), after: Box::new(row), noted },
@@ -80,20 +78,18 @@ impl App {
         Ok(self.noted_of(&kiosk.id).await?.or_of(ServiceSpan::of(kiosk), None))
     }
 
+    /// `was`: `None` of one that is new.
     async fn check_kiosk(
         &self,
         now: Timestamp,
-        (was, noted): (&KioskRow, &Known<Commissioned>),
+        (was, noted): (Option<&KioskRow>, &Known<Commissioned>),
         is: &KioskRow,
     ) -> Result<(), DecisionError> {
-        let (other_dates, moves) = (ServiceSpan::of(was) != ServiceSpan::of(is), was.site != is.site);
-        if !other_dates && !moves {
-            return Ok(());
+        let dates = [was.map_or_else(ServiceSpan::default, ServiceSpan::of), ServiceSpan::of(is)];
+        if dates[0] != dates[1] {
+            past::check_kiosk(now, &self.first_dates(now, was, is).await?, noted, dates)?;
         }
-        if other_dates {
-            past::check_kiosk(now, noted, [was, is].map(ServiceSpan::of))?;
-        }
-        if moves {
+        if let Some(was) = was.filter(|was| was.site != is.site) {
             let default_zone = self.default_zone();
             let site = self.site_of(was).await?;
             let reach = past::reach(now);
@@ -114,6 +110,27 @@ impl App {
             past::check_move(now, self.calendar(), [&before, &after], &time)?;
         }
         Ok(())
+    }
+
+    /// Since when a kiosk may count by its first dates: on the clock of its site, and of the one it leaves.
+    pub(crate) async fn first_dates(
+        &self,
+        now: Timestamp,
+        was: Option<&KioskRow>,
+        is: &KioskRow,
+    ) -> Result<FirstDates, StoreError> {
+        let left = was.filter(|was| was.site.is_some() && was.site != is.site);
+        let mut first = self.first_dates_at(now, is).await?;
+        if let Some(left) = left {
+            first = first.and(self.first_dates_at(now, left).await?);
+        }
+        Ok(first)
+    }
+
+    async fn first_dates_at(&self, now: Timestamp, kiosk: &KioskRow) -> Result<FirstDates, StoreError> {
+        let site = self.site_of(kiosk).await?;
+        let zone = site.and_then(|site| site.timezone.parse().ok()).unwrap_or_else(|| self.default_zone());
+        Ok(FirstDates::on(zone, &self.uptime_reader().terms(), now))
     }
 
     async fn site_of(&self, kiosk: &KioskRow) -> Result<Option<SiteRow>, StoreError> {

@@ -139,6 +139,20 @@ impl Fixture {
         self.send(request.body(Body::from(body.unwrap_or_default().to_owned())).unwrap()).await
     }
 
+    /// A kiosk with dates as they were said when they were to come: by now nobody says all of them alone.
+    pub(super) async fn registered(&self, kiosk: &str, dates: &Value) {
+        let at = |name: &str| dates[name].as_str().map(|at| Timestamp::parse(at).unwrap());
+        let row = KioskRow {
+            commissioned_at: at("commissioned_at"),
+            decommissioned_at: at("decommissioned_at"),
+            ..testing::kiosk(kiosk.parse().unwrap(), self.app.clock().now())
+        };
+        let actor = kioskwatch_domain::fleet::Actor { name: "test".into() };
+        let put = kioskwatch_domain::fleet::Request::PutKiosk(row);
+        let deciding = self.app.books().decisions.begin().await.unwrap();
+        deciding.ask(&self.app, actor, put).await.unwrap();
+    }
+
     pub(super) async fn get(&self, path: &str, token: &str) -> Answered {
         self.ask(Method::GET, path, token, None).await
     }

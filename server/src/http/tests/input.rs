@@ -1,6 +1,7 @@
 //! Bad input gets a sentence, good input gets pages.
 use axum::http::{Method, StatusCode};
 use futures_util::future::join_all;
+use serde_json::json;
 
 use super::{
     fixture::{Fixture, ticket_id},
@@ -134,11 +135,13 @@ async fn what_was_put_is_what_is_got_and_may_be_put_again() {
     let again = fixture.ask(Method::PUT, "/api/v1/sites/new", &admin, Some(&got.text)).await;
     assert_eq!(again.status, StatusCode::OK, "{}", again.text);
 
-    let kiosk = r#"{"site":"new","model":"M","serial_no":"S","commissioned_at":"2026-01-01T00:00:00.000Z"}"#;
-    let put = fixture.ask(Method::PUT, "/api/v1/kiosks/N-1", &admin, Some(kiosk)).await.json();
+    let since = fixture.app.clock().now().plus_ms(-3_600_000).to_string();
+    let kiosk =
+        json!({ "site": "new", "model": "M", "serial_no": "S", "commissioned_at": since }).to_string();
+    let put = fixture.ask(Method::PUT, "/api/v1/kiosks/N-1", &admin, Some(&kiosk)).await.json();
     assert_eq!((&put["site"], &put["admission"]), (&"new".into(), &"accepted".into()));
     assert_eq!(put["presence"]["state"], "unknown");
-    assert_eq!(put["commissioned_at"], "2026-01-01T00:00:00.000Z");
+    assert_eq!(put["commissioned_at"], since.as_str());
     let got = fixture.get("/api/v1/kiosks/N-1", &admin).await;
     assert!(got.json().get("interval_s").is_some(), "{}", got.text);
     let again = fixture.ask(Method::PUT, "/api/v1/kiosks/N-1", &admin, Some(&got.text)).await;

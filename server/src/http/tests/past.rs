@@ -1,7 +1,7 @@
 //! Time that has been: no one person moves it, two do, and the audit says what was before.
 use axum::http::{Method, StatusCode};
 use chrono_tz::Asia::Shanghai;
-use kioskwatch_domain::wall;
+use kioskwatch_domain::{uptime::books::Terms, wall};
 use kioskwatch_proto::Timestamp;
 use serde_json::{Value, json};
 
@@ -197,7 +197,7 @@ async fn nobody_leaves_service_as_of_this_morning_and_comes_back_tonight() {
     // Nor is it back since this morning where it was away.
     let first = json!({ "commissioned_at": minutes(-9_000), "decommissioned_at": minutes(-3_000) });
     let put = async |body: &Value| fixture.put("/api/v1/kiosks/K-8", &admin, body).await;
-    assert_eq!(put(&first).await.status, StatusCode::OK);
+    fixture.registered("K-8", &first).await;
     let refused = put(&json!({ "commissioned_at": minutes(-60) })).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert!(refused.text.contains("did not count and would"), "{}", refused.text);
@@ -283,9 +283,7 @@ async fn a_first_site_closes_no_time_that_has_been_and_a_correction_of_the_dates
         fixture.get(&uptime, &admin).await.json()["accountable_s"].clone()
     };
     for kiosk in ["K-8", "K-9"] {
-        let path = format!("/api/v1/kiosks/{kiosk}");
-        let put = fixture.put(&path, &admin, &json!({ "commissioned_at": hours(-48) })).await;
-        assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+        fixture.registered(kiosk, &json!({ "commissioned_at": hours(-48) })).await;
     }
     let refused = fixture.put("/api/v1/kiosks/K-9", &admin, &json!({ "site": "closed" })).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
@@ -321,7 +319,7 @@ async fn a_fleet_file_that_says_another_past_is_no_reason_not_to_start() {
     let fixture = Fixture::start().await;
     let admin = fixture.token("admin", &[]).await;
     let nowhere = json!({ "commissioned_at": fixture.app.clock().now().plus_ms(-172_800_000).to_string() });
-    assert_eq!(fixture.put("/api/v1/kiosks/K-9", &admin, &nowhere).await.status, StatusCode::OK);
+    fixture.registered("K-9", &nowhere).await;
     let folder = crate::app::testing::Folder::new();
     let path = folder.path().join("fleet.toml");
     let text = r#"
@@ -363,4 +361,63 @@ async fn a_fleet_file_that_says_another_past_is_no_reason_not_to_start() {
     assert_eq!((after.model.as_str(), after.commissioned_at), ("other", before.commissioned_at));
     let after = kiosk("K-9").await;
     assert_eq!((after.model.as_str(), after.site), ("other", None), "its site would close what has been");
+}
+
+/// Of months that are fixed one person says nothing, and of a fleet that has stood for years it is said what may be.
+#[tokio::test]
+async fn first_dates_of_long_ago_are_refused_with_the_date_that_may_be_given_and_two_people_say_the_rest() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let now = fixture.app.clock().now();
+    let open = Terms::default().oldest_open(Shanghai, now).period(Shanghai).from;
+    let (may, early) = (Timestamp(open * 1_000), Timestamp(open * 1_000 - 1_000));
+    let put = async |kiosk: &str, since: Timestamp| {
+        let body = json!({ "site": "near", "commissioned_at": since.to_string() });
+        fixture.put(&format!("/api/v1/kiosks/{kiosk}"), &admin, &body).await
+    };
+    // One that nobody knows, and one that does not count yet.
+    let none = json!({ "site": "near", "commissioned_at": null });
+    assert_eq!(fixture.put("/api/v1/kiosks/K-9", &admin, &none).await.status, StatusCode::OK);
+    for kiosk in ["K-8", "K-9"] {
+        let refused = put(kiosk, early).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{kiosk}: {}", refused.text);
+        assert!(refused.text.contains(&format!("commissioned_at is {may}")), "{}", refused.text);
+        let put = put(kiosk, may).await;
+        assert_eq!(put.status, StatusCode::OK, "{kiosk}: {}", put.text);
+    }
+    let body = json!({ "kind": "commissioning", "kiosk": "K-9", "commissioned_at": "2023-05-01T00:00:00Z",
+        "reason": "it has stood there for years" });
+    let asked = fixture.ask(Method::POST, "/api/v1/corrections", &manager, Some(&body.to_string())).await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    let approve = format!("/api/v1/corrections/{}/approve", asked.json()["id"].as_str().unwrap());
+    let approved = fixture.ask(Method::POST, &approve, &admin, Some(r#"{"reason":"seen"}"#)).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let read = fixture.get("/api/v1/kiosks/K-9", &admin).await.json();
+    assert_eq!(read["commissioned_at"], "2023-05-01T00:00:00.000Z");
+}
+
+#[tokio::test]
+async fn a_fleet_file_of_kiosks_that_have_stood_for_years_counts_from_the_oldest_month_that_is_not_fixed() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let none = json!({ "site": "near", "commissioned_at": null, "admission": "quarantined" });
+    assert_eq!(fixture.put("/api/v1/kiosks/K-9", &admin, &none).await.status, StatusCode::OK);
+    let folder = crate::app::testing::Folder::new();
+    let path = folder.path().join("fleet.toml");
+    let kiosk =
+        |id| format!("[[kiosk]]\nid = '{id}'\nsite = 'near'\ncommissioned_at = '2023-05-01T00:00:00Z'\n");
+    std::fs::write(&path, ["K-8", "K-9"].map(kiosk).concat()).unwrap();
+    let now = fixture.app.clock().now();
+    let open = Terms::default().oldest_open(Shanghai, now).period(Shanghai).from;
+    // At every start.
+    for _ in 0..2 {
+        fixture.app.seed(&Seed::read(&path).unwrap()).await.unwrap();
+        for id in ["K-8", "K-9"] {
+            let read = fixture.get(&format!("/api/v1/kiosks/{id}"), &admin).await.json();
+            assert_eq!(
+                (&read["commissioned_at"], &read["admission"]),
+                (&json!(Timestamp(open * 1_000).to_string()), &json!("accepted")),
+            );
+        }
+    }
 }

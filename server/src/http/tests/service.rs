@@ -43,7 +43,7 @@ async fn with_one_that_left() -> (Fixture, String, impl Fn(i64) -> Value, Value)
     let admin = fixture.token("admin", &[]).await;
     let hours = hours_from(fixture.app.clock().now());
     let served = json!({ "commissioned_at": hours(-2_000), "decommissioned_at": hours(-600) });
-    assert_eq!(fixture.put_kiosk(&admin, "K-9", &served).await.status, StatusCode::OK);
+    fixture.registered("K-9", &served).await;
     (fixture, admin, hours, served)
 }
 
@@ -57,8 +57,7 @@ async fn who_comes_back_counts_before_and_after_and_a_return_that_has_been_takes
     let (left, back, end) = (hour(9 * 24 + 12), hour(24 * 24 + 12), hour(31 * 24));
     let since = hour(-100 * 24).to_string();
     let dates = json!({ "commissioned_at": since, "decommissioned_at": left.to_string() });
-    let put = fixture.put_kiosk(&admin, "K-9", &dates).await;
-    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    fixture.registered("K-9", &dates).await;
     let kiosk = || "K-9".parse().unwrap();
     let heard = |from, to| testing::whole(kiosk(), from, to);
     let listened = LivenessRow { server: Uuid::from_u128(7), from: begin, to: end };
@@ -125,10 +124,10 @@ async fn who_is_put_back_into_service_counts_from_then_on() {
     let hours = |hours: i64| now.plus_ms(hours * HOUR);
     let dates =
         json!({ "commissioned_at": hours(-100).to_string(), "decommissioned_at": hours(-60).to_string() });
-    assert_eq!(fixture.put_kiosk(&admin, "K-9", &dates).await.status, StatusCode::OK);
+    fixture.registered("K-9", &dates).await;
     let early =
         json!({ "commissioned_at": hours(-100).to_string(), "decommissioned_at": hours(48).to_string() });
-    assert_eq!(fixture.put_kiosk(&admin, "K-8", &early).await.status, StatusCode::OK);
+    fixture.registered("K-8", &early).await;
     let back = fixture.put_kiosk(&admin, "K-9", &json!({ "model": "M" })).await;
     assert_eq!(back.status, StatusCode::OK, "{}", back.text);
     let since = Timestamp::parse(back.json()["commissioned_at"].as_str().unwrap()).unwrap();

@@ -1,5 +1,5 @@
 //! Who is taken into the fleet, and from when on.
-use kioskwatch_proto::{journal::FaultState, presence::PresenceState, words::ServiceState};
+use kioskwatch_proto::{KioskId, journal::FaultState, presence::PresenceState, words::ServiceState};
 
 use super::journals::{started, upto};
 use crate::{
@@ -7,6 +7,7 @@ use crate::{
     fleet::{Count, Input, MessageOutcome, Request},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World},
+    uptime::{Commissioned, Known},
 };
 
 #[test]
@@ -85,6 +86,26 @@ fn a_kiosk_counts_from_the_date_that_is_said_and_without_one_not_yet() {
     world.ask("admin", Request::PutKiosk(row)).unwrap();
     assert_eq!(world.tickets(&id).len(), 1);
     assert!(world.store.commissioned.is_empty(), "its dates say it all");
+}
+
+#[test]
+fn that_a_kiosk_counted_before_is_known_since_it_was_said() {
+    let mut world = World::new();
+    let id = world.kiosk("K-1", None).id;
+    let long_ago = Some(world.now.plus_ms(-90 * 86_400_000));
+    let none = KioskRow { commissioned_at: None, ..world.store.kiosks[&id].clone() };
+    let (new, dateless): (KioskId, KioskId) = ("K-2".parse().unwrap(), "K-3".parse().unwrap());
+    let row = |id: &KioskId, commissioned_at| KioskRow { id: id.clone(), commissioned_at, ..none.clone() };
+    world.ask("admin", Request::PutKiosk(row(&new, long_ago))).unwrap();
+    world.ask("admin", Request::PutKiosk(row(&dateless, None))).unwrap();
+    let [before, after] = [None, long_ago].map(|since| Box::new(row(&dateless, since)));
+    world.ask("two people", Request::ChangeKiosk { before, after, noted: Known::default() }).unwrap();
+    let told = Commissioned::of([ServiceSpan { commissioned_at: long_ago, decommissioned_at: None }]);
+    for id in [new, dateless] {
+        let noted = world.store.noted(&id);
+        assert_eq!(noted.before(Some(world.now.secs())), Some(&Commissioned::default()), "{id}");
+        assert_eq!(noted.before(None), Some(&told), "{id}");
+    }
 }
 
 #[test]

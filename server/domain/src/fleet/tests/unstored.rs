@@ -94,6 +94,25 @@ fn evidence_that_was_refused_for_too_long_to_be_kept_stays_a_gap() {
 }
 
 #[test]
+fn what_ended_too_often_between_two_flushes_to_be_kept_is_a_gap_and_no_silence() {
+    let (mut world, mut agents) = two_kiosks();
+    for n in 0..60 {
+        agents[0].service = if n % 2 == 0 { ServiceState::Degraded } else { ServiceState::InService };
+        world.pass(30_000, &mut agents.each_mut());
+    }
+    world.tell(&[Input::FLUSH_ALL]);
+    let (kept_from, _) = written(&world, "K-1")[0];
+    assert!(kept_from > 0, "the oldest of it had to go");
+    let lost = [("K-1", START, START.plus_ms(kept_from))];
+    assert_eq!(gaps(&world), lost);
+    assert_eq!(claimed_to(&world), Some(world.now), "we listened all the time");
+    // It is said once, and nothing is lost since.
+    listen(&mut world, &mut agents);
+    world.tell(&[Input::FLUSH_ALL]);
+    assert_eq!(gaps(&world), lost);
+}
+
+#[test]
 fn a_server_that_dies_leaves_a_kiosk_unknown_and_never_down_where_its_evidence_was_refused() {
     let (mut world, mut agents) = two_kiosks();
     flush_without_the_first(&mut world);

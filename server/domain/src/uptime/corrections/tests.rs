@@ -170,7 +170,7 @@ fn a_correction_measures_who_answered_for_its_kiosks_in_its_time() {
     ];
     let of = |what, from, to| {
         let asked = ask(what, from, to, "r").unwrap();
-        engineers(&asked, &kiosks, &assignments).into_iter().collect::<Vec<_>>()
+        engineers(&asked, moves(&asked, NOW), &kiosks, &assignments).into_iter().collect::<Vec<_>>()
     };
     let own = || exclusion("force_majeure", None);
     let at_site = |site: &str| {
@@ -251,5 +251,96 @@ fn dates_are_corrected_over_exactly_what_they_move() {
     ] {
         let refused = ask(wanted(dates(Some(-20), None), after), 0, 0, "r").unwrap_err();
         assert!(refused.reason.contains(says), "{says}: {}", refused.reason);
+    }
+}
+
+#[test]
+fn a_correction_may_begin_with_the_first_second_it_reaches_back_to() {
+    let first = Timestamp(past::reach(NOW).from * 1_000);
+    let dates = |from: i64| ServiceSpan { commissioned_at: Some(at(from)), decommissioned_at: None };
+    let calendar = WorkCalendar::default();
+    for late in [0, 1, 999] {
+        let known = Commissioned::of([dates(-20)]);
+        let around =
+            Circumstances { now: NOW.plus_ms(late), counted: Some(&known), ..in_shanghai(&calendar) };
+        let what = Correction::Commissioning {
+            kiosk: "K-1".parse().unwrap(),
+            before: known.clone(),
+            after: dates(-2_500),
+        };
+        let (from, to) = Wanted::WHAT_IT_MOVES;
+        let wanted = Wanted { what, from, to, reason: "it stood there for years".into() };
+        let row = request(&around, &actor("li"), Uuid::nil(), &wanted).unwrap();
+        assert_eq!((row.from, row.to), (first, at(-20)));
+        let what = exclusion("force_majeure", None);
+        let flood = |from| Wanted { what: what.clone(), from, to: at(-20), reason: "flood".into() };
+        request(&around, &actor("li"), Uuid::nil(), &flood(first)).unwrap();
+        let refused =
+            request(&around, &actor("li"), Uuid::nil(), &flood(first.plus_ms(-1))).unwrap_err().reason;
+        assert!(refused.contains("more than 400 days ago"), "{refused}");
+    }
+}
+
+#[test]
+fn whoever_answered_for_time_that_passed_since_a_request_is_measured_by_it_too() {
+    use crate::change::{Admission, GroupKind};
+    let dates = |from: i64, to: Option<i64>| ServiceSpan {
+        commissioned_at: Some(at(from)),
+        decommissioned_at: to.map(at),
+    };
+    let kiosk = KioskRow {
+        id: "K-1".parse().unwrap(),
+        site: Some("S-1".parse().unwrap()),
+        admission: Admission::Accepted,
+        model: String::new(),
+        serial_no: String::new(),
+        commissioned_at: Some(at(-100)),
+        decommissioned_at: Some(at(-5)),
+        updated_at: at(-100),
+    };
+    let since = AssignmentRow {
+        kiosk: "K-1".parse().unwrap(),
+        group: GroupKind::Engineer,
+        group_id: "chen".into(),
+        from: at(1),
+        to: None,
+    };
+    let asked = |before: ServiceSpan, after| {
+        let before = Commissioned::of([before]);
+        let what = Correction::Commissioning { kiosk: "K-1".parse().unwrap(), before, after };
+        ask(what, 0, 0, "r").unwrap()
+    };
+    let zone = CorrectionRow {
+        what: Correction::Timezone {
+            site: "S-1".parse().unwrap(),
+            before: "Asia/Shanghai".into(),
+            after: "Asia/Tokyo".into(),
+        },
+        ..asked(dates(-20, Some(-5)), dates(-20, None))
+    };
+    let (was_away, was_late) = (dates(-20, Some(-5)), dates(-20, None));
+    for (row, to, is_measured) in [
+        (asked(was_away, dates(-20, None)), at(3), true),
+        (asked(was_away, dates(-20, Some(2))), at(2), true),
+        // What it moves was over when it was asked for.
+        (asked(was_away, dates(-20, Some(-3))), at(-3), false),
+        (asked(was_late, dates(-10, None)), at(-10), false),
+        (zone, at(3), true),
+    ] {
+        let span = moves(&row, at(3));
+        assert_eq!(span, (row.from, to), "{row:?}");
+        let engineers = engineers(&row, span, std::slice::from_ref(&kiosk), std::slice::from_ref(&since));
+        assert_eq!(engineers.contains("chen"), is_measured, "{row:?}");
+        let verdict = Verdict { approve: true, reason: "saw the delivery note".into() };
+        let approver = actor("chen");
+        let decided = decide((at(3), NOTICE_S), &approver, (&row, &engineers), &verdict, "{}".into());
+        assert_eq!(decided.is_err(), is_measured, "{row:?}");
+        let decided =
+            decide((at(3), NOTICE_S), &actor("zhao"), (&row, &engineers), &verdict, "{}".into()).unwrap();
+        let audited = decided.0.iter().find_map(|change| match change {
+            Change::Audit(row) => Some(serde_json::from_str::<serde_json::Value>(&row.detail).unwrap()),
+            _ => None,
+        });
+        assert_eq!(audited.unwrap()["to"], serde_json::json!(to), "{row:?}");
     }
 }

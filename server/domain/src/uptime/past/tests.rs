@@ -170,11 +170,56 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same() {
     say([&nowhere, &daily], old, &[stood]).unwrap();
 }
 
+fn first_dates(now: &str) -> FirstDates {
+    FirstDates::on(Asia::Shanghai, &books::Terms::default(), at(now))
+}
+
+#[test]
+fn first_dates_reach_back_to_the_oldest_month_that_is_not_fixed_and_no_further() {
+    let november = "2026-11-01T00:00:00+08:00";
+    let october = "2026-10-01T00:00:00+08:00";
+    let say = |now: &str, since: &str, until: Option<&str>| {
+        let is = ServiceSpan { commissioned_at: Some(at(since)), decommissioned_at: until.map(at) };
+        check_kiosk(at(now), &first_dates(now), &Known::default(), [ServiceSpan::default(), is])
+    };
+    let (before, frozen) = ("2026-11-01T23:59:59+08:00", "2026-11-02T00:00:00+08:00");
+    for (now, since, until) in [
+        (NOW, november, None),
+        (NOW, "2026-11-25T08:00:00+08:00", None),
+        (NOW, november, Some("2026-11-10T00:00:00+08:00")),
+        (before, october, None),
+        (frozen, november, None),
+        // All of it lies further back than anybody corrects, and counts in no month that is looked at.
+        (NOW, "2020-01-01T00:00:00Z", Some("2022-01-01T00:00:00Z")),
+    ] {
+        say(now, since, until).unwrap_or_else(|refused| panic!("{now} {since}: {refused:?}"));
+    }
+    for (now, since, until, from) in [
+        (NOW, "2026-10-31T23:59:59+08:00", None, november),
+        (NOW, "2023-01-01T00:00:00Z", None, november),
+        (NOW, "2026-05-01T00:00:00+08:00", Some("2026-08-01T00:00:00+08:00"), november),
+        (before, "2026-09-30T23:59:59+08:00", None, october),
+        (frozen, october, None, november),
+    ] {
+        let refused = say(now, since, until).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Conflict);
+        let named = format!("commissioned_at is {} (", at(from));
+        for part in [named.as_str(), "00:00:00 in Asia/Shanghai", "ask for a correction"] {
+            assert!(refused.reason.contains(part), "{part}: {}", refused.reason);
+        }
+        assert_eq!(first_dates(now).from(), at(from));
+    }
+    // Of a kiosk that leaves one wall clock for another neither month is anybody's.
+    let there = FirstDates::on(America::New_York, &books::Terms::default(), at(NOW));
+    assert_eq!(first_dates(NOW).and(there).from(), at("2026-11-01T00:00:00-04:00"));
+    assert_eq!(there.and(first_dates(NOW)), there);
+}
+
 #[test]
 fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
     let say = |was: [Option<&str>; 2], is: [Option<&str>; 2]| {
         let dates = [was, is].map(|dates| ServiceSpan::of(&kiosk(dates)));
-        check_kiosk(at(NOW), &Known::default(), dates).map_err(|refusal| {
+        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason
         })
@@ -186,7 +231,6 @@ fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
     let just_now = Some("2026-11-18T15:55:00+08:00");
     let next_week = Some("2026-11-25T08:00:00+08:00");
     for (was, is) in [
-        ([None, None], [old, None]),
         ([old, None], [old, just_now]),
         ([old, None], [old, Some(NOW)]),
         ([old, None], [old, next_week]),
@@ -254,7 +298,7 @@ fn what_was_taken_back_today_gives_nobody_another_past() {
     let say = |noted: &Commissioned, dates| {
         let mut known = Known::default();
         known.learn(at(old), noted.clone());
-        check_kiosk(at(NOW), &known, dates)
+        check_kiosk(at(NOW), &first_dates(NOW), &known, dates)
     };
     let back = stretch(NOW, None);
     for noted in [Commissioned::default(), Commissioned::of([stretch(old, Some(retired))])] {

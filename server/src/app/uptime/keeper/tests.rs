@@ -16,7 +16,7 @@ use crate::{
     app::{
         Asked, RequestReceiver,
         testing::{self, Folder},
-        uptime::PERIODS,
+        uptime::{PERIODS, UptimePeriod, UptimeQuery, UptimeScope},
     },
     config::Config,
     store::{Scope, Store},
@@ -156,6 +156,15 @@ async fn a_kiosk_that_cannot_be_booked_stops_no_other_and_is_booked_when_it_can_
     assert_eq!(office.booked().await, BTreeSet::from([id(0), id(2), id(3)]));
     assert!(keeper.skipped.keys().eq([&bad]));
     assert!(keeper.round.is_empty(), "the round goes on behind it");
+    let problems = async |app: &App, scope| {
+        let month = Month::at(chrono_tz::Asia::Shanghai, app.clock().now().secs());
+        let period = UptimePeriod::Month { year: month.year(), month: month.month() };
+        let query = UptimeQuery { scope, period, as_of: None };
+        app.uptime(&Scope::All, &query).await.unwrap().problems
+    };
+    let told = problems(&office.app, UptimeScope::Fleet).await;
+    assert!(told.len() == 1 && told[0].starts_with(&format!("{bad}: its months cannot")), "{told:?}");
+    assert_eq!(problems(&office.app, UptimeScope::Kiosk(id(0))).await, [""; 0]);
     // Nothing happens to it; it is tried all the same, and not in every round.
     keeper.began = None;
     office.step(&mut keeper, None).await;
@@ -163,6 +172,7 @@ async fn a_kiosk_that_cannot_be_booked_stops_no_other_and_is_booked_when_it_can_
     (keeper.began, keeper.tried) = (None, None);
     assert!(office.step(&mut keeper, None).await);
     assert!(office.booked().await.contains(&bad) && keeper.skipped.is_empty());
+    assert_eq!(problems(&office.app, UptimeScope::Fleet).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
     fleet::Request,
     testing::World,
-    uptime::books::Verdict,
+    uptime::{Known, books::Verdict},
 };
 
 use super::*;
@@ -132,6 +132,37 @@ async fn hours_zone_and_dates_said_anew_leave_what_explains_a_signed_month_as_it
     told.decide(end + 7 * DAY + HOUR, true).await;
     told.hours(end + 8 * DAY, "", "Asia/Shanghai").await;
     assert_eq!(told.every_version_adds_up(end + 9 * DAY, 0).await, 2);
+}
+
+/// Said by two people when the months were signed: what that adds to them is proposed, or nobody's any more.
+#[tokio::test]
+async fn a_kiosk_of_which_it_is_said_late_that_it_counted_changes_no_signed_month_of_its_groups() {
+    let mut told = Told::new().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    told.shelf.keep("k", end + DAY).await;
+    let site = UptimeScope::Site(SiteId::new("S-1").unwrap());
+    let signed = told.shelf.month(site.clone(), end + DAY).await;
+    assert!(signed.signed && signed.sums.figures.accountable_s > 0);
+    for (n, (late, proposals)) in [("l", 1), ("m", 0)].into_iter().enumerate() {
+        // The second when the days for restating are over.
+        let now = end + [2, 60][n] * DAY;
+        let row = KioskRow {
+            site: Some("S-1".parse().unwrap()),
+            ..testing::kiosk(late.parse().unwrap(), Timestamp(0))
+        };
+        told.say(now, Request::PutKiosk(KioskRow { commissioned_at: None, ..row.clone() })).await;
+        let [before, after] = [None, Some(Timestamp(from))]
+            .map(|commissioned_at| Box::new(KioskRow { commissioned_at, ..row.clone() }));
+        told.say(now + HOUR, Request::ChangeKiosk { before, after, noted: Known::default() }).await;
+        told.shelf.keep(late, now + 2 * HOUR).await;
+        let by_now = told.shelf.month(site.clone(), now + 2 * HOUR).await;
+        assert_eq!((by_now.signed, by_now.version, &by_now.sums), (true, 1, &signed.sums), "{late}");
+        told.shelf.keep(late, now + 3 * HOUR).await;
+        let (id, month) = (KioskId::new(late).unwrap(), "2026-10".parse().unwrap());
+        let restatements = told.shelf.store.restatements_of(&[id], month).await.unwrap();
+        let of_october = restatements.iter().filter(|row| row.month == month);
+        assert_eq!(of_october.count(), proposals, "{late}");
+    }
 }
 
 #[tokio::test]
