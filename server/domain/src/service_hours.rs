@@ -85,6 +85,14 @@ impl ScheduleVersion {
     }
 }
 
+/// Time in which a site stays open, or stays closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Seconds since 1970.
+    pub within: Interval,
+    pub open: bool,
+}
+
 /// All versions of a site's opening hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
@@ -138,6 +146,17 @@ impl Schedule {
     #[must_use]
     pub fn is_open(&self, zone: Tz, calendar: &WorkCalendar, t: i64) -> bool {
         self.open_times(zone, calendar, Interval::new(t, t + 1)).contains(t)
+    }
+
+    /// Whether it is open at `t`, and how long that is sure to stay so: to its end, or for a day.
+    #[must_use]
+    pub fn stretch_from(&self, zone: Tz, calendar: &WorkCalendar, t: i64) -> Stretch {
+        let day = Interval::new(t, t + DAY_S);
+        match self.open_times(zone, calendar, day).iter().next() {
+            Some(first) if first.contains(t) => Stretch { within: first, open: true },
+            Some(first) => Stretch { within: Interval::new(t, first.from), open: false },
+            None => Stretch { within: day, open: false },
+        }
     }
 
     /// The first open second at or after `t`, looking no further than `within_days`.

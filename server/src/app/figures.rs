@@ -1,7 +1,9 @@
 //! The fleet as numbers, for one scrape.
 
-use kioskwatch_domain::change::PresenceVerdict;
-use kioskwatch_proto::{Timestamp, words::ServiceState};
+use std::collections::HashSet;
+
+use kioskwatch_domain::{change::PresenceVerdict, fleet::InService};
+use kioskwatch_proto::{KioskId, Timestamp, words::ServiceState};
 
 use super::{
     App,
@@ -19,12 +21,13 @@ impl App {
     /// What is, from memory and, for what is not in memory, from the store. A store that does not answer
     /// leaves its part out: a scrape still tells that the server lives.
     pub async fn figures(&self) -> FleetFigures {
-        let mut figures = self.fleet_figures();
+        let now = self.clock().now();
+        let mut figures = self.fleet_figures(now);
         figures.ready = self.missing().is_empty();
         let waiting = self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed);
         figures.queues.insert("messages", waiting);
         figures.queues.insert("requests", self.waiting_requests());
-        figures.uptime = self.uptime_figures(&figures.each);
+        figures.uptime = self.uptime_figures(&figures.each, now);
         match self.inspection_counts().await {
             Ok(inspections) => figures.inspections = inspections,
             Err(error) => tracing::debug!(%error, "figures of the store left out of a scrape"),
@@ -32,7 +35,8 @@ impl App {
         figures
     }
 
-    fn fleet_figures(&self) -> FleetFigures {
+    /// Of the kiosks in service: the others are nobody's problem, whatever state they were left in.
+    fn fleet_figures(&self, now: Timestamp) -> FleetFigures {
         let mut figures = FleetFigures::default();
         for presence in PresenceVerdict::ALL {
             figures.kiosks.insert(presence.as_str(), 0);
@@ -41,13 +45,15 @@ impl App {
         let each = match self.config().monitoring.per_kiosk {
             PerKiosk::On => true,
             PerKiosk::Off => false,
-            PerKiosk::Auto => fleet.kiosks().take(AUTO_PER_KIOSK + 1).count() <= AUTO_PER_KIOSK,
+            PerKiosk::Auto => fleet.in_service(now).take(AUTO_PER_KIOSK + 1).count() <= AUTO_PER_KIOSK,
         };
-        for kiosk in fleet.kiosks() {
+        for InService { kiosk, expected } in fleet.in_service(now) {
             let presence = kiosk.presence.as_str();
             let site = kiosk.site.map_or_else(String::new, ToString::to_string);
             *figures.kiosks.entry(presence).or_default() += 1;
-            *figures.site_kiosks.entry((site.clone(), presence)).or_default() += 1;
+            let of_site = figures.site_kiosks.entry((site.clone(), presence)).or_default();
+            of_site.kiosks += 1;
+            of_site.expected += u64::from(expected);
             if each {
                 let serves = matches!(kiosk.service, Some(ServiceState::InService | ServiceState::Degraded));
                 let up = matches!(kiosk.presence, PresenceVerdict::Online | PresenceVerdict::Late);
@@ -55,6 +61,7 @@ impl App {
                     kiosk: kiosk.id.clone(),
                     site,
                     up,
+                    expected,
                     in_service: up && serves,
                     last_heartbeat_ms: kiosk.last_seen_at.map(Timestamp::ms),
                     peripherals: kiosk
@@ -69,7 +76,9 @@ impl App {
                 });
             }
         }
-        for incident in fleet.incidents().filter(|incident| incident.closed_at.is_none()) {
+        let is_ours = |kiosk: &Option<KioskId>| kiosk.as_ref().is_none_or(|id| fleet.is_in_service(id, now));
+        let open = fleet.incidents().filter(|incident| incident.closed_at.is_none());
+        for incident in open.filter(|incident| is_ours(&incident.kiosk)) {
             let kind = match (&incident.kiosk, &incident.peripheral) {
                 (Some(kiosk), Some(name)) if name.is_host() => fleet.kiosk(kiosk).map(|_| "host"),
                 (Some(kiosk), Some(name)) => fleet.peripheral_kind(kiosk, name),
@@ -91,9 +100,9 @@ impl App {
     }
 
     /// The fleet and its sites, regions and customers for today, this month and the last one, as the bookkeeper left
-    /// them; of single kiosks, where they have series of their own, this month.
-    fn uptime_figures(&self, each: &[KioskFigure]) -> Vec<UptimeFigure> {
-        let now = self.clock().now();
+    /// them; of single kiosks, where they have series of their own, this month, also of those that were in service
+    /// for a part of it: together they hold the same seconds as the fleet.
+    fn uptime_figures(&self, each: &[KioskFigure], now: Timestamp) -> Vec<UptimeFigure> {
         let mut figures = Vec::new();
         for (period, totals) in PERIODS.into_iter().zip(self.books().totals(now)) {
             figures.push(uptime_figure("fleet", String::new(), period, &totals.fleet));
@@ -102,8 +111,21 @@ impl App {
                 figures.extend(sums.into_iter().map(|(id, sums)| uptime_figure(scope, id, period, &sums)));
             }
         }
-        for (kiosk, periods) in self.books().of_kiosks(each.iter().map(|one| &one.kiosk), now) {
+        let in_service: HashSet<&KioskId> = each.iter().map(|one| &one.kiosk).collect();
+        let retired: Vec<KioskId> = match each {
+            [] => Vec::new(),
+            _ => self
+                .fleet()
+                .kiosks()
+                .map(|one| one.id)
+                .filter(|id| !in_service.contains(id))
+                .cloned()
+                .collect(),
+        };
+        for (kiosk, periods) in self.books().of_kiosks(in_service.iter().copied().chain(&retired), now) {
             for (period, seconds) in PERIODS.into_iter().zip(periods).filter(|(name, _)| *name == "month") {
+                let counts = |seconds: &Seconds| seconds.known_s + seconds.unknown_s > 0;
+                let seconds = seconds.filter(|seconds| in_service.contains(kiosk) || counts(seconds));
                 let shown = |seconds| uptime_figure("kiosk", kiosk.to_string(), period, &seconds);
                 figures.extend(seconds.map(shown));
             }

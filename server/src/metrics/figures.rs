@@ -9,10 +9,11 @@ use super::text::Family;
 /// One scrape's worth of state.
 #[derive(Debug, Clone, Default)]
 pub struct FleetFigures {
-    /// `unknown`, `online`, `late`, `offline` → kiosks.
+    /// `unknown`, `online`, `late`, `offline` → kiosks in service; retired ones and those that were never admitted
+    /// stand nowhere here.
     pub kiosks: BTreeMap<&'static str, u64>,
     /// (site, presence) → kiosks.
-    pub site_kiosks: BTreeMap<(String, &'static str), u64>,
+    pub site_kiosks: BTreeMap<(String, &'static str), SiteKiosks>,
     /// Empty when per-kiosk series are off.
     pub each: Vec<KioskFigure>,
     /// (peripheral kind, fault, severity) → open incidents.
@@ -32,11 +33,20 @@ pub struct FleetFigures {
     pub ready: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SiteKiosks {
+    pub kiosks: u64,
+    /// Of these, those that should be on now: see [`InService`](kioskwatch_domain::fleet::InService).
+    pub expected: u64,
+}
+
 #[derive(Debug, Clone)]
 pub struct KioskFigure {
     pub kiosk: KioskId,
     pub site: String,
     pub up: bool,
+    /// It should be on now.
+    pub expected: bool,
     pub in_service: bool,
     /// Milliseconds since 1970, `None` if never heard.
     pub last_heartbeat_ms: Option<i64>,
@@ -70,13 +80,19 @@ pub struct UptimeFigure {
 
 impl FleetFigures {
     pub(super) fn write(&self, page: &mut String) {
-        let mut family = Family::gauge(page, "kioskwatch_kiosks", "Kiosks by presence.");
+        let mut family = Family::gauge(page, "kioskwatch_kiosks", "Kiosks in service by presence.");
         for (state, count) in &self.kiosks {
             family.sample(&[("state", state)], count);
         }
-        let mut family = Family::gauge(page, "kioskwatch_site_kiosks", "Kiosks of a site by presence.");
+        let help = "Kiosks in service at a site by presence.";
+        let mut family = Family::gauge(page, "kioskwatch_site_kiosks", help);
         for ((site, state), count) in &self.site_kiosks {
-            family.sample(&[("site", site), ("state", state)], count);
+            family.sample(&[("site", site), ("state", state)], count.kiosks);
+        }
+        let help = "Those of them that should be on now: commissioned, the site open, no approved exclusion.";
+        let mut family = Family::gauge(page, "kioskwatch_site_kiosks_expected", help);
+        for ((site, state), count) in &self.site_kiosks {
+            family.sample(&[("site", site), ("state", state)], count.expected);
         }
         self.write_each(page);
         let mut family = Family::gauge(page, "kioskwatch_faults_active", "Open incidents.");
@@ -103,10 +119,13 @@ impl FleetFigures {
         if b > 0 {
             #[expect(
                 clippy::cast_precision_loss,
-                reason = "a line in a chart; targets are compared as integers"
+                reason = "a line in a chart; targets are compared by the next two"
             )]
             family.sample(&[], a as f64 / b as f64);
         }
+        let help = "What is promised, as the fraction it was written as: to be compared without rounding.";
+        Family::gauge(page, "kioskwatch_uptime_target_numerator", help).sample(&[], a);
+        Family::gauge(page, "kioskwatch_uptime_target_denominator", help).sample(&[], b);
         let mut family = Family::gauge(page, "kioskwatch_queue_depth", "Waiting in a bounded queue.");
         for (queue, depth) in &self.queues {
             family.sample(&[("queue", queue)], depth);
@@ -159,6 +178,12 @@ impl FleetFigures {
         let mut family = Family::gauge(page, "kioskwatch_kiosk_up", "1 while the kiosk is online or late.");
         for kiosk in &self.each {
             family.sample(&[("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)], u8::from(kiosk.up));
+        }
+        let help = "1 while the kiosk should be on: commissioned, its site open, no approved exclusion.";
+        let mut family = Family::gauge(page, "kioskwatch_kiosk_expected", help);
+        for kiosk in &self.each {
+            let labels = [("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)];
+            family.sample(&labels, u8::from(kiosk.expected));
         }
         let mut family = Family::gauge(
             page,

@@ -47,9 +47,11 @@ fn lists() -> Vec<Panel> {
         Panel::table("网点 / Sites")
             .prom("__auto", "sum by (site) (site:kioskwatch_kiosks_offline:sum{site=~\"$site\"})")
             .prom("__auto", "sum by (site) (site:kioskwatch_kiosks:sum{site=~\"$site\"})")
+            .prom("__auto", "sum by (site) (site:kioskwatch_kiosks_expected:sum{site=~\"$site\"})")
             .name("site", "网点 / Site")
             .name("Value #A", "离线 / Offline")
             .name("Value #B", "终端 / Kiosks")
+            .name("Value #C", "应在线 / Should be on now")
             .hide("Time")
             .column(
                 "离线 / Offline",
@@ -67,9 +69,16 @@ fn lists() -> Vec<Panel> {
                 "(time() - max by (kiosk, site) (kioskwatch_kiosk_last_heartbeat_timestamp_seconds{site=~\"$site\"})) \
                  and on (kiosk) max by (kiosk) (kioskwatch_kiosk_up) == 0",
             )
+            .prom(
+                "__auto",
+                "max by (kiosk, site) (kioskwatch_kiosk_expected{site=~\"$site\"}) \
+                 and on (kiosk) max by (kiosk) (kioskwatch_kiosk_up) == 0 \
+                 and on (kiosk) kioskwatch_kiosk_last_heartbeat_timestamp_seconds",
+            )
             .name("kiosk", "终端 / Kiosk")
             .name("site", "网点 / Site")
-            .name("Value", "失联时长 / Silent for")
+            .name("Value #A", "失联时长 / Silent for")
+            .name("Value #B", "应在线 / Should be on now")
             .hide("Time")
             .column("失联时长 / Silent for", &[("unit", json!("s"))])
             .cell_link("终端 / Kiosk", "控制台 / Console", "${console}/kiosks/${__value.text}")

@@ -1,9 +1,15 @@
 //! When a site is open, and approved time that does not count.
+use std::sync::{Mutex, PoisonError};
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use kioskwatch_proto::Timestamp;
 
-use crate::{calendar::WorkCalendar, change::ExclusionRow, service_hours::Schedule};
+use crate::{
+    calendar::WorkCalendar,
+    change::ExclusionRow,
+    service_hours::{Schedule, Stretch},
+};
 
 /// An approved exclusion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +35,24 @@ impl Window {
 pub(super) struct Hours {
     pub(super) zone: Tz,
     schedule: Schedule,
+    last: LastStretch,
+}
+
+/// What the schedule said last. It follows from the schedule, so it is no state: a copy begins without it, and
+/// hours that differ in nothing else are equal. Every scrape asks every site, and a calendar costs microseconds.
+#[derive(Debug, Default)]
+struct LastStretch(Mutex<Option<Stretch>>);
+
+impl Clone for LastStretch {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for LastStretch {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Hours {
@@ -37,16 +61,19 @@ impl Hours {
     pub(super) fn parse(timezone: &str, schedule: &str) -> Result<Self, String> {
         let zone: Tz = timezone.parse().map_err(|_| format!("{timezone:?} is no IANA time zone"))?;
         let schedule = Schedule::of_site(schedule).map_err(|e| e.to_string())?;
-        Ok(Self { zone, schedule })
+        Ok(Self { zone, schedule, last: LastStretch::default() })
     }
 
     /// What a row that cannot be read means: always open, so that no problem is hidden.
     pub(super) fn always() -> Self {
-        Self { zone: Tz::UTC, schedule: Schedule::always_open() }
+        Self { zone: Tz::UTC, schedule: Schedule::always_open(), last: LastStretch::default() }
     }
 
     pub(super) fn is_open(&self, now: Timestamp) -> bool {
-        self.schedule.is_open(self.zone, &no_holidays(), now.secs())
+        let mut last = self.last.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.filter(|stretch| stretch.within.contains(now.secs()));
+        let look = || self.schedule.stretch_from(self.zone, &no_holidays(), now.secs());
+        last.insert(known.unwrap_or_else(look)).open
     }
 
     pub(super) fn next_open(&self, now: Timestamp, days: u16) -> Option<Timestamp> {
@@ -78,6 +105,22 @@ mod tests {
         assert!(hours.is_open(at("2026-11-22T01:59:59+08:00")));
         let next = hours.next_open(at("2026-11-22T12:00:00+08:00"), 14);
         assert_eq!(next, Some(at("2026-11-23T08:00:00+08:00")));
+    }
+
+    #[test]
+    fn what_was_known_of_an_hour_says_nothing_of_another_one() {
+        let text = r#"[{"weekly":{"mon":[["08:00","12:00"],["13:00","20:00"]]}}]"#;
+        let hours = Hours::parse("Asia/Shanghai", text).unwrap();
+        let monday = Timestamp::parse("2026-11-23T00:00:00+08:00").unwrap();
+        let by_calendar = |now: Timestamp| hours.schedule.is_open(hours.zone, &no_holidays(), now.secs());
+        // Forward, and then back as a clock that was ahead.
+        let halves: Vec<_> = (-48..96).map(|half| monday.plus_ms(half * 1_800_000)).collect();
+        for at in halves.iter().chain(halves.iter().rev()) {
+            for at in [at.plus_ms(-1), *at] {
+                assert_eq!(hours.is_open(at), by_calendar(at), "{at}");
+            }
+        }
+        assert_eq!(hours, hours.clone());
     }
 
     #[test]

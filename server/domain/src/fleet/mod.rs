@@ -15,6 +15,7 @@ mod deadlines;
 mod directory;
 mod draft;
 mod engineers;
+mod expected;
 mod hearing;
 mod hours;
 mod ingest;
@@ -50,6 +51,7 @@ pub(crate) use self::count::words as count_words;
 pub use self::{
     count::{ClockName, Count, MessageOutcome, RecordFate, SecurityEvent},
     engineers::{MAX_NAME_CHARS, hand_over},
+    expected::InService,
     input::{
         Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Share, Stored,
         TicketAction,

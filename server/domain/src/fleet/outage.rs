@@ -39,10 +39,10 @@ impl Draft<'_> {
     fn judge_site(&mut self, id: &SiteId) {
         let Some(site) = self.site(id) else { return };
         let (outage, now) = (site.outage, self.now);
-        let working = site.hours.is_open(now) && !site.windows.iter().any(|window| window.holds(now));
+        let works = site.works(now);
         let heads = self.headcount(id);
         match outage {
-            None if working && is_site_outage(heads.dropped.len(), heads.should_be_on) => {
+            None if works && is_site_outage(heads.dropped.len(), heads.should_be_on) => {
                 self.begin_outage(id, &heads.dropped);
             }
             // While we do not hear, nobody is back.
@@ -58,11 +58,7 @@ impl Draft<'_> {
         let Some(site) = self.site(id) else { return heads };
         let now = self.now;
         for &ix in site.kiosks.iter() {
-            let kiosk = self.kiosk(ix);
-            let should = kiosk.in_service(now)
-                && kiosk.commissioned_at.is_some_and(|since| since.at() <= now)
-                && !kiosk.busy().windows.iter().any(|window| window.holds(now));
-            if !should {
+            if !self.kiosk(ix).should_be_on(now) {
                 continue;
             }
             heads.should_be_on += 1;

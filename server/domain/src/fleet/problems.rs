@@ -202,7 +202,7 @@ impl Draft<'_> {
             now,
             fault: &row.fault,
             severity: row.severity,
-            in_service: kiosk.in_service(now) && kiosk.commissioned_at.is_some_and(|since| since.at() <= now),
+            in_service: kiosk.counts(now),
             begins_at: kiosk.begins_at(),
             excluded_until,
             site_outage: site.and_then(|site| site.outage),

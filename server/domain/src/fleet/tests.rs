@@ -3,6 +3,7 @@ mod admission;
 mod clock_jumps;
 mod commands;
 mod copies;
+mod expected;
 mod hearing;
 mod journals;
 mod presence;

@@ -54,7 +54,7 @@ impl Fleet {
         (0..self.kiosks.len()).map(|ix| self.view(ix))
     }
 
-    fn view(&self, ix: usize) -> KioskView<'_> {
+    pub(super) fn view(&self, ix: usize) -> KioskView<'_> {
         let (kiosk, live) = (&self.kiosks[ix], &self.live[ix]);
         let state = &kiosk.state;
         KioskView {

@@ -1,5 +1,6 @@
-use kioskwatch_domain::change::Change;
-use kioskwatch_proto::KioskId;
+use kioskwatch_domain::change::{Admission, Change, ExclusionRow, IncidentRow, KioskRow, SiteRow, Zone};
+use kioskwatch_proto::{KioskId, Timestamp, faults::FaultCode, words::Severity};
+use uuid::Uuid;
 
 use super::AUTO_PER_KIOSK;
 use crate::{
@@ -7,13 +8,18 @@ use crate::{
     config::{Config, PerKiosk},
 };
 
+const HOUR: i64 = 3_600_000;
+
 /// The lines of a scrape that name a kiosk, with that many in the fleet.
 async fn of_single_kiosks(per_kiosk: PerKiosk, kiosks: usize) -> usize {
     let mut config = Config::default();
     config.monitoring.per_kiosk = per_kiosk;
     let (app, _requests, _folder) = testing::app(config, |now| {
         let id = |n| KioskId::new(&format!("K-{n:05}")).unwrap();
-        (0..kiosks).map(|n| Change::Kiosk(testing::kiosk(id(n), now))).collect()
+        // One more was here once: it takes nobody's place.
+        let retired = testing::kiosk("retired".parse().unwrap(), now.plus_ms(-HOUR));
+        let retired = Change::Kiosk(KioskRow { decommissioned_at: Some(now), ..retired });
+        (0..kiosks).map(|n| Change::Kiosk(testing::kiosk(id(n), now))).chain([retired]).collect()
     })
     .await;
     let page = app.counters().page(&app.figures().await);
@@ -23,10 +29,114 @@ async fn of_single_kiosks(per_kiosk: PerKiosk, kiosks: usize) -> usize {
 
 #[tokio::test]
 async fn single_kiosks_have_series_of_their_own_when_it_is_asked_for_or_the_fleet_is_small() {
-    // Never heard, no devices: up and in service are all there is to say.
-    assert_eq!(of_single_kiosks(PerKiosk::On, 3).await, 6);
+    // Never heard, no devices: up, expected and in service are all there is to say.
+    assert_eq!(of_single_kiosks(PerKiosk::On, 3).await, 9);
     assert_eq!(of_single_kiosks(PerKiosk::Off, 3).await, 0);
-    assert_eq!(of_single_kiosks(PerKiosk::Auto, AUTO_PER_KIOSK).await, 2 * AUTO_PER_KIOSK);
+    assert_eq!(of_single_kiosks(PerKiosk::Auto, AUTO_PER_KIOSK).await, 3 * AUTO_PER_KIOSK);
     assert_eq!(of_single_kiosks(PerKiosk::Auto, AUTO_PER_KIOSK + 1).await, 0);
-    assert_eq!(of_single_kiosks(PerKiosk::On, AUTO_PER_KIOSK + 1).await, 2 * (AUTO_PER_KIOSK + 1));
+    assert_eq!(of_single_kiosks(PerKiosk::On, AUTO_PER_KIOSK + 1).await, 3 * (AUTO_PER_KIOSK + 1));
+}
+
+fn site(id: &str, service_hours: &str, now: Timestamp) -> Change {
+    Change::Site(SiteRow {
+        id: id.parse().unwrap(),
+        name: String::new(),
+        region: String::new(),
+        customer: String::new(),
+        zone: Zone::Urban,
+        timezone: "Asia/Shanghai".into(),
+        service_hours: service_hours.into(),
+        contacts: String::new(),
+        remote_consent: false,
+        updated_at: now,
+    })
+}
+
+fn kiosk(id: &str, site: &str, now: Timestamp) -> KioskRow {
+    KioskRow { site: Some(site.parse().unwrap()), ..testing::kiosk(id.parse().unwrap(), now.plus_ms(-HOUR)) }
+}
+
+fn excluded_now(kiosk: Option<&str>, site: Option<&str>, now: Timestamp) -> Change {
+    Change::Exclusion(ExclusionRow {
+        id: Uuid::new_v4(),
+        kiosk: kiosk.map(|id| id.parse().unwrap()),
+        site: site.map(|id| id.parse().unwrap()),
+        class: "planned".into(),
+        from: now.plus_ms(-HOUR),
+        to: now.plus_ms(HOUR),
+        requested_by: "li".into(),
+        approved_by: Some("wang".into()),
+        approved_at: Some(now),
+        agreed_at: None,
+        reason: "new floor".into(),
+    })
+}
+
+fn robbed(kiosk: &str, now: Timestamp) -> Change {
+    Change::Incident(Box::new(IncidentRow {
+        id: Uuid::new_v4(),
+        fingerprint: format!("{kiosk}/host/fraud_attempt"),
+        kiosk: Some(kiosk.parse().unwrap()),
+        site: None,
+        peripheral: Some("host".parse().unwrap()),
+        fault: FaultCode::new("fraud_attempt").unwrap(),
+        severity: Severity::Major,
+        opened_at: now,
+        noticed_at: now,
+        closed_at: None,
+        close_reason: None,
+        raw: None,
+        text: None,
+        ticket: None,
+        triage: String::new(),
+        triage_reason: String::new(),
+        triage_due_at: None,
+        parent: None,
+    }))
+}
+
+#[tokio::test]
+async fn only_kiosks_in_service_are_counted_and_only_those_that_should_be_on_are_expected() {
+    let (app, _requests, _folder) = testing::app(Config::default(), |now| {
+        let mut rows = vec![site("open", "", now), site("break", "", now)];
+        rows.push(site("closed", r#"[{"weekly":{}}]"#, now));
+        let quarantined = KioskRow { admission: Admission::Quarantined, ..kiosk("quarantined", "open", now) };
+        let kiosks = [
+            kiosk("works", "open", now),
+            kiosk("rests", "closed", now),
+            kiosk("waits", "break", now),
+            kiosk("rebuilt", "open", now),
+            KioskRow { commissioned_at: None, ..kiosk("not-yet", "open", now) },
+            KioskRow { decommissioned_at: Some(now), ..kiosk("retired", "open", now) },
+            KioskRow { admission: Admission::Refused, ..kiosk("refused", "open", now) },
+            quarantined,
+        ];
+        rows.extend(kiosks.map(Change::Kiosk));
+        rows.extend([excluded_now(Some("rebuilt"), None, now), excluded_now(None, Some("break"), now)]);
+        rows.extend([robbed("retired", now), robbed("works", now)]);
+        rows
+    })
+    .await;
+    let page = app.counters().page(&app.figures().await);
+    let lines = |name: &str| -> Vec<&str> {
+        let of = page.lines().filter_map(|line| line.strip_prefix(name));
+        of.filter(|rest| rest.starts_with('{')).collect()
+    };
+    let unknown = |count| format!("{{state=\"unknown\"}} {count}");
+    assert!(lines("kioskwatch_kiosks").contains(&unknown(5).as_str()), "{page}");
+    let at_sites = |counts: [u8; 3]| {
+        let sites = ["break", "closed", "open"].into_iter().zip(counts);
+        sites.map(|(id, n)| format!("{{site=\"{id}\",state=\"unknown\"}} {n}")).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("kioskwatch_site_kiosks"), at_sites([1, 1, 3]));
+    assert_eq!(lines("kioskwatch_site_kiosks_expected"), at_sites([0, 0, 1]));
+    let mut expected = lines("kioskwatch_kiosk_expected");
+    expected.sort_unstable();
+    let kiosks = [("not-yet", "open", 0), ("rebuilt", "open", 0), ("rests", "closed", 0)];
+    let kiosks = kiosks.into_iter().chain([("waits", "break", 0), ("works", "open", 1)]);
+    let line = |(id, site, on)| format!("{{kiosk=\"{id}\",site=\"{site}\"}} {on}");
+    assert_eq!(expected, kiosks.map(line).collect::<Vec<_>>());
+    let robbed = r#"{kind="host",fault="fraud_attempt",severity="major"} 1"#;
+    assert_eq!(lines("kioskwatch_faults_active"), [robbed], "a retired kiosk is no place of a crime");
+    assert!(!page.contains("retired") && !page.contains("quarantined"), "{page}");
 }

@@ -1,7 +1,7 @@
 use kioskwatch_domain::{
     change::{
-        AssignmentRow, Change, EvidenceState, ExclusionRow, KioskRow, RunningSpan, SeenRow, SiteRow,
-        TransitionRow, Zone,
+        AssignmentRow, Change, EvidenceState, ExclusionRow, KioskRow, LivenessRow, RunningSpan, SeenRow,
+        SiteRow, TransitionRow, Zone,
     },
     fleet::Answer,
 };
@@ -192,6 +192,29 @@ async fn a_damaged_row_of_one_kiosk_keeps_nobody_else_from_being_booked() {
     (keeper.began, keeper.tried) = (None, None);
     assert!(office.step(&mut keeper, None).await);
     assert!(office.booked().await.contains(&bad) && keeper.skipped.is_empty());
+}
+
+#[tokio::test]
+async fn single_kiosks_hold_the_seconds_of_the_fleet_also_those_of_one_that_was_retired_meanwhile() {
+    let (app, requests, folder) = testing::app(Config::default(), |now| {
+        let [began, ended] = [now.plus_ms(-3_600_000), now.plus_ms(-1_800_000)];
+        let retired = KioskRow { decommissioned_at: Some(ended), ..testing::kiosk(id(1), began) };
+        let heard = Change::Liveness(LivenessRow { server: Uuid::from_u128(1), from: began, to: now });
+        let whole = [testing::whole(id(0), began, now), testing::whole(id(1), began, ended)];
+        let kiosks = [testing::kiosk(id(0), began), retired].map(Change::Kiosk);
+        kiosks.into_iter().chain(whole).chain([heard]).collect()
+    })
+    .await;
+    let mut office = Office { app, requests, folder };
+    let mut keeper = Keeper::new(office.app.clone());
+    assert!(office.step(&mut keeper, None).await);
+    let figures = office.app.figures().await;
+    assert_eq!(figures.each.len(), 1, "the other one is nobody's problem any more");
+    let up_s = |scope: &str| -> i64 {
+        let of = figures.uptime.iter().filter(|figure| figure.scope == scope && figure.period == "month");
+        of.map(|figure| figure.ratios[0].0).sum()
+    };
+    assert_eq!(up_s("kiosk"), up_s("fleet"));
 }
 
 #[tokio::test]
