@@ -17,6 +17,15 @@ fn a_storm_of_reconnects_makes_nobody_offline_and_opens_no_ticket() {
 }
 
 #[test]
+fn every_fault_through_the_broker_and_without_it_is_a_ticket() {
+    let fleet = ["--kiosks", "60", "--interval", "5", "--faults", "10", "--seconds", "3"];
+    let report = load(&[&fleet[..], &["--connections", "4", "--silent", "2"]].concat());
+    assert!(report.contains("tickets opened"), "{report}");
+    let report = load(&[&["direct"], &fleet[..]].concat());
+    assert!(report.contains("fault to committed ticket"), "{report}");
+}
+
+#[test]
 fn a_fleet_back_from_a_day_offline_is_committed_record_by_record() {
     for database in [&[][..], &["--postgres"]] {
         let args = ["catchup", "--kiosks", "20", "--records", "230"];

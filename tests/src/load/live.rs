@@ -18,6 +18,7 @@ use crate::harness::{
     broker::Broker,
     postgres::Postgres,
     server::{Server, ServerOptions, Workdir},
+    wait::wait_for,
 };
 use tokio::time::Instant;
 
@@ -99,6 +100,7 @@ struct Span {
     sent: Sent,
     bare: u64,
     taken: u64,
+    /// Since the server's start; counted when every fault of it was committed.
     tickets: u64,
     dropped: u64,
     cpu: Duration,
@@ -125,8 +127,9 @@ pub async fn run(options: &LiveOptions) -> Result<Report, String> {
     let length = Duration::from_secs(options.seconds);
     let quiet = Pace { heartbeats: options.rate(), faults: 0, length };
     let beats = measure(&stage, &bare, &mut fleet, quiet).await?;
-    let faults = measure(&stage, &bare, &mut fleet, Pace { faults: options.faults, ..quiet }).await?;
+    let mut faults = measure(&stage, &bare, &mut fleet, Pace { faults: options.faults, ..quiet }).await?;
     let delays = fleet.fault_delays(PATIENCE).await?;
+    faults.tickets = tickets_for(&stage, faults.sent.raised.min(options.kiosks.into())).await?;
     let verdicts = fall_silent(&stage, &mut fleet, options).await?;
     stage.store.close().await;
     stage.server.stop().await.map_err(|e| e.to_string())?;
@@ -177,12 +180,21 @@ async fn measure(
         sent,
         bare: bare.received() - heard,
         taken: after.heartbeats() - page.heartbeats(),
-        tickets: after.tickets_opened() - page.tickets_opened(),
+        tickets: 0,
         dropped: after.dropped() - page.dropped(),
         cpu,
         grown: bytes().await?.cast_signed() - size.cast_signed(),
         rss_kib: process.resident_kib()?.all,
     })
+}
+
+/// Waits until there is a ticket for each kiosk that broke; how many there are. A kiosk that breaks again has its ticket.
+async fn tickets_for(stage: &Stage, broken: u64) -> Result<u64, String> {
+    let look = || async {
+        let opened = Page::read(&stage.server).await?.tickets_opened();
+        if opened >= broken { Ok(opened) } else { Err(format!("{opened} tickets for {broken} kiosks")) }
+    };
+    wait_for("a ticket for each kiosk that broke", PATIENCE, look).await.map_err(|error| error.to_string())
 }
 
 /// Waits until neither the server nor the bare subscriber receives anything more.
