@@ -270,12 +270,19 @@ pub fn next_look(row: &TicketRow, clocks: &[ClockRow], watch: Watch, now: Timest
     let running = clocks.iter().filter(|clock| clock.state == ClockState::Running);
     // A clock breaches in the instant after its due.
     let clock_times = running.flat_map(|clock| [clock.warn_at, clock.due_at.map(|due| due.plus_ms(1))]);
-    let recovers = row.recovering_since.map(|since| since.plus_ms(watch.recover_hold_ms));
-    let recovers = recovers.filter(|_| may_recover(row.state));
-    let quiet = row.t5.map(|t5| t5.plus_ms(watch.quiet_ms)).filter(|_| row.state == TicketState::Resolved);
     let ended = row.t7.or(row.t5).map(|end| end.plus_ms(watch.reopen_ms));
     let ended = ended.filter(|_| !row.state.is_open());
-    clock_times.chain([recovers, quiet, ended]).flatten().filter(|&at| at > now).min()
+    clock_times.chain([ripe_since(row, watch), ended]).flatten().filter(|&at| at > now).min()
+}
+
+/// When a ticket has recovered for long enough to resolve, or was quiet for long enough to close; also in the past.
+#[must_use]
+pub fn ripe_since(row: &TicketRow, watch: Watch) -> Option<Timestamp> {
+    if row.state == TicketState::Resolved {
+        return row.t5.map(|t5| t5.plus_ms(watch.quiet_ms));
+    }
+    let recovers = row.recovering_since.filter(|_| may_recover(row.state));
+    recovers.map(|since| since.plus_ms(watch.recover_hold_ms))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::MINUTE;
 
 const LENGTH_MS: i64 = 20 * MINUTE;
+const DAY: i64 = 24 * 60 * MINUTE;
 const KIOSKS: usize = 2;
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -15,8 +16,9 @@ fn happening() -> impl Strategy<Value = Happening> {
     let ms = prop_oneof![3 => 500..90_000_i64, 1 => 90_000..LENGTH_MS];
     let crash =
         prop::sample::select(vec![Crash::AtOnce, Crash::BeforeCommit, Crash::AfterCommit, Crash::BeforeAcks]);
-    let of_kiosk = (k, ms.clone(), 0..6_usize, any::<bool>(), 0..10_u8).prop_map(
-        |(k, ms, fault, yes, what)| match what {
+    let by_ms = prop_oneof![2 => -10 * MINUTE..10 * MINUTE, 1 => -400 * DAY..400 * DAY];
+    let of_kiosk = (k, ms.clone(), by_ms.clone(), 0..6_usize, any::<bool>(), 0..13_u8).prop_map(
+        |(k, ms, by_ms, fault, yes, what)| match what {
             0..=2 => Happening::Fault { k, fault, ms },
             3 => Happening::PowerCut { k, ms },
             4 => Happening::AgentCrash { k, ms },
@@ -27,16 +29,20 @@ fn happening() -> impl Strategy<Value = Happening> {
                 let weather = Weather { loss_per_mille: 300, twice_per_mille: 200, delay_ms: ms.min(10_000) };
                 Happening::Weather { k, weather, ms }
             }
+            9 => Happening::ClockJump { k, by_ms },
+            10 => Happening::Clone { k, ms },
+            11 => Happening::Transactions { k, count: if yes { 400 } else { 3 } },
             _ if yes => Happening::DiskBackup { k },
             _ => Happening::DiskRestore { k, ms: ms.min(60_000) },
         },
     );
-    let of_server = (ms, crash, 0..6_u8).prop_map(|(ms, crash, what)| match what {
+    let of_server = (ms, crash, by_ms, 0..7_u8).prop_map(|(ms, crash, by_ms, what)| match what {
         0 => Happening::BrokerDeath { ms },
         1 => Happening::ServerCutOff { ms },
         2 => Happening::ServerCrash { crash, ms },
         3 => Happening::CommitsFail { times: 7 },
         4 => Happening::ServerBackup,
+        5 => Happening::ServerClockJump { by_ms, ms },
         _ => Happening::ServerRestore { ms },
     });
     prop_oneof![3 => of_kiosk, 1 => of_server]

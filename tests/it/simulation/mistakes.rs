@@ -10,6 +10,7 @@ const SEEDS: u64 = 500;
 const fn themes(mistake: Mistake) -> Themes {
     let calm = Themes::NONE;
     match mistake {
+        Mistake::TicketForgotten | Mistake::TicketNeverResolved => calm,
         Mistake::AckBeforeCommit
         | Mistake::HeadsForgotten
         | Mistake::StaleImage

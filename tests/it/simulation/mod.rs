@@ -27,6 +27,7 @@ fn live_through(seeds: std::ops::Range<u64>, story: fn(u64) -> Story) {
     assert_eq!(failure, None, "{}", failure.as_deref().unwrap_or_default());
     assert!(total.compared_s * 2 > total.lived_s, "hardly anything was compared: {total:?}");
     assert!(total.compared_episodes * 2 > total.episodes, "hardly any incident was compared: {total:?}");
+    assert!(total.resolved * 2 > total.tickets, "hardly any ticket had to be resolved: {total:?}");
 }
 
 #[test]

@@ -182,3 +182,46 @@ fn a_kiosk_whose_clock_was_set_back_before_it_lost_power_had_been_on() {
         ],
     );
 }
+
+/// It was over for an hour when the journal told of it, and its ticket waited for a service clock to run out.
+#[test]
+fn a_fault_that_came_and_went_while_the_line_was_cut_leaves_no_ticket_open() {
+    holds(
+        15,
+        1,
+        CALM,
+        &[
+            (60_000, Happening::LinkCut { k: 0, ms: 60 * MINUTE, will: true }),
+            (120_000, Happening::Fault { k: 0, fault: 2, ms: 30_000 }),
+        ],
+    );
+}
+
+/// Its incident had begun on a clock that was hours ahead, so that the ticket recovered from a time to come.
+#[test]
+fn a_kiosk_called_offline_on_a_wrong_clock_leaves_no_ticket_open_when_it_is_right_again() {
+    holds(
+        34,
+        1,
+        CALM,
+        &[
+            (2_099_364, Happening::ServerClockJump { by_ms: 28_278_632, ms: 2_624_622 }),
+            (2_912_264, Happening::PowerCut { k: 0, ms: 6_471_504 }),
+        ],
+    );
+}
+
+/// It died on a clock that was a day ahead and came back on the right one: the ticket was looked at a day later.
+#[test]
+fn a_server_whose_clock_is_set_back_while_it_is_away_leaves_no_ticket_open() {
+    holds(
+        15,
+        1,
+        CALM,
+        &[
+            (600_000, Happening::ServerClockJump { by_ms: 86_400_000, ms: 3_000_000 }),
+            (3_400_000, Happening::Fault { k: 0, fault: 2, ms: 150_000 }),
+            (3_590_000, Happening::ServerCrash { crash: Crash::AtOnce, ms: 30_000 }),
+        ],
+    );
+}

@@ -3,12 +3,12 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{BrokerKind, Options, Victim, database::Database, journal};
+use super::{BrokerKind, Options, Victim, database::Database, journal, verdict::unresolved};
 use crate::{
     harness::{
         broker::Broker,
         kiosk::{Kiosk, KioskOptions},
-        rows::{Rows, StoredRecord},
+        rows::{Rows, StoredIncident, StoredRecord, StoredTicket},
         server::{Server, ServerOptions, Workdir},
         wait::wait_for,
     },
@@ -177,6 +177,35 @@ impl Field {
         let patience = PATIENCE.max(DRAINED_WITHIN);
         let drained = wait_for("the journals to be drained", patience, look).await;
         drained.map(|()| last_fault.elapsed()).map_err(|error| error.to_string())
+    }
+
+    /// Incidents and tickets, if possible at a moment at which the tickets of what is gone are resolved; whether they are
+    /// is the verdict's to say.
+    pub(super) async fn work(&self) -> Result<(Vec<StoredIncident>, Vec<StoredTicket>), String> {
+        let mut both = self.still_work().await?;
+        let look = || async {
+            let (incidents, tickets) = self.still_work().await?;
+            match unresolved(&incidents, &tickets).count() {
+                0 => Ok((incidents, tickets)),
+                left => Err(format!("{left} tickets")),
+            }
+        };
+        if let Ok(resolved) = wait_for("tickets of what is gone to be resolved", PATIENCE, look).await {
+            both = resolved;
+        }
+        Ok(both)
+    }
+
+    /// The server goes on: what is read of both must be of one moment.
+    async fn still_work(&self) -> Result<(Vec<StoredIncident>, Vec<StoredTicket>), String> {
+        let told = |error: sqlx::Error| error.to_string();
+        let look = || async {
+            let before = self.rows.agents_tickets().await.map_err(told)?;
+            let incidents = self.rows.incidents().await.map_err(told)?;
+            let tickets = self.rows.agents_tickets().await.map_err(told)?;
+            if before == tickets { Ok((incidents, tickets)) } else { Err("a ticket moves".to_owned()) }
+        };
+        wait_for("nothing to move between two looks", PATIENCE, look).await.map_err(|error| error.to_string())
     }
 
     /// What the agents' journals held at one moment, kiosk by kiosk, and what the server had a little later: an agent

@@ -14,7 +14,7 @@ use super::{
     killing::Killing,
     life::Books,
 };
-use crate::harness::rows::StoredRecord;
+use crate::harness::rows::{StoredIncident, StoredRecord, StoredTicket};
 
 /// How often each of them died.
 #[derive(Debug, Default)]
@@ -115,7 +115,9 @@ pub(super) async fn judge(
     verdict.none("ranges given up", &vec!["see journal_gap".to_owned(); usize::try_from(gaps).unwrap_or(1)]);
     transactions(&mut verdict, books, &stored);
     let least = killed.all() / 50;
-    episodes(&mut verdict, books, &field.rows.incidents().await.map_err(told)?, least);
+    let (incidents, opened) = field.work().await?;
+    episodes(&mut verdict, books, &incidents, least);
+    tickets(&mut verdict, &incidents, &opened);
     verdict
         .none("offline tickets, though nobody was away", &field.rows.offline_tickets().await.map_err(told)?);
     let seconds = drained.as_ref().map_or(0.0, Duration::as_secs_f64);
@@ -164,7 +166,7 @@ fn transactions(verdict: &mut Verdict, books: &[Books], stored: &[StoredRecord])
 }
 
 /// One incident for each time a device broke.
-fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[(String, String)], least: u32) {
+fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[StoredIncident], least: u32) {
     let mut expected: BTreeMap<(String, String), u32> = BTreeMap::new();
     for one in books {
         for (&fault, &times) in &one.episodes {
@@ -173,8 +175,8 @@ fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[(String, String
     }
     let mut found: BTreeMap<(String, String), u32> = BTreeMap::new();
     // What a starved machine makes of a serial line is a finding, and none of ours.
-    for incident in incidents.iter().filter(|(_, fault)| !fault.starts_with("comm_")) {
-        *found.entry(incident.clone()).or_default() += 1;
+    for incident in incidents.iter().filter(|row| !row.fault.starts_with("comm_")) {
+        *found.entry((incident.kiosk.clone(), incident.fault.clone())).or_default() += 1;
     }
     let faults = expected.values().sum::<u32>();
     let wrong = (faults < least).then(|| format!("at least {least}, or the rest proves little"));
@@ -187,4 +189,39 @@ fn episodes(verdict: &mut Verdict, books: &[Books], incidents: &[(String, String
         format!("{} {}: {} faults, {} incidents", key.0, key.1, times(&expected, key), times(&found, key))
     };
     verdict.none("faults with more or fewer incidents than one", &differ.map(tell).collect::<Vec<_>>());
+}
+
+/// Each incident has the ticket that was decided on, each ticket was opened for one incident, and what is gone is
+/// resolved.
+fn tickets(verdict: &mut Verdict, incidents: &[StoredIncident], tickets: &[StoredTicket]) {
+    let mut opened: BTreeMap<&str, u32> = tickets.iter().map(|ticket| (&*ticket.id, 0)).collect();
+    let mut missing = Vec::new();
+    for row in incidents {
+        let is_there = row.ticket.as_deref().and_then(|ticket| opened.get_mut(ticket));
+        match (row.triage.as_str(), is_there) {
+            ("ticket opened", Some(problems)) => *problems += 1,
+            ("gathered" | "reopened", Some(_)) => {}
+            ("suppressed", None) if row.severity == "info" && row.ticket.is_none() => {}
+            _ => missing.push(format!("{} {} ({}): {}", row.kiosk, row.fault, row.severity, row.triage)),
+        }
+    }
+    verdict.tell("tickets for faults of devices", tickets.len().to_string());
+    verdict.none("incidents without the ticket they need", &missing);
+    let named = |ticket: &StoredTicket| format!("{} {}, {}", ticket.kiosk, ticket.fault, ticket.state);
+    let of_nobody = tickets.iter().filter(|ticket| opened[&*ticket.id] != 1);
+    verdict.none("tickets of no incident, or of two", &of_nobody.map(named).collect::<Vec<_>>());
+    let left: Vec<String> = unresolved(incidents, tickets).map(named).collect();
+    verdict.none("tickets left open after their fault was gone", &left);
+}
+
+/// Tickets that somebody still has to work on, though nothing is wrong any more.
+pub(super) fn unresolved<'a>(
+    incidents: &'a [StoredIncident],
+    tickets: &'a [StoredTicket],
+) -> impl Iterator<Item = &'a StoredTicket> {
+    let is_over = |ticket: &StoredTicket| matches!(ticket.state.as_str(), "resolved" | "closed");
+    let is_problem = |ticket: &StoredTicket| {
+        incidents.iter().any(|row| row.is_open && row.ticket.as_ref() == Some(&ticket.id))
+    };
+    tickets.iter().filter(move |ticket| !is_over(ticket) && !is_problem(ticket))
 }

@@ -13,6 +13,28 @@ pub struct StoredRecord {
     pub raw: String,
 }
 
+/// An incident about a device, open or over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredIncident {
+    pub kiosk: String,
+    pub fault: String,
+    /// `info`, `minor` or `major`.
+    pub severity: String,
+    /// What was decided about it.
+    pub triage: String,
+    pub is_open: bool,
+    pub ticket: Option<String>,
+}
+
+/// A ticket for something that an agent told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTicket {
+    pub id: String,
+    pub kiosk: String,
+    pub fault: String,
+    pub state: String,
+}
+
 /// A server's database, by its URL. Each question is a connection of its own: the database may die between two.
 #[derive(Debug, Clone)]
 pub struct Rows {
@@ -61,14 +83,36 @@ impl Rows {
         Ok(count.unsigned_abs())
     }
 
-    /// Kiosk and fault of every incident about a device, open or over.
-    pub async fn incidents(&self) -> Answer<Vec<(String, String)>> {
+    pub async fn incidents(&self) -> Answer<Vec<StoredIncident>> {
         let mut database = AnyConnection::connect(&self.url).await?;
         // Absence is the server's own finding, and a short one is no ticket; the disk of the machine that all this runs
         // on may really be full.
-        let text = "SELECT kiosk, fault FROM incident
+        let text = "SELECT kiosk, fault, severity, triage,
+                           CAST(CASE WHEN closed_at IS NULL THEN 1 ELSE 0 END AS BIGINT), ticket
+                    FROM incident
                     WHERE kiosk IS NOT NULL AND COALESCE(peripheral, 'host') <> 'host'";
-        sqlx::query_as(text).fetch_all(&mut database).await
+        let rows: Vec<(String, String, String, String, i64, Option<String>)> =
+            sqlx::query_as(text).fetch_all(&mut database).await?;
+        let incident = |(kiosk, fault, severity, triage, open, ticket)| StoredIncident {
+            kiosk,
+            fault,
+            severity,
+            triage,
+            is_open: open == 1,
+            ticket,
+        };
+        Ok(rows.into_iter().map(incident).collect())
+    }
+
+    pub async fn agents_tickets(&self) -> Answer<Vec<StoredTicket>> {
+        let mut database = AnyConnection::connect(&self.url).await?;
+        let text = "SELECT id, kiosk, fault, state FROM ticket
+                    WHERE source = 'agent' AND kiosk IS NOT NULL AND COALESCE(peripheral, 'host') <> 'host'
+                    ORDER BY id";
+        let rows: Vec<(String, String, String, String)> =
+            sqlx::query_as(text).fetch_all(&mut database).await?;
+        let ticket = |(id, kiosk, fault, state)| StoredTicket { id, kiosk, fault, state };
+        Ok(rows.into_iter().map(ticket).collect())
     }
 
     /// About whom tickets say that nobody is there.

@@ -51,7 +51,19 @@ pub(super) fn fault_of(json: &str) -> Option<Fault> {
     }
 }
 
+/// Whether a record says how the kiosk serves.
+#[must_use]
+pub(super) fn tells_service(json: &str) -> bool {
+    matches!(Record::parse(json), Ok(Record { body: Body::Service(_) | Body::Snapshot(_), .. }))
+}
+
 impl Ledger {
+    /// What a machine wrote under a number.
+    #[must_use]
+    pub(super) fn at(&self, machine: usize, epoch: Epoch, seq: u64) -> Option<&Kept> {
+        self.by_place.get(&(machine, epoch, seq)).map(|&index| &self.kept[index])
+    }
+
     /// How often a fault was raised.
     #[must_use]
     pub(super) fn episodes(&self) -> u64 {

@@ -21,6 +21,8 @@ pub struct Total {
     pub compared_s: i64,
     pub episodes: u64,
     pub compared_episodes: u64,
+    pub tickets: u64,
+    pub resolved: u64,
 }
 
 impl Total {
@@ -35,6 +37,8 @@ impl Total {
             compared_s: self.compared_s + other.compared_s,
             episodes: self.episodes + other.episodes,
             compared_episodes: self.compared_episodes + other.compared_episodes,
+            tickets: self.tickets + other.tickets,
+            resolved: self.resolved + other.resolved,
         }
     }
 }
@@ -67,6 +71,8 @@ pub fn live_through(
                     total.compared_s += tally.compared_s;
                     total.episodes += tally.episodes;
                     total.compared_episodes += tally.compared_episodes;
+                    total.tickets += tally.tickets;
+                    total.resolved += tally.resolved;
                 }
                 Err(failure) => {
                     total.failed += 1;

@@ -37,6 +37,10 @@ pub enum Mistake {
     DroppedLost,
     /// A resend begins behind the gap instead of at it.
     GapSkipped,
+    /// Triage books a problem as "ticket opened", and nobody opens one.
+    TicketForgotten,
+    /// The ticket of a problem that is gone stays open for ever.
+    TicketNeverResolved,
 }
 
 impl Mistake {
@@ -57,5 +61,7 @@ impl Mistake {
         Self::WasStripped,
         Self::DroppedLost,
         Self::GapSkipped,
+        Self::TicketForgotten,
+        Self::TicketNeverResolved,
     ];
 }

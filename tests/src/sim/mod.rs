@@ -23,6 +23,7 @@
 //! | `ledger` | what the agents committed, out of reach of every crash |
 //! | `truth` | what a kiosk really was, for the uptime figures |
 //! | `inspect` | what must hold of every commit |
+//! | `tickets` | what must hold of tickets at the end |
 //! | `verdict` | what must hold at the end |
 //! | `shrink` | the shortest story that still fails |
 //! | `many` | many worlds at once |
@@ -38,6 +39,7 @@ pub mod rng;
 mod server;
 mod shrink;
 pub mod story;
+mod tickets;
 mod truth;
 mod verdict;
 mod world;
@@ -58,7 +60,9 @@ pub struct Tally {
     /// Records that agents committed.
     pub records: usize,
     /// Tickets in the store at the end.
-    pub tickets: usize,
+    pub tickets: u64,
+    /// Those of them that had to be resolved by then, and were.
+    pub resolved: u64,
     /// Seconds of all kiosks, until everything had healed.
     pub lived_s: i64,
     /// Those of them of which the evidence was held against what the kiosk was.

@@ -1,21 +1,18 @@
 //! The server's shell around the fleet: hears, plans, commits, adopts, tells; and dies where it is told to.
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+mod wrong;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use kioskwatch_domain::{
     change::{Admission, Change, KioskRow, SiteRow, Zone},
-    fleet::{Actor, Fleet, IncomingRecord, Input, RecordBatch, Request},
+    fleet::{Actor, Beat, Fleet, IncomingRecord, Input, RecordBatch, Request},
     ids::Ids,
     image::FleetImage,
     policy::Policy,
     testing::memory_store::MemoryStore,
 };
 use kioskwatch_proto::{
-    KioskId, SiteId, Timestamp,
-    journal::{Ack, Digest},
-    presence::PresenceState,
+    KioskId, SiteId, Timestamp, faults::Catalogue, journal::Ack, presence::PresenceState,
 };
 
 use super::{
@@ -23,7 +20,10 @@ use super::{
     inspect::{Inspection, Ledgers},
     mistake::Mistake,
     story::Crash,
+    tickets::Stirred,
 };
+
+pub(super) use wrong::RECOVER_HOLD_MS;
 
 /// 2026-11-02T00:00:00Z: the beginning of every world.
 const BEGINNING_MS: i64 = 1_793_577_600_000;
@@ -33,14 +33,6 @@ const DEAF_AFTER_MS: i64 = 2_000;
 const SWEEP_ANYWAY_MS: i64 = 10_000;
 /// How old the image is that a cache would give.
 const STALE_IMAGE_MS: i64 = 10 * 60_000;
-
-static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(Arc::default);
-/// Of a server that was built wrong.
-static WITHOUT_SETTLING: LazyLock<Arc<Policy>> = LazyLock::new(|| {
-    let mut policy = Policy::default();
-    policy.presence.settle_ms = 0;
-    Arc::new(policy)
-});
 
 /// True time on a clock that is right.
 #[must_use]
@@ -66,6 +58,8 @@ pub(super) struct Server {
     pub(super) fleet: Option<Fleet>,
     ids: Ids,
     inbox: Vec<Input>,
+    /// Came together and are not heard yet: older than whatever is put into the inbox next.
+    beats: Vec<Beat>,
     /// What arrived while a commit was tried again and again.
     waiting: Vec<(i64, Up, bool)>,
     pub(super) failing: u32,
@@ -83,6 +77,7 @@ pub(super) struct Server {
     pub(super) offline: BTreeMap<KioskId, Option<i64>>,
     /// When the running server heard each kiosk, newest last.
     pub(super) heard: BTreeMap<KioskId, Vec<i64>>,
+    pub(super) stirred: Stirred,
 }
 
 /// How a turn ended.
@@ -97,16 +92,16 @@ pub(super) enum Turned {
 impl Server {
     #[must_use]
     pub(super) fn new(seed: u64, mistake: Option<Mistake>) -> Self {
-        let policy = if mistake == Some(Mistake::NoSettling) { &WITHOUT_SETTLING } else { &POLICY };
         Self {
             disk: Disk::default(),
             backup: None,
             cached: None,
-            policy: Arc::clone(policy),
+            policy: wrong::policy(mistake),
             mistake,
             fleet: None,
             ids: Ids::seeded(u128::from(seed) << 32 | 0x5e7),
             inbox: Vec::new(),
+            beats: Vec::new(),
             waiting: Vec::new(),
             failing: 0,
             stuck: false,
@@ -118,7 +113,12 @@ impl Server {
             unnoticed_jump_ms: 0,
             offline: BTreeMap::new(),
             heard: BTreeMap::new(),
+            stirred: Stirred::default(),
         }
+    }
+
+    pub(super) fn catalogue(&self) -> &Catalogue {
+        &self.policy.catalogue
     }
 
     /// What its clock shows.
@@ -143,6 +143,7 @@ impl Server {
             self.unnoticed_jump_ms += by_ms;
             return;
         }
+        self.hear_together();
         let before = self.clock(now);
         self.clock_ahead_ms += by_ms;
         let noticed = matches!(self.inbox.first(), Some(Input::ClockJumped { .. }));
@@ -153,12 +154,13 @@ impl Server {
 
     #[must_use]
     pub(super) fn has_work(&self) -> bool {
-        self.fleet.is_some() && !self.inbox.is_empty()
+        self.fleet.is_some() && !(self.inbox.is_empty() && self.beats.is_empty())
     }
 
     pub(super) fn die(&mut self) {
         self.fleet = None;
         self.inbox.clear();
+        self.beats.clear();
         self.waiting.clear();
         self.linked = false;
         self.told_up = false;
@@ -232,6 +234,7 @@ impl Server {
             return;
         }
         self.told_up = true;
+        self.hear_together();
         self.inbox.push(Input::BrokerUp);
     }
 
@@ -240,6 +243,7 @@ impl Server {
             && self.fleet.is_some()
             && self.mistake != Some(Mistake::OwnDeafnessUnnoticed)
         {
+            self.hear_together();
             self.inbox.push(Input::BrokerDown { since: self.clock(now) });
         }
     }
@@ -262,6 +266,7 @@ impl Server {
         {
             self.cached = Some((now, self.disk.store.image()));
         }
+        self.hear_together();
         self.inbox.push(question);
     }
 
@@ -272,7 +277,9 @@ impl Server {
             return;
         }
         let mut received_at = self.clock(now);
-        let Some(fleet) = &mut self.fleet else { return };
+        if self.fleet.is_none() {
+            return;
+        }
         let kiosk = message.kiosk;
         let trusting = self.mistake == Some(Mistake::DeviceClockTrusted);
         let living = !retained && !matches!(message.body, UpBody::Inventory(_));
@@ -295,10 +302,8 @@ impl Server {
                 if trusting {
                     received_at = message.at;
                 }
-                if !fleet.heard(received_at, &kiosk, &message).durable {
-                    return;
-                }
-                Input::Heartbeat { kiosk, received_at, message }
+                self.beats.push(Beat { kiosk, received_at, message });
+                return;
             }
             UpBody::Journal { epoch, first, records } => {
                 hear(&mut self.heard, &kiosk, now);
@@ -309,12 +314,28 @@ impl Server {
                 Input::Batch { kiosk, received_at, batch: RecordBatch { epoch, first, records } }
             }
         };
+        self.hear_together();
         self.inbox.push(input);
+    }
+
+    /// Notes the heartbeats that came since, as the product's loop does; those that change more are decided.
+    fn hear_together(&mut self) {
+        let beats = std::mem::take(&mut self.beats);
+        let Some(fleet) = self.fleet.as_mut().filter(|_| !beats.is_empty()) else { return };
+        let heard = fleet.heard_together(&beats);
+        let durable = beats.into_iter().zip(heard).filter(|(_, heard)| heard.durable);
+        let inputs = durable.map(|(Beat { kiosk, received_at, message }, _)| Input::Heartbeat {
+            kiosk,
+            received_at,
+            message,
+        });
+        self.inbox.extend(inputs);
     }
 
     /// One turn: plan, commit, adopt; the acks that may leave.
     pub(super) fn turn(&mut self, now: i64, ledgers: &mut Ledgers<'_>) -> (Turned, Vec<(KioskId, Ack)>) {
         let mut acks = Vec::new();
+        self.hear_together();
         let (clock, last_turn) = (self.clock(now), self.clock(self.last_turn));
         let Some(fleet) = &mut self.fleet else { return (Turned::Done, acks) };
         if self.inbox.is_empty() {
@@ -341,13 +362,17 @@ impl Server {
             self.stuck = true;
             return (Turned::Again, acks);
         }
-        if let Err(error) = self.disk.store.commit(&plan.changes) {
+        let forgotten =
+            (self.mistake == Some(Mistake::TicketForgotten)).then(|| wrong::without_tickets(&plan.changes));
+        let changes = forgotten.as_deref().unwrap_or(&plan.changes);
+        if let Err(error) = self.disk.store.commit(changes) {
             ledgers.problems.push(format!("a plan breaks a promise of the store: {error}"));
             return (Turned::Died, acks);
         }
         let (ahead_ms, offline) = (self.clock_ahead_ms, &mut self.offline);
         Inspection { now, ahead_ms, heard: &self.heard, offline, disk: &mut self.disk }
-            .changes(&plan.changes, ledgers);
+            .changes(changes, ledgers);
+        self.stirred.note(now, changes);
         if writes && self.crash.take_if(|crash| *crash == Crash::AfterCommit).is_some() {
             return (Turned::Died, acks);
         }
@@ -360,7 +385,7 @@ impl Server {
         };
         acks.extend(committed.acks);
         if self.mistake == Some(Mistake::AckOfReceived) {
-            acks.iter_mut().for_each(|(kiosk, ack)| overstate(kiosk, ack, &inputs));
+            acks.iter_mut().for_each(|(kiosk, ack)| wrong::overstate(kiosk, ack, &inputs));
         }
         if writes && self.crash.take_if(|crash| *crash == Crash::BeforeAcks).is_some() {
             self.same_after_restart(ledgers);
@@ -424,22 +449,6 @@ fn hear(heard: &mut BTreeMap<KioskId, Vec<i64>>, kiosk: &KioskId, now: i64) {
         times.remove(0);
     }
     times.push(now);
-}
-
-/// The ack a careless server would send: of the last number it saw.
-fn overstate(kiosk: &KioskId, ack: &mut Ack, inputs: &[Input]) {
-    for input in inputs {
-        if let Input::Batch { kiosk: from, batch, .. } = input
-            && from == kiosk
-            && batch.epoch == ack.epoch
-            && let Some(last) = batch.records.last()
-            && let Ok(record) = &last.parsed
-            && record.header.seq > ack.upto
-        {
-            ack.upto = record.header.seq;
-            ack.digest = Some(Digest::of(last.raw.as_bytes()));
-        }
-    }
 }
 
 /// Whether a change tells of an applied record.

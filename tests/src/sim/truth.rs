@@ -88,8 +88,9 @@ impl Truth {
         self.give_up_from(0);
     }
 
-    /// Stretches of which something is promised, in whole seconds since the beginning.
-    fn promises(&self, until: i64) -> Vec<(Interval, What)> {
+    /// Stretches of which something is promised, in whole seconds since the beginning, without those of which the
+    /// records are gone.
+    fn promises(&self, unknown: &[(i64, i64)], until: i64) -> Vec<(Interval, What)> {
         let edge = ROUNDING_MS + self.slowest_ms;
         let ends = self.marks.iter().skip(1).copied().map(Some).chain([None]);
         let stretch = |(mark, end): (&Mark, Option<Mark>)| {
@@ -100,14 +101,28 @@ impl Truth {
             let span = Interval::new((from + 999).div_euclid(1_000), to.div_euclid(1_000));
             (mark.what != What::Unsure && from < to && !span.is_empty()).then_some((span, mark.what))
         };
-        self.marks.iter().zip(ends).filter_map(stretch).collect()
+        let gone = unknown.iter().map(|&(from, to)| {
+            Interval::new((from - edge).div_euclid(1_000), (to + edge + 999).div_euclid(1_000))
+        });
+        let gone: IntervalSet = gone.collect();
+        let promised = self.marks.iter().zip(ends).filter_map(stretch);
+        let known = promised.flat_map(|(span, what)| {
+            let rest = IntervalSet::of(span).subtract(&gone);
+            rest.iter().map(|span| (span, what)).collect::<Vec<_>>()
+        });
+        known.collect()
     }
 
     /// The first second that the evidence tells differently, and how many seconds were compared.
     ///
     /// # Errors
     /// What was, and what the evidence makes of it.
-    pub(super) fn compare(&self, rows: &[&EvidenceRow], until: i64) -> Result<i64, String> {
+    pub(super) fn compare(
+        &self,
+        rows: &[&EvidenceRow],
+        unknown: &[(i64, i64)],
+        until: i64,
+    ) -> Result<i64, String> {
         let until = self.unsure_from.map_or(until, |from| from.min(until));
         if until <= 0 {
             return Ok(0);
@@ -129,7 +144,7 @@ impl Truth {
         })
         .explain();
         let mut compared = 0;
-        for (span, what) in self.promises(until) {
+        for (span, what) in self.promises(unknown, until) {
             let expected = match what {
                 What::Up(state) => state,
                 What::Off | What::Unsure => State::Off,

@@ -2,10 +2,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kioskwatch_agent_core::journal::JournalView as _;
-use kioskwatch_domain::change::{EvidenceSource, IncidentRow, PresenceVerdict, TicketSource};
+use kioskwatch_domain::change::{EvidenceSource, IncidentRow, JournalGapRow, PresenceVerdict};
 use kioskwatch_proto::{Epoch, KioskId, faults::codes, journal::FaultState};
 
-use super::{kiosk::Machine, ledger::fault_of, story::clock, world::World};
+use super::{
+    kiosk::Machine,
+    ledger::{fault_of, tells_service},
+    story::clock,
+    world::World,
+};
 
 /// Problems of which the agents know nothing.
 const OURS: &[&str] =
@@ -22,7 +27,7 @@ impl World<'_> {
             compared_episodes += self.episodes(machine, &mut problems);
             compared_s += self.uptime(machine, &mut problems);
         }
-        self.tickets(&mut problems);
+        self.resolved = self.tickets(&mut problems);
         self.problems.extend(problems);
         (self.compared_s, self.compared_episodes) = (compared_s, compared_episodes);
     }
@@ -140,16 +145,14 @@ impl World<'_> {
     /// What the evidence says of a kiosk is what it was; for how many seconds that was compared.
     fn uptime(&self, machine: &Machine, problems: &mut Vec<String>) -> i64 {
         let store = &self.server.disk.store;
-        if self.has_gaps(machine) || self.store_restored {
-            return 0;
-        }
+        let unknown = self.unknown(machine);
         let all = store.evidence();
         let rows: Vec<_> = all.iter().filter(|row| row.kiosk == machine.id).collect();
         let journal: Vec<_> =
             rows.iter().copied().filter(|row| row.source == EvidenceSource::Journal).collect();
         let mut compared_s = 0;
         for (what, rows) in [("the journal alone, ", &journal), ("", &rows)] {
-            match machine.truth.compare(rows, self.marked_at) {
+            match machine.truth.compare(rows, &unknown, self.marked_at) {
                 Ok(seconds) => compared_s = seconds,
                 Err(difference) => {
                     problems.push(format!("{}: {what}{difference}", machine.id));
@@ -158,6 +161,19 @@ impl World<'_> {
             }
         }
         compared_s
+    }
+
+    /// Stretches of which the records are gone: from the last one before to the one after that says how the kiosk is.
+    fn unknown(&self, machine: &Machine) -> Vec<(i64, i64)> {
+        let gaps = self.server.disk.store.gaps.iter().filter(|gap| gap.kiosk == machine.id);
+        let stretch = |gap: &JournalGapRow| {
+            let written = |seq| self.ledger.at(machine.number, gap.epoch, seq);
+            let from = written(gap.from_seq - 1).map_or(0, |kept| kept.at_ms);
+            let mut after = (gap.through_seq + 1..).map_while(written);
+            let to = after.find(|kept| tells_service(&kept.json)).map_or(self.marked_at, |kept| kept.at_ms);
+            (from, to)
+        };
+        gaps.map(stretch).collect()
     }
 
     fn has_gaps(&self, machine: &Machine) -> bool {
@@ -192,44 +208,11 @@ impl World<'_> {
         for row in store.incidents.values().filter(of_agent) {
             let peripheral = row.peripheral.as_ref().map_or("host", |name| name.as_str());
             *found.entry(format!("{peripheral}/{}", row.fault)).or_default() += 1;
-            if row.triage.is_empty() {
-                problems.push(format!("{}: nobody decided about it", row.fingerprint));
-            }
         }
         if expected != found {
             let id = &machine.id;
             problems.push(format!("{id}: raised {expected:?}, incidents are {found:?}"));
         }
         expected.values().map(|&times| u64::from(times)).sum()
-    }
-
-    /// Not more tickets than episodes, and no open problem without a decision.
-    fn tickets(&self, problems: &mut Vec<String>) {
-        let store = &self.server.disk.store;
-        let mut tickets: BTreeMap<String, u32> = BTreeMap::new();
-        for row in store.tickets.values().filter(|row| row.source == TicketSource::Agent) {
-            let Some(kiosk) = &row.kiosk else { continue };
-            *tickets.entry(format!("{kiosk}/{}", row.fault)).or_default() += 1;
-        }
-        for (what, count) in tickets {
-            let episodes = store
-                .incidents
-                .values()
-                .filter(|row| {
-                    row.kiosk.as_ref().is_some_and(|kiosk| format!("{kiosk}/{}", row.fault) == what)
-                })
-                .count();
-            if count as usize > episodes {
-                problems.push(format!("{what}: {count} tickets for {episodes} episodes"));
-            }
-        }
-        for row in store.incidents.values().filter(|row| row.closed_at.is_none()) {
-            if row.triage.is_empty() {
-                problems.push(format!("{}: open, and nobody decided about it", row.fingerprint));
-            }
-            if matches!(row.fault.as_str(), codes::KIOSK_OFFLINE | codes::SITE_OFFLINE) {
-                problems.push(format!("{}: open though everybody is back", row.fingerprint));
-            }
-        }
     }
 }

@@ -112,7 +112,7 @@ pub(super) struct World<'a> {
     turn_at: Option<i64>,
     pub(super) ledger: Ledger,
     excused_until: BTreeMap<KioskId, i64>,
-    goodbyes: BTreeMap<KioskId, u32>,
+    pub(super) goodbyes: BTreeMap<KioskId, u32>,
     /// The highest number a server ever acknowledged, by kiosk and epoch.
     said: HashMap<(KioskId, Epoch), u64>,
     /// Boots of which the server has ever heard a heartbeat.
@@ -121,6 +121,7 @@ pub(super) struct World<'a> {
     /// Of the final checks.
     pub(super) compared_s: i64,
     pub(super) compared_episodes: u64,
+    pub(super) resolved: u64,
     faults_made: u64,
     pub(super) problems: Vec<String>,
     pub(super) marked_at: i64,
@@ -170,6 +171,7 @@ impl<'a> World<'a> {
             store_restored: false,
             compared_s: 0,
             compared_episodes: 0,
+            resolved: 0,
             faults_made: 0,
             problems: Vec::new(),
             marked_at: 0,
@@ -352,7 +354,7 @@ impl<'a> World<'a> {
 
     #[must_use]
     pub(super) fn tally(&self) -> super::Tally {
-        let tickets = self.server.disk.store.tickets.len();
+        let tickets = self.server.disk.store.tickets.len() as u64;
         let kiosks = i64::try_from(self.story.kiosks).unwrap_or(1);
         let lived_s = self.marked_at / 1_000 * kiosks;
         super::Tally {
@@ -362,6 +364,7 @@ impl<'a> World<'a> {
             compared_s: self.compared_s,
             episodes: self.ledger.episodes(),
             compared_episodes: self.compared_episodes,
+            resolved: self.resolved,
         }
     }
 }

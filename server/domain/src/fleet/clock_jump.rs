@@ -35,10 +35,26 @@ impl Draft<'_> {
             }
             self.arm(ix);
         }
+        self.try_again_what_failed();
+        self.wait_for_what_was_left(by_ms);
+    }
+
+    /// Our clock shows an earlier time than when we were last alive: it was set back while we were away.
+    pub(super) fn clock_was_set_back(&mut self, by_ms: i64) {
+        let now = self.now;
+        for ix in 0..self.fleet_len() {
+            // Of a presence nothing is known after a start, and a large fleet is told so in several plans.
+            if self.kiosk(ix).state.service_since.is_some_and(|since| since.at() > now) {
+                self.nothing_since_the_future(ix);
+            }
+        }
+        self.wait_for_what_was_left(by_ms);
+    }
+
+    fn wait_for_what_was_left(&mut self, by_ms: i64) {
         if by_ms < 0 {
             self.no_more_time_for_commands(by_ms);
         }
-        self.try_again_what_failed();
         self.hold_for_what_was_left(by_ms);
         self.look_at_recoveries(by_ms);
     }
@@ -61,7 +77,7 @@ impl Draft<'_> {
 
     /// A command that was not sent yet is valid for as long as was left of it: else one that waits for its kiosk would
     /// run hours after somebody wanted it. What was sent is signed, and its kiosk watches over its time.
-    pub(super) fn no_more_time_for_commands(&mut self, by_ms: i64) {
+    fn no_more_time_for_commands(&mut self, by_ms: i64) {
         let due = self.fleet.due.iter();
         let due: Vec<_> =
             due.filter_map(|(_, due)| if let Due::Command(id) = due { Some(*id) } else { None }).collect();
@@ -112,6 +128,9 @@ impl Draft<'_> {
             }
             let Some(file) = self.ticket_mut(id) else { continue };
             file.row.recovering_since = file.row.recovering_since.map(|since| since.min(now));
+            if file.row.t5.is_some_and(|t5| t5 > now) {
+                file.lasts_from(now);
+            }
             file.row.due_at = file.row.due_at.map(|due| due.min(now));
         }
     }
@@ -121,11 +140,11 @@ impl Draft<'_> {
         let now = self.now;
         let Some(file) = self.ticket(id) else { return };
         let lasts_since = match file.row.recovering_since {
-            Some(since) => self.service_good_since(file).map(|good| since.max(good)),
-            None => file.row.t5,
+            Some(since) => self.service_good_since(file).map(|good| file.lasts_since(since.max(good), now)),
+            None => file.row.t5.map(|t5| file.quiet_since(t5, now)),
         };
         if let (Some(since), Some(file)) = (lasts_since, self.ticket_mut(id)) {
-            file.skip(since, by_ms, now);
+            file.lasts_from(since.plus_ms(by_ms).min(now));
         }
     }
 

@@ -123,9 +123,8 @@ impl Draft<'_> {
         let now = self.now;
         let last_alive_at = last_alive_at.unwrap_or(now);
         let since = last_alive_at.min(now);
-        // Our clock was set back while we were away.
         if since < last_alive_at {
-            self.no_more_time_for_commands(now.since(last_alive_at));
+            self.clock_was_set_back(now.since(last_alive_at));
         }
         let server = self.server_mut();
         *server = super::Server { id, deaf_since: Some(since), all_unknown: true, ..Default::default() };

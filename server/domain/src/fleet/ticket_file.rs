@@ -44,17 +44,34 @@ impl TicketFile {
         self.row.extra = serde_json::Value::Object(extra).to_string();
     }
 
-    /// Since when something lasts that began at `own`: later, where our clock jumped forward meanwhile.
+    /// Since when a recovery lasts that began at `own`: later, where our clock jumped forward meanwhile.
     pub(super) fn lasts_since(&self, own: Timestamp, now: Timestamp) -> Timestamp {
-        let extra: serde_json::Value = serde_json::from_str(&self.row.extra).unwrap_or_default();
-        let moved = extra.get(LASTS_SINCE).and_then(|at| serde_json::from_value(at.clone()).ok());
-        moved.filter(|&at| at <= now).map_or(own, |at: Timestamp| at.max(own))
+        self.moved(now).map_or(own, |at| at.max(own))
     }
 
-    /// Our clock went forward by so much: what lasted since `own` has lasted no longer for that.
-    pub(super) fn skip(&mut self, own: Timestamp, by_ms: i64, now: Timestamp) {
-        let since = self.lasts_since(own, now).plus_ms(by_ms).min(now);
-        self.set_extra(LASTS_SINCE, serde_json::json!(since));
+    /// Since when a ticket is quiet that was resolved at `t5`: later, where our clock jumped forward meanwhile; sooner,
+    /// where it was set back, and `t5` had not come yet.
+    pub(super) fn quiet_since(&self, t5: Timestamp, now: Timestamp) -> Timestamp {
+        self.moved(now).unwrap_or(t5)
+    }
+
+    fn moved(&self, now: Timestamp) -> Option<Timestamp> {
+        let extra: serde_json::Value = serde_json::from_str(&self.row.extra).unwrap_or_default();
+        let moved = extra.get(LASTS_SINCE).and_then(|at| serde_json::from_value(at.clone()).ok());
+        moved.filter(|&at| at <= now)
+    }
+
+    /// Its recovery, or its quiet time, lasts from then on, whatever its own time says.
+    pub(super) fn lasts_from(&mut self, at: Timestamp) {
+        self.set_extra(LASTS_SINCE, serde_json::json!(at));
+    }
+
+    /// A new recovery begins: what was said of the last one is over.
+    pub(super) fn recovers(&mut self, since: Timestamp) {
+        self.row.recovering_since = Some(since);
+        if self.row.extra.contains(LASTS_SINCE) {
+            self.set_extra(LASTS_SINCE, serde_json::Value::Null);
+        }
     }
 
     /// When it ended, for the time within which it may come back.

@@ -105,7 +105,7 @@ impl Draft<'_> {
         if !by_machine || !healed || !file.open.is_empty() || file.was_visited() || file.was_urged() {
             return;
         }
-        let quiet_until = file.lasts_since(t5, now).plus_ms(quiet);
+        let quiet_until = file.quiet_since(t5, now).plus_ms(quiet);
         if quiet_until > now {
             if let Some(file) = self.ticket_mut(id) {
                 file.row.due_at = Some(quiet_until);
@@ -144,6 +144,18 @@ impl Draft<'_> {
             (Some(waiting), Some(next)) => Some(waiting.min(next)),
             (waiting, next) => waiting.or(next),
         };
+    }
+
+    /// As [`Self::look_later`]. What is told of long after it became true, by a journal that waited for its line, may
+    /// have waited its time already: then the next sweep looks.
+    pub(super) fn look_at_what_was_told_late(&mut self, id: Uuid) {
+        let (now, watch) = (self.now, self.watch());
+        if let Some(file) = self.ticket_mut(id)
+            && ticket::ripe_since(&file.row, watch).is_some_and(|at| at <= now)
+        {
+            file.row.due_at = Some(file.row.due_at.map_or(now, |due| due.min(now)));
+        }
+        self.look_later(id);
     }
 
     /// The next sweep looks, for what passed while the ticket seemed to recover.

@@ -178,15 +178,17 @@ impl Draft<'_> {
 
     /// An incident of the ticket ended; with the last one the ticket begins to recover.
     pub(super) fn fault_gone(&mut self, id: Uuid, incident: Uuid, at: Timestamp) {
+        let now = self.now;
         let Some(file) = self.ticket_mut(id) else { return };
         file.open.retain(|&known| known != incident);
         if !file.open.is_empty() || !file.row.state.is_open() {
             return;
         }
-        file.row.recovering_since = Some(at);
+        // An episode that began before our clock was set back ends no sooner than it began, but its time runs now.
+        file.recovers(at.min(now));
         let reason = "every fault of the ticket is gone".to_owned();
         self.ticket_step(id, Step { actor: BY_RULE, action: "recovering", to: None, reason });
-        self.look_later(id);
+        self.look_at_what_was_told_late(id);
     }
 
     pub(super) fn resolve(&mut self, id: Uuid, actor: &str, t5: Timestamp, resolution: &str, why: String) {
@@ -195,6 +197,9 @@ impl Draft<'_> {
         // Our clock may have been set back since the fault was told.
         let t5 = file.row.t0.map_or(t5, |t0| t5.max(t0));
         file.row.t5 = Some(t5);
+        if t5 > now {
+            file.lasts_from(now);
+        }
         file.row.resolution = Some(resolution.to_owned());
         let mut breached = Vec::new();
         for clock in &mut file.clocks {
@@ -231,7 +236,7 @@ impl Draft<'_> {
         let t5 = file.children.iter().filter_map(|&child| self.ticket(child)?.row.t5).max();
         let reason = "all tickets of the batch are resolved".to_owned();
         self.resolve(id, BY_RULE, t5.unwrap_or(self.now), "self_recovered", reason);
-        self.look_later(id);
+        self.look_at_what_was_told_late(id);
     }
 
     pub(super) fn close(&mut self, id: Uuid, actor: &str, sign_off: &str, why: String) {

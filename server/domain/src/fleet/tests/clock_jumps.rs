@@ -1,5 +1,8 @@
 //! The wall clock of the server jumps by seconds, hours and years, both ways: nobody is judged by it.
-use kioskwatch_proto::{Timestamp, journal::FaultState::Raised};
+use kioskwatch_proto::{
+    Timestamp,
+    journal::FaultState::{Cleared, Raised},
+};
 
 use crate::{
     change::{KioskRow, TicketState},
@@ -177,13 +180,86 @@ fn what_recovers_while_the_clock_jumps_resolves_neither_sooner_nor_never() {
         a.fault(world.now, "printer", "cutter_error", Raised);
         world.send(a);
         world.pass(60 * SECOND, &mut [a, b, c]);
-        a.fault(world.now, "printer", "cutter_error", kioskwatch_proto::journal::FaultState::Cleared);
+        a.fault(world.now, "printer", "cutter_error", Cleared);
         world.send(a);
         jump(&mut world, &mut [a, b, c], by_ms);
         world.pass(1_700 * SECOND, &mut [a, b, c]);
         assert!(world.tickets(&a.id)[0].t5.is_none(), "{by_ms}: it must stay gone for thirty minutes");
         world.pass(200 * SECOND, &mut [a, b, c]);
         assert_eq!(world.tickets(&a.id)[0].state, TicketState::Resolved, "{by_ms}");
+        no_negative_duration(&world, by_ms);
+    }
+}
+
+/// The first kiosk in service, with a jam that is told of.
+fn jammed() -> (World, [ScriptedAgent; 3]) {
+    let (mut world, mut agents) = fleet();
+    let [a, ..] = &mut agents;
+    a.service(world.now, kioskwatch_proto::words::ServiceState::InService);
+    a.fault(world.now, "printer", "cutter_error", Raised);
+    world.send(a);
+    (world, agents)
+}
+
+fn state_of_jam(world: &World, agent: &ScriptedAgent) -> TicketState {
+    let tickets = world.tickets(&agent.id);
+    tickets.iter().find(|ticket| ticket.fault.as_str() == "cutter_error").unwrap().state
+}
+
+#[test]
+fn a_fault_from_before_the_clock_was_set_back_recovers_and_closes_in_its_time() {
+    let quiet = crate::policy::Policy::default().tickets.quiet_ms;
+    for by_ms in JUMPS.into_iter().filter(|by_ms| *by_ms < 0) {
+        let (mut world, mut agents) = jammed();
+        let [a, b, c] = &mut agents;
+        jump(&mut world, &mut [a, b, c], by_ms);
+        world.beat(a);
+        a.fault(world.now, "printer", "cutter_error", Cleared);
+        world.send(a);
+        world.pass(1_700 * SECOND, &mut [a, b, c]);
+        assert_eq!(state_of_jam(&world, a), TicketState::Triaged, "{by_ms}");
+        world.pass(200 * SECOND, &mut [a, b, c]);
+        assert_eq!(state_of_jam(&world, a), TicketState::Resolved, "{by_ms}");
+        no_negative_duration(&world, by_ms);
+        world.pass(quiet, &mut [a]);
+        assert_eq!(state_of_jam(&world, a), TicketState::Closed, "{by_ms}");
+    }
+}
+
+#[test]
+fn what_was_resolved_before_the_clock_was_set_back_closes_within_its_quiet_time() {
+    let quiet = crate::policy::Policy::default().tickets.quiet_ms;
+    for by_ms in JUMPS.into_iter().filter(|by_ms| *by_ms < 0) {
+        let (mut world, mut agents) = jammed();
+        let [a, b, c] = &mut agents;
+        a.fault(world.now, "printer", "cutter_error", Cleared);
+        world.send(a);
+        world.pass(1_900 * SECOND, &mut [a, b, c]);
+        assert_eq!(state_of_jam(&world, a), TicketState::Resolved, "{by_ms}");
+        jump(&mut world, &mut [a, b, c], by_ms);
+        world.pass(quiet + 60 * SECOND, &mut [a]);
+        assert_eq!(state_of_jam(&world, a), TicketState::Closed, "{by_ms}");
+    }
+}
+
+#[test]
+fn what_recovers_when_the_clock_is_set_back_while_the_server_is_away_resolves_all_the_same() {
+    for by_ms in JUMPS.into_iter().filter(|by_ms| *by_ms < 0) {
+        let (mut world, mut agents) = jammed();
+        let [a, b, c] = &mut agents;
+        a.service(world.now, kioskwatch_proto::words::ServiceState::Degraded);
+        a.fault(world.now, "printer", "cutter_error", Cleared);
+        world.send(a);
+        world.pass(60 * SECOND, &mut [a, b, c]);
+        world.tell(&[Input::FLUSH_ALL]);
+        world.now = world.now.plus_ms(by_ms);
+        for agent in [&mut *a, &mut *b, &mut *c] {
+            agent.booted_at = agent.booted_at.plus_ms(by_ms);
+            agent.clock_error_ms -= by_ms;
+        }
+        world.restart();
+        world.pass(1_900 * SECOND, &mut [a, b, c]);
+        assert_eq!(state_of_jam(&world, a), TicketState::Resolved, "{by_ms}");
         no_negative_duration(&world, by_ms);
     }
 }
@@ -197,7 +273,7 @@ fn what_is_quiet_while_the_clock_jumps_forward_closes_after_its_whole_quiet_time
         a.service(world.now, kioskwatch_proto::words::ServiceState::InService);
         a.fault(world.now, "printer", "cutter_error", Raised);
         world.send(a);
-        a.fault(world.now, "printer", "cutter_error", kioskwatch_proto::journal::FaultState::Cleared);
+        a.fault(world.now, "printer", "cutter_error", Cleared);
         world.send(a);
         world.pass(1_900 * SECOND, &mut [a, b, c]);
         let state = |world: &World, a: &ScriptedAgent| {

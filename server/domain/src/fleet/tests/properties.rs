@@ -214,10 +214,10 @@ impl Story {
             }
         }
         for row in store.incidents.values() {
-            let bound = row.ticket.is_none_or(|ticket| store.tickets.contains_key(&ticket));
-            assert!(bound && row.closed_at.is_none_or(|at| at >= row.opened_at), "{row:?}");
-            assert!(!row.triage.is_empty() && !row.triage_reason.is_empty(), "{row:?}");
+            assert!(row.closed_at.is_none_or(|at| at >= row.opened_at), "{row:?}");
+            assert!(!row.triage_reason.is_empty(), "{row:?}");
         }
+        every_decision_is_carried_out(store);
         for row in store.evidence().into_iter() {
             assert!(row.from < row.to && row.to <= self.world.now.plus_ms(30_000), "{row:?}");
         }
@@ -256,6 +256,54 @@ fn every_number_is_accounted_for(store: &MemoryStore) {
     assert!(store.records.values().all(|row| row.outcome != RecordOutcome::Quarantined));
 }
 
+/// Whatever needs people has the ticket that triage speaks of, and each ticket was opened for one problem.
+fn every_decision_is_carried_out(store: &MemoryStore) {
+    let mut opened: BTreeMap<uuid::Uuid, u32> = store.tickets.keys().map(|&id| (id, 0)).collect();
+    for row in store.incidents.values() {
+        match (row.triage.as_str(), row.ticket.and_then(|ticket| store.tickets.get(&ticket))) {
+            ("ticket opened", Some(ticket)) if ticket.fault == row.fault => {
+                *opened.entry(ticket.id).or_default() += 1;
+            }
+            ("gathered" | "reopened", Some(ticket)) if ticket.peripheral == row.peripheral => {}
+            ("attached" | "held" | "suppressed", None) if row.ticket.is_none() => {}
+            (_, ticket) => panic!("{row:?}, {ticket:?}"),
+        }
+    }
+    assert!(opened.values().all(|&problems| problems == 1), "{opened:?}");
+}
+
+/// Long after everything healed, tickets are open for problems that are, and for no others.
+fn open_tickets_are_open_problems(story: &mut Story) {
+    let hold = story.world.fleet.policy().tickets.recover_hold_ms;
+    let resting: BTreeSet<_> = story.world.store.incidents.keys().copied().collect();
+    for _ in 0..3 {
+        story.world.now = story.world.now.plus_ms(hold);
+        for agent in &mut story.agents {
+            let (now, beat) = (story.world.now, agent.heartbeat(story.world.now));
+            if story.world.fleet.heard(now, &agent.id, &beat).durable {
+                let input =
+                    Input::Heartbeat { kiosk: agent.id.clone(), received_at: now, message: Box::new(beat) };
+                story.world.tell(&[input]);
+            }
+        }
+        story.tell(&[Input::Sweep]);
+    }
+    let store = &story.world.store;
+    for ticket in store.tickets.values() {
+        let mut bound = store.incidents.values().filter(|row| row.ticket == Some(ticket.id));
+        let is_fresh = bound.clone().any(|row| !resting.contains(&row.id));
+        let is_a_problem = bound.any(|row| row.closed_at.is_none());
+        let service = ticket.kiosk.as_ref().and_then(|kiosk| store.states.get(kiosk)?.service);
+        let serves = !matches!(service, Some(ServiceState::OutOfService | ServiceState::Supervised));
+        let is_worked_on = ticket.state.is_open() && ticket.state != TicketState::Resolved;
+        match ticket.state {
+            TicketState::Cancelled => {}
+            _ if is_a_problem => assert!(is_worked_on, "{ticket:?}"),
+            _ => assert!(!is_worked_on || !serves || is_fresh, "{ticket:?}"),
+        }
+    }
+}
+
 /// Everything heals: all journals are sent until nothing is left.
 fn drain(story: &mut Story) {
     story.wire.clear();
@@ -289,6 +337,8 @@ proptest! {
         story.world.store.fail_next(0);
         story.check_rebuild();
         drain(&mut story);
+        story.check();
+        open_tickets_are_open_problems(&mut story);
         story.check();
     }
 

@@ -110,6 +110,41 @@ fn what_heals_and_holds_resolves_itself_with_the_real_recovery_as_t5() {
 }
 
 #[test]
+fn what_healed_long_before_it_was_told_resolves_at_once_and_warns_of_no_clock() {
+    let (mut world, mut agent, id) = jammed();
+    world.pass(20 * HOUR, &mut [&mut agent]);
+    agent.fault(world.now, "printer", "cutter_error", Cleared);
+    let healed = world.now;
+    world.pass(2 * HOUR, &mut [&mut agent]);
+    world.send(&mut agent);
+    let told = world.pass(MINUTE, &mut [&mut agent]);
+    let ticket = world.ticket(id);
+    assert_eq!((ticket.state, ticket.t5), (TicketState::Resolved, Some(healed)));
+    let warned = |effect: &Effect| matches!(effect, Effect::Notify(n) if n.kind == NoticeKind::ClockWarning);
+    assert!(!told.effects.iter().any(warned));
+}
+
+#[test]
+fn a_fault_that_came_and_went_while_nobody_could_tell_is_a_ticket_that_is_resolved() {
+    let mut world = World::new();
+    let mut agent = world.kiosk("K-1", None);
+    world.beat(&mut agent);
+    agent.service(world.now, ServiceState::InService);
+    raise(&mut world, &mut agent);
+    clear(&mut world, &mut agent);
+    let first = world.tickets(&agent.id)[0].id;
+    world.pass(31 * MINUTE, &mut [&mut agent]);
+    assert_eq!(world.ticket(first).state, TicketState::Resolved);
+    agent.fault(world.now, "acceptor", "note_jam", Raised);
+    agent.fault(world.now, "acceptor", "note_jam", Cleared);
+    world.pass(HOUR, &mut [&mut agent]);
+    world.send(&mut agent);
+    world.pass(MINUTE, &mut [&mut agent]);
+    let states: Vec<_> = world.tickets(&agent.id).iter().map(|ticket| ticket.state).collect();
+    assert_eq!(states, [TicketState::Resolved, TicketState::Resolved]);
+}
+
+#[test]
 fn a_fault_that_returns_while_recovering_keeps_the_ticket_open() {
     let (mut world, mut agent, id) = jammed();
     for _ in 0..3 {
