@@ -222,7 +222,8 @@ async fn what_cannot_be_booked_any_more_does_not_go_on_as_it_did() {
     let mut office = Office::of(2, true).await;
     let app = office.app.clone();
     let [bad, good] = [id(1), id(0)];
-    let (from, to) = (app.clock().now().plus_ms(-3_600_000), app.clock().now());
+    // Heard for longer than this test takes: nobody falls silent before the first look.
+    let (from, to) = (app.clock().now().plus_ms(-3_600_000), app.clock().now().plus_ms(60_000));
     let hears = |kiosk: &KioskId| {
         let running = RunningSpan { from, to, state: EvidenceState::Full, cause: None, interval_s: 300 };
         Change::Seen(SeenRow {
