@@ -43,7 +43,7 @@ async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
     (format!("/restatements/{id}"), month)
 }
 
-/// The same of K-1 or K-2.
+/// The same of another.
 pub(super) async fn proposed_of(fixture: &Fixture, (n, site): (u128, &str), engineer: &str) -> (Uuid, Month) {
     let kiosk = format!("K-{n}");
     let now = fixture.app.clock().now();
@@ -76,9 +76,9 @@ pub(super) async fn proposed_of(fixture: &Fixture, (n, site): (u128, &str), engi
         decided: None,
     };
     // The fixture's own may be of the same month, and only one waits.
-    let other = fixture.app.store().restatement(&Scope::All, decision_id(n)).await.unwrap().unwrap();
-    let other = RestatementRow { state: RestatementState::Superseded, ..other };
-    let restatements = [other, proposal].map(|row| Change::Restatement(Box::new(row)));
+    let other = fixture.app.store().restatement(&Scope::All, decision_id(n)).await.unwrap();
+    let other = other.map(|other| RestatementRow { state: RestatementState::Superseded, ..other });
+    let restatements = other.into_iter().chain([proposal]).map(|row| Change::Restatement(Box::new(row)));
     let rows: Vec<_> = [Change::Month(known)].into_iter().chain(restatements).collect();
     fixture.app.store().commit(&rows).await.unwrap();
     (id, month)

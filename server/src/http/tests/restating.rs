@@ -1,6 +1,6 @@
 //! Many proposals decided with one reason: each by itself, and each told what became of it.
 use axum::http::{Method, StatusCode};
-use kioskwatch_domain::change::{RestatementRow, RestatementState};
+use kioskwatch_domain::change::{Change, KioskRow, RestatementRow, RestatementState, SiteRow};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -88,6 +88,35 @@ async fn many_approved_at_once_are_each_their_next_version_with_what_was_shown()
 }
 
 #[tokio::test]
+async fn more_than_are_decided_in_one_turn_are_decided_in_several_by_one_request() {
+    let fixture = Fixture::start().await;
+    let manager = fixture.token("manager", &[]).await;
+    let store = fixture.app.store();
+    let one = store.kiosk(&Scope::All, &"K-1".parse().unwrap()).await.unwrap().unwrap().kiosk;
+    let mut ids = Vec::new();
+    for n in 3..106 {
+        let id = format!("K-{n}").parse().unwrap();
+        store.commit(&[Change::Kiosk(KioskRow { id, ..one.clone() })]).await.unwrap();
+        ids.push(proposed_of(&fixture, (n, "near"), "li").await.0);
+    }
+    let answer = decide(&fixture, &manager, &ids, true, "the flood").await;
+    let told = told(&answer);
+    assert_eq!(
+        told.iter().map(|(id, ..)| id.clone()).collect::<Vec<_>>(),
+        ids.iter().map(Uuid::to_string).collect::<Vec<_>>()
+    );
+    assert!(told.iter().all(|(_, state, _)| state.as_deref() == Some("approved")), "{}", answer.text);
+    let first = row(&fixture, ids[0]).await.decided.unwrap().at;
+    let last = row(&fixture, ids[102]).await.decided.unwrap().at;
+    assert!(first < last, "others may decide between the turns: {first} {last}");
+    assert_eq!(
+        row(&fixture, ids[99]).await.decided.unwrap().at,
+        first,
+        "one turn and one commit for as many as it holds"
+    );
+}
+
+#[tokio::test]
 async fn of_many_those_about_which_more_is_known_by_now_wait_for_the_next_proposal() {
     let fixture = Fixture::start().await;
     let manager = fixture.token("manager", &[]).await;
@@ -95,8 +124,8 @@ async fn of_many_those_about_which_more_is_known_by_now_wait_for_the_next_propos
     // The hours of K-2's site were corrected, and the bookkeeper has not come to it since.
     let site = fixture.app.store().site(&Scope::All, &"far".parse().unwrap()).await.unwrap().unwrap();
     let hours = r#"[{"weekly":{"mon":[["08:00","20:00"]]}}]"#;
-    let corrected = kioskwatch_domain::change::SiteRow { service_hours: hours.into(), ..site };
-    fixture.app.store().commit(&[kioskwatch_domain::change::Change::Site(corrected)]).await.unwrap();
+    let corrected = SiteRow { service_hours: hours.into(), ..site };
+    fixture.app.store().commit(&[Change::Site(corrected)]).await.unwrap();
     let answer = decide(&fixture, &manager, &[near, far], true, "the flood").await;
     let states: Vec<_> = told(&answer).into_iter().map(|(_, state, problem)| (state, problem)).collect();
     assert_eq!(states, [(Some("approved".into()), None), (None, Some(409))], "{}", answer.text);
