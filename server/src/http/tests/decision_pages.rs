@@ -61,7 +61,7 @@ pub(super) async fn proposed_of(fixture: &Fixture, (n, site): (u128, &str), engi
     let key = (known.kiosk.clone(), month);
     let mut comes_to = fixture.app.fingerprints_at(&[key.clone()].into(), at_approval).await.unwrap();
     known.fingerprint = comes_to.remove(&key).unwrap();
-    let id = Uuid::from_u128(0x98 + n);
+    let id = Uuid::from_u128(0x9800 + n);
     let proposal = RestatementRow {
         id,
         kiosk: known.kiosk.clone(),
