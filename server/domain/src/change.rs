@@ -36,7 +36,7 @@ mod uptime;
 pub use command::{CommandEventRow, CommandRow, CommandState};
 pub use ticket::{ClockRow, ClockState, TicketEventRow, TicketRow, TicketSource, TicketState};
 pub use uptime::{
-    CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, MonthRow, MonthSums,
+    CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, InputKind, MonthRow, MonthSums,
     RestatementRow, RestatementState, ServiceSpan, SiteTermsRow,
 };
 

@@ -59,7 +59,7 @@ pub(crate) async fn keep(app: &App) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A proposal and two corrections that wait, and one that was decided.
+/// Proposals and two corrections that wait, and one that was decided.
 fn decisions(app: &App, month: Month) -> Vec<Change> {
     let now = app.clock().now();
     let ago = |hours: i64| now.plus_ms(-hours * 3_600_000);
@@ -93,6 +93,21 @@ fn decisions(app: &App, month: Month) -> Vec<Change> {
         class: class.into(),
         agreed_at: None,
     };
+    let proposal = |id, kiosk, changed: &str| {
+        Change::Restatement(Box::new(RestatementRow {
+            id: Uuid::from_u128(id),
+            kiosk,
+            month,
+            base_version: 1,
+            state: RestatementState::Proposed,
+            fingerprint: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
+            why: format!("since version 1 was signed, this changed: {changed}"),
+            before: figures(90_000),
+            after: figures(4_000),
+            proposed_at: ago(30),
+            decided: None,
+        }))
+    };
     let mut rows = vec![
         correction(0x5001, forgiven("force_majeure"), "暴雨，地下层断电，附网点证明", false),
         correction(0x5003, forgiven("customer_power"), "客户配电检修", true),
@@ -102,19 +117,10 @@ fn decisions(app: &App, month: Month) -> Vec<Change> {
             r#"[{"weekly":"24x7"},{"effective_from":"2026-11-01","weekly":{"mon":[["08:00","20:00"]]}}]"#;
         let what = Correction::ServiceHours { site, before: String::new(), after: after.into() };
         rows.push(correction(0x5002, what, "营业时间录入有误", false));
-        rows.push(Change::Restatement(Box::new(RestatementRow {
-            id: Uuid::from_u128(0x5000),
-            kiosk,
-            month,
-            base_version: 1,
-            state: RestatementState::Proposed,
-            fingerprint: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
-            why: "since version 1 was signed, this changed: evidence".into(),
-            before: figures(90_000),
-            after: figures(4_000),
-            proposed_at: ago(30),
-            decided: None,
-        })));
+        rows.push(proposal(0x5000, kiosk, "evidence"));
     }
+    // A flood, known about after the month was signed.
+    let flooded = ["BJ-001", "BJ-002", "BJ-003", "BJ-004"].into_iter().filter_map(kiosk);
+    rows.extend((0x5010..).zip(flooded).map(|(id, kiosk)| proposal(id, kiosk, "exclusions")));
     rows
 }

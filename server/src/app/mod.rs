@@ -36,8 +36,8 @@ pub use self::{
     live::{LiveEvent, LiveKind},
     retention::{Retention, keep_to_retention},
     uptime::{
-        Booked, DecisionError, Live, MonthVersions, NotLive, UptimeAnswer, UptimeError, UptimeExplained,
-        UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
+        Booked, DecisionError, Live, MonthVersions, NotLive, Restated, UptimeAnswer, UptimeError,
+        UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
     },
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};

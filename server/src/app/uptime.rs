@@ -7,8 +7,8 @@
 //!   they have in common, [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
 //!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
-//! - [`decisions`]: what people ask and answer about signed months and about the past, and the [`effect`] they are shown;
-//!   [`deciding`]: one at a time
+//! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
+//!   answer about signed months; [`deciding`]: one at a time
 mod board;
 mod booked;
 mod books;
@@ -25,6 +25,7 @@ mod places;
 mod reader;
 mod register;
 mod remembered;
+mod restating;
 mod seconds;
 
 use chrono_tz::Tz;
@@ -52,6 +53,7 @@ pub use self::{
     keeper::keep_books,
     places::unreadable,
     reader::{Live, NotLive, UptimeReader},
+    restating::Restated,
 };
 
 /// Whose figures are asked for.

@@ -51,6 +51,7 @@ where
         .route("/parts/commands/{id}", get(command::part))
         .route("/uptime", get(uptime::group::page))
         .route("/decisions", get(decisions::page))
+        .route("/restatements", post(decisions::many::decide))
         .route("/restatements/{id}", get(decisions::restatement::page).post(decisions::restatement::decide))
         .route("/corrections", post(decisions::ask::send))
         .route("/corrections/new", get(decisions::ask::page))

@@ -46,6 +46,7 @@ pub(crate) use self::{
     commands::{command_in_scope, give},
     input::{Body, Id, ListParams, PageQuery, Params, PeriodQuery, PutBody, parse},
     kiosks::kiosk_in_scope,
+    restatements::outcomes as decide_restatements,
     sites::site_names,
     tickets::ticket_in_scope,
     timeline::{Span, evidence_of, timeline_of, transitions},

@@ -57,6 +57,7 @@ pub(crate) enum Failures {
         commands::cancel,
         uptime::get, months::get,
         restatements::list, restatements::get, restatements::approve, restatements::reject,
+        restatements::decide_many,
         corrections::list, corrections::get, corrections::post, corrections::approve, corrections::reject,
         inspections::list, events::watch, audit::list, faults::list,
     ),

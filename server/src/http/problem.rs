@@ -93,14 +93,8 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
-    pub fn title(&self) -> &'static str {
-        self.status.canonical_reason().unwrap_or("Error")
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let view = ProblemView {
+    pub(crate) fn view(&self) -> ProblemView<'_> {
+        ProblemView {
             r#type: format!("urn:kioskwatch:problem:{}", self.code),
             title: self.title(),
             status: self.status.as_u16(),
@@ -108,8 +102,17 @@ impl IntoResponse for Problem {
             code: self.code,
             rule: self.rule,
             instance: self.instance.map(|id| id.urn().to_string()),
-        };
-        let body = serde_json::to_vec(&view).unwrap_or_default();
+        }
+    }
+
+    pub fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.view()).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         let headers = response.headers_mut();
         match self.status {

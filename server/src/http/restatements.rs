@@ -1,7 +1,9 @@
 //! `/restatements`: signed month figures that something contradicts, and what people say to it.
+use std::collections::BTreeSet;
+
 use axum::{Json, extract::State};
 use kioskwatch_domain::{
-    change::{Decided, RestatementRow, RestatementState},
+    change::{Decided, InputKind, RestatementRow, RestatementState},
     uptime::{Month, books::Verdict},
 };
 use kioskwatch_proto::{KioskId, Timestamp, clean_text};
@@ -16,6 +18,7 @@ use super::{
     commands::Reason,
     input::{parse, word},
     openapi::Failures,
+    problem::ProblemView,
     view::{Listed, json},
 };
 use crate::store::RestatementFilter;
@@ -87,6 +90,11 @@ pub(crate) struct RestatementQuery {
     kiosk: Option<String>,
     /// `2026-10`
     month: Option<String>,
+    /// Where the kiosk stood in that month.
+    site: Option<String>,
+    /// That this and nothing else changed: `period`, `service_hours`, `commissioned`, `exclusions`, `server_outages`,
+    /// `owners`, `evidence`.
+    changed: Option<String>,
 }
 
 /// Newest first.
@@ -103,6 +111,8 @@ pub(super) async fn list(
         kiosk: query.kiosk.as_deref().map(parse).transpose()?,
         month: query.month.as_deref().map(parse::<Month>).transpose()?,
         open: None,
+        site: query.site.as_deref().map(parse).transpose()?,
+        changed: query.changed.as_deref().map(|text| word("changed", text, InputKind::parse)).transpose()?,
     };
     let page = web.app().store().restatements(caller.scope(), &filter, &page.page()).await?;
     Ok(Json(Listed::of(page, RestatementView::from)))
@@ -147,6 +157,80 @@ pub(super) async fn reject(
     decide(&web, &caller, id, body.verdict(false)).await
 }
 
+/// Several proposals, and what is said to each of them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecideRestatements {
+    /// Those outside of the scope do not exist.
+    #[schema(min_items = 1, max_items = 500)]
+    ids: Vec<Uuid>,
+    approve: bool,
+    /// Kept with each of them.
+    reason: String,
+}
+
+/// What became of each, as they were named.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RestatementOutcomes {
+    items: Vec<RestatementOutcome>,
+}
+
+/// One proposal among others: decided, or why not.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RestatementOutcome {
+    id: Uuid,
+    /// `approved` or `rejected` by this request; absent: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    /// Why it is not. 503: the server cannot save now, and whether it is decided must be looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ProblemView<'static>>)]
+    problem: Option<Value>,
+}
+
+/// Each is decided by itself: one that is refused keeps no other from being decided. Answered when all are; whoever does
+/// not wait for it looks each of them up.
+#[utoipa::path(post, path = "/api/v1/restatements/decide", tag = "figures",
+    operation_id = "decide_restatements", request_body = DecideRestatements,
+    responses((status = 200, body = RestatementOutcomes), Failures))]
+pub(super) async fn decide_many(
+    State(web): State<Web>,
+    May(caller, _): May<Restate>,
+    Body(body): Body<DecideRestatements>,
+) -> Result<Json<RestatementOutcomes>, Problem> {
+    let verdict = Verdict { approve: body.approve, reason: clean_text(&body.reason) };
+    let outcomes = outcomes(&web, &caller, &body.ids, &verdict).await?;
+    let view = |(id, outcome): (Uuid, Result<RestatementRow, Problem>)| RestatementOutcome {
+        id,
+        state: outcome.as_ref().ok().map(|row| row.state.as_str()),
+        problem: outcome.err().and_then(|problem| serde_json::to_value(problem.view()).ok()),
+    };
+    Ok(Json(RestatementOutcomes { items: outcomes.into_iter().map(view).collect() }))
+}
+
+/// What became of each of these, those that are named twice once.
+///
+/// # Errors
+/// Nothing was decided: the request is wrong, or the server cannot save.
+pub(crate) async fn outcomes(
+    web: &Web,
+    caller: &Caller,
+    ids: &[Uuid],
+    verdict: &Verdict,
+) -> Result<Vec<(Uuid, Result<RestatementRow, Problem>)>, Problem> {
+    let restated = web.app().decide_restatements(&caller.actor(), caller.scope(), ids, verdict).await?;
+    let each = restated.each.into_iter().map(|(id, outcome)| (id, outcome.map_err(Problem::from)));
+    let mut each: Vec<(Uuid, Result<RestatementRow, Problem>)> = each.collect();
+    if let Some(stopped) = restated.stopped.map(Problem::from) {
+        if each.is_empty() {
+            return Err(stopped);
+        }
+        let mut told: BTreeSet<Uuid> = each.iter().map(|(id, _)| *id).collect();
+        each.extend(ids.iter().filter(|id| told.insert(**id)).map(|id| (*id, Err(stopped.clone()))));
+    }
+    Ok(each)
+}
+
 impl Reason {
     pub(super) fn verdict(&self, approve: bool) -> Verdict {
         Verdict { approve, reason: clean_text(&self.reason) }
@@ -159,6 +243,6 @@ async fn decide(
     id: Uuid,
     verdict: Verdict,
 ) -> Result<Json<RestatementView>, Problem> {
-    let row = web.app().decide_restatement(caller.actor(), caller.scope(), id, &verdict).await?;
+    let row = web.app().decide_restatement(&caller.actor(), caller.scope(), id, &verdict).await?;
     Ok(Json(row.into()))
 }

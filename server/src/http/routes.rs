@@ -48,6 +48,7 @@ fn api() -> Router<Web> {
         .route("/uptime", get(uptime::get))
         .route("/kiosks/{id}/uptime", get(months::get))
         .route("/restatements", get(restatements::list))
+        .route("/restatements/decide", post(restatements::decide_many))
         .route("/restatements/{id}", get(restatements::get))
         .route("/restatements/{id}/approve", post(restatements::approve))
         .route("/restatements/{id}/reject", post(restatements::reject))

@@ -120,6 +120,12 @@ impl StoreError {
         )
     }
 
+    /// Whether it would be the same again with the same arguments: something is wrong with what was read, not with the
+    /// database as a whole. A damaged row or page is of whoever met it, and nobody else has to wait until somebody mends it.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Damaged { .. }) || !self.is_retryable() && !matches!(self, Self::Fenced { .. })
+    }
+
     /// Whether it took too long: a smaller piece of work may get through.
     pub fn is_overrun(&self) -> bool {
         matches!(self, Self::Stalled { .. } | Self::Cancelled { .. })

@@ -1,9 +1,9 @@
 //! Proposals to restate a signed month, and what became of them.
 use kioskwatch_domain::{
-    change::{Decided, RestatementRow, RestatementState},
+    change::{Decided, InputKind, RestatementRow, RestatementState},
     uptime::Month,
 };
-use kioskwatch_proto::KioskId;
+use kioskwatch_proto::{KioskId, SiteId};
 use uuid::Uuid;
 
 use super::{
@@ -41,11 +41,15 @@ const LIST: Sql = sql!(
      WHERE " [stood_in] TEXTS [and_never_outside] TEXTS ")) AND (proposed_at, id) < ($2, $3)
        AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR kiosk = $6) AND ($7 IS NULL OR month = $7)
        AND ($8 IS NULL OR CASE WHEN state = 'proposed' THEN 1 ELSE 0 END = $8)
+       AND ($9 IS NULL OR EXISTS (SELECT 1 FROM uptime_month m WHERE m.kiosk = restatement.kiosk
+                                    AND m.month = restatement.month AND m.site = $9))
+       AND ($10 IS NULL OR why LIKE '%: ' || $10)
      ORDER BY proposed_at DESC, id DESC LIMIT $4"
 );
-const ONE: Sql = sql!(
-    find_restatement,
-    "SELECT " [columns] " FROM restatement WHERE " [stood_in] TEXTS [and_never_outside] TEXTS ")) AND id = $2"
+const THESE: Sql = sql!(
+    find_restatements,
+    "SELECT " [columns] " FROM restatement
+     WHERE " [stood_in] TEXTS [and_never_outside] TEXTS ")) AND id IN " SECOND_TEXTS " ORDER BY id"
 );
 const OF_KIOSKS: Sql = sql!(
     restatements_of_kiosks,
@@ -135,6 +139,11 @@ pub struct RestatementFilter {
     pub open: Option<bool>,
     pub kiosk: Option<KioskId>,
     pub month: Option<Month>,
+    /// Where the kiosk stood in that month.
+    pub site: Option<SiteId>,
+    /// The one kind of input that changed since it was signed: of what changed together with something else, one reason
+    /// says too little.
+    pub changed: Option<InputKind>,
 }
 
 impl Store {
@@ -149,6 +158,7 @@ impl Store {
         let state = filter.state.map(|state| state.as_str().to_owned());
         let kiosk = filter.kiosk.as_ref().map(ToString::to_string);
         let month = filter.month.map(|month| month.to_string());
+        let site = filter.site.as_ref().map(ToString::to_string);
         let rows: Vec<RestatementRow> = self
             .rows(&LIST, |q| {
                 q.bind(scope.to_json())
@@ -159,13 +169,26 @@ impl Store {
                     .bind(kiosk)
                     .bind(month)
                     .bind(filter.open.map(i64::from))
+                    .bind(site)
+                    .bind(filter.changed.map(InputKind::as_str))
             })
             .await?;
         Ok(page.finish(rows, |row| (row.proposed_at.ms(), row.id.to_string())))
     }
 
     pub async fn restatement(&self, scope: &Scope, id: Uuid) -> Result<Option<RestatementRow>, StoreError> {
-        self.row(&ONE, |q| q.bind(scope.to_json()).bind(id.to_string())).await
+        Ok(self.restatements_among(scope, &[id]).await?.pop())
+    }
+
+    /// Those of these that exist and that this reader sees, by id.
+    pub async fn restatements_among(
+        &self,
+        scope: &Scope,
+        ids: &[Uuid],
+    ) -> Result<Vec<RestatementRow>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let ids = serde_json::Value::from(ids).to_string();
+        self.rows(&THESE, |q| q.bind(scope.to_json()).bind(ids)).await
     }
 
     /// Of these kiosks' months from `since` on, oldest first.

@@ -50,6 +50,7 @@ impl Sql {
 /// `sql!(name, "text" ROWS "text" …)`: a statement whose parts are literals and these words:
 /// `ROWS` — the rows of the JSON array `$1`, each as `value`;
 /// `TEXTS` — a sub-select of the texts in the JSON array `$1`;
+/// `SECOND_TEXTS` — the same of `$2`, of a statement that has two lists;
 /// `AMONG_TEXTS` — that the column before it is one of those, for tables that are too large to be read whole;
 /// `[columns]` — what the macro `columns!()` says;
 /// `{columns, "order"}` — the same of all rows together, as one text: a JSON array of arrays. A row by itself costs
@@ -70,6 +71,9 @@ macro_rules! for_sqlite {
     };
     (TEXTS) => {
         "(SELECT value FROM json_each($1))"
+    };
+    (SECOND_TEXTS) => {
+        "(SELECT value FROM json_each($2))"
     };
     (AMONG_TEXTS) => {
         "IN (SELECT value FROM json_each($1))"
@@ -95,6 +99,9 @@ macro_rules! for_postgres {
     };
     (TEXTS) => {
         "(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS json_texts(value))"
+    };
+    (SECOND_TEXTS) => {
+        "(SELECT value FROM json_array_elements_text(CAST($2 AS JSON)) AS json_texts(value))"
     };
     (AMONG_TEXTS) => {
         "= ANY (ARRAY(SELECT json_array_elements_text(CAST($1 AS JSON))))"

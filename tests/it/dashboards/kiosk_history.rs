@@ -38,22 +38,25 @@ fn panels() -> Vec<Panel> {
         Panel::table("逐月 / Months")
             .sql(&format!(
                 "SELECT month, {} AS on_ratio,\n  {} AS avail_ratio,\n  {} AS full_ratio,\n  \
-                 sum(avail_of_s - avail_s) AS down_s, max(version) AS version, max(state) AS state\n\
+                 sum(avail_of_s - avail_s) AS down_s, max(version) AS version, max(state) AS state,\n  {} AS coverage\n\
                  FROM v_uptime_month WHERE {OURS} GROUP BY month ORDER BY month DESC LIMIT 36",
                 share("on_s", "on_of_s"),
                 share("avail_s", "avail_of_s"),
                 share("full_s", "full_of_s"),
+                share("known_s", "accountable_s"),
             ))
             .name("month", "月份 / Month")
             .name("on_ratio", "开机率 / On")
             .name("avail_ratio", "可用率 / Available")
             .name("full_ratio", "全功能率 / Full")
+            .name("coverage", "数据覆盖 / Coverage")
             .name("down_s", "停机 / Down")
             .name("version", "版本 / Version")
             .name("state", "状态 / State")
             .column("开机率 / On", &percent)
             .column("可用率 / Available", &percent)
             .column("全功能率 / Full", &percent)
+            .column("数据覆盖 / Coverage", &percent)
             .column("停机 / Down", &[("unit", json!("s"))])
             .cell_link("月份 / Month", "区间与证据 / Intervals and evidence", uptime)
             .size(24, 8),

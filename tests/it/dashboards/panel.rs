@@ -10,6 +10,12 @@ pub(super) const MAY_BE_EMPTY: &str = "可为空 / May be empty: ";
 
 /// The queries of a judged panel and their colours: what misses the target, what meets it, what has none.
 const VERDICTS: [(char, &str); 3] = [('A', "red"), ('B', "green"), ('C', "blue")];
+/// Beside a figure that stands on too little: what is known of its time ("uptime definition 2.7": below 90 %).
+pub(super) const INSUFFICIENT: &str = "数据不足，已知 / insufficient data, known";
+/// Of rows of month figures: as much too little, in whole numbers.
+const TOO_LITTLE: &str = "sum(known_s) * 10 < sum(accountable_s) * 9";
+/// Of what Prometheus divided.
+const TOO_LITTLE_OF: &str = " < 0.9";
 /// Good while it is nothing.
 pub(super) const NONE_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "red")];
 pub(super) const FEW_IS_GOOD: &[(Option<f64>, &str)] = &[(None, "green"), (Some(1.0), "yellow")];
@@ -45,6 +51,8 @@ pub(super) struct Panel {
     text_mode: &'static str,
     says_states: bool,
     by_verdict: bool,
+    /// Which query answers only where too little is known.
+    mark: Option<char>,
 }
 
 /// Whether an instant (in milliseconds) lies in the time shown. Grafana's own `$__timeFilter` takes its argument up to
@@ -92,6 +100,7 @@ impl Panel {
             text_mode: "auto",
             says_states: false,
             by_verdict: false,
+            mark: None,
         }
     }
 
@@ -157,6 +166,38 @@ impl Panel {
     pub(super) fn by_verdict(mut self) -> Self {
         self.by_verdict = true;
         self
+    }
+
+    /// Where of the seconds of these selectors too little is known, how much it is; `groups`: of each group by itself.
+    pub(super) fn prom_insufficient(mut self, selector: &str, groups: bool) -> Self {
+        let seconds = |what: &str| {
+            let each = format!("max by (id) (kioskwatch_uptime_{what}_seconds{{{selector}}})");
+            if groups { each } else { format!("sum({each})") }
+        };
+        let (known, unknown) = (seconds("known"), seconds("unknown"));
+        let legend = if groups { format!("{{{{id}}}} {INSUFFICIENT}") } else { INSUFFICIENT.to_owned() };
+        self.mark = Some(self.next_letter());
+        self.prom(&legend, &format!("({known} / ({known} + {unknown} > 0)){TOO_LITTLE_OF}"))
+    }
+
+    /// The same of the rows of month figures that `of` names: `FROM` and `WHERE`.
+    pub(super) fn sql_insufficient(mut self, of: &str) -> Self {
+        self.mark = Some(self.next_letter());
+        let coverage = share("known_s", "accountable_s");
+        self.sql(&format!("SELECT {coverage} AS \"{INSUFFICIENT}\" {of} HAVING {TOO_LITTLE}"))
+    }
+
+    /// The same month by month: points beside the line of each owner.
+    pub(super) fn sql_series_insufficient(self, owner: &str, of: &str) -> Self {
+        let coverage = share("known_s", "accountable_s");
+        self.sql_series(&format!(
+            "SELECT to_timestamp(min(period_from_at) / 1000.0) AS time, {owner} || ' {INSUFFICIENT}' AS metric,\n  \
+             {coverage} AS value\n{of}\nGROUP BY month, 2 HAVING {TOO_LITTLE} ORDER BY 1, 2"
+        ))
+    }
+
+    fn next_letter(&self) -> char {
+        ('A'..='Z').nth(self.queries.len()).unwrap_or('Z')
     }
 
     /// Another line of the description.
@@ -334,7 +375,13 @@ impl Panel {
             let properties: Vec<Value> = properties.iter().map(property).collect();
             json!({"matcher": {"id": "byName", "options": column}, "properties": properties})
         });
-        verdicts.chain(columns).collect()
+        let mark = self.mark.iter().map(|letter| {
+            json!({
+                "matcher": {"id": "byFrameRefID", "options": letter.to_string()},
+                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": "orange"}}],
+            })
+        });
+        verdicts.chain(mark).chain(columns).collect()
     }
 
     fn options(&self) -> Value {
@@ -386,6 +433,21 @@ impl Panel {
             json!([organize])
         })
     }
+}
+
+/// A query that answers only where too little is known, asked of everything.
+pub(super) fn of_everything(target: &Value) -> Option<Value> {
+    if !target.to_string().contains(INSUFFICIENT) {
+        return None;
+    }
+    let mut target = target.clone();
+    for (field, low) in [("expr", TOO_LITTLE_OF), ("rawSql", TOO_LITTLE)] {
+        let Some(text) = target[field].as_str() else { continue };
+        assert!(text.contains(low), "{text}");
+        let any = if field == "expr" { "" } else { "sum(accountable_s) > 0" };
+        target[field] = json!(text.replace(low, any));
+    }
+    Some(target)
 }
 
 /// 0 and 1 of a gauge, and the words of the evidence.

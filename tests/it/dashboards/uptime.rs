@@ -57,12 +57,14 @@ fn stats() -> Vec<Panel> {
         Panel::stat(&format!("车队{zh} / Fleet {en}"))
             .describe(of_period(period))
             .prom_against_target("__auto", |more| divided("scope=\"fleet\"", period, more))
+            .prom_insufficient(&format!("scope=\"fleet\", period=\"{period}\""), false)
     });
     let chosen = PERIODS.map(|(period, zh, en)| {
         let told = ["Seconds of the chosen sites summed, then divided.", of_period(period)];
         Panel::stat(&format!("所选网点{zh} / Chosen sites {en}"))
             .describe(told.join("\n").trim_end())
             .prom_against_target("__auto", |more| divided(CHOSEN, period, more))
+            .prom_insufficient(&format!("{CHOSEN}, period=\"{period}\""), false)
     });
     let last = "上月尚无记录 / nothing was counted last month";
     let mut panels: Vec<Panel> = fleet.into_iter().chain(chosen).collect();
@@ -78,6 +80,7 @@ fn sites() -> Vec<Panel> {
             .prom("车队 / fleet", &honest("scope:kioskwatch_uptime:ratio{scope=\"fleet\", ratio=\"$ratio\", period=\"month\"}"))
             .prom("{{id}}", &honest("scope:kioskwatch_uptime:ratio{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"month\"}"))
             .prom("目标 / target", PROMISED)
+            .prom_insufficient(&format!("{CHOSEN}, period=\"month\""), true)
             .may_be_empty("全功能率没有目标线 / full function has no line of a target")
             .ratio()
             .column(
@@ -94,6 +97,7 @@ fn sites() -> Vec<Panel> {
         let panel = Panel::bars(&format!("网点{zh} / Sites {en}"))
             .describe(of_period(period))
             .prom_against_target("{{id}}", |more| recorded(CHOSEN, period, more))
+            .prom_insufficient(&format!("{CHOSEN}, period=\"{period}\""), true)
             .size(8, 10);
         if period == "last_month" {
             panel.may_be_empty("上月尚无记录 / nothing was counted last month")
@@ -113,16 +117,22 @@ fn sites() -> Vec<Panel> {
             "max by (id) (kioskwatch_uptime_{what}_seconds{{scope=\"site\", id=~\"$site\", ratio=\"$ratio\", period=\"month\"}})"
         )
     };
+    let known =
+        |what: &str| format!("max by (id) (kioskwatch_uptime_{what}_seconds{{{CHOSEN}, period=\"month\"}})");
+    let coverage = format!("({0} / ({0} + {1} > 0))", known("known"), known("unknown"));
     panels.push(
         Panel::table("网点明细 / Sites in seconds, this month")
             .prom("__auto", &format!("{} - {}", month("accountable"), month("up")))
             .prom("__auto", &month("accountable"))
+            .prom("__auto", &honest(&coverage))
             .name("id", "网点 / Site")
             .name("Value #A", "停机 / Down")
             .name("Value #B", "应计 / Accountable")
+            .name("Value #C", "数据覆盖 / Coverage")
             .hide("Time")
             .column("停机 / Down", &[("unit", json!("s"))])
             .column("应计 / Accountable", &[("unit", json!("s"))])
+            .column("数据覆盖 / Coverage", &[("unit", json!("percentunit")), ("decimals", json!(2))])
             .cell_link("网点 / Site", "控制台 / Console", "${console}/uptime?scope=site&id=${__value.text}")
             .sorted_by("停机 / Down", true),
     );
@@ -134,7 +144,10 @@ fn groups() -> Vec<Panel> {
     let of = |title: &str, scope: &str| {
         let scope = format!("scope=\"{scope}\"");
         let ratio = |more: &str| recorded(&scope, "month", more);
-        Panel::bars(title).prom_against_target("{{id}}", ratio).size(6, 9)
+        Panel::bars(title)
+            .prom_against_target("{{id}}", ratio)
+            .prom_insufficient(&format!("{scope}, period=\"month\""), true)
+            .size(6, 9)
     };
     let seconds = |what: &str| {
         format!(
@@ -184,7 +197,7 @@ fn kiosks() -> Vec<Panel> {
                 "${console}/kiosks/${__value.text}/uptime?measure=${ratio}",
             )
             .sorted_by("停机 / Down", true)
-            .describe("Of the whole fleet, whatever sites are chosen. Kiosks have series of their own by [monitoring] per_kiosk.")
+            .describe("Of the whole fleet, whatever sites are chosen. How much is known of each is in the console. Kiosks have series of their own by [monitoring] per_kiosk.")
             .may_be_empty("本月没有停机，或没有单台序列 / nothing was down this month, or kiosks have no series of their own")
             .size(24, 9),
     ]

@@ -56,9 +56,13 @@ fn state() -> Vec<Panel> {
         )
     };
     vec![
-        Panel::stat("所选时间 / Whole time shown").sql(&share).ratio(),
+        Panel::stat("所选时间 / Whole time shown")
+            .sql(&share)
+            .sql_insufficient(&format!("FROM v_uptime_month WHERE {WHERE}"))
+            .ratio(),
         Panel::stat("最近月份 / Latest month shown")
             .sql_against_target(&format!("{share} AND month = {latest}"), OF, &meets_strictest())
+            .sql_insufficient(&format!("FROM v_uptime_month WHERE {WHERE} AND month = {latest}"))
             .may_be_empty("没有应计的时间 / nothing counted"),
         Panel::stat("允许停机余额 / Down time left of the target, latest month")
             .sql(&format!(
@@ -135,6 +139,7 @@ fn groups() -> Vec<Panel> {
         Panel::series("逐月 / Month by month")
             .sql_series(&trend)
             .sql_series(&target)
+            .sql_series_insufficient(OWNER, &format!("FROM v_uptime_month\nWHERE {WHERE}"))
             .may_be_empty("全功能率没有目标线 / full function has no line of a target")
             .ratio()
             .column(
@@ -150,8 +155,10 @@ fn groups() -> Vec<Panel> {
             "Version 0: known so far. 1: frozen. Higher: restated, each with its reason in the API.",
         ),
         shown("季度 / Quarters", "quarter", whole_quarters).describe(
-            "A quarter is the sum of its months' seconds. Only those that begin in the time shown.",
-        ),
+            "A quarter is the sum of its months: of their seconds, and of their outages. One that reaches over the end of a \
+             month counts in both, and the longest is the longest within a month. Only those that begin in the time shown.",
+        )
+        .tell("季度为各月之和：跨月底的一次中断在两个月各计一次，最长中断为单个月内的最长。"),
     ]
 }
 
@@ -201,24 +208,29 @@ fn causes() -> Vec<Panel> {
                 share("avail_s", "avail_of_s"),
                 share("raw_avail_s", "raw_avail_of_s"),
             ))
+            .sql_series_insufficient("'可用率'", &format!("FROM v_uptime_month WHERE {WHERE}"))
             .ratio()
             .size(24, 8),
         Panel::table("停机最长的十台 / Worst ten kiosks")
             .sql(&format!(
                 "SELECT month, kiosk, site_name, {} AS ratio,\n  \
-                 sum({OF} - {UP}) AS down_s, max(longest_outage_s) AS longest_s, max(version) AS version\n\
+                 sum({OF} - {UP}) AS down_s, max(longest_outage_s) AS longest_s, max(version) AS version,\n  \
+                 {} AS coverage\n\
                  FROM v_uptime_month WHERE {WHERE}\n\
                  GROUP BY month, kiosk, site_name HAVING sum({OF} - {UP}) > 0 ORDER BY 5 DESC, 2 LIMIT 10",
-                share(UP, OF)
+                share(UP, OF),
+                share("known_s", "accountable_s")
             ))
             .name("month", "月份 / Month")
             .name("kiosk", "终端 / Kiosk")
             .name("site_name", "网点 / Site")
             .name("ratio", "比率 / Ratio")
+            .name("coverage", "数据覆盖 / Coverage")
             .name("down_s", "停机 / Down")
             .name("longest_s", "最长中断 / Longest")
             .name("version", "版本 / Version")
             .column("比率 / Ratio", &[("unit", json!("percentunit")), ("decimals", json!(2))])
+            .column("数据覆盖 / Coverage", &[("unit", json!("percentunit")), ("decimals", json!(2))])
             .column("停机 / Down", &[("unit", json!("s"))])
             .column("最长中断 / Longest", &[("unit", json!("s"))])
             .cell_link(

@@ -113,6 +113,7 @@ promises! {
         what_was_taken_from_an_owner_counts_no_kiosk,
         months_that_nobody_signed_are_found_however_old_they_are,
         one_restatement_waits_and_a_decision_stands,
+        restatements_are_found_by_site_and_by_what_alone_changed,
         corrections_are_decided_once_and_by_somebody_else,
         what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;
     membership:

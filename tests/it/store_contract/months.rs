@@ -316,6 +316,39 @@ pub(crate) async fn one_restatement_waits_and_a_decision_stands(empty: Empty) {
     }
     let elsewhere = Scope::Sites([site_id("s2")].into());
     assert_eq!(store.restatement(&elsewhere, uuid(2)).await.unwrap(), None);
+    let among = store.restatements_among(&Scope::All, &[uuid(2), uuid(9), uuid(1)]).await.unwrap();
+    assert_eq!(among.iter().map(|row| row.id).collect::<Vec<_>>(), [uuid(1), uuid(2)]);
+    assert_eq!(store.restatements_among(&elsewhere, &[uuid(1), uuid(2)]).await.unwrap(), []);
+}
+
+pub(crate) async fn restatements_are_found_by_site_and_by_what_alone_changed(empty: Empty) {
+    let store = empty.open().await;
+    let waiting = |id: u128, kiosk: &str, why: &str| {
+        let row = restatement(id, RestatementState::Proposed);
+        Change::Restatement(Box::new(RestatementRow { kiosk: kiosk_id(kiosk), why: why.into(), ..row }))
+    };
+    let rows = [
+        Change::Month(Box::new(month("k1", "s1", 1, 1))),
+        Change::Month(Box::new(month("k2", "s2", 1, 1))),
+        Change::Month(Box::new(month("k3", "s2", 1, 1))),
+        waiting(1, "k1", "since version 1 was signed, this changed: exclusions"),
+        waiting(2, "k2", "since version 1 was signed, this changed: exclusions"),
+        waiting(3, "k3", "since version 1 was signed, this changed: evidence, exclusions"),
+    ];
+    store.commit(&rows).await.unwrap();
+    let (site, changed) = (Some(site_id("s2")), Some(InputKind::Exclusions));
+    for (site, changed, found) in [
+        (None, None, vec![3, 2, 1]),
+        (site.clone(), None, vec![3, 2]),
+        (None, changed, vec![2, 1]),
+        (site, changed, vec![2]),
+        (None, Some(InputKind::Evidence), vec![]),
+    ] {
+        let filter = RestatementFilter { site, changed, ..Default::default() };
+        let page = store.restatements(&Scope::All, &filter, &PageRequest::first()).await.unwrap();
+        let ids: Vec<_> = page.items.iter().map(|row| row.id).collect();
+        assert_eq!(ids, found.into_iter().map(uuid).collect::<Vec<_>>(), "{filter:?}");
+    }
 }
 
 pub(crate) fn request(id: u128, what: Correction) -> CorrectionRow {

@@ -145,6 +145,28 @@ stored_words!(RestatementState {
     Expired = "expired",
 });
 
+/// A kind of input of a month's figures, as [`crate::uptime::booking`] takes the fingerprint of each: the words in which
+/// a proposal says what changed since it was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Where the month begins and ends.
+    Period,
+    ServiceHours,
+    /// The kiosk's dates of service.
+    Commissioned,
+    /// Forgiven time.
+    Exclusions,
+    ServerOutages,
+    /// Who answered for it.
+    Owners,
+    Evidence,
+}
+
+stored_words!(InputKind {
+    Period = "period", ServiceHours = "service_hours", Commissioned = "commissioned", Exclusions = "exclusions",
+    ServerOutages = "server_outages", Owners = "owners", Evidence = "evidence",
+});
+
 /// Signed figures that something contradicts which came later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestatementRow {

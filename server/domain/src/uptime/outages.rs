@@ -4,6 +4,11 @@
 //! (closed, forgiven, our own deafness) neither ends it nor lengthens it: a kiosk that is broken at closing
 //! and still broken at opening broke once.
 //!
+//! An outage is of its period: one that reaches over the end of a month is one of each of the two, the second from the
+//! first second of its month. A sum of months, such as a quarter, therefore counts it twice, and the longest of a sum is
+//! the longest within a month. That is our rule too: each month is signed by itself, and no row says how the one before
+//! it ended.
+//!
 //! It counts under the cause of its first second that counted as down ("uptime definition 2.10": every down second
 //! has one cause), whatever it was down by later. That is our rule: so the numbers by cause add up to the outages.
 
@@ -105,5 +110,49 @@ impl Margin {
             after_one_hour,
             met_after_one_hour: after_one_hour.meets(a, b),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interval::{Interval, IntervalSet};
+    use crate::uptime::{Evidence, Inputs, Source, State};
+
+    #[test]
+    fn an_outage_over_the_end_of_a_month_is_one_of_each_month_and_one_of_a_longer_period() {
+        const DAY: i64 = 86_400;
+        let claim = |from, to, state| Evidence {
+            src: Source::Journal,
+            from,
+            to,
+            state,
+            cause: Some(Cause::Power),
+            recv: None,
+            interval_s: None,
+        };
+        // Off from an hour before the end of the first month to two hours behind it.
+        let (off, on) = (31 * DAY - 3_600, 31 * DAY + 7_200);
+        let evidence =
+            [claim(0, off, State::Full), claim(off, on, State::Off), claim(on, 61 * DAY, State::Full)];
+        let outages = |from, to| {
+            let period = Interval::new(from, to);
+            let (all, none) = (IntervalSet::of(period), IntervalSet::empty());
+            let inputs = Inputs {
+                period,
+                as_of: None,
+                service: &all,
+                commissioned: &all,
+                exclusions: &none,
+                server_down: &none,
+                evidence: &evidence,
+                received_before: None,
+            };
+            let outages = Timeline::build(&inputs).outages();
+            outages.iter().map(|outage| (outage.from, outage.down_s)).collect::<Vec<_>>()
+        };
+        assert_eq!(outages(0, 31 * DAY), [(off, 3_600)]);
+        assert_eq!(outages(31 * DAY, 61 * DAY), [(31 * DAY, 7_200)]);
+        assert_eq!(outages(0, 61 * DAY), [(off, 10_800)]);
     }
 }

@@ -1,37 +1,30 @@
-//! What people ask and answer about signed months and about the past.
+//! What people ask and answer about the past, and where they read what was signed of it.
 //!
 //! Each is decided from what is stored, by the domain, one at a time; the hub commits it.
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
         AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow,
-        RestatementRow, ServiceSpan, SiteRow,
+        ServiceSpan, SiteRow,
     },
     fleet::{Actor, Refusal, RefusalKind, Request},
     interval::IntervalSet,
     uptime::{
         Hurdle, Month,
-        books::{self, Stored, Verdict},
+        books::Verdict,
         corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::KioskId;
 use uuid::Uuid;
 
-use super::{UptimeError, gather::KIOSKS_AT_ONCE, look::Look, reader::ms};
+use super::{UptimeError, gather::KIOSKS_AT_ONCE};
 use crate::{
     app::{App, RequestError},
     store::{Scope, StoreError},
 };
-
-/// An approval waits so long for what was received before it.
-const STORED_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionError {
@@ -39,6 +32,18 @@ pub enum DecisionError {
     Request(#[from] RequestError),
     #[error(transparent)]
     Uptime(#[from] UptimeError),
+}
+
+impl DecisionError {
+    /// Whether whatever is decided next would come to nothing as well: the server cannot save now, or the database does
+    /// not answer. Anything else is of what was decided about.
+    pub(super) fn is_of_the_moment(&self) -> bool {
+        match self {
+            Self::Request(error) => matches!(error, RequestError::Unavailable(_)),
+            Self::Uptime(UptimeError::Store(error)) => !error.is_lasting(),
+            Self::Uptime(_) => false,
+        }
+    }
 }
 
 impl From<Refusal> for DecisionError {
@@ -82,20 +87,6 @@ impl App {
         Ok(MonthVersions { kiosk: kiosk.clone(), month, rows })
     }
 
-    /// A proposal, and why the actor may not decide about it, whatever the role.
-    pub async fn restatement_for(
-        &self,
-        actor: &Actor,
-        reader: &Scope,
-        id: Uuid,
-    ) -> Result<(RestatementRow, Option<Hurdle>), DecisionError> {
-        let proposal = self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))?;
-        let rows = self.store().versions_of_month(&Scope::All, &proposal.kiosk, proposal.month).await?;
-        let stored = Stored { rows: &rows, restatements: std::slice::from_ref(&proposal) };
-        let hurdle = books::hurdle(&actor.name, &proposal, &stored);
-        Ok((proposal, hurdle))
-    }
-
     /// A correction, and why the actor may not decide about it, whatever the role.
     pub async fn correction_for(
         &self,
@@ -107,60 +98,6 @@ impl App {
         let engineers = self.engineers_of(&row, self.clock().now()).await?;
         let hurdle = corrections::hurdle(&actor.name, &row, &engineers);
         Ok((row, hurdle))
-    }
-
-    /// Approves or rejects a proposal; an approval is the next version of the kiosk's month.
-    pub async fn decide_restatement(
-        &self,
-        actor: Actor,
-        reader: &Scope,
-        id: Uuid,
-        verdict: &Verdict,
-    ) -> Result<RestatementRow, DecisionError> {
-        let deciding = self.books().decisions.begin().await?;
-        let proposal = self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))?;
-        let rows = self.store().versions_of_month(&Scope::All, &proposal.kiosk, proposal.month).await?;
-        let stored = Stored { rows: &rows, restatements: std::slice::from_ref(&proposal) };
-        let terms = self.uptime_reader().terms();
-        let now = self.clock().now();
-        let changes = books::decide(now, &terms, &actor, &proposal, &stored, verdict)?;
-        if verdict.approve {
-            self.check_known(&proposal, now).await?;
-        }
-        deciding.ask(self, actor, Request::Book { changes, also: None }).await?;
-        self.store().restatement(reader, id).await?.ok_or_else(|| missing("restatement"))
-    }
-
-    /// A version is explained by all that was known at its signature: it is signed with exactly that, also while the
-    /// bookkeeper has not come to the kiosk since more became known, or something of before waits for its commit.
-    async fn check_known(&self, proposal: &RestatementRow, at: Timestamp) -> Result<(), DecisionError> {
-        let (kiosk, month) = (&proposal.kiosk, proposal.month);
-        if self.books().wait_for_all_before(at, STORED_WITHIN).await.is_err() {
-            let why = "what was received until now is not saved yet; try again";
-            return Err(RequestError::Unavailable(why.to_owned()).into());
-        }
-        if self.fingerprint_at(kiosk, month, at).await?.as_ref() == Some(&proposal.fingerprint) {
-            return Ok(());
-        }
-        self.books().dirty().kiosk(kiosk, ms(month.period(Tz::UTC).from));
-        let why =
-            "more is known by now than its figures say: look again in a minute, at the proposal that follows";
-        Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason: why.to_owned() }.into())
-    }
-
-    /// Of what a kiosk's month comes to by what was known at an instant, as the bookkeeper would book it.
-    pub(crate) async fn fingerprint_at(
-        &self,
-        kiosk: &KioskId,
-        month: Month,
-        at: Timestamp,
-    ) -> Result<Option<String>, UptimeError> {
-        let reader = self.uptime_reader();
-        let places = Arc::new(reader.places().await?);
-        let one = BTreeMap::from([(kiosk.clone(), ms(month.period(Tz::UTC).from))]);
-        let look = Look::gather(&reader, places, &one, |_| true).await?;
-        let subject = look.subjects.first();
-        Ok(subject.map(|subject| look.known_at(subject, month, Some(at)).nothing.fingerprint))
     }
 
     /// Asks for a correction; its effect on the figures is shown to whoever decides.

@@ -62,14 +62,10 @@ pub(super) enum StepError {
 }
 
 impl StepError {
-    /// Whether it would be the same again: something is wrong with what was read, not with the database. A damaged row
-    /// or page is of whose step met it: nobody else waits until somebody mends it.
+    /// Whether it would be the same again ([`StoreError::is_lasting`]).
     fn stays(&self) -> bool {
         match self {
-            Self::Store(error) | Self::Uptime(UptimeError::Store(error)) => {
-                let is_damaged = matches!(error, StoreError::Damaged { .. });
-                is_damaged || !error.is_retryable() && !matches!(error, StoreError::Fenced { .. })
-            }
+            Self::Store(error) | Self::Uptime(UptimeError::Store(error)) => error.is_lasting(),
             Self::Booking(error) => !matches!(error, RequestError::Unavailable(_)),
             Self::Uptime(_) | Self::Panicked => true,
         }

@@ -21,7 +21,7 @@ use crate::{
 #[serde(default)]
 pub(in crate::console) struct Said {
     /// `approve` or `reject`.
-    verdict: String,
+    pub(super) verdict: String,
     pub(super) reason: String,
 }
 

@@ -6,6 +6,7 @@ pub(super) mod ask;
 mod compared;
 pub(super) mod correction;
 mod desk;
+pub(super) mod many;
 pub(super) mod restatement;
 
 use std::collections::BTreeMap;
@@ -16,14 +17,16 @@ use axum::{
     response::Html,
 };
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, Decided, RestatementRow, SiteRow},
+    change::{Correction, CorrectionRow, Decided, InputKind, RestatementRow, SiteRow},
     uptime::corrections::place,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde::Deserialize;
+use uuid::Uuid;
 
+use self::many::{Many, Tried};
 use super::{
-    shell::{Shell, render, zone},
+    shell::{Shell, encoded, render, zone},
     texts::Texts,
     time::At,
     tone::Tone,
@@ -32,19 +35,24 @@ use super::{
 use crate::{
     auth::Right,
     http::{Caller, May, Problem, See, Web, kiosk_in_scope, parse, site_names},
-    store::{CorrectionFilter, PageRequest, RestatementFilter},
+    store::{CorrectionFilter, MAX_PAGE, PageRequest, RestatementFilter},
 };
 
-/// Rows of each list.
+/// Rows of a list that one reads.
 const ROWS: u32 = 50;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Which {
     /// `decided`, or nothing for what waits.
     show: String,
-    /// Empty: all of them.
+    /// Empty: all of them; so with the next three, which narrow the restatements.
     kiosk: String,
+    site: String,
+    month: String,
+    changed: String,
+    /// `all`: every box is ticked.
+    choose: String,
     /// Where each list goes on.
     restatements: Option<String>,
     corrections: Option<String>,
@@ -57,9 +65,29 @@ struct DecisionsPage {
     t: &'static Texts,
     decided: bool,
     kiosk: Option<KioskId>,
+    /// The address without what of it is waiting or decided.
+    here: String,
     may_ask: bool,
+    narrowed: Narrowed,
+    many: Option<Many>,
     restatements: List,
     corrections: List,
+}
+
+/// What restatements can be narrowed to, and to which of it they are.
+struct Narrowed {
+    sites: Vec<Offer>,
+    month: String,
+    changed: Vec<Offer>,
+    /// To anything.
+    at_all: bool,
+}
+
+/// One of a list to choose from.
+struct Offer {
+    value: String,
+    text: String,
+    chosen: bool,
 }
 
 struct List {
@@ -77,6 +105,13 @@ struct Line {
     who: String,
     says: String,
     outcome: String,
+    /// Where it can be decided with others: its box.
+    choice: Option<Choice>,
+}
+
+struct Choice {
+    id: Uuid,
+    ticked: bool,
 }
 
 pub(super) async fn page(
@@ -85,39 +120,124 @@ pub(super) async fn page(
     shell: Shell,
     Query(which): Query<Which>,
 ) -> Result<Html<String>, Problem> {
+    show(&web, &caller, shell, &which, None).await
+}
+
+async fn show(
+    web: &Web,
+    caller: &Caller,
+    shell: Shell,
+    which: &Which,
+    tried: Option<Tried<'_>>,
+) -> Result<Html<String>, Problem> {
+    let t = shell.t;
     let decided = which.show == "decided";
-    let kiosk = Some(which.kiosk.as_str()).filter(|id| !id.is_empty()).map(parse::<KioskId>).transpose()?;
+    let kiosk = which.kiosk()?;
     if let Some(id) = &kiosk {
-        kiosk_in_scope(&web, &caller, id).await?;
+        kiosk_in_scope(web, caller, id).await?;
     }
-    let sites = site_names(&web, &caller).await?;
-    let scribe = Scribe { t: shell.t, web: &web, sites: &sites, now: web.app().clock().now() };
-    let open = Some(!decided);
+    let sites = site_names(web, caller).await?;
+    let scribe = Scribe { t, web, sites: &sites, now: web.app().clock().now() };
     let (store, scope) = (web.app().store(), caller.scope());
-    let (restated, corrected) = (which.restatements.clone(), which.corrections.clone());
-    let filter = RestatementFilter { open, kiosk: kiosk.clone(), ..RestatementFilter::default() };
-    let proposals = store.restatements(scope, &filter, &PageRequest::new(Some(ROWS), restated)).await?;
-    let filter = CorrectionFilter { open, kiosk: kiosk.clone(), ..CorrectionFilter::default() };
-    let asked = store.corrections(scope, &filter, &PageRequest::new(Some(ROWS), corrected)).await?;
+    let chooses = !decided && caller.identity.may(Right::Restate);
+    let rows = if chooses { MAX_PAGE } else { ROWS };
+    let page = PageRequest::new(Some(rows), which.restatements.clone());
+    let proposals = store.restatements(scope, &which.filter(kiosk.clone())?, &page).await?;
+    let filter =
+        CorrectionFilter { open: Some(!decided), kiosk: kiosk.clone(), ..CorrectionFilter::default() };
+    let page = PageRequest::new(Some(ROWS), which.corrections.clone());
+    let asked = store.corrections(scope, &filter, &page).await?;
+    let here = which.address();
     let next = |list: &str, cursor: Option<String>| {
-        cursor.map(|cursor| format!("/decisions?show={}&kiosk={}&{list}={cursor}", which.show, which.kiosk))
+        cursor.map(|cursor| format!("{here}&show={}&{list}={cursor}", encoded(&which.show)))
+    };
+    let ticked = |id: &Uuid| match &tried {
+        Some(tried) => tried.ids.contains(id),
+        None => which.choose == "all",
+    };
+    let line = |row: &RestatementRow| {
+        let choice = chooses.then(|| Choice { id: row.id, ticked: ticked(&row.id) });
+        Line { choice, ..scribe.restatement(row) }
     };
     let page = DecisionsPage {
-        t: shell.t,
+        t,
         decided,
         kiosk,
         may_ask: caller.identity.may(Right::Correct),
+        narrowed: which.narrowed(t, &sites),
+        many: (chooses && !proposals.items.is_empty()).then(|| Many::new(&here, which, tried.as_ref())),
         restatements: List {
-            lines: proposals.items.iter().map(|row| scribe.restatement(row)).collect(),
+            lines: proposals.items.iter().map(line).collect(),
             next: next("restatements", proposals.next_cursor),
         },
         corrections: List {
             lines: asked.items.iter().map(|row| scribe.correction(row)).collect(),
             next: next("corrections", asked.next_cursor),
         },
+        here,
         shell,
     };
     render(&page)
+}
+
+impl Which {
+    fn kiosk(&self) -> Result<Option<KioskId>, Problem> {
+        said(&self.kiosk).map(parse).transpose()
+    }
+
+    fn filter(&self, kiosk: Option<KioskId>) -> Result<RestatementFilter, Problem> {
+        let changed =
+            |text| InputKind::parse(text).ok_or_else(|| Problem::invalid("changed is a kind of input"));
+        Ok(RestatementFilter {
+            open: Some(self.show != "decided"),
+            kiosk,
+            site: said(&self.site).map(parse).transpose()?,
+            month: said(&self.month).map(parse).transpose()?,
+            changed: said(&self.changed).map(changed).transpose()?,
+            state: None,
+        })
+    }
+
+    /// Of this page without what of it is waiting or decided, and from the beginning of its lists.
+    fn address(&self) -> String {
+        let parts = [
+            ("kiosk", &self.kiosk),
+            ("site", &self.site),
+            ("month", &self.month),
+            ("changed", &self.changed),
+        ];
+        let parts = parts.into_iter().filter(|(_, value)| !value.is_empty());
+        let parts: Vec<String> = parts.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        format!("/decisions?{}", parts.join("&"))
+    }
+
+    fn narrowed(&self, t: &'static Texts, sites: &BTreeMap<SiteId, SiteRow>) -> Narrowed {
+        let mut sites: Vec<Offer> = sites
+            .values()
+            .map(|site| Offer {
+                chosen: site.id.as_str() == self.site,
+                value: site.id.to_string(),
+                text: site.name.clone(),
+            })
+            .collect();
+        sites.sort_by(|one, other| one.text.cmp(&other.text));
+        let changed = InputKind::ALL.iter().map(|kind| Offer {
+            value: kind.as_str().to_owned(),
+            text: t.word(kind.as_str()).to_owned(),
+            chosen: kind.as_str() == self.changed,
+        });
+        Narrowed {
+            sites,
+            month: self.month.clone(),
+            changed: changed.collect(),
+            at_all: [&self.site, &self.month, &self.changed].into_iter().any(|text| !text.is_empty()),
+        }
+    }
+}
+
+/// Empty: not said.
+fn said(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// Writes lines.
@@ -144,9 +264,10 @@ impl Scribe<'_> {
             tone: tone(row.state.as_str()).class(),
             state: t.word(row.state.as_str()),
             at: self.at(site.as_ref(), row.proposed_at),
-            who: format!("v{version} → v{}", version + 1),
+            who: format!("v{version} → v{} · {}", version + 1, restatement::changed(t, &row.why).join(", ")),
             says: compared::in_short(t, &row.before, &row.after),
             outcome: outcome(row.decided.as_ref()),
+            choice: None,
         }
     }
 
@@ -167,6 +288,7 @@ impl Scribe<'_> {
             who: format!("{} – {}", at(row.from).short, at(row.to).short),
             says: format!("{}: {}", row.requested_by, row.reason),
             outcome: outcome(row.decided.as_ref()),
+            choice: None,
         }
     }
 }

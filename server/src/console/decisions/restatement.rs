@@ -57,7 +57,7 @@ pub(in crate::console) async fn decide(
     Form(said): Form<Said>,
 ) -> Result<Response, Problem> {
     let verdict = said.verdict()?;
-    let decided = web.app().decide_restatement(caller.actor(), caller.scope(), id, &verdict).await;
+    let decided = web.app().decide_restatement(&caller.actor(), caller.scope(), id, &verdict).await;
     let outcome = decided.map(|_| format!("/restatements/{id}")).map_err(Problem::from);
     answered(outcome, async |problem| show(&web, &caller, shell, id, Some((problem, &said))).await).await
 }
@@ -101,7 +101,7 @@ async fn show(
 }
 
 /// The kinds of input that changed, from the sentence that is kept; one that is written otherwise stays whole.
-fn changed(t: &'static Texts, why: &str) -> Vec<String> {
+pub(super) fn changed(t: &'static Texts, why: &str) -> Vec<String> {
     let names = why.split_once(" was signed, this changed: ").map_or(why, |(_, names)| names);
     names.split(", ").map(|name| t.word(name).to_owned()).collect()
 }

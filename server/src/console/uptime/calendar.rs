@@ -9,6 +9,7 @@ use kioskwatch_domain::{
 
 use super::{
     super::{bar::percent, texts::Texts, time},
+    kiosk::insufficient,
     measure::{Measure, Tally, within},
 };
 
@@ -40,6 +41,8 @@ pub(super) struct Day {
     pub(super) text: String,
     /// `d-full`, `d-met`, `d-below`, `d-bad`, `d-none`, `d-ahead`.
     pub(super) class: &'static str,
+    /// Too little of it is known for what it says.
+    pub(super) insufficient: bool,
     pub(super) chosen: bool,
     pub(super) title: String,
     pub(super) strip: Vec<Run>,
@@ -104,6 +107,7 @@ impl Day {
             (_, 0) => t.day_none.to_owned(),
             _ => told(t, sheet.measure, &tally),
         };
+        let low = insufficient(t, &tally.coverage()).filter(|_| ratio.den > 0 && !ahead);
         let x_in_cell = |part: i64, whole: i64| percent(column * 14 * whole + 14 * part, 98 * whole);
         Self {
             date,
@@ -117,8 +121,12 @@ impl Day {
                 String::new()
             },
             class: class(ratio, ahead, sheet.target),
+            insufficient: low.is_some(),
             chosen: sheet.chosen == Some(date),
-            title: format!("{date} · {says}"),
+            title: match low {
+                Some(low) => format!("{date} · {says} · {low}"),
+                None => format!("{date} · {says}"),
+            },
             strip: strip(sheet.pieces, span, sheet.now, column),
         }
     }
@@ -272,6 +280,31 @@ mod tests {
         assert_eq!(calendar.days[1].text, "99.00");
         assert_eq!(calendar.days[2].text, "99.00", "rounded for the eye only: it is marked as below");
         assert!(calendar.days[3].title.contains("unexplained"), "{}", calendar.days[3].title);
+    }
+
+    #[test]
+    fn a_day_of_which_too_little_is_known_says_so_beside_its_figure() {
+        let zone = chrono_tz::Asia::Shanghai;
+        let day = 86_400;
+        let (period, pieces) = pieces(
+            zone,
+            &[
+                // Nine tenths are enough, a minute less is not.
+                (0, day * 9 / 10, State::Full),
+                (day, day + day * 9 / 10 - 60, State::Full),
+                (2 * day, 3 * day, State::Off),
+            ],
+        );
+        let calendar = draw(zone, &pieces, period.from + 3 * day);
+        let low: Vec<bool> = calendar.days.iter().take(4).map(|day| day.insufficient).collect();
+        assert_eq!(
+            low,
+            [false, true, false, false],
+            "what was off all day is known, what lies ahead has no figure"
+        );
+        let told = &calendar.days[1].title;
+        assert!(told.contains("insufficient data 89.93%") && calendar.spoken.contains(told), "{told}");
+        assert!(!calendar.days[0].title.contains("insufficient"), "{}", calendar.days[0].title);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::{
     causes::Causes,
     chosen,
     facts::{self, Fact, facts},
-    kiosk::{FigureCard, MONTHS, Turn, coverage},
+    kiosk::{FigureCard, MONTHS, Turn, coverage, insufficient},
     measure::{Measure, Tally},
     months_up_to, period, target, title,
     trend::{Judged, Trend},
@@ -116,6 +116,8 @@ struct Part {
     link: Option<String>,
     percent: String,
     ratio: Ratio,
+    /// Too little of it is known.
+    insufficient: Option<String>,
     met: Option<bool>,
     down: String,
     width: String,
@@ -287,18 +289,14 @@ async fn trend(
     let before = shown.first().map_or(last, |(month, _)| month.previous());
     for month in months_up_to(before, MONTHS - shown.len()) {
         let booked = web.app().booked(caller.scope(), scope, (month, month), None).await?;
-        let judged = |total: &MonthTotal| Judged {
-            month,
-            ratio: measure.of(&total.sums.figures),
-            target: total.judged_by(target(web)),
+        let judged = |total: &MonthTotal| {
+            Judged::of(month, measure, &total.sums.figures, total.judged_by(target(web)))
         };
         months.extend(booked.months.iter().map(judged));
     }
-    months.extend(shown.iter().map(|(month, one)| Judged {
-        month: *month,
-        ratio: measure.of(&one.sums.figures),
-        target: one.target,
-    }));
+    let judged =
+        |(month, one): &(Month, Standing)| Judged::of(*month, measure, &one.sums.figures, one.target);
+    months.extend(shown.iter().map(judged));
     Ok(months.into_iter().skip_while(|one| one.ratio.den == 0).collect())
 }
 
@@ -352,6 +350,7 @@ fn parts(
                 },
                 link: link.to(by, &group.name),
                 percent: if ratio.den > 0 { ratio.display() } else { "—".to_owned() },
+                insufficient: insufficient(t, &group.figures),
                 met: link.measure.meets(ratio, target),
                 down: time::length(t, down),
                 width: percent(down, most),

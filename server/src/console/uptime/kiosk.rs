@@ -237,8 +237,7 @@ async fn months(
             Err(UptimeError::NotFound(_)) => UptimeAnswer::default(),
             answer => answer?,
         };
-        let ratio = measure.of(&answer.sums.figures);
-        months.push(Judged { month, ratio, target: answer.target });
+        months.push(Judged::of(month, measure, &answer.sums.figures, answer.target));
     }
     Ok(months)
 }
@@ -252,6 +251,12 @@ pub(super) fn coverage(t: &Texts, figures: &Figures) -> Option<String> {
     let coverage = figures.coverage();
     let low = if figures.has_insufficient_data() { t.coverage_low } else { "" };
     (coverage.den > 0).then(|| format!("{} {} {low}", t.coverage, coverage.display()))
+}
+
+/// What stands beside any other figure that says too little, with how little is known; nothing beside one that does not.
+pub(super) fn insufficient(t: &Texts, figures: &Figures) -> Option<String> {
+    let low = || format!("{} {}", t.coverage_low, figures.coverage().display());
+    figures.has_insufficient_data().then(low)
 }
 
 fn account(

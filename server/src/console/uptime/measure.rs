@@ -76,6 +76,8 @@ pub(crate) struct Tally {
     pub(crate) up: i64,
     pub(crate) down: i64,
     pub(crate) left_out: i64,
+    /// Of all of them those in which it is known whether the machine was on.
+    pub(crate) known: i64,
     /// The down seconds by what they are blamed on, as a word of the API.
     pub(crate) lost: BTreeMap<&'static str, i64>,
 }
@@ -92,6 +94,7 @@ impl Tally {
 
     fn add(&mut self, measure: Measure, piece: &Explained) {
         let seconds = piece.to - piece.from;
+        self.known += if piece.state.is_some() { seconds } else { 0 };
         match measure.counted(piece).verdict {
             Verdict::Up => self.up += seconds,
             Verdict::LeftOut => self.left_out += seconds,
@@ -100,6 +103,12 @@ impl Tally {
                 *self.lost.entry(blamed_on(piece)).or_default() += seconds;
             }
         }
+    }
+
+    /// How much of its time is known, as figures with nothing else in them: the rule is theirs.
+    pub(crate) fn coverage(&self) -> Figures {
+        let accountable_s = self.up + self.down + self.left_out;
+        Figures { accountable_s, known_s: self.known, ..Figures::default() }
     }
 
     pub(crate) const fn ratio(&self) -> Ratio {

@@ -1,8 +1,9 @@
 //! Months in a row against the target.
-use kioskwatch_domain::uptime::{Month, Ratio};
+use kioskwatch_domain::uptime::{Figures, Month, Ratio};
 
 use super::{
     super::{bar::percent, texts::Texts},
+    measure::Measure,
     title,
 };
 
@@ -33,6 +34,14 @@ pub(crate) struct Judged {
     pub(crate) month: Month,
     pub(crate) ratio: Ratio,
     pub(crate) target: (i64, i64),
+    /// Too little of it is known.
+    pub(crate) insufficient: bool,
+}
+
+impl Judged {
+    pub(super) fn of(month: Month, measure: Measure, figures: &Figures, target: (i64, i64)) -> Self {
+        Self { month, ratio: measure.of(figures), target, insufficient: figures.has_insufficient_data() }
+    }
 }
 
 /// One month.
@@ -45,6 +54,8 @@ pub(crate) struct Point {
     pub(crate) label: String,
     pub(crate) text: String,
     pub(crate) below: bool,
+    /// Marked by a question mark behind its label.
+    pub(crate) insufficient: bool,
     pub(crate) chosen: bool,
     /// Where the part of the chart that leads to this month begins, and how wide it is.
     pub(crate) hit_x: String,
@@ -81,13 +92,17 @@ impl Trend {
         let points: Vec<Point> = months
             .iter()
             .zip(0..)
-            .map(|(&Judged { month, ratio, target }, index)| Point {
+            .map(|(&Judged { month, ratio, target, insufficient }, index)| Point {
                 month,
                 x: at(x(index, 1)),
                 y: (ratio.den > 0).then(|| y(ratio)),
-                label: month.month().to_string(),
-                text: format!("{}: {}", title(t, month), ratio.display()),
+                label: format!("{}{}", month.month(), if insufficient { "?" } else { "" }),
+                text: match insufficient {
+                    true => format!("{}: {} ({})", title(t, month), ratio.display(), t.coverage_low),
+                    false => format!("{}: {}", title(t, month), ratio.display()),
+                },
                 below: ratio.den > 0 && !ratio.meets(target.0, target.1),
+                insufficient,
                 chosen: month == chosen,
                 hit_x: at(x(index, 0)),
                 hit_width: at(x(index, 2) - x(index, 0)),
@@ -111,6 +126,10 @@ impl Trend {
             lines,
             scale,
         }
+    }
+
+    pub(crate) fn has_insufficient(&self) -> bool {
+        self.points.iter().any(|point| point.insufficient)
     }
 
     /// Whether there is more than a single month to see.
@@ -146,6 +165,7 @@ mod tests {
             month,
             ratio: Ratio::new(*num, *den),
             target: if *den == 1_000 { (999, 1_000) } else { (99, 100) },
+            insufficient: *num == 97,
         };
         let months: Vec<_> = months.zip(ratios).map(judged).collect();
         Trend::draw(Texts::of(Language::En), &months, first, (99, 100))
@@ -170,5 +190,16 @@ mod tests {
         assert!(trend.is_a_row());
         let below: Vec<_> = self::trend(&[(995, 1_000), (99, 100)]).points.iter().map(|p| p.below).collect();
         assert_eq!(below, [true, false], "each by what was promised for it");
+    }
+
+    #[test]
+    fn a_month_of_which_too_little_is_known_says_so_beside_its_figure() {
+        let trend = trend(&[(97, 100), (98, 100)]);
+        let said: Vec<_> = trend.points.iter().map(|p| (p.label.as_str(), p.text.as_str())).collect();
+        assert_eq!(
+            said,
+            [("1?", "January 2026: 97.00% (insufficient data)"), ("2", "February 2026: 98.00%")]
+        );
+        assert!(trend.has_insufficient() && trend.spoken.contains("97.00% (insufficient data)"));
     }
 }

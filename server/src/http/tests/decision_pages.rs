@@ -6,7 +6,7 @@ use kioskwatch_domain::{
     uptime::Month,
     wall,
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::Timestamp;
 use uuid::Uuid;
 
 use super::{
@@ -19,13 +19,13 @@ use crate::store::Scope;
 const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 impl Fixture {
-    async fn post(&self, path: &str, token: &str, body: &str) -> Answered {
+    pub(super) async fn post(&self, path: &str, token: &str, body: &str) -> Answered {
         let bearer = format!("Bearer {token}");
         form(self, path, body, &[("authorization", &bearer), OURS, ("cookie", "kioskwatch_language=en")])
             .await
     }
 
-    async fn english(&self, path: &str, token: &str) -> String {
+    pub(super) async fn english(&self, path: &str, token: &str) -> String {
         let request = axum::http::Request::builder()
             .uri(path)
             .header("host", "kiosk.test")
@@ -39,10 +39,17 @@ impl Fixture {
 
 /// K-1's last month: signed once, and proposed anew while `engineer` answered for it.
 async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
+    let (id, month) = proposed_of(fixture, (1, "near"), engineer).await;
+    (format!("/restatements/{id}"), month)
+}
+
+/// The same of another.
+pub(super) async fn proposed_of(fixture: &Fixture, (n, site): (u128, &str), engineer: &str) -> (Uuid, Month) {
+    let kiosk = format!("K-{n}");
     let now = fixture.app.clock().now();
     let month = Month::at(Shanghai, now.secs()).previous();
     let row = |version, down_s| {
-        let Change::Month(mut row) = signed(month, "K-1", "near", Some(engineer), version, down_s) else {
+        let Change::Month(mut row) = signed(month, &kiosk, site, Some(engineer), version, down_s) else {
             unreachable!()
         };
         row.fingerprint = format!("{version}");
@@ -51,12 +58,13 @@ async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
     let (mut known, official) = (row(0, 1_000), row(1, 7_000));
     fixture.app.store().commit(&[Change::Month(official.clone())]).await.unwrap();
     let at_approval = now.plus_ms(60_000);
-    let comes_to = fixture.app.fingerprint_at(&known.kiosk, month, at_approval).await.unwrap();
-    known.fingerprint = comes_to.unwrap();
-    let id = Uuid::from_u128(0x99);
+    let key = (known.kiosk.clone(), month);
+    let mut comes_to = fixture.app.fingerprints_at(&[key.clone()].into(), at_approval).await.unwrap();
+    known.fingerprint = comes_to.remove(&key).unwrap();
+    let id = Uuid::from_u128(0x9800 + n);
     let proposal = RestatementRow {
         id,
-        kiosk: KioskId::new("K-1").unwrap(),
+        kiosk: known.kiosk.clone(),
         month,
         base_version: 1,
         state: RestatementState::Proposed,
@@ -68,12 +76,12 @@ async fn proposed(fixture: &Fixture, engineer: &str) -> (String, Month) {
         decided: None,
     };
     // The fixture's own may be of the same month, and only one waits.
-    let other = fixture.app.store().restatement(&Scope::All, decision_id(1)).await.unwrap().unwrap();
-    let other = RestatementRow { state: RestatementState::Superseded, ..other };
-    let restatements = [other, proposal].map(|row| Change::Restatement(Box::new(row)));
+    let other = fixture.app.store().restatement(&Scope::All, decision_id(n)).await.unwrap();
+    let other = other.map(|other| RestatementRow { state: RestatementState::Superseded, ..other });
+    let restatements = other.into_iter().chain([proposal]).map(|row| Change::Restatement(Box::new(row)));
     let rows: Vec<_> = [Change::Month(known)].into_iter().chain(restatements).collect();
     fixture.app.store().commit(&rows).await.unwrap();
-    (format!("/restatements/{id}"), month)
+    (id, month)
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::auth::{
 };
 
 /// Operation, what it needs, a body that reads well.
-const TABLE: [(&str, Right, Option<&str>); 32] = [
+const TABLE: [(&str, Right, Option<&str>); 33] = [
     ("list_sites", See, None),
     ("get_site", See, None),
     ("put_site", Configure, Some(r#"{"name":"Near"}"#)),
@@ -36,6 +36,11 @@ const TABLE: [(&str, Right, Option<&str>); 32] = [
     ("get_restatement", See, None),
     ("approve_restatement", Restate, Some(r#"{"reason":"seen"}"#)),
     ("reject_restatement", Restate, Some(r#"{"reason":"no"}"#)),
+    (
+        "decide_restatements",
+        Restate,
+        Some(r#"{"ids":["00000000-0000-0000-0000-000000000051"],"approve":true,"reason":"seen"}"#),
+    ),
     ("list_corrections", See, None),
     ("get_correction", See, None),
     (

@@ -7,5 +7,6 @@ mod matrix;
 mod openapi;
 mod pages;
 mod past;
+mod restating;
 mod service;
 mod uptime_pages;

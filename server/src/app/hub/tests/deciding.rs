@@ -139,7 +139,8 @@ async fn nothing_is_booked_by_somebody_who_keeps_nobody_from_deciding() {
 /// What somebody proposed when the journal of the month had not come yet.
 async fn proposed(app: &App, month: Month) {
     let (id, now) = (KioskId::new("K-1").unwrap(), app.clock().now());
-    let comes_to = app.fingerprint_at(&id, month, now.plus_ms(60_000)).await.unwrap();
+    let asked = [(id.clone(), month)].into();
+    let comes_to = app.fingerprints_at(&asked, now.plus_ms(60_000)).await.unwrap().into_values().next();
     let row = |version, fingerprint: &str| {
         let nothing = MonthRow::nothing(id.clone(), month, month.period(chrono_tz::Asia::Shanghai), now);
         Change::Month(Box::new(MonthRow { version, fingerprint: fingerprint.to_owned(), ..nothing }))
@@ -189,7 +190,7 @@ async fn a_version_is_signed_with_nothing_less_than_what_had_been_received_altho
     let decider = app.clone();
     let decided = tokio::spawn(async move {
         let verdict = Verdict { approve: true, reason: "seen".into() };
-        decider.decide_restatement(Actor { name: "manager".into() }, &Scope::All, ASKED, &verdict).await
+        decider.decide_restatement(&Actor { name: "manager".into() }, &Scope::All, ASKED, &verdict).await
     });
     let state = async || app.store().restatement(&Scope::All, ASKED).await.unwrap().unwrap().state;
     // Time enough to look and to ask, if nobody waits for what was received.

@@ -1,5 +1,8 @@
 //! Months that were signed, will be, or never were.
+use kioskwatch_domain::change::InputKind;
+
 use super::*;
+use crate::store::{PageRequest, RestatementFilter};
 
 #[tokio::test]
 async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
@@ -91,8 +94,19 @@ async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_d
     let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
     let proposals = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
     assert_eq!(proposals.len(), 1);
+    for kind in InputKind::ALL {
+        let filter = RestatementFilter { changed: Some(*kind), ..RestatementFilter::default() };
+        let found = shelf.store.restatements(&Scope::All, &filter, &PageRequest::first()).await.unwrap();
+        let is_it = *kind == InputKind::Evidence;
+        assert_eq!(found.items.len(), usize::from(is_it), "what changed: {}", kind.as_str());
+    }
     let rows = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
     let stored = books::Stored { rows: &rows, restatements: &proposals };
+    // By these kinds a proposal is found again.
+    let inputs: serde_json::Value = serde_json::from_str(&rows[0].inputs).unwrap();
+    let mut kinds: Vec<&str> = InputKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(inputs.as_object().unwrap().keys().collect::<Vec<_>>(), kinds);
     let verdict = books::Verdict { approve: true, reason: "the line was down, the journal is whole".into() };
     let actor = Actor { name: "manager".into() };
     let now = Timestamp(end + 8 * DAY);

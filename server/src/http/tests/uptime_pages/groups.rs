@@ -212,3 +212,40 @@ async fn an_engineer_is_shown_what_they_answer_for_and_both_promises_are_judged(
     let other = fixture.get(&format!("/uptime?month={month}"), &admin).await.text;
     assert!(!other.contains("工程师可用率"), "{other}");
 }
+
+#[tokio::test]
+async fn a_part_of_which_too_little_is_known_says_so_beside_its_figure() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let of = |kiosk, known_in_100| {
+        let Change::Month(mut row) = signed(month, kiosk, "near", Some("Li"), 1, 50) else { unreachable!() };
+        row.sums.figures.known_s = row.sums.figures.accountable_s * known_in_100 / 100;
+        Change::Month(row)
+    };
+    fixture.app.store().commit(&[of("K-1", 89), of("K-2", 90)]).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let said = async |path: &str| {
+        let page = fixture.get(path, &viewer).await.text;
+        let parts = page.split("<div class=\"part").skip(1);
+        parts.map(|part| part.contains("class=\"low\">数据不足 89.00%<")).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&format!("/uptime?month={month}&by=kiosk")).await, [true, false]);
+    // The site as a whole is known to 89.5 %, and its worst kiosks are told as they are.
+    let page = fixture.get(&format!("/uptime?month={month}&by=site"), &viewer).await.text;
+    assert!(page.contains("class=\"low\">数据不足 89.50%<"), "{page}");
+    assert_eq!(said(&format!("/uptime?month={month}&by=site")).await, [false, true, false]);
+}
+
+#[tokio::test]
+async fn a_quarter_says_that_its_outages_are_those_of_its_months() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let rows = [month, month.next()].map(|month| signed(month, "K-1", "near", Some("Li"), 1, 50));
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let page =
+        async |span: &str| fixture.get(&format!("/uptime?month={month}&span={span}"), &viewer).await.text;
+    let says = "跨月底的一次停机在两个月各计一次";
+    assert!(page("quarter").await.contains(says));
+    assert!(!page("month").await.contains(says));
+}
