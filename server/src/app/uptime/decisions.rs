@@ -17,7 +17,7 @@ use kioskwatch_domain::{
         corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
-use kioskwatch_proto::KioskId;
+use kioskwatch_proto::{KioskId, Timestamp};
 use uuid::Uuid;
 
 use super::{UptimeError, gather::KIOSKS_AT_ONCE};
