@@ -1,9 +1,9 @@
 //! The fleet as numbers, for one scrape.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use kioskwatch_domain::{change::PresenceVerdict, fleet::InService};
-use kioskwatch_proto::{KioskId, Timestamp, words::ServiceState};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
 
 use super::{
     App,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::PerKiosk,
-    metrics::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure},
+    metrics::{FleetFigures, KioskFigure, PeripheralFigure, SiteKiosks, UptimeFigure},
 };
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
@@ -45,16 +45,18 @@ impl App {
         let each = match self.config().monitoring.per_kiosk {
             PerKiosk::On => true,
             PerKiosk::Off => false,
-            PerKiosk::Auto => fleet.in_service(now).take(AUTO_PER_KIOSK + 1).count() <= AUTO_PER_KIOSK,
+            PerKiosk::Auto => fleet.size_in_service(now) <= AUTO_PER_KIOSK,
         };
+        // The hub waits meanwhile: text is made once for each site, not for each kiosk.
+        let mut site_kiosks: HashMap<(Option<&SiteId>, &'static str), SiteKiosks> = HashMap::new();
         for InService { kiosk, expected } in fleet.in_service(now) {
             let presence = kiosk.presence.as_str();
-            let site = kiosk.site.map_or_else(String::new, ToString::to_string);
             *figures.kiosks.entry(presence).or_default() += 1;
-            let of_site = figures.site_kiosks.entry((site.clone(), presence)).or_default();
+            let of_site = site_kiosks.entry((kiosk.site, presence)).or_default();
             of_site.kiosks += 1;
             of_site.expected += u64::from(expected);
             if each {
+                let site = text_of(kiosk.site);
                 let serves = matches!(kiosk.service, Some(ServiceState::InService | ServiceState::Degraded));
                 let up = matches!(kiosk.presence, PresenceVerdict::Online | PresenceVerdict::Late);
                 figures.each.push(KioskFigure {
@@ -76,6 +78,9 @@ impl App {
                 });
             }
         }
+        let site_kiosks = site_kiosks.into_iter();
+        figures.site_kiosks =
+            site_kiosks.map(|((site, presence), counts)| ((text_of(site), presence), counts)).collect();
         let is_ours = |kiosk: &Option<KioskId>| kiosk.as_ref().is_none_or(|id| fleet.is_in_service(id, now));
         let open = fleet.incidents().filter(|incident| incident.closed_at.is_none());
         for incident in open.filter(|incident| is_ours(&incident.kiosk)) {
@@ -132,6 +137,11 @@ impl App {
         }
         figures
     }
+}
+
+/// As a label: empty for a kiosk that stands nowhere.
+fn text_of(site: Option<&SiteId>) -> String {
+    site.map_or_else(String::new, ToString::to_string)
 }
 
 fn uptime_figure(scope: &'static str, id: String, period: &'static str, seconds: &Seconds) -> UptimeFigure {

@@ -13,7 +13,7 @@ use prometheus::{
     TextEncoder,
 };
 
-pub use figures::{FleetFigures, KioskFigure, PeripheralFigure, UptimeFigure};
+pub use figures::{FleetFigures, KioskFigure, PeripheralFigure, SiteKiosks, UptimeFigure};
 
 /// Buckets from 1 ms to 10 s, for what should be quick.
 const QUICK: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -47,6 +47,12 @@ impl Fleet {
         })
     }
 
+    /// How many are in service: hours are not asked.
+    #[must_use]
+    pub fn size_in_service(&self, now: Timestamp) -> usize {
+        self.kiosks.iter().filter(|kiosk| kiosk.in_service(now)).count()
+    }
+
     /// Whether its problems are ours; not of one that nobody knows.
     #[must_use]
     pub fn is_in_service(&self, id: &KioskId, now: Timestamp) -> bool {
