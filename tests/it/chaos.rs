@@ -48,8 +48,8 @@ async fn a_file_that_dies_with_its_server_is_no_victim_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_under_a_broker_that_cannot_be_trusted_lose_nothing() {
-    nothing_is_lost(BrokerKind::Treacherous, DatabaseKind::Postgres, 15).await;
+async fn thirty_kills_under_a_broker_that_cannot_be_trusted_lose_nothing() {
+    nothing_is_lost(BrokerKind::Treacherous, DatabaseKind::Postgres, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
