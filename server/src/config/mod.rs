@@ -69,7 +69,8 @@ impl Config {
     /// What types alone do not hold: ranges, urls, files that belong together.
     fn check(&self) -> Result<(), (String, String)> {
         self.mqtt.address().map_err(|problem| ("mqtt.url".to_owned(), problem))?;
-        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 20] = [
+        let inspection = &self.inspection;
+        let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 27] = [
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
             ("presence.site_hold_s", self.presence.site_hold_s, 0..=3_600),
             ("presence.settle_s", self.presence.settle_s, 0..=3_600),
@@ -96,6 +97,18 @@ impl Config {
             ("http.max_sse", self.http.max_sse as u64, 1..=100_000),
             ("commands.default_valid_s", self.commands.default_valid_s, 10..=600),
             ("fleet.sweep_interval_ms", self.fleet.sweep_interval_ms, 50..=60_000),
+            // A day that a month does not have is its last one.
+            ("inspection.phone_start_day", inspection.phone_start_day.into(), 1..=31),
+            ("inspection.phone_days", inspection.phone_days.into(), 1..=31),
+            ("inspection.phone_report_day", inspection.phone_report_day.into(), 1..=31),
+            (
+                "inspection.onsite_start_month_of_quarter",
+                inspection.onsite_start_month_of_quarter.into(),
+                1..=3,
+            ),
+            ("inspection.onsite_start_day", inspection.onsite_start_day.into(), 1..=31),
+            ("inspection.onsite_days", inspection.onsite_days.into(), 1..=31),
+            ("inspection.onsite_report_day", inspection.onsite_report_day.into(), 1..=31),
         ];
         for (key, value, allowed) in ranges {
             if !allowed.contains(&value) {
@@ -120,6 +133,14 @@ impl Config {
         if self.console.timezone.parse::<chrono_tz::Tz>().is_err() {
             let problem = format!("{:?} is no IANA time zone such as Asia/Shanghai", self.console.timezone);
             return Err(("console.timezone".to_owned(), problem));
+        }
+        let broker = (self.mqtt.url == "embedded").then_some(("mqtt.listen", self.mqtt.listen));
+        let doors = [("http.listen", self.http.listen), ("monitoring.listen", self.monitoring.listen)];
+        let doors: Vec<_> = doors.into_iter().chain(broker).filter(|(_, at)| at.port() != 0).collect();
+        for (place, (key, at)) in doors.iter().enumerate() {
+            if let Some((other, _)) = doors[..place].iter().find(|(_, earlier)| earlier == at) {
+                return Err(((*key).to_owned(), format!("{at} is taken already by {other}")));
+            }
         }
         if self.console.open_access && !self.http.listen.ip().is_loopback() {
             let problem = "open access is for demos: [http] listen must then be a loopback address";

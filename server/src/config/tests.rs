@@ -37,6 +37,18 @@ fn what_is_wrong_is_named_by_file_line_and_key() {
         ("[retention]\n\ntickets_months = 11", "server.toml:3:", "expected 12 to 1200"),
         ("[retention]\ntickets_years = 5", "server.toml:2:", "unknown field `tickets_years`"),
         ("[uptime]\nfreeze_hours = 649", "server.toml:2:", "expected 0 to 648"),
+        ("[inspection]\nphone_report_day = 0", "server.toml:2:", "expected 1 to 31"),
+        ("[inspection]\nonsite_start_month_of_quarter = 4", "server.toml:2:", "expected 1 to 3"),
+        (
+            "[monitoring]\nlisten = \"127.0.0.1:8080\"",
+            "server.toml:2:",
+            "monitoring.listen: 127.0.0.1:8080 is taken already by http.listen",
+        ),
+        (
+            "[mqtt]\nlisten = \"127.0.0.1:9464\"",
+            "server.toml:2:",
+            "127.0.0.1:9464 is taken already by monitoring.listen",
+        ),
         ("[presence]\nmissed_heartbeats = 1", "server.toml:2:", "expected 2 to 100"),
         ("[database]\nurl = \"mysql://x\"", "server.toml:2:", "sqlite://path"),
         (
