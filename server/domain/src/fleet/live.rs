@@ -289,6 +289,11 @@ impl Liveness {
         ended.chain(open).reduce(whole)
     }
 
+    /// As [`Self::unwritten`], with what was given up: since when, and until when, the store lacks what was heard.
+    pub(super) fn unstored(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        self.lost().into_iter().chain(self.unwritten(now)).reduce(whole)
+    }
+
     /// From when to when what was heard was given up for want of room, since it was last written.
     pub(super) fn lost(&self) -> Option<(Timestamp, Timestamp)> {
         self.rare().lost

@@ -94,6 +94,22 @@ fn evidence_that_was_refused_for_too_long_to_be_kept_stays_a_gap() {
 }
 
 #[test]
+fn what_was_given_up_before_the_first_refusal_is_a_gap_too_from_the_first_heartbeat_on() {
+    let (mut world, mut agents) = two_kiosks();
+    for n in 0..60 {
+        agents[0].service = if n % 2 == 0 { ServiceState::Degraded } else { ServiceState::InService };
+        world.pass(30_000, &mut agents.each_mut());
+    }
+    flush_without_the_first(&mut world);
+    assert_eq!(gaps(&world), [("K-1", START, world.now)], "what is kept is in memory only");
+    listen(&mut world, &mut agents);
+    world.tell(&[Input::FLUSH_ALL]);
+    let (kept_from, _) = written(&world, "K-1")[0];
+    assert!(kept_from > 0, "the oldest of it had to go");
+    assert_eq!(gaps(&world), [("K-1", START, START.plus_ms(kept_from))]);
+}
+
+#[test]
 fn what_ended_too_often_between_two_flushes_to_be_kept_is_a_gap_and_no_silence() {
     let (mut world, mut agents) = two_kiosks();
     for n in 0..60 {
