@@ -178,3 +178,33 @@ fn the_silence_of_a_kiosk_is_hidden_by_no_row_of_its_that_is_refused() {
     flush_without_the_first(&mut world);
     assert_eq!(gaps(&world), [("K-1", again, again.plus_ms(30_000))]);
 }
+
+#[test]
+fn what_was_heard_before_the_time_to_which_the_clock_was_set_back_is_no_silence() {
+    // How often the kiosk changed its state, and whether that was too often to be kept.
+    for (changes, is_lost) in [(2, false), (60, true)] {
+        for refused in [false, true] {
+            let (mut world, mut agents) = two_kiosks();
+            for n in 0..changes {
+                agents[0].service = if n % 2 == 0 { ServiceState::Degraded } else { ServiceState::InService };
+                world.pass(30_000, &mut agents.each_mut());
+            }
+            if refused {
+                flush_without_the_first(&mut world);
+            }
+            let (before, back) = (world.now, START.plus_ms(100_000));
+            world.now = back;
+            world.tell(&[Input::ClockJumped { before }]);
+            listen(&mut world, &mut agents);
+            world.tell(&[Input::FLUSH_ALL]);
+            let rows = written(&world, "K-1");
+            let gaps = gaps(&world).into_iter().filter(|(_, from, to)| from < to).collect::<Vec<_>>();
+            if is_lost {
+                assert_eq!(gaps, [("K-1", START, back)], "{refused}");
+                assert!(rows.iter().all(|&(from, _)| from >= 100_000), "{refused}: {rows:?}");
+            } else {
+                assert_eq!((rows[0], gaps), ((0, 100_000), vec![]), "{refused}: {rows:?}");
+            }
+        }
+    }
+}
