@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Due, Ix, draft::Draft, live::LiveEdit};
 use crate::{
-    change::{CommandRow, CommandState},
+    change::{CommandRow, CommandState, TicketState},
     presence::PresenceReason,
     triage::{Decision, HoldReason},
 };
@@ -139,7 +139,9 @@ impl Draft<'_> {
     fn skip_in_recovery(&mut self, id: Uuid, by_ms: i64) {
         let now = self.now;
         let Some(file) = self.ticket(id) else { return };
-        let lasts_since = match file.row.recovering_since {
+        // What recovered by itself still says since when.
+        let recovering_since = file.row.recovering_since.filter(|_| file.row.state != TicketState::Resolved);
+        let lasts_since = match recovering_since {
             Some(since) => self.service_good_since(file).map(|good| file.lasts_since(since.max(good), now)),
             None => file.row.t5.map(|t5| file.quiet_since(t5, now)),
         };

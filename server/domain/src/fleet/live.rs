@@ -161,9 +161,13 @@ impl Liveness {
         self.change_rare(|rare| {
             rare.will_at = rare.will_at.map(clamp);
             rare.two_agents_at = rare.two_agents_at.map(clamp);
-            // Their instants were told by a clock that we no longer believe.
-            rare.lost = rare.lost.filter(|(_, to)| *to <= now);
-            rare.ended.retain(|ended| ended.at <= now);
+            // What a clock told that we no longer believe; until now we did listen, and say so.
+            rare.lost = rare.lost.map(|(from, to)| (from, clamp(to))).filter(|(from, to)| from < to);
+            rare.ended.retain(|ended| ended.open.span.from < now);
+            for EndedSpan { open, at } in &mut rare.ended {
+                (*at, open.flushed_to) = (clamp(*at), clamp(open.flushed_to));
+                open.span.last = clamp(open.span.last);
+            }
         });
         self.set_last_seen(self.last_seen().map(clamp));
         if let Some(OpenSpan { span, flushed_to }) = &mut self.span {
@@ -287,6 +291,11 @@ impl Liveness {
         let ended = self.rare().ended.iter().filter_map(|ended| ended.open.unwritten(ended.at));
         let open = self.span.and_then(|open| open.unwritten(open.span.holds_until().min(now)));
         ended.chain(open).reduce(whole)
+    }
+
+    /// As [`Self::unwritten`], with what was given up: since when, and until when, the store lacks what was heard.
+    pub(super) fn unstored(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        self.lost().into_iter().chain(self.unwritten(now)).reduce(whole)
     }
 
     /// From when to when what was heard was given up for want of room, since it was last written.

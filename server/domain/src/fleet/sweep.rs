@@ -144,12 +144,12 @@ impl Draft<'_> {
     pub(super) fn look_failed(&mut self, look: Look, reason: &str) {
         let before = self.aside(look);
         let times = before.map_or(0, |aside| aside.times);
-        let unwritten = match look.0 {
-            What::Evidence(ix) => self.live(ix).unwritten(self.now).map(|(since, _)| since),
+        let missing = match look.0 {
+            What::Evidence(ix) => self.live(ix).unstored(self.now).map(|(since, _)| since),
             _ => None,
         };
         // While nothing waits to be written, nothing has been missing so far.
-        let since = before.map(|aside| aside.since).filter(|_| unwritten.is_some()).or(unwritten);
+        let since = before.map(|aside| aside.since).filter(|_| missing.is_some()).or(missing);
         let since = since.unwrap_or(self.now);
         let pause_ms = AGAIN_LAST_MS.min(AGAIN_FIRST_MS << times.min(16));
         let until = self.now.plus_ms(pause_ms);

@@ -6,6 +6,8 @@ use crate::change::{ClockRow, TicketRow};
 
 /// Where `extra` keeps what [`TicketFile::lasts_since`] says.
 const LASTS_SINCE: &str = "lasts_since";
+/// Where `extra` keeps what [`TicketFile::more_may_come_until`] says.
+const MORE_MAY_COME_UNTIL: &str = "more_may_come_until";
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TicketFile {
@@ -56,9 +58,12 @@ impl TicketFile {
     }
 
     fn moved(&self, now: Timestamp) -> Option<Timestamp> {
+        self.time_in_extra(LASTS_SINCE).filter(|&at| at <= now)
+    }
+
+    fn time_in_extra(&self, key: &str) -> Option<Timestamp> {
         let extra: serde_json::Value = serde_json::from_str(&self.row.extra).unwrap_or_default();
-        let moved = extra.get(LASTS_SINCE).and_then(|at| serde_json::from_value(at.clone()).ok());
-        moved.filter(|&at| at <= now)
+        extra.get(key).and_then(|at| serde_json::from_value(at.clone()).ok())
     }
 
     /// Its recovery, or its quiet time, lasts from then on, whatever its own time says.
@@ -66,11 +71,27 @@ impl TicketFile {
         self.set_extra(LASTS_SINCE, serde_json::json!(at));
     }
 
+    /// A journal that told late of a recovery may have more to tell, until then: that the fault came back.
+    pub(super) fn more_may_come_until(&self) -> Option<Timestamp> {
+        self.time_in_extra(MORE_MAY_COME_UNTIL)
+    }
+
+    pub(super) fn wait_for_more(&mut self, until: Timestamp) {
+        self.set_extra(MORE_MAY_COME_UNTIL, serde_json::json!(until));
+    }
+
     /// A new recovery begins: what was said of the last one is over.
     pub(super) fn recovers(&mut self, since: Timestamp) {
         self.row.recovering_since = Some(since);
-        if self.row.extra.contains(LASTS_SINCE) {
-            self.set_extra(LASTS_SINCE, serde_json::Value::Null);
+        self.lasts_no_more();
+    }
+
+    /// The recovery, or the quiet time, is over, and with it what was said of it.
+    pub(super) fn lasts_no_more(&mut self) {
+        for key in [LASTS_SINCE, MORE_MAY_COME_UNTIL] {
+            if self.row.extra.contains(key) {
+                self.set_extra(key, serde_json::Value::Null);
+            }
         }
     }
 

@@ -55,8 +55,9 @@ impl Draft<'_> {
         let look = Look::evidence(ix);
         let lost = self.live(ix).lost();
         if let Some(aside) = self.aside(look) {
-            let kept_since = lost.and(self.live(ix).unwritten(self.now)).map(|(since, _)| since);
-            self.gap_of(ix, aside.since, kept_since.unwrap_or(aside.since));
+            let kept = self.live(ix).unwritten(self.now);
+            let until = lost.map(|(_, to)| kept.map_or(to, |(since, _)| since));
+            self.gap_of(ix, aside.since, until.unwrap_or(aside.since));
             self.looked(look);
         } else if let Some((from, to)) = lost {
             self.gap_of(ix, from, to);

@@ -14,7 +14,8 @@ use crate::{
     ticket::{self, BY_RULE, Step, Watch},
 };
 
-/// While the kiosk is out of service for another reason, a recovered ticket is looked at again after this.
+/// While the kiosk is out of service for another reason, a recovered ticket is looked at again after this. As long
+/// waits a recovery that was told late for the next message of its journal: a long one comes in several.
 const LOOK_AGAIN_MS: i64 = 60_000;
 
 impl Draft<'_> {
@@ -70,7 +71,10 @@ impl Draft<'_> {
             Some(good) => file.lasts_since(since.max(good), now),
             None => now,
         };
-        let holds_until = since_good.plus_ms(hold);
+        // Later than that waits nobody for more: our clock was set back.
+        let more_until = file.more_may_come_until().filter(|until| until.since(now) <= LOOK_AGAIN_MS);
+        let held_until = since_good.plus_ms(hold);
+        let holds_until = more_until.map_or(held_until, |until| held_until.max(until));
         if holds_until > now {
             let again = holds_until.min(now.plus_ms(LOOK_AGAIN_MS.max(1)));
             if let Some(file) = self.ticket_mut(id) {
@@ -147,13 +151,16 @@ impl Draft<'_> {
     }
 
     /// As [`Self::look_later`]. What is told of long after it became true, by a journal that waited for its line, may
-    /// have waited its time already: then the next sweep looks.
+    /// have waited its time already: then it waits only for what the same journal tells next, so that a ticket whose
+    /// fault came back long ago does not end for a moment.
     pub(super) fn look_at_what_was_told_late(&mut self, id: Uuid) {
         let (now, watch) = (self.now, self.watch());
+        let until = now.plus_ms(LOOK_AGAIN_MS);
         if let Some(file) = self.ticket_mut(id)
             && ticket::ripe_since(&file.row, watch).is_some_and(|at| at <= now)
         {
-            file.row.due_at = Some(file.row.due_at.map_or(now, |due| due.min(now)));
+            file.wait_for_more(until);
+            file.row.due_at = Some(file.row.due_at.map_or(until, |due| due.min(until)));
         }
         self.look_later(id);
     }

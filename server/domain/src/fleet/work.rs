@@ -165,6 +165,7 @@ impl Draft<'_> {
         row.recovering_since = None;
         row.reopened += u32::from(was_closed);
         let terms = Terms { zone: row.zone, class: row.class, severity: row.severity };
+        file.lasts_no_more();
         let fresh = ticket::opening_clocks(id, now, terms, &policy);
         ticket::on_return(&mut file.clocks, fresh, now);
         let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());

@@ -266,30 +266,27 @@ fn what_recovers_when_the_clock_is_set_back_while_the_server_is_away_resolves_al
 
 #[test]
 fn what_is_quiet_while_the_clock_jumps_forward_closes_after_its_whole_quiet_time() {
+    use kioskwatch_proto::words::ServiceState::{InService, OutOfService};
+
     let quiet = crate::policy::Policy::default().tickets.quiet_ms;
-    for by_ms in JUMPS.into_iter().filter(|by_ms| *by_ms >= HOUR) {
-        let (mut world, mut agents) = fleet();
-        let [a, b, c] = &mut agents;
-        a.service(world.now, kioskwatch_proto::words::ServiceState::InService);
-        a.fault(world.now, "printer", "cutter_error", Raised);
-        world.send(a);
-        a.fault(world.now, "printer", "cutter_error", Cleared);
-        world.send(a);
-        world.pass(1_900 * SECOND, &mut [a, b, c]);
-        let state = |world: &World, a: &ScriptedAgent| {
-            let tickets = world.tickets(&a.id);
-            tickets.iter().find(|ticket| ticket.fault.as_str() == "cutter_error").unwrap().state
-        };
-        assert_eq!(state(&world, a), TicketState::Resolved, "{by_ms}");
-        jump(&mut world, &mut [a, b, c], by_ms);
-        world.pass(quiet - HOUR, &mut [a]);
-        assert_eq!(
-            state(&world, a),
-            TicketState::Resolved,
-            "{by_ms}: the time that was skipped was not quiet"
-        );
-        world.pass(HOUR, &mut [a]);
-        assert_eq!(state(&world, a), TicketState::Closed, "{by_ms}");
+    // Whether the kiosk serves, or is out of service for another reason meanwhile.
+    for service in [InService, OutOfService] {
+        for by_ms in JUMPS.into_iter().filter(|by_ms| *by_ms >= HOUR) {
+            let (mut world, mut agents) = jammed();
+            let [a, b, c] = &mut agents;
+            a.fault(world.now, "printer", "cutter_error", Cleared);
+            world.send(a);
+            world.pass(1_900 * SECOND, &mut [a, b, c]);
+            assert_eq!(state_of_jam(&world, a), TicketState::Resolved, "{by_ms}");
+            a.service(world.now, service);
+            world.send(a);
+            jump(&mut world, &mut [a, b, c], by_ms);
+            world.pass(quiet - HOUR, &mut [a]);
+            let state = state_of_jam(&world, a);
+            assert_eq!(state, TicketState::Resolved, "{by_ms}, {service:?}: what was skipped was not quiet");
+            world.pass(HOUR, &mut [a]);
+            assert_eq!(state_of_jam(&world, a), TicketState::Closed, "{by_ms}, {service:?}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use kioskwatch_proto::{
 
 use crate::{
     change::{Admission, KioskRow, SiteRow, SiteTermsRow, TicketRow, TicketState},
-    fleet::{RefusalKind, Request},
+    fleet::{Input, RefusalKind, Request, TicketAction},
     testing::{ScriptedAgent, World, world::START},
 };
 
@@ -119,6 +119,39 @@ fn five_kiosks_with_one_fault_on_one_day_wait_for_one_decision() {
     }
     world.pass(1_900_000, &mut agents.iter_mut().collect::<Vec<_>>());
     assert_eq!(world.ticket(parent.id).state, TicketState::Resolved);
+}
+
+#[test]
+fn a_batch_that_came_back_after_the_clock_jumped_is_quiet_from_its_next_end_on() {
+    let (mut world, mut agents) = site_of(5);
+    let quiet = world.fleet.policy().tickets.quiet_ms;
+    let tell = |world: &mut World, agents: &mut [ScriptedAgent], state| {
+        for agent in agents {
+            agent.fault(world.now, "printer", "paper_jam", state);
+            world.send(agent);
+        }
+    };
+    tell(&mut world, &mut agents, Raised);
+    let parent = site_tickets(&world)[0].id;
+    tell(&mut world, &mut agents, Cleared);
+    world.pass(1_900_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    assert_eq!(world.ticket(parent).state, TicketState::Resolved);
+    let before = world.now;
+    world.now = before.plus_ms(3_600_000);
+    world.tell(&[Input::ClockJumped { before }]);
+    world.pass(600_000, &mut agents.iter_mut().collect::<Vec<_>>());
+
+    let action = TicketAction::Reopen { reason: "they jam again".into() };
+    world.ask("li", Request::Ticket { ticket: parent, action }).unwrap();
+    tell(&mut world, &mut agents, Raised);
+    world.pass(36_000_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    tell(&mut world, &mut agents, Cleared);
+    world.pass(1_900_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    assert_eq!(world.ticket(parent).state, TicketState::Resolved);
+    world.pass(quiet - 3_600_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    assert_eq!(world.ticket(parent).state, TicketState::Resolved, "its quiet time began anew");
+    world.pass(3_600_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    assert_eq!(world.ticket(parent).state, TicketState::Closed);
 }
 
 #[test]

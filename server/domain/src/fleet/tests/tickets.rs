@@ -110,18 +110,37 @@ fn what_heals_and_holds_resolves_itself_with_the_real_recovery_as_t5() {
 }
 
 #[test]
-fn what_healed_long_before_it_was_told_resolves_at_once_and_warns_of_no_clock() {
+fn what_healed_long_before_it_was_told_resolves_a_minute_later_and_warns_of_no_clock() {
     let (mut world, mut agent, id) = jammed();
     world.pass(20 * HOUR, &mut [&mut agent]);
     agent.fault(world.now, "printer", "cutter_error", Cleared);
     let healed = world.now;
     world.pass(2 * HOUR, &mut [&mut agent]);
     world.send(&mut agent);
-    let told = world.pass(MINUTE, &mut [&mut agent]);
+    let waits = world.pass(MINUTE - 1_000, &mut [&mut agent]);
+    assert_eq!(world.ticket(id).state, TicketState::Triaged, "its journal may have more to tell");
+    let told = world.pass(1_000, &mut [&mut agent]);
     let ticket = world.ticket(id);
     assert_eq!((ticket.state, ticket.t5), (TicketState::Resolved, Some(healed)));
     let warned = |effect: &Effect| matches!(effect, Effect::Notify(n) if n.kind == NoticeKind::ClockWarning);
-    assert!(!told.effects.iter().any(warned));
+    assert!(!waits.effects.iter().chain(&told.effects).any(warned));
+}
+
+#[test]
+fn a_fault_that_came_back_long_ago_ends_no_ticket_between_two_messages_of_its_journal() {
+    let (mut world, mut agent, id) = jammed();
+    let first = agent.fault(world.now, "printer", "cutter_error", Cleared);
+    let second = agent.fault(world.now.plus_ms(MINUTE), "printer", "cutter_error", Raised);
+    world.pass(30 * HOUR, &mut [&mut agent]);
+    for (seq, (_, raw)) in [first, second].into_iter().zip(agent.journal.clone()) {
+        world.tell(&[agent.batch_of(world.now, seq, std::iter::once(raw.as_str()))]);
+        world.pass(10_000, &mut [&mut agent]);
+    }
+    world.pass(2 * MINUTE, &mut [&mut agent]);
+    assert_eq!((world.ticket(id).state, world.ticket(id).reopened), (TicketState::Triaged, 0));
+    let told = world.store.ticket_events.values().filter(|event| event.ticket == id);
+    let told: Vec<_> = told.map(|event| event.action.as_str()).collect();
+    assert!(!told.contains(&"resolve") && told.ends_with(&["recovering", "fault_back"]), "{told:?}");
 }
 
 #[test]

@@ -94,6 +94,22 @@ fn evidence_that_was_refused_for_too_long_to_be_kept_stays_a_gap() {
 }
 
 #[test]
+fn what_was_given_up_before_the_first_refusal_is_a_gap_too_from_the_first_heartbeat_on() {
+    let (mut world, mut agents) = two_kiosks();
+    for n in 0..60 {
+        agents[0].service = if n % 2 == 0 { ServiceState::Degraded } else { ServiceState::InService };
+        world.pass(30_000, &mut agents.each_mut());
+    }
+    flush_without_the_first(&mut world);
+    assert_eq!(gaps(&world), [("K-1", START, world.now)], "what is kept is in memory only");
+    listen(&mut world, &mut agents);
+    world.tell(&[Input::FLUSH_ALL]);
+    let (kept_from, _) = written(&world, "K-1")[0];
+    assert!(kept_from > 0, "the oldest of it had to go");
+    assert_eq!(gaps(&world), [("K-1", START, START.plus_ms(kept_from))]);
+}
+
+#[test]
 fn what_ended_too_often_between_two_flushes_to_be_kept_is_a_gap_and_no_silence() {
     let (mut world, mut agents) = two_kiosks();
     for n in 0..60 {
@@ -161,4 +177,34 @@ fn the_silence_of_a_kiosk_is_hidden_by_no_row_of_its_that_is_refused() {
     world.pass(600_000, &mut [&mut agents[1]]);
     flush_without_the_first(&mut world);
     assert_eq!(gaps(&world), [("K-1", again, again.plus_ms(30_000))]);
+}
+
+#[test]
+fn what_was_heard_before_the_time_to_which_the_clock_was_set_back_is_no_silence() {
+    // How often the kiosk changed its state, and whether that was too often to be kept.
+    for (changes, is_lost) in [(2, false), (60, true)] {
+        for refused in [false, true] {
+            let (mut world, mut agents) = two_kiosks();
+            for n in 0..changes {
+                agents[0].service = if n % 2 == 0 { ServiceState::Degraded } else { ServiceState::InService };
+                world.pass(30_000, &mut agents.each_mut());
+            }
+            if refused {
+                flush_without_the_first(&mut world);
+            }
+            let (before, back) = (world.now, START.plus_ms(100_000));
+            world.now = back;
+            world.tell(&[Input::ClockJumped { before }]);
+            listen(&mut world, &mut agents);
+            world.tell(&[Input::FLUSH_ALL]);
+            let rows = written(&world, "K-1");
+            let gaps = gaps(&world).into_iter().filter(|(_, from, to)| from < to).collect::<Vec<_>>();
+            if is_lost {
+                assert_eq!(gaps, [("K-1", START, back)], "{refused}");
+                assert!(rows.iter().all(|&(from, _)| from >= 100_000), "{refused}: {rows:?}");
+            } else {
+                assert_eq!((rows[0], gaps), ((0, 100_000), vec![]), "{refused}: {rows:?}");
+            }
+        }
+    }
 }
