@@ -29,6 +29,16 @@ impl Contracts {
         }
     }
 
+    /// Whether a site was under this contract at any second of a time.
+    #[must_use]
+    pub fn held(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {
+        let said = self.0.get(site).map_or(&[][..], Vec::as_slice);
+        said.iter().enumerate().any(|(position, (from, one))| {
+            let to = said.get(position + 1).map_or(END, |(next, _)| *next);
+            one == contract && !Interval::new(*from, to).intersect(within).is_empty()
+        })
+    }
+
     /// Divides the time of each site's owners among its contracts, without overlap and without a rest.
     #[must_use]
     pub fn divide(&self, owners: Vec<(Owner, IntervalSet)>) -> Vec<(Owner, IntervalSet)> {
@@ -82,6 +92,17 @@ mod tests {
             (owner(Some(&here), contract("B")), b),
         ];
         assert_eq!(mine, expected);
+        for (customer, [from, to], is_held) in [
+            ("A", [0, 900], true),
+            ("B", [0, 900], false),
+            ("B", [899, 901], true),
+            ("B", [1_000, 1_500], false),
+            ("A", [900, 1_000], false),
+        ] {
+            let held = contracts.held(&here, &contract(customer), Interval::new(from, to));
+            assert_eq!(held, is_held, "{customer} {from} {to}");
+        }
+        assert!(!contracts.held(&there, &Contract::default(), within));
         for nobodys in [Some(&there), None] {
             assert_eq!(of(nobodys), [(owner(nobodys, Contract::default()), IntervalSet::of(within))]);
         }

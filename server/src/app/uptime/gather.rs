@@ -222,11 +222,20 @@ impl UptimeReader<'_> {
     }
 
     /// The sites where these kiosks are and were.
-    async fn places_of(&self, views: &[KioskView], rows: &[AssignmentRow]) -> Result<Places, StoreError> {
+    async fn places_of(
+        &self,
+        views: &[KioskView],
+        rows: &[AssignmentRow],
+    ) -> Result<Places, StoreError> {
         let assigned = rows.iter().filter(|row| row.group == GroupKind::Site);
         let mut ids: BTreeSet<SiteId> = assigned.filter_map(|row| row.group_id.parse().ok()).collect();
         ids.extend(views.iter().filter_map(|view| view.kiosk.site.clone()));
-        let ids = names(&ids);
+        self.places_at(&ids).await
+    }
+
+    /// These sites.
+    pub(super) async fn places_at(&self, sites: &BTreeSet<SiteId>) -> Result<Places, StoreError> {
+        let ids = names(sites);
         let sites = self.store.sites_of(&ids).await?;
         Ok(Places::of(&sites, &self.store.site_terms(Some(&ids)).await?, self.config))
     }
