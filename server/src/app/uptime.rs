@@ -250,9 +250,8 @@ impl App {
         if skipped.is_empty() || query.official().is_none() {
             return Ok(Vec::new());
         }
-        let around = query.period.around()?;
-        let mut members = self.uptime_reader().members(reader, &query.scope, around).await?;
-        members.retain(|kiosk| skipped.contains(kiosk));
+        let skipped: Vec<KioskId> = skipped.into_iter().collect();
+        let members = self.uptime_reader().members_among(reader, query, skipped).await?;
         let named = members.iter().take(NAMED_NOT_BOOKED);
         let mut problems: Vec<_> = named
             .map(|kiosk| format!("{kiosk}: its months cannot be booked: sums of the books may lack it"))

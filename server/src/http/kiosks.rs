@@ -39,7 +39,8 @@ pub(crate) struct PutKiosk {
     /// on; null: not yet, and no ticket opens. A date behind its `decommissioned_at` begins a further stretch of
     /// service: the time between counts for nobody. What would count or not count any more of time that has been
     /// takes a correction (409). So do first ones of before the oldest month that is not fixed yet (this one, or until
-    /// its freeze the last): the answer names the date that may be given.
+    /// its freeze the last), for which the answer names the date that may be given, and first ones that end in time that
+    /// has been.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default, deserialize_with = "given")]
     commissioned_at: Option<Option<Timestamp>>,

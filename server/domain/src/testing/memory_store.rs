@@ -41,7 +41,7 @@ pub enum CommitError {
     OnPurpose,
 }
 
-/// Month, kiosk, version, site, engineer.
+/// Month, kiosk, version, and whose share it is: site, engineer and contract.
 pub type MonthKey = (Month, KioskId, u32, Owner);
 
 /// All rows, by their keys.

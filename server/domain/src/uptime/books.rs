@@ -11,7 +11,7 @@ use kioskwatch_proto::Timestamp;
 use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 
 use super::booking::{Booked, Owner, changed_inputs, contract, owner};
-use super::contracts::Contract;
+use super::contracts::{Contract, Contracts};
 use super::figures::Figures;
 use super::hurdle::Hurdle;
 use super::month::Month;
@@ -19,6 +19,7 @@ use super::restate::{self, FREEZE_HOURS, RESTATE_DAYS};
 use crate::change::{AuditRow, Change, Decided, MonthRow, MonthSums, RestatementRow, RestatementState};
 use crate::fleet::{Actor, Refusal, RefusalKind};
 use crate::ids::Ids;
+use crate::interval::Interval;
 
 /// Who appears in the audit where no person decided.
 pub const BOOKKEEPER: &str = "kioskwatch";
@@ -86,7 +87,9 @@ impl<'a> Stored<'a> {
 
 /// What a kiosk's month comes to now.
 #[derive(Debug, Clone)]
-pub struct Fresh {
+pub struct Fresh<'a> {
+    /// To whom its sites belonged when, as is known now.
+    pub contracts: &'a Contracts,
     /// From everything known: version 0.
     pub current: Booked,
     /// From what was known at the freeze: version 1. Wanted when [`must_sign`] says so.
@@ -126,7 +129,7 @@ pub fn keep(
     terms: &Terms,
     period_to: i64,
     stored: &Stored<'_>,
-    fresh: &Fresh,
+    fresh: &Fresh<'_>,
     ids: &mut Ids,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -143,7 +146,7 @@ pub fn keep(
     }
     let version = stored.signed_version();
     if version > 0 {
-        propose(now, terms, period_to, (stored, version), &fresh.current, ids, &mut changes);
+        propose(now, terms, period_to, (stored, version), fresh, ids, &mut changes);
     }
     changes
 }
@@ -167,7 +170,7 @@ fn propose(
     terms: &Terms,
     period_to: i64,
     (stored, version): (&Stored<'_>, u32),
-    current: &Booked,
+    fresh: &Fresh<'_>,
     ids: &mut Ids,
     changes: &mut Vec<Change>,
 ) {
@@ -178,14 +181,14 @@ fn propose(
     let official = stored.version(version);
     let open = stored.proposed();
     let Some(base) = official.first() else { return };
-    let (current, proposed) = (&current.rows, &current.nothing);
+    let (current, proposed) = (&fresh.current.rows, &fresh.current.nothing);
     let fingerprint = &proposed.fingerprint;
     let decided = |row: &&RestatementRow| {
         row.base_version == version
             && row.fingerprint == *fingerprint
             && matches!(row.state, RestatementState::Proposed | RestatementState::Rejected)
     };
-    let wanted = fingerprint != &base.fingerprint && is_material(&official, current);
+    let wanted = fingerprint != &base.fingerprint && is_material(&official, current, fresh.contracts);
     if wanted && stored.restatements.iter().any(|row| decided(&row)) {
         // Waits already, or somebody has seen exactly this and said no.
         let other = open.filter(|row| row.fingerprint != *fingerprint);
@@ -227,13 +230,13 @@ fn end(row: &RestatementRow, state: RestatementState) -> Change {
 }
 
 /// Whether any contract ratio of the kiosk or of one of its owners moved enough to be seen in a report.
-fn is_material(official: &[&MonthRow], current: &[MonthRow]) -> bool {
+fn is_material(official: &[&MonthRow], current: &[MonthRow], contracts: &Contracts) -> bool {
     let by_owner = |rows: &[&MonthRow]| {
         let mut sums: BTreeMap<Owner, Figures> = BTreeMap::new();
         rows.iter().for_each(|row| *sums.entry(owner(row)).or_default() += &row.sums.figures);
         sums
     };
-    let restated = as_signed(&current.iter().collect::<Vec<_>>(), official);
+    let restated = as_signed(&current.iter().collect::<Vec<_>>(), official, contracts);
     let (before, after) = (by_owner(official), by_owner(&restated.iter().collect::<Vec<_>>()));
     let whole = |sums: &BTreeMap<Owner, Figures>| sums.values().sum::<Figures>();
     let nothing = Figures::default();
@@ -263,7 +266,8 @@ pub fn hurdle(name: &str, proposal: &RestatementRow, stored: &Stored<'_>) -> Opt
     measured.then_some(Hurdle::MeasuresYou)
 }
 
-/// A proposal approved becomes the next version, with exactly the figures that were shown.
+/// A proposal approved becomes the next version, with exactly the figures that were shown. `contracts`: of the sites of
+/// its month, as is known now.
 ///
 /// # Errors
 /// Decided already, newer evidence, too late, no reason, or somebody whom the figures measure.
@@ -272,7 +276,7 @@ pub fn decide(
     terms: &Terms,
     actor: &Actor,
     proposal: &RestatementRow,
-    stored: &Stored<'_>,
+    (stored, contracts): (&Stored<'_>, &Contracts),
     verdict: &Verdict,
 ) -> Result<Vec<Change>, Refusal> {
     let reason = stated(&verdict.reason)?;
@@ -298,7 +302,7 @@ pub fn decide(
         let all_empty = !current.iter().any(|row| row.has_time());
         let shares: Vec<&MonthRow> = current.into_iter().filter(|row| all_empty || row.has_time()).collect();
         changes.extend(
-            as_signed(&shares, &stored.version(version))
+            as_signed(&shares, &stored.version(version), contracts)
                 .into_iter()
                 .map(|row| Change::Month(Box::new(MonthRow { version: version + 1, booked_at: now, ..row }))),
         );
@@ -313,15 +317,18 @@ pub fn decide(
 /// Only seconds are restated: when a month was fixed, what was promised for it and to whom it belonged stay as they were
 /// signed, whatever is registered by now.
 ///
-/// What a site is to the contract never changes for time that has been, so it is another one only in a month that was
-/// signed before that was kept (schema 20). Of an owner who had no time in it, what was signed of its site counts.
-fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow]) -> Vec<MonthRow> {
+/// What a site is to the contract never changes for time that has been: to whom it belonged in a month that was signed
+/// since that is kept (schema 20) is known, and holds also where the kiosk did not count in all of it. Of a month that
+/// was signed before, to somebody to whom by what is known now the site never belonged in it, what was signed counts.
+fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) -> Vec<MonthRow> {
     let Some(any) = signed.first() else { return rows.iter().map(|row| (*row).clone()).collect() };
-    let is_same = |one: &MonthRow, row: &MonthRow| one.site == row.site && contract(one) == contract(row);
+    let period = Interval::new(any.period_from.secs(), any.period_to.secs());
+    let is_known =
+        |one: &MonthRow| one.site.as_ref().is_some_and(|site| contracts.held(site, &contract(one), period));
     let mut restated: BTreeMap<Owner, MonthRow> = BTreeMap::new();
     for row in rows {
         let there: Vec<&MonthRow> = signed.iter().filter(|one| one.site == row.site).copied().collect();
-        let is_kept = there.iter().any(|one| rows.iter().any(|row| is_same(one, row)));
+        let is_kept = there.iter().any(|one| is_known(one));
         let its = there.iter().find(|one| one.engineer == row.engineer).or(there.first());
         let belonged = its.filter(|_| !is_kept).unwrap_or(row);
         let Contract { region, customer } = contract(belonged);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::booking::Owner;
+use super::past::entered;
 use crate::interval::{BEGINNING, END, Interval, IntervalSet};
 
 /// What a site is to the contract.
@@ -20,13 +21,28 @@ pub struct Contract {
 pub struct Contracts(BTreeMap<SiteId, Vec<(i64, Contract)>>);
 
 impl Contracts {
-    /// Behind everything said of this site so far.
+    /// Behind everything said of this site so far. What is put right within the time that typing takes
+    /// ([`entered`]) holds since what it puts right: nobody else can give these minutes back.
     pub fn learn(&mut self, site: &SiteId, since: Timestamp, contract: Contract) {
         let said = self.0.entry(site.clone()).or_default();
-        if said.last().is_none_or(|(_, last)| *last != contract) {
+        if let [_, .., (from, last)] = said.as_mut_slice()
+            && *from >= entered(since).secs()
+        {
+            *last = contract;
+        } else if said.last().is_none_or(|(_, last)| *last != contract) {
             let since = if said.is_empty() { BEGINNING } else { since.secs() };
             said.push((since, contract));
         }
+    }
+
+    /// Whether a site was under this contract at any second of a time.
+    #[must_use]
+    pub fn held(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {
+        let said = self.0.get(site).map_or(&[][..], Vec::as_slice);
+        said.iter().enumerate().any(|(position, (from, one))| {
+            let to = said.get(position + 1).map_or(END, |(next, _)| *next);
+            one == contract && !Interval::new(*from, to).intersect(within).is_empty()
+        })
     }
 
     /// Divides the time of each site's owners among its contracts, without overlap and without a rest.
@@ -63,10 +79,10 @@ mod tests {
         let contract = |customer: &str| Contract { region: "north".into(), customer: customer.into() };
         let mut contracts = Contracts::default();
         // The same again is nothing new, and who comes back is the one who was there.
-        for (since, customer) in [(700_000, "A"), (800_000, "A"), (900_500, "B"), (1_000_000, "A")] {
+        for (since, customer) in [(700_000, "A"), (800_000, "A"), (900_500, "B"), (1_300_000, "A")] {
             contracts.learn(&here, Timestamp(since), contract(customer));
         }
-        let within = Interval::new(500, 1_500);
+        let within = Interval::new(500, 1_800);
         let owner = |site: Option<&SiteId>, contract: Contract| Owner {
             site: site.cloned(),
             engineer: Some("li".into()),
@@ -76,14 +92,54 @@ mod tests {
             contracts.divide(vec![(owner(site, Contract::default()), IntervalSet::of(within))])
         };
         let mine = of(Some(&here));
-        let b = IntervalSet::of(Interval::new(900, 1_000));
+        let b = IntervalSet::of(Interval::new(900, 1_300));
         let expected = [
             (owner(Some(&here), contract("A")), IntervalSet::of(within).subtract(&b)),
             (owner(Some(&here), contract("B")), b),
         ];
         assert_eq!(mine, expected);
+        for (customer, [from, to], is_held) in [
+            ("A", [0, 900], true),
+            ("B", [0, 900], false),
+            ("B", [899, 901], true),
+            ("B", [1_300, 1_800], false),
+            ("A", [900, 1_300], false),
+        ] {
+            let held = contracts.held(&here, &contract(customer), Interval::new(from, to));
+            assert_eq!(held, is_held, "{customer} {from} {to}");
+        }
+        assert!(!contracts.held(&there, &Contract::default(), within));
         for nobodys in [Some(&there), None] {
             assert_eq!(of(nobodys), [(owner(nobodys, Contract::default()), IntervalSet::of(within))]);
         }
+    }
+
+    #[test]
+    fn a_name_put_right_while_it_is_typed_leaves_nothing_of_the_wrong_one_and_later_it_does() {
+        let site = SiteId::new("S-1").unwrap();
+        let contract = |customer: &str| Contract { region: String::new(), customer: customer.into() };
+        let owner = Owner { site: Some(site.clone()), ..Owner::default() };
+        let owed = |said: &[(i64, &str)]| {
+            let mut contracts = Contracts::default();
+            said.iter()
+                .for_each(|(since, name)| contracts.learn(&site, Timestamp(since * 1_000), contract(name)));
+            let within = IntervalSet::of(Interval::new(0, 10_000));
+            let shares = contracts.divide(vec![(owner.clone(), within)]);
+            shares.into_iter().map(|(owner, set)| (owner.contract.customer, set.length())).collect::<Vec<_>>()
+        };
+        let is = |shares: &[(&str, i64)]| {
+            shares.iter().map(|(name, length)| ((*name).to_owned(), *length)).collect::<Vec<_>>()
+        };
+        assert_eq!(owed(&[(0, "A"), (5_000, "C"), (5_300, "B")]), is(&[("A", 5_000), ("B", 5_000)]));
+        assert_eq!(
+            owed(&[(0, "A"), (5_000, "C"), (5_301, "B")]),
+            is(&[("A", 5_000), ("B", 4_699), ("C", 301)])
+        );
+        // Taken back at once: nothing was said.
+        assert_eq!(owed(&[(0, "A"), (5_000, "C"), (5_100, "A")]), is(&[("A", 10_000)]));
+        // Again and again they move five minutes and no more, and never what always was.
+        let again = [(0, "A"), (5_000, "B"), (5_200, "C"), (5_400, "D")];
+        assert_eq!(owed(&again), is(&[("A", 5_000), ("C", 400), ("D", 4_600)]));
+        assert_eq!(owed(&[(0, "A"), (100, "B")]), is(&[("A", 100), ("B", 9_900)]));
     }
 }

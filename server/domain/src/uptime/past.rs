@@ -207,11 +207,14 @@ impl FirstDates {
         Timestamp(self.from.saturating_mul(1_000))
     }
 
-    /// Dates that end further back than corrections reach count in no month of which anything is left.
+    /// Dates that end further back than corrections reach count in no month of which anything is left. Nor does one
+    /// person say an end that has been: a kiosk without dates keeps its evidence, and whoever could cut both ends
+    /// would count exactly the days on which it was up.
     fn check(&self, now: Timestamp, is: ServiceSpan) -> Result<(), Refusal> {
         let moved = moved_dates(now, [&Commissioned::default(), &Commissioned::of([is])]);
         if moved.clip(Interval::new(BEGINNING, self.from)).is_empty() {
-            return Ok(());
+            let ended = is.decommissioned_at.filter(|end| *end < entered(now) && !moved.is_empty());
+            return ended.map_or(Ok(()), |end| Err(over(end)));
         }
         let (local, zone) = (wall::local_of(self.zone, self.from), self.zone);
         Err(refuse(
@@ -224,6 +227,17 @@ impl FirstDates {
             ),
         ))
     }
+}
+
+fn over(end: Timestamp) -> Refusal {
+    refuse(
+        RefusalKind::Conflict,
+        format!(
+            "these first dates end at {end}, which has been: nobody cuts alone what counts out of time that has been. \
+             Leave decommissioned_at empty, or give it as of now or to come; if the kiosk left before, ask for a \
+             correction of its dates then, which somebody else approves"
+        ),
+    )
 }
 
 /// Whether one person may give a kiosk other dates than its row has, or its first ones, of which nothing was `noted`

@@ -1,7 +1,7 @@
 //! From a question to everything that the figures of a few kiosks are computed from: who is meant, where each
 //! stood, on whose wall clock the period lies. Nothing is read of anybody else.
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -14,10 +14,10 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
-    UptimeError, UptimePeriod, UptimeScope,
+    UptimeError, UptimePeriod, UptimeQuery, UptimeScope,
     due::kept_from,
     frame::{Counted, Frame, Sets},
-    places::Places,
+    places::{Places, belongs},
     reader::{UptimeReader, ms, span_of},
 };
 use crate::store::{KioskView, PageRequest, Scope, StoreError};
@@ -143,6 +143,64 @@ impl UptimeReader<'_> {
         Ok(members)
     }
 
+    /// Which of a few kiosks belonged to a group within a time, as far as this reader sees it: to the second, and from
+    /// what is stored of these kiosks only. A group may be the fleet. One of which that cannot be read may belong to any,
+    /// and is named to those who see all.
+    pub(super) async fn members_among(
+        &self,
+        reader: &Scope,
+        query: &UptimeQuery,
+        mut kiosks: Vec<KioskId>,
+    ) -> Result<Vec<KioskId>, UptimeError> {
+        match (&query.scope, reader) {
+            (UptimeScope::Fleet, Scope::All) => return Ok(kiosks),
+            (UptimeScope::Kiosk(id), _) => kiosks.retain(|kiosk| kiosk == id),
+            _ => {}
+        }
+        let mut members = Vec::new();
+        let mut steps: VecDeque<&[KioskId]> = kiosks.chunks(KIOSKS_AT_ONCE).collect();
+        while let Some(step) = steps.pop_front() {
+            match (self.belonging(reader, query, step).await, step) {
+                (Ok(found), _) => members.extend(found),
+                (Err(UptimeError::Store(error)), [one]) if error.is_lasting() => {
+                    members.extend(matches!(reader, Scope::All).then(|| one.clone()));
+                }
+                (Err(UptimeError::Store(error)), _) if error.is_lasting() => {
+                    step.chunks(1).rev().for_each(|one| steps.push_front(one));
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(members)
+    }
+
+    async fn belonging(
+        &self,
+        reader: &Scope,
+        query: &UptimeQuery,
+        kiosks: &[KioskId],
+    ) -> Result<Vec<KioskId>, UptimeError> {
+        let around = query.period.around()?;
+        let views = self.store.kiosks_of(kiosks).await?;
+        let rows = self.store.assignments_of(kiosks, ms(around.from), ms(around.to)).await?;
+        let places = self.places_of(&views, &rows).await?;
+        let until = (query.period.in_zone(Tz::UTC)?.to - 1).min(self.now.secs());
+        let mut members = Vec::new();
+        for KioskView { kiosk, .. } in views {
+            let its: Vec<AssignmentRow> = rows.iter().filter(|row| row.kiosk == kiosk.id).cloned().collect();
+            let period = query.period.in_zone(places.zone(&kiosk, &its, until, None))?;
+            let is_model = !matches!(&query.scope, UptimeScope::Model(name) if kiosk.model != *name);
+            let is_there = places.owners(&kiosk, &its).iter().any(|(owner, set)| {
+                let is_shown = belongs(owner, &query.scope) && reader.shows(owner.site.as_ref());
+                is_shown && !set.clip(period).is_empty()
+            });
+            if is_model && is_there {
+                members.push(kiosk.id);
+            }
+        }
+        Ok(members)
+    }
+
     /// At most [`KIOSKS_AT_ONCE`]; those that do not exist are left out.
     pub(super) async fn gather(
         &self,
@@ -226,7 +284,12 @@ impl UptimeReader<'_> {
         let assigned = rows.iter().filter(|row| row.group == GroupKind::Site);
         let mut ids: BTreeSet<SiteId> = assigned.filter_map(|row| row.group_id.parse().ok()).collect();
         ids.extend(views.iter().filter_map(|view| view.kiosk.site.clone()));
-        let ids = names(&ids);
+        self.places_at(&ids).await
+    }
+
+    /// These sites.
+    pub(super) async fn places_at(&self, sites: &BTreeSet<SiteId>) -> Result<Places, StoreError> {
+        let ids = names(sites);
         let sites = self.store.sites_of(&ids).await?;
         Ok(Places::of(&sites, &self.store.site_terms(Some(&ids)).await?, self.config))
     }

@@ -220,7 +220,7 @@ impl<'a> Look<'a> {
         self.book(subject, month, &known).book(0, self.now)
     }
 
-    fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh {
+    fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh<'_> {
         let period = self.period(subject, month);
         let current = self.known_at(subject, month, None);
         let intake = Intake {
@@ -233,7 +233,7 @@ impl<'a> Look<'a> {
             let then = self.sets(subject, period, Some(freeze));
             self.book(subject, month, &then).book(1, self.now)
         });
-        Fresh { current, signed }
+        Fresh { contracts: self.frame.places.contracts(), current, signed }
     }
 
     /// For how many seconds some server has been receiving since then.

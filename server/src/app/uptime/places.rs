@@ -155,6 +155,11 @@ impl Places {
         self.get(site).map_or(self.default_zone, |place| place.zone)
     }
 
+    /// To whom the sites belonged when.
+    pub(super) const fn contracts(&self) -> &Contracts {
+        &self.contracts
+    }
+
     /// All of time divided among whom a kiosk belonged to.
     pub(super) fn owners(
         &self,

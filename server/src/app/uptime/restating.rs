@@ -18,7 +18,7 @@ use kioskwatch_domain::{
         books::{self, Stored, Verdict},
     },
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::{
@@ -132,13 +132,16 @@ impl App {
         let deciding = self.books().decisions.begin().await?;
         let asked = self.store().restatements_among(reader, ids).await?;
         let rows = self.months_of(&asked).await?;
+        let sites: BTreeSet<SiteId> = rows.values().flatten().filter_map(|row| row.site.clone()).collect();
+        let places = self.uptime_reader().places_at(&sites).await?;
         let terms = self.uptime_reader().terms();
         let now = self.clock().now();
         let mut outcomes: BTreeMap<Uuid, Result<Vec<Change>, Refusal>> = BTreeMap::new();
         for proposal in &asked {
             let rows = rows.get(&month_of(proposal)).map_or(&[][..], Vec::as_slice);
             let stored = Stored { rows, restatements: std::slice::from_ref(proposal) };
-            outcomes.insert(proposal.id, books::decide(now, &terms, actor, proposal, &stored, verdict));
+            let known = (&stored, places.contracts());
+            outcomes.insert(proposal.id, books::decide(now, &terms, actor, proposal, known, verdict));
         }
         if verdict.approve {
             let is_approved = |row: &&RestatementRow| matches!(outcomes.get(&row.id), Some(Ok(_)));

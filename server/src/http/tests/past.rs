@@ -197,6 +197,12 @@ async fn nobody_leaves_service_as_of_this_morning_and_comes_back_tonight() {
     // Nor is it back since this morning where it was away.
     let first = json!({ "commissioned_at": minutes(-9_000), "decommissioned_at": minutes(-3_000) });
     let put = async |body: &Value| fixture.put("/api/v1/kiosks/K-8", &admin, body).await;
+    // Nor are its first dates such as were cut out of what has been: this morning, until then.
+    let cut = put(&json!({ "commissioned_at": minutes(-30), "decommissioned_at": minutes(-10) })).await;
+    assert_eq!(cut.status, StatusCode::CONFLICT, "{}", cut.text);
+    for part in ["which has been", "ask for a correction"] {
+        assert!(cut.text.contains(part), "{part}: {}", cut.text);
+    }
     fixture.registered("K-8", &first).await;
     let refused = put(&json!({ "commissioned_at": minutes(-60) })).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);

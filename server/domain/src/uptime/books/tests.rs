@@ -24,6 +24,7 @@ struct Ledger {
     customers: Vec<(i64, &'static str)>,
     model: &'static str,
     commissioned: i64,
+    decommissioned: Option<i64>,
     exclusions: IntervalSet,
     promised: (i64, i64),
     rows: Vec<MonthRow>,
@@ -50,6 +51,7 @@ impl Ledger {
             customers: vec![(0, "A")],
             model: "KT",
             commissioned: 0,
+            decommissioned: None,
             exclusions: IntervalSet::empty(),
             promised: (99, 100),
             rows: Vec::new(),
@@ -70,13 +72,18 @@ impl Ledger {
         self.evidence.push(Evidence { src, from, to, state, cause: None, recv, interval_s: None });
     }
 
-    fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Booked {
+    fn contracts(&self) -> Contracts {
         let site = SiteId::new("S-1").unwrap();
         let mut contracts = Contracts::default();
         for (since, customer) in &self.customers {
             let contract = Contract { region: "north".into(), customer: (*customer).into() };
             contracts.learn(&site, secs(*since), contract);
         }
+        contracts
+    }
+
+    fn book(&self, version: u32, received_before: Option<i64>, now: i64) -> Booked {
+        let site = SiteId::new("S-1").unwrap();
         let kiosk = KioskRow {
             id: KioskId::new("K-1").unwrap(),
             site: Some(site.clone()),
@@ -84,7 +91,7 @@ impl Ledger {
             model: self.model.into(),
             serial_no: String::new(),
             commissioned_at: Some(secs(self.commissioned)),
-            decommissioned_at: None,
+            decommissioned_at: self.decommissioned.map(secs),
             updated_at: secs(0),
         };
         let assignment = AssignmentRow {
@@ -98,7 +105,7 @@ impl Ledger {
         let booking = Booking {
             month: self.month,
             kiosk: &kiosk,
-            owners: &contracts.divide(owners(&kiosk, &[&assignment])),
+            owners: &self.contracts().divide(owners(&kiosk, &[&assignment])),
             target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),
@@ -125,8 +132,11 @@ impl Ledger {
         let freeze = TERMS.freeze_at(self.end());
         let stored = Stored { rows: &self.rows, restatements: &self.restatements };
         let due = must_sign(secs(now), &TERMS, self.end(), &stored, intake);
-        let fresh =
-            Fresh { current: self.book(0, None, now), signed: due.then(|| self.book(1, Some(freeze), now)) };
+        let fresh = Fresh {
+            contracts: &self.contracts(),
+            current: self.book(0, None, now),
+            signed: due.then(|| self.book(1, Some(freeze), now)),
+        };
         let mut ids = self.ids.clone();
         let changes = keep(secs(now), &TERMS, self.end(), &stored, &fresh, &mut ids);
         self.ids = ids;
@@ -169,7 +179,8 @@ impl Ledger {
         let proposal = self.restatements.last().unwrap();
         let verdict = Verdict { approve, reason: "the journal was read".into() };
         let actor = Actor { name: by.into() };
-        let changes = decide(secs(now), &TERMS, &actor, proposal, &stored, &verdict)?;
+        let known = (&stored, &self.contracts());
+        let changes = decide(secs(now), &TERMS, &actor, proposal, known, &verdict)?;
         assert!(matches!(&changes[changes.len() - 2], Change::Audit(row) if row.actor == by));
         self.apply(&changes);
         Ok(())
@@ -293,7 +304,8 @@ fn an_older_proposal_is_not_approved_over_newer_evidence() {
     let stored = Stored { rows: &ledger.rows, restatements: &ledger.restatements };
     let verdict = Verdict { approve: true, reason: "r".into() };
     let actor = Actor { name: "manager".into() };
-    let refused = decide(secs(end + 81 * HOUR), &TERMS, &actor, &shown, &stored, &verdict).unwrap_err();
+    let known = (&stored, &ledger.contracts());
+    let refused = decide(secs(end + 81 * HOUR), &TERMS, &actor, &shown, known, &verdict).unwrap_err();
     assert_eq!(refused.kind, RefusalKind::Conflict);
 }
 

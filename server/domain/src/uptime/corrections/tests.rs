@@ -344,3 +344,26 @@ fn whoever_answered_for_time_that_passed_since_a_request_is_measured_by_it_too()
         assert_eq!(audited.unwrap()["to"], serde_json::json!(to), "{row:?}");
     }
 }
+
+#[test]
+fn dates_of_an_old_stretch_move_nothing_of_the_one_that_runs() {
+    let dates = |from: i64, to: Option<i64>| ServiceSpan {
+        commissioned_at: Some(at(from)),
+        decommissioned_at: to.map(at),
+    };
+    let known = Commissioned::of([dates(-100, Some(-50)), dates(-20, None)]);
+    let after = dates(-100, Some(-60));
+    let what =
+        Correction::Commissioning { kiosk: "K-1".parse().unwrap(), before: known.replaced_by(after), after };
+    let calendar = WorkCalendar::default();
+    let around = Circumstances { counted: Some(&known), ..in_shanghai(&calendar) };
+    let (from, to) = Wanted::WHAT_IT_MOVES;
+    let wanted = Wanted { what, from, to, reason: "it had left earlier".into() };
+    let row = request(&around, &actor("li"), Uuid::nil(), &wanted).unwrap();
+    assert_eq!((row.from, row.to), (at(-60), at(-50)));
+    assert_eq!(
+        moves(&row, at(3)),
+        (at(-60), at(-50)),
+        "whoever answers for it by now is measured by nothing of it"
+    );
+}

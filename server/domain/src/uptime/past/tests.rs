@@ -186,7 +186,9 @@ fn first_dates_reach_back_to_the_oldest_month_that_is_not_fixed_and_no_further()
     for (now, since, until) in [
         (NOW, november, None),
         (NOW, "2026-11-25T08:00:00+08:00", None),
-        (NOW, november, Some("2026-11-10T00:00:00+08:00")),
+        (NOW, november, Some(NOW)),
+        (NOW, november, Some("2026-11-18T15:55:00+08:00")),
+        (NOW, november, Some("2026-11-25T00:00:00+08:00")),
         (before, october, None),
         (frozen, november, None),
         // All of it lies further back than anybody corrects, and counts in no month that is looked at.
@@ -208,6 +210,14 @@ fn first_dates_reach_back_to_the_oldest_month_that_is_not_fixed_and_no_further()
             assert!(refused.reason.contains(part), "{part}: {}", refused.reason);
         }
         assert_eq!(first_dates(now).from(), at(from));
+    }
+    // Who could also say the end would count exactly the days on which the kiosk was up.
+    for until in ["2026-11-10T00:00:00+08:00", "2026-11-18T15:54:59+08:00"] {
+        let refused = say(NOW, november, Some(until)).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Conflict);
+        for part in [&format!("end at {}", at(until)), "ask for a correction"] {
+            assert!(refused.reason.contains(part), "{part}: {}", refused.reason);
+        }
     }
     // Of a kiosk that leaves one wall clock for another neither month is anybody's.
     let there = FirstDates::on(America::New_York, &books::Terms::default(), at(NOW));

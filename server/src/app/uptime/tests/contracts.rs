@@ -89,3 +89,34 @@ async fn a_month_in_which_a_site_changed_hands_and_came_back_is_shared_out_to_th
     let why = told.shelf.reader(end + DAY).explain(&Scope::All, &id, period, None).await;
     assert_eq!(why.unwrap().figures.accountable_s, all);
 }
+
+#[tokio::test]
+async fn of_a_few_kiosks_those_belong_to_a_group_that_were_its_own_within_the_month() {
+    let mut told = of_customer_a().await;
+    let end = october().to * 1_000;
+    told.contract(october().from * 1_000 + 10 * DAY, "south", "B").await;
+    let [k, gone] = ["k", "gone"].map(|id| KioskId::new(id).unwrap());
+    let reader = told.shelf.reader(end + 40 * DAY);
+    let elsewhere = Scope::Sites([SiteId::new("S-9").unwrap()].into());
+    let others = UptimeScope::Kiosk(gone.clone());
+    for (reads, scope, in_october, in_november) in [
+        (&Scope::All, UptimeScope::Region("north".into()), true, false),
+        (&Scope::All, UptimeScope::Customer("B".into()), true, true),
+        (&Scope::All, UptimeScope::Site(SiteId::new("S-1").unwrap()), true, true),
+        (&Scope::All, UptimeScope::Site(SiteId::new("S-9").unwrap()), false, false),
+        (&Scope::All, UptimeScope::Kiosk(k.clone()), true, true),
+        (&Scope::All, others, false, false),
+        (&elsewhere, UptimeScope::Fleet, false, false),
+    ] {
+        for (month, is_member) in [(10, in_october), (11, in_november)] {
+            let period = UptimePeriod::Month { year: 2026, month };
+            let query = UptimeQuery { scope: scope.clone(), period, as_of: None };
+            let members = reader.members_among(reads, &query, vec![k.clone()]).await.unwrap();
+            assert_eq!(members.contains(&k), is_member, "{scope:?} in {month}");
+        }
+    }
+    // Of the fleet nothing is read: what cannot be booked may not be readable either.
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+    assert_eq!(reader.members_among(&Scope::All, &query, vec![gone.clone()]).await.unwrap(), [gone]);
+}

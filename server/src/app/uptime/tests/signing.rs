@@ -1,5 +1,5 @@
 //! Months that were signed, will be, or never were.
-use kioskwatch_domain::change::InputKind;
+use kioskwatch_domain::{change::InputKind, uptime::contracts::Contracts};
 
 use super::*;
 use crate::store::{PageRequest, RestatementFilter};
@@ -110,8 +110,9 @@ async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_d
     let verdict = books::Verdict { approve: true, reason: "the line was down, the journal is whole".into() };
     let actor = Actor { name: "manager".into() };
     let now = Timestamp(end + 8 * DAY);
+    let known = (&stored, &Contracts::default());
     let changes =
-        books::decide(now, &books::Terms::default(), &actor, &proposals[0], &stored, &verdict).unwrap();
+        books::decide(now, &books::Terms::default(), &actor, &proposals[0], known, &verdict).unwrap();
     shelf.store.commit(&changes).await.unwrap();
     assert_eq!(down(end + 8 * DAY).await, 12);
     let proposals = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();

@@ -86,7 +86,10 @@ impl Told {
         let stored = books::Stored { rows: &rows, restatements: &restatements };
         let (terms, boss) = (books::Terms::default(), Actor { name: "boss".into() });
         let verdict = Verdict { approve, reason: "seen".into() };
-        match books::decide(Timestamp(now), &terms, &boss, proposal, &stored, &verdict) {
+        let sites = rows.iter().filter_map(|row| row.site.clone()).collect();
+        let places = self.shelf.reader(now).places_at(&sites).await.unwrap();
+        let known = (&stored, places.contracts());
+        match books::decide(Timestamp(now), &terms, &boss, proposal, known, &verdict) {
             Ok(changes) => self.shelf.store.commit(&changes).await.unwrap(),
             // What was shown is not what would be signed.
             Err(refusal) => assert!(refusal.reason.contains("more came in"), "{}", refusal.reason),

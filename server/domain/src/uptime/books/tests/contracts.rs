@@ -84,3 +84,22 @@ fn an_undivided_month_has_the_fingerprint_that_older_servers_gave_it_and_a_divid
         "{divided:?}"
     );
 }
+
+#[test]
+fn seconds_that_move_from_one_customer_of_a_site_to_the_next_are_restated_to_whom_they_belonged() {
+    let day = 24 * HOUR;
+    let mut ledger = Ledger::october();
+    let (end, start) = (ledger.end(), ledger.month.period(Shanghai).from);
+    ledger.customers.push((start + 14 * day, "B"));
+    // Signed as if it had served the first of them only.
+    ledger.decommissioned = Some(start + 10 * day);
+    ledger.look(end + day);
+    (ledger.commissioned, ledger.decommissioned) = (start + 19 * day, Some(start + 29 * day));
+    ledger.look(end + 2 * day);
+    assert_eq!(ledger.states(), [RestatementState::Proposed], "the same figures, and others whose they are");
+    ledger.decide("manager", true, end + 2 * day).unwrap();
+    let restated: Vec<_> = ledger.rows.iter().filter(|row| row.version == 2).collect();
+    let shares: Vec<_> =
+        restated.iter().map(|row| (row.customer.as_str(), row.sums.figures.accountable_s)).collect();
+    assert_eq!(shares, [("B", 10 * day)]);
+}
