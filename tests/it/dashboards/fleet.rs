@@ -47,7 +47,7 @@ fn lists() -> Vec<Panel> {
         Panel::table("网点 / Sites")
             .prom("__auto", "sum by (site) (site:kioskwatch_kiosks_offline:sum{site=~\"$site\"})")
             .prom("__auto", "sum by (site) (site:kioskwatch_kiosks:sum{site=~\"$site\"})")
-            .prom("__auto", "sum by (site) (site:kioskwatch_kiosks_expected:sum{site=~\"$site\"})")
+            .prom("__auto", "sum by (site) (site:kioskwatch_kiosks_expected:sum{site!=\"\", site=~\"$site\"})")
             .name("site", "网点 / Site")
             .name("Value #A", "离线 / Offline")
             .name("Value #B", "终端 / Kiosks")
