@@ -158,6 +158,9 @@ pub struct Cursor {
     cause: Option<Cause>,
     shutdown: Option<ShutdownReason>,
     open: Option<OpenSpan>,
+    /// Records are lost, and no snapshot has come since: what is remembered of the modules may be long over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    outdated: bool,
 }
 
 /// A stretch of time and what it was like.
@@ -234,7 +237,18 @@ impl Cursor {
 
     /// Records are lost: the time across them proves nothing.
     pub fn interrupt(&mut self) {
-        *self = Self::default();
+        *self = Self { outdated: true, ..Self::default() };
+    }
+
+    /// Whether what is remembered of the modules says anything about the time after the last record.
+    #[must_use]
+    pub const fn knows_modules(&self) -> bool {
+        !self.outdated
+    }
+
+    /// The whole state was told.
+    pub const fn is_told_all(&mut self) {
+        self.outdated = false;
     }
 
     /// Adds a proof to the open row or begins a new one; the row as it is now.

@@ -225,3 +225,20 @@ fn a_server_whose_clock_is_set_back_while_it_is_away_leaves_no_ticket_open() {
         ],
     );
 }
+
+/// The module's recovery was among the records that the agent had forgotten: until its snapshot, what the older store
+/// remembered of the module made a kiosk that said it served one that was down.
+#[test]
+fn what_a_restored_store_remembers_of_modules_proves_nothing_about_the_time_after_lost_records() {
+    holds(
+        11_380,
+        2,
+        Setup { small_journals: false, short_memory: true, skew_ms: 300 },
+        &[
+            (1_080_990, Happening::Fault { k: 1, fault: 1, ms: 300_161 }),
+            (1_348_419, Happening::ServerBackup),
+            (3_093_795, Happening::Fault { k: 1, fault: 4, ms: 5_640_678 }),
+            (4_154_907, Happening::ServerRestore { ms: 692 }),
+        ],
+    );
+}

@@ -75,9 +75,13 @@ impl Draft<'_> {
             _ => None,
         };
         let Some(service) = told else { return };
-        let kiosk = self.kiosk(delivery.ix);
-        let (down, cause) = if current { (kiosk.required_down(), kiosk.cause()) } else { (false, None) };
         let cursor_of = self.cursor_delivery(delivery, record);
+        if matches!(record.body, Body::Snapshot(_)) {
+            self.head_mut(cursor_of).cursor.is_told_all();
+        }
+        let kiosk = self.kiosk(delivery.ix);
+        let is_known = current && self.head(cursor_of).cursor.knows_modules();
+        let (down, cause) = if is_known { (kiosk.required_down(), kiosk.cause()) } else { (false, None) };
         self.head_mut(cursor_of).cursor.set_state(state_of(service, down), cause);
     }
 
