@@ -242,3 +242,18 @@ fn what_a_restored_store_remembers_of_modules_proves_nothing_about_the_time_afte
         ],
     );
 }
+
+/// Of a site there is no service to ask: its ticket was good since it was opened, which was on a clock a month ahead.
+#[test]
+fn a_site_called_dark_on_a_wrong_clock_leaves_no_ticket_open_when_it_is_right_again() {
+    holds(
+        66_498,
+        2,
+        CALM,
+        &[
+            (2_741_703, Happening::ServerClockJump { by_ms: 2_426_074_994, ms: 3_194_363 }),
+            (4_207_536, Happening::PowerCut { k: 0, ms: 642_062 }),
+            (4_209_552, Happening::HalfOpen { k: 1, ms: 62_812 }),
+        ],
+    );
+}

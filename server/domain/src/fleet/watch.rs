@@ -87,14 +87,17 @@ impl Draft<'_> {
 
     /// `None`: the kiosk is out of service for another reason.
     pub(super) fn service_good_since(&self, file: &TicketFile) -> Option<Timestamp> {
+        // Opened on a clock that was set back since: then it was good as long as it has recovered.
+        let opened = Some(file.row.t1).filter(|&t1| t1 <= self.now);
+        let t1 = opened.or(file.row.recovering_since).unwrap_or(self.now);
         let Some(ix) = file.row.kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) else {
-            return Some(file.row.t1);
+            return Some(t1);
         };
         let state = &self.kiosk(ix).state;
         match state.service {
             Some(ServiceState::OutOfService | ServiceState::Supervised) => None,
-            Some(_) => state.service_since.map(Moment::at).or(Some(file.row.t1)),
-            None => Some(file.row.t1),
+            Some(_) => state.service_since.map(Moment::at).or(Some(t1)),
+            None => Some(t1),
         }
     }
 
