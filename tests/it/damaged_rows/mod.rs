@@ -30,7 +30,8 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use crate::{
     damage::Place,
     store_contract::{
-        months::{forgotten, month, october, request, restatement},
+        decided::{forgotten, request, restatement},
+        months::{month, october},
         rows::*,
         writing::everything,
     },

@@ -1,6 +1,7 @@
 //! What the store promises, on both databases with the same words.
 //!
 //! Each promise is one function that gets an empty database; the table below runs it twice.
+pub(crate) mod decided;
 mod durable;
 mod hostile;
 mod membership;
@@ -111,7 +112,8 @@ promises! {
         a_group_is_the_sum_of_its_official_figures,
         the_parts_of_a_group_are_its_official_figures_worst_first,
         what_was_taken_from_an_owner_counts_no_kiosk,
-        months_that_nobody_signed_are_found_however_old_they_are,
+        months_that_nobody_signed_are_found_however_old_they_are;
+    decided:
         one_restatement_waits_and_a_decision_stands,
         restatements_are_found_by_site_and_by_what_alone_changed,
         corrections_are_decided_once_and_by_somebody_else,

@@ -17,13 +17,15 @@ pub async fn run(options: &LimitOptions) -> Result<String, String> {
     let stage = Stage::set(stage).await?;
     let broker = stage.mosquitto.address();
     let bare = BareSubscriber::start(broker).await?;
-    let mut fleet = Fleet::connect(options.kiosks, options.connections, options.interval, broker).await?;
+    let mut fleet =
+        Fleet::connect(options.crowd.kiosks, options.crowd.connections, options.crowd.interval, broker)
+            .await?;
     fleet.introduce().await?;
     let length = Duration::from_secs(options.seconds);
     let mut text = format!(
         "{} kiosks on {} connections, Mosquitto, {} s at each rate\n{:>10} {:>10} {:>10} {:>10} {:>9} {:>16} {:>9}\n",
-        options.kiosks,
-        options.connections,
+        options.crowd.kiosks,
+        options.crowd.connections,
         options.seconds,
         "asked /s",
         "sent /s",

@@ -126,7 +126,9 @@ pub async fn run(options: &LiveOptions) -> Result<Report, String> {
     let mut stage = Stage::set(&options.stage).await?;
     let broker = stage.mosquitto.address();
     let bare = BareSubscriber::start(broker).await?;
-    let mut fleet = Fleet::connect(options.kiosks, options.connections, options.interval, broker).await?;
+    let mut fleet =
+        Fleet::connect(options.crowd.kiosks, options.crowd.connections, options.crowd.interval, broker)
+            .await?;
     fleet.introduce().await?;
     let booked = warm_up(&stage, &mut fleet, options).await?;
     let length = Duration::from_secs(options.seconds);
@@ -140,7 +142,7 @@ pub async fn run(options: &LiveOptions) -> Result<Report, String> {
     let verdicts = fall_silent(&stage, &mut fleet, options).await?;
     stage.store.close().await;
     stage.server.stop().await.map_err(|e| e.to_string())?;
-    if each_has_a_ticket(faults.sent.raised, options.kiosks) && tickets < faults.sent.raised {
+    if each_has_a_ticket(faults.sent.raised, options.crowd.kiosks) && tickets < faults.sent.raised {
         return Err(format!("{} faults were raised, and {tickets} tickets opened", faults.sent.raised));
     }
     Ok(Report { options: options.clone(), booked, beats, faults, tickets, delays, verdicts })
@@ -154,10 +156,10 @@ fn each_has_a_ticket(raised: u64, kiosks: u32) -> bool {
 /// Until every kiosk's evidence has a row: from then on heartbeats only make rows longer. Months as far as the
 /// bookkeeper comes meanwhile, who takes a tenth of a core at most and thus minutes for a large fleet.
 async fn warm_up(stage: &Stage, fleet: &mut Fleet, options: &LiveOptions) -> Result<Booked, String> {
-    let step = (options.kiosks / SAMPLED.min(options.kiosks)).max(1) as usize;
-    let sample: Vec<_> = (0..options.kiosks).step_by(step).map(|i| VirtualKiosk(i).id()).collect();
+    let step = (options.crowd.kiosks / SAMPLED.min(options.crowd.kiosks)).max(1) as usize;
+    let sample: Vec<_> = (0..options.crowd.kiosks).step_by(step).map(|i| VirtualKiosk(i).id()).collect();
     let sample = &sample[..sample.len().min(SAMPLED as usize)];
-    let heartbeats = options.rate().max(u64::from(options.kiosks) / 5).min(4_000);
+    let heartbeats = options.rate().max(u64::from(options.crowd.kiosks) / 5).min(4_000);
     let pace = Pace { heartbeats, faults: 0, length: Duration::from_secs(1) };
     let ever: Month = "2000-01".parse().map_err(|_| "no month".to_owned())?;
     let mut reached = None;
@@ -218,7 +220,7 @@ async fn everything_came(stage: &Stage, bare: &BareSubscriber) -> Result<Page, S
 
 /// Some kiosks promise short intervals and fall silent, while the others go on.
 async fn fall_silent(stage: &Stage, fleet: &mut Fleet, options: &LiveOptions) -> Result<Verdicts, String> {
-    let silent = options.silent.min(options.kiosks.saturating_sub(1));
+    let silent = options.silent.min(options.crowd.kiosks.saturating_sub(1));
     fleet.hush(silent);
     let mut last = vec![Timestamp(0); silent as usize];
     let going_on = |ms| Pace { heartbeats: options.rate(), faults: 0, length: Duration::from_millis(ms) };
@@ -312,7 +314,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{} kiosks on {} connections, Mosquitto, {database}, twice {} s",
-            options.kiosks, options.connections, options.seconds
+            options.crowd.kiosks, options.crowd.connections, options.seconds
         )?;
         let Booked { months, of } = self.booked;
         if months < of {
@@ -321,21 +323,21 @@ impl fmt::Display for Report {
                 "  the bookkeeper has not come to all: {months} of {of} have a month, the others follow"
             )?;
         }
-        self.beats.write(f, "heartbeats alone", options.kiosks)?;
-        self.faults.write(f, "with faults", options.kiosks)?;
+        self.beats.write(f, "heartbeats alone", options.crowd.kiosks)?;
+        self.faults.write(f, "with faults", options.crowd.kiosks)?;
         writeln!(
             f,
             "  faults raised                 {:>10}, {} tickets opened",
             self.faults.sent.raised, self.tickets
         )?;
-        if !each_has_a_ticket(self.faults.sent.raised, options.kiosks) {
+        if !each_has_a_ticket(self.faults.sent.raised, options.crowd.kiosks) {
             writeln!(
                 f,
                 "  not checked: whether each fault has its ticket; more faults than kiosks, and a second is gathered"
             )?;
         }
         let ms = |share| self.delays.quantile(share).unwrap_or_default().as_secs_f64() * 1e3;
-        let most = if options.kiosks < 100_000 { 50.0 } else { 250.0 };
+        let most = if options.crowd.kiosks < 100_000 { 50.0 } else { 250.0 };
         writeln!(
             f,
             "  fault to committed ticket     {}; p50 {}, p99 {} (Zabbix 6.0 876 and 1,000 ms at 1,000 hosts)",

@@ -45,15 +45,8 @@ pub enum Mode {
 
 #[derive(Debug, Clone, Args)]
 pub struct LiveOptions {
-    /// Virtual kiosks
-    #[arg(long, default_value_t = 1_000)]
-    pub kiosks: u32,
-    /// MQTT connections they share
-    #[arg(long, default_value_t = 20)]
-    pub connections: u32,
-    /// The heartbeat interval that they promise, in seconds
-    #[arg(long, default_value_t = 30)]
-    pub interval: u32,
+    #[command(flatten)]
+    pub crowd: CrowdOptions,
     /// Heartbeats a second of all together; without it, what the interval asks for
     #[arg(long)]
     pub rate: Option<u64>,
@@ -68,6 +61,20 @@ pub struct LiveOptions {
     pub silent: u32,
     #[command(flatten)]
     pub stage: StageOptions,
+}
+
+/// Who speaks in a run through a broker.
+#[derive(Debug, Clone, Args)]
+pub struct CrowdOptions {
+    /// Virtual kiosks
+    #[arg(long, default_value_t = 1_000)]
+    pub kiosks: u32,
+    /// MQTT connections they share
+    #[arg(long, default_value_t = 20)]
+    pub connections: u32,
+    /// The heartbeat interval that they promise, in seconds
+    #[arg(long, default_value_t = 30)]
+    pub interval: u32,
 }
 
 /// The server of a run through a broker.
@@ -85,7 +92,8 @@ pub struct StageOptions {
 impl LiveOptions {
     /// Heartbeats a second of all kiosks together.
     pub fn rate(&self) -> u64 {
-        self.rate.unwrap_or_else(|| (u64::from(self.kiosks) / u64::from(self.interval.max(1))).max(1))
+        self.rate
+            .unwrap_or_else(|| (u64::from(self.crowd.kiosks) / u64::from(self.crowd.interval.max(1))).max(1))
     }
 }
 
@@ -144,15 +152,8 @@ pub struct StormOptions {
 
 #[derive(Debug, Clone, Args)]
 pub struct LimitOptions {
-    /// Virtual kiosks
-    #[arg(long, default_value_t = 1_000)]
-    pub kiosks: u32,
-    /// MQTT connections they share
-    #[arg(long, default_value_t = 20)]
-    pub connections: u32,
-    /// The heartbeat interval that they promise, in seconds
-    #[arg(long, default_value_t = 30)]
-    pub interval: u32,
+    #[command(flatten)]
+    pub crowd: CrowdOptions,
     /// Heartbeats a second of all together, at first
     #[arg(long, default_value_t = 5_000)]
     pub from: u64,
