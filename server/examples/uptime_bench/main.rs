@@ -290,3 +290,20 @@ async fn best<E>(
 fn ms(took: Duration) -> String {
     format!("{:.2} ms", took.as_secs_f64() * 1e3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn every_question_has_an_answer_and_every_kiosk_its_series() {
+        let directory = std::env::temp_dir().join(format!("kw-bench-{}", Uuid::new_v4()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let url = format!("sqlite://{}", directory.join("bench.sqlite").display());
+        let options = Options { kiosks: 60, intervals: 5, backfill: 60, filled: false, urls: Vec::new() };
+        let store = Store::open(&url).await.unwrap();
+        let bench = Bench { store, name: "sqlite".to_owned(), config: Config::default() };
+        bench.run(&options).await.unwrap();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
