@@ -145,7 +145,8 @@ pub fn keep(
         return changes;
     }
     let version = stored.signed_version();
-    if version > 0 {
+    // One that was signed by a clock far ahead and still runs is held against what it came to once it is over.
+    if version > 0 && period_to <= now.secs() {
         propose(now, terms, period_to, (stored, version), fresh, ids, &mut changes);
     }
     changes
@@ -296,6 +297,9 @@ pub fn decide(
             let why = "more came in since it was proposed: look at the proposal that follows";
             return Err(refuse(RefusalKind::Conflict, why));
         }
+        if current.iter().any(|row| row.period_to > now) {
+            return Err(refuse(RefusalKind::Conflict, "the month is not over"));
+        }
         if current.iter().any(|row| terms.is_closed(row.period_to.secs(), now)) {
             return Err(refuse(RefusalKind::Conflict, "the days for restating this month are over"));
         }
@@ -388,6 +392,7 @@ pub fn figures_json(sums: &MonthSums) -> String {
     serde_json::json!({
         "accountable_s": figures.accountable_s, "excluded_s": sums.excluded_s,
         "on": ratio(figures.on), "avail": ratio(figures.avail), "full": ratio(figures.full),
+        "engineer_kpi": ratio(figures.engineer_kpi()),
     })
     .to_string()
 }

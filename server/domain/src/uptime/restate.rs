@@ -41,12 +41,14 @@ impl Delta {
     }
 }
 
-/// A new version worth proposing, with all three contract ratios.
+/// A new version worth proposing, with every ratio that somebody is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proposal {
     pub on: Delta,
     pub avail: Delta,
     pub full: Delta,
+    /// What the engineer answers for: a cause that becomes known late moves it alone.
+    pub engineer_kpi: Delta,
 }
 
 /// Compares stored figures with what all evidence says now. `None` when no ratio moved enough to
@@ -57,7 +59,9 @@ pub fn proposal(stored: &Figures, now: &Figures) -> Option<Proposal> {
         on: Delta { was: stored.on, now: now.on },
         avail: Delta { was: stored.avail, now: now.avail },
         full: Delta { was: stored.full, now: now.full },
+        engineer_kpi: Delta { was: stored.engineer_kpi(), now: now.engineer_kpi() },
     };
-    let material = [proposal.on, proposal.avail, proposal.full].into_iter().any(Delta::is_material);
+    let Proposal { on, avail, full, engineer_kpi } = proposal;
+    let material = [on, avail, full, engineer_kpi].into_iter().any(Delta::is_material);
     material.then_some(proposal)
 }

@@ -298,6 +298,12 @@ fn a_restatement_is_proposed_from_a_ten_thousandth_on() {
     // Reachability is no promise.
     let online = Figures { online: Ratio::new(1, 2), ..stored.clone() };
     assert!(restate::proposal(&stored, &online).is_none());
+    // The power was the customer's: nobody was up for longer, but the engineer answers for less.
+    let known = Figures { causes: [(Cause::Power, 200)].into(), ..stored.clone() };
+    let proposed = restate::proposal(&stored, &known).unwrap();
+    assert_eq!((proposed.avail.was, proposed.engineer_kpi.now), (stored.avail, Ratio::new(500_000, 999_800)));
+    let little = Figures { causes: [(Cause::Power, 199)].into(), ..stored.clone() };
+    assert!(restate::proposal(&stored, &little).is_none());
     // A month that turns out to have been excluded as a whole.
     assert!(restate::proposal(&stored, &Figures::default()).is_some());
     assert_eq!((restate::freeze_at(1_000, 24), restate::proposals_until(0, 35)), (87_400, 3_024_000));

@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::super::{texts::Texts, time, uptime::Measure};
 
+/// As it stands beside the ratios of a measure.
+const ENGINEER_KPI: &str = "engineer_kpi";
+
 /// A row of the table.
 pub(super) struct Compared {
     pub(super) name: &'static str,
@@ -19,7 +22,7 @@ pub(super) struct Shown {
     pub(super) exact: String,
 }
 
-/// The contract ratios, and the time they are shares of.
+/// The contract ratios, what the engineer answers for where that is told, and the time they are shares of.
 pub(super) fn table(t: &'static Texts, before: &Value, after: &Value) -> Vec<Compared> {
     let row = |name, shown: &dyn Fn(&Value) -> Shown| {
         let (before, after) = (shown(before), shown(after));
@@ -27,8 +30,11 @@ pub(super) fn table(t: &'static Texts, before: &Value, after: &Value) -> Vec<Com
     };
     let mut rows: Vec<Compared> = Measure::ALL
         .into_iter()
-        .map(|measure| row(measure.name(t), &|figures| Shown::ratio(ratio(figures, measure))))
+        .map(|measure| row(measure.name(t), &|figures| Shown::ratio(ratio(figures, measure.as_str()))))
         .collect();
+    if [before, after].into_iter().any(|figures| ratio(figures, ENGINEER_KPI).is_some()) {
+        rows.push(row(t.engineer_kpi, &|figures| Shown::ratio(ratio(figures, ENGINEER_KPI))));
+    }
     for (name, key) in [(t.accountable_time, "accountable_s"), (t.excluded_time, "excluded_s")] {
         rows.push(row(name, &|figures| Shown::seconds(t, figures[key].as_i64())));
     }
@@ -39,14 +45,15 @@ pub(super) fn table(t: &'static Texts, before: &Value, after: &Value) -> Vec<Com
 pub(super) fn in_short(t: &'static Texts, before: &str, after: &str) -> String {
     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let rows = table(t, &json(before), &json(after));
-    let moved = rows.iter().take(Measure::ALL.len()).filter(|row| row.moved);
+    let moved =
+        rows.iter().filter(|row| row.moved && row.name != t.accountable_time && row.name != t.excluded_time);
     let said: Vec<String> =
         moved.map(|row| format!("{} {} → {}", row.name, row.before.text, row.after.text)).collect();
     said.join(" · ")
 }
 
-fn ratio(figures: &Value, measure: Measure) -> Option<Ratio> {
-    let ratio = &figures[measure.as_str()];
+fn ratio(figures: &Value, name: &str) -> Option<Ratio> {
+    let ratio = &figures[name];
     Some(Ratio::new(ratio["num"].as_i64()?, ratio["den"].as_i64()?))
 }
 
@@ -85,6 +92,11 @@ mod tests {
         };
         assert_eq!(in_short(t, &figures(990), &figures(995)), format!("{} 99.00% → 99.50%", t.uptime_avail));
         assert_eq!(in_short(t, "{}", "{}"), "");
+        // A cause that became known late moves what the engineer answers for, and nothing else.
+        let with_kpi =
+            |den| figures(990).replacen('{', &format!(r#"{{"engineer_kpi":{{"num":990,"den":{den}}},"#), 1);
+        let said = in_short(t, &with_kpi(1_000), &with_kpi(990));
+        assert_eq!(said, format!("{} 99.00% → 100.00%", t.engineer_kpi));
         let rows = table(t, &Value::Null, &serde_json::from_str(&figures(1_000)).unwrap());
         let shown: Vec<_> =
             rows.iter().map(|row| (row.before.text.as_str(), row.after.text.as_str())).collect();

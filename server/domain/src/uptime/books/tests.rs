@@ -230,6 +230,28 @@ fn a_clock_that_jumped_past_the_freeze_signs_nothing_before_journals_had_their_t
 }
 
 #[test]
+fn a_month_signed_by_a_clock_far_ahead_is_restated_once_it_is_over_and_not_while_it_runs() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    // Signed in the middle of the month, an hour of silence in it that a journal explains later.
+    let middle = end - 15 * 24 * HOUR;
+    ledger.evidence[0].to = middle - HOUR;
+    let signed = ledger.book(1, Some(middle), middle);
+    ledger.rows = signed.rows;
+    ledger.evidence[0].to = end;
+    for now in [middle + HOUR, end - 1] {
+        ledger.look(now);
+        assert_eq!(ledger.states(), [], "the clock is right again, and the month runs");
+    }
+    ledger.look(end);
+    assert_eq!(ledger.states(), [RestatementState::Proposed]);
+    let early = ledger.decide("boss", true, end - 1).unwrap_err();
+    assert!(early.reason.contains("not over"), "{}", early.reason);
+    ledger.decide("boss", true, end).unwrap();
+    assert_eq!(ledger.down(2), 0);
+}
+
+#[test]
 fn the_same_figures_again_change_nothing() {
     let mut ledger = Ledger::contradicted();
     let now = ledger.end() + 73 * HOUR;
