@@ -105,11 +105,11 @@ impl App {
     }
 
     /// The fleet and its sites, regions and customers for today, this month and the last one, as the bookkeeper left
-    /// them; of single kiosks, where they have series of their own, this month, also of those that were in service
+    /// them, once it has looked at everybody since our start; of single kiosks, where they have series of their own, this month, also of those that were in service
     /// for a part of it: together they hold the same seconds as the fleet.
     fn uptime_figures(&self, each: &[KioskFigure], now: Timestamp) -> Vec<UptimeFigure> {
         let mut figures = Vec::new();
-        for (period, totals) in PERIODS.into_iter().zip(self.books().totals(now)) {
+        for (period, totals) in PERIODS.into_iter().zip(self.books().totals(now).into_iter().flatten()) {
             figures.push(uptime_figure("fleet", String::new(), period, &totals.fleet));
             let Totals { sites, regions, customers, .. } = totals;
             for (scope, sums) in [("site", sites), ("region", regions), ("customer", customers)] {

@@ -28,6 +28,8 @@ mod remembered;
 mod restating;
 mod seconds;
 
+use std::collections::BTreeSet;
+
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{ExclusionRow, LivenessRow, MonthSums},
@@ -218,14 +220,34 @@ pub enum UptimeError {
     Store(#[from] StoreError),
 }
 
-/// Kiosks that an answer names because they cannot be booked; of the others it says how many they are.
-const NAMED_NOT_BOOKED: usize = 20;
+/// Kiosks that sums of the books may lack.
+pub(crate) struct NotBooked(BTreeSet<KioskId>);
+
+impl NotBooked {
+    /// So many are named.
+    const NAMED: usize = 20;
+
+    /// The first of them, each with what is wrong; of the others how many they are.
+    pub(crate) fn said(&self, what: &str) -> Vec<String> {
+        let mut said: Vec<_> =
+            self.0.iter().take(Self::NAMED).map(|kiosk| format!("{kiosk}: {what}")).collect();
+        if self.0.len() > Self::NAMED {
+            said.push(format!("+ {}: {what}", self.0.len() - Self::NAMED));
+        }
+        said
+    }
+}
 
 impl App {
     /// The figures of a scope that `reader` may see. What the books answered is remembered until they change.
     pub async fn uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         let mut answer = self.known_uptime(reader, query).await?;
-        answer.problems.extend(self.not_booked(reader, query).await?);
+        if let Some(month) = query.official() {
+            let lacking = self.not_booked(reader, &query.scope, (month, month)).await?;
+            answer
+                .problems
+                .extend(lacking.said("its months cannot be booked: sums of the books may lack it"));
+        }
         Ok(answer)
     }
 
@@ -244,22 +266,22 @@ impl App {
         Ok(answer)
     }
 
-    /// Of a month: those whose rows the bookkeeper cannot write. A group that is signed without them looks whole.
-    async fn not_booked(&self, reader: &Scope, query: &UptimeQuery) -> Result<Vec<String>, UptimeError> {
-        let skipped = self.books().skipped();
-        if skipped.is_empty() || query.official().is_none() {
-            return Ok(Vec::new());
+    /// Those whose rows of these months the bookkeeper cannot write. A group that is signed without them looks whole.
+    pub(crate) async fn not_booked(
+        &self,
+        reader: &Scope,
+        scope: &UptimeScope,
+        (from, to): (Month, Month),
+    ) -> Result<NotBooked, UptimeError> {
+        let skipped: Vec<KioskId> = self.books().skipped().into_iter().collect();
+        let mut lacking = BTreeSet::new();
+        let months = std::iter::successors(Some(from), |month| Some(month.next()));
+        for month in months.take_while(|month| *month <= to && !skipped.is_empty()) {
+            let period = UptimePeriod::Month { year: month.year(), month: month.month() };
+            let query = UptimeQuery { scope: scope.clone(), period, as_of: None };
+            lacking.extend(self.uptime_reader().members_among(reader, &query, skipped.clone()).await?);
         }
-        let skipped: Vec<KioskId> = skipped.into_iter().collect();
-        let members = self.uptime_reader().members_among(reader, query, skipped).await?;
-        let named = members.iter().take(NAMED_NOT_BOOKED);
-        let mut problems: Vec<_> = named
-            .map(|kiosk| format!("{kiosk}: its months cannot be booked: sums of the books may lack it"))
-            .collect();
-        if members.len() > NAMED_NOT_BOOKED {
-            problems.push(format!("{} more kiosks cannot be booked", members.len() - NAMED_NOT_BOOKED));
-        }
-        Ok(problems)
+        Ok(NotBooked(lacking))
     }
 
     /// Every interval of one kiosk's period and why it counted as it did; the intervals sum to the figures.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -70,6 +70,8 @@ impl Question {
 pub(crate) struct Books {
     dirty: Mutex<Dirty>,
     board: RwLock<Board>,
+    /// Every kiosk of the fleet was looked at since our start.
+    is_whole: AtomicBool,
     answers: Mutex<Answers>,
     /// Milliseconds since 1970.
     committed_to: AtomicI64,
@@ -118,6 +120,7 @@ impl Default for Books {
         Self {
             dirty: Mutex::default(),
             board: RwLock::default(),
+            is_whole: AtomicBool::new(false),
             answers: Mutex::default(),
             committed_to: AtomicI64::new(i64::MIN),
             decided_to: watch::Sender::new(Timestamp(i64::MIN)),
@@ -158,7 +161,7 @@ impl Books {
     }
 
     /// The bookkeeper goes on without these.
-    pub(super) fn skip(&self, kiosks: BTreeSet<KioskId>) {
+    pub(crate) fn skip(&self, kiosks: BTreeSet<KioskId>) {
         *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = kiosks;
     }
 
@@ -193,8 +196,16 @@ impl Books {
         self.board.read().unwrap_or_else(PoisonError::into_inner).kiosks()
     }
 
-    pub(crate) fn totals(&self, now: Timestamp) -> [Totals; 3] {
-        self.board.read().unwrap_or_else(PoisonError::into_inner).totals(now, self.heard_to())
+    /// Everybody was looked at since our start, or cannot be.
+    pub(super) fn shown_whole(&self) {
+        self.is_whole.store(true, SeqCst);
+    }
+
+    /// `None` as long as it would be the sum of those who happened to be looked at first.
+    pub(crate) fn totals(&self, now: Timestamp) -> Option<[Totals; 3]> {
+        let is_whole = self.is_whole.load(SeqCst);
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        is_whole.then(|| board.totals(now, self.heard_to()))
     }
 
     /// Up to when figures go on by themselves.

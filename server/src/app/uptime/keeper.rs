@@ -232,6 +232,9 @@ impl Keeper {
     /// Sums of the running month are of the instant that they name, until more becomes known of before it
     /// ([`Self::book`]). The round makes them newer now and then: it renews few of the rows that they are made of.
     fn round_ended(&mut self) {
+        if self.strangers().iter().all(|kiosk| self.skipped.contains_key(kiosk)) {
+            self.app.books().shown_whole();
+        }
         let holds = Duration::from_secs(self.oldest_row_s() / SUMS_RENEWED_OFTENER);
         if self.summed.as_ref().is_none_or(|summed| summed.elapsed() >= holds) {
             self.summed = Some(Stopwatch::start());

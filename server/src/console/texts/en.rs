@@ -267,6 +267,7 @@ pub(super) static TEXTS: Texts = Texts {
     correction_no_effect: "No figures are affected",
     engineer_kpi: "Engineer's availability, without the customer's power, line and host",
     unreadable: "Service hours or time zone cannot be read and count as always open or in the default zone",
+    not_booked: "its months cannot be booked, these sums may lack it",
     month_closed: "Closed: this month's signed figures stay. Below is what would be known of it.",
     months_closed: "Signed figures stay whatever is corrected up to",
     months_further: "Older months that it changes too and that are not shown",

@@ -151,6 +151,8 @@ pub(in crate::console) async fn page(
     }
     let last = to.min(running);
     let booked = app.booked(caller.scope(), &scope, (from, last), Some(by)).await?;
+    let mut problems = problems(t, &scope, &sites);
+    problems.extend(app.not_booked(caller.scope(), &scope, (from, last)).await?.said(t.not_booked));
     let mut shown = Vec::new();
     for (month, total) in months_of(from, last).zip(&booked.months) {
         shown.push((month, Standing::of(&web, &caller, &scope, month, total).await?));
@@ -194,7 +196,7 @@ pub(in crate::console) async fn page(
         kiosks: shown.iter().map(|one| one.kiosks).max().unwrap_or(0),
         figures: FigureCard::all(t, &sums.figures, choice.measure, target),
         coverage: coverage(t, &sums.figures),
-        problems: problems(&scope, &sites),
+        problems,
         facts: engineers.into_iter().chain(facts(t, &sums, choice.measure, target)).collect(),
         trend: Trend::draw(t, &trend, month, target),
         causes: Causes::of(t, &tally, Some(&sums)),
@@ -207,15 +209,17 @@ pub(in crate::console) async fn page(
 }
 
 /// Of the sites that a page is about; of people and models, of all.
-fn problems(scope: &UptimeScope, sites: &BTreeMap<SiteId, SiteRow>) -> Vec<String> {
+fn problems(t: &Texts, scope: &UptimeScope, sites: &BTreeMap<SiteId, SiteRow>) -> Vec<String> {
     let about = |site: &&SiteRow| match scope {
         UptimeScope::Site(id) => site.id == *id,
         UptimeScope::Region(name) => site.region == *name,
         UptimeScope::Customer(name) => site.customer == *name,
         _ => true,
     };
-    let unread =
-        |site: &SiteRow| Some(format!("{}: {}", site.name, unreadable(&site.timezone, &site.service_hours)?));
+    let unread = |site: &SiteRow| {
+        let problem = unreadable(&site.timezone, &site.service_hours)?;
+        Some(format!("{}: {}: {problem}", t.unreadable, site.name))
+    };
     sites.values().filter(about).filter_map(unread).take(MAX_PROBLEMS).collect()
 }
 

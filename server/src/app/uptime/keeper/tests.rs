@@ -215,6 +215,24 @@ async fn single_kiosks_hold_the_seconds_of_the_fleet_also_those_of_one_that_was_
         of.map(|figure| figure.ratios[0].0).sum()
     };
     assert_eq!(up_s("kiosk"), up_s("fleet"));
+    assert!(up_s("fleet") > 0);
+}
+
+#[tokio::test]
+async fn sums_of_groups_are_shown_once_everybody_was_looked_at_or_cannot_be() {
+    let mut office = Office::of(KIOSKS_A_STEP + 1, true).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    let shown = async |office: &Office| {
+        let figures = office.app.figures().await.uptime;
+        let of_groups = figures.iter().filter(|figure| figure.scope != "kiosk").count();
+        (figures.len() - of_groups, of_groups)
+    };
+    let bad = Some(&id(KIOSKS_A_STEP));
+    assert!(office.step(&mut keeper, bad).await);
+    assert_eq!(shown(&office).await, (KIOSKS_A_STEP, 0), "who came first is not the fleet");
+    assert!(office.step(&mut keeper, bad).await);
+    let (kiosks, of_groups) = shown(&office).await;
+    assert!(kiosks == KIOSKS_A_STEP && of_groups > 0, "one that cannot be booked keeps nobody waiting");
 }
 
 #[tokio::test]

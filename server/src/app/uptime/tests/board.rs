@@ -78,12 +78,13 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
     }
     let books = Books::default();
     books.show(vec![(kiosk.clone(), shown.clone())]);
+    books.shown_whole();
     let later = Timestamp((begin + 3 * 3_600) * 1_000);
     // Nothing is committed any more: the database or the hub is away.
     for (committed_s, seconds) in [(-200, 1), (-100, 11), (10, 31)] {
         books.took_in(Timestamp((begin + committed_s) * 1_000));
         let grown = Seconds::of(&second).times(seconds);
-        assert_eq!(books.totals(later)[0].fleet, grown, "{committed_s}");
+        assert_eq!(books.totals(later).unwrap()[0].fleet, grown, "{committed_s}");
         assert_eq!(books.of_kiosks(std::iter::once(&kiosk), later)[0].1[1], Some(grown));
     }
     // The next look says that nothing goes on.

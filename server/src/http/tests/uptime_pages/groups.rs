@@ -38,6 +38,25 @@ async fn the_parts_of_a_fleet_add_up_however_it_is_divided() {
 }
 
 #[tokio::test]
+async fn a_group_says_of_whom_its_sums_may_lack_something() {
+    let fixture = Fixture::start().await;
+    let viewer = fixture.token("viewer", &[]).await;
+    let lacks = async |query: &str| {
+        let page = fixture.get(&format!("/uptime?{query}"), &viewer).await;
+        assert_eq!(page.status, 200, "{query}: {}", page.text);
+        page.text.contains("K-1: 月度数据无法入账")
+    };
+    let queries = ["span=month", "span=quarter", "scope=site&id=near", "scope=site&id=far"];
+    for query in queries {
+        assert!(!lacks(query).await, "{query}");
+    }
+    fixture.app.books().skip(["K-1".parse().unwrap()].into());
+    for (query, theirs) in queries.into_iter().zip([true, true, true, false]) {
+        assert_eq!(lacks(query).await, theirs, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_a_group_asks_the_books_again_when_rows_of_its_months_are_booked_and_not_before() {
     let fixture = Fixture::start().await;
     let month: Month = "2026-04".parse().unwrap();
