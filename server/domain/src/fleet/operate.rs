@@ -65,8 +65,9 @@ impl Draft<'_> {
         let row = SiteRow { updated_at: self.now, ..row.clone() };
         let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_known_from));
         let (known, known_from) = was.map_or((None, None), |(known, since)| (Some(known), since));
-        let anew = known.as_deref().filter(|known| !row.has_terms_of(known) || !row.has_contract_of(known));
-        let terms_known_from = anew.map_or(known_from, |_| Some(known::behind(known_from, self.now)));
+        let is_anew =
+            known.as_ref().is_none_or(|known| !row.has_terms_of(known) || !row.has_contract_of(known));
+        let terms_known_from = if is_anew { Some(known::behind(known_from, self.now)) } else { known_from };
         let fresh = Site { terms_known_from, ..Site::of(&row) };
         let site = match self.site_mut(&row.id) {
             Some(known) => Site {
@@ -83,8 +84,11 @@ impl Draft<'_> {
         let detail =
             serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone, "changed": changed });
         self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
-        if let (Some(before), Some(since)) = (anew, terms_known_from) {
-            let noted = [(before, SiteTermsRow::ALWAYS), (&row, since)];
+        if let Some(since) = terms_known_from.filter(|_| is_anew) {
+            // Of a site of which nothing was noted so far: what it was, it always was.
+            let before = known.as_deref().filter(|_| known_from.is_none());
+            let noted =
+                before.map(|before| (before, SiteTermsRow::ALWAYS)).into_iter().chain([(&row, since)]);
             self.rows.extend(noted.map(|(site, since)| Change::SiteTerms(SiteTermsRow::of(site, since))));
         }
         self.rows.push(Change::Site(row));

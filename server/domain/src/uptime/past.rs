@@ -13,9 +13,9 @@ use super::corrections::REACHES_BACK_DAYS;
 use super::known::Known;
 use super::month::Month;
 use crate::calendar::WorkCalendar;
-use crate::change::{AssignmentRow, KioskRow, ServiceSpan, SiteRow};
+use crate::change::{AssignmentRow, KioskRow, ServiceSpan, SiteRow, SiteTermsRow};
 use crate::fleet::{Refusal, RefusalKind};
-use crate::interval::{BEGINNING, Interval, IntervalSet};
+use crate::interval::{BEGINNING, END, Interval, IntervalSet};
 use crate::service_hours::Schedule;
 use crate::wall;
 
@@ -111,18 +111,24 @@ pub fn moved(
     moved.union(&between.collect()).intersect(&stood)
 }
 
-/// Whether one person may change a site so.
+/// Whether one person may change a site so. Nor does one close it sooner than `notice_s` from now: that is forgiven time
+/// like planned work at short notice (2.4), and would take the rest of an outage out of a figure.
 ///
 /// # Errors
-/// Conflict, with the first instant of the past that would change.
+/// Conflict, with the first instant that would change.
 pub fn check_site(
     now: Timestamp,
     calendar: &WorkCalendar,
     [was, is]: [&Terms; 2],
     stood: &IntervalSet,
+    notice_s: i64,
 ) -> Result<(), Refusal> {
     let moved = moved(now, calendar, [was, is], stood);
-    let Some(first) = moved.intervals().first() else { return Ok(()) };
+    let Some(first) = moved.intervals().first() else {
+        let soon = Interval::new(now.secs(), now.secs().saturating_add(notice_s));
+        let closing = closed(calendar, [was, is], soon).intersect(stood);
+        return closing.intervals().first().map_or(Ok(()), |first| Err(too_soon(was.zone, *first, notice_s)));
+    };
     let what = match opened(calendar, [was, is], first.from) {
         None => "the site would be in another month",
         Some(false) => "the site was open and would be closed",
@@ -135,6 +141,56 @@ pub fn check_site(
             "this changes time that has been: at {local} ({zone}) {what}. Keep the old hours and add the new \
              ones as a version with effective_from of a coming date; if the past was entered wrong, ask for a \
              correction, which somebody else approves"
+        ),
+    ))
+}
+
+fn too_soon(zone: Tz, first: Interval, notice_s: i64) -> Refusal {
+    let local = wall::local_of(zone, first.from);
+    refuse(
+        RefusalKind::Conflict,
+        format!(
+            "this closes the site at {local} ({zone}), which is less than {} h ahead: nobody takes time so near out of \
+             the figures alone. Let the new hours begin later, or ask for that time to be forgiven, which somebody \
+             else approves",
+            notice_s / 3_600
+        ),
+    )
+}
+
+/// Time that was open and would be closed.
+fn closed(calendar: &WorkCalendar, terms: [&Terms; 2], within: Interval) -> IntervalSet {
+    let [open, would_be] = terms.map(|terms| terms.open(calendar, within));
+    open.subtract(&would_be)
+}
+
+/// What a site may be open for repeats within so long.
+const WEEK_S: i64 = 7 * 86_400;
+
+/// Whether one person may put a kiosk where it answers for less: not while it is `down_since` then.
+///
+/// # Errors
+/// Conflict, with the first instant for which it would not answer any more.
+pub fn check_lending(
+    now: Timestamp,
+    calendar: &WorkCalendar,
+    [was, is]: [&Terms; 2],
+    counted: &Commissioned,
+    down_since: Option<Timestamp>,
+) -> Result<(), Refusal> {
+    let week = Interval::new(now.secs(), now.secs() + WEEK_S);
+    still_up(down_since, &closed(calendar, [was, is], week).intersect(&counted.counted()))
+}
+
+/// Nobody ends alone what is being counted as an outage.
+fn still_up(down_since: Option<Timestamp>, lost: &IntervalSet) -> Result<(), Refusal> {
+    let (Some(since), Some(first)) = (down_since, lost.intervals().first()) else { return Ok(()) };
+    let at = Timestamp(first.from.saturating_mul(1_000));
+    Err(refuse(
+        RefusalKind::Conflict,
+        format!(
+            "the kiosk is down since {since}, and from {at} on it would not answer for that any more: say so once it \
+             works again, or ask for a correction, which somebody else approves"
         ),
     ))
 }
@@ -181,8 +237,19 @@ pub fn moved_dates(now: Timestamp, [was, is]: [&Commissioned; 2]) -> IntervalSet
     differing(&was.counted(), &is.counted()).clip(reach(now))
 }
 
+/// Since when the hours and the wall clock of a site are known as they are; `None`: always. `noted`: what was ever noted
+/// of its terms, in the order in which it became known.
+#[must_use]
+pub fn known_since(site: &SiteRow, noted: &[SiteTermsRow]) -> Option<Timestamp> {
+    let same =
+        |row: &&SiteTermsRow| (&row.timezone, &row.service_hours) == (&site.timezone, &site.service_hours);
+    let first = noted.iter().rev().take_while(same).last().map(|row| row.known_from);
+    first.filter(|since| *since != SiteTermsRow::ALWAYS)
+}
+
 /// Since when a kiosk may count by its first dates: the beginning of the oldest month that is not fixed. Whoever could
-/// say more alone would add a kiosk to months of its groups that are signed.
+/// say more alone would add a kiosk to months of its groups that are signed. Nor does one say of the same past both
+/// when a kiosk counted and when its site was open: of a kiosk without dates the evidence is there to be looked at first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FirstDates {
     zone: Tz,
@@ -194,6 +261,13 @@ impl FirstDates {
     #[must_use]
     pub fn on(zone: Tz, terms: &books::Terms, now: Timestamp) -> Self {
         Self { zone, from: terms.oldest_open(zone, now).period(zone).from }
+    }
+
+    /// Not before its site's hours were known, but for what is being entered now.
+    #[must_use]
+    pub fn known_since(self, since: Option<Timestamp>, now: Timestamp) -> Self {
+        let since = since.map_or(self.from, |since| since.min(entered(now)).secs());
+        Self { from: self.from.max(since), ..self }
     }
 
     /// Of two wall clocks, that on which less is free.
@@ -220,8 +294,8 @@ impl FirstDates {
         Err(refuse(
             RefusalKind::Conflict,
             format!(
-                "by these dates the kiosk would count in months that are fixed: its first commissioned_at is {} \
-                 ({local} in {zone}) or later. Give that one, from which it counts; if it has to count before, ask \
+                "by these dates the kiosk would count in months that are fixed, or before the hours of its site were \
+                 entered: its first commissioned_at is {} ({local} in {zone}) or later. Give that one, from which it counts; if it has to count before, ask \
                  for a correction of it then, which somebody else approves",
                 self.from()
             ),
@@ -242,8 +316,8 @@ fn over(end: Timestamp) -> Refusal {
 
 /// Whether one person may give a kiosk other dates than its row has, or its first ones, of which nothing was `noted`
 /// yet: see [`FirstDates`]. Of others free is what moves time to come alone, and the five minutes
-/// of [`ENTRY_MS`] before: so it leaves now and comes back from now on. Time of this morning
-/// is past like any other: else who was down today would have left before it and be back after it.
+/// of [`ENTRY_MS`] before: so it leaves now and comes back from now on, unless it is `down_since` then. Time of this
+/// morning is past like any other: else who was down today would have left before it and be back after it.
 ///
 /// # Errors
 /// Conflict, with the first instant of the past that would count otherwise, or since when it may count.
@@ -252,6 +326,7 @@ pub fn check_kiosk(
     first: &FirstDates,
     noted: &Known<Commissioned>,
     [was, is]: [ServiceSpan; 2],
+    down_since: Option<Timestamp>,
 ) -> Result<(), Refusal> {
     if noted.before(None).is_none() && was.commissioned_at.is_none() {
         return first.check(now, is);
@@ -259,7 +334,10 @@ pub fn check_kiosk(
     let known = &noted.or_of(was, None);
     let after = known.put(now, was, is).map_err(|why| refuse(RefusalKind::Conflict, why))?;
     let refused = moved_dates(entered(now), [known, &after]);
-    let Some(first) = refused.intervals().first() else { return Ok(()) };
+    let Some(first) = refused.intervals().first() else {
+        let to_come = Interval::new(entered(now).secs(), END);
+        return still_up(down_since, &known.counted().subtract(&after.counted()).clip(to_come));
+    };
     let at = Timestamp(first.from.saturating_mul(1_000));
     let (counted, would) = match known.counted().contains(first.from) {
         true => ("counted", "would not"),

@@ -175,7 +175,8 @@ impl App {
         self.store().correction(reader, id).await?.ok_or_else(|| missing("correction"))
     }
 
-    fn planned_notice_s(&self) -> i64 {
+    /// How long before planned work begins it has to be approved.
+    pub(super) fn planned_notice_s(&self) -> i64 {
         let hours = i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(0);
         hours.saturating_mul(3_600)
     }

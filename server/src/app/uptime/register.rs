@@ -1,6 +1,6 @@
 //! Sites and kiosks as one person registers and changes them: as long as no accountable time of the past moves.
 use kioskwatch_domain::{
-    change::{GroupKind, KioskRow, ServiceSpan, SiteRow},
+    change::{GroupKind, KioskRow, PresenceVerdict, ServiceSpan, SiteRow},
     fleet::{Actor, Request, hand_over},
     interval::IntervalSet,
     uptime::{
@@ -9,7 +9,7 @@ use kioskwatch_domain::{
         past::{self, FirstDates, Terms},
     },
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
 
 use super::{DecisionError, frame::Counted, gather::KIOSKS_AT_ONCE, reader::ms};
 use crate::{
@@ -21,7 +21,7 @@ impl App {
     /// Registers or changes a site.
     ///
     /// # Errors
-    /// Conflict: other open times of the past, where a kiosk counted.
+    /// Conflict: other open times of the past or closed ones of the near future, where a kiosk counted.
     pub async fn put_site(&self, actor: Actor, row: SiteRow) -> Result<(), DecisionError> {
         // Whoever decides about the past meanwhile is not undone by what was read before.
         let deciding = self.books().decisions.begin().await?;
@@ -29,7 +29,13 @@ impl App {
         if let Some(known) = known.filter(|known| !row.has_terms_of(known)) {
             let stood = self.stood_at(&row.id).await?;
             let [was, is] = [&known, &row].map(|site| Terms::of_site(site, self.default_zone()));
-            past::check_site(self.clock().now(), self.calendar(), [&was, &is], &stood)?;
+            past::check_site(
+                self.clock().now(),
+                self.calendar(),
+                [&was, &is],
+                &stood,
+                self.planned_notice_s(),
+            )?;
         }
         deciding.ask(self, actor, Request::PutSite(row)).await?;
         Ok(())
@@ -86,8 +92,9 @@ impl App {
         is: &KioskRow,
     ) -> Result<(), DecisionError> {
         let dates = [was.map_or_else(ServiceSpan::default, ServiceSpan::of), ServiceSpan::of(is)];
+        let down_since = self.down_since(now, &is.id);
         if dates[0] != dates[1] {
-            past::check_kiosk(now, &self.first_dates(now, was, is).await?, noted, dates)?;
+            past::check_kiosk(now, &self.first_dates(now, was, is).await?, noted, dates, down_since)?;
         }
         if let Some(was) = was.filter(|was| was.site != is.site) {
             let default_zone = self.default_zone();
@@ -99,20 +106,20 @@ impl App {
                 Some(site) => Terms::of_site(site, default_zone),
                 None => Terms::nowhere(default_zone),
             };
-            // Only a first site reaches back; who leaves one takes nothing along.
-            let then = match was.site {
-                None => self.site_of(is).await?,
-                Some(_) => None,
-            };
-            let [before, after] = [site, then].map(|site| terms(site.as_ref()));
+            let then = self.site_of(is).await?;
+            let [before, after, nowhere] = [site, then, None].map(|site| terms(site.as_ref()));
             let counted = noted.or_of(ServiceSpan::of(was), None);
+            past::check_lending(now, self.calendar(), [&before, &after], &counted, down_since)?;
+            // Only a first site reaches back; who leaves one takes nothing along.
+            let after = if was.site.is_none() { after } else { nowhere };
             let time = unassigned(&was.id, &counted, &assignments);
             past::check_move(now, self.calendar(), [&before, &after], &time)?;
         }
         Ok(())
     }
 
-    /// Since when a kiosk may count by its first dates: on the clock of its site, and of the one it leaves.
+    /// Since when a kiosk may count by its first dates: on the clock of its site, and of the one it leaves. One that is new
+    /// here (`was` is `None`) has no evidence that anybody could have fitted the hours of its site to.
     pub(crate) async fn first_dates(
         &self,
         now: Timestamp,
@@ -120,17 +127,38 @@ impl App {
         is: &KioskRow,
     ) -> Result<FirstDates, StoreError> {
         let left = was.filter(|was| was.site.is_some() && was.site != is.site);
-        let mut first = self.first_dates_at(now, is).await?;
+        let mut first = self.first_dates_at(now, is, was.is_some()).await?;
         if let Some(left) = left {
-            first = first.and(self.first_dates_at(now, left).await?);
+            first = first.and(self.first_dates_at(now, left, true).await?);
         }
         Ok(first)
     }
 
-    async fn first_dates_at(&self, now: Timestamp, kiosk: &KioskRow) -> Result<FirstDates, StoreError> {
+    async fn first_dates_at(
+        &self,
+        now: Timestamp,
+        kiosk: &KioskRow,
+        is_known: bool,
+    ) -> Result<FirstDates, StoreError> {
         let site = self.site_of(kiosk).await?;
-        let zone = site.and_then(|site| site.timezone.parse().ok()).unwrap_or_else(|| self.default_zone());
-        Ok(FirstDates::on(zone, &self.uptime_reader().terms(), now))
+        let zone = site.as_ref().and_then(|site| site.timezone.parse().ok());
+        let zone = zone.unwrap_or_else(|| self.default_zone());
+        let first = FirstDates::on(zone, &self.uptime_reader().terms(), now);
+        let Some(site) = site.filter(|_| is_known) else { return Ok(first) };
+        let noted = self.store().site_terms(Some(&[site.id.as_str()])).await?;
+        Ok(first.known_since(past::known_since(&site, &noted), now))
+    }
+
+    /// Since when an outage of this kiosk is under way, as far as anybody knows.
+    fn down_since(&self, now: Timestamp, kiosk: &KioskId) -> Option<Timestamp> {
+        let fleet = self.fleet();
+        let known = fleet.kiosk(kiosk)?;
+        let serves = matches!(known.service, None | Some(ServiceState::InService | ServiceState::Degraded));
+        match known.presence {
+            PresenceVerdict::Offline => Some(known.presence_since),
+            PresenceVerdict::Online | PresenceVerdict::Late if !serves => known.service_since.or(Some(now)),
+            _ => None,
+        }
     }
 
     async fn site_of(&self, kiosk: &KioskRow) -> Result<Option<SiteRow>, StoreError> {

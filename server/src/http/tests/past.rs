@@ -43,13 +43,16 @@ async fn hours_of_time_that_has_been_are_refused_to_one_person_and_hours_to_come
     let stored = fixture.get(near, &admin).await.json();
     assert_eq!(stored["service_hours"], Value::Null, "nothing of it is true: {stored}");
 
-    let tomorrow = closed(date(now, 1));
+    let refused = fixture.put(near, &admin, &site(closed(date(now, 1)), "Asia/Shanghai")).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert!(refused.text.contains("less than 24 h ahead"), "{}", refused.text);
+    let tomorrow = closed(date(now, 2));
     let allowed = fixture.put(near, &admin, &site(tomorrow.clone(), "Asia/Shanghai")).await;
     assert_eq!(allowed.status, StatusCode::OK, "{}", allowed.text);
     let audit = fixture.last_audit(&admin, "put_site").await;
     let changed = &audit["detail"]["changed"];
     assert_eq!(changed["service_hours"]["before"], "", "{audit}");
-    assert!(changed["service_hours"]["after"].as_str().unwrap().contains(&date(now, 1)), "{audit}");
+    assert!(changed["service_hours"]["after"].as_str().unwrap().contains(&date(now, 2)), "{audit}");
     assert!(changed.get("timezone").is_none(), "only what changed: {audit}");
 
     let nothing = json!([{ "weekly": { "mon": [["08:00", "08:00"]] } }]);
@@ -209,6 +212,25 @@ async fn nobody_leaves_service_as_of_this_morning_and_comes_back_tonight() {
     assert!(refused.text.contains("did not count and would"), "{}", refused.text);
     assert_eq!(put(&first).await.status, StatusCode::OK, "as it was");
     assert_eq!(put(&json!({ "commissioned_at": minutes(60) })).await.status, StatusCode::OK);
+}
+
+/// Its evidence was there to be looked at when somebody entered the hours.
+#[tokio::test]
+async fn nobody_says_of_the_same_past_both_when_a_site_was_open_and_when_a_kiosk_counted() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let since = |minutes: i64| json!({ "site": "new", "commissioned_at": now.plus_ms(-minutes * 60_000).to_string() });
+    let undated = json!({ "site": "near", "commissioned_at": null });
+    assert_eq!(fixture.put("/api/v1/kiosks/K-8", &admin, &undated).await.status, StatusCode::OK);
+    let site = json!({ "name": "n", "timezone": "Asia/Shanghai", "service_hours": [{ "weekly": "24x7" }] });
+    assert_eq!(fixture.put("/api/v1/sites/new", &admin, &site).await.status, StatusCode::OK);
+    let refused = fixture.put("/api/v1/kiosks/K-8", &admin, &since(60)).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert!(refused.text.contains("before the hours of its site were entered"), "{}", refused.text);
+    assert_eq!(fixture.put("/api/v1/kiosks/K-8", &admin, &since(1)).await.status, StatusCode::OK);
+    // Nobody has ever heard of this one.
+    assert_eq!(fixture.put("/api/v1/kiosks/K-9", &admin, &since(60)).await.status, StatusCode::OK);
 }
 
 /// As above: its first site was closed today, says who gives it one tonight.

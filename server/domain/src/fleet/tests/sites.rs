@@ -342,15 +342,21 @@ fn to_whom_a_site_belongs_is_kept_with_since_when_and_nothing_else_is() {
         kept.map(|row| (row.known_from, row.region.clone(), row.customer.clone())).collect::<Vec<_>>()
     };
     let begun = world.now;
-    assert_eq!(put(&mut world, |row| row.name = "hall".into()), []);
-    let region = world.store.sites[&site].region.clone();
-    let customer = world.store.sites[&site].customer.clone();
-    let always = (SiteTermsRow::ALWAYS, region.clone(), customer);
-    let first = (begun.plus_ms(120_000), region, "A".to_owned());
-    assert_eq!(put(&mut world, |row| row.customer = "A".into()), [always.clone(), first.clone()]);
+    let (region, customer) =
+        (world.store.sites[&site].region.clone(), world.store.sites[&site].customer.clone());
+    let registered = (begun, region.clone(), customer.clone());
+    assert_eq!(put(&mut world, |row| row.name = "hall".into()), [registered.clone()]);
+    let first = (begun.plus_ms(120_000), region.clone(), "A".to_owned());
+    assert_eq!(put(&mut world, |row| row.customer = "A".into()), [registered.clone(), first.clone()]);
     let second = (begun.plus_ms(180_000), "south".to_owned(), "A".to_owned());
-    let all = [always, first, second];
+    let all = [registered, first, second];
     assert_eq!(put(&mut world, |row| row.region = "south".into()), all);
     world.restart();
     assert_eq!(put(&mut world, |row| row.remote_consent = true), all);
+    // Of a site that an older server registered nobody knows since when it is as it is.
+    world.store.site_terms.clear();
+    world.restart();
+    let always = (SiteTermsRow::ALWAYS, "south".to_owned(), "A".to_owned());
+    let sold = (begun.plus_ms(300_000), "south".to_owned(), "B".to_owned());
+    assert_eq!(put(&mut world, |row| row.customer = "B".into()), [always, sold]);
 }

@@ -36,8 +36,17 @@ fn kiosk(dates: [Option<&str>; 2]) -> KioskRow {
 }
 
 fn site_says(zones: [&str; 2], hours: [&str; 2], stood: &IntervalSet) -> Result<(), String> {
+    site_says_in_time(zones, hours, stood, 0)
+}
+
+fn site_says_in_time(
+    zones: [&str; 2],
+    hours: [&str; 2],
+    stood: &IntervalSet,
+    notice_s: i64,
+) -> Result<(), String> {
     let [was, is] = [0, 1].map(|n| Terms::of(zones[n], hours[n], chrono_tz::UTC));
-    check_site(at(NOW), &WorkCalendar::default(), [&was, &is], stood).map_err(|refusal| {
+    check_site(at(NOW), &WorkCalendar::default(), [&was, &is], stood, notice_s).map_err(|refusal| {
         assert_eq!(refusal.kind, RefusalKind::Conflict);
         refusal.reason
     })
@@ -74,6 +83,32 @@ fn open_times_that_have_been_are_nobodys_to_change_alone_and_those_to_come_are()
     site_says(same, [&was, &other], &IntervalSet::of(to_come)).unwrap();
     let old = Interval::new(0, reach(at(NOW)).from);
     site_says(same, [&was, &other], &IntervalSet::of(old)).unwrap();
+}
+
+#[test]
+fn nobody_closes_a_site_alone_sooner_than_planned_work_may_begin() {
+    let stood = IntervalSet::of(Interval::new(at("2026-10-05T00:00:00+08:00").secs(), END));
+    let was = format!("[{}]", days("08:00"));
+    let with = |date: &str, windows: &str| {
+        let day = format!(r#""exceptions":{{"{date}":[{windows}]}},"weekly""#);
+        was.replacen(r#""weekly""#, &day, 1)
+    };
+    let says = |hours: &str, notice_h: i64, stood: &IntervalSet| {
+        site_says_in_time(["Asia/Shanghai"; 2], [&was, hours], stood, notice_h * 3_600)
+    };
+    // An outage began at 15:00: the rest of the day would be nobody's.
+    let today = with("2026-11-18", r#"["08:00","16:00"]"#);
+    let refused = says(&today, 24, &stood).unwrap_err();
+    for part in ["2026-11-18 16:00:00 (Asia/Shanghai)", "less than 24 h ahead", "somebody else approves"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let tomorrow = with("2026-11-19", "");
+    assert!(says(&tomorrow, 24, &stood).unwrap_err().contains("2026-11-19 08:00:00"));
+    says(&tomorrow, 16, &stood).unwrap();
+    says(&with("2026-11-20", ""), 24, &stood).unwrap();
+    // Longer hours take nothing out, and where nobody stands there is nothing to take.
+    says(&with("2026-11-18", r#"["08:00","23:00"]"#), 24, &stood).unwrap();
+    says(&today, 24, &IntervalSet::empty()).unwrap();
 }
 
 #[test]
@@ -180,7 +215,7 @@ fn first_dates_reach_back_to_the_oldest_month_that_is_not_fixed_and_no_further()
     let october = "2026-10-01T00:00:00+08:00";
     let say = |now: &str, since: &str, until: Option<&str>| {
         let is = ServiceSpan { commissioned_at: Some(at(since)), decommissioned_at: until.map(at) };
-        check_kiosk(at(now), &first_dates(now), &Known::default(), [ServiceSpan::default(), is])
+        check_kiosk(at(now), &first_dates(now), &Known::default(), [ServiceSpan::default(), is], None)
     };
     let (before, frozen) = ("2026-11-01T23:59:59+08:00", "2026-11-02T00:00:00+08:00");
     for (now, since, until) in [
@@ -229,7 +264,7 @@ fn first_dates_reach_back_to_the_oldest_month_that_is_not_fixed_and_no_further()
 fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
     let say = |was: [Option<&str>; 2], is: [Option<&str>; 2]| {
         let dates = [was, is].map(|dates| ServiceSpan::of(&kiosk(dates)));
-        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates).map_err(|refusal| {
+        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates, None).map_err(|refusal| {
             assert_eq!(refusal.kind, RefusalKind::Conflict);
             refusal.reason
         })
@@ -298,6 +333,96 @@ fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
 }
 
 #[test]
+fn first_dates_reach_back_to_where_the_hours_of_the_site_were_known() {
+    let row = |timezone: &str, service_hours: &str| SiteRow {
+        id: "S-1".parse().unwrap(),
+        name: String::new(),
+        region: String::new(),
+        customer: String::new(),
+        zone: crate::change::Zone::Urban,
+        timezone: timezone.into(),
+        service_hours: service_hours.into(),
+        contacts: "[]".into(),
+        remote_consent: false,
+        updated_at: at(NOW),
+    };
+    let (plain, fitted) = (row("Asia/Shanghai", ""), row("Asia/Shanghai", "fitted"));
+    let sold = SiteRow { customer: "B".into(), ..fitted.clone() };
+    let said = |known: &[(&SiteRow, Timestamp)]| -> Vec<SiteTermsRow> {
+        known.iter().map(|(site, since)| SiteTermsRow::of(site, *since)).collect()
+    };
+    let (fifth, tenth) = (at("2026-11-05T00:00:00+08:00"), at("2026-11-10T00:00:00+08:00"));
+    let always = SiteTermsRow::ALWAYS;
+    for (site, noted, since) in [
+        (&plain, vec![], None),
+        (&plain, vec![(&plain, fifth)], Some(fifth)),
+        (&fitted, vec![(&plain, always), (&fitted, tenth)], Some(tenth)),
+        // Another customer changes no hours.
+        (&sold, vec![(&plain, always), (&fitted, fifth), (&sold, tenth)], Some(fifth)),
+        (&sold, vec![(&fitted, always), (&sold, tenth)], None),
+        // As it was once before, and not in between.
+        (&plain, vec![(&plain, always), (&fitted, fifth), (&plain, tenth)], Some(tenth)),
+    ] {
+        assert_eq!(known_since(site, &said(&noted)), since, "{noted:?}");
+    }
+    let say = |known: Option<Timestamp>, from: &str| {
+        let first = first_dates(NOW).known_since(known, at(NOW));
+        let is = ServiceSpan { commissioned_at: Some(at(from)), decommissioned_at: None };
+        check_kiosk(at(NOW), &first, &Known::default(), [ServiceSpan::default(), is], None)
+    };
+    say(None, "2026-11-01T00:00:00+08:00").unwrap();
+    say(Some(tenth), "2026-11-10T00:00:00+08:00").unwrap();
+    let refused = say(Some(tenth), "2026-11-09T23:59:59+08:00").unwrap_err();
+    assert!(refused.reason.contains("before the hours of its site were entered"), "{}", refused.reason);
+    // Who enters both in one go takes some minutes for it.
+    say(Some(at(NOW)), "2026-11-18T15:55:00+08:00").unwrap();
+    say(Some(at(NOW)), "2026-11-18T15:54:59+08:00").unwrap_err();
+    say(Some(at("2026-10-01T00:00:00+08:00")), "2026-11-01T00:00:00+08:00").unwrap();
+}
+
+#[test]
+fn nobody_takes_a_kiosk_that_is_down_out_of_a_figure_alone() {
+    let old = "2026-10-05T08:00:00+08:00";
+    let since = at("2026-11-18T10:00:00+08:00");
+    let span =
+        |to: Option<&str>| ServiceSpan { commissioned_at: Some(at(old)), decommissioned_at: to.map(at) };
+    let say = |is: ServiceSpan, down_since| {
+        let dates = [span(None), is];
+        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates, down_since)
+    };
+    let (soon, next_week) = ("2026-11-18T15:56:00+08:00", "2026-11-25T00:00:00+08:00");
+    for to in [soon, NOW, next_week] {
+        let refused = say(span(Some(to)), Some(since)).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Conflict);
+        for part in
+            [format!("down since {since}"), format!("from {} on", at(to)), "ask for a correction".into()]
+        {
+            assert!(refused.reason.contains(&part), "{part}: {}", refused.reason);
+        }
+        say(span(Some(to)), None).unwrap();
+    }
+    say(span(None), Some(since)).unwrap();
+    // To come back is no way out of an outage.
+    let away = [span(Some(next_week)), span(None)];
+    check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), away, Some(since)).unwrap();
+
+    let zone = Asia::Shanghai;
+    let (daily, nights) = (format!("[{}]", days("08:00")), format!("[{}]", days("02:00")));
+    let [daily, nights, never] =
+        [daily.as_str(), &nights, r#"[{"weekly":{}}]"#].map(|hours| Terms::of(zone.name(), hours, zone));
+    let counted = Commissioned::of([span(None)]);
+    let put = |terms, counted: &Commissioned, down_since| {
+        check_lending(at(NOW), &WorkCalendar::default(), terms, counted, down_since).map_err(|one| one.reason)
+    };
+    let refused = put([&daily, &never], &counted, Some(since)).unwrap_err();
+    assert!(refused.contains(&format!("from {} on", at(NOW))), "{refused}");
+    assert!(put([&nights, &daily], &counted, Some(since)).unwrap_err().contains("2026-11-18T18:00:00"));
+    put([&daily, &nights], &counted, Some(since)).unwrap();
+    put([&daily, &never], &counted, None).unwrap();
+    put([&daily, &never], &Commissioned::default(), Some(since)).unwrap();
+}
+
+#[test]
 fn what_was_taken_back_today_gives_nobody_another_past() {
     let stretch = |from: &str, to: Option<&str>| ServiceSpan {
         commissioned_at: Some(at(from)),
@@ -308,7 +433,7 @@ fn what_was_taken_back_today_gives_nobody_another_past() {
     let say = |noted: &Commissioned, dates| {
         let mut known = Known::default();
         known.learn(at(old), noted.clone());
-        check_kiosk(at(NOW), &first_dates(NOW), &known, dates)
+        check_kiosk(at(NOW), &first_dates(NOW), &known, dates, None)
     };
     let back = stretch(NOW, None);
     for noted in [Commissioned::default(), Commissioned::of([stretch(old, Some(retired))])] {
