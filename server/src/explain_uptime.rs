@@ -6,7 +6,8 @@ use kioskwatch_domain::{
     change::{EvidenceRow, ExclusionRow, MonthRow, MonthSums},
     interval::Interval,
     uptime::{
-        Explained, Margin, Month, Ratio, Reliability, Verdict, books::total, exclusion::NotAccountable,
+        Explained, Figures, Margin, Month, Ratio, Reliability, Verdict, books::total,
+        exclusion::NotAccountable,
     },
 };
 use kioskwatch_proto::{KioskId, Timestamp};
@@ -64,7 +65,8 @@ pub(crate) fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<
         }
         let rows = store.versions_of_month(&Scope::All, &kiosk, named).await.map_err(Problem::failed)?;
         versions(&mut text, &rows, told.zone);
-        if official.version > 0 && official.sums.figures.avail != figures.avail {
+        let promised = |figures: &Figures| [figures.on, figures.avail, figures.full];
+        if official.version > 0 && promised(&official.sums.figures) != promised(figures) {
             let version = official.version;
             let _ = writeln!(text, "the intervals below come to another sum than version {version}");
         }

@@ -1,6 +1,7 @@
 //! Answers as text for people.
 use std::fmt::Write as _;
 
+use kioskwatch_domain::uptime::Ratio;
 use serde_json::Value;
 
 use super::table::{Table, clean};
@@ -149,10 +150,14 @@ pub(super) fn ticket(ticket: &Value) -> String {
 }
 
 pub(super) fn uptime(figures: &Value) -> String {
-    let mut table = Table::new(&["RATIO", "VALUE", "UP S", "OF S"]);
+    let mut table = Table::new(&["RATIO", "VALUE", "EXACT", "UP S", "OF S"]);
     for name in ["on", "avail", "full", "online"] {
         let ratio = &figures[name];
-        table.row(&[name, &text(ratio, "/ratio"), &text(ratio, "/num"), &text(ratio, "/den")]);
+        let [exact, num, den] = ["/ratio", "/num", "/den"].map(|key| text(ratio, key));
+        // As in the console: a second lost is never 100.00 %.
+        let seconds = ratio["num"].as_i64().zip(ratio["den"].as_i64());
+        let shown = seconds.map_or_else(String::new, |(num, den)| Ratio::new(num, den).display());
+        table.row(&[name, &shown, &exact, &num, &den]);
     }
     let mut out = table.text();
     let (accountable, coverage, kiosks) =
@@ -245,8 +250,9 @@ mod tests {
             "num": 995, "den": 1000, "met": false, "left_s": -7, "after_one_hour": ratio("0.800000"),
             "met_after_one_hour": false,
         });
+        let lost = serde_json::json!({ "num": 9_999_999, "den": 10_000_000, "ratio": "1.000000" });
         let mut figures = serde_json::json!({
-            "on": ratio("0.900000"), "avail": ratio("0.900000"), "full": ratio("0.900000"),
+            "on": lost, "avail": ratio("0.900000"), "full": ratio("0.900000"),
             "online": ratio("0.900000"), "accountable_s": 10, "coverage": "0.500000",
             "insufficient_data": true, "kiosks": 3, "version": 2, "signed": true,
             "as_of": "2026-11-01T00:00:00.000Z", "target": target, "target_on": target,
@@ -260,6 +266,7 @@ mod tests {
         });
         let told = uptime(&figures);
         for part in [
+            " 99.99%  1.000000  9999999  10000000",
             "coverage 0.500000 (insufficient data)",
             "version 2, as of 2026-11-01",
             "on target 995/1000 missed: -7 s left",

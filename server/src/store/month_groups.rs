@@ -12,7 +12,8 @@ use super::{
 /// Groups of one answer; the worst come first, so what is cut off is well.
 pub const MAX_GROUPS: u32 = 500;
 
-/// `$3` and `$4` name the whole, `$5` how it is divided. A share that was taken away is no part any more.
+/// `$3` and `$4` name the whole, `$5` how it is divided, `$8` by which ratio the worst come first. A share that was taken
+/// away is no part any more.
 const GROUPS: Sql = sql!(
     groups_of_months,
     "SELECT CASE $5 WHEN 'region' THEN m.region WHEN 'site' THEN m.site WHEN 'customer' THEN m.customer
@@ -27,7 +28,9 @@ const GROUPS: Sql = sql!(
      FROM uptime_month m
      WHERE m.month BETWEEN $2 AND $6 AND ($1 IS NULL OR m.site IN " TEXTS ")
        AND m.accountable_s + m.excluded_s > 0 AND " [of_group] " AND " [official] "
-     GROUP BY 1 ORDER BY SUM(m.avail_of_s - m.avail_s) DESC, 1 LIMIT $7"
+     GROUP BY 1
+     ORDER BY SUM(CASE $8 WHEN 'on' THEN m.on_of_s - m.on_s WHEN 'full' THEN m.full_of_s - m.full_s
+                  ELSE m.avail_of_s - m.avail_s END) DESC, 1 LIMIT $7"
 );
 
 /// The official figures of one group in some months.
@@ -66,15 +69,16 @@ impl Loaded for MonthGroup {
 }
 
 impl Store {
-    /// The parts of a whole in the months `from..=to`, those down longest first, at most [`MAX_GROUPS`].
-    /// `whole` is a kind (region, site, customer, engineer, model or fleet) with its name; `by` one of these
-    /// kinds or kiosk.
+    /// The parts of a whole in the months `from..=to`, those that lost most of `ratio` first (`on`, `avail` or `full`),
+    /// at most [`MAX_GROUPS`]. `whole` is a kind (region, site, customer, engineer, model or fleet) with its name; `by`
+    /// one of these kinds or kiosk.
     pub async fn groups_of_months(
         &self,
         scope: &Scope,
         (from, to): (Month, Month),
         (kind, id): (&'static str, &str),
         by: &'static str,
+        ratio: &'static str,
     ) -> Result<Vec<MonthGroup>, StoreError> {
         let id = id.to_owned();
         self.rows(&GROUPS, |q| {
@@ -85,6 +89,7 @@ impl Store {
                 .bind(by)
                 .bind(to.to_string())
                 .bind(i64::from(MAX_GROUPS))
+                .bind(ratio)
         })
         .await
     }

@@ -194,7 +194,7 @@ pub(crate) async fn the_parts_of_a_group_are_its_official_figures_worst_first(em
     let rows = [month("k1", "s1", 1, 20), month("k1", "s1", 2, 50), unassigned, next];
     store.commit(&rows.iter().map(booked).collect::<Vec<_>>()).await.unwrap();
     let ask = async |scope: &Scope, to: Month, whole: (&'static str, &str), by: &'static str| {
-        let parts = store.groups_of_months(scope, (october(), to), whole, by).await.unwrap();
+        let parts = store.groups_of_months(scope, (october(), to), whole, by, "avail").await.unwrap();
         let told = |p: MonthGroup| (p.name, p.figures.avail.den - p.figures.avail.num, p.figures.avail.den);
         parts.into_iter().map(told).collect::<Vec<_>>()
     };
@@ -211,10 +211,23 @@ pub(crate) async fn the_parts_of_a_group_are_its_official_figures_worst_first(em
     }
     let far = Scope::Sites([site_id("s2")].into());
     assert_eq!(ask(&far, october(), fleet, "kiosk").await, [part("k2", 5, 1_000)]);
-    let versions = store.groups_of_months(&all, (october(), october()), fleet, "region").await.unwrap();
+    let versions =
+        store.groups_of_months(&all, (october(), october()), fleet, "region", "avail").await.unwrap();
     let [region] = versions.as_slice() else { panic!("{versions:?}") };
     assert_eq!((region.oldest_version, region.newest_version, region.kiosks, region.outages), (1, 2, 2, 4));
     assert_eq!(region.longest_outage_s, 50);
+    // Each ratio has a worst of its own.
+    let rows = [("off", 100, 900, 500), ("weak", 0, 1_000, 100)].map(|(kiosk, down_s, on, full)| {
+        let mut row = month(kiosk, "s3", 0, down_s);
+        let of = |num| Ratio::new(num, 1_000);
+        (row.sums.figures.on, row.sums.figures.full) = (of(on), of(full));
+        row
+    });
+    store.commit(&rows.each_ref().map(booked)).await.unwrap();
+    for (ratio, worst) in [("on", "off"), ("full", "weak"), ("avail", "off")] {
+        let found = store.groups_of_months(&all, (october(), october()), ("site", "s3"), "kiosk", ratio);
+        assert_eq!(found.await.unwrap()[0].name, worst, "{ratio}");
+    }
 }
 
 pub(crate) async fn what_was_taken_from_an_owner_counts_no_kiosk(empty: Empty) {
@@ -236,7 +249,8 @@ pub(crate) async fn what_was_taken_from_an_owner_counts_no_kiosk(empty: Empty) {
         assert_eq!(total.kiosks, kiosks, "{kind} {id}");
     }
     let fleet = ("fleet", "");
-    let parts = store.groups_of_months(&Scope::All, (october(), october()), fleet, "site").await.unwrap();
+    let parts =
+        store.groups_of_months(&Scope::All, (october(), october()), fleet, "site", "avail").await.unwrap();
     let parts: Vec<_> = parts.iter().map(|part| (part.name.as_str(), part.kiosks)).collect();
     assert_eq!(parts, [("s1", 1)]);
 }

@@ -14,9 +14,9 @@ use crate::{
 pub struct Booked {
     /// In order; of a month that nobody has booked a total of no kiosks.
     pub months: Vec<MonthTotal>,
-    /// As they were asked for, those down longest first.
+    /// As they were asked for, those first that lost most of the ratio asked for.
     pub parts: Vec<MonthGroup>,
-    /// Its kiosks, those down longest first.
+    /// Its kiosks, in the same order.
     pub kiosks: Vec<MonthGroup>,
 }
 
@@ -35,7 +35,8 @@ impl Booked {
 }
 
 impl App {
-    /// The official figures of a group in the months `from..=to`, and of its parts; without `by` no parts. The parts
+    /// The official figures of a group in the months `from..=to`, and of its parts; `by`: how it is divided, and by which
+    /// ratio the worst come first; without it no parts. The parts
     /// add up to the whole, unless rows of these months were booked during a look and during the next one too.
     /// Remembered until rows of these months are booked: of the month that runs, with the round of the bookkeeper.
     ///
@@ -46,7 +47,7 @@ impl App {
         reader: &Scope,
         scope: &UptimeScope,
         months: (Month, Month),
-        by: Option<&'static str>,
+        by: Option<(&'static str, &'static str)>,
     ) -> Result<Arc<Booked>, StoreError> {
         let question = Question::of(reader, scope, months).by(by);
         self.books().divided(&question, || self.look_at_books(reader, scope, months, by)).await
@@ -58,7 +59,7 @@ impl App {
         reader: &Scope,
         scope: &UptimeScope,
         (from, to): (Month, Month),
-        by: Option<&'static str>,
+        by: Option<(&'static str, &'static str)>,
     ) -> Result<Booked, StoreError> {
         let (kind, id) = scope.words();
         let store = self.store();
@@ -68,8 +69,8 @@ impl App {
             booked.months.push(store.total_of_month(reader, month, kind, id).await?);
             month = month.next();
         }
-        let groups = |by| store.groups_of_months(reader, (from, to), (kind, id), by);
-        if let Some(by) = by {
+        if let Some((by, ratio)) = by {
+            let groups = |by| store.groups_of_months(reader, (from, to), (kind, id), by, ratio);
             booked.kiosks = groups("kiosk").await?;
             booked.parts = if by == "kiosk" { booked.kiosks.clone() } else { groups(by).await? };
         }

@@ -43,8 +43,8 @@ pub(super) struct Question {
     months: (Month, Month),
     kind: &'static str,
     id: String,
-    /// How the group is divided.
-    by: Option<&'static str>,
+    /// How the group is divided, and by which ratio its worst parts come first.
+    by: Option<(&'static str, &'static str)>,
 }
 
 impl Question {
@@ -53,7 +53,7 @@ impl Question {
         Self { reader: format!("{reader:?}"), months, kind, id: id.to_owned(), by: None }
     }
 
-    pub(super) fn by(self, by: Option<&'static str>) -> Self {
+    pub(super) fn by(self, by: Option<(&'static str, &'static str)>) -> Self {
         Self { by, ..self }
     }
 

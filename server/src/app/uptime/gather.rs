@@ -11,7 +11,7 @@ use kioskwatch_domain::{
     interval::{BEGINNING, Interval},
     uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, limits::HEARTBEAT_INTERVAL_S};
 
 use super::{
     UptimeError, UptimePeriod, UptimeQuery, UptimeScope,
@@ -319,11 +319,14 @@ impl UptimeReader<'_> {
         as_of: Option<Timestamp>,
     ) -> Result<Frame<'_>, StoreError> {
         let (from, to) = (ms(span.from), ms(span.to));
+        // An outage of ours that ended just before reaches in by an interval of heartbeats.
+        let longest_s = i64::from(*HEARTBEAT_INTERVAL_S.end());
+        let heard = Interval::new(span.from.saturating_sub(longest_s), span.to);
         // First what is not written: what is written meanwhile is then seen twice instead of not at all.
         let mut alive = self.live.hearing();
-        alive.extend(self.store.server_liveness(from, to).await?);
+        alive.extend(self.store.server_liveness(ms(heard.from), to).await?);
         let as_of = as_of.unwrap_or(self.now).secs();
-        let outages = server_down(&alive, span);
+        let outages = server_down(&alive, heard);
         let mut about = names(places.sites());
         about.extend(kiosks.iter().map(KioskId::as_str));
         let forgiven = self.store.exclusions_about(&about, from, to).await?;

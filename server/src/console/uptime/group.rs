@@ -150,7 +150,8 @@ pub(in crate::console) async fn page(
         return Err(Problem::not_found("site"));
     }
     let last = to.min(running);
-    let booked = app.booked(caller.scope(), &scope, (from, last), Some(by)).await?;
+    let booked =
+        app.booked(caller.scope(), &scope, (from, last), Some((by, choice.measure.as_str()))).await?;
     let mut problems = problems(t, &scope, &sites);
     problems.extend(app.not_booked(caller.scope(), &scope, (from, last)).await?.said(t.not_booked));
     let mut shown = Vec::new();

@@ -16,7 +16,7 @@ impl Page {
     fn of(kiosks: u64) -> Self {
         let scope = UptimeScope::Region("north".to_owned());
         let question = Question::of(&Scope::All, &scope, (month("2026-10"), month("2026-11")));
-        Self { books: Books::default(), question: question.by(Some("site")), kiosks }
+        Self { books: Books::default(), question: question.by(Some(("site", "avail"))), kiosks }
     }
 
     async fn looks(&self, during: impl Fn(&Books, usize)) -> usize {

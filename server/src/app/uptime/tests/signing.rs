@@ -189,3 +189,32 @@ async fn a_kiosk_whose_dates_leave_a_booked_month_keeps_no_group_unsigned() {
         assert!(fleet.signed && fleet.sums.figures.accountable_s == 0, "{fleet:?}");
     }
 }
+
+#[tokio::test]
+async fn what_is_signed_after_an_outage_of_ours_around_the_beginning_of_a_month_is_what_its_intervals_come_to()
+ {
+    let (from, to) = (october().from * 1_000, october().to * 1_000);
+    let heard = |from: i64, to: i64| {
+        let Change::Evidence(row) = full("k", from, to) else { unreachable!() };
+        Change::Evidence(EvidenceRow { interval_s: Some(30), ..row })
+    };
+    // Back ten seconds before midnight; the kiosk speaks every 30 s, and is heard 15 s after it.
+    let changes = [
+        site("S-1"),
+        kiosk("k", Some("S-1")),
+        alive(0, from - 600_000),
+        alive(from - 10_000, to + 3 * DAY),
+        heard(0, from - 600_000),
+        heard(from + 15_000, to + 3 * DAY),
+    ];
+    let shelf = Shelf::with(&changes).await;
+    let now = to + 2 * DAY;
+    shelf.keep("k", now).await;
+    let signed = shelf.month(UptimeScope::Kiosk("k".parse().unwrap()), now).await;
+    assert_eq!(signed.version, 1);
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let told = shelf.reader(now).explain(&Scope::All, &"k".parse().unwrap(), period, None).await.unwrap();
+    assert_eq!(told.figures, signed.sums.figures);
+    let seconds = october().length();
+    assert_eq!(told.figures.on, Ratio::new(seconds - 15, seconds - 15), "nothing was due before");
+}
