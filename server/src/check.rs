@@ -2,7 +2,7 @@
 use crate::{
     cli::{Problem, print},
     config::Config,
-    store::{AuditVerdict, Store},
+    store::{AuditVerdict, SealsVerdict, Store},
 };
 
 /// Prints what is right; fails with everything that is wrong.
@@ -20,6 +20,15 @@ pub(crate) async fn run(config: &Config) -> Result<(), Problem> {
                 damage.push(format!("the audit chain breaks at {seq}: {what}"));
             }
         }
+        let SealsVerdict { intact, unsealed, broken } =
+            store.verify_seals().await.map_err(Problem::failed)?;
+        print(&format!("signed months of kiosks: {intact} are what the audit says was signed\n"))?;
+        if unsealed > 0 {
+            print(&format!(
+                "signed months of kiosks: {unsealed} are older than the sums that the audit keeps\n"
+            ))?;
+        }
+        damage.extend(broken);
         store.close().await;
     }
     if !has_pages {

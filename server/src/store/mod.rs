@@ -44,6 +44,7 @@ mod plan;
 mod restatements;
 mod retention;
 mod row;
+mod seals;
 mod seen;
 mod site_terms;
 mod sites;
@@ -65,6 +66,7 @@ pub use month_totals::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
 pub use restatements::RestatementFilter;
 pub use retention::OldTickets;
+pub use seals::SealsVerdict;
 pub use view::{
     AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskView, Lease, TicketFilter, TicketView,
     TokenHash, TokenRow,

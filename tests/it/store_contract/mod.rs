@@ -11,6 +11,7 @@ mod proxy;
 mod reading;
 mod retention;
 pub(crate) mod rows;
+mod seals;
 mod states;
 mod upgrade;
 pub(crate) mod writing;
@@ -118,6 +119,8 @@ promises! {
         restatements_are_found_by_site_and_by_what_alone_changed,
         corrections_are_decided_once_and_by_somebody_else,
         what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;
+    seals:
+        what_was_signed_is_held_against_what_the_audit_says_was_signed;
     membership:
         those_who_belonged_to_a_group_are_found_by_their_assignments,
         forgiven_time_is_found_for_those_it_is_about,

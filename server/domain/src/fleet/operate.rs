@@ -22,7 +22,10 @@ use crate::{
     moment::Moment,
     ticket::{self, CANCEL_GROUNDS, SIGN_OFFS, Step},
     triage::ticket_severity,
-    uptime::{Commissioned, Known, known, past},
+    uptime::{
+        Commissioned, Known, known, past,
+        seal::{self, Seals},
+    },
 };
 
 impl Refusal {
@@ -311,6 +314,14 @@ impl Draft<'_> {
             self.request(actor, request)?;
         }
         self.rows.extend_from_slice(changes);
+        let months = changes.iter().filter_map(|change| match change {
+            Change::Month(row) => Some(&**row),
+            _ => None,
+        });
+        let seals = Seals::of(months);
+        if !seals.is_empty() {
+            self.audit_by(&actor.name, seal::SIGNED, "uptime".to_owned(), &seals.to_json());
+        }
         Ok(Answer::Done)
     }
 

@@ -1,5 +1,6 @@
 //! The rules as tables with sentences for names.
 mod admission;
+mod books;
 mod clock_jumps;
 mod commands;
 mod copies;

@@ -312,7 +312,7 @@ fn feed(hash: &mut Sha256, span: Interval) {
     hash.update(span.to.to_be_bytes());
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -30,7 +30,8 @@
 //! - [`explain`]: from pieces to sentences
 //! - [`outages`]: how often it broke, and what is left of a promise
 //! - [`live`]: heartbeats as stretches
-//! - [`booking`] and [`books`]: a month as rows, shared out to those it belonged to, its signing and its restatement
+//! - [`booking`] and [`books`]: a month as rows, shared out to those it belonged to, its signing and its restatement; [`seal`]: by what it is
+//!   found out that something signed was changed
 //! - [`contracts`]: to which region and customer sites belonged when
 //! - [`corrections`]: what people say was entered wrong; [`hurdle`]: who may not decide about it
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
@@ -58,6 +59,7 @@ pub mod past;
 pub mod ratio;
 pub mod restate;
 pub mod rows;
+pub mod seal;
 pub mod sweep;
 
 pub use causes::Cause;

@@ -16,7 +16,7 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::GroupKind,
+    change::{AuditRow, Change, GroupKind},
     fleet::{Actor, Request},
     ids::Ids,
     uptime::{Month, books::BOOKKEEPER},
@@ -75,9 +75,14 @@ impl StepError {
 /// Runs until `stop` turns true.
 pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     let mut keeper = Keeper::new(app);
+    let mut told_terms = false;
     loop {
         let watch = Stopwatch::start();
-        let step = keeper.step().await;
+        let step = match told_terms {
+            true => keeper.step().await,
+            false => keeper.tell_terms().await.map(|()| true),
+        };
+        told_terms |= step.is_ok();
         // One that fails may have worked for long before it did.
         let rest = (watch.elapsed() * REST).min(REST_AT_MOST);
         let rest = match step {
@@ -157,6 +162,26 @@ impl Keeper {
             self.round_ended();
         }
         Ok(true)
+    }
+
+    /// What is signed from now on is judged by these, whoever wrote them into the configuration.
+    async fn tell_terms(&self) -> Result<(), StepError> {
+        let terms = &self.app.config().uptime;
+        let detail = serde_json::json!({
+            "target": terms.target, "freeze_hours": terms.freeze_hours, "restate_days": terms.restate_days,
+            "planned_notice_h": terms.planned_notice_h, "keep_evidence_months": terms.keep_evidence_months,
+        });
+        let row = AuditRow {
+            at: self.app.clock().now(),
+            actor: BOOKKEEPER.to_owned(),
+            action: "uptime.terms".to_owned(),
+            object: "uptime".to_owned(),
+            detail: detail.to_string(),
+        };
+        let (changes, actor) = (vec![Change::Audit(row)], Actor { name: BOOKKEEPER.to_owned() });
+        let deciding = self.app.books().decisions.begin().await?;
+        deciding.ask(&self.app, actor, Request::Book { changes, also: None }).await?;
+        Ok(())
     }
 
     /// Whether it is time for one, and anybody's time has come.

@@ -345,7 +345,7 @@ fn to_whom_a_site_belongs_is_kept_with_since_when_and_nothing_else_is() {
     let (region, customer) =
         (world.store.sites[&site].region.clone(), world.store.sites[&site].customer.clone());
     let registered = (begun, region.clone(), customer.clone());
-    assert_eq!(put(&mut world, |row| row.name = "hall".into()), [registered.clone()]);
+    assert_eq!(put(&mut world, |row| row.name = "hall".into()), std::slice::from_ref(&registered));
     let first = (begun.plus_ms(120_000), region.clone(), "A".to_owned());
     assert_eq!(put(&mut world, |row| row.customer = "A".into()), [registered.clone(), first.clone()]);
     let second = (begun.plus_ms(180_000), "south".to_owned(), "A".to_owned());

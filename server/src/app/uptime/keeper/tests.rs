@@ -219,6 +219,23 @@ async fn single_kiosks_hold_the_seconds_of_the_fleet_also_those_of_one_that_was_
 }
 
 #[tokio::test]
+async fn by_which_terms_months_are_signed_stands_in_the_audit_of_each_start() {
+    let mut office = Office::of(1, true).await;
+    let store = office.app.store().clone();
+    let (stop, stopped) = watch::channel(false);
+    let books = tokio::spawn(keep_books(office.app.clone(), stopped));
+    let first = office.requests.0.recv().await.unwrap();
+    commit(&store, first, None).await;
+    stop.send(true).unwrap();
+    books.await.unwrap();
+    let entries = store.audit(&crate::store::PageRequest::first()).await.unwrap().items;
+    let [entry] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!((entry.row.actor.as_str(), entry.row.action.as_str()), (BOOKKEEPER, "uptime.terms"));
+    let detail: serde_json::Value = serde_json::from_str(&entry.row.detail).unwrap();
+    assert_eq!((&detail["target"][0], &detail["freeze_hours"]), (&99.into(), &24.into()), "{detail}");
+}
+
+#[tokio::test]
 async fn sums_of_groups_are_shown_once_everybody_was_looked_at_or_cannot_be() {
     let mut office = Office::of(KIOSKS_A_STEP + 1, true).await;
     let mut keeper = Keeper::new(office.app.clone());
