@@ -19,6 +19,7 @@ pub mod identity;
 pub mod metrics;
 pub mod mqtt;
 mod notify_ready;
+mod ownership;
 mod panics;
 pub mod random;
 pub mod run;

@@ -1,5 +1,5 @@
 //! The wiring of a server: everything it is made of is put together here, and nowhere else.
-use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
 
 use kioskwatch_domain::{
     calendar::{CalendarFileError, MissingYears, WorkCalendar},
@@ -22,15 +22,12 @@ use crate::{
     identity::{Identity, IdentityError},
     metrics::Counters,
     mqtt::{Lane, Link, LinkOptions, Outlet},
+    ownership::hold_lease,
     panics::how_it_ended,
     signing::{self, SigningKeyError},
     store::{Store, StoreError},
 };
 
-/// The partition a server leases on PostgreSQL; one server owns the whole fleet for now.
-const PARTITION: &str = "fleet";
-const LEASE_MS: i64 = 15_000;
-const LEASE_RENEW: Duration = Duration::from_secs(5);
 /// Public holidays that ship with the product.
 const BUILT_IN_CALENDARS: &[(&str, &str)] =
     &[("cn-2026.toml", include_str!("../../deploy/calendars/cn-2026.toml"))];
@@ -223,37 +220,6 @@ async fn listen(section: &'static str, address: std::net::SocketAddr) -> Result<
 fn address_of(section: &'static str, listener: &TcpListener) -> Result<std::net::SocketAddr, ServeError> {
     let unknown = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     listener.local_addr().map_err(|source| ServeError::Listen { section, address: unknown, source })
-}
-
-/// Several servers may be started on one PostgreSQL; one owns the fleet, and every commit checks that it still
-/// does. A server that was killed takes its own lease again at once: it is known by its data directory.
-async fn hold_lease(
-    store: &Store,
-    server: Uuid,
-    clock: &Arc<Clock>,
-) -> Result<tokio::task::JoinHandle<()>, StoreError> {
-    let until = |clock: &Clock| clock.now().plus_ms(LEASE_MS);
-    let lease = loop {
-        match store.take_lease(PARTITION, server, clock.now(), until(clock)).await {
-            Ok(lease) => break lease,
-            Err(StoreError::LeaseHeld { owner, until, .. }) => {
-                tracing::info!(%owner, %until, "another server owns the fleet; waiting to take over");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    };
-    tracing::info!(fence = lease.fence, "this server owns the fleet");
-    let (store, clock) = (store.clone(), Arc::clone(clock));
-    Ok(tokio::spawn(async move {
-        let mut tick = tokio::time::interval(LEASE_RENEW);
-        loop {
-            tick.tick().await;
-            if let Err(error) = store.renew_lease(until(&clock)).await {
-                tracing::warn!(%error, "the lease was not renewed");
-            }
-        }
-    }))
 }
 
 struct RunningBroker {
