@@ -103,7 +103,6 @@ pub async fn serve(
     install_tls_provider();
     files::check(&config)?;
     let policy = Arc::new(policy(&config)?);
-    let calendar = calendar(&config)?;
     let data_dir = &config.storage.data_dir;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -144,7 +143,6 @@ pub async fn serve(
         counters: Counters::new()?,
         config,
         policy,
-        calendar,
         signer,
     });
     let mut broker = start_broker(&app).await?;
@@ -323,6 +321,7 @@ pub fn policy(config: &Config) -> Result<Policy, ServeError> {
         },
         commands: CommandPolicy { window_ms: ms(config.commands.default_valid_s), ..defaults.commands },
         catalogue,
+        calendar: calendar(config)?,
         ..defaults
     })
 }
