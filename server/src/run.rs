@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        App, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books, keep_to_retention,
+        App, DecisionError, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books, keep_to_retention,
         seed::{Seed, SeedError},
     },
     clock::Clock,
@@ -59,6 +59,8 @@ pub enum ServeError {
     Broker(#[from] crate::broker::BrokerError),
     #[error("[{section}] listen: cannot listen on {address}: {source}")]
     Listen { section: &'static str, address: std::net::SocketAddr, source: std::io::Error },
+    #[error("noting the calendar by which time is counted from now on: {0}")]
+    NoteCalendar(Box<DecisionError>),
     #[error(transparent)]
     Seed(#[from] SeedError),
     #[error(transparent)]
@@ -160,6 +162,7 @@ pub async fn serve(
     let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal)?, link(Lane::Beats)?);
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
+    app.note_calendar().await.map_err(|error| ServeError::NoteCalendar(Box::new(error)))?;
     // Before the bookkeeper begins: what the file says is decided in its turn, and its first looks take long.
     if let Some(seed) = &seed {
         app.seed(seed).await?;
