@@ -189,7 +189,6 @@ fn execute(command: Command) -> Result<(), Problem> {
             let config = load(file.config.as_deref())?;
             files::check(&config).map_err(|e| Problem::Usage(e.to_string()))?;
             run::policy(&config).map_err(|e| Problem::Usage(e.to_string()))?;
-            run::calendar(&config).map_err(|e| Problem::Usage(e.to_string()))?;
             print(&config.redacted())
         }
         Command::Config { what: ConfigCommand::Sample } => print(config::SAMPLE),

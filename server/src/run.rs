@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        App, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books, keep_to_retention,
+        App, DecisionError, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books, keep_to_retention,
         seed::{Seed, SeedError},
     },
     clock::Clock,
@@ -56,6 +56,8 @@ pub enum ServeError {
     Broker(#[from] crate::broker::BrokerError),
     #[error("[{section}] listen: cannot listen on {address}: {source}")]
     Listen { section: &'static str, address: std::net::SocketAddr, source: std::io::Error },
+    #[error("noting the calendar by which time is counted from now on: {0}")]
+    NoteCalendar(Box<DecisionError>),
     #[error(transparent)]
     Seed(#[from] SeedError),
     #[error(transparent)]
@@ -100,7 +102,6 @@ pub async fn serve(
     install_tls_provider();
     files::check(&config)?;
     let policy = Arc::new(policy(&config)?);
-    let calendar = calendar(&config)?;
     let data_dir = &config.storage.data_dir;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -141,7 +142,6 @@ pub async fn serve(
         counters: Counters::new()?,
         config,
         policy,
-        calendar,
         signer,
     });
     let mut broker = start_broker(&app).await?;
@@ -159,6 +159,7 @@ pub async fn serve(
     let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal)?, link(Lane::Beats)?);
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
+    app.note_calendar().await.map_err(|error| ServeError::NoteCalendar(Box::new(error)))?;
     // Before the bookkeeper begins: what the file says is decided in its turn, and its first looks take long.
     if let Some(seed) = &seed {
         app.seed(seed).await?;
@@ -289,6 +290,7 @@ pub fn policy(config: &Config) -> Result<Policy, ServeError> {
         },
         commands: CommandPolicy { window_ms: ms(config.commands.default_valid_s), ..defaults.commands },
         catalogue,
+        calendar: calendar(config)?,
         ..defaults
     })
 }

@@ -29,6 +29,7 @@ const PROMISED: &[&str] = &[
     "kioskwatch_uptime_accountable_seconds",
     "kioskwatch_uptime_known_seconds",
     "kioskwatch_uptime_unknown_seconds",
+    "kioskwatch_uptime_to_come_seconds",
     "kioskwatch_uptime_down_seconds",
     "kioskwatch_uptime_target_ratio",
     "kioskwatch_uptime_target_numerator",

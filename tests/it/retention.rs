@@ -3,9 +3,7 @@
 //! What goes when on both databases: `server/src/app/retention/tests.rs`.
 use std::sync::Arc;
 
-use kioskwatch_domain::{
-    calendar::WorkCalendar, change::*, fleet::Fleet, policy::Policy, retention::EvidencePart, uptime::Month,
-};
+use kioskwatch_domain::{change::*, fleet::Fleet, policy::Policy, retention::EvidencePart, uptime::Month};
 use kioskwatch_proto::{Timestamp, command::CommandSigner};
 use kioskwatch_server::{
     app::{App, NotLive, Parts, Retention, UptimePeriod, UptimeReader},
@@ -52,7 +50,6 @@ impl Office {
             store,
             fleet: Fleet::from_image(Arc::clone(&policy), image),
             policy,
-            calendar: WorkCalendar::from_lists(&[], &[]),
             signer: CommandSigner::from_secret("test", &[1; 32]),
             counters: Counters::new().unwrap(),
         });

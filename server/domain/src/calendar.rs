@@ -12,6 +12,7 @@ use chrono::{Datelike, NaiveDate, Weekday};
 
 pub use file::{CalendarFile, CalendarFileError};
 
+use crate::json::{Node, ReadError};
 use crate::wall::plus_days;
 
 /// No search for a working day goes further than this: ten years without one is a broken calendar.
@@ -133,6 +134,44 @@ impl WorkCalendar {
             years.entry(day.year()).or_insert_with(blank).work.insert(*day);
         }
         Self { years, missing: MissingYears::FollowTheWeek }
+    }
+
+    /// The days that differ from the week, and nothing of where they come from: what service hours ask.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let [off, work] = self.days();
+        Self::from_lists(&off, &work)
+    }
+
+    /// The days of [`Self::bare`] as JSON, in order: `{"off":["2026-10-01"],"work":["2026-10-10"]}`.
+    #[must_use]
+    pub fn days_text(&self) -> String {
+        let texts = |days: Vec<NaiveDate>| days.iter().map(NaiveDate::to_string).collect::<Vec<_>>();
+        let [off, work] = self.days().map(texts);
+        serde_json::json!({ "off": off, "work": work }).to_string()
+    }
+
+    /// Reads [`Self::days_text`].
+    ///
+    /// # Errors
+    /// Not such a text.
+    pub fn of_days_text(text: &str) -> Result<Self, ReadError> {
+        let place = "days";
+        let value = serde_json::from_str(text)
+            .map_err(|error| ReadError::new(place, "it", format!("not JSON: {error}")))?;
+        Self::of_days(&Node::root(place, &value))
+    }
+
+    pub(crate) fn of_days(node: &Node<'_>) -> Result<Self, ReadError> {
+        Ok(Self::from_lists(&node.dates("off")?, &node.dates("work")?))
+    }
+
+    /// Days off, and days that are worked instead.
+    fn days(&self) -> [Vec<NaiveDate>; 2] {
+        let all = |of: fn(&CalendarYear) -> &BTreeSet<NaiveDate>| {
+            self.years.values().flat_map(of).copied().collect()
+        };
+        [all(|year| &year.off), all(|year| &year.work)]
     }
 
     #[must_use]

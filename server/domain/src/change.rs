@@ -36,8 +36,8 @@ mod uptime;
 pub use command::{CommandEventRow, CommandRow, CommandState};
 pub use ticket::{ClockRow, ClockState, TicketEventRow, TicketRow, TicketSource, TicketState};
 pub use uptime::{
-    CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, InputKind, MonthRow, MonthSums,
-    RestatementRow, RestatementState, ServiceSpan, SiteTermsRow,
+    CalendarTermsRow, CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, InputKind,
+    MonthRow, MonthSums, RestatementRow, RestatementState, ServiceSpan, SiteTermsRow,
 };
 
 /// One row to insert, replace or extend.
@@ -47,6 +47,8 @@ pub enum Change {
     Site(SiteRow),
     /// As [`Self::Commissioned`].
     SiteTerms(SiteTermsRow),
+    /// As [`Self::Commissioned`].
+    CalendarTerms(CalendarTermsRow),
     /// Insert or replace.
     Kiosk(KioskRow),
     /// Insert, or set `to` of the row with the same kiosk, group and `from`.

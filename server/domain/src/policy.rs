@@ -4,7 +4,7 @@
 //! was decided with it.
 use kioskwatch_proto::faults::Catalogue;
 
-use crate::change::Zone;
+use crate::{calendar::WorkCalendar, change::Zone};
 
 /// What happens to an id nobody registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,8 @@ pub struct Policy {
     pub clocks: ClockPolicy,
     pub commands: CommandPolicy,
     pub catalogue: Catalogue,
+    /// Days off and make-up days of sites that keep them: without these by default.
+    pub calendar: WorkCalendar,
 }
 
 const SECOND_MS: i64 = 1_000;
@@ -150,6 +152,7 @@ impl Default for Policy {
                 max_open_per_kiosk: 8,
             },
             catalogue: Catalogue::built_in(),
+            calendar: WorkCalendar::default(),
         }
     }
 }

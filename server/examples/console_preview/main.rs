@@ -36,7 +36,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         store,
         fleet: Fleet::from_image(Arc::clone(&policy), image),
         policy,
-        calendar: kioskwatch_domain::calendar::WorkCalendar::from_lists(&[], &[]),
         signer: CommandSigner::from_secret("preview", &[1; 32]),
         counters: Counters::new()?,
     });

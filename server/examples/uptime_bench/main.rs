@@ -263,7 +263,6 @@ impl Bench {
             store: self.store.clone(),
             fleet,
             policy: Arc::new(Policy::default()),
-            calendar: WorkCalendar::from_lists(&[], &[]),
             signer: CommandSigner::from_secret("bench", &[1; 32]),
             counters: Counters::new()?,
         }))

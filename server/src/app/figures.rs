@@ -1,8 +1,11 @@
 //! The fleet as numbers, for one scrape.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use kioskwatch_domain::{change::PresenceVerdict, fleet::InService};
+use kioskwatch_domain::{
+    change::PresenceVerdict,
+    fleet::{Fleet, InService, SiteCount},
+};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
 
 use super::{
@@ -47,40 +50,11 @@ impl App {
             PerKiosk::Off => false,
             PerKiosk::Auto => fleet.size_in_service(now) <= AUTO_PER_KIOSK,
         };
-        // The hub waits meanwhile: text is made once for each site, not for each kiosk.
-        let mut site_kiosks: HashMap<(Option<&SiteId>, &'static str), SiteKiosks> = HashMap::new();
-        for InService { kiosk, expected } in fleet.in_service(now) {
-            let presence = kiosk.presence.as_str();
-            *figures.kiosks.entry(presence).or_default() += 1;
-            let of_site = site_kiosks.entry((kiosk.site, presence)).or_default();
-            of_site.kiosks += 1;
-            of_site.expected += u64::from(expected);
-            if each {
-                let site = text_of(kiosk.site);
-                let serves = matches!(kiosk.service, Some(ServiceState::InService | ServiceState::Degraded));
-                let up = matches!(kiosk.presence, PresenceVerdict::Online | PresenceVerdict::Late);
-                figures.each.push(KioskFigure {
-                    kiosk: kiosk.id.clone(),
-                    site,
-                    up,
-                    expected,
-                    in_service: up && serves,
-                    last_heartbeat_ms: kiosk.last_seen_at.map(Timestamp::ms),
-                    peripherals: kiosk
-                        .peripherals
-                        .iter()
-                        .map(|(name, state)| PeripheralFigure {
-                            name: name.to_string(),
-                            kind: fleet.peripheral_kind(kiosk.id, name).unwrap_or("").to_owned(),
-                            up: up && state.status.works(),
-                        })
-                        .collect(),
-                });
-            }
+        // The hub waits meanwhile.
+        let counts = fleet.site_counts(now);
+        if each {
+            figures.each = fleet.in_service(now).map(|one| kiosk_figure(&fleet, &one)).collect();
         }
-        let site_kiosks = site_kiosks.into_iter();
-        figures.site_kiosks =
-            site_kiosks.map(|((site, presence), counts)| ((text_of(site), presence), counts)).collect();
         let is_ours = |kiosk: &Option<KioskId>| kiosk.as_ref().is_none_or(|id| fleet.is_in_service(id, now));
         let open = fleet.incidents().filter(|incident| incident.closed_at.is_none());
         for incident in open.filter(|incident| is_ours(&incident.kiosk)) {
@@ -95,10 +69,22 @@ impl App {
             *figures.faults.entry(key).or_default() += 1;
         }
         for ticket in fleet.tickets().filter(|ticket| ticket.state.is_open()) {
-            let key = (ticket.state.as_str(), ticket.priority, ticket.class.as_str());
+            let class = ticket.class.as_str();
+            // No rule ends a ticket because its kiosk left: somebody does, and nobody hurries.
+            if !is_ours(&ticket.kiosk) {
+                *figures.tickets_out_of_service.entry(class).or_default() += 1;
+                continue;
+            }
+            let key = (ticket.state.as_str(), ticket.priority, class);
             *figures.tickets.entry(key).or_default() += 1;
-            let oldest = figures.oldest_ticket_ms.entry(ticket.class.as_str()).or_insert(i64::MAX);
+            let oldest = figures.oldest_ticket_ms.entry(class).or_insert(i64::MAX);
             *oldest = (*oldest).min(ticket.opened_at.ms());
+        }
+        drop(fleet);
+        for SiteCount { site, presence, kiosks, expected } in counts {
+            *figures.kiosks.entry(presence.as_str()).or_default() += kiosks;
+            let at = (text_of(site.as_ref()), presence.as_str());
+            figures.site_kiosks.insert(at, SiteKiosks { kiosks, expected });
         }
         figures.uptime_target = self.config().uptime.target;
         figures
@@ -139,6 +125,25 @@ impl App {
     }
 }
 
+fn kiosk_figure(fleet: &Fleet, InService { kiosk, expected }: &InService<'_>) -> KioskFigure {
+    let serves = matches!(kiosk.service, Some(ServiceState::InService | ServiceState::Degraded));
+    let up = matches!(kiosk.presence, PresenceVerdict::Online | PresenceVerdict::Late);
+    let peripherals = kiosk.peripherals.iter().map(|(name, state)| PeripheralFigure {
+        name: name.to_string(),
+        kind: fleet.peripheral_kind(kiosk.id, name).unwrap_or("").to_owned(),
+        up: up && state.status.works(),
+    });
+    KioskFigure {
+        kiosk: kiosk.id.clone(),
+        site: text_of(kiosk.site),
+        up,
+        expected: *expected,
+        in_service: up && serves,
+        last_heartbeat_ms: kiosk.last_seen_at.map(Timestamp::ms),
+        peripherals: peripherals.collect(),
+    }
+}
+
 /// As a label: empty for a kiosk that stands nowhere.
 fn text_of(site: Option<&SiteId>) -> String {
     site.map_or_else(String::new, ToString::to_string)
@@ -153,6 +158,7 @@ fn uptime_figure(scope: &'static str, id: String, period: &'static str, seconds:
         known_s: seconds.known_s,
         unknown_s: seconds.unknown_s,
         down_s: seconds.down_s,
+        to_come_s: seconds.to_come_s,
     }
 }
 

@@ -62,7 +62,6 @@ struct Shared {
     store: Store,
     fleet: Arc<RwLock<Fleet>>,
     policy: Arc<Policy>,
-    calendar: WorkCalendar,
     signer: CommandSigner,
     counters: Counters,
     requests: mpsc::Sender<Asked>,
@@ -155,7 +154,6 @@ pub struct Parts {
     pub store: Store,
     pub fleet: Fleet,
     pub policy: Arc<Policy>,
-    pub calendar: WorkCalendar,
     pub signer: CommandSigner,
     pub counters: Counters,
 }
@@ -171,7 +169,6 @@ impl App {
             store: parts.store,
             fleet: Arc::new(RwLock::new(parts.fleet)),
             policy: parts.policy,
-            calendar: parts.calendar,
             signer: parts.signer,
             counters: parts.counters,
             requests,
@@ -200,7 +197,7 @@ impl App {
     }
 
     pub fn calendar(&self) -> &WorkCalendar {
-        &self.shared.calendar
+        &self.policy().calendar
     }
 
     pub fn signer(&self) -> &CommandSigner {

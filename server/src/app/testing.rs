@@ -2,7 +2,6 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kioskwatch_domain::{
-    calendar::WorkCalendar,
     change::{Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, KioskRow},
     fleet::Fleet,
     policy::Policy,
@@ -75,7 +74,6 @@ pub(crate) async fn app(
         store,
         fleet: Fleet::from_image(Arc::clone(&policy), image),
         policy,
-        calendar: WorkCalendar::from_lists(&[], &[]),
         signer: CommandSigner::from_secret("test", &[1; 32]),
         counters: Counters::new().unwrap(),
     });

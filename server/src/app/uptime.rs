@@ -12,6 +12,7 @@
 mod board;
 mod booked;
 mod books;
+mod calendars;
 mod deciding;
 mod decisions;
 mod dirty;

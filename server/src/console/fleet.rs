@@ -99,6 +99,8 @@ struct Card {
 
 pub(super) struct Chip {
     pub(super) name: String,
+    /// As alerts and the API call it.
+    code: String,
     pub(super) tone: &'static str,
 }
 
@@ -141,7 +143,7 @@ impl Filter {
             || has(card.id.as_str())
             || has(&card.model)
             || site.is_some_and(|site| has(&site.name) || has(site.id.as_str()) || has(&site.region))
-            || card.faults.iter().any(|chip| has(&chip.name));
+            || card.faults.iter().any(|chip| has(&chip.name) || has(&chip.code));
         problem && named
     }
 }
@@ -245,7 +247,7 @@ impl Card {
                 let tone = Tone::of_severity(severity).class();
                 let fault = t.fault(catalogue, code);
                 let name = if *device == host { fault } else { format!("{fault} · {device}") };
-                (severity, Chip { name, tone })
+                (severity, Chip { name, code: code.to_string(), tone })
             })
             .collect();
         faults.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));

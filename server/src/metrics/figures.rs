@@ -18,9 +18,11 @@ pub struct FleetFigures {
     pub each: Vec<KioskFigure>,
     /// (peripheral kind, fault, severity) → open incidents.
     pub faults: BTreeMap<(String, String, &'static str), u64>,
-    /// (state, priority, class) → tickets.
+    /// (state, priority, class) → tickets of kiosks in service and of sites.
     pub tickets: BTreeMap<(&'static str, u8, &'static str), u64>,
-    /// class → when its oldest open ticket was opened, milliseconds since 1970.
+    /// class → open tickets of kiosks out of service, which are in no other count.
+    pub tickets_out_of_service: BTreeMap<&'static str, u64>,
+    /// class → when the oldest open one of `tickets` was opened, milliseconds since 1970.
     pub oldest_ticket_ms: BTreeMap<&'static str, i64>,
     /// (kind, state) → inspections.
     pub inspections: BTreeMap<(String, String), u64>,
@@ -76,6 +78,8 @@ pub struct UptimeFigure {
     pub unknown_s: i64,
     /// In the order of [`Cause::ALL`]; they add up to what avail lacks.
     pub down_s: [i64; Cause::ALL.len()],
+    /// What of the period is still to count, by the hours, dates and exclusions known now.
+    pub to_come_s: i64,
 }
 
 impl FleetFigures {
@@ -99,12 +103,19 @@ impl FleetFigures {
         for ((kind, fault, severity), count) in &self.faults {
             family.sample(&[("kind", kind), ("fault", fault), ("severity", severity)], count);
         }
-        let mut family = Family::gauge(page, "kioskwatch_tickets_open", "Open tickets.");
+        let help = "Open tickets of sites and of kiosks in service.";
+        let mut family = Family::gauge(page, "kioskwatch_tickets_open", help);
         for ((state, priority, class), count) in &self.tickets {
             family.sample(&[("state", state), ("priority", &priority.to_string()), ("class", class)], count);
         }
+        let help = "Open tickets of kiosks out of service, which no other series counts: a person ends them.";
+        let mut family = Family::gauge(page, "kioskwatch_tickets_open_out_of_service", help);
+        for (class, count) in &self.tickets_out_of_service {
+            family.sample(&[("class", class)], count);
+        }
         let name = "kioskwatch_tickets_open_oldest_timestamp_seconds";
-        let mut family = Family::gauge(page, name, "When the oldest open ticket was opened, Unix time.");
+        let help = "When the oldest of kioskwatch_tickets_open was opened, Unix time.";
+        let mut family = Family::gauge(page, name, help);
         for (class, ms) in &self.oldest_ticket_ms {
             family.sample(&[("class", class)], seconds(*ms));
         }
@@ -155,6 +166,12 @@ impl FleetFigures {
         let mut family = Family::gauge(page, "kioskwatch_uptime_unknown_seconds", help);
         for figure in self.of_groups() {
             family.sample(&figure.labels(), figure.unknown_s);
+        }
+        let help =
+            "Seconds of the month that are still to count, by the hours, dates and exclusions known now.";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_to_come_seconds", help);
+        for figure in self.of_groups().filter(|figure| figure.period == "month") {
+            family.sample(&figure.labels(), figure.to_come_s);
         }
         let help = "Seconds down by cause; together what avail lacks. Only causes that occurred.";
         let mut family = Family::gauge(page, "kioskwatch_uptime_down_seconds", help);

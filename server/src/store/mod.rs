@@ -14,6 +14,7 @@ use sqlx::{Row as _, any::AnyRow};
 use tokio::sync::Mutex;
 
 mod audit;
+mod calendar_terms;
 mod commands;
 mod commissioned;
 mod commit;

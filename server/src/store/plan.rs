@@ -8,10 +8,10 @@ use std::{
 };
 
 use kioskwatch_domain::change::{
-    AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CommissionedRow, CorrectionRow,
-    EvidenceGapRow, EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow,
-    KioskRow, KioskStateRow, LivenessRow, MonthRow, PresenceRow, RestatementRow, SeenRow, SiteRow,
-    SiteTermsRow, TicketEventRow, TicketRow, TransitionRow,
+    AssignmentRow, AuditRow, CalendarTermsRow, Change, ClockRow, CommandEventRow, CommandRow,
+    CommissionedRow, CorrectionRow, EvidenceGapRow, EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow,
+    JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow, PresenceRow,
+    RestatementRow, SeenRow, SiteRow, SiteTermsRow, TicketEventRow, TicketRow, TransitionRow,
 };
 use kioskwatch_proto::KioskId;
 use sha2::{Digest as _, Sha256};
@@ -48,6 +48,7 @@ pub(super) struct Plan<'a> {
 struct Groups<'a> {
     sites: Vec<&'a SiteRow>,
     site_terms: Vec<&'a SiteTermsRow>,
+    calendar_terms: Vec<&'a CalendarTermsRow>,
     kiosks: Vec<&'a KioskRow>,
     assignments: Vec<&'a AssignmentRow>,
     commissioned: Vec<&'a CommissionedRow>,
@@ -81,6 +82,7 @@ impl<'a> Plan<'a> {
         // Parents before those that refer to them.
         plan.add(&groups.sites)?;
         plan.add(&groups.site_terms)?;
+        plan.add(&groups.calendar_terms)?;
         plan.add(&groups.kiosks)?;
         plan.add(&groups.assignments)?;
         plan.add(&groups.commissioned)?;
@@ -191,6 +193,7 @@ impl<'a> Groups<'a> {
             match change {
                 Change::Site(row) => groups.sites.push(row),
                 Change::SiteTerms(row) => groups.site_terms.push(row),
+                Change::CalendarTerms(row) => groups.calendar_terms.push(row),
                 Change::Kiosk(row) => groups.kiosks.push(row),
                 Change::Assignment(row) => groups.assignments.push(row),
                 Change::Commissioned(row) => groups.commissioned.push(row),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use kioskwatch_domain::{
+    calendar::WorkCalendar,
     change::*,
     fleet::{Fleet, Input},
     ids::Ids,
@@ -68,6 +69,9 @@ async fn a_servers_file() -> (Vec<u8>, Vec<(String, usize)>) {
     more.push(Change::Correction(Box::new(request(1, forgotten()))));
     more.push(Change::EvidenceGap(EvidenceGapRow { kiosk: kiosk_id("k1"), from: at(0), to: at(10) }));
     more.push(Change::SiteTerms(SiteTermsRow::of(&site("s1"), at(0))));
+    let days = WorkCalendar::from_lists(&["2026-10-01".parse().unwrap()], &["2026-10-10".parse().unwrap()]);
+    let terms = CalendarTermsRow { known_from: CalendarTermsRow::ALWAYS, days, planned_notice_h: 24 };
+    more.push(Change::CalendarTerms(terms));
     let stretch = ServiceSpan { commissioned_at: Some(at(-DAY)), decommissioned_at: Some(at(5)) };
     let stretches = Commissioned::of([stretch]);
     more.push(Change::Commissioned(CommissionedRow { kiosk: kiosk_id("k1"), known_from: at(0), stretches }));
@@ -223,6 +227,7 @@ impl Told {
         self.hear(store.corrections(all, &CorrectionFilter::default(), page).await);
         self.hear(store.exclusions(all, at(-40 * DAY), at(40 * DAY)).await);
         self.hear(store.site_terms(None).await);
+        self.hear(store.calendar_terms().await);
         self.hear(store.commissioned_of(&ids).await);
     }
 }

@@ -24,6 +24,7 @@ const NOTHING_LOST: &str = "this server loses nothing and refuses nothing";
 const NOTHING_OLD: &str = "the daily removal has not run, and nothing is old enough";
 
 const EMPTY: &[Empty] = &[
+    always("tickets", "停用终端的工单", "no kiosk of this stack is retired"),
     always("uptime", "车队上月", BEGAN_NOW),
     always("uptime", "所选网点上月", BEGAN_NOW),
     always("uptime", "网点上月", BEGAN_NOW),

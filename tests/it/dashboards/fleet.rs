@@ -62,6 +62,7 @@ fn lists() -> Vec<Panel> {
                     ]})),
                 ],
             )
+            .cell_link("网点 / Site", "控制台 / Console", "${console}/?q=${__value.text}")
             .sorted_by("离线 / Offline", true),
         Panel::table("失联终端 / Silent kiosks")
             .prom(

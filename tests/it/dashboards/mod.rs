@@ -322,6 +322,7 @@ fn console_links(value: &Value, ticket: &str, month: &str, found: &mut Vec<Strin
                 .replace("/kiosks/${__value.text}", "/kiosks/K-0001")
                 .replace("/kiosks/${__data.fields[\"终端 / Kiosk\"]}", "/kiosks/K-0001")
                 .replace("id=${__value.text}", "id=S-01")
+                .replace("?q=${__value.text}", "?q=S-01")
                 .replace("month=${__value.text}", &format!("month={month}"))
                 .replace("month=${__data.fields[\"月份 / Month\"]}", &format!("month={month}"))
                 .replace("${kiosk}", "K-0001")

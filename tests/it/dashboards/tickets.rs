@@ -39,6 +39,11 @@ fn stats() -> Vec<Panel> {
             .unit("s")
             .judged(&[(None, "green"), (Some(86_400.0), "yellow"), (Some(259_200.0), "red")])
             .may_be_empty("没有未结工单 / no ticket is open"),
+        stat(
+            "停用终端的工单 / Of kiosks out of service",
+            "sum(max by (class) (kioskwatch_tickets_open_out_of_service))",
+        )
+        .describe("Nowhere else on this page: somebody resolves or cancels them, and nobody hurries."),
     ]
 }
 

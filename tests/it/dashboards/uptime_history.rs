@@ -257,6 +257,11 @@ fn causes() -> Vec<Panel> {
             .name("booked", "时间 / At")
             .column("原可用率 / Was", &[("unit", json!("percentunit")), ("decimals", json!(2))])
             .column("现可用率 / Now", &[("unit", json!("percentunit")), ("decimals", json!(2))])
+            .cell_link(
+                "终端 / Kiosk",
+                "区间与证据 / Intervals and evidence",
+                "${console}/kiosks/${__data.fields[\"终端 / Kiosk\"]}/uptime?month=${__data.fields[\"月份 / Month\"]}&measure=avail",
+            )
             .may_be_empty("没有更正 / nothing was restated"),
     ]
 }

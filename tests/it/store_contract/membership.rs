@@ -132,6 +132,35 @@ pub(crate) async fn when_kiosks_count_is_kept_with_what_was_known_before(empty: 
     assert_eq!(before(6 * DAY), [away, back]);
 }
 
+pub(crate) async fn calendars_are_kept_with_what_was_known_before(empty: Empty) {
+    let store = empty.open().await;
+    let terms = |known_from, off: &[&str], planned_notice_h| {
+        let off: Vec<_> = off.iter().map(|day| day.parse().unwrap()).collect();
+        let days = WorkCalendar::from_lists(&off, &["2026-10-10".parse().unwrap()]);
+        CalendarTermsRow { known_from, days, planned_notice_h }
+    };
+    let put = async |rows: &[CalendarTermsRow]| {
+        store.commit(&rows.iter().cloned().map(Change::CalendarTerms).collect::<Vec<_>>()).await.unwrap();
+    };
+    assert_eq!(store.calendar_terms().await.unwrap(), []);
+    let always = terms(CalendarTermsRow::ALWAYS, &["2026-10-01", "2027-01-01"], 24);
+    let later = terms(at(5), &["2026-10-02"], 48);
+    // In one commit and in two: what was always known stays, anything else is what was said last.
+    put(&[always.clone(), terms(CalendarTermsRow::ALWAYS, &[], 1), terms(at(5), &[], 2)]).await;
+    put(&[terms(CalendarTermsRow::ALWAYS, &[], 3), later.clone()]).await;
+    let noted = store.calendar_terms().await.unwrap();
+    assert_eq!(noted, [always.clone(), later.clone()]);
+    // The same days are no news; others are, and behind what was said last although the clock was set back.
+    let learned = |days, notice_h, now| CalendarTermsRow::learned(&noted, days, notice_h, now);
+    assert_eq!(learned(&later.days, 48, at(9)), None);
+    assert_eq!(
+        learned(&always.days, 48, at(9)),
+        Some(CalendarTermsRow { known_from: at(9), planned_notice_h: 48, ..always })
+    );
+    let back = CalendarTermsRow { known_from: at(5).plus_ms(1), planned_notice_h: 24, ..later.clone() };
+    assert_eq!(learned(&later.days, 24, at(-9)), Some(back));
+}
+
 pub(crate) async fn hours_of_sites_are_kept_with_what_was_known_before(empty: Empty) {
     let store = empty.open().await;
     let terms = |id: &str, offset: Option<i64>, service_hours: &str| SiteTermsRow {

@@ -126,6 +126,7 @@ promises! {
         forgiven_time_is_found_for_those_it_is_about,
         when_kiosks_count_is_kept_with_what_was_known_before,
         hours_of_sites_are_kept_with_what_was_known_before,
+        calendars_are_kept_with_what_was_known_before,
         who_was_away_counts_before_and_after_and_not_between,
         kiosks_in_service_are_counted_by_their_dates_and_wall_clock,
         what_was_signed_of_a_month_is_found_by_kiosk;

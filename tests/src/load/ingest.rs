@@ -138,7 +138,6 @@ impl Ingest {
         let text = |error: &dyn std::error::Error| error.to_string();
         let config = Config::default();
         let policy = Arc::new(run::policy(&config).map_err(|e| text(&e))?);
-        let calendar = run::calendar(&config).map_err(|e| text(&e))?;
         let clock = Arc::new(Clock::start());
         let watch = Stopwatch::start();
         let store = Store::open(&database.url).await.map_err(|e| text(&e))?;
@@ -155,7 +154,6 @@ impl Ingest {
             counters: Counters::new().map_err(|e| text(&e))?,
             config,
             policy,
-            calendar,
             signer: CommandSigner::from_secret("load", &[1; 32]),
         });
         let ((journal, from_journal), (beats, from_beats)) = (queue(), queue());

@@ -11,12 +11,14 @@ use kioskwatch_domain::{
     ids::Ids,
     image::FleetImage,
     policy::{Policy, UnknownKiosks},
-    testing::{ScriptedAgent, world::START},
+    testing::{ScriptedAgent, World, world::START},
 };
 use kioskwatch_proto::{Timestamp, journal::FaultState, words::ServiceState};
 
 /// Messages that one plan takes.
 const BATCH: usize = 500;
+/// Times that a fleet is counted: the machine does other things too.
+const COUNTED: usize = 20;
 
 fn main() {
     let kiosks: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20_000);
@@ -66,6 +68,28 @@ fn main() {
     let plan = fleet.plan(now, &[Input::Sweep], &mut ids);
     println!("everybody silent: {} changes in {:?}", plan.changes.len(), started.elapsed());
     fleet.adopt(plan).expect("one plan at a time");
+    count_by_site(kiosks, now);
+}
+
+/// What a scrape of a fleet without series of single kiosks does while nobody may change it.
+fn count_by_site(kiosks: usize, now: Timestamp) {
+    let mut world = World::new();
+    let hours = r#"[{"weekly":{"mon":[["08:00","20:00"]],"tue":[["08:00","20:00"]]},"use_calendar":true}]"#;
+    for first in (0..kiosks).step_by(3) {
+        let site = world.site(&format!("S-{first:06}"), hours);
+        for n in first..kiosks.min(first + 3) {
+            world.kiosk(&format!("K-{n:06}"), Some(&site));
+        }
+    }
+    let timed = |_| {
+        let started = clock::now();
+        (world.fleet.site_counts(now).len(), started.elapsed())
+    };
+    // The first time asks every calendar; so does whoever comes when sites open or close.
+    let all: Vec<(usize, Duration)> = (0..COUNTED).map(timed).collect();
+    let (counts, first) = all[0];
+    let best = all.iter().map(|(_, took)| *took).min().unwrap_or_default();
+    println!("{counts} counts of {kiosks} kiosks by site: first {first:?}, best of {COUNTED} {best:?}");
 }
 
 fn fresh_agents(range: std::ops::Range<usize>, now: Timestamp) -> Vec<ScriptedAgent> {

@@ -110,7 +110,7 @@ impl Header {
         if let Some(heartbeats) = node.get("heartbeats") {
             evidence.extend(self.heartbeats(&heartbeats, zone)?);
         }
-        let calendar = node.maybe("calendar", day_lists)?.unwrap_or_default();
+        let calendar = node.maybe("calendar", WorkCalendar::of_days)?.unwrap_or_default();
         let schedule = node.maybe("service_hours", Schedule::read)?.unwrap_or_else(Schedule::always_open);
         Ok(Kiosk {
             period,
@@ -221,10 +221,6 @@ fn approved(exclusions: &[Node<'_>], zone: Tz) -> Result<IntervalSet, CaseError>
         }
     }
     Ok(windows.into_iter().collect())
-}
-
-fn day_lists(node: &Node<'_>) -> Result<WorkCalendar, CaseError> {
-    Ok(WorkCalendar::from_lists(&node.dates("off")?, &node.dates("work")?))
 }
 
 fn figures(figures: &Figures) -> Value {

@@ -5,8 +5,9 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::{KioskRow, SiteRow};
+use crate::calendar::WorkCalendar;
 use crate::interval::Interval;
-use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio};
+use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio, known};
 
 /// What one kiosk owes one owner in one month, in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,6 +267,37 @@ impl SiteTermsRow {
             region: site.region.clone(),
             customer: site.customer.clone(),
         }
+    }
+}
+
+/// Which days off and make-up days the hours of sites are read by, and how long before its begin planned work is approved,
+/// as they are known since an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarTermsRow {
+    /// [`Self::ALWAYS`]: what was known before anything else became known.
+    pub known_from: Timestamp,
+    /// Without where they come from ([`WorkCalendar::bare`]).
+    pub days: WorkCalendar,
+    pub planned_notice_h: i64,
+}
+
+impl CalendarTermsRow {
+    pub const ALWAYS: Timestamp = Timestamp(0);
+
+    /// What a server that starts at `now` with this calendar and notice has to note behind what was noted before:
+    /// nothing, where they say the same.
+    #[must_use]
+    pub fn learned(
+        noted: &[Self],
+        calendar: &WorkCalendar,
+        planned_notice_h: i64,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let newest = noted.last();
+        let days = calendar.bare();
+        let is_news = newest.is_none_or(|row| row.days != days || row.planned_notice_h != planned_notice_h);
+        let known_from = newest.map_or(Self::ALWAYS, |row| known::behind(Some(row.known_from), now));
+        is_news.then_some(Self { known_from, days, planned_notice_h })
     }
 }
 

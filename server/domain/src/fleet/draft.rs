@@ -341,7 +341,7 @@ impl<'a> Draft<'a> {
 /// Parents before children, heads of families before members.
 fn rank(change: &Change) -> u8 {
     match change {
-        Change::Site(_) | Change::SiteTerms(_) => 0,
+        Change::Site(_) | Change::SiteTerms(_) | Change::CalendarTerms(_) => 0,
         Change::Kiosk(_) => 1,
         Change::Assignment(_) | Change::Commissioned(_) => 2,
         Change::KioskState(_) => 3,

@@ -69,26 +69,23 @@ impl Hours {
         Self { zone: Tz::UTC, schedule: Schedule::always_open(), last: LastStretch::default() }
     }
 
-    pub(super) fn is_open(&self, now: Timestamp) -> bool {
+    /// By the same hours as figures: their versions, exceptions, and the calendar where the site keeps one. The calendar
+    /// is always the same one while a fleet lives.
+    pub(super) fn is_open(&self, calendar: &WorkCalendar, now: Timestamp) -> bool {
         let mut last = self.last.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = last.filter(|stretch| stretch.within.contains(now.secs()));
-        let look = || self.schedule.stretch_from(self.zone, &no_holidays(), now.secs());
+        let look = || self.schedule.stretch_from(self.zone, calendar, now.secs());
         last.insert(known.unwrap_or_else(look)).open
     }
 
-    pub(super) fn next_open(&self, now: Timestamp, days: u16) -> Option<Timestamp> {
-        let at = self.schedule.next_open(self.zone, &no_holidays(), now.secs(), days)?;
+    pub(super) fn next_open(&self, calendar: &WorkCalendar, now: Timestamp, days: u16) -> Option<Timestamp> {
+        let at = self.schedule.next_open(self.zone, calendar, now.secs(), days)?;
         Some(Timestamp(at.saturating_mul(1_000)))
     }
 
     pub(super) fn date(&self, now: Timestamp) -> NaiveDate {
         crate::wall::date_of(self.zone, now.secs())
     }
-}
-
-/// Public holidays change figures, which read the calendar; a ticket is not held back by one.
-fn no_holidays() -> WorkCalendar {
-    WorkCalendar::from_lists(&[], &[])
 }
 
 #[cfg(test)]
@@ -100,10 +97,11 @@ mod tests {
         let text = r#"[{"weekly":{"mon":[["08:00","20:00"]],"sat":[["22:00","02:00"]]}}]"#;
         let hours = Hours::parse("Asia/Shanghai", text).unwrap();
         let at = |text: &str| Timestamp::parse(text).unwrap();
-        assert!(hours.is_open(at("2026-11-23T08:00:00+08:00")));
-        assert!(!hours.is_open(at("2026-11-23T20:00:00+08:00")));
-        assert!(hours.is_open(at("2026-11-22T01:59:59+08:00")));
-        let next = hours.next_open(at("2026-11-22T12:00:00+08:00"), 14);
+        let calendar = WorkCalendar::default();
+        assert!(hours.is_open(&calendar, at("2026-11-23T08:00:00+08:00")));
+        assert!(!hours.is_open(&calendar, at("2026-11-23T20:00:00+08:00")));
+        assert!(hours.is_open(&calendar, at("2026-11-22T01:59:59+08:00")));
+        let next = hours.next_open(&calendar, at("2026-11-22T12:00:00+08:00"), 14);
         assert_eq!(next, Some(at("2026-11-23T08:00:00+08:00")));
     }
 
@@ -112,12 +110,13 @@ mod tests {
         let text = r#"[{"weekly":{"mon":[["08:00","12:00"],["13:00","20:00"]]}}]"#;
         let hours = Hours::parse("Asia/Shanghai", text).unwrap();
         let monday = Timestamp::parse("2026-11-23T00:00:00+08:00").unwrap();
-        let by_calendar = |now: Timestamp| hours.schedule.is_open(hours.zone, &no_holidays(), now.secs());
+        let calendar = WorkCalendar::default();
+        let by_calendar = |now: Timestamp| hours.schedule.is_open(hours.zone, &calendar, now.secs());
         // Forward, and then back as a clock that was ahead.
         let halves: Vec<_> = (-48..96).map(|half| monday.plus_ms(half * 1_800_000)).collect();
         for at in halves.iter().chain(halves.iter().rev()) {
             for at in [at.plus_ms(-1), *at] {
-                assert_eq!(hours.is_open(at), by_calendar(at), "{at}");
+                assert_eq!(hours.is_open(&calendar, at), by_calendar(at), "{at}");
             }
         }
         assert_eq!(hours, hours.clone());
@@ -134,6 +133,6 @@ mod tests {
         ] {
             assert!(Hours::parse(zone, text).is_err(), "{zone} {text}");
         }
-        assert!(Hours::parse("UTC", "").unwrap().is_open(Timestamp(0)));
+        assert!(Hours::parse("UTC", "").unwrap().is_open(&WorkCalendar::default(), Timestamp(0)));
     }
 }

@@ -51,7 +51,7 @@ pub(crate) use self::count::words as count_words;
 pub use self::{
     count::{ClockName, Count, MessageOutcome, RecordFate, SecurityEvent},
     engineers::{MAX_NAME_CHARS, hand_over},
-    expected::InService,
+    expected::{InService, SiteCount},
     input::{
         Actor, CommandRequest, IncomingRecord, Input, NewTicket, RecordBatch, Request, Share, Stored,
         TicketAction,

@@ -302,12 +302,13 @@ impl Draft<'_> {
                 Change::Month(_)
                     | Change::Restatement(_)
                     | Change::Correction(_)
+                    | Change::CalendarTerms(_)
                     | Change::Audit(_)
                     | Change::Assignment(AssignmentRow { group: GroupKind::Engineer, .. })
             )
         };
         if !changes.iter().all(of_books) {
-            let reason = "only month figures, restatements, corrections and engineers are booked";
+            let reason = "only month figures, restatements, corrections, calendars and engineers are booked";
             return Err(invalid("books", reason));
         }
         if let Some(request) = also {

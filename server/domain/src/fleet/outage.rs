@@ -39,7 +39,7 @@ impl Draft<'_> {
     fn judge_site(&mut self, id: &SiteId) {
         let Some(site) = self.site(id) else { return };
         let (outage, now) = (site.outage, self.now);
-        let works = site.works(now);
+        let works = site.works(&self.policy.calendar, now);
         let heads = self.headcount(id);
         match outage {
             None if works && is_site_outage(heads.dropped.len(), heads.should_be_on) => {

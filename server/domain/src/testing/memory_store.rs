@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use crate::{
     change::{
-        AssignmentRow, AuditRow, Change, ClockRow, CommandEventRow, CommandRow, CommissionedRow,
-        CorrectionRow, EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow, IncidentRow, JournalGapRow,
-        JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow, RestatementRow,
-        RunningSpan, SiteRow, SiteTermsRow, TicketEventRow, TicketRow, TicketSource, TransitionRow,
+        AssignmentRow, AuditRow, CalendarTermsRow, Change, ClockRow, CommandEventRow, CommandRow,
+        CommissionedRow, CorrectionRow, EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow,
+        IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow,
+        MonthRow, RestatementRow, RunningSpan, SiteRow, SiteTermsRow, TicketEventRow, TicketRow,
+        TicketSource, TransitionRow,
     },
     command::may_be_corrected,
     fleet::Recalled,
@@ -49,6 +50,7 @@ pub type MonthKey = (Month, KioskId, u32, Owner);
 pub struct MemoryStore {
     pub sites: BTreeMap<SiteId, SiteRow>,
     pub site_terms: BTreeMap<(SiteId, Timestamp), SiteTermsRow>,
+    pub calendar_terms: BTreeMap<Timestamp, CalendarTermsRow>,
     pub kiosks: BTreeMap<KioskId, KioskRow>,
     pub assignments: BTreeMap<(KioskId, &'static str, Timestamp), AssignmentRow>,
     pub commissioned: BTreeMap<(KioskId, Timestamp), CommissionedRow>,
@@ -191,6 +193,10 @@ impl MemoryStore {
                     false => drop(self.site_terms.insert(key, row)),
                 }
             }
+            Change::CalendarTerms(row) => match row.known_from == CalendarTermsRow::ALWAYS {
+                true => drop(self.calendar_terms.entry(row.known_from).or_insert(row)),
+                false => drop(self.calendar_terms.insert(row.known_from, row)),
+            },
             Change::Kiosk(row) => drop(self.kiosks.insert(row.id.clone(), row)),
             Change::Assignment(row) => {
                 let key = (row.kiosk.clone(), row.group.as_str(), row.from);

@@ -25,7 +25,7 @@ pub struct Outlook {
 pub fn outlook(inputs: &Inputs<'_>, timeline: &Timeline) -> Outlook {
     let now = inputs.elapsed_period().to;
     let nothing = |until| Outlook { each: Figures::default(), until };
-    let open = Inputs { as_of: None, ..*inputs }.accountable();
+    let open = inputs.to_come();
     let edge = next_edge(&open, now).unwrap_or(inputs.period.to);
     if !open.contains(now) {
         return nothing(edge);

@@ -40,6 +40,13 @@ impl Inputs<'_> {
         let open = self.service.clip(self.elapsed_period());
         open.intersect(self.commissioned).subtract(self.exclusions)
     }
+
+    /// What of the period is still to be accountable, by the hours, dates and exclusions that are known.
+    #[must_use]
+    pub fn to_come(&self) -> IntervalSet {
+        let whole = Self { as_of: None, ..*self }.accountable();
+        whole.clip(Interval::new(self.elapsed_period().to, self.period.to))
+    }
 }
 
 /// What is known of a piece of time.

@@ -1,4 +1,6 @@
-use kioskwatch_domain::change::{Admission, Change, ExclusionRow, IncidentRow, KioskRow, SiteRow, Zone};
+use kioskwatch_domain::change::{
+    Admission, Change, ExclusionRow, IncidentRow, KioskRow, SiteRow, TicketRow, TicketState, Zone,
+};
 use kioskwatch_proto::{KioskId, Timestamp, faults::FaultCode, words::Severity};
 use uuid::Uuid;
 
@@ -139,4 +141,38 @@ async fn only_kiosks_in_service_are_counted_and_only_those_that_should_be_on_are
     let robbed = r#"{kind="host",fault="fraud_attempt",severity="major"} 1"#;
     assert_eq!(lines("kioskwatch_faults_active"), [robbed], "a retired kiosk is no place of a crime");
     assert!(!page.contains("retired") && !page.contains("quarantined"), "{page}");
+}
+
+#[tokio::test]
+async fn a_ticket_of_a_kiosk_that_left_is_counted_apart_and_ages_nobody() {
+    let (app, _requests, _folder) = testing::app(Config::default(), |now| {
+        let retired = KioskRow { decommissioned_at: Some(now), ..kiosk("retired", "open", now) };
+        let mut rows = vec![site("open", "", now), Change::Kiosk(kiosk("works", "open", now))];
+        rows.push(Change::Kiosk(retired));
+        let tickets = [(1, Some("retired"), 100), (2, Some("works"), 50), (3, None, 20)];
+        rows.extend(tickets.map(|(number, kiosk, hours)| {
+            let (id, fault) = (Uuid::new_v4(), FaultCode::new("site_offline").unwrap());
+            Change::Ticket(Box::new(TicketRow {
+                state: TicketState::Triaged,
+                kiosk: kiosk.map(|id| id.parse().unwrap()),
+                site: Some("open".parse().unwrap()),
+                ..TicketRow::new(id, number, fault, Timestamp((now.ms() / 1_000 - hours * 3_600) * 1_000))
+            }))
+        }));
+        rows
+    })
+    .await;
+    let figures = app.figures().await;
+    let second = app.clock().now().ms() / 1_000;
+    let page = app.counters().page(&figures);
+    let value = |name: &str| -> String {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{page}"));
+        line.trim().to_owned()
+    };
+    let open = "kioskwatch_tickets_open{state=\"triaged\",priority=\"3\",class=\"maintenance\"}";
+    assert_eq!(value(open), "2");
+    assert_eq!(value("kioskwatch_tickets_open_out_of_service{class=\"maintenance\"}"), "1");
+    let oldest = value("kioskwatch_tickets_open_oldest_timestamp_seconds{class=\"maintenance\"}");
+    let hours = (second - oldest.split('.').next().unwrap().parse::<i64>().unwrap()) / 3_600;
+    assert_eq!(hours, 50, "the ticket of who left is older");
 }

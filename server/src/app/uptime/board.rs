@@ -36,6 +36,17 @@ impl Parts {
     pub(super) fn of<'a>(shares: impl Iterator<Item = (Place, &'a Figures)>) -> Self {
         Self(shares.map(|(place, figures)| (place, Seconds::of(figures))).collect())
     }
+
+    /// With what of the same period is still to come.
+    pub(super) fn with_to_come(mut self, to_come: Vec<(Place, i64)>) -> Self {
+        for (place, to_come_s) in to_come.into_iter().filter(|(_, seconds)| *seconds > 0) {
+            match self.0.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, seconds)) => seconds.to_come_s += to_come_s,
+                None => self.0.push((place, Seconds { to_come_s, ..Seconds::default() })),
+            }
+        }
+        self
+    }
 }
 
 /// What is shown of one kiosk, each with the time in which it is that period.
@@ -52,7 +63,7 @@ pub(crate) struct Shown {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Growth {
     pub(super) place: Place,
-    /// What one more second adds.
+    /// What one more second adds; what it counts is no longer to come.
     pub(super) each: Seconds,
     /// From the second up to which the figures were counted, to one at which something else may begin.
     pub(super) within: Interval,

@@ -8,7 +8,7 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{AssignmentRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan},
+    change::{AssignmentRow, CalendarTermsRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan},
     interval::{BEGINNING, Interval, IntervalSet},
     uptime::{
         Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
@@ -30,7 +30,7 @@ use crate::{config::Config, store::Scope};
 pub(super) struct Frame<'a> {
     pub(super) as_of: i64,
     pub(super) places: Arc<Places>,
-    pub(super) calendar: &'a WorkCalendar,
+    calendars: Calendars<'a>,
     pub(super) outages: IntervalSet,
     /// Where what was heard of a kiosk could not be stored.
     unstored: BTreeMap<KioskId, IntervalSet>,
@@ -42,7 +42,31 @@ pub(super) struct Frame<'a> {
     counted: Counted,
     /// Heartbeats by their beginning.
     heard: BTreeMap<KioskId, Vec<Evidence>>,
-    notice_s: i64,
+}
+
+/// Days off and make-up days, and the seconds before its begin at which planned work is approved at the latest.
+#[derive(Clone)]
+pub(super) struct Calendars<'a> {
+    /// As configured.
+    current: (&'a WorkCalendar, i64),
+    known: Known<(WorkCalendar, i64)>,
+}
+
+impl<'a> Calendars<'a> {
+    pub(super) fn of(calendar: &'a WorkCalendar, config: &Config, noted: Vec<CalendarTermsRow>) -> Self {
+        let notice_h = i64::try_from(config.uptime.planned_notice_h).unwrap_or(0);
+        let mut known = Known::default();
+        for row in noted {
+            known.learn(row.known_from, (row.days, row.planned_notice_h.saturating_mul(3_600)));
+        }
+        Self { current: (calendar, notice_h.saturating_mul(3_600)), known }
+    }
+
+    /// As they were known before a second; `None`: as they are.
+    fn known(&self, before: Option<i64>) -> (&WorkCalendar, i64) {
+        let noted = before.and_then(|_| self.known.before(before));
+        noted.map_or(self.current, |(calendar, notice_s)| (calendar, *notice_s))
+    }
 }
 
 /// When kiosks count: those of which more was noted than the dates in their row.
@@ -71,15 +95,14 @@ pub(super) struct Sets {
 impl<'a> Frame<'a> {
     pub(super) fn new(
         places: Arc<Places>,
-        calendar: &'a WorkCalendar,
-        config: &Config,
+        calendars: Calendars<'a>,
         as_of: i64,
         outages: IntervalSet,
     ) -> Self {
         Self {
             as_of,
             places,
-            calendar,
+            calendars,
             outages,
             unstored: BTreeMap::new(),
             kept_from: BTreeMap::new(),
@@ -88,7 +111,6 @@ impl<'a> Frame<'a> {
             assignments: BTreeMap::new(),
             counted: Counted::default(),
             heard: BTreeMap::new(),
-            notice_s: i64::try_from(config.uptime.planned_notice_h).unwrap_or(0).saturating_mul(3_600),
         }
     }
 
@@ -162,8 +184,8 @@ impl<'a> Frame<'a> {
         self.places.zone(kiosk, self.assignments(&kiosk.id), last_second(month, now), known_before)
     }
 
-    /// `known_before`: only what had been approved, received and known of places and dates before this second counts;
-    /// `None`: all there is.
+    /// `known_before`: only what had been approved, received and known of places, dates and the calendar before this
+    /// second counts; `None`: all there is.
     /// `interval_s`: of heartbeats that were stored without it.
     pub(super) fn sets(
         &self,
@@ -178,6 +200,7 @@ impl<'a> Frame<'a> {
             let at = there.entry(owner.site.as_ref()).or_default();
             *at = at.union(set);
         }
+        let (calendar, _) = self.calendars.known(known_before);
         let mut service = IntervalSet::empty();
         let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), known_before);
         for (site, set) in &there {
@@ -185,7 +208,7 @@ impl<'a> Frame<'a> {
             let place = self.places.known(*site, known_before);
             let open = place.map_or_else(
                 || IntervalSet::of(period),
-                |place| place.schedule.open_times(place.zone, self.calendar, period),
+                |place| place.schedule.open_times(place.zone, calendar, period),
             );
             service = service.union(&open.intersect(set));
             let forgiven = site.and_then(|id| self.exclusions_of_site.get(id));
@@ -229,7 +252,7 @@ impl<'a> Frame<'a> {
         };
         let all: Vec<Exclusion> =
             rows.into_iter().flatten().filter_map(Exclusion::of_row).filter(known).collect();
-        granted(&all, self.notice_s)
+        granted(&all, self.calendars.known(approved_before).1)
     }
 }
 

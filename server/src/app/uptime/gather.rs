@@ -16,7 +16,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp, limits::HEARTBEAT_INTERVAL_S}
 use super::{
     UptimeError, UptimePeriod, UptimeQuery, UptimeScope,
     due::kept_from,
-    frame::{Counted, Frame, Sets},
+    frame::{Calendars, Counted, Frame, Sets},
     places::{Places, belongs},
     reader::{UptimeReader, ms, span_of},
 };
@@ -330,7 +330,8 @@ impl UptimeReader<'_> {
         let mut about = names(places.sites());
         about.extend(kiosks.iter().map(KioskId::as_str));
         let forgiven = self.store.exclusions_about(&about, from, to).await?;
-        let mut frame = Frame::new(places, self.calendar, self.config, as_of, outages);
+        let calendars = Calendars::of(self.calendar, self.config, self.store.calendar_terms().await?);
+        let mut frame = Frame::new(places, calendars, as_of, outages);
         frame.forgive(forgiven);
         frame.miss(&self.store.evidence_gaps(kiosks, from, to).await?);
         Ok(frame)

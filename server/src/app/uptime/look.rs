@@ -10,7 +10,7 @@ use kioskwatch_domain::{
     ids::Ids,
     interval::{Interval, IntervalSet},
     uptime::{
-        Evidence, Figures, Month, Outlook, Piece, Timeline,
+        Evidence, Figures, Inputs, Month, Outlook, Piece, Timeline,
         booking::{Booked, Booking, Owner, owner},
         books::{self, Fresh, Intake, Stored, Terms},
         next_edge, outlook,
@@ -143,8 +143,11 @@ impl<'a> Look<'a> {
             };
             let signed = stored.signed_version();
             let mut figures: Vec<MonthRow> = stored.version(signed).into_iter().cloned().collect();
+            let mut coming = Vec::new();
             if signed == 0 || !self.terms.is_closed(period.to, self.now) {
-                let fresh = self.fresh(subject, month, &stored);
+                let known = self.sets(subject, period, None);
+                let fresh = self.fresh(subject, month, &stored, &known);
+                coming = to_come(&known, &known.inputs(&self.frame, &[]));
                 changes.extend(books::keep(self.now, &self.terms, period.to, &stored, &fresh, ids));
                 if signed == 0 {
                     if period.to <= self.now.secs() {
@@ -155,7 +158,7 @@ impl<'a> Look<'a> {
             }
             let parts = || figures.iter().map(|row| (Place::of(&owner(row)), &row.sums.figures));
             if month == running {
-                shown.month = Some((period, Parts::of(parts())));
+                shown.month = Some((period, Parts::of(parts()).with_to_come(coming)));
             } else if month.next() == running {
                 shown.last_month = Some((running.period(subject.zone), Parts::of(parts())));
             }
@@ -173,7 +176,7 @@ impl<'a> Look<'a> {
         let shares: Vec<(Place, Figures)> =
             sets.owners.iter().map(there).filter(|(_, figures)| figures.accountable_s > 0).collect();
         let parts = Parts::of(shares.iter().map(|(place, figures)| (place.clone(), figures)));
-        shown.today = Some((day, parts));
+        shown.today = Some((day, parts.with_to_come(to_come(&sets, &inputs))));
         let Outlook { each, until } = outlook(&inputs, &timeline);
         let now = self.frame.as_of;
         let is_unsaid = |last: &Piece| last.span.to == now && last.basis.state.is_none();
@@ -186,7 +189,7 @@ impl<'a> Look<'a> {
         let place = Place::of(owner);
         shown.grows = (until > now && each.accountable_s > 0).then(|| Growth {
             place,
-            each: Seconds::of(&each),
+            each: Seconds { to_come_s: -each.accountable_s, ..Seconds::of(&each) },
             within: Interval::new(now, until),
         });
         until
@@ -220,9 +223,10 @@ impl<'a> Look<'a> {
         self.book(subject, month, &known).book(0, self.now)
     }
 
-    fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>) -> Fresh<'_> {
-        let period = self.period(subject, month);
-        let current = self.known_at(subject, month, None);
+    /// `known`: the sets of the month by all that is known.
+    fn fresh(&self, subject: &Subject, month: Month, stored: &Stored<'_>, known: &Sets) -> Fresh<'_> {
+        let period = known.period;
+        let current = self.book(subject, month, known).book(0, self.now);
         let intake = Intake {
             listened_s: self.listened_since(period.to),
             committed_to: self.committed_to,
@@ -260,4 +264,10 @@ impl<'a> Look<'a> {
     fn claims(&self, kiosk: &KioskId) -> &[Evidence] {
         self.evidence.get(kiosk).map_or(&[], Vec::as_slice)
     }
+}
+
+/// What of a period is still to count, by whose it will be.
+fn to_come(sets: &Sets, inputs: &Inputs<'_>) -> Vec<(Place, i64)> {
+    let to_come = inputs.to_come();
+    sets.owners.iter().map(|(owner, set)| (Place::of(owner), set.intersect(&to_come).length())).collect()
 }

@@ -218,9 +218,9 @@ impl UptimeReader<'_> {
     }
 
     /// Every interval of one kiosk's period and why it counted as it did. Of a signed month: by what had been
-    /// received, approved and known of hours, zones and dates for the version that stands: the intervals sum to the
-    /// signed figures, unless the holidays of the calendar or the notice for planned work are others by now, or
-    /// evidence was removed. Of a kiosk that moved, the time at the reader's sites and no other.
+    /// received, approved and known of hours, zones, dates and the calendar for the version that stands: the intervals
+    /// sum to the signed figures, unless evidence was removed. Of a kiosk that moved, the time at the reader's sites and
+    /// no other.
     pub async fn explain(
         &self,
         reader: &Scope,

@@ -14,6 +14,8 @@ pub(crate) struct Seconds {
     pub(crate) unknown_s: i64,
     /// In the order of [`Cause::ALL`]; they add up to what avail lacks.
     pub(crate) down_s: [i64; Cause::ALL.len()],
+    /// What of the period is still to count, by what is known now.
+    pub(crate) to_come_s: i64,
 }
 
 impl Seconds {
@@ -23,6 +25,7 @@ impl Seconds {
             known_s: figures.known_s,
             unknown_s: figures.accountable_s - figures.known_s,
             down_s: Cause::ALL.map(|cause| figures.causes.get(&cause).copied().unwrap_or(0)),
+            to_come_s: 0,
         }
     }
 
@@ -31,6 +34,7 @@ impl Seconds {
         let ratios = self.ratios.map(|ratio| Ratio::new(ratio.num * n, ratio.den * n));
         self.known_s *= n;
         self.unknown_s *= n;
+        self.to_come_s *= n;
         Self { ratios, down_s: self.down_s.map(|seconds| seconds * n), ..self }
     }
 
@@ -44,6 +48,7 @@ impl Seconds {
         }
         write(bytes, self.known_s - usual);
         write(bytes, self.unknown_s);
+        write(bytes, self.to_come_s);
         let occurred = self.down_s.iter().enumerate().filter(|(_, seconds)| **seconds != 0);
         write(bytes, occurred.clone().fold(0, |mask, (cause, _)| mask | 1 << cause));
         occurred.for_each(|(_, seconds)| write(bytes, *seconds));
@@ -59,6 +64,7 @@ impl Seconds {
         }
         seconds.known_s = usual + read(bytes)?;
         seconds.unknown_s = read(bytes)?;
+        seconds.to_come_s = read(bytes)?;
         let occurred = read(bytes)?;
         for (cause, down_s) in seconds.down_s.iter_mut().enumerate() {
             if occurred & 1 << cause != 0 {
@@ -76,6 +82,7 @@ impl AddAssign<&Self> for Seconds {
         }
         self.known_s += other.known_s;
         self.unknown_s += other.unknown_s;
+        self.to_come_s += other.to_come_s;
         for (mine, more) in self.down_s.iter_mut().zip(other.down_s) {
             *mine += more;
         }
@@ -116,13 +123,13 @@ mod tests {
     fn what_was_packed_comes_back_and_an_untroubled_month_takes_few_bytes() {
         let month = 31 * 86_400;
         let whole = Ratio::new(month, month);
-        let untroubled =
-            Seconds { ratios: [whole; 3], known_s: month, unknown_s: 0, down_s: [0; Cause::ALL.len()] };
+        let untroubled = Seconds { ratios: [whole; 3], known_s: month, ..Seconds::default() };
         let troubled = Seconds {
             ratios: [Ratio::new(5, 9), Ratio::new(0, month), Ratio::new(-1, i64::MAX / 4)],
             known_s: 7,
             unknown_s: i64::MIN / 4,
             down_s: [0, 1, 127, 128, 0, 86_400, i64::MAX],
+            to_come_s: 2_592_000,
         };
         let all = [untroubled, Seconds::default(), troubled, untroubled];
         let mut bytes = Vec::new();

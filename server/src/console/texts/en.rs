@@ -223,7 +223,7 @@ pub(super) static TEXTS: Texts = Texts {
     span_quarter: "Quarter",
     restated: "Restated",
     as_of: "as of",
-    figures_differ: "What is signed stands above; by the evidence and corrections that are kept, and the calendar and settings of today, the intervals below come to another figure. Signed",
+    figures_differ: "What is signed stands above; by the evidence and corrections that are kept, the intervals below come to another figure. Signed",
     nothing_below: "Every kiosk was up all the time",
     nav_decisions: "Corrections",
     decisions_title: "Corrections of figures",

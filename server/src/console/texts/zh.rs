@@ -223,7 +223,7 @@ pub(super) static TEXTS: Texts = Texts {
     span_quarter: "季度",
     restated: "已更正",
     as_of: "截至",
-    figures_differ: "以上为已定稿的数据；按现在保留的证据、更正记录、日历与配置，以下区间合计不同；已定稿",
+    figures_differ: "以上为已定稿的数据；按现在保留的证据与更正记录，以下区间合计不同；已定稿",
     nothing_below: "所有终端全程正常",
     nav_decisions: "更正审批",
     decisions_title: "数据更正审批",

@@ -201,3 +201,13 @@ async fn a_language_is_chosen_and_leads_back_to_a_page_of_ours() {
     let unknown = form(&fixture, "/language", "language=xx&back=/", &ours).await;
     assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
+
+#[tokio::test]
+async fn a_kiosk_is_found_by_the_fault_as_an_alert_calls_it() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    for (fault, found) in [("paper_out", true), ("fraud_attempt", false)] {
+        let page = fixture.get(&format!("/parts/fleet?q={fault}"), &admin).await.text;
+        assert_eq!(page.contains("/kiosks/K-1"), found, "{page}");
+    }
+}

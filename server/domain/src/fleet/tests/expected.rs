@@ -1,10 +1,15 @@
 //! Which kiosks should be on now.
+use std::collections::BTreeMap;
+
 use kioskwatch_proto::{SiteId, Timestamp};
 use uuid::Uuid;
 
 use crate::{
-    change::{Admission, ExclusionRow, KioskRow},
+    calendar::WorkCalendar,
+    change::{Admission, ExclusionRow, KioskRow, SiteRow},
     fleet::Request,
+    policy::Policy,
+    service_hours::Schedule,
     testing::{World, world::START},
 };
 
@@ -18,6 +23,29 @@ fn in_service(world: &World, now: Timestamp) -> Vec<(&str, bool)> {
         world.fleet.in_service(now).map(|one| (one.kiosk.id.as_str(), one.expected)).collect();
     all.sort_unstable();
     all
+}
+
+/// Site, presence, kiosks, expected.
+type Counts<'a> = Vec<(String, &'a str, u64, u64)>;
+
+fn counted(world: &World, now: Timestamp) -> Counts<'_> {
+    let text = |site: &Option<SiteId>| site.as_ref().map_or_else(String::new, ToString::to_string);
+    let counts = world.fleet.site_counts(now);
+    let mut all: Counts<'_> =
+        counts.iter().map(|n| (text(&n.site), n.presence.as_str(), n.kiosks, n.expected)).collect();
+    all.sort_unstable();
+    all
+}
+
+fn one_by_one(world: &World, now: Timestamp) -> Counts<'_> {
+    let mut all: BTreeMap<(String, &str), (u64, u64)> = BTreeMap::new();
+    for one in world.fleet.in_service(now) {
+        let site = one.kiosk.site.map_or_else(String::new, ToString::to_string);
+        let (kiosks, expected) = all.entry((site, one.kiosk.presence.as_str())).or_default();
+        *kiosks += 1;
+        *expected += u64::from(one.expected);
+    }
+    all.into_iter().map(|((site, presence), (kiosks, expected))| (site, presence, kiosks, expected)).collect()
 }
 
 fn excluded(world: &World, kiosk: Option<&str>, site: Option<&SiteId>) -> ExclusionRow {
@@ -86,7 +114,39 @@ fn a_kiosk_should_be_on_while_its_site_is_open_and_nobody_excluded_the_time() {
         for (now, expected) in table {
             let expected: Vec<_> = ids.into_iter().zip(expected).collect();
             assert_eq!(in_service(&world, now), expected, "{now}, restarted: {restarted}");
+            assert_eq!(counted(&world, now), one_by_one(&world, now), "{now}");
         }
         world.restart();
     }
+}
+
+/// Figures count by [`Schedule`]; whoever is called must be called by the same.
+#[test]
+fn a_kiosk_should_be_on_by_the_hours_that_its_figures_are_counted_by() {
+    let day = |text: &str| text.parse().unwrap();
+    // Good Friday is off and a Saturday is worked instead; the clocks of Berlin go forward between the two.
+    let calendar = WorkCalendar::from_lists(&[day("2027-03-26")], &[day("2027-04-03")]);
+    let hours = r#"[
+        {"weekly":{"mon":[["08:00","20:00"]],"thu":[["20:00","02:00"]],"fri":[["08:00","20:00"]],
+                   "sun":[["01:30","03:30"]]},
+         "use_calendar":true,"makeup_day_hours":[["10:00","16:00"]],
+         "exceptions":{"2027-03-30":[["09:00","12:00"]],"2027-04-05":[]}},
+        {"effective_from":"2027-04-07","weekly":"24x7"}]"#;
+    let mut world = World::with(Policy { calendar: calendar.clone(), ..Policy::default() });
+    let shop = world.site("shop", hours);
+    let berlin = SiteRow { timezone: "Europe/Berlin".into(), ..world.store.sites[&shop].clone() };
+    world.ask("admin", Request::PutSite(berlin)).unwrap();
+    world.kiosk("S-1", Some(&shop));
+    let schedule = Schedule::of_site(hours).unwrap();
+    let begin = Timestamp::parse("2027-03-24T00:00:00+01:00").unwrap();
+    let is_on = |world: &World, at: Timestamp| in_service(world, at) == [("S-1", true)];
+    for half in 0..15 * 48 {
+        for at in [begin.plus_ms(half * HOUR / 2 - 1), begin.plus_ms(half * HOUR / 2)] {
+            let counts = schedule.is_open(chrono_tz::Europe::Berlin, &calendar, at.secs());
+            assert_eq!(is_on(&world, at), counts, "{at}");
+        }
+    }
+    let on = |text: &str| is_on(&world, Timestamp::parse(text).unwrap());
+    assert!(!on("2027-03-26T10:00:00+01:00") && on("2027-04-03T12:00:00+02:00"));
+    assert!(on("2027-03-30T10:00:00+02:00") && !on("2027-04-05T12:00:00+02:00"));
 }

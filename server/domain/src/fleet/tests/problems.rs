@@ -5,8 +5,10 @@ use kioskwatch_proto::{
 use uuid::Uuid;
 
 use crate::{
+    calendar::WorkCalendar,
     change::{Admission, ExclusionRow, IncidentRow, KioskRow},
     fleet::{Count, Input, RecordFate, Request},
+    policy::Policy,
     testing::{ScriptedAgent, World},
     triage::SuppressReason,
 };
@@ -276,6 +278,24 @@ fn closed_sites_wait_for_their_opening_and_only_if_still_true() {
         let expected = usize::from(!returns);
         world.pass(90_000, &mut if returns { vec![&mut agent] } else { vec![] });
         assert_eq!(world.tickets(&agent.id).len(), expected);
+    }
+}
+
+#[test]
+fn who_falls_silent_on_a_public_holiday_waits_for_the_next_working_day_where_the_site_keeps_the_calendar() {
+    let day = |text: &str| text.parse().unwrap();
+    let calendar = WorkCalendar::from_lists(&[day("2026-11-23"), day("2026-11-24")], &[]);
+    let open_daily = r#"{"mon":[["08:00","20:00"]],"tue":[["08:00","20:00"]],"wed":[["08:00","20:00"]]}"#;
+    for (keeps, tickets) in [(true, 0), (false, 1)] {
+        let mut world = World::with(Policy { calendar: calendar.clone(), ..Policy::default() });
+        let site = world.site("S", &format!(r#"[{{"weekly":{open_daily},"use_calendar":{keeps}}}]"#));
+        let mut agent = world.kiosk("K-1", Some(&site));
+        world.pass(300_000, &mut [&mut agent]);
+        world.pass(600_000, &mut []);
+        let open = open(&world);
+        assert_eq!((open.len(), world.store.tickets.len()), (1, tickets), "{}", open[0].triage_reason);
+        let opens_at = open[0].triage_due_at.map(|at| at.to_string());
+        assert_eq!(opens_at.as_deref(), keeps.then_some("2026-11-25T00:00:00.000Z"));
     }
 }
 

@@ -119,6 +119,11 @@ async fn what_is_shown_of_who_works_on_is_what_a_later_look_counts_until_the_nex
     ] {
         let ((board, due_at), (counted, _)) = (look(at).await, look(later).await);
         assert_eq!(due_at, due, "{at}");
+        // Five Thursdays and five Fridays of twelve hours, at any instant.
+        for (board, at) in [(&board, at), (&counted, later)] {
+            let [_, month, _] = board.kiosk(&id, Timestamp(from + at), EVER).map(Option::unwrap_or_default);
+            assert_eq!(month.known_s + month.unknown_s + month.to_come_s, 10 * 12 * 3_600, "{at}");
+        }
         let now = Timestamp(from + later);
         assert_eq!(board.kiosk(&id, now, EVER), counted.kiosk(&id, now, EVER), "{at} to {later}");
         assert_eq!(board.totals(now, EVER), counted.totals(now, EVER));

@@ -1,7 +1,7 @@
 //! Hours, zones and dates that are said anew after a month was signed: every version is explained by what was known
 //! when it was made.
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
+    change::{CalendarTermsRow, Correction, CorrectionRow, CorrectionState, ServiceSpan},
     fleet::Request,
     testing::World,
     uptime::{Known, books::Verdict},
@@ -15,11 +15,19 @@ pub(super) struct Told {
     pub(super) shelf: Shelf,
 }
 
-const WEEK: [&str; 4] = [
+const WEEK: [&str; 5] = [
     "",
     r#"[{"weekly":{"mon":[["08:00","20:00"]],"tue":[["08:00","20:00"]],"sat":[["10:00","16:00"]]}}]"#,
     r#"[{"weekly":{"wed":[["20:00","04:00"]],"sun":[["00:00","24:00"]]}}]"#,
     r#"[{"weekly":"24x7"},{"effective_from":"2026-10-15","weekly":{"mon":[["08:00","12:00"]]}}]"#,
+    r#"[{"weekly":{"thu":[["08:00","20:00"]],"fri":[["08:00","20:00"]]},
+         "use_calendar":true,"makeup_day_hours":[["09:00","17:00"]]}]"#,
+];
+/// Days off and make-up days that a calendar may name.
+const DAYS: [[&[&str]; 2]; 3] = [
+    [&[], &[]],
+    [&["2026-10-01", "2026-10-02"], &["2026-10-10"]],
+    [&["2026-10-08"], &["2026-10-17", "2026-10-18"]],
 ];
 const ZONES: [&str; 3] = ["Asia/Shanghai", "America/New_York", "Europe/London"];
 
@@ -33,7 +41,8 @@ impl Told {
         let heard = [full("k", from - 9 * DAY, from + 11 * DAY), full("k", from + 13 * DAY, end - 3 * DAY)];
         let shelf = Shelf::with(&[alive(0, end + 100 * DAY)]).await;
         shelf.store.commit(&heard).await.unwrap();
-        let told = Self { world, shelf };
+        let mut told = Self { world, shelf };
+        told.configure(from - 9 * DAY, DAYS[0], 24).await;
         told.keep_rows().await;
         told
     }
@@ -65,6 +74,37 @@ impl Told {
         let row = self.world.store.sites.values().next().unwrap().clone();
         self.say(now, Request::PutSite(SiteRow { region: region.into(), customer: customer.into(), ..row }))
             .await;
+    }
+
+    /// A server starts with this calendar and this notice for planned work.
+    async fn configure(&mut self, now: i64, days: [&[&str]; 2], notice_h: u64) {
+        let [off, work] = days.map(|days| days.iter().map(|day| day.parse().unwrap()).collect::<Vec<_>>());
+        let shelf = &mut self.shelf;
+        shelf.calendar = WorkCalendar::from_lists(&off, &work);
+        shelf.config.uptime.planned_notice_h = notice_h;
+        let noted = shelf.store.calendar_terms().await.unwrap();
+        let notice_h = i64::try_from(notice_h).unwrap();
+        let row = CalendarTermsRow::learned(&noted, &shelf.calendar, notice_h, Timestamp(now));
+        shelf.store.commit(&row.map(Change::CalendarTerms).into_iter().collect::<Vec<_>>()).await.unwrap();
+    }
+
+    /// Work that was approved so many hours before it began, on the afternoon of a Friday.
+    async fn planned(&self, approved_h: i64) {
+        let from = october().from * 1_000 + 8 * DAY + 12 * HOUR;
+        let row = ExclusionRow {
+            id: Uuid::from_u128(approved_h.unsigned_abs().into()),
+            kiosk: Some("k".parse().unwrap()),
+            site: None,
+            class: "planned".into(),
+            from: Timestamp(from),
+            to: Timestamp(from + 2 * HOUR),
+            requested_by: "li".into(),
+            approved_by: Some("wang".into()),
+            approved_at: Some(Timestamp(from - approved_h * HOUR)),
+            agreed_at: None,
+            reason: "new floor".into(),
+        };
+        self.shelf.store.commit(&[Change::Exclusion(row)]).await.unwrap();
     }
 
     async fn dates(&mut self, now: i64, since: i64, until: Option<i64>) {
@@ -226,11 +266,65 @@ async fn a_month_signed_late_is_made_of_what_was_known_at_its_freeze() {
     assert_eq!(told.every_version_adds_up(end + 4 * DAY, 0).await, 1);
 }
 
+/// What a calendar file and a setting are by now is nothing to a signature.
+#[tokio::test]
+async fn another_calendar_or_notice_changes_no_signed_month_and_proposes_to_restate_what_it_would() {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    for (days, notice_h, added_s) in [
+        (DAYS[1], 24, -2 * 12 * 3_600 + 8 * 3_600),
+        (DAYS[0], 31, 2 * 3_600),
+        (DAYS[2], 31, -12 * 3_600 + 16 * 3_600 + 2 * 3_600),
+        // The same days from another file are no news.
+        (DAYS[0], 24, 0),
+    ] {
+        let mut told = Told::new().await;
+        told.hours(from - 8 * DAY, WEEK[4], "Asia/Shanghai").await;
+        told.planned(30).await;
+        told.shelf.keep("k", end + DAY).await;
+        let signed = told.shelf.month(UptimeScope::Fleet, end + DAY).await;
+        assert_eq!(signed.sums.figures.accountable_s, 10 * 12 * 3_600 - 2 * 3_600);
+        told.configure(end + 2 * DAY, days, notice_h).await;
+        assert_eq!(told.every_version_adds_up(end + 2 * DAY + HOUR, 0).await, 1, "{notice_h}");
+        told.shelf.keep("k", end + 3 * DAY).await;
+        let by_now = told.shelf.month(UptimeScope::Fleet, end + 3 * DAY).await;
+        assert_eq!((by_now.version, &by_now.sums), (1, &signed.sums));
+        let (ids, month) = ([KioskId::new("k").unwrap()], "2026-10".parse().unwrap());
+        let proposed = told.shelf.store.restatements_of(&ids, month).await.unwrap();
+        assert_eq!(proposed.len(), usize::from(added_s != 0), "{proposed:?}");
+        told.decide(end + 3 * DAY + HOUR, true).await;
+        let restated = told.shelf.month(UptimeScope::Fleet, end + 4 * DAY).await;
+        let added = restated.sums.figures.accountable_s - signed.sums.figures.accountable_s;
+        assert_eq!(added, added_s, "{notice_h}");
+        // Back again: of the second version nobody forgets either what it was made of.
+        told.configure(end + 5 * DAY, DAYS[0], 24).await;
+        let versions = 1 + u32::from(added_s != 0);
+        assert_eq!(told.every_version_adds_up(end + 6 * DAY, 0).await, versions);
+    }
+}
+
+#[tokio::test]
+async fn a_month_signed_late_is_counted_by_the_calendar_that_was_known_at_its_freeze_and_an_open_one_by_todays()
+ {
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let mut told = Told::new().await;
+    told.hours(from - 8 * DAY, WEEK[4], "Asia/Shanghai").await;
+    told.configure(end - DAY, DAYS[1], 24).await;
+    let accountable =
+        async |told: &Told, now| told.shelf.month(UptimeScope::Fleet, now).await.sums.figures.accountable_s;
+    let by_then = (8 * 12 + 8) * 3_600;
+    assert_eq!(accountable(&told, end - 1).await, by_then, "it runs");
+    told.configure(end + 2 * DAY, DAYS[2], 24).await;
+    told.shelf.keep("k", end + 3 * DAY).await;
+    assert_eq!(accountable(&told, end + 3 * DAY).await, by_then, "it is signed");
+    assert_eq!(told.every_version_adds_up(end + 4 * DAY, 0).await, 1);
+}
+
 #[tokio::test]
 async fn whatever_is_said_anew_and_whenever_every_version_adds_up() {
     let mut versions = 0;
     for seed in 0..6_u64 {
         let mut told = Told::new().await;
+        told.planned(30).await;
         let (from, end) = (october().from * 1_000, october().to * 1_000);
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut random = |below: i64| {
@@ -242,10 +336,14 @@ async fn whatever_is_said_anew_and_whenever_every_version_adds_up() {
         let mut now = end - 3 * DAY;
         for step in 1..=24 {
             now += HOUR * (1 + random(20));
-            match random(7) {
+            let pick = |n: i64| usize::try_from(n).unwrap();
+            match random(8) {
+                7 => {
+                    let (days, notice_h) = (random(3), [24, 31][pick(random(2))]);
+                    told.configure(now, DAYS[pick(days)], notice_h).await;
+                }
                 0 | 1 => {
-                    let (hours, zone) = (random(4), random(3));
-                    let pick = |n: i64| usize::try_from(n).unwrap();
+                    let (hours, zone) = (random(5), random(3));
                     told.hours(now, WEEK[pick(hours)], ZONES[pick(zone)]).await;
                 }
                 2 => {
