@@ -3,7 +3,6 @@
 //! as it was.
 use std::{
     fs,
-    io::Write as _,
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -15,6 +14,7 @@ use kioskwatch_tests::{
     harness::{
         server::Workdir,
         stack::{PATIENCE, Plan},
+        untested::not_tested_here,
         wait::wait_until,
     },
     roles::Role,
@@ -297,7 +297,7 @@ fn as_nobody(program: &str, args: &[&std::ffi::OsStr]) -> Option<Output> {
     };
     let may_run = nobody("test").args(["-x", program]).status();
     if !may_run.is_ok_and(|status| status.success()) {
-        let _ = writeln!(std::io::stderr(), "not tested here: running as another user takes root");
+        not_tested_here("running as another user takes root");
         return None;
     }
     Some(nobody(program).args(args).output().unwrap())

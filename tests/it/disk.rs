@@ -1,7 +1,5 @@
-//! Disks that are full, fail or let nobody write, and a database that stalls, at the kiosk and at the server: nothing
-//! is lost, nothing is acknowledged that is not kept.
-use std::{io::Write as _, time::Duration};
-
+//! Disks that are full, fail or let nobody write, at the kiosk and at the server: nothing is lost, nothing is
+//! acknowledged that is not kept.
 use kioskwatch_tests::{
     emulator::Phase,
     harness::{
@@ -9,25 +7,15 @@ use kioskwatch_tests::{
         image_disk::{ImageDisk, may_mount},
         kiosk::Kiosk,
         machine::{Machine, Sync},
-        postgres::Postgres,
         server::Workdir,
         stack::{PATIENCE, Plan, Stack},
         tmpfs::Tmpfs,
+        untested::only_root_can_mount,
         wait::wait_until,
     },
-    load::fleet::{Fleet, Pace},
 };
 
-use kioskwatch_server::store::Store;
-use sqlx::{Connection as _, Executor as _};
-use tokio::time::Instant;
-
 use crate::{lines, program};
-
-/// Says so where this test proves nothing.
-fn only_root_can_mount() {
-    let _ = writeln!(std::io::stderr(), "not tested here: mounting a small file system takes root");
-}
 
 pub(crate) async fn readyz_says(stack: &Stack, word: &str) {
     let monitoring = stack.server.monitoring_api();
@@ -235,60 +223,4 @@ async fn a_server_on_a_read_only_disk_acknowledges_nothing_and_a_mended_disk_has
     stack.server.ready(PATIENCE).await.unwrap();
     stack.ticket("K-0001", "cover_open").await;
     assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
-}
-
-const STALL: Duration = Duration::from_secs(30);
-/// Others that go on sending heartbeats: more than the server's queue for them holds, several times.
-const NEIGHBOURS: u32 = 200;
-const HEARTBEATS: Pace = Pace { heartbeats: 1_500, faults: 0, length: STALL };
-/// What queues and buffers may take meanwhile.
-const GROWTH_MIB: u64 = 32;
-
-pub(crate) fn resident_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_stalls_for_half_a_minute_holds_the_kiosks_back_and_costs_no_memory() {
-    let cluster = Postgres::shared();
-    let database = cluster.fresh_database().await;
-    let plan =
-        Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-02").database(database.clone());
-    let stack = plan.start().await;
-    let applications: Vec<_> = stack.kiosks.iter().map(|k| Application::start(&k.socket(), 2)).collect();
-    business_goes_on(&applications[0], 20).await;
-    let store = Store::open_beside(&database).await.unwrap();
-    let pid = stack.server.process().unwrap().id().unwrap();
-    let mut neighbours = Fleet::connect(NEIGHBOURS, 4, 30, stack.broker.address()).await.unwrap();
-    neighbours.introduce().await.unwrap();
-    let before = resident_mib(pid);
-
-    let mut holder = sqlx::PgConnection::connect(&database).await.unwrap();
-    let mut transaction = holder.begin().await.unwrap();
-    transaction.execute("LOCK TABLE journal_head IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let began = Instant::now();
-    let pressure = tokio::spawn(async move { neighbours.play(HEARTBEATS).await });
-    readyz_says(&stack, "database").await;
-    let monitoring = stack.server.monitoring_api();
-    wait_until("half a minute to pass with a living server", STALL + PATIENCE, || async {
-        let alive = monitoring.get("/livez").await?;
-        assert_eq!(alive.status, 200, "{alive:?}");
-        let grown = resident_mib(pid).saturating_sub(before);
-        assert!(grown <= GROWTH_MIB, "{before} MiB, and {grown} more while it waits");
-        let stalled = began.elapsed();
-        if stalled >= STALL { Ok(()) } else { Err(format!("{stalled:?}")) }
-    })
-    .await;
-    let sent = pressure.await.unwrap().unwrap().heartbeats;
-    assert!(sent > 20_000, "only {sent} heartbeats pressed");
-    // Business goes on at the kiosks, and is kept there.
-    business_goes_on(&applications[1], 20).await;
-    drop(applications);
-    transaction.rollback().await.unwrap();
-
-    stack.server.ready(PATIENCE).await.unwrap();
-    lines::everything_arrives_and_nobody_is_offline(&stack, &store).await;
-    store.close().await;
 }

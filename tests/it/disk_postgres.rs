@@ -1,23 +1,25 @@
-//! A disk that fills up under PostgreSQL: whether its tables cannot grow or its log, the kiosks go on and hold, the
-//! server stays and says what is the matter, and once there is room everything is there.
+//! A disk that fills up or fails under PostgreSQL: whether its tables cannot grow or its log, or nothing is kept that
+//! is written, the kiosks go on and hold, the server stays and says what is the matter, and on a disk that is well
+//! again everything is there.
 use kioskwatch_proto::topic::{Channel, Topic};
 use kioskwatch_server::store::Store;
 use kioskwatch_tests::harness::{
     application::Application,
     client::Client,
     image_disk::{ImageDisk, may_mount},
+    machine::{Machine, Sync},
     postgres::Postgres,
     server::Workdir,
     stack::{PATIENCE, Plan, Stack},
+    untested::only_root_can_mount,
     wait::wait_until,
 };
+use rustix::process::Signal;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::{
     disk::{business_goes_on, log_says, readyz_says},
-    lines,
-    power::only_root_can_mount,
-    program,
+    lines, program,
 };
 
 /// A cluster with three of its log's files, and an empty database.
@@ -42,6 +44,7 @@ struct Shop {
     /// Connected while there is room: a new connection on a full disk may end with it.
     eyes: PgConnection,
     disk: ImageDisk,
+    machine: Machine,
     _place: Workdir,
 }
 
@@ -49,14 +52,15 @@ impl Shop {
     async fn open() -> Self {
         let place = Workdir::new("kioskwatch-it").unwrap();
         let disk = ImageDisk::mount_for(&place.path().join("disk"), DISK_MIB, FILES).unwrap();
-        let cluster = Postgres::start_at(&disk.path().join("data"), SMALL_LOG);
+        let machine = Machine::new(place.path()).unwrap();
+        let cluster = Postgres::start_on(&machine, &disk.path().join("data"), SMALL_LOG);
         let plan = KIOSKS.iter().fold(Plan::new(program()), |plan, id| plan.kiosk(id, "S-01"));
         let stack = plan.database(cluster.url(DATABASE)).start().await;
         let acks = [Topic::fleet_filter(Channel::Ack)];
         let ears = Client::connect(stack.broker.address(), "ears", &acks).await.unwrap();
         let applications = stack.kiosks.iter().map(|k| Application::start(&k.socket(), 2)).collect();
         let eyes = PgConnection::connect(&cluster.url(DATABASE)).await.unwrap();
-        let mut shop = Self { stack, applications, ears, cluster, eyes, disk, _place: place };
+        let mut shop = Self { stack, applications, ears, cluster, eyes, disk, machine, _place: place };
         shop.everybody_sells().await;
         // A file of the log that has room enough for what is tried in vain. It is made by the first who writes into it.
         shop.eyes.execute("SELECT pg_switch_wal()").await.unwrap();
@@ -96,6 +100,17 @@ impl Shop {
         assert_eq!(self.stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
         readyz_says(&self.stack, "database").await;
         self.applications.clear();
+    }
+
+    /// Where its own new beginning failed too, a unit with `Restart=` starts it.
+    async fn cluster_comes_back(&mut self) {
+        self.eyes = wait_until("the cluster to take connections again", PATIENCE, || async {
+            if !self.cluster.is_running() {
+                self.cluster.revive()?;
+            }
+            PgConnection::connect(&self.cluster.url(DATABASE)).await.map_err(|error| error.to_string())
+        })
+        .await;
     }
 
     /// By itself: the server's process is the one that was there before.
@@ -143,14 +158,33 @@ async fn a_postgres_that_goes_down_because_its_log_cannot_grow_is_waited_for() {
     shop.business_goes_on_with_a_fault_that_nobody_can_store().await;
 
     shop.disk.make_room().unwrap();
-    // Where its own new beginning failed too, a unit with `Restart=` starts it.
-    wait_until("the cluster to take connections again", PATIENCE, || async {
-        if !shop.cluster.is_running() {
-            shop.cluster.revive()?;
-        }
-        let connected = PgConnection::connect(&shop.cluster.url(DATABASE)).await;
-        connected.map(drop).map_err(|error| error.to_string())
+    shop.cluster_comes_back().await;
+    shop.everything_is_there_once_and_nobody_started_the_server(server).await;
+}
+
+/// A failed fsync is the end: what the kernel holds may be gone from its memory and never have been on the disk. So
+/// PostgreSQL goes down, again while it recovers, and what the disk has is all there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_whose_disk_fails_goes_down_and_has_everything_that_was_acknowledged() {
+    if !may_mount() {
+        return only_root_can_mount();
+    }
+    let mut shop = Shop::open().await;
+    let server = shop.stack.server.process().unwrap().id();
+    shop.machine.set(Sync::Fails, 0).unwrap();
+    wait_until("the cluster to go down for good", PATIENCE, || async {
+        let log = shop.cluster.log();
+        if log.contains("PANIC") && !shop.cluster.is_running() { Ok(()) } else { Err(log) }
     })
     .await;
+    shop.business_goes_on_with_a_fault_that_nobody_can_store().await;
+
+    shop.disk.cut_power().unwrap();
+    shop.machine.set(Sync::Honest, 0).unwrap();
+    // Before the server can add to it.
+    shop.stack.server.process().unwrap().signal(Signal::STOP).unwrap();
+    shop.cluster_comes_back().await;
+    shop.nothing_is_acknowledged_that_is_not_stored().await;
+    shop.stack.server.process().unwrap().signal(Signal::CONT).unwrap();
     shop.everything_is_there_once_and_nobody_started_the_server(server).await;
 }

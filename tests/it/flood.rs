@@ -24,10 +24,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::{
-    disk::{business_goes_on, resident_mib},
-    lines, program,
-};
+use crate::{disk::business_goes_on, lines, program, stall::resident_mib};
 
 const FLOODER: &str = "K-0666";
 /// What a flood may cost the server's memory: far more than one kiosk's burst on both connections, and less than

@@ -1,5 +1,6 @@
-//! Lines that delay, throttle, close, reset and go deaf one way: what is written down arrives once, and nobody is
-//! called offline for longer or sooner than the line made it so. A half-open line is found by both ends.
+//! Lines of kiosks that delay, throttle, close, reset and go deaf one way: what is written down arrives once, and
+//! nobody is called offline for longer or sooner than the line made it so. A half-open line is found by both ends.
+//! The same on the server's own line: `server_lines`.
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
@@ -22,14 +23,14 @@ use tokio::time::Instant;
 
 use crate::program;
 
-const SEED: u64 = 20_261_122;
+pub(crate) const SEED: u64 = 20_261_122;
 const KIOSKS: usize = 20;
-/// Of each kiosk: a hundred in all.
-const SCHEDULES: usize = 5;
-/// The first kiosks have one long outage each.
-const LONG: [LineState; 3] = [LineState::Blackhole, LineState::MuteToBroker, LineState::Cut];
+/// Of each line; of those of the kiosks a hundred in all.
+pub(crate) const SCHEDULES: usize = 5;
+/// In this one each kind of disturbance has a line on which it is long.
+const LONG_ROUND: usize = 2;
 /// Longer than eight heartbeats and the hold of the settings below.
-const LONG_MS: i64 = 30_000;
+const LONG: Duration = Duration::from_secs(30);
 /// A ticket opens 16 s after a line was closed, 23 s after it fell silent. The random disturbances and what an
 /// agent takes to come back stay below 8 s.
 const PATIENT: [(&str, &str); 2] =
@@ -42,22 +43,53 @@ fn ms(ms: i64) -> Duration {
     Duration::from_millis(ms.unsigned_abs())
 }
 
-fn disturbance(dice: &mut Rng) -> LineState {
-    match dice.below(7) {
-        0 => LineState::Delayed(ms(dice.between(20, 800))),
-        1 => LineState::Throttled(u32::try_from(dice.between(2_000, 20_000)).unwrap()),
-        2 => LineState::Cut,
-        3 => LineState::Reset,
-        4 => LineState::Blackhole,
-        5 => LineState::DeafToBroker,
-        _ => LineState::MuteToBroker,
+/// Everything that can be wrong with a line, drawn as often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disturbance {
+    Delay,
+    Throttle,
+    Cut,
+    Reset,
+    Blackhole,
+    Deaf,
+    Mute,
+}
+
+impl Disturbance {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Blackhole, Self::Mute, Self::Cut, Self::Delay, Self::Throttle, Self::Reset, Self::Deaf];
+
+    fn of(self, dice: &mut Rng) -> LineState {
+        match self {
+            Self::Delay => LineState::Delayed(ms(dice.between(20, 800))),
+            Self::Throttle => LineState::Throttled(u32::try_from(dice.between(2_000, 20_000)).unwrap()),
+            Self::Cut => LineState::Cut,
+            Self::Reset => LineState::Reset,
+            Self::Blackhole => LineState::Blackhole,
+            Self::Deaf => LineState::DeafToBroker,
+            Self::Mute => LineState::MuteToBroker,
+        }
+    }
+
+    /// Whether nothing of what a kiosk says comes through meanwhile.
+    fn silences(self) -> bool {
+        matches!(self, Self::Cut | Self::Reset | Self::Blackhole | Self::Mute)
     }
 }
 
-fn schedule(dice: &mut Rng) -> Vec<(LineState, Duration)> {
+/// The disturbances of one round on one line. `long`: that one alone, for so long, when its round has come.
+pub(crate) fn schedule(
+    dice: &mut Rng,
+    round: usize,
+    long: Option<(Disturbance, Duration)>,
+) -> Vec<(LineState, Duration)> {
+    if let (LONG_ROUND, Some((long, length))) = (round, long) {
+        return vec![(long.of(dice), length)];
+    }
     let mut steps = Vec::new();
     for _ in 0..dice.between(3, 5) {
-        steps.push((disturbance(dice), ms(dice.length(200, LONGEST_MS))));
+        let drawn = Disturbance::ALL[dice.index(Disturbance::ALL.len())];
+        steps.push((drawn.of(dice), ms(dice.length(200, LONGEST_MS))));
         steps.push((LineState::Up, ms(dice.between(200, 1_500))));
     }
     steps
@@ -80,19 +112,17 @@ async fn turn(kiosk: &Kiosk, fault: &str) {
     .await;
 }
 
+/// Both faults of a kiosk begin or end.
+pub(crate) async fn business(kiosk: &Kiosk) {
+    turn(kiosk, COVER).await;
+    turn(kiosk, STACKER).await;
+}
+
 async fn live_through(index: usize, kiosk: &Kiosk, line: &Proxy) {
     let mut dice = Rng::new(SEED).branch(index as u64);
     for round in 0..SCHEDULES {
-        let mut steps = schedule(&mut dice);
-        if let (2, Some(state)) = (round, LONG.get(index)) {
-            steps = vec![(*state, ms(LONG_MS))];
-        }
-        let play = line.play(&steps);
-        let business = async {
-            turn(kiosk, COVER).await;
-            turn(kiosk, STACKER).await;
-        };
-        tokio::join!(play, business);
+        let steps = schedule(&mut dice, round, Disturbance::ALL.get(index).map(|long| (*long, LONG)));
+        tokio::join!(line.play(&steps), business(kiosk));
     }
 }
 
@@ -150,6 +180,16 @@ async fn a_hundred_schedules_of_bad_lines_lose_nothing_double_nothing_and_judge_
     let kiosks = stack.kiosks.iter().zip(&names).enumerate();
     join_all(kiosks.map(|(index, (kiosk, (_, site)))| live_through(index, kiosk, stack.line(site)))).await;
 
+    everything_is_there_once(&stack).await;
+    for (index, kiosk) in stack.kiosks.iter().enumerate() {
+        let tickets = stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap();
+        let silent = Disturbance::ALL.get(index).is_some_and(|long| long.silences());
+        assert_eq!(tickets.len(), usize::from(silent), "seed {SEED}, {}: {tickets:#?}", kiosk.id);
+    }
+}
+
+/// After all schedules of all lines: every record, every episode of a fault, and everybody online.
+pub(crate) async fn everything_is_there_once(stack: &Stack) {
     let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
     let store = Store::open_beside(&database).await.unwrap();
     for kiosk in &stack.kiosks {
@@ -161,7 +201,6 @@ async fn a_hundred_schedules_of_bad_lines_lose_nothing_double_nothing_and_judge_
     for kiosk in &stack.kiosks {
         stack.kiosk_until(&kiosk.id, "everybody to be online", |k| k["presence"]["state"] == "online").await;
     }
-    judged_by_the_truth(&stack).await;
 }
 
 /// Each episode that the kiosk wrote down is one incident, not two.
@@ -177,17 +216,9 @@ async fn raised_once(store: &Store, id: &KioskId, written: &BTreeMap<u64, Value>
     }
 }
 
-async fn judged_by_the_truth(stack: &Stack) {
-    for (index, kiosk) in stack.kiosks.iter().enumerate() {
-        let tickets = stack.tickets(&kiosk.id, "kiosk_offline").await.unwrap();
-        let wanted = usize::from(index < LONG.len());
-        assert_eq!(tickets.len(), wanted, "seed {SEED}, {}: {tickets:#?}", kiosk.id);
-    }
-}
-
 /// With a keep-alive of 20 s at both ends: one and a half of it, the first pause before a new try, and what a
 /// loaded machine takes. Two keep-alives, as the client alone would take, are more.
-const FOUND_WITHIN: Duration = Duration::from_secs(30 + 1 + 6);
+pub(crate) const FOUND_WITHIN: Duration = Duration::from_secs(30 + 1 + 6);
 
 /// From now until somebody calls again on this line.
 async fn found(line: &Proxy, dead: LineState) -> Duration {

@@ -12,8 +12,10 @@ fn load(args: &[&str]) -> String {
 
 #[test]
 fn a_storm_of_reconnects_makes_nobody_offline_and_opens_no_ticket() {
-    let report = load(&["storm", "--connections", "300", "--interval", "5"]);
-    assert!(report.contains("of 300;"), "{report}");
+    for (tls, lines) in [(&[][..], "without TLS"), (&["--tls"], "TLS 1.3 with certificates")] {
+        let report = load(&[&["storm", "--connections", "300", "--interval", "5"], tls].concat());
+        assert!(report.contains("of 300;") && report.contains(lines), "{report}");
+    }
 }
 
 #[test]

@@ -24,8 +24,11 @@ mod programs;
 mod prometheus;
 mod retention;
 mod serial_faults;
+mod server_lines;
 mod simulation;
+mod stall;
 mod store_contract;
+mod test_command;
 mod tidy;
 
 /// The executable that plays agent and server.

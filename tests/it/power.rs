@@ -2,7 +2,7 @@
 //!
 //! Two hundred cuts, a hundred each of a kiosk and of the server. Every cut is mounted as after a restart and
 //! opened by the product's own code. On a disk that forgets what it was told to keep the same test must fail.
-use std::{collections::BTreeMap, io::Write as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use kioskwatch_agent::journal::{Journal, JournalConfig};
 use kioskwatch_agent_core::journal::ReadLimit;
@@ -19,6 +19,7 @@ use kioskwatch_tests::{
         machine::{Machine, Sync},
         server::Workdir,
         stack::{PATIENCE, Plan, Stack},
+        untested::only_root_can_mount,
         wait::wait_until,
     },
     sim::rng::Rng,
@@ -36,11 +37,6 @@ const SEED: u64 = 20_261_122;
 const AT_MOST_BETWEEN: u64 = 30;
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 const THREE_DAYS_MS: i64 = 72 * 3_600_000;
-
-/// Says so where this test proves nothing.
-pub(crate) fn only_root_can_mount() {
-    let _ = writeln!(std::io::stderr(), "not tested here: mounting a disk image takes root");
-}
 
 /// What became of what had been told, cut by cut.
 #[derive(Debug, Default)]

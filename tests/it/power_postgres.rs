@@ -5,11 +5,12 @@ use kioskwatch_tests::harness::{
     postgres::Postgres,
     server::Workdir,
     stack::{PATIENCE, Plan},
+    untested::only_root_can_mount,
 };
 use rustix::process::Signal;
 
 use crate::{
-    power::{Verdict, only_root_can_mount, told_and_cut},
+    power::{Verdict, told_and_cut},
     program,
 };
 

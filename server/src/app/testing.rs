@@ -80,6 +80,12 @@ pub(crate) async fn app(
     (app, requests, folder)
 }
 
+/// A defect that nobody knows of yet, in the middle of a change of the fleet.
+pub(crate) fn panic_in_a_change(app: &App) -> ! {
+    let _held = app.fleet_mut();
+    panic!("secret")
+}
+
 /// A kiosk that stands nowhere and is in service since then.
 pub(crate) fn kiosk(id: KioskId, since: Timestamp) -> KioskRow {
     KioskRow {

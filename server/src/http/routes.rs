@@ -30,7 +30,11 @@ pub fn router(web: Web) -> Router {
 }
 
 fn api() -> Router<Web> {
-    Router::new()
+    #[cfg(test)]
+    let routes = super::tests::with_a_defect(Router::new());
+    #[cfg(not(test))]
+    let routes = Router::new();
+    routes
         .route("/sites", get(sites::list))
         .route("/sites/{id}", get(sites::get).put(sites::put))
         .route("/kiosks", get(kiosks::list))

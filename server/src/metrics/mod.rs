@@ -135,7 +135,7 @@ impl Counters {
             )?,
             panics: counter(
                 "kioskwatch_panics_total",
-                "Defects of ours that were caught: a request or a connection ended by one.",
+                "Defects of ours that were caught, by what they ended: a request, a connection, a message, a decision.",
                 &["part"],
             )?,
             removed: counter(

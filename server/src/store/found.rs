@@ -302,3 +302,31 @@ fn damaged(path: &Path, statement: &'static str, error: sqlx::Error) -> StoreErr
         _ => StoreError::of(statement, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_cut_at_any_byte_is_refused() {
+        let path = std::env::temp_dir().join(format!("kw-found-{}", uuid::Uuid::new_v4()));
+        sqlx::any::install_default_drivers();
+        let mut writer = AnyConnection::connect(&sqlite_url(&path, "rwc")).await.unwrap();
+        for sql in ["CREATE TABLE a (b)", "INSERT INTO a VALUES (randomblob(9000))"] {
+            writer.execute(sql).await.unwrap();
+        }
+        writer.close().await.unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let bytes = file.metadata().unwrap().len();
+        assert!(bytes >= 3 * 4_096, "{bytes}");
+        assert_eq!(look(&path, true).unwrap(), Found::Closed);
+        for cut in (0..bytes).rev() {
+            file.set_len(cut).unwrap();
+            let found = look(&path, true);
+            assert!(matches!(found, Err(StoreError::Unfit { .. })), "cut at {cut}: {found:?}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}

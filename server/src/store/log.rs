@@ -129,3 +129,80 @@ fn checksum(before: Sums, bytes: &[u8], big_endian: bool) -> Sums {
         (a, b.wrapping_add(word(4)).wrapping_add(a))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AnyConnection, Connection as _, Executor as _};
+
+    use super::*;
+
+    /// Small, so that every bit of a log has its turn.
+    const PAGE: u64 = 512;
+    const FRAME: usize = FRAME_HEADER + PAGE as usize;
+    const COMMITS: usize = 5;
+
+    /// A log as a killed program leaves it, and which of its frames end a commit.
+    async fn written() -> (Vec<u8>, Vec<bool>) {
+        sqlx::any::install_default_drivers();
+        let path = std::env::temp_dir().join(format!("kw-log-{}", uuid::Uuid::new_v4()));
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        let mut writer = AnyConnection::connect(&url).await.unwrap();
+        for sql in ["PRAGMA page_size = 512", "PRAGMA journal_mode = WAL", "CREATE TABLE note (a, b)"] {
+            writer.execute(sql).await.unwrap();
+        }
+        for _ in 1..COMMITS {
+            // Of several pages each.
+            writer.execute("INSERT INTO note VALUES (randomblob(300), randomblob(900))").await.unwrap();
+        }
+        let beside = |ending: &str| format!("{}{ending}", path.display());
+        let log = std::fs::read(beside("-wal")).unwrap();
+        writer.close().await.unwrap();
+        for ending in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(beside(ending));
+        }
+        let ends: Vec<bool> = log[HEADER..].chunks_exact(FRAME).map(|frame| number(frame, 4) != 0).collect();
+        assert_eq!(ends.iter().filter(|ends| **ends).count(), COMMITS);
+        assert!(ends.len() > 2 * COMMITS && log.len() == HEADER + ends.len() * FRAME);
+        (log, ends)
+    }
+
+    fn flaw_of(mut log: &[u8]) -> Option<Flaw> {
+        match header(&mut log, PAGE).unwrap() {
+            Ok(Some(header)) => frames(&mut log, header).unwrap(),
+            Ok(None) => None,
+            Err(flaw) => Some(flaw),
+        }
+    }
+
+    /// SQLite goes on with the last commit that is whole: nothing is taken for damage.
+    #[tokio::test]
+    async fn a_log_cut_at_any_byte_is_only_torn() {
+        let (log, _) = written().await;
+        for cut in 0..=log.len() {
+            let found = flaw_of(&log[..cut]);
+            assert!(found.is_none(), "cut at {cut}: {found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn any_bit_flipped_before_the_last_two_commits_is_found() {
+        let (mut log, ends) = written().await;
+        let commits_behind = |frame: usize| ends[frame + 1..].iter().filter(|ends| **ends).count();
+        for bit in 0..log.len() * 8 {
+            log[bit / 8] ^= 1 << (bit % 8);
+            let found = flaw_of(&log);
+            log[bit / 8] ^= 1 << (bit % 8);
+            let Some(byte) = (bit / 8).checked_sub(HEADER) else {
+                assert!(matches!(found, Some(Flaw::Header)), "bit {bit} of the header: {found:?}");
+                continue;
+            };
+            let frame = byte / FRAME;
+            match found {
+                Some(Flaw::Middle { good_bytes }) => {
+                    assert_eq!(good_bytes as usize, HEADER + frame * FRAME, "bit {bit}");
+                }
+                other => assert!(other.is_none() && commits_behind(frame) < 2, "bit {bit}: {other:?}"),
+            }
+        }
+    }
+}

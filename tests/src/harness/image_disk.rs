@@ -30,6 +30,10 @@ pub struct ImageDisk {
 #[derive(Debug)]
 pub struct CutImage(PathBuf);
 
+/// A disk that is frozen.
+#[derive(Debug)]
+pub struct Frozen(PathBuf);
+
 /// What all images of the tests that run at once take, with room to spare; a container's memory disk has 64 MiB.
 const ROOM_MIB: u64 = 1_024;
 /// The smallest disk the trial is made with: a journal of 4 MiB has to fit.
@@ -108,6 +112,17 @@ impl ImageDisk {
         Err(io::Error::other(format!("{} is never quiet", self.device)))
     }
 
+    /// The power goes and comes: what only the kernel's memory held is gone. Nobody may have a file open any more.
+    pub fn cut_power(&mut self) -> io::Result<()> {
+        let image = self.cut()?;
+        run(Command::new("umount").arg(&self.path))?;
+        let before = std::mem::replace(self, image.mount(&self.path)?);
+        fs::remove_file(&before.image)?;
+        // It is unmounted; another one stands in its place.
+        std::mem::forget(before);
+        Ok(())
+    }
+
     /// Writes the device has finished; `None` while some are under way.
     fn written(&self) -> io::Result<Option<u64>> {
         let text = fs::read_to_string(format!("/sys/block/{}/stat", self.device))?;
@@ -123,6 +138,12 @@ impl ImageDisk {
     pub fn turn_read_only(&self) -> io::Result<()> {
         run(Command::new("mount").args(["-o", "remount,errors=remount-ro"]).arg(&self.path))?;
         fs::write(format!("/sys/fs/ext4/{}/trigger_fs_error", self.device), "planted by a test")
+    }
+
+    /// Nothing is written any more and nobody is told: whoever writes waits, until this is dropped.
+    pub fn freeze(&self) -> io::Result<Frozen> {
+        run(Command::new("fsfreeze").arg("--freeze").arg(&self.path))?;
+        Ok(Frozen(self.path.clone()))
     }
 
     pub fn path(&self) -> &Path {
@@ -145,6 +166,12 @@ impl ImageDisk {
     /// Gives it all back.
     pub fn make_room(&self) -> io::Result<()> {
         ballast::make_room(&self.path)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.0));
     }
 }
 

@@ -16,5 +16,7 @@ pub mod proxy;
 pub mod rows;
 pub mod server;
 pub mod stack;
+pub mod tls;
 pub mod tmpfs;
+pub mod untested;
 pub mod wait;

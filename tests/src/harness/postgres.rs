@@ -14,6 +14,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use super::machine::Machine;
+
 /// Who runs the server when we are root: PostgreSQL refuses to.
 const ACCOUNT: &str = "postgres";
 /// `$1` pg_ctl, `$2` directory, `$3` data, then the command before pg_ctl. Reads until we are gone.
@@ -30,6 +32,8 @@ pub struct Postgres {
     /// Of the socket and the log.
     directory: PathBuf,
     data: PathBuf,
+    /// Of all its processes.
+    env: Vec<(&'static str, String)>,
     watchdog: Child,
     pipe: Option<ChildStdin>,
 }
@@ -53,7 +57,7 @@ impl Postgres {
     pub fn start() -> Self {
         let directory = fresh_directory();
         let data = directory.join("data");
-        Self::start_in(directory, data, "")
+        Self::start_in(directory, data, "", Vec::new())
     }
 
     /// The same with its data in a place that the test chose and that is made, and with further settings.
@@ -61,7 +65,15 @@ impl Postgres {
     /// # Panics
     /// As [`Self::start`].
     pub fn start_at(data: &Path, settings: &str) -> Self {
-        Self::start_in(fresh_directory(), data.to_owned(), settings)
+        Self::start_in(fresh_directory(), data.to_owned(), settings, Vec::new())
+    }
+
+    /// The same on a machine whose disk can fail.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_on(machine: &Machine, data: &Path, settings: &str) -> Self {
+        Self::start_in(fresh_directory(), data.to_owned(), settings, machine.env().into())
     }
 
     /// What a power cut left of a cluster, after the machine has started again.
@@ -69,7 +81,7 @@ impl Postgres {
     /// # Errors
     /// It does not start; with what it says.
     pub fn start_again(data: &Path) -> Result<Self, String> {
-        let cluster = Self::watched(fresh_directory(), data.to_owned());
+        let cluster = Self::watched(fresh_directory(), data.to_owned(), Vec::new());
         cluster.revive().map(|()| cluster)
     }
 
@@ -93,8 +105,8 @@ impl Postgres {
         std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
-    fn start_in(directory: PathBuf, data: PathBuf, settings: &str) -> Self {
-        let cluster = Self::watched(directory, data);
+    fn start_in(directory: PathBuf, data: PathBuf, settings: &str, env: Vec<(&'static str, String)>) -> Self {
+        let cluster = Self::watched(directory, data, env);
         if is_root() {
             let parent = cluster.data.parent().unwrap_or(&cluster.directory);
             run(Command::new("chown").arg(ACCOUNT).arg(parent));
@@ -110,7 +122,7 @@ impl Postgres {
         cluster
     }
 
-    fn watched(directory: PathBuf, data: PathBuf) -> Self {
+    fn watched(directory: PathBuf, data: PathBuf, env: Vec<(&'static str, String)>) -> Self {
         let programs = programs();
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", WATCHDOG, "watchdog"]).arg(programs.join("pg_ctl")).arg(&directory).arg(&data);
@@ -123,7 +135,7 @@ impl Postgres {
             .spawn()
             .expect("the shell that watches over the cluster starts");
         let pipe = watchdog.stdin.take();
-        let cluster = Self { programs, directory, data, watchdog, pipe };
+        let cluster = Self { programs, directory, data, env, watchdog, pipe };
         if is_root() {
             run(Command::new("chown").arg(ACCOUNT).arg(&cluster.directory));
         }
@@ -236,7 +248,7 @@ impl Postgres {
         };
         arguments(&mut command);
         // The account that runs it need not be allowed to stand where we stand.
-        command.current_dir(&self.directory).stdin(Stdio::null());
+        command.current_dir(&self.directory).envs(self.env.iter().cloned()).stdin(Stdio::null());
         command
     }
 }

@@ -5,9 +5,10 @@ use super::{goal::Goal, kiosk::now, options::AgentOptions, process::Watched};
 use crate::{
     emulator::{Acceptor, Printer, Ups},
     harness::{
-        broker::{Broker, free_port},
+        broker::Broker,
         process::Program,
         server::{Server, ServerOptions, Workdir},
+        tls::Tls,
         wait::wait_for,
     },
     roles::Executable,
@@ -27,16 +28,8 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
         })?
         .len();
     let dir = Workdir::new("kioskwatch-load").map_err(text)?;
-    let tls = dir.path().join("tls");
-    certificates(&tls, &["init"])?;
-    certificates(&tls, &["kiosk", ID])?;
-    let secure = free_port().map_err(text)?;
-    let extra = format!(
-        "listener {secure} 127.0.0.1\ncafile {0}/kiosk-ca.pem\ncertfile {0}/broker.pem\nkeyfile {0}/broker.key\n\
-         require_certificate true\ntls_version tlsv1.3\nuser root\n",
-        tls.display()
-    );
-    let mosquitto = Broker::start_with(dir.path(), &extra).await.map_err(text)?;
+    let tls = Tls::new(dir.path().join("tls"), &[ID])?;
+    let mosquitto = Broker::start_with(dir.path(), &tls.listener()).await.map_err(text)?;
     let mut server = Server::new(&ServerOptions {
         program: Executable::Player(std::env::current_exe().map_err(text)?),
         dir: dir.path().join("server"),
@@ -66,7 +59,7 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
         ("ups", "ups", "megatec", ups.path()),
         ("acceptor", "bill_acceptor", "ccnet", acceptor.path()),
     ];
-    std::fs::write(&config, configuration(at, &tls, secure, &devices)).map_err(text)?;
+    std::fs::write(&config, configuration(at, &tls, &devices)).map_err(text)?;
     let log = at.join("agent.log");
     // As its unit starts it.
     let program = Program::new(&options.program, &log)
@@ -114,26 +107,15 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
     ))
 }
 
-/// The script that ships with the product.
-fn certificates(dir: &Path, arguments: &[&str]) -> Result<(), String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mosquitto/certificates");
-    let output = std::process::Command::new(&script).arg(dir).args(arguments).output();
-    let output = output.map_err(|e| format!("{}: {e}", script.display()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{}: {}", script.display(), String::from_utf8_lossy(&output.stderr)))
-}
-
 /// Everything that has a default keeps it.
-fn configuration(dir: &Path, tls: &Path, port: u16, devices: &[(&str, &str, &str, &Path)]) -> String {
+fn configuration(dir: &Path, tls: &Tls, devices: &[(&str, &str, &str, &Path)]) -> String {
+    let [certificate, key] = tls.identity(ID);
     let mut text = format!(
         "[kiosk]\nid = {ID:?}\n\n[gate]\napplication = \"none\"\n\n\
-         [mqtt]\nurl = \"mqtts://localhost:{port}\"\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n\n\
+         [mqtt]\nurl = \"mqtts://localhost:{}\"\nca_file = {:?}\ncert_file = {certificate:?}\nkey_file = {key:?}\n\n\
          [journal]\npath = {:?}\n\n[local_api]\nsocket = {:?}\n",
-        tls.join("server-ca.pem"),
-        tls.join(format!("kiosks/{ID}.pem")),
-        tls.join(format!("kiosks/{ID}.key")),
+        tls.port,
+        tls.authority(),
         dir.join("journal").join("journal.sqlite"),
         dir.join("local.sock"),
     );

@@ -20,6 +20,7 @@ use crate::{
         broker::Broker,
         postgres::Postgres,
         server::{Server, ServerOptions, Workdir},
+        tls::Tls,
     },
     roles::Executable,
 };
@@ -40,6 +41,8 @@ const SAMPLED: u32 = 1_000;
 /// Broker, server and database of one run.
 pub struct Stage {
     pub mosquitto: Broker,
+    /// The broker's other door, where there is one. The server comes through the first.
+    pub tls: Option<Tls>,
     pub server: Server,
     pub store: Store,
     _postgres: Option<Postgres>,
@@ -48,9 +51,20 @@ pub struct Stage {
 
 impl Stage {
     pub async fn set(options: &StageOptions) -> Result<Self, String> {
+        Self::set_with_doors_for(options, &[]).await
+    }
+
+    /// `kiosks` come in over TLS.
+    pub async fn set_with_doors_for(options: &StageOptions, kiosks: &[&str]) -> Result<Self, String> {
         let text = |error: std::io::Error| error.to_string();
         let dir = Workdir::new("kioskwatch-load").map_err(text)?;
-        let mosquitto = Broker::start_with(dir.path(), AS_SHIPPED).await.map_err(text)?;
+        let tls = match kiosks {
+            [] => None,
+            _ => Some(Tls::new(dir.path().join("tls"), kiosks)?),
+        };
+        let listener = tls.as_ref().map_or_else(String::new, Tls::listener);
+        let mosquitto =
+            Broker::start_with(dir.path(), &format!("{AS_SHIPPED}{listener}")).await.map_err(text)?;
         let postgres = options.postgres.then(Postgres::start);
         let database = match &postgres {
             Some(postgres) => Some(postgres.fresh_database().await),
@@ -76,7 +90,7 @@ impl Stage {
         server.ready(Duration::from_secs(20)).await.map_err(|e| e.to_string())?;
         let sqlite = || format!("sqlite://{}", server.data_dir.join("kioskwatch.sqlite").display());
         let store = Store::open_beside(&database.unwrap_or_else(sqlite)).await.map_err(|e| e.to_string())?;
-        Ok(Self { mosquitto, server, store, _postgres: postgres, _dir: dir })
+        Ok(Self { mosquitto, tls, server, store, _postgres: postgres, _dir: dir })
     }
 
     pub fn process(&self) -> Result<Watched, String> {

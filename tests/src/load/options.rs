@@ -146,6 +146,10 @@ pub struct StormOptions {
     /// The longest pause before an attempt to connect again, in seconds, before it is spread at random
     #[arg(long, default_value_t = 120)]
     pub spread: u32,
+    /// Through a listener that asks for certificates (TLS 1.3), with a whole handshake for each connection; all show
+    /// the same certificate
+    #[arg(long)]
+    pub tls: bool,
     #[command(flatten)]
     pub stage: StageOptions,
 }

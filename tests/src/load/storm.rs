@@ -1,13 +1,16 @@
 //! Every connection drops at once, without a goodbye, and returns with full jitter: who is back when, and
 //! what the server made of it.
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use kioskwatch_proto::topic::Channel;
-use rumqttc::v5::{
-    AsyncClient, Event, EventLoop, MqttOptions,
-    mqttbytes::{
-        QoS,
-        v5::{LastWill, Packet},
+use rumqttc::{
+    Transport,
+    v5::{
+        AsyncClient, Event, EventLoop, MqttOptions,
+        mqttbytes::{
+            QoS,
+            v5::{LastWill, Packet},
+        },
     },
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
@@ -33,6 +36,29 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Everybody must be back by then.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 
+/// Whose certificate all of them show: to make one for each takes longer than the storm.
+const SHOWN: &str = "K-0001";
+
+/// Where kiosks come in.
+#[derive(Clone)]
+struct Door {
+    host: String,
+    port: u16,
+    transport: Transport,
+}
+
+impl Door {
+    fn of(stage: &Stage) -> Result<Self, String> {
+        let plain = stage.mosquitto.address();
+        Ok(match &stage.tls {
+            None => Self { host: plain.ip().to_string(), port: plain.port(), transport: Transport::tcp() },
+            Some(tls) => {
+                Self { host: "localhost".to_owned(), port: tls.port, transport: tls.transport(SHOWN)? }
+            }
+        })
+    }
+}
+
 /// One kiosk with a connection of its own.
 struct Caller {
     kiosk: VirtualKiosk,
@@ -43,13 +69,9 @@ struct Caller {
 
 impl Caller {
     /// Connects, says who it is, and beats once.
-    async fn open(
-        kiosk: VirtualKiosk,
-        connection: u32,
-        interval_s: u32,
-        broker: SocketAddr,
-    ) -> Result<Self, String> {
-        let mut options = MqttOptions::new(kiosk.id().as_str(), broker.ip().to_string(), broker.port());
+    async fn open(kiosk: VirtualKiosk, connection: u32, interval_s: u32, door: Door) -> Result<Self, String> {
+        let mut options = MqttOptions::new(kiosk.id().as_str(), door.host, door.port);
+        options.set_transport(door.transport);
         options.set_keep_alive(Duration::from_secs(60));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(16);
@@ -119,18 +141,19 @@ fn pause(failures: u32, spread_s: u32) -> Duration {
 pub async fn run(options: &StormOptions) -> Result<String, String> {
     let (count, interval_s, spread_s) = (options.connections.max(1), options.interval, options.spread);
     raise_file_limit(u64::from(count) + OTHER_FILES)?;
-    let mut stage = Stage::set(&options.stage).await?;
-    let broker = stage.mosquitto.address();
-    let doors = Arc::new(Semaphore::new(CONNECTING_AT_ONCE));
+    kioskwatch_server::run::install_tls_provider();
+    let certificates: &[&str] = if options.tls { &[SHOWN] } else { &[] };
+    let mut stage = Stage::set_with_doors_for(&options.stage, certificates).await?;
+    let door = Door::of(&stage)?;
+    let connecting = Arc::new(Semaphore::new(CONNECTING_AT_ONCE));
     let (storm, is_storm) = tokio::sync::watch::channel(false);
     let mut before = JoinSet::new();
     for kiosk in (0..count).map(VirtualKiosk) {
-        let (doors, is_storm) = (Arc::clone(&doors), is_storm.clone());
-        let mut is_storm = is_storm;
+        let (connecting, mut is_storm, door) = (Arc::clone(&connecting), is_storm.clone(), door.clone());
         before.spawn(async move {
-            let door = doors.acquire_owned().await.map_err(|e| e.to_string())?;
-            let caller = Caller::open(kiosk, 1, interval_s, broker).await?;
-            drop(door);
+            let place = connecting.acquire_owned().await.map_err(|e| e.to_string())?;
+            let caller = Caller::open(kiosk, 1, interval_s, door).await?;
+            drop(place);
             caller.stay(interval_s, &mut is_storm).await.map(|()| kiosk)
         });
     }
@@ -147,14 +170,15 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     let (back, mut returned) = tokio::sync::mpsc::unbounded_channel();
     let mut after = JoinSet::new();
     for kiosk in callers {
-        let (mut back, mut is_over) = (Some(back.clone()), is_over.clone());
+        let (mut back, mut is_over, door) = (Some(back.clone()), is_over.clone(), door.clone());
         after.spawn(async move {
             let (mut failures, mut connection) = (0, 1);
             while !*is_over.borrow() {
                 tokio::time::sleep(pause(failures, spread_s)).await;
                 connection += 1;
                 failures += 1;
-                let Ok(caller) = Caller::open(kiosk, connection, interval_s, broker).await else { continue };
+                let opened = Caller::open(kiosk, connection, interval_s, door.clone()).await;
+                let Ok(caller) = opened else { continue };
                 if let Some(back) = back.take() {
                     let _ = back.send((torn.elapsed(), failures));
                 }
@@ -188,10 +212,11 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let mib = |kib: u64| kib as f64 / 1_024.0;
     let report = format!(
-        "{count} connections at {interval_s} s drop at once and return with full jitter, without TLS, Mosquitto\n  \
+        "{count} connections at {interval_s} s drop at once and return with full jitter, {}, Mosquitto\n  \
          back again     {delays}; {attempts} attempts\n  \
          false offline  {:>6} at any look, {} tickets\n  \
          server memory  {:>6.1} MiB at most{}; generator {:.1} MiB\n",
+        if options.tls { "TLS 1.3 with certificates" } else { "without TLS" },
         worst.offline,
         worst.tickets,
         mib(memory.most),

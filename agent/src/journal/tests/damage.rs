@@ -144,6 +144,26 @@ fn every_bit_of_the_headers_may_flip() {
     }
 }
 
+/// Of what was written last: in the log alone, or in the file already.
+#[test]
+fn every_bit_of_the_last_pages_may_flip() {
+    const LAST: usize = 4_096;
+    let place = Place(quick_dir());
+    for folded in [false, true] {
+        let mut journals = written(folded);
+        let bytes = if folded { journals.file.len() } else { journals.wal.len() };
+        for bit in (bytes - LAST) * 8..bytes * 8 {
+            let flip = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
+            flip(if folded { &mut journals.file } else { &mut journals.wal });
+            place.lay(&journals.file, &journals.wal);
+            flip(if folded { &mut journals.file } else { &mut journals.wal });
+            let found = place.start(&journals, &format!("bit {bit}, folded: {folded}"), bit % 1_024 == 0);
+            // The commits before it are whole.
+            assert!(folded || (!found.set_aside && found.last_seq == 11), "bit {bit}: {}", found.last_seq);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
     /// Flipped bytes anywhere, in the file and in its log.

@@ -1,6 +1,5 @@
 //! From a turn's inputs to the truth: plan, commit, adopt; what cannot be committed as a whole, in pieces.
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -13,7 +12,7 @@ use super::{
     tries::{Next, Tries},
     turn::{Replies, Turn},
 };
-use crate::{app::RequestError, clock::Stopwatch, panics::text_of, store::StoreError};
+use crate::{app::RequestError, clock::Stopwatch, panics::caught_at_once, store::StoreError};
 
 /// Tries of one sweep or flush that fails: the rest of it follows with the next one.
 const MAX_PART_TRIES: u32 = 200;
@@ -168,15 +167,17 @@ impl Hub {
         let fleet = self.app.fleet();
         let ids = &mut self.ids;
         #[cfg(test)]
-        let defect = self.defect_about.as_ref();
+        let defect = self.defect.as_ref();
         let decide = || {
             let plan = fleet.plan_recalling(now, inputs, recalled, ids);
             #[cfg(test)]
-            super::tests::panic_if_applied(defect, &plan);
+            super::tests::Defect::strike_in_plan(defect, &plan);
             plan
         };
-        catch_unwind(AssertUnwindSafe(decide))
-            .map_err(|panic| Failed::Permanent(format!("deciding panicked: {}", text_of(&*panic))))
+        caught_at_once(decide).map_err(|panic| {
+            self.app.counters().panicked("decision");
+            Failed::Permanent(format!("deciding panicked: {panic}"))
+        })
     }
 
     /// `divisible`: the plan came from several things and can be made smaller.

@@ -81,9 +81,8 @@ pub struct Hub {
     given_up: bool,
     /// A flush of this turn could not be written at all.
     flush_failed: bool,
-    /// To apply a record of this kiosk panics: the defect that nobody knows of yet.
     #[cfg(test)]
-    defect_about: Option<kioskwatch_proto::KioskId>,
+    defect: Option<tests::Defect>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -134,7 +133,7 @@ impl Hub {
             given_up: false,
             flush_failed: false,
             #[cfg(test)]
-            defect_about: None,
+            defect: None,
         }
     }
 

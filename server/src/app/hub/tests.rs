@@ -10,7 +10,7 @@ use kioskwatch_domain::{
         Change, ClockRow, ClockState, CommandRow, CommandState, MonthRow, MonthSums, RecordOutcome,
         TicketRow, TicketSource, TicketState,
     },
-    fleet::{Actor, Plan, Request},
+    fleet::{Actor, Beat, Plan, Request},
     retention::Kept,
     testing::ScriptedAgent,
     uptime::{Month, books::BOOKKEEPER},
@@ -100,15 +100,43 @@ fn command_id(n: u128) -> CommandId {
     CommandId(Uuid::from_u128(n))
 }
 
-/// In the middle of a decision.
-pub(super) fn panic_if_applied(defect: Option<&KioskId>, plan: &Plan) {
-    let applied = |change: &Change| match change {
-        Change::JournalRecord(row) => {
-            Some(&row.kiosk) == defect && row.outcome == RecordOutcome::Applied && row.kind == "fault"
-        }
-        _ => false,
-    };
-    assert!(!plan.changes.iter().any(applied), "a defect");
+/// The defect that nobody knows of yet: what panics.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Defect {
+    /// To apply a fault of this kiosk.
+    Applying(KioskId),
+    /// To decide about this command.
+    Deciding(CommandId),
+    /// To read what comes under this topic.
+    Reading(Topic),
+    /// To hear this kiosk's heartbeat.
+    Hearing(KioskId),
+}
+
+impl Defect {
+    pub(super) fn strike_in_plan(defect: Option<&Self>, plan: &Plan) {
+        let met = |change: &Change| match (defect, change) {
+            (Some(Self::Applying(kiosk)), Change::JournalRecord(row)) => {
+                row.kiosk == *kiosk && row.outcome == RecordOutcome::Applied && row.kind == "fault"
+            }
+            (Some(Self::Deciding(command)), Change::Command(row)) => row.id == *command,
+            _ => false,
+        };
+        assert!(!plan.changes.iter().any(met), "a defect");
+    }
+
+    pub(super) fn strike_reading(defect: Option<&Self>, received: &Received) {
+        let met = |defect: &Self| match defect {
+            Self::Reading(topic) => received.topic == topic.to_string(),
+            _ => false,
+        };
+        assert!(!defect.is_some_and(met), "a defect");
+    }
+
+    pub(super) fn strike_hearing(defect: Option<&Self>, beats: &[Beat]) {
+        let met = |beat: &Beat| defect == Some(&Self::Hearing(beat.kiosk.clone()));
+        assert!(!beats.iter().any(met), "a defect");
+    }
 }
 
 fn received(agent: &ScriptedAgent, channel: Channel, payload: Vec<u8>, at: Timestamp) -> Received {

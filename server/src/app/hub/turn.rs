@@ -1,7 +1,7 @@
 //! What one turn of the loop takes from the queues, and in which order.
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use kioskwatch_domain::fleet::{Beat, Input};
+use kioskwatch_domain::fleet::{Beat, Heard, Input};
 use kioskwatch_proto::KioskId;
 use tokio::time::Instant;
 
@@ -9,7 +9,8 @@ use super::Hub;
 use crate::{
     app::{Asked, Asker, REQUEST_QUEUE, decode},
     clock::Stopwatch,
-    mqtt::{Lane, LinkEvent, RECEIVE_QUEUE, Room},
+    mqtt::{Lane, LinkEvent, RECEIVE_QUEUE, Received, Room},
+    panics::caught_at_once,
 };
 
 /// Messages of one lane decided in one plan and committed in one transaction: what a storm of reconnects takes of memory
@@ -132,8 +133,23 @@ impl Hub {
         }
     }
 
-    fn take_message(&self, turn: &mut Turn, received: &crate::mqtt::Received, room: Room) {
-        match decode::read(received) {
+    /// A defect of ours costs the message that met it: sent again, it would else end every server that starts.
+    fn take_message(&self, turn: &mut Turn, received: &Received, room: Room) {
+        let read = || {
+            #[cfg(test)]
+            super::tests::Defect::strike_reading(self.defect.as_ref(), received);
+            decode::read(received)
+        };
+        let read = match caught_at_once(read) {
+            Ok(read) => read,
+            Err(panic) => {
+                let topic: String = String::from_utf8_lossy(&received.topic).chars().take(200).collect();
+                tracing::error!(topic, panic, "reading a message panicked: a defect of ours; it is dropped");
+                self.app.counters().panicked("message");
+                return;
+            }
+        };
+        match read {
             Ok(decode::Message::Heartbeat(kiosk, message)) => {
                 turn.beats.push((Beat { kiosk, received_at: received.at, message }, room));
                 if turn.beats.len() == BEATS_TOGETHER {
@@ -163,14 +179,37 @@ impl Hub {
             return;
         }
         let (beats, rooms): (Vec<Beat>, Vec<Room>) = turn.beats.drain(..).unzip();
-        let heard = self.app.fleet_mut().heard_together(&beats);
-        self.app.counters().messages("heartbeat", "applied", beats.len() as u64);
+        let heard = self.heard(&beats);
+        self.app.counters().messages("heartbeat", "applied", heard.iter().flatten().count() as u64);
         for ((beat, room), heard) in beats.into_iter().zip(rooms).zip(heard) {
-            if heard.durable {
+            if heard.is_some_and(|heard| heard.durable) {
                 let Beat { kiosk, received_at, message } = beat;
                 turn.inputs.push(Input::Heartbeat { kiosk, received_at, message });
                 turn.rooms.push(room);
             }
+        }
+    }
+
+    /// `None`: to hear that one panics. All before it are heard once more, which changes nothing.
+    fn heard(&self, beats: &[Beat]) -> Vec<Option<Heard>> {
+        let hear = || {
+            #[cfg(test)]
+            super::tests::Defect::strike_hearing(self.defect.as_ref(), beats);
+            self.app.fleet_mut().heard_together(beats)
+        };
+        match (caught_at_once(hear), beats) {
+            (Ok(heard), _) => heard.into_iter().map(Some).collect(),
+            (Err(panic), [beat]) => {
+                let kiosk = beat.kiosk.as_str();
+                tracing::error!(
+                    kiosk,
+                    panic,
+                    "hearing a heartbeat panicked: a defect of ours; it is dropped"
+                );
+                self.app.counters().panicked("message");
+                vec![None]
+            }
+            (Err(_), _) => beats.chunks(1).flat_map(|beat| self.heard(beat)).collect(),
         }
     }
 }

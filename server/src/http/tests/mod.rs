@@ -1,5 +1,6 @@
 //! The router as a whole, over a real store and a real fleet; only the broker is a closed port.
 mod decision_pages;
+mod defects;
 mod figures;
 mod fixture;
 mod input;
@@ -10,3 +11,5 @@ mod past;
 mod restating;
 mod service;
 mod uptime_pages;
+
+pub(super) use self::defects::with_a_defect;

@@ -142,7 +142,7 @@ async fn a_decision_that_panics_costs_one_record_and_nobody_else_anything() {
     let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
     let now = rig.app.clock().now();
     let [mut agent, mut neighbour] = ["K-1", "K-2"].map(|id| ScriptedAgent::new(id, now));
-    rig.hub.defect_about = Some(agent.id.clone());
+    rig.hub.defect = Some(Defect::Applying(agent.id.clone()));
     agent.service(now, ServiceState::InService);
     agent.fault(now, "printer", "paper_out", FaultState::Raised);
     agent.service(now, ServiceState::Degraded);
@@ -161,6 +161,75 @@ async fn a_decision_that_panics_costs_one_record_and_nobody_else_anything() {
     let kept = rig.app.store().journal_record(&Scope::All, &agent.id, agent.epoch, 2).await.unwrap().unwrap();
     assert_eq!(kept.outcome, RecordOutcome::Quarantined);
     assert_eq!(rig.audit("record_failed").await, ["kiosk/K-1"; 3], "{:?}", kept.reason);
+    assert!(rig.counted("panics_total{part=\"decision\"}") >= 3);
+}
+
+#[tokio::test]
+async fn a_sweep_that_panics_costs_one_deadline_and_nobody_else_anything() {
+    let rows = |now| {
+        let commands = (1..=9).map(|n| overdue_command(n, now));
+        std::iter::once(kiosk(now)).chain(commands).collect()
+    };
+    let mut rig = Rig::start(rows).await;
+    rig.hub.defect = Some(Defect::Deciding(command_id(5)));
+    for _ in 0..3 {
+        rig.decide(Input::Sweep).await;
+        for n in 1..=9 {
+            let found = rig.app.store().command(&Scope::All, command_id(n)).await.unwrap().unwrap();
+            let expected = if n == 5 { CommandState::AwaitingApproval } else { CommandState::Expired };
+            assert_eq!(found.command.state, expected, "{n}");
+        }
+        assert_eq!(rig.audit("deadline_failed").await, [format!("command/{}", command_id(5))]);
+        assert_eq!(rig.poisoned(), 1, "left alone for a while");
+    }
+}
+
+/// What an agent sends again and again must not end every server that starts.
+#[tokio::test]
+async fn a_message_whose_reading_panics_costs_itself_and_nobody_else_anything() {
+    let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    let mut agents = ["K-1", "K-2"].map(|id| ScriptedAgent::new(id, now));
+    let bytes = |agent: &mut ScriptedAgent| {
+        agent.service(now, ServiceState::InService);
+        let records: Vec<&str> = agent.journal.iter().map(|(_, json)| json.as_str()).collect();
+        format!(r#"{{"epoch":"{}","first":1,"records":[{}]}}"#, agent.epoch, records.join(",")).into_bytes()
+    };
+    rig.hub.defect = Some(Defect::Reading(Topic::new(agents[0].id.clone(), Channel::Journal)));
+    for _ in 0..2 {
+        for agent in &mut agents {
+            let payload = bytes(agent);
+            rig.journal.message(received(agent, Channel::Journal, payload, now)).await.unwrap();
+        }
+    }
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    rig.hub.decide(turn).await.unwrap();
+    let upto = |agent: &ScriptedAgent| rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
+    assert_eq!(agents.each_ref().map(upto), [None, Some(2)]);
+    assert_eq!(rig.counted("panics_total{part=\"message\"}"), 2);
+    assert_eq!(rig.hub.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_heartbeat_whose_hearing_panics_costs_itself_and_nobody_else_anything() {
+    let ids = ["K-1", "K-2", "K-3"];
+    let mut rig = Rig::start(|now| ids.map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    rig.decide(Input::BrokerUp).await;
+    rig.hub.defect = Some(Defect::Hearing(KioskId::new("K-2").unwrap()));
+    for id in ids {
+        let mut agent = ScriptedAgent::new(id, now);
+        let payload = serde_json::to_vec(&agent.heartbeat(now)).unwrap();
+        rig.beats.message(received(&agent, Channel::Heartbeat, payload, now)).await.unwrap();
+    }
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    rig.hub.decide(turn).await.unwrap();
+    let presence = |id| rig.app.fleet().kiosk(&KioskId::new(id).unwrap()).unwrap().presence.as_str();
+    assert_eq!(ids.map(presence), ["online", "unknown", "online"]);
+    assert_eq!(rig.counted("panics_total{part=\"message\"}"), 1);
+    assert_eq!(rig.counted("messages_total{channel=\"heartbeat\",outcome=\"applied\"}"), 2);
 }
 
 #[tokio::test]
