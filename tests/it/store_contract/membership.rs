@@ -155,7 +155,7 @@ pub(crate) async fn calendars_are_kept_with_what_was_known_before(empty: Empty) 
     assert_eq!(learned(&later.days, 48, at(9)), None);
     assert_eq!(
         learned(&always.days, 48, at(9)),
-        Some(CalendarTermsRow { known_from: at(9), planned_notice_h: 48, ..always })
+        Some(CalendarTermsRow { known_from: at(9), planned_notice_h: 48, ..always.clone() })
     );
     let back = CalendarTermsRow { known_from: at(5).plus_ms(1), planned_notice_h: 24, ..later.clone() };
     assert_eq!(learned(&later.days, 24, at(-9)), Some(back));
