@@ -2,6 +2,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kioskwatch_domain::{
+    calendar::WorkCalendar,
     change::{Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, KioskRow},
     fleet::Fleet,
     policy::Policy,
@@ -67,7 +68,7 @@ pub(crate) async fn app(
     let clock = Arc::new(Clock::start());
     store.commit(&rows(clock.now())).await.unwrap();
     let image = store.load_image(clock.now()).await.unwrap();
-    let policy = Arc::new(Policy::default());
+    let policy = Arc::new(Policy { calendar: WorkCalendar::from_lists(&[], &[]), ..Policy::default() });
     let (app, requests) = App::new(Parts {
         config,
         clock,
