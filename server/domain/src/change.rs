@@ -421,7 +421,16 @@ pub struct ExclusionRow {
     pub approved_at: Option<Timestamp>,
     /// When planned work had been agreed, where that was not its approval: it needs its notice from then.
     pub agreed_at: Option<Timestamp>,
+    /// Known since then not to hold; what was signed while it held is explained with it.
+    pub withdrawn: Option<Withdrawn>,
     pub reason: String,
+}
+
+/// Who agreed that an exclusion is taken back, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    pub by: String,
+    pub at: Timestamp,
 }
 
 /// The server was able to receive for this time.

@@ -112,6 +112,11 @@ pub(crate) fn forgotten() -> Correction {
     }
 }
 
+fn withdrawal(kiosk: Option<&str>, site: Option<&str>) -> Correction {
+    let (kiosk, site) = (kiosk.map(kiosk_id), site.map(site_id));
+    Correction::Withdrawal { exclusion: uuid(1), kiosk, site, class: "planned".into() }
+}
+
 pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Empty) {
     let store = empty.open().await;
     let hours = Correction::ServiceHours { site: site_id("s1"), before: String::new(), after: "[]".into() };
@@ -126,6 +131,8 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
     for (id, what) in [
         (3, Correction::Commissioning { kiosk: kiosk_id("k3"), before, after }),
         (5, Correction::Commissioning { kiosk: kiosk_id("k3"), before: Commissioned::default(), after }),
+        (6, withdrawal(Some("k1"), None)),
+        (7, withdrawal(None, Some("s1"))),
         (4, Correction::Timezone { site: site_id("s3"), before: "UTC".into(), after: "Asia/Tokyo".into() }),
     ] {
         let row = request(id, what);
@@ -138,7 +145,7 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         .await
         .unwrap()
         .items;
-    assert_eq!(list[3..], [second.clone(), first.clone()]);
+    assert_eq!(list[5..], [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,
         decided: Some(Decided { by: by.into(), at: at(9), reason: "ok".into() }),
@@ -155,11 +162,12 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         store.corrections(&own_site, &filter, &PageRequest::first()).await.unwrap().items
     };
     let any = CorrectionFilter::default;
+    let of_site = request(7, withdrawal(None, Some("s1")));
     for waiting in [
         CorrectionFilter { state: Some(CorrectionState::Requested), ..any() },
         CorrectionFilter { open: Some(true), ..any() },
     ] {
-        assert_eq!(found(waiting).await, std::slice::from_ref(&second));
+        assert_eq!(found(waiting).await, [of_site.clone(), second.clone()]);
     }
     assert_eq!(found(CorrectionFilter { kiosk: Some(kiosk_id("k9")), ..any() }).await, []);
     assert_eq!(store.correction(&Scope::Sites([site_id("s2")].into()), uuid(2)).await.unwrap(), None);

@@ -51,6 +51,10 @@ pub(crate) fn everything() -> (Vec<Change>, FleetImage) {
         exclusions: vec![
             exclusion(1, Some("k1"), None),
             ExclusionRow { approved_by: None, approved_at: None, ..exclusion(2, None, Some("s1")) },
+            ExclusionRow {
+                withdrawn: Some(Withdrawn { by: "qian".into(), at: at(3) }),
+                ..exclusion(3, None, Some("s1"))
+            },
         ],
         last_ticket_number: 2,
         last_alive_at: Some(at(20)),

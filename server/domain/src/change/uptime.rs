@@ -232,6 +232,14 @@ pub enum Correction {
         /// When a forgotten maintenance had been agreed; of other classes nothing.
         agreed_at: Option<Timestamp>,
     },
+    /// An approved exclusion that does not hold.
+    Withdrawal {
+        exclusion: Uuid,
+        /// As in the exclusion.
+        kiosk: Option<KioskId>,
+        site: Option<SiteId>,
+        class: String,
+    },
     /// Service hours of a site, JSON text of schedule versions.
     ServiceHours { site: SiteId, before: String, after: String },
     /// The time zone of a site, as an IANA name.
@@ -365,6 +373,7 @@ impl Correction {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Exclusion { .. } => "exclusion",
+            Self::Withdrawal { .. } => "withdrawal",
             Self::ServiceHours { .. } => "service_hours",
             Self::Timezone { .. } => "timezone",
             Self::Commissioning { .. } => "commissioning",

@@ -19,7 +19,7 @@ use super::past::{self, Terms};
 use crate::calendar::WorkCalendar;
 use crate::change::{
     AssignmentRow, Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow, KioskRow,
-    ServiceSpan, SiteRow,
+    ServiceSpan, SiteRow, Withdrawn,
 };
 use crate::fleet::{Actor, Refusal, RefusalKind};
 use crate::interval::{Interval, IntervalSet};
@@ -33,14 +33,14 @@ pub const REACHES_BACK_DAYS: i64 = 400;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub what: Correction,
-    /// The time it is about; of a zone and of dates nothing is asked, it is what they move.
+    /// The time it is about; of a withdrawal it is that of the exclusion, of a zone and of dates what they move.
     pub from: Timestamp,
     pub to: Timestamp,
     pub reason: String,
 }
 
 impl Wanted {
-    /// `from` and `to` of a zone and of dates.
+    /// `from` and `to` of those of which nobody is asked for them.
     pub const WHAT_IT_MOVES: (Timestamp, Timestamp) = (Timestamp(0), Timestamp(0));
 }
 
@@ -57,6 +57,8 @@ pub struct Circumstances<'a> {
     pub site: Option<(&'a SiteRow, &'a IntervalSet)>,
     /// When the kiosk counts, as it is known; of a correction of its dates.
     pub counted: Option<&'a Commissioned>,
+    /// As it is stored; of a withdrawal.
+    pub exclusion: Option<&'a ExclusionRow>,
 }
 
 /// A correction as it waits for somebody else.
@@ -80,14 +82,19 @@ pub fn request(
             let known = around.counted.cloned().unwrap_or_default();
             whole(&check_dates(now, &known, *after).map_err(invalid)?)
         }
+        Correction::Withdrawal { .. } => {
+            let known = around.exclusion.ok_or_else(|| invalid("which exclusion is it?".to_owned()))?;
+            check_stands(known)?;
+            (known.from, known.to)
+        }
         _ => (wanted.from, wanted.to),
     };
     let wanted = &Wanted { from, to, ..wanted.clone() };
     if to <= from {
         return Err(invalid(format!("it ends at {to} and begins at {from}: it must end later")));
     }
-    let is_exclusion = matches!(wanted.what, Correction::Exclusion { .. });
-    if to > now && !is_exclusion {
+    let may_come = matches!(wanted.what, Correction::Exclusion { .. } | Correction::Withdrawal { .. });
+    if to > now && !may_come {
         return Err(invalid(format!("it ends at {to}, which has not been yet")));
     }
     if to.since(now) > REACHES_BACK_DAYS * 86_400_000 {
@@ -110,7 +117,7 @@ pub fn request(
             }
             check_hours(around, before, after, wanted).map_err(invalid)?;
         }
-        Correction::Timezone { .. } | Correction::Commissioning { .. } => {}
+        Correction::Withdrawal { .. } | Correction::Timezone { .. } | Correction::Commissioning { .. } => {}
     }
     Ok(CorrectionRow {
         id,
@@ -157,6 +164,20 @@ fn check_class(
         )),
         (ExclusionClass::Planned, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err("agreed_at belongs to planned work only".to_owned()),
+    }
+}
+
+/// Whether there is anything to be taken back.
+///
+/// # Errors
+/// Nobody approved it, or it was taken back already.
+pub fn check_stands(exclusion: &ExclusionRow) -> Result<(), Refusal> {
+    match (&exclusion.approved_at, &exclusion.withdrawn) {
+        (_, Some(Withdrawn { by, at })) => {
+            Err(refuse(RefusalKind::Conflict, format!("it was taken back already: {by} agreed at {at}")))
+        }
+        (None, None) => Err(refuse(RefusalKind::Conflict, "nobody approved it: it forgives nothing")),
+        (Some(_), None) => Ok(()),
     }
 }
 
@@ -240,6 +261,7 @@ fn whole(moved: &IntervalSet) -> (Timestamp, Timestamp) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Consequence {
     Exclusion(ExclusionRow),
+    Withdrawal { exclusion: Uuid, withdrawn: Withdrawn },
     ServiceHours { site: SiteId, before: String, after: String },
     Timezone { site: SiteId, before: String, after: String },
     Commissioning { kiosk: KioskId, before: Commissioned, after: ServiceSpan },
@@ -267,7 +289,9 @@ pub fn moves(row: &CorrectionRow, now: Timestamp) -> (Timestamp, Timestamp) {
         Correction::Commissioning { before, after, .. } => {
             whole(&past::moved_dates(now, [before, &Commissioned::of([*after])])).1
         }
-        Correction::Exclusion { .. } | Correction::ServiceHours { .. } => row.to,
+        Correction::Exclusion { .. } | Correction::Withdrawal { .. } | Correction::ServiceHours { .. } => {
+            row.to
+        }
     };
     (row.from, row.to.max(to))
 }
@@ -344,6 +368,9 @@ pub fn requested(row: &CorrectionRow) -> Vec<Change> {
         Correction::Exclusion { class, agreed_at, .. } => {
             serde_json::json!({ "class": class, "agreed_at": agreed_at })
         }
+        Correction::Withdrawal { exclusion, class, .. } => {
+            serde_json::json!({ "exclusion": exclusion, "class": class })
+        }
         Correction::ServiceHours { before, after, .. } => {
             serde_json::json!({ "before": before, "after": after })
         }
@@ -391,8 +418,13 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
             approved_at: Some(now),
             // To which requester and approver put their names.
             agreed_at: *agreed_at,
+            withdrawn: None,
             reason: row.reason.clone(),
         }),
+        Correction::Withdrawal { exclusion, .. } => Consequence::Withdrawal {
+            exclusion: *exclusion,
+            withdrawn: Withdrawn { by: approver.to_owned(), at: now },
+        },
         Correction::ServiceHours { site, before, after } => {
             Consequence::ServiceHours { site: site.clone(), before: before.clone(), after: after.clone() }
         }
@@ -425,7 +457,9 @@ fn object(row: &CorrectionRow) -> String {
 #[must_use]
 pub const fn place(what: &Correction) -> (Option<&KioskId>, Option<&SiteId>) {
     match what {
-        Correction::Exclusion { kiosk, site, .. } => (kiosk.as_ref(), site.as_ref()),
+        Correction::Exclusion { kiosk, site, .. } | Correction::Withdrawal { kiosk, site, .. } => {
+            (kiosk.as_ref(), site.as_ref())
+        }
         Correction::ServiceHours { site, .. } | Correction::Timezone { site, .. } => (None, Some(site)),
         Correction::Commissioning { kiosk, .. } => (Some(kiosk), None),
     }

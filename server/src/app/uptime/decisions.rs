@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
-        AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow,
-        ServiceSpan, SiteRow,
+        AssignmentRow, Correction, CorrectionRow, CorrectionState, ExclusionRow, GroupKind, KioskRow,
+        MonthRow, ServiceSpan, SiteRow,
     },
     fleet::{Actor, Refusal, RefusalKind, Request},
     interval::IntervalSet,
@@ -107,6 +107,7 @@ impl App {
         reader: &Scope,
         mut wanted: Wanted,
     ) -> Result<CorrectionRow, DecisionError> {
+        let exclusion = self.taken_back(reader, &mut wanted.what).await?;
         let (zone, site) = self.check_place(reader, &mut wanted.what).await?;
         let counted = match &wanted.what {
             Correction::Commissioning { kiosk, .. } => match self.store().kiosk(reader, kiosk).await? {
@@ -129,6 +130,7 @@ impl App {
             calendar: self.calendar(),
             site: site.as_ref().map(|site| (site, &stood)),
             counted: counted.as_ref(),
+            exclusion: exclusion.as_ref(),
         };
         let mut row = corrections::request(&around, &actor, Uuid::now_v7(), &wanted)?;
         self.check_past(reader, &row, row.requested_at).await?;
@@ -185,6 +187,11 @@ impl App {
     async fn follow(&self, consequence: Consequence) -> Result<Request, DecisionError> {
         Ok(match consequence {
             Consequence::Exclusion(row) => Request::PutExclusion(row),
+            Consequence::Withdrawal { exclusion, withdrawn } => {
+                let row = self.stored_exclusion(exclusion).await?;
+                corrections::check_stands(&row)?;
+                Request::PutExclusion(ExclusionRow { withdrawn: Some(withdrawn), ..row })
+            }
             Consequence::ServiceHours { site, before, after } => {
                 Request::PutServiceHours { site, before, after }
             }
@@ -202,6 +209,26 @@ impl App {
                 Request::ChangeKiosk { before: Box::new(view.kiosk), after, noted }
             }
         })
+    }
+
+    /// What is taken back, if anything is: it is about whom that is about. A reader sees what they see the correction of
+    /// that made it.
+    async fn taken_back(
+        &self,
+        reader: &Scope,
+        what: &mut Correction,
+    ) -> Result<Option<ExclusionRow>, DecisionError> {
+        let Correction::Withdrawal { exclusion, kiosk, site, class } = what else { return Ok(None) };
+        self.store().correction(reader, *exclusion).await?.ok_or_else(|| missing("exclusion"))?;
+        let row = self.stored_exclusion(*exclusion).await?;
+        kiosk.clone_from(&row.kiosk);
+        site.clone_from(&row.site);
+        class.clone_from(&row.class);
+        Ok(Some(row))
+    }
+
+    async fn stored_exclusion(&self, id: Uuid) -> Result<ExclusionRow, DecisionError> {
+        self.store().exclusion(id).await?.ok_or_else(|| missing("exclusion"))
     }
 
     /// Somebody who sees only some sites corrects no time in which the kiosk stood at another one.

@@ -122,8 +122,10 @@ fn corrected<'a>(mut frame: Frame<'a>, row: &CorrectionRow) -> Frame<'a> {
     {
         frame.places = Arc::new(frame.places.with_zone(site, zone));
     }
-    if let Some(Consequence::Exclusion(row)) = corrections::would_be(row) {
-        frame.forgive(vec![row]);
+    match corrections::would_be(row) {
+        Some(Consequence::Exclusion(row)) => frame.forgive(vec![row]),
+        Some(Consequence::Withdrawal { exclusion, .. }) => frame.withdraw(exclusion),
+        _ => {}
     }
     frame
 }

@@ -18,6 +18,7 @@ use kioskwatch_domain::{
     },
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use uuid::Uuid;
 
 use super::{
     UptimeScope,
@@ -122,6 +123,14 @@ impl<'a> Frame<'a> {
                 self.exclusions_of_site.entry(site.clone()).or_default().push(row);
             }
         }
+    }
+
+    /// As if it had been taken back.
+    pub(super) fn withdraw(&mut self, exclusion: Uuid) {
+        let of_kiosks = self.exclusions_of_kiosk.values_mut();
+        of_kiosks.chain(self.exclusions_of_site.values_mut()).for_each(|rows| {
+            rows.retain(|row| row.id != exclusion);
+        });
     }
 
     /// What could not be stored of a kiosk is none of its silence.
@@ -231,7 +240,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Windows of this kiosk and of the reader's sites where it stood within the period, granted or not, as far
-    /// as they reach into `seen`.
+    /// as they reach into `seen`; none that was taken back before these sets were known.
     pub(super) fn exclusions_about(
         &self,
         kiosk: &KioskId,
@@ -243,16 +252,17 @@ impl<'a> Frame<'a> {
         let sites: BTreeSet<&SiteId> = sets.sites().filter(|id| reader.shows(Some(*id))).collect();
         let theirs = sites.into_iter().filter_map(|id| self.exclusions_of_site.get(id)).flatten();
         let reaches = |row: &&ExclusionRow| !seen.clip(span(row.from, Some(row.to))).is_empty();
-        own.chain(theirs).filter(reaches).cloned().collect()
+        let is_gone = |row: &ExclusionRow| {
+            let gone = row.withdrawn.as_ref();
+            gone.is_some_and(|gone| sets.known_before.is_none_or(|limit| gone.at.secs() < limit))
+        };
+        own.chain(theirs).filter(reaches).filter(|row| !is_gone(row)).cloned().collect()
     }
 
-    fn granted(&self, rows: Option<&Vec<ExclusionRow>>, approved_before: Option<i64>) -> IntervalSet {
-        let known = |one: &Exclusion| {
-            approved_before.is_none_or(|limit| one.approved_at.is_some_and(|approved| approved < limit))
-        };
-        let all: Vec<Exclusion> =
-            rows.into_iter().flatten().filter_map(Exclusion::of_row).filter(known).collect();
-        granted(&all, self.calendars.known(approved_before).1)
+    fn granted(&self, rows: Option<&Vec<ExclusionRow>>, known_before: Option<i64>) -> IntervalSet {
+        let all = rows.into_iter().flatten().filter_map(Exclusion::of_row);
+        let all: Vec<Exclusion> = all.filter(|one| one.stood(known_before)).collect();
+        granted(&all, self.calendars.known(known_before).1)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The form to ask for a correction: time that should have been forgiven; hours, a time zone or dates that were wrong.
+//! The form to ask for a correction: time that should have been forgiven, or should not; hours, a time zone or dates
+//! that were wrong.
 use askama::Template;
 use axum::{
     Form,
@@ -38,11 +39,13 @@ const EXACT: &str = "%Y-%m-%dT%H:%M:%S";
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]
 pub(in crate::console) struct Asked {
-    /// `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
+    /// `withdrawal`, `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
     kind: String,
     kiosk: String,
     site: String,
     class: String,
+    /// Of a withdrawal.
+    exclusion: String,
     /// On the wall clock of the place, as is everything here.
     from: String,
     to: String,
@@ -203,6 +206,15 @@ impl Asked {
             Ok(Wanted { what, from, to, reason: clean_text(&self.reason) })
         };
         let what = match (self.kind.as_str(), &place.kiosk) {
+            ("withdrawal", _) => {
+                return moves(Correction::Withdrawal {
+                    exclusion: parse(&self.exclusion)?,
+                    // Noted when the exclusion is looked up.
+                    kiosk: None,
+                    site: None,
+                    class: String::new(),
+                });
+            }
             ("timezone", None) => {
                 return moves(Correction::Timezone {
                     site: site().ok_or_else(|| Problem::invalid("a time zone is a site's: name it"))?,

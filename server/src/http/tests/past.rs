@@ -449,3 +449,78 @@ async fn a_fleet_file_of_kiosks_that_have_stood_for_years_counts_from_the_oldest
         }
     }
 }
+
+#[tokio::test]
+async fn what_was_forgiven_by_mistake_is_taken_back_by_two_people_and_nothing_of_it_is_lost() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let far = fixture.token("dispatcher", &["far"]).await;
+    let now = fixture.app.clock().now();
+    let (from, to) = (now.plus_ms(-4 * 3_600_000), now.plus_ms(-3 * 3_600_000));
+    let corrections = "/api/v1/corrections";
+    let ask = async |token: &str, body: Value| {
+        fixture.ask(Method::POST, corrections, token, Some(&body.to_string())).await
+    };
+    let reason = Some(r#"{"reason":"asked the caretaker"}"#);
+    let decide = async |token: &str, row: &Value, how: &str| {
+        let path = format!("{corrections}/{}/{how}", row["id"].as_str().unwrap());
+        fixture.ask(Method::POST, &path, token, reason).await
+    };
+    let uptime = format!("/api/v1/uptime?scope=kiosk&id=K-1&from={from}&to={to}");
+    let excluded = async || fixture.get(&uptime, &admin).await.json()["excluded_s"].as_i64().unwrap();
+    let flood = json!({ "kind": "exclusion", "kiosk": "K-1", "class": "force_majeure", "from": from.to_string(),
+        "to": to.to_string(), "reason": "flood" });
+    let flood = ask(&manager, flood).await.json();
+    let withdrawal = json!({ "kind": "withdrawal", "exclusion": flood["id"], "reason": "the cellar was dry" });
+    let early = ask(&manager, withdrawal.clone()).await;
+    assert_eq!(early.status, StatusCode::NOT_FOUND, "nobody approved it: {}", early.text);
+    assert_eq!(decide(&admin, &flood, "approve").await.status, StatusCode::OK);
+    assert_eq!(excluded().await, 3_600);
+    let page = format!("/corrections/{}", flood["id"].as_str().unwrap());
+    let form = format!("/corrections/new?kind=withdrawal&kiosk=K-1&exclusion={}", flood["id"].as_str().unwrap());
+    assert!(fixture.english(&page, &manager).await.contains(&form.replace('&', "&#38;")));
+    let shown = fixture.english(&form, &manager).await;
+    assert!(shown.contains("name=\"exclusion\"") && !shown.contains("name=\"class\""), "{shown}");
+
+    let elsewhere = ask(&far, withdrawal.clone()).await;
+    assert_eq!(elsewhere.status, StatusCode::NOT_FOUND, "{}", elsewhere.text);
+    let nothing = ask(&manager, json!({ "kind": "withdrawal", "reason": "r" })).await;
+    assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", nothing.text);
+    assert!(nothing.text.contains("exclusion is missing"), "{}", nothing.text);
+    let typed = format!("kind=withdrawal&kiosk=K-1&exclusion={}&reason=dry", flood["id"].as_str().unwrap());
+    let asked = fixture.post("/corrections", &manager, &typed).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text);
+    let path = asked.header("location").to_owned();
+    let first = fixture.get(&format!("/api/v1{path}"), &admin).await.json();
+    assert_eq!(
+        (&first["kind"], &first["exclusion"], &first["kiosk"], &first["from"], &first["class"]),
+        (&json!("withdrawal"), &flood["id"], &json!("K-1"), &json!(from.to_string()), &json!("force_majeure"))
+    );
+    let effect = first["effect"].as_object().unwrap().values();
+    let moved = |month: &Value| {
+        month["before"]["excluded_s"].as_i64().unwrap() - month["after"]["excluded_s"].as_i64().unwrap()
+    };
+    assert_eq!(effect.map(moved).sum::<i64>(), 3_600, "its effect is shown: {first}");
+    let second = ask(&manager, withdrawal.clone()).await.json();
+    assert_eq!(decide(&manager, &first, "approve").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(excluded().await, 3_600, "nothing is true yet");
+    let approved = decide(&admin, &first, "approve").await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    assert_eq!(excluded().await, 0);
+    let late = decide(&admin, &second, "approve").await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    assert!(late.text.contains("taken back already: admin agreed at"), "{}", late.text);
+    assert_eq!(ask(&manager, withdrawal).await.status, StatusCode::CONFLICT);
+
+    let id = flood["id"].as_str().unwrap().parse().unwrap();
+    let kept = fixture.app.store().exclusion(id).await.unwrap().unwrap();
+    assert_eq!((kept.approved_by.as_deref(), kept.withdrawn.map(|one| one.by)), (Some("admin"), Some("admin".into())));
+    assert_eq!(fixture.get(&format!("/api/v1{page}"), &admin).await.json()["state"], "approved");
+    let shown = fixture.english(&page, &manager).await;
+    assert!(shown.contains("Taken back: admin") && !shown.contains("kind=withdrawal"), "{shown}");
+    assert!(fixture.english(&path, &manager).await.contains(&format!("href=\"{page}\"")));
+    let audit = fixture.last_audit(&admin, "withdraw_exclusion").await;
+    assert_eq!(audit["object"], format!("exclusion/{}", flood["id"].as_str().unwrap()), "{audit}");
+    let request = fixture.last_audit(&admin, "correction.request").await;
+    assert_eq!(request["detail"]["value"]["exclusion"], flood["id"], "{request}");
+}

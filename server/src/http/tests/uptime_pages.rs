@@ -63,6 +63,7 @@ async fn busy() -> (Fixture, String) {
             approved_by: Some("manager".into()),
             approved_at: Some(now),
             agreed_at: None,
+            withdrawn: None,
             reason: "flood".into(),
         }),
     ];

@@ -30,6 +30,7 @@ fn ask(what: Correction, from: i64, to: i64, reason: &str) -> Result<CorrectionR
         calendar: &WorkCalendar::default(),
         site: None,
         counted: Some(&counted),
+        exclusion: None,
     };
     request(&around, &actor("li"), Uuid::nil(), &wanted)
 }
@@ -104,6 +105,7 @@ fn in_shanghai(calendar: &WorkCalendar) -> Circumstances<'_> {
         calendar,
         site: None,
         counted: None,
+        exclusion: None,
     }
 }
 
@@ -366,4 +368,65 @@ fn dates_of_an_old_stretch_move_nothing_of_the_one_that_runs() {
         (at(-60), at(-50)),
         "whoever answers for it by now is measured by nothing of it"
     );
+}
+
+fn flood() -> ExclusionRow {
+    ExclusionRow {
+        id: Uuid::from_u128(7),
+        kiosk: Some("K-1".parse().unwrap()),
+        site: None,
+        class: "force_majeure".into(),
+        from: at(-9),
+        to: at(-8),
+        requested_by: "wu".into(),
+        approved_by: Some("zhao".into()),
+        approved_at: Some(at(-7)),
+        agreed_at: None,
+        withdrawn: None,
+        reason: "flood".into(),
+    }
+}
+
+fn withdraw(known: &ExclusionRow) -> Result<CorrectionRow, Refusal> {
+    let ExclusionRow { id: exclusion, kiosk, site, class, .. } = known.clone();
+    let what = Correction::Withdrawal { exclusion, kiosk, site, class };
+    let calendar = WorkCalendar::default();
+    let around = Circumstances { exclusion: Some(known), ..in_shanghai(&calendar) };
+    let (from, to) = Wanted::WHAT_IT_MOVES;
+    let wanted = Wanted { what, from, to, reason: "the cellar was dry".into() };
+    request(&around, &actor("li"), Uuid::from_u128(8), &wanted)
+}
+
+#[test]
+fn an_approved_exclusion_is_taken_back_by_two_people_once() {
+    let withdrawn = Some(Withdrawn { by: "zhao".into(), at: at(-1) });
+    for (refused, says) in [
+        (ExclusionRow { approved_by: None, approved_at: None, ..flood() }, "nobody approved it"),
+        (ExclusionRow { withdrawn, ..flood() }, "it was taken back already: zhao agreed at"),
+        (ExclusionRow { from: at(-401), ..flood() }, "more than 400 days ago"),
+    ] {
+        let refused = withdraw(&refused).unwrap_err();
+        assert!(refused.reason.contains(says), "{says}: {}", refused.reason);
+    }
+    let to_come = ExclusionRow { from: at(-1), to: at(9), ..flood() };
+    let row = withdraw(&to_come).unwrap();
+    assert_eq!((row.from, row.to, moves(&row, at(3))), (at(-1), at(9), (at(-1), at(9))));
+
+    let row = withdraw(&flood()).unwrap();
+    assert_eq!((row.from, row.to), (at(-9), at(-8)), "it is about the time that was forgiven");
+    let engineers = BTreeSet::from(["wang".to_owned()]);
+    let say = |by: &str, approve| {
+        let verdict = Verdict { approve, reason: "asked the caretaker".into() };
+        decide((NOW, NOTICE_S), &actor(by), (&row, &engineers), &verdict, "{}".into())
+    };
+    for (by, says) in [("li", "you asked for it"), ("wang", "these figures measure you")] {
+        let refused = say(by, true).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Forbidden);
+        assert!(refused.reason.contains(says), "{}", refused.reason);
+    }
+    // Whoever approved it may also say that it was wrong.
+    let (_, consequence) = say("zhao", true).unwrap();
+    let withdrawn = Withdrawn { by: "zhao".into(), at: NOW };
+    assert_eq!(consequence, Some(Consequence::Withdrawal { exclusion: flood().id, withdrawn }));
+    assert_eq!(say("zhao", false).unwrap().1, None);
 }

@@ -358,6 +358,7 @@ async fn what_is_forgiven_to_a_site_is_looked_at_for_those_that_stood_there_then
         approved_by: Some("b".into()),
         approved_at: Some(now),
         agreed_at: None,
+        withdrawn: None,
         reason: "flood".into(),
     };
     office.app.books().dirty().note(&[Change::Exclusion(window)]);

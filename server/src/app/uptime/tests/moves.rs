@@ -171,6 +171,7 @@ fn forgiven(n: u128, kiosk: Option<&str>, site: Option<&str>, from: i64) -> Chan
         approved_by: Some("b".into()),
         approved_at: Some(Timestamp(from)),
         agreed_at: None,
+        withdrawn: None,
         reason: "flood".into(),
     })
 }
