@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{
     UptimeScope,
-    places::{Places, belongs, last_second},
+    places::{Place, Places, belongs, last_second},
 };
 use crate::{config::Config, store::Scope};
 
@@ -213,12 +213,7 @@ impl<'a> Frame<'a> {
         let mut service = IntervalSet::empty();
         let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), known_before);
         for (site, set) in &there {
-            // Time that nobody owned is always open, wherever the kiosk stands later.
-            let place = self.places.known(*site, known_before);
-            let open = place.map_or_else(
-                || IntervalSet::of(period),
-                |place| place.schedule.open_times(place.zone, calendar, period),
-            );
+            let open = Place::open(self.places.known(*site, known_before), calendar, period);
             service = service.union(&open.intersect(set));
             let forgiven = site.and_then(|id| self.exclusions_of_site.get(id));
             exclusions = exclusions.union(&self.granted(forgiven, known_before).intersect(set));

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
+    calendar::WorkCalendar,
     change::{AssignmentRow, KioskRow, SiteRow, SiteTermsRow},
     interval::{Interval, IntervalSet},
     service_hours::Schedule,
@@ -28,6 +29,14 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// When a site is open; time that nobody owned is always open, wherever the kiosk stands later.
+    pub(super) fn open(place: Option<&Self>, calendar: &WorkCalendar, within: Interval) -> IntervalSet {
+        place.map_or_else(
+            || IntervalSet::of(within),
+            |place| place.schedule.open_times(place.zone, calendar, within),
+        )
+    }
+
     fn of(timezone: &str, service_hours: &str, default_zone: Tz) -> Self {
         Self {
             zone: timezone.parse().unwrap_or(default_zone),
@@ -158,6 +167,23 @@ impl Places {
     /// To whom the sites belonged when.
     pub(super) const fn contracts(&self) -> &Contracts {
         &self.contracts
+    }
+
+    /// When a kiosk had to work, by the hours of where it stood as they are known.
+    pub(super) fn open(
+        &self,
+        kiosk: &KioskRow,
+        assignments: &[AssignmentRow],
+        calendar: &WorkCalendar,
+        within: Interval,
+    ) -> IntervalSet {
+        let open = |(owner, set): &(Owner, IntervalSet)| {
+            Place::open(self.get(owner.site.as_ref()), calendar, within).intersect(set)
+        };
+        self.owners(kiosk, assignments)
+            .iter()
+            .map(open)
+            .fold(IntervalSet::empty(), |all, one| all.union(&one))
     }
 
     /// All of time divided among whom a kiosk belonged to.

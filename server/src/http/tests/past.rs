@@ -233,6 +233,28 @@ async fn nobody_says_of_the_same_past_both_when_a_site_was_open_and_when_a_kiosk
     assert_eq!(fixture.put("/api/v1/kiosks/K-9", &admin, &since(60)).await.status, StatusCode::OK);
 }
 
+/// Nothing was expected of it meanwhile.
+#[tokio::test]
+async fn who_leaves_while_its_site_is_closed_needs_nobody_else() {
+    let fixture = Fixture::start().await;
+    let admin = fixture.token("admin", &[]).await;
+    let now = fixture.app.clock().now();
+    let minutes = |minutes: i64| json!(now.plus_ms(minutes * 60_000).to_string());
+    let site = |hours: Value| json!({ "name": "n", "timezone": "Asia/Shanghai", "service_hours": hours });
+    let closed = json!([{ "weekly": {} }]);
+    for (id, hours, status) in [("closed", closed, StatusCode::OK), ("open", json!([]), StatusCode::CONFLICT)]
+    {
+        let put = fixture.put(&format!("/api/v1/sites/{id}"), &admin, &site(hours)).await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+        let path = format!("/api/v1/kiosks/K-{id}");
+        let stands = json!({ "site": id, "commissioned_at": minutes(-30) });
+        assert_eq!(fixture.put(&path, &admin, &stands).await.status, StatusCode::OK);
+        let left = json!({ "site": id, "decommissioned_at": minutes(-20) });
+        let left = fixture.put(&path, &admin, &left).await;
+        assert_eq!(left.status, status, "{id}: {}", left.text);
+    }
+}
+
 /// As above: its first site was closed today, says who gives it one tonight.
 #[tokio::test]
 async fn a_first_site_closes_no_time_of_today() {
@@ -471,13 +493,15 @@ async fn what_was_forgiven_by_mistake_is_taken_back_by_two_people_and_nothing_of
     let flood = json!({ "kind": "exclusion", "kiosk": "K-1", "class": "force_majeure", "from": from.to_string(),
         "to": to.to_string(), "reason": "flood" });
     let flood = ask(&manager, flood).await.json();
-    let withdrawal = json!({ "kind": "withdrawal", "exclusion": flood["id"], "reason": "the cellar was dry" });
+    let withdrawal =
+        json!({ "kind": "withdrawal", "exclusion": flood["id"], "reason": "the cellar was dry" });
     let early = ask(&manager, withdrawal.clone()).await;
     assert_eq!(early.status, StatusCode::NOT_FOUND, "nobody approved it: {}", early.text);
     assert_eq!(decide(&admin, &flood, "approve").await.status, StatusCode::OK);
     assert_eq!(excluded().await, 3_600);
     let page = format!("/corrections/{}", flood["id"].as_str().unwrap());
-    let form = format!("/corrections/new?kind=withdrawal&kiosk=K-1&exclusion={}", flood["id"].as_str().unwrap());
+    let form =
+        format!("/corrections/new?kind=withdrawal&kiosk=K-1&exclusion={}", flood["id"].as_str().unwrap());
     assert!(fixture.english(&page, &manager).await.contains(&form.replace('&', "&#38;")));
     let shown = fixture.english(&form, &manager).await;
     assert!(shown.contains("name=\"exclusion\"") && !shown.contains("name=\"class\""), "{shown}");
@@ -494,7 +518,13 @@ async fn what_was_forgiven_by_mistake_is_taken_back_by_two_people_and_nothing_of
     let first = fixture.get(&format!("/api/v1{path}"), &admin).await.json();
     assert_eq!(
         (&first["kind"], &first["exclusion"], &first["kiosk"], &first["from"], &first["class"]),
-        (&json!("withdrawal"), &flood["id"], &json!("K-1"), &json!(from.to_string()), &json!("force_majeure"))
+        (
+            &json!("withdrawal"),
+            &flood["id"],
+            &json!("K-1"),
+            &json!(from.to_string()),
+            &json!("force_majeure")
+        )
     );
     let effect = first["effect"].as_object().unwrap().values();
     let moved = |month: &Value| {
@@ -514,7 +544,10 @@ async fn what_was_forgiven_by_mistake_is_taken_back_by_two_people_and_nothing_of
 
     let id = flood["id"].as_str().unwrap().parse().unwrap();
     let kept = fixture.app.store().exclusion(id).await.unwrap().unwrap();
-    assert_eq!((kept.approved_by.as_deref(), kept.withdrawn.map(|one| one.by)), (Some("admin"), Some("admin".into())));
+    assert_eq!(
+        (kept.approved_by.as_deref(), kept.withdrawn.map(|one| one.by)),
+        (Some("admin"), Some("admin".into()))
+    );
     assert_eq!(fixture.get(&format!("/api/v1{page}"), &admin).await.json()["state"], "approved");
     let shown = fixture.english(&page, &manager).await;
     assert!(shown.contains("Taken back: admin") && !shown.contains("kind=withdrawal"), "{shown}");
