@@ -177,7 +177,8 @@ fn not_counted(text: &mut String, told: &UptimeExplained, part: Interval, reason
         let (class, reason, asked) = (&row.class, &row.reason, &row.requested_by);
         let _ = write!(text, "    exclusion {}: {class}, {reason}; asked {asked}, approved {by}", row.id);
         let since = row.withdrawn.as_ref();
-        let _ = writeln!(text, "{}", since.map_or_else(String::new, |one| format!(", taken back {}", one.by)));
+        let _ =
+            writeln!(text, "{}", since.map_or_else(String::new, |one| format!(", taken back {}", one.by)));
     }
 }
 

@@ -144,8 +144,7 @@ fn maintenance_that_is_taken_back_holds_no_ticket_back_any_longer() {
     let mut agent = world.kiosk("K-1", Some(&site));
     world.beat(&mut agent);
     let own = exclusion(&world, &agent, Some("wang"));
-    let of_site =
-        ExclusionRow { id: Uuid::from_u128(2), kiosk: None, site: Some(site), ..own.clone() };
+    let of_site = ExclusionRow { id: Uuid::from_u128(2), kiosk: None, site: Some(site), ..own.clone() };
     for row in [&own, &of_site] {
         world.ask("wang", Request::PutExclusion(row.clone())).unwrap();
     }
