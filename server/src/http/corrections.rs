@@ -1,7 +1,7 @@
 //! `/corrections`: what people say was entered wrong about time up to now, and what time to come shall not count.
 use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
+    change::{Correction, CorrectionRow, CorrectionState, GroupKind, Held, ServiceSpan},
     uptime::{Commissioned, books::Verdict, corrections::Wanted},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
@@ -26,10 +26,11 @@ use crate::store::CorrectionFilter;
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostCorrection {
     /// `exclusion`: time that should have been forgiven, or shall be. `withdrawal`: an approved exclusion that does not
-    /// hold. `service_hours`, `timezone`: a site's that were wrong.
+    /// hold. `stood_at`, `answered_for`: where a kiosk stood, or who answered for it, that was noted wrong. `service_hours`, `timezone`: a site's that were wrong.
     /// `commissioning`: a kiosk's dates of service that were wrong.
     kind: String,
-    /// Of an exclusion: this, or a site; of commissioning: this. Of a withdrawal neither is asked.
+    /// Of an exclusion: this, or a site; of commissioning and of who answered for it: this; of where it stood both, and
+    /// without a site nowhere. Of a withdrawal neither is asked.
     #[schema(value_type = Option<String>)]
     kiosk: Option<KioskId>,
     #[schema(value_type = Option<String>)]
@@ -43,6 +44,8 @@ pub(crate) struct PostCorrection {
     agreed_at: Option<Timestamp>,
     /// Of a withdrawal: what is taken back, by the id of the correction that asked for it.
     exclusion: Option<Uuid>,
+    /// Of who answered for it: who did, by the name of their token; left out: nobody.
+    engineer: Option<String>,
     /// Of service hours: all versions as they should have been, as a site's `service_hours`.
     service_hours: Option<String>,
     /// Of a time zone: as it should have been.
@@ -78,7 +81,8 @@ pub(crate) struct CorrectionView {
     /// Of a withdrawal: what is taken back.
     exclusion: Option<Uuid>,
     /// Of all but an exclusion and its withdrawal: as it was and as it should have been. Of dates the first stretch of service that they
-    /// replace, and all of them as `stretches`; none, where they are a further one.
+    /// replace, and all of them as `stretches`; none, where they are a further one. Of where it stood and who answered for
+    /// it each `id` with `from` and `to`, and after it the `id` of all that time; null: nobody.
     before: Option<Value>,
     after: Option<Value>,
     #[schema(value_type = String, format = DateTime)]
@@ -109,6 +113,11 @@ impl From<CorrectionRow> for CorrectionView {
                 (kiosk, site, Some(class), agreed_at, None)
             }
             Correction::Withdrawal { kiosk, site, class, .. } => (kiosk, site, Some(class), None, None),
+            Correction::Assignment { kiosk, before, after, .. } => {
+                let held = |one: &Held| serde_json::json!({ "id": one.id, "from": one.from, "to": one.to });
+                let before: Value = before.iter().map(held).collect();
+                (Some(kiosk), None, None, None, Some((before, serde_json::json!({ "id": after }))))
+            }
             Correction::ServiceHours { site, before, after } => {
                 (None, Some(site), None, None, Some((json(&before), json(&after))))
             }
@@ -220,6 +229,19 @@ impl PostCorrection {
                 site: None,
                 class: String::new(),
             },
+            "stood_at" => Correction::Assignment {
+                kiosk: self.kiosk.ok_or_else(|| Problem::invalid("who stood there? name the kiosk"))?,
+                group: GroupKind::Site,
+                // Noted when the kiosk is looked up.
+                before: Vec::new(),
+                after: self.site.map(|site| site.to_string()),
+            },
+            "answered_for" => Correction::Assignment {
+                kiosk: self.kiosk.ok_or_else(|| Problem::invalid("for whom? name the kiosk"))?,
+                group: GroupKind::Engineer,
+                before: Vec::new(),
+                after: self.engineer.as_deref().map(clean_text),
+            },
             "service_hours" => Correction::ServiceHours {
                 site: self.site.ok_or_else(|| Problem::invalid("service hours are a site's: name it"))?,
                 // Noted when the site is looked up.
@@ -241,7 +263,8 @@ impl PostCorrection {
                 },
             },
             _ => {
-                let kinds = "kind is exclusion, withdrawal, service_hours, timezone or commissioning";
+                let kinds = "kind is exclusion, withdrawal, stood_at, answered_for, service_hours, timezone or \
+                             commissioning";
                 return Err(Problem::invalid(kinds));
             }
         };

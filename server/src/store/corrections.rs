@@ -1,6 +1,6 @@
 //! What people say was entered wrong, and what became of it.
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
+    change::{Correction, CorrectionRow, CorrectionState, GroupKind, Held, ServiceSpan},
     uptime::Commissioned,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
@@ -70,6 +70,18 @@ fn dates_of(text: &str) -> Option<ServiceSpan> {
     Some(ServiceSpan { commissioned_at: from.map(Timestamp), decommissioned_at: to.map(Timestamp) })
 }
 
+/// `[[id, from, to], …]`, times in milliseconds.
+fn held_text(held: &[Held]) -> String {
+    let one = |one: &Held| (one.id.clone(), one.from.ms(), one.to.ms());
+    serde_json::json!(held.iter().map(one).collect::<Vec<_>>()).to_string()
+}
+
+fn held_of(text: &str) -> Option<Vec<Held>> {
+    let all: Vec<(Option<String>, i64, i64)> = serde_json::from_str(text).ok()?;
+    let held = |(id, from, to)| Held { id, from: Timestamp(from), to: Timestamp(to) };
+    Some(all.into_iter().map(held).collect())
+}
+
 /// What dates would replace: of requests of older servers the first stretch alone.
 fn replaced(text: &str) -> Option<Commissioned> {
     stretches(text).or_else(|| dates_of(text).map(|first| Commissioned::of([first])))
@@ -110,6 +122,11 @@ impl Stored for CorrectionRow {
                 row.opt_display(kiosk.as_ref());
                 row.opt_display(site.as_ref());
                 (Some(class.as_str()), None, None, None)
+            }
+            Correction::Assignment { kiosk, before, after, .. } => {
+                row.text(kiosk.as_str());
+                row.opt_text(None);
+                (None, None, Some(held_text(before)), Some(after.clone().unwrap_or_default()))
             }
             Correction::ServiceHours { site, before, after }
             | Correction::Timezone { site, before, after } => {
@@ -159,6 +176,14 @@ impl Loaded for CorrectionRow {
             ("exclusion", site, Some(class), _) => Correction::Exclusion { kiosk, site, class, agreed_at },
             ("service_hours", Some(site), _, Some((before, after))) => {
                 Correction::ServiceHours { site, before, after }
+            }
+            ("stood_at" | "answered_for", _, _, Some((before, after))) => {
+                let group = if kind == "stood_at" { GroupKind::Site } else { GroupKind::Engineer };
+                let after = Some(after).filter(|id| !id.is_empty());
+                match (kiosk, held_of(&before)) {
+                    (Some(kiosk), Some(before)) => Correction::Assignment { kiosk, group, before, after },
+                    _ => return Err(row.senseless("assignments that cannot be read".to_owned())),
+                }
             }
             ("timezone", Some(site), _, Some((before, after))) => {
                 Correction::Timezone { site, before, after }

@@ -239,6 +239,7 @@ impl Draft<'_> {
                 group_id: site.to_string(),
                 from,
                 to,
+                said: None,
             })
         };
         if before == row.site {

@@ -35,6 +35,11 @@ impl Contracts {
         }
     }
 
+    /// With everything said of other sites.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Whether a site was under this contract at any second of a time.
     #[must_use]
     pub fn held(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
+pub use self::assigned::{held, reassigned};
 use super::booking::owners;
 use super::books::{Verdict, audit, refuse, stated};
 use super::commissioned::Commissioned;
@@ -18,13 +19,15 @@ use super::month::Month;
 use super::past::{self, Terms};
 use crate::calendar::WorkCalendar;
 use crate::change::{
-    AssignmentRow, Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow, KioskRow,
-    ServiceSpan, SiteRow, Withdrawn,
+    AssignmentRow, Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow, GroupKind,
+    Held, KioskRow, ServiceSpan, SiteRow, Withdrawn,
 };
 use crate::fleet::{Actor, Refusal, RefusalKind};
 use crate::interval::{Interval, IntervalSet};
 use crate::service_hours::Schedule;
 use crate::wall;
+
+mod assigned;
 
 /// Nobody remembers what was agreed longer ago, and evidence is kept about as long.
 pub const REACHES_BACK_DAYS: i64 = 400;
@@ -116,6 +119,9 @@ pub fn request(
                 return Err(invalid("these are the service hours already".to_owned()));
             }
             check_hours(around, before, after, wanted).map_err(invalid)?;
+        }
+        Correction::Assignment { before, after, .. } => {
+            assigned::check(before, after.as_deref()).map_err(invalid)?;
         }
         Correction::Withdrawal { .. } | Correction::Timezone { .. } | Correction::Commissioning { .. } => {}
     }
@@ -289,14 +295,15 @@ pub fn moves(row: &CorrectionRow, now: Timestamp) -> (Timestamp, Timestamp) {
         Correction::Commissioning { before, after, .. } => {
             whole(&past::moved_dates(now, [before, &Commissioned::of([*after])])).1
         }
-        Correction::Exclusion { .. } | Correction::Withdrawal { .. } | Correction::ServiceHours { .. } => {
-            row.to
-        }
+        Correction::Exclusion { .. }
+        | Correction::Withdrawal { .. }
+        | Correction::Assignment { .. }
+        | Correction::ServiceHours { .. } => row.to,
     };
     (row.from, row.to.max(to))
 }
 
-/// Who answered for what a correction is about, from when to when it [`moves`] anything.
+/// Who answered for what a correction is about, from when to when it [`moves`] anything, and who would have.
 #[must_use]
 pub fn engineers(
     row: &CorrectionRow,
@@ -308,6 +315,9 @@ pub fn engineers(
     // Both ends count whole: who answered for half of a second answered for it.
     let span = Interval::new(from.secs(), to.secs().saturating_add(1));
     let mut names = BTreeSet::new();
+    if let Correction::Assignment { group: GroupKind::Engineer, after, .. } = &row.what {
+        names.extend(after.clone());
+    }
     for kiosk in kiosks.iter().filter(|kiosk| one.is_none_or(|id| kiosk.id == *id)) {
         let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
         for (owner, set) in owners(kiosk, &its) {
@@ -352,7 +362,7 @@ pub fn decide(
         "from": from, "to": to,
         "effect": serde_json::from_str::<serde_json::Value>(&effect).unwrap_or_default(),
     });
-    let consequence = verdict.approve.then(|| consequence(now, &actor.name, row));
+    let consequence = verdict.approve.then(|| consequence(now, &actor.name, row)).flatten();
     let decided = Some(Decided { by: actor.name.clone(), at: now, reason });
     let changes = vec![
         Change::Correction(Box::new(CorrectionRow { state, decided, effect, ..row.clone() })),
@@ -370,6 +380,10 @@ pub fn requested(row: &CorrectionRow) -> Vec<Change> {
         }
         Correction::Withdrawal { exclusion, class, .. } => {
             serde_json::json!({ "exclusion": exclusion, "class": class })
+        }
+        Correction::Assignment { before, after, .. } => {
+            let held = |one: &Held| serde_json::json!({ "id": one.id, "from": one.from, "to": one.to });
+            serde_json::json!({ "before": before.iter().map(held).collect::<Vec<_>>(), "after": after })
         }
         Correction::ServiceHours { before, after, .. } => {
             serde_json::json!({ "before": before, "after": after })
@@ -401,11 +415,14 @@ fn dates(dates: &ServiceSpan) -> serde_json::Value {
 /// What an approval by anybody would make true, to show its effect before it.
 #[must_use]
 pub fn would_be(row: &CorrectionRow) -> Option<Consequence> {
-    (row.state == CorrectionState::Requested).then(|| consequence(row.requested_at, "", row))
+    let waits = row.state == CorrectionState::Requested;
+    waits.then(|| consequence(row.requested_at, "", row)).flatten()
 }
 
-fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequence {
-    match &row.what {
+/// `None`: the approved correction itself is what is known from then on.
+fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Option<Consequence> {
+    Some(match &row.what {
+        Correction::Assignment { .. } => return None,
         Correction::Exclusion { kiosk, site, class, agreed_at } => Consequence::Exclusion(ExclusionRow {
             id: row.id,
             kiosk: kiosk.clone(),
@@ -434,7 +451,7 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
         Correction::Commissioning { kiosk, before, after } => {
             Consequence::Commissioning { kiosk: kiosk.clone(), before: before.clone(), after: *after }
         }
-    }
+    })
 }
 
 /// The local months that a correction reaches into, in order.
@@ -461,7 +478,7 @@ pub const fn place(what: &Correction) -> (Option<&KioskId>, Option<&SiteId>) {
             (kiosk.as_ref(), site.as_ref())
         }
         Correction::ServiceHours { site, .. } | Correction::Timezone { site, .. } => (None, Some(site)),
-        Correction::Commissioning { kiosk, .. } => (Some(kiosk), None),
+        Correction::Commissioning { kiosk, .. } | Correction::Assignment { kiosk, .. } => (Some(kiosk), None),
     }
 }
 

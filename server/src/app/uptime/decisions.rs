@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
-        AssignmentRow, Correction, CorrectionRow, CorrectionState, ExclusionRow, GroupKind, KioskRow,
+        AssignmentRow, Correction, CorrectionRow, CorrectionState, ExclusionRow, GroupKind, Held, KioskRow,
         MonthRow, ServiceSpan, SiteRow,
     },
     fleet::{Actor, Refusal, RefusalKind, Request},
@@ -17,7 +17,7 @@ use kioskwatch_domain::{
         corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::{UptimeError, gather::KIOSKS_AT_ONCE};
@@ -109,6 +109,7 @@ impl App {
     ) -> Result<CorrectionRow, DecisionError> {
         let exclusion = self.taken_back(reader, &mut wanted.what).await?;
         let (zone, site) = self.check_place(reader, &mut wanted.what).await?;
+        self.note_held(reader, &mut wanted).await?;
         let counted = match &wanted.what {
             Correction::Commissioning { kiosk, .. } => match self.store().kiosk(reader, kiosk).await? {
                 Some(view) => Some(self.counted(&view.kiosk).await?),
@@ -167,6 +168,9 @@ impl App {
             self.check_past(reader, &row, now).await?;
         }
         let engineers = self.engineers_of(&row, now).await?;
+        if verdict.approve && row.state == CorrectionState::Requested {
+            self.check_held(&row).await?;
+        }
         let (changes, consequence) =
             corrections::decide((now, self.planned_notice_s()), &actor, (&row, &engineers), verdict, effect)?;
         let also = match consequence {
@@ -225,6 +229,40 @@ impl App {
         site.clone_from(&row.site);
         class.clone_from(&row.class);
         Ok(Some(row))
+    }
+
+    /// Where a kiosk stood or who answered for it, in the time that is to be corrected: who that was is noted, and where
+    /// it should have stood is a site that the reader sees.
+    async fn note_held(&self, reader: &Scope, wanted: &mut Wanted) -> Result<(), DecisionError> {
+        let Correction::Assignment { kiosk, group, before, after } = &mut wanted.what else { return Ok(()) };
+        if let (GroupKind::Site, Some(id)) = (*group, after.as_ref()) {
+            let id: SiteId = id.parse().map_err(|_| missing("site"))?;
+            self.store().site(reader, &id).await?.ok_or_else(|| missing("site"))?;
+        }
+        *before = self.held(kiosk, *group, (wanted.from, wanted.to)).await?;
+        Ok(())
+    }
+
+    /// Whoever asked judged by what was known then.
+    async fn check_held(&self, row: &CorrectionRow) -> Result<(), DecisionError> {
+        let Correction::Assignment { kiosk, group, before, .. } = &row.what else { return Ok(()) };
+        if self.held(kiosk, *group, (row.from, row.to)).await? == *before {
+            return Ok(());
+        }
+        let reason = "to whom the kiosk belonged in that time was said anew since: ask again".to_owned();
+        Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason }.into())
+    }
+
+    async fn held(
+        &self,
+        kiosk: &KioskId,
+        group: GroupKind,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<Held>, DecisionError> {
+        let ids = std::slice::from_ref(kiosk);
+        let view = self.store().kiosks_of(ids).await?.pop().ok_or_else(|| missing("kiosk"))?;
+        let rows = self.store().assignments_of(ids, from, to).await?;
+        Ok(corrections::held(&view.kiosk, &rows, group, (from, to)))
     }
 
     async fn stored_exclusion(&self, id: Uuid) -> Result<ExclusionRow, DecisionError> {

@@ -4,7 +4,9 @@ use std::{
     ops::Bound,
 };
 
-use kioskwatch_domain::change::{Change, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan};
+use kioskwatch_domain::change::{
+    Change, Correction, CorrectionState, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan,
+};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 /// Since when a kiosk's past has changed.
@@ -73,6 +75,11 @@ impl Dirty {
                 Change::Commissioned(row) => self.kiosk(&row.kiosk, ALWAYS),
                 Change::Assignment(row) => self.kiosk(&row.kiosk, row.from),
                 // A site that is new is to be known; hours, zone and whom it belongs to are in its terms.
+                Change::Correction(row) if row.state == CorrectionState::Approved => {
+                    if let Correction::Assignment { kiosk, .. } = &row.what {
+                        self.kiosk(kiosk, row.from);
+                    }
+                }
                 Change::Site(row) => self.site(&row.id, FROM_NOW),
                 Change::SiteTerms(row) => self.site(&row.site, ALWAYS),
                 Change::Exclusion(row) => {

@@ -203,7 +203,7 @@ impl<'a> Frame<'a> {
         period: Interval,
         known_before: Option<i64>,
     ) -> Sets {
-        let owners = self.places.owners(kiosk, self.assignments(&kiosk.id));
+        let owners = self.places.owners(kiosk, self.assignments(&kiosk.id), known_before);
         let mut there: BTreeMap<Option<&SiteId>, IntervalSet> = BTreeMap::new();
         for (owner, set) in &owners {
             let at = there.entry(owner.site.as_ref()).or_default();

@@ -9,7 +9,7 @@ use kioskwatch_domain::{
     service_hours::Schedule,
     uptime::{
         Known, Month,
-        booking::{Owner, owners},
+        booking::{self, Owner, owners},
         books::Terms,
         contracts::{Contract, Contracts},
     },
@@ -107,6 +107,15 @@ impl Places {
         other
     }
 
+    /// The same, with sites that were not among them.
+    pub(super) fn with(&self, others: Self) -> Self {
+        let mut all = self.clone();
+        all.by_site.extend(others.by_site);
+        all.known.extend(others.known);
+        all.contracts.extend(others.contracts);
+        all
+    }
+
     pub(super) fn get(&self, site: Option<&SiteId>) -> Option<&Place> {
         site.and_then(|id| self.by_site.get(id))
     }
@@ -130,7 +139,7 @@ impl Places {
         at: i64,
         known_before: Option<i64>,
     ) -> Tz {
-        let rows: Vec<&AssignmentRow> = assignments.iter().collect();
+        let rows: Vec<&AssignmentRow> = booking::known_before(assignments, known_before).collect();
         let owner = owners(kiosk, &rows).into_iter().find(|(_, set)| set.contains(at));
         let stood = owner.and_then(|(owner, _)| owner.site);
         self.known(stood.as_ref(), known_before).map_or(self.default_zone, |place| place.zone)
@@ -180,19 +189,20 @@ impl Places {
         let open = |(owner, set): &(Owner, IntervalSet)| {
             Place::open(self.get(owner.site.as_ref()), calendar, within).intersect(set)
         };
-        self.owners(kiosk, assignments)
+        self.owners(kiosk, assignments, None)
             .iter()
             .map(open)
             .fold(IntervalSet::empty(), |all, one| all.union(&one))
     }
 
-    /// All of time divided among whom a kiosk belonged to.
+    /// All of time divided among whom a kiosk belonged to, as it was known before a second; `None`: as it is known.
     pub(super) fn owners(
         &self,
         kiosk: &KioskRow,
         assignments: &[AssignmentRow],
+        known_before: Option<i64>,
     ) -> Vec<(Owner, IntervalSet)> {
-        let rows: Vec<&AssignmentRow> = assignments.iter().collect();
+        let rows: Vec<&AssignmentRow> = booking::known_before(assignments, known_before).collect();
         self.contracts.divide(owners(kiosk, &rows))
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{Html, Response},
 };
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, ServiceSpan},
+    change::{Correction, CorrectionRow, Held, ServiceSpan},
     uptime::{Month, corrections::place},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
@@ -193,6 +193,11 @@ fn values(t: &'static Texts, what: &Correction, at: impl Fn(Timestamp) -> At) ->
     };
     match what {
         Correction::Exclusion { .. } | Correction::Withdrawal { .. } => None,
+        Correction::Assignment { before, after, .. } => {
+            let name = |id: &Option<String>| id.clone().unwrap_or_else(|| t.nobody.to_owned());
+            let held = |one: &Held| format!("{}: {} – {}", name(&one.id), at(one.from).full, at(one.to).full);
+            Some((before.iter().map(held).collect::<Vec<_>>().join("\n"), name(after)))
+        }
         Correction::ServiceHours { before, after, .. } => Some((laid_out(t, before), laid_out(t, after))),
         Correction::Timezone { before, after, .. } => Some((before.clone(), after.clone())),
         Correction::Commissioning { before, after, .. } if before.is_empty() => {

@@ -557,3 +557,91 @@ async fn what_was_forgiven_by_mistake_is_taken_back_by_two_people_and_nothing_of
     let request = fixture.last_audit(&admin, "correction.request").await;
     assert_eq!(request["detail"]["value"]["exclusion"], flood["id"], "{request}");
 }
+
+#[tokio::test]
+async fn who_answered_for_a_kiosk_and_where_it_stood_is_mended_by_two_people_whom_it_does_not_measure() {
+    let fixture = Fixture::start().await;
+    let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
+    let near = fixture.token("dispatcher", &["near"]).await;
+    let now = fixture.app.clock().now();
+    let whole = |ms: i64| Timestamp((now.secs() + ms / 1_000) * 1_000);
+    let (from, to) = (whole(-4 * 3_600_000), whole(-3 * 3_600_000));
+    let corrections = "/api/v1/corrections";
+    let ask = async |token: &str, kind: &str, more: Value| {
+        let mut body = json!({ "kind": kind, "kiosk": "K-1", "from": from.to_string(), "to": to.to_string(),
+            "reason": "noted wrong" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        fixture.ask(Method::POST, corrections, token, Some(&body.to_string())).await
+    };
+    let decide = async |token: &str, row: &Value| {
+        let path = format!("{corrections}/{}/approve", row["id"].as_str().unwrap());
+        fixture.ask(Method::POST, &path, token, Some(r#"{"reason":"seen the roster"}"#)).await
+    };
+    let counted = async |scope: &str, id: &str| {
+        let path = format!("/api/v1/uptime?scope={scope}&id={id}&from={from}&to={to}");
+        fixture.get(&path, &admin).await.json()["accountable_s"].as_i64().unwrap()
+    };
+    for (kind, more, status, says) in [
+        ("answered_for", json!({}), StatusCode::UNPROCESSABLE_ENTITY, "nothing would change"),
+        ("answered_for", json!({ "engineer": " " }), StatusCode::UNPROCESSABLE_ENTITY, "1 to 64 characters"),
+        ("stood_at", json!({ "site": "near" }), StatusCode::UNPROCESSABLE_ENTITY, "nothing would change"),
+        ("stood_at", json!({ "site": "nowhere" }), StatusCode::NOT_FOUND, "site"),
+        ("stood_at", json!({ "site": "far", "kiosk": "K-0" }), StatusCode::NOT_FOUND, "kiosk"),
+        (
+            "answered_for",
+            json!({ "engineer": "li", "to": whole(60_000).to_string() }),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "has not been yet",
+        ),
+    ] {
+        let refused = ask(&manager, kind, more).await;
+        assert_eq!(refused.status, status, "{}", refused.text);
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+    }
+    let unseen = ask(&near, "stood_at", json!({ "site": "far" })).await;
+    assert_eq!(unseen.status, StatusCode::NOT_FOUND, "{}", unseen.text);
+
+    let asked = ask(&near, "answered_for", json!({ "engineer": "manager" })).await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    let asked = asked.json();
+    let nobody = json!([{ "id": null, "from": from.to_string(), "to": to.to_string() }]);
+    assert_eq!((&asked["before"], &asked["after"]), (&nobody, &json!({ "id": "manager" })));
+    let moved = ask(&manager, "stood_at", json!({ "site": "far" })).await.json();
+    let rival = ask(&manager, "stood_at", json!({})).await.json();
+    let there = counted("site", "far").await;
+    assert_eq!(counted("engineer", "manager").await, 0, "nothing is true yet");
+    let measured = decide(&manager, &asked).await;
+    assert_eq!(measured.status, StatusCode::FORBIDDEN, "{}", measured.text);
+    assert!(measured.text.contains("measure you"), "{}", measured.text);
+    for row in [&asked, &moved] {
+        let approved = decide(&admin, row).await;
+        assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    }
+    assert_eq!(counted("engineer", "manager").await, 3_600);
+    assert_eq!(counted("site", "far").await, there + 3_600);
+    let late = decide(&admin, &rival).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    assert!(late.text.contains("said anew since: ask again"), "{}", late.text);
+    // Who answers for it now, and where it stands, is as it was.
+    let kiosk = fixture.get("/api/v1/kiosks/K-1", &admin).await.json();
+    assert_eq!((&kiosk["engineer"], &kiosk["site"]), (&Value::Null, &json!("near")), "{kiosk}");
+    let request = fixture.last_audit(&admin, "correction.request").await;
+    assert_eq!(request["detail"]["kind"], "stood_at", "{request}");
+
+    let form = fixture.english("/corrections/new?kiosk=K-1", &manager).await;
+    assert!(form.contains("name=\"engineer\"") && form.contains("name=\"stood_at\""), "{form}");
+    let field = |at: Timestamp| {
+        let local = wall::local_of(Shanghai, at.secs());
+        local.format("%Y-%m-%dT%H:%M:%S").to_string().replace(':', "%3A")
+    };
+    let typed = format!(
+        "kind=answered_for&kiosk=K-1&engineer=chen&from={}&to={}&reason=roster",
+        field(from),
+        field(to)
+    );
+    let asked = fixture.post("/corrections", &manager, &typed).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text);
+    let page = fixture.english(asked.header("location"), &admin).await;
+    assert!(page.contains("who answered for it") && page.contains("<pre class=\"raw\">chen</pre>"), "{page}");
+    assert!(page.contains("manager: "), "who did until then: {page}");
+}

@@ -139,6 +139,7 @@ fn a_site_owns_the_past_of_every_kiosk_that_counted_there() {
         group_id: id.into(),
         from: Timestamp(from * 1_000),
         to: to.map(|to| Timestamp(to * 1_000)),
+        said: None,
     };
     let mut kiosk = kiosk([None, None]);
     let of = |id: &str, kiosk: &KioskRow, rows: &[AssignmentRow]| {
@@ -201,6 +202,7 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same() {
         group_id: "S-1".into(),
         from: at(old),
         to: Some(at("2026-11-18T08:00:00+08:00")),
+        said: None,
     };
     say([&nowhere, &daily], old, &[stood]).unwrap();
 }

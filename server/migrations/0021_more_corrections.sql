@@ -2,10 +2,12 @@
 ALTER TABLE exclusion ADD COLUMN withdrawn_by TEXT;
 ALTER TABLE exclusion ADD COLUMN withdrawn_at BIGINT;
 
--- Who asks for it. A CHECK is widened by a new table, as in migration 16.
+-- Who asks for it, and what two people say of where a kiosk stood and who answered for it: over the rows of `assignment`,
+-- which say what was noted when it happened. A CHECK is widened by a new table, as in migration 16.
 CREATE TABLE correction_widened (
   id TEXT NOT NULL PRIMARY KEY,
-  kind TEXT NOT NULL CHECK (kind IN ('exclusion', 'withdrawal', 'service_hours', 'timezone', 'commissioning')),
+  kind TEXT NOT NULL CHECK (kind IN ('exclusion', 'withdrawal', 'stood_at', 'answered_for', 'service_hours', 'timezone',
+                                     'commissioning')),
   kiosk TEXT,
   site TEXT,
   -- Of an exclusion and of its withdrawal.
@@ -16,7 +18,8 @@ CREATE TABLE correction_widened (
   agreed_at BIGINT,
   -- Of a withdrawal: what is taken back.
   exclusion TEXT,
-  -- Of all other kinds: as it was and as it should have been. Service hours and dates are JSON.
+  -- Of all other kinds: as it was and as it should have been. Service hours, dates and who held it until then are
+  -- JSON; the site or the engineer of then is its name, and empty where there was none.
   before_value TEXT,
   after_value TEXT,
   reason TEXT NOT NULL,
@@ -41,3 +44,4 @@ FROM correction;
 DROP TABLE correction;
 ALTER TABLE correction_widened RENAME TO correction;
 CREATE INDEX correction_at ON correction (requested_at, id);
+CREATE INDEX correction_of_kiosk ON correction (kiosk);
