@@ -175,7 +175,10 @@ fn not_counted(text: &mut String, told: &UptimeExplained, part: Interval, reason
     for row in told.exclusions.iter().filter(touches) {
         let by = row.approved_by.as_deref().unwrap_or("-");
         let (class, reason, asked) = (&row.class, &row.reason, &row.requested_by);
-        let _ = writeln!(text, "    exclusion {}: {class}, {reason}; asked {asked}, approved {by}", row.id);
+        let _ = write!(text, "    exclusion {}: {class}, {reason}; asked {asked}, approved {by}", row.id);
+        let since = row.withdrawn.as_ref();
+        let _ =
+            writeln!(text, "{}", since.map_or_else(String::new, |one| format!(", taken back {}", one.by)));
     }
 }
 
@@ -302,6 +305,7 @@ mod tests {
             approved_by: Some("zhao".into()),
             approved_at: Some(Timestamp(0)),
             agreed_at: None,
+            withdrawn: None,
             reason: "new cabinet".into(),
         };
         let told = UptimeExplained {

@@ -36,7 +36,7 @@ mod uptime;
 pub use command::{CommandEventRow, CommandRow, CommandState};
 pub use ticket::{ClockRow, ClockState, TicketEventRow, TicketRow, TicketSource, TicketState};
 pub use uptime::{
-    CalendarTermsRow, CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, InputKind,
+    CalendarTermsRow, CommissionedRow, Correction, CorrectionRow, CorrectionState, Decided, Held, InputKind,
     MonthRow, MonthSums, RestatementRow, RestatementState, ServiceSpan, SiteTermsRow,
 };
 
@@ -169,9 +169,13 @@ pub struct KioskRow {
 pub struct AssignmentRow {
     pub kiosk: KioskId,
     pub group: GroupKind,
+    /// Of what was said later: empty where it stood nowhere, or nobody answered for it.
     pub group_id: String,
     pub from: Timestamp,
     pub to: Option<Timestamp>,
+    /// Since when two people said so of a time that had been, over whatever was noted then; `None`: noted as it
+    /// happened. An approved [`Correction::Assignment`] is such a row, and nothing else makes one.
+    pub said: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -421,7 +425,16 @@ pub struct ExclusionRow {
     pub approved_at: Option<Timestamp>,
     /// When planned work had been agreed, where that was not its approval: it needs its notice from then.
     pub agreed_at: Option<Timestamp>,
+    /// Known since then not to hold; what was signed while it held is explained with it.
+    pub withdrawn: Option<Withdrawn>,
     pub reason: String,
+}
+
+/// Who agreed that an exclusion is taken back, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    pub by: String,
+    pub at: Timestamp,
 }
 
 /// The server was able to receive for this time.

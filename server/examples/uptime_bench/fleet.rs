@@ -64,7 +64,14 @@ pub(crate) fn kiosk(n: u64) -> KioskRow {
 pub(crate) fn owners(n: u64) -> [Change; 2] {
     [(GroupKind::Site, site_id(n / KIOSKS_A_SITE).to_string()), (GroupKind::Engineer, engineer(n))].map(
         |(group, group_id)| {
-            Change::Assignment(AssignmentRow { kiosk: kiosk_id(n), group, group_id, from: SINCE, to: None })
+            Change::Assignment(AssignmentRow {
+                kiosk: kiosk_id(n),
+                group,
+                group_id,
+                from: SINCE,
+                to: None,
+                said: None,
+            })
         },
     )
 }

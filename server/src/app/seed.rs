@@ -133,6 +133,16 @@ impl App {
             if let Some(known) = &known {
                 row.updated_at = known.updated_at;
             }
+            for (field, stored, file) in known.iter().flat_map(|known| other_contract(known, &row)) {
+                tracing::warn!(
+                    site = %row.id,
+                    field,
+                    stored,
+                    file,
+                    "the fleet file says to whom this site belongs otherwise than what is stored, and holds from now on: \
+                     what was said elsewhere is undone at every start; make the file say the same"
+                );
+            }
             if known.as_ref() != Some(&row) {
                 let kept = known.clone().map(|known| SiteRow {
                     timezone: known.timezone,
@@ -194,6 +204,13 @@ impl App {
     }
 }
 
+/// What a site is to the contract by what is stored and by the file, as far as they differ: field and both values.
+fn other_contract(stored: &SiteRow, file: &SiteRow) -> Vec<(&'static str, String, String)> {
+    let fields = [("region", &stored.region, &file.region), ("customer", &stored.customer, &file.customer)];
+    let differing = fields.into_iter().filter(|(_, stored, file)| stored != file);
+    differing.map(|(field, stored, file)| (field, stored.clone(), file.clone())).collect()
+}
+
 /// The past is no file's to change, and no reason not to start: as much of what the file says becomes true as may.
 async fn first_allowed<T: PartialEq>(
     what: &str,
@@ -223,4 +240,34 @@ async fn first_allowed<T: PartialEq>(
         }
     }
     outcome.map_err(|source| SeedError::Request { what: what.to_owned(), source: Box::new(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_says_another_contract_than_what_is_stored_names_each_field_with_both_values() {
+        let site = |name: &str, region: &str, customer: &str| SiteRow {
+            id: "S-1".parse().unwrap(),
+            name: name.into(),
+            region: region.into(),
+            customer: customer.into(),
+            zone: Zone::Urban,
+            timezone: shanghai(),
+            service_hours: String::new(),
+            contacts: "[]".into(),
+            remote_consent: false,
+            updated_at: Timestamp(0),
+        };
+        let stored = site("hall", "north", "A");
+        let says = |name, stored: &str, file: &str| (name, stored.to_owned(), file.to_owned());
+        for (file, differing) in [
+            (site("renamed", "north", "A"), vec![]),
+            (site("hall", "north", "B"), vec![says("customer", "A", "B")]),
+            (site("hall", "", "B"), vec![says("region", "north", ""), says("customer", "A", "B")]),
+        ] {
+            assert_eq!(other_contract(&stored, &file), differing);
+        }
+    }
 }

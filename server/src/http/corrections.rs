@@ -1,7 +1,7 @@
 //! `/corrections`: what people say was entered wrong about time up to now, and what time to come shall not count.
 use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
+    change::{Correction, CorrectionRow, CorrectionState, GroupKind, Held, ServiceSpan},
     uptime::{Commissioned, books::Verdict, corrections::Wanted},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
@@ -25,10 +25,12 @@ use crate::store::CorrectionFilter;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostCorrection {
-    /// `exclusion`: time that should have been forgiven, or shall be. `service_hours`, `timezone`: a site's that were wrong.
+    /// `exclusion`: time that should have been forgiven, or shall be. `withdrawal`: an approved exclusion that does not
+    /// hold. `stood_at`, `answered_for`: where a kiosk stood, or who answered for it, that was noted wrong. `service_hours`, `timezone`: a site's that were wrong.
     /// `commissioning`: a kiosk's dates of service that were wrong.
     kind: String,
-    /// Of an exclusion: this, or a site; of commissioning: this.
+    /// Of an exclusion: this, or a site; of commissioning and of who answered for it: this; of where it stood both, and
+    /// without a site nowhere. Of a withdrawal neither is asked.
     #[schema(value_type = Option<String>)]
     kiosk: Option<KioskId>,
     #[schema(value_type = Option<String>)]
@@ -40,6 +42,10 @@ pub(crate) struct PostCorrection {
     /// `[uptime] planned_notice_h` before it begins at the latest.
     #[schema(value_type = Option<String>, format = DateTime)]
     agreed_at: Option<Timestamp>,
+    /// Of a withdrawal: what is taken back, by the id of the correction that asked for it.
+    exclusion: Option<Uuid>,
+    /// Of who answered for it: who did, by the name of their token; left out: nobody.
+    engineer: Option<String>,
     /// Of service hours: all versions as they should have been, as a site's `service_hours`.
     service_hours: Option<String>,
     /// Of a time zone: as it should have been.
@@ -50,8 +56,8 @@ pub(crate) struct PostCorrection {
     /// Of commissioning: until when it should have counted; left out: it counts on.
     #[schema(value_type = Option<String>, format = DateTime)]
     decommissioned_at: Option<Timestamp>,
-    /// The time that is corrected; it ends now or earlier, that of an exclusion at any time within 400 days. Of a time zone and of commissioning it is what they
-    /// move, and not asked for.
+    /// The time that is corrected; it ends now or earlier, that of an exclusion at any time within 400 days. Of a
+    /// withdrawal it is that of the exclusion, of a time zone and of commissioning what they move, and not asked for.
     #[schema(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -72,8 +78,11 @@ pub(crate) struct CorrectionView {
     class: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     agreed_at: Option<Timestamp>,
-    /// Of all but an exclusion: as it was and as it should have been. Of dates the first stretch of service that they
-    /// replace, and all of them as `stretches`; none, where they are a further one.
+    /// Of a withdrawal: what is taken back.
+    exclusion: Option<Uuid>,
+    /// Of all but an exclusion and its withdrawal: as it was and as it should have been. Of dates the first stretch of service that they
+    /// replace, and all of them as `stretches`; none, where they are a further one. Of where it stood and who answered for
+    /// it each `id` with `from` and `to`, and after it the `id` of all that time; null: nobody.
     before: Option<Value>,
     after: Option<Value>,
     #[schema(value_type = String, format = DateTime)]
@@ -95,9 +104,19 @@ pub(crate) struct CorrectionView {
 impl From<CorrectionRow> for CorrectionView {
     fn from(row: CorrectionRow) -> Self {
         let kind = row.what.kind();
+        let exclusion = match row.what {
+            Correction::Withdrawal { exclusion, .. } => Some(exclusion),
+            _ => None,
+        };
         let (kiosk, site, class, agreed_at, values) = match row.what {
             Correction::Exclusion { kiosk, site, class, agreed_at } => {
                 (kiosk, site, Some(class), agreed_at, None)
+            }
+            Correction::Withdrawal { kiosk, site, class, .. } => (kiosk, site, Some(class), None, None),
+            Correction::Assignment { kiosk, before, after, .. } => {
+                let held = |one: &Held| serde_json::json!({ "id": one.id, "from": one.from, "to": one.to });
+                let before: Value = before.iter().map(held).collect();
+                (Some(kiosk), None, None, None, Some((before, serde_json::json!({ "id": after }))))
             }
             Correction::ServiceHours { site, before, after } => {
                 (None, Some(site), None, None, Some((json(&before), json(&after))))
@@ -117,6 +136,7 @@ impl From<CorrectionRow> for CorrectionView {
             site,
             class,
             agreed_at,
+            exclusion,
             before,
             after,
             from: row.from,
@@ -200,6 +220,28 @@ impl PostCorrection {
                 class: self.class.ok_or_else(|| Problem::invalid("an exclusion needs its class"))?,
                 agreed_at: self.agreed_at,
             },
+            "withdrawal" => Correction::Withdrawal {
+                exclusion: self
+                    .exclusion
+                    .ok_or_else(|| Problem::invalid("exclusion is missing: which is taken back?"))?,
+                // Noted when the exclusion is looked up.
+                kiosk: None,
+                site: None,
+                class: String::new(),
+            },
+            "stood_at" => Correction::Assignment {
+                kiosk: self.kiosk.ok_or_else(|| Problem::invalid("who stood there? name the kiosk"))?,
+                group: GroupKind::Site,
+                // Noted when the kiosk is looked up.
+                before: Vec::new(),
+                after: self.site.map(|site| site.to_string()),
+            },
+            "answered_for" => Correction::Assignment {
+                kiosk: self.kiosk.ok_or_else(|| Problem::invalid("for whom? name the kiosk"))?,
+                group: GroupKind::Engineer,
+                before: Vec::new(),
+                after: self.engineer.as_deref().map(clean_text),
+            },
             "service_hours" => Correction::ServiceHours {
                 site: self.site.ok_or_else(|| Problem::invalid("service hours are a site's: name it"))?,
                 // Noted when the site is looked up.
@@ -221,12 +263,18 @@ impl PostCorrection {
                 },
             },
             _ => {
-                let kinds = "kind is exclusion, service_hours, timezone or commissioning";
+                let kinds = "kind is exclusion, withdrawal, stood_at, answered_for, service_hours, timezone or \
+                             commissioning";
                 return Err(Problem::invalid(kinds));
             }
         };
         let (from, to) = match (&what, self.from, self.to) {
-            (Correction::Timezone { .. } | Correction::Commissioning { .. }, ..) => Wanted::WHAT_IT_MOVES,
+            (
+                Correction::Withdrawal { .. }
+                | Correction::Timezone { .. }
+                | Correction::Commissioning { .. },
+                ..,
+            ) => Wanted::WHAT_IT_MOVES,
             (_, Some(from), Some(to)) => (from, to),
             _ => return Err(Problem::invalid("from and to are missing: which time is it about?")),
         };

@@ -1,6 +1,6 @@
 //! What people say was entered wrong, and what became of it.
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, CorrectionState, ServiceSpan},
+    change::{Correction, CorrectionRow, CorrectionState, GroupKind, Held, ServiceSpan},
     uptime::Commissioned,
 };
 use kioskwatch_proto::{KioskId, Timestamp};
@@ -16,7 +16,7 @@ use super::{
 
 macro_rules! columns {
     () => {
-        "id, kind, kiosk, site, class, from_at, to_at, agreed_at, before_value, after_value, reason, state,
+        "id, kind, kiosk, site, class, from_at, to_at, agreed_at, exclusion, before_value, after_value, reason, state,
          requested_by, requested_at, decided_by, decided_at, decision_reason, effect"
     };
 }
@@ -70,6 +70,18 @@ fn dates_of(text: &str) -> Option<ServiceSpan> {
     Some(ServiceSpan { commissioned_at: from.map(Timestamp), decommissioned_at: to.map(Timestamp) })
 }
 
+/// `[[id, from, to], …]`, times in milliseconds.
+fn held_text(held: &[Held]) -> String {
+    let one = |one: &Held| (one.id.clone(), one.from.ms(), one.to.ms());
+    serde_json::json!(held.iter().map(one).collect::<Vec<_>>()).to_string()
+}
+
+fn held_of(text: &str) -> Option<Vec<Held>> {
+    let all: Vec<(Option<String>, i64, i64)> = serde_json::from_str(text).ok()?;
+    let held = |(id, from, to)| Held { id, from: Timestamp(from), to: Timestamp(to) };
+    Some(all.into_iter().map(held).collect())
+}
+
 /// What dates would replace: of requests of older servers the first stretch alone.
 fn replaced(text: &str) -> Option<Commissioned> {
     stretches(text).or_else(|| dates_of(text).map(|first| Commissioned::of([first])))
@@ -83,8 +95,8 @@ impl Stored for CorrectionRow {
         "INSERT INTO correction (" [columns] ")
          SELECT value->>0, value->>1, value->>2, value->>3, value->>4, CAST(value->>5 AS BIGINT),
                 CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT), value->>8, value->>9, value->>10,
-                value->>11, value->>12, CAST(value->>13 AS BIGINT), value->>14, CAST(value->>15 AS BIGINT),
-                value->>16, value->>17
+                value->>11, value->>12, value->>13, CAST(value->>14 AS BIGINT), value->>15,
+                CAST(value->>16 AS BIGINT), value->>17, value->>18
          FROM " ROWS " WHERE true
          ON CONFLICT (id) DO UPDATE SET
            state = excluded.state, decided_by = excluded.decided_by, decided_at = excluded.decided_at,
@@ -106,6 +118,16 @@ impl Stored for CorrectionRow {
                 row.opt_display(site.as_ref());
                 (Some(class.as_str()), *agreed_at, None, None)
             }
+            Correction::Withdrawal { kiosk, site, class, .. } => {
+                row.opt_display(kiosk.as_ref());
+                row.opt_display(site.as_ref());
+                (Some(class.as_str()), None, None, None)
+            }
+            Correction::Assignment { kiosk, before, after, .. } => {
+                row.text(kiosk.as_str());
+                row.opt_text(None);
+                (None, None, Some(held_text(before)), Some(after.clone().unwrap_or_default()))
+            }
             Correction::ServiceHours { site, before, after }
             | Correction::Timezone { site, before, after } => {
                 row.opt_text(None);
@@ -122,6 +144,10 @@ impl Stored for CorrectionRow {
         row.time(self.from);
         row.time(self.to);
         row.opt_time(agreed_at);
+        row.opt_display(match &self.what {
+            Correction::Withdrawal { exclusion, .. } => Some(exclusion),
+            _ => None,
+        });
         row.opt_text(before.as_deref());
         row.opt_text(after.as_deref());
         row.text(&self.reason);
@@ -140,12 +166,24 @@ impl Loaded for CorrectionRow {
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
         let (id, kind, kiosk, site) = (row.id()?, row.text()?, row.opt_id()?, row.opt_id()?);
         let (class, from, to) = (row.opt_text()?, row.time()?, row.time()?);
-        let (agreed_at, before, after) = (row.opt_time()?, row.opt_text()?, row.opt_text()?);
-        let values = before.zip(after);
+        let (agreed_at, exclusion) = (row.opt_time()?, row.opt_id()?);
+        let values = row.opt_text()?.zip(row.opt_text()?);
         let what = match (kind.as_str(), site, class, values) {
+            ("withdrawal", site, Some(class), _) => {
+                let exclusion = exclusion.ok_or_else(|| row.senseless("it takes nothing back".to_owned()))?;
+                Correction::Withdrawal { exclusion, kiosk, site, class }
+            }
             ("exclusion", site, Some(class), _) => Correction::Exclusion { kiosk, site, class, agreed_at },
             ("service_hours", Some(site), _, Some((before, after))) => {
                 Correction::ServiceHours { site, before, after }
+            }
+            ("stood_at" | "answered_for", _, _, Some((before, after))) => {
+                let group = if kind == "stood_at" { GroupKind::Site } else { GroupKind::Engineer };
+                let after = Some(after).filter(|id| !id.is_empty());
+                match (kiosk, held_of(&before)) {
+                    (Some(kiosk), Some(before)) => Correction::Assignment { kiosk, group, before, after },
+                    _ => return Err(row.senseless("assignments that cannot be read".to_owned())),
+                }
             }
             ("timezone", Some(site), _, Some((before, after))) => {
                 Correction::Timezone { site, before, after }

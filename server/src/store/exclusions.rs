@@ -1,5 +1,5 @@
 //! Approved time that does not count.
-use kioskwatch_domain::change::ExclusionRow;
+use kioskwatch_domain::change::{ExclusionRow, Withdrawn};
 use kioskwatch_proto::Timestamp;
 use uuid::Uuid;
 
@@ -11,10 +11,12 @@ use super::{
 
 macro_rules! columns {
     () => {
-        "id, kiosk, site, class, from_at, to_at, requested_by, approved_by, approved_at, agreed_at, reason"
+        "id, kiosk, site, class, from_at, to_at, requested_by, approved_by, approved_at, agreed_at, withdrawn_by,
+         withdrawn_at, reason"
     };
 }
 
+const ONE: Sql = sql!(find_exclusion, "SELECT " [columns] " FROM exclusion WHERE id = $1");
 const OVERLAPPING: Sql = sql!(
     overlapping_exclusions,
     "SELECT " [columns] " FROM exclusion
@@ -38,13 +40,14 @@ impl Stored for ExclusionRow {
         "INSERT INTO exclusion (" [columns] ")
          SELECT value->>0, value->>1, value->>2, value->>3, CAST(value->>4 AS BIGINT),
                 CAST(value->>5 AS BIGINT), value->>6, value->>7, CAST(value->>8 AS BIGINT),
-                CAST(value->>9 AS BIGINT), value->>10
+                CAST(value->>9 AS BIGINT), value->>10, CAST(value->>11 AS BIGINT), value->>12
          FROM " ROWS " WHERE true
          ON CONFLICT (id) DO UPDATE SET
            kiosk = excluded.kiosk, site = excluded.site, class = excluded.class,
            from_at = excluded.from_at, to_at = excluded.to_at, requested_by = excluded.requested_by,
            approved_by = excluded.approved_by, approved_at = excluded.approved_at,
-           agreed_at = excluded.agreed_at, reason = excluded.reason"
+           agreed_at = excluded.agreed_at, withdrawn_by = excluded.withdrawn_by,
+           withdrawn_at = excluded.withdrawn_at, reason = excluded.reason"
     );
     type Key<'a> = Uuid;
 
@@ -63,6 +66,8 @@ impl Stored for ExclusionRow {
         row.opt_text(self.approved_by.as_deref());
         row.opt_time(self.approved_at);
         row.opt_time(self.agreed_at);
+        row.opt_text(self.withdrawn.as_ref().map(|one| one.by.as_str()));
+        row.opt_time(self.withdrawn.as_ref().map(|one| one.at));
         row.text(&self.reason);
         Ok(())
     }
@@ -83,12 +88,17 @@ impl Loaded for ExclusionRow {
             approved_by: row.opt_text()?,
             approved_at: row.opt_time()?,
             agreed_at: row.opt_time()?,
+            withdrawn: row.opt_text()?.zip(row.opt_time()?).map(|(by, at)| Withdrawn { by, at }),
             reason: row.text()?,
         })
     }
 }
 
 impl Store {
+    pub async fn exclusion(&self, id: Uuid) -> Result<Option<ExclusionRow>, StoreError> {
+        self.row(&ONE, |q| q.bind(id.to_string())).await
+    }
+
     /// Exclusions of visible kiosks and sites that overlap `from..to`.
     pub async fn exclusions(
         &self,

@@ -22,6 +22,13 @@ macro_rules! assignment_columns {
     };
 }
 
+/// As it was noted when it happened.
+macro_rules! noted_columns {
+    () => {
+        "kiosk, group_kind, group_id, from_at, to_at, CAST(NULL AS BIGINT)"
+    };
+}
+
 const NEXT: Sql = sql!(
     next_kiosks,
     "SELECT " {columns, "id"} " FROM (SELECT " [columns] " FROM kiosk WHERE id > $1 ORDER BY id LIMIT $2) AS part"
@@ -52,16 +59,21 @@ const OPEN_TICKETS: Sql = sql!(
 );
 const ASSIGNMENTS_BETWEEN: Sql = sql!(
     assignments_between,
-    "SELECT " {assignment_columns, "kiosk, group_kind, group_id, from_at"} " FROM assignment WHERE kiosk >= $1 AND kiosk <= $2"
+    "SELECT " {noted_columns, "kiosk, group_kind, group_id, from_at"} " FROM assignment WHERE kiosk >= $1 AND kiosk <= $2"
 );
 const ASSIGNMENTS_OF: Sql = sql!(
     assignments_of_kiosks,
-    "SELECT " [assignment_columns] " FROM assignment
+    "SELECT " [noted_columns] " FROM assignment
      WHERE kiosk " AMONG_TEXTS " AND
        ((from_at < $3 AND (to_at IS NULL OR to_at > $2))
         OR (group_kind = 'site' AND from_at = (SELECT MIN(one.from_at) FROM assignment one
                                                WHERE one.kiosk = assignment.kiosk AND one.group_kind = 'site')))
-     ORDER BY kiosk, group_kind, group_id, from_at"
+     UNION ALL
+     SELECT kiosk, CASE kind WHEN 'stood_at' THEN 'site' ELSE 'engineer' END, after_value, from_at, to_at, decided_at
+     FROM correction
+     WHERE kiosk " AMONG_TEXTS " AND kind IN ('stood_at', 'answered_for') AND state = 'approved'
+       AND from_at < $3 AND to_at > $2
+     ORDER BY 1, 2, 3, 4"
 );
 const SERVICE_DATES: Sql = sql!(
     service_dates,
@@ -155,6 +167,7 @@ impl Loaded for AssignmentRow {
             group_id: row.text()?,
             from: row.time()?,
             to: row.opt_time()?,
+            said: row.opt_time()?,
         })
     }
 }
@@ -263,7 +276,7 @@ impl Store {
         Ok(rows.into_iter().map(view).collect())
     }
 
-    /// Assignments of these kiosks that overlap `from..to`, and of each its first site, whenever that was: who
+    /// Assignments of these kiosks that overlap `from..to`, with what two people said of them since, and of each its first site, whenever that was: who
     /// stood nowhere within a time is told from whose moves were never written down.
     pub async fn assignments_of(
         &self,

@@ -14,6 +14,9 @@ const OF_GROUPS: Sql = sql!(
     kiosks_of_groups,
     "SELECT kiosk FROM assignment
      WHERE group_kind = $2 AND group_id " AMONG_TEXTS " AND from_at < $4 AND (to_at IS NULL OR to_at > $3)
+     UNION SELECT kiosk FROM correction
+     WHERE kind = CASE $2 WHEN 'site' THEN 'stood_at' ELSE 'answered_for' END AND state = 'approved'
+       AND after_value " AMONG_TEXTS " AND from_at < $4 AND to_at > $3
      UNION SELECT id FROM kiosk WHERE $2 = 'site' AND site " AMONG_TEXTS " ORDER BY 1"
 );
 const OF_MODEL: Sql =

@@ -112,6 +112,17 @@ pub(crate) fn forgotten() -> Correction {
     }
 }
 
+fn assigned(group: GroupKind, after: Option<&str>) -> Correction {
+    let held = |id: Option<&str>, from, to| Held { id: id.map(str::to_owned), from: at(from), to: at(to) };
+    let before = vec![held(None, -DAY, -HOUR), held(Some("s1"), -HOUR, 0)];
+    Correction::Assignment { kiosk: kiosk_id("k1"), group, before, after: after.map(str::to_owned) }
+}
+
+fn withdrawal(kiosk: Option<&str>, site: Option<&str>) -> Correction {
+    let (kiosk, site) = (kiosk.map(kiosk_id), site.map(site_id));
+    Correction::Withdrawal { exclusion: uuid(1), kiosk, site, class: "planned".into() }
+}
+
 pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Empty) {
     let store = empty.open().await;
     let hours = Correction::ServiceHours { site: site_id("s1"), before: String::new(), after: "[]".into() };
@@ -126,6 +137,10 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
     for (id, what) in [
         (3, Correction::Commissioning { kiosk: kiosk_id("k3"), before, after }),
         (5, Correction::Commissioning { kiosk: kiosk_id("k3"), before: Commissioned::default(), after }),
+        (8, assigned(GroupKind::Site, Some("s2"))),
+        (9, assigned(GroupKind::Engineer, None)),
+        (6, withdrawal(Some("k1"), None)),
+        (7, withdrawal(None, Some("s1"))),
         (4, Correction::Timezone { site: site_id("s3"), before: "UTC".into(), after: "Asia/Tokyo".into() }),
     ] {
         let row = request(id, what);
@@ -138,7 +153,7 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         .await
         .unwrap()
         .items;
-    assert_eq!(list[3..], [second.clone(), first.clone()]);
+    assert_eq!(list[7..], [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,
         decided: Some(Decided { by: by.into(), at: at(9), reason: "ok".into() }),
@@ -155,14 +170,75 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         store.corrections(&own_site, &filter, &PageRequest::first()).await.unwrap().items
     };
     let any = CorrectionFilter::default;
+    let of_site = request(7, withdrawal(None, Some("s1")));
     for waiting in [
         CorrectionFilter { state: Some(CorrectionState::Requested), ..any() },
         CorrectionFilter { open: Some(true), ..any() },
     ] {
-        assert_eq!(found(waiting).await, std::slice::from_ref(&second));
+        assert_eq!(found(waiting).await, [of_site.clone(), second.clone()]);
     }
     assert_eq!(found(CorrectionFilter { kiosk: Some(kiosk_id("k9")), ..any() }).await, []);
     assert_eq!(store.correction(&Scope::Sites([site_id("s2")].into()), uuid(2)).await.unwrap(), None);
+}
+
+pub(crate) async fn what_two_people_say_of_where_a_kiosk_stood_is_an_assignment_once_it_is_approved(
+    empty: Empty,
+) {
+    let store = empty.open().await;
+    let noted = AssignmentRow {
+        kiosk: kiosk_id("k1"),
+        group: GroupKind::Site,
+        group_id: "s1".into(),
+        from: at(-9 * DAY),
+        to: None,
+        said: None,
+    };
+    let kiosks = [Change::Kiosk(kiosk("k1", None)), Change::Assignment(noted.clone())];
+    store.commit(&kiosks).await.unwrap();
+    let change = |row: &CorrectionRow| Change::Correction(Box::new(row.clone()));
+    let asked = [
+        request(1, assigned(GroupKind::Site, Some("s2"))),
+        request(2, assigned(GroupKind::Engineer, Some("li"))),
+        request(3, assigned(GroupKind::Engineer, None)),
+        request(4, assigned(GroupKind::Site, Some("s3"))),
+    ];
+    store.commit(&asked.each_ref().map(change)).await.unwrap();
+    let rows = async |from, to| {
+        store.assignments_of(&[kiosk_id("k1"), kiosk_id("k2")], at(from), at(to)).await.unwrap()
+    };
+    let members = async |group, name, from, to| {
+        store.kiosks_of_groups(group, vec![name], at(from), at(to)).await.unwrap().len()
+    };
+    assert_eq!(rows(-DAY, 0).await, std::slice::from_ref(&noted), "nobody approved any of it");
+    assert_eq!(members(GroupKind::Site, "s2", -DAY, 0).await, 0);
+    let approved = asked[..3].iter().map(|row| {
+        let decided = Some(Decided { by: "zhao".into(), at: at(9), reason: "ok".into() });
+        change(&CorrectionRow { state: CorrectionState::Approved, decided, ..row.clone() })
+    });
+    store.commit(&approved.collect::<Vec<_>>()).await.unwrap();
+    let said = |group, id: &str| AssignmentRow {
+        group,
+        group_id: id.into(),
+        from: at(-DAY),
+        to: Some(at(0)),
+        said: Some(at(9)),
+        ..noted.clone()
+    };
+    let (site, engineer) = (GroupKind::Site, GroupKind::Engineer);
+    let all = [said(engineer, ""), said(engineer, "li"), noted.clone(), said(site, "s2")];
+    assert_eq!(rows(-DAY, 0).await, all);
+    assert_eq!(rows(0, DAY).await, std::slice::from_ref(&noted), "it ended then");
+    assert_eq!(store.load_image(NOW).await.unwrap().assignments, [noted], "the fleet knows where it stands");
+    for (group, name, from, to, count) in [
+        (site, "s2", -DAY, 0, 1),
+        (site, "s2", 0, DAY, 0),
+        (site, "s2", -2 * DAY, -DAY, 0),
+        (site, "s3", -DAY, 0, 0),
+        (engineer, "li", -HOUR, 0, 1),
+        (site, "li", -HOUR, 0, 0),
+    ] {
+        assert_eq!(members(group, name, from, to).await, count, "{name} {from} {to}");
+    }
 }
 
 pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(empty: Empty) {
@@ -174,6 +250,7 @@ pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(e
             group_id: site.into(),
             from: at(from),
             to: to.map(at),
+            said: None,
         })
     };
     let forgiven = |id: u128, kiosk: &str, from, to| {

@@ -20,6 +20,7 @@ fn assigned(kiosk: &str, group: GroupKind, name: &str, from: i64, to: Option<i64
         group_id: name.into(),
         from: at(from),
         to: to.map(at),
+        said: None,
     })
 }
 

@@ -126,6 +126,7 @@ pub(crate) async fn what_is_out_of_scope_is_not_there(empty: Empty) {
                 group_id: "s2".into(),
                 from: at(0),
                 to: None,
+                said: None,
             }),
         ])
         .await
@@ -287,6 +288,7 @@ pub(crate) async fn overlapping_spans_are_found_and_touching_ones_are_not(empty:
             group_id: format!("e{n}"),
             from: at(from),
             to: to.map(at),
+            said: None,
         })
     };
     store
@@ -317,7 +319,14 @@ pub(crate) async fn overlapping_spans_are_found_and_touching_ones_are_not(empty:
     let stood = |n: u32, from: i64, to: Option<i64>| {
         let group_id = format!("s{n}");
         let (group, kiosk) = (GroupKind::Site, kiosk_id("k1"));
-        Change::Assignment(AssignmentRow { kiosk, group, group_id, from: at(from), to: to.map(at) })
+        Change::Assignment(AssignmentRow {
+            kiosk,
+            group,
+            group_id,
+            from: at(from),
+            to: to.map(at),
+            said: None,
+        })
     };
     store.commit(&[stood(2, 0, Some(5)), stood(1, 5, Some(9)), stood(3, 40, None)]).await.unwrap();
     for (from, to, expected) in

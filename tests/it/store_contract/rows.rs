@@ -357,6 +357,7 @@ pub(crate) fn exclusion(id: u128, kiosk: Option<&str>, site: Option<&str>) -> Ex
         approved_by: Some("zhao".into()),
         approved_at: Some(at(-DAY)),
         agreed_at: Some(at(-2 * DAY)),
+        withdrawn: None,
         reason: awkward(),
     }
 }

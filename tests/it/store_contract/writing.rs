@@ -32,6 +32,7 @@ pub(crate) fn everything() -> (Vec<Change>, FleetImage) {
                 group_id: "li".into(),
                 from: at(-DAY),
                 to: Some(at(0)),
+                said: None,
             },
             AssignmentRow {
                 kiosk: kiosk_id("k1"),
@@ -39,6 +40,7 @@ pub(crate) fn everything() -> (Vec<Change>, FleetImage) {
                 group_id: "s1".into(),
                 from: at(-DAY),
                 to: None,
+                said: None,
             },
         ],
         states: vec![full_state("k1"), least_state("k2")],
@@ -51,6 +53,10 @@ pub(crate) fn everything() -> (Vec<Change>, FleetImage) {
         exclusions: vec![
             exclusion(1, Some("k1"), None),
             ExclusionRow { approved_by: None, approved_at: None, ..exclusion(2, None, Some("s1")) },
+            ExclusionRow {
+                withdrawn: Some(Withdrawn { by: "qian".into(), at: at(3) }),
+                ..exclusion(3, None, Some("s1"))
+            },
         ],
         last_ticket_number: 2,
         last_alive_at: Some(at(20)),
@@ -190,7 +196,14 @@ pub(crate) async fn every_word_of_every_enum_is_accepted(empty: Empty) {
     }
     for &group in GroupKind::ALL {
         let (kiosk, group_id) = (kiosk_id("k1"), "g".to_owned());
-        changes.push(Change::Assignment(AssignmentRow { kiosk, group, group_id, from: NOW, to: None }));
+        changes.push(Change::Assignment(AssignmentRow {
+            kiosk,
+            group,
+            group_id,
+            from: NOW,
+            to: None,
+            said: None,
+        }));
     }
     store.commit(&changes).await.unwrap();
     let image = store.load_image(NOW).await.unwrap();

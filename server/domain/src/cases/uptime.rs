@@ -179,6 +179,7 @@ fn assignment(kiosk: &KioskId, group: &str, span: Interval) -> AssignmentRow {
         group_id: group.to_owned(),
         from: ms(span.from),
         to: (span.to < END).then(|| ms(span.to)),
+        said: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
-use super::{KioskRow, SiteRow};
+use super::{GroupKind, KioskRow, SiteRow};
 use crate::calendar::WorkCalendar;
 use crate::interval::Interval;
 use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio, known};
@@ -232,12 +232,30 @@ pub enum Correction {
         /// When a forgotten maintenance had been agreed; of other classes nothing.
         agreed_at: Option<Timestamp>,
     },
+    /// An approved exclusion that does not hold.
+    Withdrawal {
+        exclusion: Uuid,
+        /// As in the exclusion.
+        kiosk: Option<KioskId>,
+        site: Option<SiteId>,
+        class: String,
+    },
+    /// Where a kiosk stood, or who answered for it: at all of this time another one, or nobody.
+    Assignment { kiosk: KioskId, group: GroupKind, before: Vec<Held>, after: Option<String> },
     /// Service hours of a site, JSON text of schedule versions.
     ServiceHours { site: SiteId, before: String, after: String },
     /// The time zone of a site, as an IANA name.
     Timezone { site: SiteId, before: String, after: String },
     /// From and to when a kiosk counts: other dates in place of all these stretches.
     Commissioning { kiosk: KioskId, before: Commissioned, after: ServiceSpan },
+}
+
+/// To whom a kiosk belonged from one instant to another; `None`: to nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub id: Option<String>,
+    pub from: Timestamp,
+    pub to: Timestamp,
 }
 
 /// By which wall clock and hours a site's time is counted, as it is known since an instant, and to whom it belongs from
@@ -365,6 +383,9 @@ impl Correction {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Exclusion { .. } => "exclusion",
+            Self::Withdrawal { .. } => "withdrawal",
+            Self::Assignment { group: GroupKind::Site, .. } => "stood_at",
+            Self::Assignment { group: GroupKind::Engineer, .. } => "answered_for",
             Self::ServiceHours { .. } => "service_hours",
             Self::Timezone { .. } => "timezone",
             Self::Commissioning { .. } => "commissioning",

@@ -30,7 +30,10 @@ pub fn hand_over(
         return Err(Refusal::new(RefusalKind::Invalid, "2.9", reason));
     }
     let mine = |row: &&AssignmentRow| {
-        row.kiosk == *kiosk && row.group == GroupKind::Engineer && row.to.is_none_or(|to| to > now)
+        row.kiosk == *kiosk
+            && row.group == GroupKind::Engineer
+            && row.said.is_none()
+            && row.to.is_none_or(|to| to > now)
     };
     let held: Vec<&AssignmentRow> = open.iter().filter(mine).collect();
     if held.iter().map(|row| row.group_id.as_str()).eq(engineer) {
@@ -46,6 +49,7 @@ pub fn hand_over(
         group_id: name.to_owned(),
         from: now,
         to: None,
+        said: None,
     });
     let mut changes: Vec<Change> = ended.chain(begun).map(Change::Assignment).collect();
     changes.push(Change::Audit(AuditRow {
@@ -105,6 +109,7 @@ mod tests {
             group_id: name.into(),
             from: Timestamp(1),
             to: None,
+            said: None,
         };
         let open = [row("K-2", GroupKind::Engineer, "li"), row("K-1", GroupKind::Site, "S-1")];
         assert_eq!(hand_over(Timestamp(5), &actor, &kiosk, &open, None).unwrap(), []);

@@ -20,9 +20,13 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// `None` while nobody approved it.
+    /// `None` while nobody approved it, and once it was taken back.
     pub(super) fn of(row: &ExclusionRow) -> Option<Self> {
-        row.approved_by.as_ref().map(|_| Self { id: row.id, from: row.from, to: row.to })
+        row.approved_by.as_ref().filter(|_| row.withdrawn.is_none()).map(|_| Self {
+            id: row.id,
+            from: row.from,
+            to: row.to,
+        })
     }
 
     pub(super) fn holds(&self, now: Timestamp) -> bool {

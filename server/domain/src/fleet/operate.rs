@@ -239,6 +239,7 @@ impl Draft<'_> {
                 group_id: site.to_string(),
                 from,
                 to,
+                said: None,
             })
         };
         if before == row.site {
@@ -279,18 +280,26 @@ impl Draft<'_> {
             return Err(Refusal::new(RefusalKind::Forbidden, "2.4", "the requester cannot approve"));
         }
         let window = Window::of(row);
+        let mut of: Vec<Ix> = Vec::new();
         if let Some(id) = &row.kiosk {
             let ix = self.find(id).ok_or_else(|| invalid("kiosk", format!("no kiosk {id}")))?;
             put_window(&mut self.kiosk_mut(ix).busy_mut().windows, row.id, window);
+            of.push(ix);
         }
         if let Some(id) = &row.site {
             let site = self.site_mut(id).ok_or_else(|| invalid("site", format!("no site {id}")))?;
             put_window(&mut site.windows, row.id, window);
+            of.extend_from_slice(&site.kiosks);
         }
         self.rows.push(Change::Exclusion(row.clone()));
         let detail =
             serde_json::json!({ "class": row.class, "from": row.from, "to": row.to, "reason": row.reason });
-        self.audit_by(&actor.name, "put_exclusion", format!("exclusion/{}", row.id), &detail);
+        let action = if row.withdrawn.is_some() { "withdraw_exclusion" } else { "put_exclusion" };
+        self.audit_by(&actor.name, action, format!("exclusion/{}", row.id), &detail);
+        if row.withdrawn.is_some() {
+            // What it held back is decided now, and not when it would have ended.
+            of.into_iter().for_each(|ix| self.look_at_problems(ix));
+        }
         Ok(Answer::Exclusion(row.id))
     }
 

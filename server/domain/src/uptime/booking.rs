@@ -29,12 +29,17 @@ pub struct Owner {
 /// Of two assignments that overlap, the one that began later holds: the kiosk was moved and nobody wrote down
 /// that it left. A kiosk whose moves were never written down belongs where it stands: `assignments` hold its first
 /// site, also one before or behind the time in question. Before that, and between two sites, it is nobody's.
+/// What two people said since of a time holds in all of it, and what they said last over what they said before.
 /// Whom the sites belonged to is not known here: [`super::contracts::Contracts::divide`].
 #[must_use]
 pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, IntervalSet)> {
-    let sites = shares_of(assignments, GroupKind::Site);
-    let engineers = shares_of(assignments, GroupKind::Engineer);
-    let home = kiosk.site.clone().filter(|_| sites.is_empty());
+    let mut sites = shares_of(assignments, GroupKind::Site);
+    if let Some(home) = kiosk.site.as_ref().filter(|_| sites.is_empty()) {
+        sites.insert(home.to_string(), IntervalSet::always());
+    }
+    correct(&mut sites, assignments, GroupKind::Site);
+    let mut engineers = shares_of(assignments, GroupKind::Engineer);
+    correct(&mut engineers, assignments, GroupKind::Engineer);
     let with_rest = |shares: BTreeMap<String, IntervalSet>| {
         let owned = shares.values().fold(IntervalSet::empty(), |all, one| all.union(one));
         let rest = IntervalSet::always().subtract(&owned);
@@ -46,7 +51,7 @@ pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, I
         for (engineer, theirs) in &engineers {
             let set = there.intersect(theirs);
             if !set.is_empty() {
-                let site = site.as_deref().map_or_else(|| home.clone(), |id| id.parse().ok());
+                let site = site.as_deref().and_then(|id| id.parse().ok());
                 out.push((Owner { site, engineer: engineer.clone(), ..Owner::default() }, set));
             }
         }
@@ -66,7 +71,8 @@ pub fn unassigned(kiosk: &KioskId, counted: &Commissioned, assignments: &[Assign
 }
 
 fn shares_of(assignments: &[&AssignmentRow], group: GroupKind) -> BTreeMap<String, IntervalSet> {
-    let mut rows: Vec<_> = assignments.iter().filter(|row| row.group == group).collect();
+    let noted = |row: &&&AssignmentRow| row.group == group && row.said.is_none();
+    let mut rows: Vec<_> = assignments.iter().filter(noted).collect();
     rows.sort_by(|a, b| (b.from, &b.group_id).cmp(&(a.from, &a.group_id)));
     let mut taken = IntervalSet::empty();
     let mut shares: BTreeMap<String, IntervalSet> = BTreeMap::new();
@@ -80,6 +86,28 @@ fn shares_of(assignments: &[&AssignmentRow], group: GroupKind) -> BTreeMap<Strin
         }
     }
     shares
+}
+
+fn correct(shares: &mut BTreeMap<String, IntervalSet>, assignments: &[&AssignmentRow], group: GroupKind) {
+    let said = |row: &&&AssignmentRow| row.group == group && row.said.is_some();
+    let mut rows: Vec<_> = assignments.iter().filter(said).collect();
+    rows.sort_by_key(|row| row.said);
+    for row in rows {
+        let span = IntervalSet::of(super::rows::span(row.from, row.to));
+        shares.values_mut().for_each(|share| *share = share.subtract(&span));
+        if !row.group_id.is_empty() {
+            let share = shares.entry(row.group_id.clone()).or_default();
+            *share = share.union(&span);
+        }
+    }
+}
+
+/// What was known before a second of where a kiosk stood and who answered for it; `None`: what is.
+pub fn known_before(rows: &[AssignmentRow], second: Option<i64>) -> impl Iterator<Item = &AssignmentRow> {
+    rows.iter().filter(move |row| match (row.said, second) {
+        (Some(said), Some(limit)) => said.secs() < limit,
+        _ => true,
+    })
 }
 
 /// A kiosk's month, ready to be booked.

@@ -35,14 +35,16 @@ impl Contracts {
         }
     }
 
+    /// With everything said of other sites.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Whether a site was under this contract at any second of a time.
     #[must_use]
     pub fn held(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {
         let said = self.0.get(site).map_or(&[][..], Vec::as_slice);
-        said.iter().enumerate().any(|(position, (from, one))| {
-            let to = said.get(position + 1).map_or(END, |(next, _)| *next);
-            one == contract && !Interval::new(*from, to).intersect(within).is_empty()
-        })
+        spans(said).any(|(one, span)| one == contract && !span.intersect(within).is_empty())
     }
 
     /// Divides the time of each site's owners among its contracts, without overlap and without a rest.
@@ -54,19 +56,26 @@ impl Contracts {
                 divided.push((owner, set));
                 continue;
             };
-            let mut held: BTreeMap<&Contract, IntervalSet> = BTreeMap::new();
-            for (position, (from, contract)) in said.iter().enumerate() {
-                let to = said.get(position + 1).map_or(END, |(next, _)| *next);
-                let share = held.entry(contract).or_default();
-                *share = share.union(&set.clip(Interval::new(*from, to)));
+            let mut held: BTreeMap<&Contract, Vec<Interval>> = BTreeMap::new();
+            for (contract, within) in spans(said) {
+                held.entry(contract).or_default().push(within);
             }
-            let held = held.into_iter().filter(|(_, share)| !share.is_empty());
-            divided.extend(
-                held.map(|(contract, share)| (Owner { contract: contract.clone(), ..owner.clone() }, share)),
-            );
+            let shares = held.into_iter().map(|(contract, spans)| {
+                (
+                    Owner { contract: contract.clone(), ..owner.clone() },
+                    set.intersect(&spans.into_iter().collect()),
+                )
+            });
+            divided.extend(shares.filter(|(_, share)| !share.is_empty()));
         }
         divided
     }
+}
+
+/// From when to when each of what was said of a site held.
+fn spans(said: &[(i64, Contract)]) -> impl Iterator<Item = (&Contract, Interval)> {
+    let ends = said.iter().skip(1).map(|(from, _)| *from).chain([END]);
+    said.iter().zip(ends).map(|((from, contract), to)| (contract, Interval::new(*from, to)))
 }
 
 #[cfg(test)]

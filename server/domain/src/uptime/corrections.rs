@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
+pub use self::assigned::{held, reassigned};
 use super::booking::owners;
 use super::books::{Verdict, audit, refuse, stated};
 use super::commissioned::Commissioned;
@@ -18,13 +19,15 @@ use super::month::Month;
 use super::past::{self, Terms};
 use crate::calendar::WorkCalendar;
 use crate::change::{
-    AssignmentRow, Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow, KioskRow,
-    ServiceSpan, SiteRow,
+    AssignmentRow, Change, Correction, CorrectionRow, CorrectionState, Decided, ExclusionRow, GroupKind,
+    Held, KioskRow, ServiceSpan, SiteRow, Withdrawn,
 };
 use crate::fleet::{Actor, Refusal, RefusalKind};
 use crate::interval::{Interval, IntervalSet};
 use crate::service_hours::Schedule;
 use crate::wall;
+
+mod assigned;
 
 /// Nobody remembers what was agreed longer ago, and evidence is kept about as long.
 pub const REACHES_BACK_DAYS: i64 = 400;
@@ -33,14 +36,14 @@ pub const REACHES_BACK_DAYS: i64 = 400;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub what: Correction,
-    /// The time it is about; of a zone and of dates nothing is asked, it is what they move.
+    /// The time it is about; of a withdrawal it is that of the exclusion, of a zone and of dates what they move.
     pub from: Timestamp,
     pub to: Timestamp,
     pub reason: String,
 }
 
 impl Wanted {
-    /// `from` and `to` of a zone and of dates.
+    /// `from` and `to` of those of which nobody is asked for them.
     pub const WHAT_IT_MOVES: (Timestamp, Timestamp) = (Timestamp(0), Timestamp(0));
 }
 
@@ -57,6 +60,8 @@ pub struct Circumstances<'a> {
     pub site: Option<(&'a SiteRow, &'a IntervalSet)>,
     /// When the kiosk counts, as it is known; of a correction of its dates.
     pub counted: Option<&'a Commissioned>,
+    /// As it is stored; of a withdrawal.
+    pub exclusion: Option<&'a ExclusionRow>,
 }
 
 /// A correction as it waits for somebody else.
@@ -80,14 +85,19 @@ pub fn request(
             let known = around.counted.cloned().unwrap_or_default();
             whole(&check_dates(now, &known, *after).map_err(invalid)?)
         }
+        Correction::Withdrawal { .. } => {
+            let known = around.exclusion.ok_or_else(|| invalid("which exclusion is it?".to_owned()))?;
+            check_stands(known)?;
+            (known.from, known.to)
+        }
         _ => (wanted.from, wanted.to),
     };
     let wanted = &Wanted { from, to, ..wanted.clone() };
     if to <= from {
         return Err(invalid(format!("it ends at {to} and begins at {from}: it must end later")));
     }
-    let is_exclusion = matches!(wanted.what, Correction::Exclusion { .. });
-    if to > now && !is_exclusion {
+    let may_come = matches!(wanted.what, Correction::Exclusion { .. } | Correction::Withdrawal { .. });
+    if to > now && !may_come {
         return Err(invalid(format!("it ends at {to}, which has not been yet")));
     }
     if to.since(now) > REACHES_BACK_DAYS * 86_400_000 {
@@ -110,7 +120,10 @@ pub fn request(
             }
             check_hours(around, before, after, wanted).map_err(invalid)?;
         }
-        Correction::Timezone { .. } | Correction::Commissioning { .. } => {}
+        Correction::Assignment { before, after, .. } => {
+            assigned::check(before, after.as_deref()).map_err(invalid)?;
+        }
+        Correction::Withdrawal { .. } | Correction::Timezone { .. } | Correction::Commissioning { .. } => {}
     }
     Ok(CorrectionRow {
         id,
@@ -157,6 +170,20 @@ fn check_class(
         )),
         (ExclusionClass::Planned, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err("agreed_at belongs to planned work only".to_owned()),
+    }
+}
+
+/// Whether there is anything to be taken back.
+///
+/// # Errors
+/// Nobody approved it, or it was taken back already.
+pub fn check_stands(exclusion: &ExclusionRow) -> Result<(), Refusal> {
+    match (&exclusion.approved_at, &exclusion.withdrawn) {
+        (_, Some(Withdrawn { by, at })) => {
+            Err(refuse(RefusalKind::Conflict, format!("it was taken back already: {by} agreed at {at}")))
+        }
+        (None, None) => Err(refuse(RefusalKind::Conflict, "nobody approved it: it forgives nothing")),
+        (Some(_), None) => Ok(()),
     }
 }
 
@@ -240,6 +267,7 @@ fn whole(moved: &IntervalSet) -> (Timestamp, Timestamp) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Consequence {
     Exclusion(ExclusionRow),
+    Withdrawal { exclusion: Uuid, withdrawn: Withdrawn },
     ServiceHours { site: SiteId, before: String, after: String },
     Timezone { site: SiteId, before: String, after: String },
     Commissioning { kiosk: KioskId, before: Commissioned, after: ServiceSpan },
@@ -267,12 +295,15 @@ pub fn moves(row: &CorrectionRow, now: Timestamp) -> (Timestamp, Timestamp) {
         Correction::Commissioning { before, after, .. } => {
             whole(&past::moved_dates(now, [before, &Commissioned::of([*after])])).1
         }
-        Correction::Exclusion { .. } | Correction::ServiceHours { .. } => row.to,
+        Correction::Exclusion { .. }
+        | Correction::Withdrawal { .. }
+        | Correction::Assignment { .. }
+        | Correction::ServiceHours { .. } => row.to,
     };
     (row.from, row.to.max(to))
 }
 
-/// Who answered for what a correction is about, from when to when it [`moves`] anything.
+/// Who answered for what a correction is about, from when to when it [`moves`] anything, and who would have.
 #[must_use]
 pub fn engineers(
     row: &CorrectionRow,
@@ -284,6 +315,9 @@ pub fn engineers(
     // Both ends count whole: who answered for half of a second answered for it.
     let span = Interval::new(from.secs(), to.secs().saturating_add(1));
     let mut names = BTreeSet::new();
+    if let Correction::Assignment { group: GroupKind::Engineer, after, .. } = &row.what {
+        names.extend(after.clone());
+    }
     for kiosk in kiosks.iter().filter(|kiosk| one.is_none_or(|id| kiosk.id == *id)) {
         let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
         for (owner, set) in owners(kiosk, &its) {
@@ -328,7 +362,7 @@ pub fn decide(
         "from": from, "to": to,
         "effect": serde_json::from_str::<serde_json::Value>(&effect).unwrap_or_default(),
     });
-    let consequence = verdict.approve.then(|| consequence(now, &actor.name, row));
+    let consequence = verdict.approve.then(|| consequence(now, &actor.name, row)).flatten();
     let decided = Some(Decided { by: actor.name.clone(), at: now, reason });
     let changes = vec![
         Change::Correction(Box::new(CorrectionRow { state, decided, effect, ..row.clone() })),
@@ -343,6 +377,13 @@ pub fn requested(row: &CorrectionRow) -> Vec<Change> {
     let value = match &row.what {
         Correction::Exclusion { class, agreed_at, .. } => {
             serde_json::json!({ "class": class, "agreed_at": agreed_at })
+        }
+        Correction::Withdrawal { exclusion, class, .. } => {
+            serde_json::json!({ "exclusion": exclusion, "class": class })
+        }
+        Correction::Assignment { before, after, .. } => {
+            let held = |one: &Held| serde_json::json!({ "id": one.id, "from": one.from, "to": one.to });
+            serde_json::json!({ "before": before.iter().map(held).collect::<Vec<_>>(), "after": after })
         }
         Correction::ServiceHours { before, after, .. } => {
             serde_json::json!({ "before": before, "after": after })
@@ -374,11 +415,14 @@ fn dates(dates: &ServiceSpan) -> serde_json::Value {
 /// What an approval by anybody would make true, to show its effect before it.
 #[must_use]
 pub fn would_be(row: &CorrectionRow) -> Option<Consequence> {
-    (row.state == CorrectionState::Requested).then(|| consequence(row.requested_at, "", row))
+    let waits = row.state == CorrectionState::Requested;
+    waits.then(|| consequence(row.requested_at, "", row)).flatten()
 }
 
-fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequence {
-    match &row.what {
+/// `None`: the approved correction itself is what is known from then on.
+fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Option<Consequence> {
+    Some(match &row.what {
+        Correction::Assignment { .. } => return None,
         Correction::Exclusion { kiosk, site, class, agreed_at } => Consequence::Exclusion(ExclusionRow {
             id: row.id,
             kiosk: kiosk.clone(),
@@ -391,8 +435,13 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
             approved_at: Some(now),
             // To which requester and approver put their names.
             agreed_at: *agreed_at,
+            withdrawn: None,
             reason: row.reason.clone(),
         }),
+        Correction::Withdrawal { exclusion, .. } => Consequence::Withdrawal {
+            exclusion: *exclusion,
+            withdrawn: Withdrawn { by: approver.to_owned(), at: now },
+        },
         Correction::ServiceHours { site, before, after } => {
             Consequence::ServiceHours { site: site.clone(), before: before.clone(), after: after.clone() }
         }
@@ -402,7 +451,7 @@ fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Consequen
         Correction::Commissioning { kiosk, before, after } => {
             Consequence::Commissioning { kiosk: kiosk.clone(), before: before.clone(), after: *after }
         }
-    }
+    })
 }
 
 /// The local months that a correction reaches into, in order.
@@ -425,9 +474,11 @@ fn object(row: &CorrectionRow) -> String {
 #[must_use]
 pub const fn place(what: &Correction) -> (Option<&KioskId>, Option<&SiteId>) {
     match what {
-        Correction::Exclusion { kiosk, site, .. } => (kiosk.as_ref(), site.as_ref()),
+        Correction::Exclusion { kiosk, site, .. } | Correction::Withdrawal { kiosk, site, .. } => {
+            (kiosk.as_ref(), site.as_ref())
+        }
         Correction::ServiceHours { site, .. } | Correction::Timezone { site, .. } => (None, Some(site)),
-        Correction::Commissioning { kiosk, .. } => (Some(kiosk), None),
+        Correction::Commissioning { kiosk, .. } | Correction::Assignment { kiosk, .. } => (Some(kiosk), None),
     }
 }
 

@@ -54,9 +54,18 @@ pub struct Exclusion {
     pub approved_at: Option<i64>,
     /// When planned work had been agreed; `None`: with its approval.
     pub agreed_at: Option<i64>,
+    /// Since when it is known not to hold; `None`: it holds.
+    pub withdrawn_at: Option<i64>,
 }
 
 impl Exclusion {
+    /// Whether it stood by what was known before a second; `None`: by now.
+    #[must_use]
+    pub fn stood(&self, known_before: Option<i64>) -> bool {
+        let was = |at: i64| known_before.is_none_or(|limit| at < limit);
+        self.approved_at.is_some_and(was) && !self.withdrawn_at.is_some_and(was)
+    }
+
     /// Whether the window counts. Planned work must have been approved in time, or every outage could be
     /// declared planned afterwards; the other classes are facts that are known only later.
     #[must_use]

@@ -317,7 +317,8 @@ fn over(end: Timestamp) -> Refusal {
 /// Whether one person may give a kiosk other dates than its row has, or its first ones, of which nothing was `noted`
 /// yet: see [`FirstDates`]. Of others free is what moves time to come alone, and the five minutes
 /// of [`ENTRY_MS`] before: so it leaves now and comes back from now on, unless it is `down_since` then. Time of this
-/// morning is past like any other: else who was down today would have left before it and be back after it.
+/// morning is past like any other: else who was down today would have left before it and be back after it. Only
+/// what was closed where it stood counts neither way: `open` says of a time what was not.
 ///
 /// # Errors
 /// Conflict, with the first instant of the past that would count otherwise, or since when it may count.
@@ -327,13 +328,17 @@ pub fn check_kiosk(
     noted: &Known<Commissioned>,
     [was, is]: [ServiceSpan; 2],
     down_since: Option<Timestamp>,
+    open: impl FnOnce(Interval) -> IntervalSet,
 ) -> Result<(), Refusal> {
     if noted.before(None).is_none() && was.commissioned_at.is_none() {
         return first.check(now, is);
     }
     let known = &noted.or_of(was, None);
     let after = known.put(now, was, is).map_err(|why| refuse(RefusalKind::Conflict, why))?;
-    let refused = moved_dates(entered(now), [known, &after]);
+    let moved = moved_dates(entered(now), [known, &after]);
+    let ends = moved.intervals().first().zip(moved.intervals().last());
+    let open = ends.map(|(first, last)| open(Interval::new(first.from, last.to)));
+    let refused = open.map_or(IntervalSet::empty(), |open| moved.intersect(&open));
     let Some(first) = refused.intervals().first() else {
         let to_come = Interval::new(entered(now).secs(), END);
         return still_up(down_since, &known.counted().subtract(&after.counted()).clip(to_come));

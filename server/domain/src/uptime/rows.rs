@@ -93,6 +93,7 @@ impl Exclusion {
             class: ExclusionClass::named(&row.class)?,
             approved_at: row.approved_at.map(Timestamp::secs),
             agreed_at: row.agreed_at.map(Timestamp::secs),
+            withdrawn_at: row.withdrawn.as_ref().map(|one| one.at.secs()),
         })
     }
 }
@@ -151,6 +152,7 @@ mod tests {
             class,
             approved_at,
             agreed_at: None,
+            withdrawn_at: None,
         };
         let granted = |class, approved_at| exclusion(class, approved_at).is_granted(100);
         let agreed = |agreed_at| Exclusion {
@@ -161,5 +163,27 @@ mod tests {
         assert!(granted(ExclusionClass::Planned, Some(900)) && !granted(ExclusionClass::Planned, Some(901)));
         assert!(granted(ExclusionClass::CustomerPower, Some(5_000)));
         assert!(!granted(ExclusionClass::CustomerPower, None));
+    }
+
+    #[test]
+    fn a_withdrawn_exclusion_stood_from_its_approval_until_it_was_known_not_to_hold() {
+        let flood = Exclusion {
+            window: Interval::new(1_000, 2_000),
+            class: ExclusionClass::ForceMajeure,
+            approved_at: Some(3_000),
+            agreed_at: None,
+            withdrawn_at: None,
+        };
+        let withdrawn = Exclusion { withdrawn_at: Some(5_000), ..flood };
+        for (known_before, stood, still_stands) in [
+            (Some(3_000), false, false),
+            (Some(3_001), true, true),
+            (Some(5_000), true, true),
+            (Some(5_001), false, true),
+            (None, false, true),
+        ] {
+            assert_eq!(withdrawn.stood(known_before), stood, "{known_before:?}");
+            assert_eq!(flood.stood(known_before), still_stands, "{known_before:?}");
+        }
     }
 }

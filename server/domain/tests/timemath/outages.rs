@@ -158,8 +158,7 @@ proptest! {
                 group: if *site { GroupKind::Site } else { GroupKind::Engineer },
                 group_id: format!("S-{to}"),
                 from: at(*from),
-                to: until.map(at),
-            })
+                to: until.map(at), said: None })
             .collect();
         let owners = owners(&kiosk, &moved.iter().collect::<Vec<_>>());
         let inputs = Inputs {

@@ -70,6 +70,7 @@ fn excluded_now(kiosk: Option<&str>, site: Option<&str>, now: Timestamp) -> Chan
         approved_by: Some("wang".into()),
         approved_at: Some(now),
         agreed_at: None,
+        withdrawn: None,
         reason: "new floor".into(),
     })
 }

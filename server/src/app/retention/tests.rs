@@ -44,6 +44,7 @@ fn known(n: usize, at: Timestamp) -> Vec<Change> {
             approved_by: Some("b".into()),
             approved_at: Some(at),
             agreed_at: None,
+            withdrawn: None,
             reason: "flood".into(),
         }),
         heard(from, to),

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{
-        AssignmentRow, Correction, CorrectionRow, CorrectionState, GroupKind, KioskRow, MonthRow,
-        ServiceSpan, SiteRow,
+        AssignmentRow, Correction, CorrectionRow, CorrectionState, ExclusionRow, GroupKind, Held, KioskRow,
+        MonthRow, ServiceSpan, SiteRow,
     },
     fleet::{Actor, Refusal, RefusalKind, Request},
     interval::IntervalSet,
@@ -17,7 +17,7 @@ use kioskwatch_domain::{
         corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
 use super::{UptimeError, gather::KIOSKS_AT_ONCE};
@@ -107,7 +107,9 @@ impl App {
         reader: &Scope,
         mut wanted: Wanted,
     ) -> Result<CorrectionRow, DecisionError> {
+        let exclusion = self.taken_back(reader, &mut wanted.what).await?;
         let (zone, site) = self.check_place(reader, &mut wanted.what).await?;
+        self.note_held(reader, &mut wanted).await?;
         let counted = match &wanted.what {
             Correction::Commissioning { kiosk, .. } => match self.store().kiosk(reader, kiosk).await? {
                 Some(view) => Some(self.counted(&view.kiosk).await?),
@@ -129,6 +131,7 @@ impl App {
             calendar: self.calendar(),
             site: site.as_ref().map(|site| (site, &stood)),
             counted: counted.as_ref(),
+            exclusion: exclusion.as_ref(),
         };
         let mut row = corrections::request(&around, &actor, Uuid::now_v7(), &wanted)?;
         self.check_past(reader, &row, row.requested_at).await?;
@@ -165,6 +168,9 @@ impl App {
             self.check_past(reader, &row, now).await?;
         }
         let engineers = self.engineers_of(&row, now).await?;
+        if verdict.approve && row.state == CorrectionState::Requested {
+            self.check_held(&row).await?;
+        }
         let (changes, consequence) =
             corrections::decide((now, self.planned_notice_s()), &actor, (&row, &engineers), verdict, effect)?;
         let also = match consequence {
@@ -185,6 +191,11 @@ impl App {
     async fn follow(&self, consequence: Consequence) -> Result<Request, DecisionError> {
         Ok(match consequence {
             Consequence::Exclusion(row) => Request::PutExclusion(row),
+            Consequence::Withdrawal { exclusion, withdrawn } => {
+                let row = self.stored_exclusion(exclusion).await?;
+                corrections::check_stands(&row)?;
+                Request::PutExclusion(ExclusionRow { withdrawn: Some(withdrawn), ..row })
+            }
             Consequence::ServiceHours { site, before, after } => {
                 Request::PutServiceHours { site, before, after }
             }
@@ -202,6 +213,60 @@ impl App {
                 Request::ChangeKiosk { before: Box::new(view.kiosk), after, noted }
             }
         })
+    }
+
+    /// What is taken back, if anything is: it is about whom that is about. A reader sees what they see the correction of
+    /// that made it.
+    async fn taken_back(
+        &self,
+        reader: &Scope,
+        what: &mut Correction,
+    ) -> Result<Option<ExclusionRow>, DecisionError> {
+        let Correction::Withdrawal { exclusion, kiosk, site, class } = what else { return Ok(None) };
+        self.store().correction(reader, *exclusion).await?.ok_or_else(|| missing("exclusion"))?;
+        let row = self.stored_exclusion(*exclusion).await?;
+        kiosk.clone_from(&row.kiosk);
+        site.clone_from(&row.site);
+        class.clone_from(&row.class);
+        Ok(Some(row))
+    }
+
+    /// Where a kiosk stood or who answered for it, in the time that is to be corrected: who that was is noted, and where
+    /// it should have stood is a site that the reader sees.
+    async fn note_held(&self, reader: &Scope, wanted: &mut Wanted) -> Result<(), DecisionError> {
+        let Correction::Assignment { kiosk, group, before, after } = &mut wanted.what else { return Ok(()) };
+        if let (GroupKind::Site, Some(id)) = (*group, after.as_ref()) {
+            let id: SiteId = id.parse().map_err(|_| missing("site"))?;
+            self.store().site(reader, &id).await?.ok_or_else(|| missing("site"))?;
+        }
+        *before = self.held(kiosk, *group, (wanted.from, wanted.to)).await?;
+        Ok(())
+    }
+
+    /// Whoever asked judged by what was known then.
+    async fn check_held(&self, row: &CorrectionRow) -> Result<(), DecisionError> {
+        let Correction::Assignment { kiosk, group, before, .. } = &row.what else { return Ok(()) };
+        if self.held(kiosk, *group, (row.from, row.to)).await? == *before {
+            return Ok(());
+        }
+        let reason = "to whom the kiosk belonged in that time was said anew since: ask again".to_owned();
+        Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason }.into())
+    }
+
+    async fn held(
+        &self,
+        kiosk: &KioskId,
+        group: GroupKind,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<Held>, DecisionError> {
+        let ids = std::slice::from_ref(kiosk);
+        let view = self.store().kiosks_of(ids).await?.pop().ok_or_else(|| missing("kiosk"))?;
+        let rows = self.store().assignments_of(ids, from, to).await?;
+        Ok(corrections::held(&view.kiosk, &rows, group, (from, to)))
+    }
+
+    async fn stored_exclusion(&self, id: Uuid) -> Result<ExclusionRow, DecisionError> {
+        self.store().exclusion(id).await?.ok_or_else(|| missing("exclusion"))
     }
 
     /// Somebody who sees only some sites corrects no time in which the kiosk stood at another one.

@@ -4,7 +4,9 @@ use std::{
     ops::Bound,
 };
 
-use kioskwatch_domain::change::{Change, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan};
+use kioskwatch_domain::change::{
+    Change, Correction, CorrectionState, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan,
+};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 /// Since when a kiosk's past has changed.
@@ -68,10 +70,18 @@ impl Dirty {
                 // Somebody decided so; what the bookkeeper signs it has counted itself.
                 Change::Month(row) if row.version > 1 => self.kiosk(&row.kiosk, FROM_NOW),
                 Change::EvidenceGap(row) => self.kiosk(&row.kiosk, row.from),
-                Change::Kiosk(row) => self.kiosk(&row.id, ALWAYS),
+                // Where it stood and when it counted are rows of their own; its model is that of months to be signed.
+                Change::Kiosk(row) => self.kiosk(&row.id, FROM_NOW),
                 Change::Commissioned(row) => self.kiosk(&row.kiosk, ALWAYS),
                 Change::Assignment(row) => self.kiosk(&row.kiosk, row.from),
-                Change::Site(row) => self.site(&row.id, ALWAYS),
+                // A site that is new is to be known; hours, zone and whom it belongs to are in its terms.
+                Change::Correction(row) if row.state == CorrectionState::Approved => {
+                    if let Correction::Assignment { kiosk, .. } = &row.what {
+                        self.kiosk(kiosk, row.from);
+                    }
+                }
+                Change::Site(row) => self.site(&row.id, FROM_NOW),
+                Change::SiteTerms(row) => self.site(&row.site, ALWAYS),
                 Change::Exclusion(row) => {
                     row.kiosk.iter().for_each(|id| self.kiosk(id, row.from));
                     row.site.iter().for_each(|id| self.site(id, row.from));
@@ -148,8 +158,8 @@ fn earliest(all: &mut BTreeMap<KioskId, Since>, id: &KioskId, since: Since) {
 #[cfg(test)]
 mod tests {
     use kioskwatch_domain::{
-        change::{MonthRow, MonthSums, SeenRow, TransitionRow},
-        uptime::Month,
+        change::{CommissionedRow, MonthRow, MonthSums, SeenRow, SiteRow, SiteTermsRow, TransitionRow, Zone},
+        uptime::{Commissioned, Month},
     };
 
     use super::*;
@@ -167,6 +177,43 @@ mod tests {
             clock_offset_ms: None,
             running: Some(running),
         })
+    }
+
+    #[test]
+    fn another_name_or_model_changes_no_month_that_is_over_and_other_terms_do() {
+        let now = Timestamp(9);
+        let site = SiteRow {
+            id: "S-1".parse().unwrap(),
+            name: "hall".into(),
+            region: String::new(),
+            customer: String::new(),
+            zone: Zone::Urban,
+            timezone: "UTC".into(),
+            service_hours: String::new(),
+            contacts: "[]".into(),
+            remote_consent: false,
+            updated_at: now,
+        };
+        let kiosk = crate::app::testing::kiosk(id("k"), now);
+        let stretches = Commissioned::default();
+        let dates = CommissionedRow { kiosk: id("k"), known_from: now, stretches };
+        let [never, ever] = [Timestamp(i64::MAX), Timestamp(i64::MIN)];
+        for (changes, since) in [
+            (vec![Change::Site(site.clone())], never),
+            (vec![Change::Site(site.clone()), Change::SiteTerms(SiteTermsRow::of(&site, now))], ever),
+        ] {
+            let mut dirty = Dirty::default();
+            dirty.note(&changes);
+            assert_eq!(dirty.take_sites(), BTreeMap::from([(site.id.clone(), since)]), "{changes:?}");
+        }
+        for (changes, since) in [
+            (vec![Change::Kiosk(kiosk.clone())], never),
+            (vec![Change::Kiosk(kiosk), Change::Commissioned(dates)], ever),
+        ] {
+            let mut dirty = Dirty::default();
+            dirty.note(&changes);
+            assert_eq!(dirty.take(9, |_| now), BTreeMap::from([(id("k"), since)]), "{changes:?}");
+        }
     }
 
     #[test]

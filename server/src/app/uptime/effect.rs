@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, MonthSums},
+    change::{Correction, CorrectionRow, GroupKind, MonthSums},
     uptime::{
         Month,
         booking::measure,
@@ -77,11 +77,20 @@ impl UptimeReader<'_> {
             return Ok(Effect::default());
         }
         let mut signed = false;
+        // Where it should have stood may be a site at which it never was.
+        let moved = corrections::reassigned(row, row.requested_at);
+        let site = moved.as_ref().filter(|row| row.group == GroupKind::Site);
+        let there =
+            self.places_at(&site.and_then(|row| row.group_id.parse().ok()).into_iter().collect()).await?;
         let (mut before, mut after) = (MonthSums::default(), MonthSums::default());
         for kiosks in members.chunks(KIOSKS_AT_ONCE) {
             let gathered = self.gather(kiosks, period, None).await?;
             let now = &gathered.frame;
             let mut then = corrected(now.clone(), row);
+            if let Some(moved) = &moved {
+                then.places = Arc::new(then.places.with(there.clone()));
+                then.assign(vec![moved.clone()]);
+            }
             if let Correction::Commissioning { after, .. } = &row.what {
                 let kiosks = gathered.subjects.iter().map(|subject| &subject.view.kiosk);
                 kiosks.for_each(|kiosk| then.recommission(kiosk, *after, self.now));
@@ -122,8 +131,10 @@ fn corrected<'a>(mut frame: Frame<'a>, row: &CorrectionRow) -> Frame<'a> {
     {
         frame.places = Arc::new(frame.places.with_zone(site, zone));
     }
-    if let Some(Consequence::Exclusion(row)) = corrections::would_be(row) {
-        frame.forgive(vec![row]);
+    match corrections::would_be(row) {
+        Some(Consequence::Exclusion(row)) => frame.forgive(vec![row]),
+        Some(Consequence::Withdrawal { exclusion, .. }) => frame.withdraw(exclusion),
+        _ => {}
     }
     frame
 }

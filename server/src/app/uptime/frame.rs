@@ -18,10 +18,11 @@ use kioskwatch_domain::{
     },
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use uuid::Uuid;
 
 use super::{
     UptimeScope,
-    places::{Places, belongs, last_second},
+    places::{Place, Places, belongs, last_second},
 };
 use crate::{config::Config, store::Scope};
 
@@ -124,6 +125,14 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// As if it had been taken back.
+    pub(super) fn withdraw(&mut self, exclusion: Uuid) {
+        let of_kiosks = self.exclusions_of_kiosk.values_mut();
+        of_kiosks.chain(self.exclusions_of_site.values_mut()).for_each(|rows| {
+            rows.retain(|row| row.id != exclusion);
+        });
+    }
+
     /// What could not be stored of a kiosk is none of its silence.
     pub(super) fn miss(&mut self, gaps: &[EvidenceGapRow]) {
         for of_kiosk in gaps.chunk_by(|one, next| one.kiosk == next.kiosk) {
@@ -194,7 +203,7 @@ impl<'a> Frame<'a> {
         period: Interval,
         known_before: Option<i64>,
     ) -> Sets {
-        let owners = self.places.owners(kiosk, self.assignments(&kiosk.id));
+        let owners = self.places.owners(kiosk, self.assignments(&kiosk.id), known_before);
         let mut there: BTreeMap<Option<&SiteId>, IntervalSet> = BTreeMap::new();
         for (owner, set) in &owners {
             let at = there.entry(owner.site.as_ref()).or_default();
@@ -204,12 +213,7 @@ impl<'a> Frame<'a> {
         let mut service = IntervalSet::empty();
         let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), known_before);
         for (site, set) in &there {
-            // Time that nobody owned is always open, wherever the kiosk stands later.
-            let place = self.places.known(*site, known_before);
-            let open = place.map_or_else(
-                || IntervalSet::of(period),
-                |place| place.schedule.open_times(place.zone, calendar, period),
-            );
+            let open = Place::open(self.places.known(*site, known_before), calendar, period);
             service = service.union(&open.intersect(set));
             let forgiven = site.and_then(|id| self.exclusions_of_site.get(id));
             exclusions = exclusions.union(&self.granted(forgiven, known_before).intersect(set));
@@ -231,7 +235,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Windows of this kiosk and of the reader's sites where it stood within the period, granted or not, as far
-    /// as they reach into `seen`.
+    /// as they reach into `seen`; none that was taken back before these sets were known.
     pub(super) fn exclusions_about(
         &self,
         kiosk: &KioskId,
@@ -243,16 +247,17 @@ impl<'a> Frame<'a> {
         let sites: BTreeSet<&SiteId> = sets.sites().filter(|id| reader.shows(Some(*id))).collect();
         let theirs = sites.into_iter().filter_map(|id| self.exclusions_of_site.get(id)).flatten();
         let reaches = |row: &&ExclusionRow| !seen.clip(span(row.from, Some(row.to))).is_empty();
-        own.chain(theirs).filter(reaches).cloned().collect()
+        let is_gone = |row: &ExclusionRow| {
+            let gone = row.withdrawn.as_ref();
+            gone.is_some_and(|gone| sets.known_before.is_none_or(|limit| gone.at.secs() < limit))
+        };
+        own.chain(theirs).filter(reaches).filter(|row| !is_gone(row)).cloned().collect()
     }
 
-    fn granted(&self, rows: Option<&Vec<ExclusionRow>>, approved_before: Option<i64>) -> IntervalSet {
-        let known = |one: &Exclusion| {
-            approved_before.is_none_or(|limit| one.approved_at.is_some_and(|approved| approved < limit))
-        };
-        let all: Vec<Exclusion> =
-            rows.into_iter().flatten().filter_map(Exclusion::of_row).filter(known).collect();
-        granted(&all, self.calendars.known(approved_before).1)
+    fn granted(&self, rows: Option<&Vec<ExclusionRow>>, known_before: Option<i64>) -> IntervalSet {
+        let all = rows.into_iter().flatten().filter_map(Exclusion::of_row);
+        let all: Vec<Exclusion> = all.filter(|one| one.stood(known_before)).collect();
+        granted(&all, self.calendars.known(known_before).1)
     }
 }
 

@@ -190,7 +190,7 @@ impl UptimeReader<'_> {
             let its: Vec<AssignmentRow> = rows.iter().filter(|row| row.kiosk == kiosk.id).cloned().collect();
             let period = query.period.in_zone(places.zone(&kiosk, &its, until, None))?;
             let is_model = !matches!(&query.scope, UptimeScope::Model(name) if kiosk.model != *name);
-            let is_there = places.owners(&kiosk, &its).iter().any(|(owner, set)| {
+            let is_there = places.owners(&kiosk, &its, None).iter().any(|(owner, set)| {
                 let is_shown = belongs(owner, &query.scope) && reader.shows(owner.site.as_ref());
                 is_shown && !set.clip(period).is_empty()
             });

@@ -3,12 +3,13 @@ use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
+    calendar::WorkCalendar,
     change::{AssignmentRow, KioskRow, SiteRow, SiteTermsRow},
     interval::{Interval, IntervalSet},
     service_hours::Schedule,
     uptime::{
         Known, Month,
-        booking::{Owner, owners},
+        booking::{self, Owner, owners},
         books::Terms,
         contracts::{Contract, Contracts},
     },
@@ -28,6 +29,14 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// When a site is open; time that nobody owned is always open, wherever the kiosk stands later.
+    pub(super) fn open(place: Option<&Self>, calendar: &WorkCalendar, within: Interval) -> IntervalSet {
+        place.map_or_else(
+            || IntervalSet::of(within),
+            |place| place.schedule.open_times(place.zone, calendar, within),
+        )
+    }
+
     fn of(timezone: &str, service_hours: &str, default_zone: Tz) -> Self {
         Self {
             zone: timezone.parse().unwrap_or(default_zone),
@@ -98,6 +107,15 @@ impl Places {
         other
     }
 
+    /// The same, with sites that were not among them.
+    pub(super) fn with(&self, others: Self) -> Self {
+        let mut all = self.clone();
+        all.by_site.extend(others.by_site);
+        all.known.extend(others.known);
+        all.contracts.extend(others.contracts);
+        all
+    }
+
     pub(super) fn get(&self, site: Option<&SiteId>) -> Option<&Place> {
         site.and_then(|id| self.by_site.get(id))
     }
@@ -121,7 +139,7 @@ impl Places {
         at: i64,
         known_before: Option<i64>,
     ) -> Tz {
-        let rows: Vec<&AssignmentRow> = assignments.iter().collect();
+        let rows: Vec<&AssignmentRow> = booking::known_before(assignments, known_before).collect();
         let owner = owners(kiosk, &rows).into_iter().find(|(_, set)| set.contains(at));
         let stood = owner.and_then(|(owner, _)| owner.site);
         self.known(stood.as_ref(), known_before).map_or(self.default_zone, |place| place.zone)
@@ -160,13 +178,31 @@ impl Places {
         &self.contracts
     }
 
-    /// All of time divided among whom a kiosk belonged to.
+    /// When a kiosk had to work, by the hours of where it stood as they are known.
+    pub(super) fn open(
+        &self,
+        kiosk: &KioskRow,
+        assignments: &[AssignmentRow],
+        calendar: &WorkCalendar,
+        within: Interval,
+    ) -> IntervalSet {
+        let open = |(owner, set): &(Owner, IntervalSet)| {
+            Place::open(self.get(owner.site.as_ref()), calendar, within).intersect(set)
+        };
+        self.owners(kiosk, assignments, None)
+            .iter()
+            .map(open)
+            .fold(IntervalSet::empty(), |all, one| all.union(&one))
+    }
+
+    /// All of time divided among whom a kiosk belonged to, as it was known before a second; `None`: as it is known.
     pub(super) fn owners(
         &self,
         kiosk: &KioskRow,
         assignments: &[AssignmentRow],
+        known_before: Option<i64>,
     ) -> Vec<(Owner, IntervalSet)> {
-        let rows: Vec<&AssignmentRow> = assignments.iter().collect();
+        let rows: Vec<&AssignmentRow> = booking::known_before(assignments, known_before).collect();
         self.contracts.divide(owners(kiosk, &rows))
     }
 }

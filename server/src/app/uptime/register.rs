@@ -1,6 +1,8 @@
 //! Sites and kiosks as one person registers and changes them: as long as no accountable time of the past moves.
+use std::collections::BTreeSet;
+
 use kioskwatch_domain::{
-    change::{GroupKind, KioskRow, PresenceVerdict, ServiceSpan, SiteRow},
+    change::{AssignmentRow, GroupKind, KioskRow, PresenceVerdict, ServiceSpan, SiteRow},
     fleet::{Actor, Request, hand_over},
     interval::IntervalSet,
     uptime::{
@@ -11,7 +13,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
 
-use super::{DecisionError, frame::Counted, gather::KIOSKS_AT_ONCE, reader::ms};
+use super::{DecisionError, frame::Counted, gather::KIOSKS_AT_ONCE, places::Places, reader::ms};
 use crate::{
     app::App,
     store::{Scope, StoreError},
@@ -94,14 +96,16 @@ impl App {
         let dates = [was.map_or_else(ServiceSpan::default, ServiceSpan::of), ServiceSpan::of(is)];
         let down_since = self.down_since(now, &is.id);
         if dates[0] != dates[1] {
-            past::check_kiosk(now, &self.first_dates(now, was, is).await?, noted, dates, down_since)?;
+            let kiosk = was.unwrap_or(is);
+            let (places, stood) = self.stand_of(now, kiosk).await?;
+            let open = |within| places.open(kiosk, &stood, self.calendar(), within);
+            let first = self.first_dates(now, was, is).await?;
+            past::check_kiosk(now, &first, noted, dates, down_since, open)?;
         }
         if let Some(was) = was.filter(|was| was.site != is.site) {
             let default_zone = self.default_zone();
             let site = self.site_of(was).await?;
-            let reach = past::reach(now);
-            let ids = std::slice::from_ref(&was.id);
-            let assignments = self.store().assignments_of(ids, ms(reach.from), ms(reach.to)).await?;
+            let (_, assignments) = self.stand_of(now, was).await?;
             let terms = |site: Option<&SiteRow>| match site {
                 Some(site) => Terms::of_site(site, default_zone),
                 None => Terms::nowhere(default_zone),
@@ -116,6 +120,21 @@ impl App {
             past::check_move(now, self.calendar(), [&before, &after], &time)?;
         }
         Ok(())
+    }
+
+    /// Where a kiosk stood as far back as corrections reach, and these sites.
+    async fn stand_of(
+        &self,
+        now: Timestamp,
+        kiosk: &KioskRow,
+    ) -> Result<(Places, Vec<AssignmentRow>), StoreError> {
+        let reach = past::reach(now);
+        let ids = std::slice::from_ref(&kiosk.id);
+        let rows = self.store().assignments_of(ids, ms(reach.from), ms(reach.to)).await?;
+        let stood = rows.iter().filter(|row| row.group == GroupKind::Site);
+        let mut sites: BTreeSet<SiteId> = stood.filter_map(|row| row.group_id.parse().ok()).collect();
+        sites.extend(kiosk.site.clone());
+        Ok((self.uptime_reader().places_at(&sites).await?, rows))
     }
 
     /// Since when a kiosk may count by its first dates: on the clock of its site, and of the one it leaves. One that is new

@@ -205,6 +205,7 @@ async fn moved_in_mid_month() -> Shelf {
             group_id: site.to_owned(),
             from: Timestamp(from),
             to: to.map(Timestamp),
+            said: None,
         })
     };
     Shelf::with(&[

@@ -1,4 +1,5 @@
-//! The form to ask for a correction: time that should have been forgiven; hours, a time zone or dates that were wrong.
+//! The form to ask for a correction: time that should have been forgiven, or should not; hours, a time zone or dates
+//! that were wrong.
 use askama::Template;
 use axum::{
     Form,
@@ -8,7 +9,7 @@ use axum::{
 use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{Correction, KioskRow, ServiceSpan, SiteRow},
+    change::{Correction, GroupKind, KioskRow, ServiceSpan, SiteRow},
     uptime::{Commissioned, ExclusionClass, corrections::Wanted},
     wall,
 };
@@ -38,11 +39,16 @@ const EXACT: &str = "%Y-%m-%dT%H:%M:%S";
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]
 pub(in crate::console) struct Asked {
-    /// `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
+    /// `withdrawal`, `stood_at`, `answered_for`, `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
     kind: String,
     kiosk: String,
     site: String,
     class: String,
+    /// Of a withdrawal.
+    exclusion: String,
+    /// Where a kiosk stood, or who answered for it; empty: nobody.
+    stood_at: String,
+    engineer: String,
     /// On the wall clock of the place, as is everything here.
     from: String,
     to: String,
@@ -70,6 +76,8 @@ struct AskPage {
     closed: String,
     classes: Vec<Class>,
     hours_now: String,
+    /// Kinds of assignments that can be corrected: title, field, and what was typed.
+    assigned: [(&'static str, &'static str, &'static str, String); 2],
     asked: Asked,
     problem: Option<String>,
 }
@@ -160,6 +168,10 @@ fn show(
         closed: uptime::title(t, web.app().uptime_reader().newest_closed(place.zone)),
         classes: ExclusionClass::ALL.into_iter().map(class).collect(),
         hours_now,
+        assigned: [
+            ("stood_at", t.correction_stood_at, "stood_at", asked.stood_at.clone()),
+            ("answered_for", t.correction_answered_for, "engineer", asked.engineer.clone()),
+        ],
         problem: problem.map(|problem| problem.detail.clone()),
         asked,
         shell,
@@ -203,6 +215,15 @@ impl Asked {
             Ok(Wanted { what, from, to, reason: clean_text(&self.reason) })
         };
         let what = match (self.kind.as_str(), &place.kiosk) {
+            ("withdrawal", _) => {
+                return moves(Correction::Withdrawal {
+                    exclusion: parse(&self.exclusion)?,
+                    // Noted when the exclusion is looked up.
+                    kiosk: None,
+                    site: None,
+                    class: String::new(),
+                });
+            }
             ("timezone", None) => {
                 return moves(Correction::Timezone {
                     site: site().ok_or_else(|| Problem::invalid("a time zone is a site's: name it"))?,
@@ -226,6 +247,19 @@ impl Asked {
                 before: String::new(),
                 after: self.service_hours.trim().to_owned(),
             },
+            ("stood_at", Some(kiosk)) => Correction::Assignment {
+                kiosk: kiosk.id.clone(),
+                group: GroupKind::Site,
+                // Noted when the kiosk is looked up.
+                before: Vec::new(),
+                after: named(&self.stood_at),
+            },
+            ("answered_for", Some(kiosk)) => Correction::Assignment {
+                kiosk: kiosk.id.clone(),
+                group: GroupKind::Engineer,
+                before: Vec::new(),
+                after: named(&self.engineer),
+            },
             ("service_hours", Some(_)) => {
                 return Err(Problem::invalid("service hours are a site's: name it"));
             }
@@ -239,6 +273,10 @@ impl Asked {
         let (from, to) = (instant("from", place.zone, &self.from)?, instant("to", place.zone, &self.to)?);
         Ok(Wanted { what, from, to, reason: clean_text(&self.reason) })
     }
+}
+
+fn named(text: &str) -> Option<String> {
+    Some(clean_text(text)).filter(|text| !text.is_empty())
 }
 
 /// A time of the wall clock; see [`wall::instant_of`] for one that comes twice or not at all.

@@ -6,7 +6,7 @@ use axum::{
     response::{Html, Response},
 };
 use kioskwatch_domain::{
-    change::{Correction, CorrectionRow, ServiceSpan},
+    change::{Correction, CorrectionRow, Held, ServiceSpan},
     uptime::{Month, corrections::place},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
@@ -24,7 +24,10 @@ use super::{
     desk::{Desk, Outcome, Said, answered},
     kind, site_of, site_row, tone,
 };
-use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::json};
+use crate::{
+    auth::Right,
+    http::{Caller, Id, May, Problem, Restate, See, Web, view::json},
+};
 
 #[derive(Template)]
 #[template(path = "correction.html")]
@@ -42,12 +45,25 @@ struct CorrectionPage {
     by: String,
     reason: String,
     agreed: Option<At>,
+    /// Of a withdrawal: where what is taken back was decided, and what it was.
+    takes_back: Option<(String, String)>,
+    /// Of an approved exclusion: where it can be taken back, or who did.
+    withdrawal: Withdrawal,
     values: Option<(String, String)>,
     months: Vec<Effect>,
     /// Older months that it moves too.
     further: u64,
     outcome: Option<Outcome>,
     desk: Desk,
+}
+
+/// What became of an approved exclusion, or may.
+enum Withdrawal {
+    None,
+    /// Where to ask for it.
+    Possible(String),
+    /// By whom, and when.
+    Done(String, At),
 }
 
 /// What it does to a month.
@@ -105,6 +121,14 @@ async fn show(
         (None, None) => String::new(),
     };
     let month = Month::at(zone, row.to.secs() - 1);
+    let withdrawal = match &row.what {
+        Correction::Exclusion { .. } => match app.store().exclusion(row.id).await?.map(|row| row.withdrawn) {
+            Some(Some(one)) => Withdrawal::Done(one.by, at(one.at)),
+            Some(None) if caller.identity.may(Right::Correct) => Withdrawal::Possible(ask_for(&row)),
+            _ => Withdrawal::None,
+        },
+        _ => Withdrawal::None,
+    };
     render(&CorrectionPage {
         t,
         title: format!("{name} · {}", kind(t, &row.what)),
@@ -117,6 +141,13 @@ async fn show(
         by: row.requested_by.clone(),
         reason: row.reason.clone(),
         agreed: agreed(&row).map(at),
+        takes_back: match &row.what {
+            Correction::Withdrawal { exclusion, class, .. } => {
+                Some((format!("/corrections/{exclusion}"), t.word(class).to_owned()))
+            }
+            _ => None,
+        },
+        withdrawal,
         values: values(t, &row.what, at),
         months: effects(t, &json(&row.effect)),
         further: json(&row.effect)["months_not_shown"].as_u64().unwrap_or(0),
@@ -132,6 +163,15 @@ fn link(kiosk: Option<&KioskId>, site: Option<&SiteId>, month: Month) -> Option<
         (None, Some(site)) => Some(format!("/uptime?scope=site&id={}&month={month}", encoded(site.as_str()))),
         (None, None) => None,
     }
+}
+
+/// The form that takes an exclusion back.
+fn ask_for(row: &CorrectionRow) -> String {
+    let about = match place(&row.what) {
+        (Some(kiosk), _) => format!("kiosk={kiosk}"),
+        (None, site) => format!("site={}", site.map(|id| encoded(id.as_str())).unwrap_or_default()),
+    };
+    format!("/corrections/new?kind=withdrawal&{about}&exclusion={}", row.id)
 }
 
 fn agreed(row: &CorrectionRow) -> Option<Timestamp> {
@@ -152,7 +192,12 @@ fn values(t: &'static Texts, what: &Correction, at: impl Fn(Timestamp) -> At) ->
         both.join("\n")
     };
     match what {
-        Correction::Exclusion { .. } => None,
+        Correction::Exclusion { .. } | Correction::Withdrawal { .. } => None,
+        Correction::Assignment { before, after, .. } => {
+            let name = |id: &Option<String>| id.clone().unwrap_or_else(|| t.nobody.to_owned());
+            let held = |one: &Held| format!("{}: {} – {}", name(&one.id), at(one.from).full, at(one.to).full);
+            Some((before.iter().map(held).collect::<Vec<_>>().join("\n"), name(after)))
+        }
         Correction::ServiceHours { before, after, .. } => Some((laid_out(t, before), laid_out(t, after))),
         Correction::Timezone { before, after, .. } => Some((before.clone(), after.clone())),
         Correction::Commissioning { before, after, .. } if before.is_empty() => {

@@ -262,10 +262,12 @@ fn excused(reader: Reader, row: &ExclusionRow) -> Proof {
     let t = reader.t;
     let at = |at: Timestamp| At::new(reader.zone, reader.now, at);
     let by = row.approved_by.as_deref().unwrap_or_default();
+    let since = row.withdrawn.as_ref();
+    let withdrawn = since.map_or_else(String::new, |one| format!(" · {}: {}", t.withdrawn, one.by));
     Proof {
         kind: t.evidence_exclusion,
         says: format!(
-            "{} · {} · {} {} · {} {by}",
+            "{} · {} · {} {} · {} {by}{withdrawn}",
             t.word(&row.class),
             row.reason,
             t.asked_by,

@@ -63,6 +63,7 @@ async fn busy() -> (Fixture, String) {
             approved_by: Some("manager".into()),
             approved_at: Some(now),
             agreed_at: None,
+            withdrawn: None,
             reason: "flood".into(),
         }),
     ];
@@ -264,7 +265,7 @@ async fn whom_a_kiosk_left_still_reads_its_time_with_them_and_nothing_of_what_ca
     kiosk.commissioned_at = Some(begins);
     let stood = |site: &str, from, to| {
         let (kiosk, group_id) = (id.clone(), site.to_owned());
-        Change::Assignment(AssignmentRow { kiosk, group: GroupKind::Site, group_id, from, to })
+        Change::Assignment(AssignmentRow { kiosk, group: GroupKind::Site, group_id, from, to, said: None })
     };
     let evidence = Change::Evidence(EvidenceRow {
         kiosk: id.clone(),

@@ -60,6 +60,7 @@ fn excluded(world: &World, kiosk: Option<&str>, site: Option<&SiteId>) -> Exclus
         approved_by: Some("wang".into()),
         approved_at: Some(world.now),
         agreed_at: None,
+        withdrawn: None,
         reason: "new floor".into(),
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     calendar::WorkCalendar,
-    change::{Admission, ExclusionRow, IncidentRow, KioskRow},
+    change::{Admission, ExclusionRow, IncidentRow, KioskRow, Withdrawn},
     fleet::{Count, Input, RecordFate, Request},
     policy::Policy,
     testing::{ScriptedAgent, World},
@@ -117,6 +117,7 @@ fn exclusion(world: &World, agent: &ScriptedAgent, approved_by: Option<&str>) ->
         approved_by: approved_by.map(str::to_owned),
         approved_at: approved_by.map(|_| world.now),
         agreed_at: None,
+        withdrawn: None,
         reason: "new cabinet".into(),
     }
 }
@@ -134,6 +135,28 @@ fn planned_maintenance_holds_tickets_back_until_it_ends() {
     assert!(world.store.tickets.is_empty());
     world.pass(20_000, &mut [&mut agent]);
     assert_eq!(world.tickets(&agent.id).len(), 1, "only the approved window is forgiven");
+}
+
+#[test]
+fn maintenance_that_is_taken_back_holds_no_ticket_back_any_longer() {
+    let mut world = World::new();
+    let site = world.site("S-1", "");
+    let mut agent = world.kiosk("K-1", Some(&site));
+    world.beat(&mut agent);
+    let own = exclusion(&world, &agent, Some("wang"));
+    let of_site = ExclusionRow { id: Uuid::from_u128(2), kiosk: None, site: Some(site), ..own.clone() };
+    for row in [&own, &of_site] {
+        world.ask("wang", Request::PutExclusion(row.clone())).unwrap();
+    }
+    agent.fault(world.now, "printer", "paper_jam", Raised);
+    world.send(&mut agent);
+    for (row, tickets) in [(own, 0), (of_site, 1)] {
+        assert!(world.store.tickets.is_empty());
+        let withdrawn = Some(Withdrawn { by: "zhao".into(), at: world.now });
+        world.ask("zhao", Request::PutExclusion(ExclusionRow { withdrawn, ..row })).unwrap();
+        assert_eq!(world.tickets(&agent.id).len(), tickets);
+        assert_eq!(world.store.audit.last().unwrap().action, "withdraw_exclusion");
+    }
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Ledger {
             group_id: self.engineer.into(),
             from: secs(0),
             to: None,
+            said: None,
         };
         let always = IntervalSet::always();
         let booking = Booking {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fleet::hand_over;
 
 const DAY: i64 = 86_400_000;
 const NOW: Timestamp = Timestamp(1_795_248_000_000);
@@ -30,6 +31,7 @@ fn ask(what: Correction, from: i64, to: i64, reason: &str) -> Result<CorrectionR
         calendar: &WorkCalendar::default(),
         site: None,
         counted: Some(&counted),
+        exclusion: None,
     };
     request(&around, &actor("li"), Uuid::nil(), &wanted)
 }
@@ -104,6 +106,7 @@ fn in_shanghai(calendar: &WorkCalendar) -> Circumstances<'_> {
         calendar,
         site: None,
         counted: None,
+        exclusion: None,
     }
 }
 
@@ -159,6 +162,7 @@ fn a_correction_measures_who_answered_for_its_kiosks_in_its_time() {
         group_id: id.into(),
         from: at(from),
         to: to.map(at),
+        said: None,
     };
     let kiosks = [kiosk("K-1"), kiosk("K-2")];
     let assignments = [
@@ -304,6 +308,7 @@ fn whoever_answered_for_time_that_passed_since_a_request_is_measured_by_it_too()
         group_id: "chen".into(),
         from: at(1),
         to: None,
+        said: None,
     };
     let asked = |before: ServiceSpan, after| {
         let before = Commissioned::of([before]);
@@ -366,4 +371,109 @@ fn dates_of_an_old_stretch_move_nothing_of_the_one_that_runs() {
         (at(-60), at(-50)),
         "whoever answers for it by now is measured by nothing of it"
     );
+}
+
+fn flood() -> ExclusionRow {
+    ExclusionRow {
+        id: Uuid::from_u128(7),
+        kiosk: Some("K-1".parse().unwrap()),
+        site: None,
+        class: "force_majeure".into(),
+        from: at(-9),
+        to: at(-8),
+        requested_by: "wu".into(),
+        approved_by: Some("zhao".into()),
+        approved_at: Some(at(-7)),
+        agreed_at: None,
+        withdrawn: None,
+        reason: "flood".into(),
+    }
+}
+
+fn withdraw(known: &ExclusionRow) -> Result<CorrectionRow, Refusal> {
+    let ExclusionRow { id: exclusion, kiosk, site, class, .. } = known.clone();
+    let what = Correction::Withdrawal { exclusion, kiosk, site, class };
+    let calendar = WorkCalendar::default();
+    let around = Circumstances { exclusion: Some(known), ..in_shanghai(&calendar) };
+    let (from, to) = Wanted::WHAT_IT_MOVES;
+    let wanted = Wanted { what, from, to, reason: "the cellar was dry".into() };
+    request(&around, &actor("li"), Uuid::from_u128(8), &wanted)
+}
+
+#[test]
+fn an_approved_exclusion_is_taken_back_by_two_people_once() {
+    let withdrawn = Some(Withdrawn { by: "zhao".into(), at: at(-1) });
+    for (refused, says) in [
+        (ExclusionRow { approved_by: None, approved_at: None, ..flood() }, "nobody approved it"),
+        (ExclusionRow { withdrawn, ..flood() }, "it was taken back already: zhao agreed at"),
+        (ExclusionRow { from: at(-401), ..flood() }, "more than 400 days ago"),
+    ] {
+        let refused = withdraw(&refused).unwrap_err();
+        assert!(refused.reason.contains(says), "{says}: {}", refused.reason);
+    }
+    let to_come = ExclusionRow { from: at(-1), to: at(9), ..flood() };
+    let row = withdraw(&to_come).unwrap();
+    assert_eq!((row.from, row.to, moves(&row, at(3))), (at(-1), at(9), (at(-1), at(9))));
+
+    let row = withdraw(&flood()).unwrap();
+    assert_eq!((row.from, row.to), (at(-9), at(-8)), "it is about the time that was forgiven");
+    let engineers = BTreeSet::from(["wang".to_owned()]);
+    let say = |by: &str, approve| {
+        let verdict = Verdict { approve, reason: "asked the caretaker".into() };
+        decide((NOW, NOTICE_S), &actor(by), (&row, &engineers), &verdict, "{}".into())
+    };
+    for (by, says) in [("li", "you asked for it"), ("wang", "these figures measure you")] {
+        let refused = say(by, true).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Forbidden);
+        assert!(refused.reason.contains(says), "{}", refused.reason);
+    }
+    // Whoever approved it may also say that it was wrong.
+    let (_, consequence) = say("zhao", true).unwrap();
+    let withdrawn = Withdrawn { by: "zhao".into(), at: NOW };
+    assert_eq!(consequence, Some(Consequence::Withdrawal { exclusion: flood().id, withdrawn }));
+    assert_eq!(say("zhao", false).unwrap().1, None);
+}
+
+#[test]
+fn who_answered_and_who_would_have_decide_about_no_assignment() {
+    let before = vec![Held { id: Some("wang".into()), from: at(-9), to: at(-8) }];
+    let (kiosk, after) = ("K-1".parse().unwrap(), Some("chen".to_owned()));
+    let what = Correction::Assignment { kiosk, group: GroupKind::Engineer, before: before.clone(), after };
+    let row = ask(what.clone(), -9, -8, "they swapped").unwrap();
+    assert_eq!((row.what.kind(), moves(&row, at(3))), ("answered_for", (at(-9), at(-8))));
+    let refused = ask(what, -1, 1, "they swap").unwrap_err();
+    assert!(refused.reason.contains("has not been yet"), "{}", refused.reason);
+    let kiosk = KioskRow {
+        id: "K-1".parse().unwrap(),
+        site: None,
+        admission: crate::change::Admission::Accepted,
+        model: String::new(),
+        serial_no: String::new(),
+        commissioned_at: Some(at(-100)),
+        decommissioned_at: None,
+        updated_at: at(-100),
+    };
+    let answered = AssignmentRow {
+        kiosk: kiosk.id.clone(),
+        group: GroupKind::Engineer,
+        group_id: "wang".into(),
+        from: at(-50),
+        to: None,
+        said: None,
+    };
+    let measured = engineers(&row, moves(&row, NOW), &[kiosk.clone()], &[answered.clone()]);
+    assert_eq!(measured, BTreeSet::from(["wang".to_owned(), "chen".to_owned()]));
+    let verdict = Verdict { approve: true, reason: "seen the roster".into() };
+    for (by, may) in [("wang", false), ("chen", false), ("li", false), ("zhao", true)] {
+        let decided = decide((NOW, NOTICE_S), &actor(by), (&row, &measured), &verdict, "{}".into());
+        assert_eq!(decided.is_ok(), may, "{by}");
+        assert!(decided.is_err() || decided.unwrap().1.is_none(), "the correction itself is what is known");
+    }
+    // Who answers for it now is another matter.
+    let rows = [answered, reassigned(&row, NOW).unwrap()];
+    let told = held(&kiosk, &rows, GroupKind::Engineer, (at(-10), at(-7)));
+    let told: Vec<_> = told.iter().map(|one| one.id.as_deref().unwrap()).collect();
+    assert_eq!(told, ["wang", "chen", "wang"]);
+    let moved = hand_over(NOW, &actor("admin"), &kiosk.id, &rows, Some("wang")).unwrap();
+    assert_eq!(moved, [], "nothing of it is handed over");
 }

@@ -139,6 +139,7 @@ fn a_site_owns_the_past_of_every_kiosk_that_counted_there() {
         group_id: id.into(),
         from: Timestamp(from * 1_000),
         to: to.map(|to| Timestamp(to * 1_000)),
+        said: None,
     };
     let mut kiosk = kiosk([None, None]);
     let of = |id: &str, kiosk: &KioskRow, rows: &[AssignmentRow]| {
@@ -201,6 +202,7 @@ fn a_kiosk_takes_no_past_along_but_what_is_the_same() {
         group_id: "S-1".into(),
         from: at(old),
         to: Some(at("2026-11-18T08:00:00+08:00")),
+        said: None,
     };
     say([&nowhere, &daily], old, &[stood]).unwrap();
 }
@@ -215,7 +217,8 @@ fn first_dates_reach_back_to_the_oldest_month_that_is_not_fixed_and_no_further()
     let october = "2026-10-01T00:00:00+08:00";
     let say = |now: &str, since: &str, until: Option<&str>| {
         let is = ServiceSpan { commissioned_at: Some(at(since)), decommissioned_at: until.map(at) };
-        check_kiosk(at(now), &first_dates(now), &Known::default(), [ServiceSpan::default(), is], None)
+        let dates = [ServiceSpan::default(), is];
+        check_kiosk(at(now), &first_dates(now), &Known::default(), dates, None, IntervalSet::of)
     };
     let (before, frozen) = ("2026-11-01T23:59:59+08:00", "2026-11-02T00:00:00+08:00");
     for (now, since, until) in [
@@ -264,10 +267,12 @@ fn first_dates_reach_back_to_the_oldest_month_that_is_not_fixed_and_no_further()
 fn dates_of_service_that_have_been_are_nobodys_to_move_alone() {
     let say = |was: [Option<&str>; 2], is: [Option<&str>; 2]| {
         let dates = [was, is].map(|dates| ServiceSpan::of(&kiosk(dates)));
-        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates, None).map_err(|refusal| {
-            assert_eq!(refusal.kind, RefusalKind::Conflict);
-            refusal.reason
-        })
+        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates, None, IntervalSet::of).map_err(
+            |refusal| {
+                assert_eq!(refusal.kind, RefusalKind::Conflict);
+                refusal.reason
+            },
+        )
     };
     let old = Some("2026-10-05T08:00:00+08:00");
     let retired = Some("2026-11-10T08:00:00+08:00");
@@ -368,7 +373,7 @@ fn first_dates_reach_back_to_where_the_hours_of_the_site_were_known() {
     let say = |known: Option<Timestamp>, from: &str| {
         let first = first_dates(NOW).known_since(known, at(NOW));
         let is = ServiceSpan { commissioned_at: Some(at(from)), decommissioned_at: None };
-        check_kiosk(at(NOW), &first, &Known::default(), [ServiceSpan::default(), is], None)
+        check_kiosk(at(NOW), &first, &Known::default(), [ServiceSpan::default(), is], None, IntervalSet::of)
     };
     say(None, "2026-11-01T00:00:00+08:00").unwrap();
     say(Some(tenth), "2026-11-10T00:00:00+08:00").unwrap();
@@ -388,7 +393,7 @@ fn nobody_takes_a_kiosk_that_is_down_out_of_a_figure_alone() {
         |to: Option<&str>| ServiceSpan { commissioned_at: Some(at(old)), decommissioned_at: to.map(at) };
     let say = |is: ServiceSpan, down_since| {
         let dates = [span(None), is];
-        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates, down_since)
+        check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), dates, down_since, IntervalSet::of)
     };
     let (soon, next_week) = ("2026-11-18T15:56:00+08:00", "2026-11-25T00:00:00+08:00");
     for to in [soon, NOW, next_week] {
@@ -404,7 +409,7 @@ fn nobody_takes_a_kiosk_that_is_down_out_of_a_figure_alone() {
     say(span(None), Some(since)).unwrap();
     // To come back is no way out of an outage.
     let away = [span(Some(next_week)), span(None)];
-    check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), away, Some(since)).unwrap();
+    check_kiosk(at(NOW), &first_dates(NOW), &Known::default(), away, Some(since), IntervalSet::of).unwrap();
 
     let zone = Asia::Shanghai;
     let (daily, nights) = (format!("[{}]", days("08:00")), format!("[{}]", days("02:00")));
@@ -433,7 +438,7 @@ fn what_was_taken_back_today_gives_nobody_another_past() {
     let say = |noted: &Commissioned, dates| {
         let mut known = Known::default();
         known.learn(at(old), noted.clone());
-        check_kiosk(at(NOW), &first_dates(NOW), &known, dates, None)
+        check_kiosk(at(NOW), &first_dates(NOW), &known, dates, None, IntervalSet::of)
     };
     let back = stretch(NOW, None);
     for noted in [Commissioned::default(), Commissioned::of([stretch(old, Some(retired))])] {
@@ -443,5 +448,33 @@ fn what_was_taken_back_today_gives_nobody_another_past() {
         assert_eq!(noted.put(at(NOW), none, none).unwrap(), noted);
         let refused = say(&noted, [none, stretch(old, None)]).unwrap_err();
         assert!(refused.reason.contains("did not count and would"), "{}", refused.reason);
+    }
+}
+
+#[test]
+fn who_leaves_or_returns_in_closed_hours_moves_nothing_that_counts() {
+    let (zone, calendar) = (Asia::Shanghai, WorkCalendar::default());
+    let terms = Terms::of(zone.name(), &format!("[{}]", days("08:00")), zone);
+    let old = Some("2026-10-05T08:00:00+08:00");
+    let say = |now: &str, was: [Option<&str>; 2], is: [Option<&str>; 2]| {
+        let dates = [was, is].map(|dates| ServiceSpan::of(&kiosk(dates)));
+        let open = |within| terms.open(&calendar, within);
+        check_kiosk(at(now), &first_dates(now), &Known::default(), dates, None, open)
+    };
+    let [early, night] = ["2026-11-18T06:00:00+08:00", "2026-11-18T00:00:00+08:00"].map(Some);
+    for now in ["2026-11-18T07:30:00+08:00", "2026-11-18T08:05:00+08:00"] {
+        say(now, [old, None], [old, early]).unwrap();
+        say(now, [old, night], [old, None]).unwrap();
+    }
+    for (now, until) in [
+        ("2026-11-18T08:05:01+08:00", early),
+        ("2026-11-18T16:00:00+08:00", early),
+        ("2026-11-18T07:30:00+08:00", Some("2026-11-17T19:59:59+08:00")),
+    ] {
+        let refused = say(now, [old, None], [old, until]).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Conflict);
+        let at = until.map(at).unwrap().max(at("2026-11-17T19:59:59+08:00"));
+        let first = if until == early { "2026-11-18T00:00:00.000Z".to_owned() } else { at.to_string() };
+        assert!(refused.reason.contains(&format!("at {first} the kiosk counted")), "{}", refused.reason);
     }
 }

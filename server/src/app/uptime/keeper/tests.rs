@@ -333,6 +333,7 @@ async fn what_is_forgiven_to_a_site_is_looked_at_for_those_that_stood_there_then
             group_id: site.to_owned(),
             from: days_ago(from),
             to: to.map(days_ago),
+            said: None,
         })
     };
     // The first moved away after the window, the second before it, the third came after it, the fourth is there.
@@ -358,6 +359,7 @@ async fn what_is_forgiven_to_a_site_is_looked_at_for_those_that_stood_there_then
         approved_by: Some("b".into()),
         approved_at: Some(now),
         agreed_at: None,
+        withdrawn: None,
         reason: "flood".into(),
     };
     office.app.books().dirty().note(&[Change::Exclusion(window)]);

@@ -52,6 +52,7 @@ fn flood(id: &str, from: i64, to: i64, approved_at: i64) -> Change {
         approved_by: Some("manager".into()),
         approved_at: Some(Timestamp(approved_at)),
         agreed_at: None,
+        withdrawn: None,
         reason: "flood".into(),
     })
 }

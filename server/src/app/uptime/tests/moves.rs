@@ -1,4 +1,9 @@
 //! Kiosks that stood in other places, and readers who see some of the places.
+use kioskwatch_domain::{
+    change::{Correction, CorrectionRow, CorrectionState, Decided},
+    uptime::contracts::Contracts,
+};
+
 use super::*;
 
 fn site_in(id: &str, timezone: &str, region: &str) -> Change {
@@ -13,6 +18,7 @@ fn assigned(group: GroupKind, kiosk: &str, name: &str, from: i64, to: Option<i64
         group_id: name.to_owned(),
         from: Timestamp(from),
         to: to.map(Timestamp),
+        said: None,
     })
 }
 
@@ -171,6 +177,7 @@ fn forgiven(n: u128, kiosk: Option<&str>, site: Option<&str>, from: i64) -> Chan
         approved_by: Some("b".into()),
         approved_at: Some(Timestamp(from)),
         agreed_at: None,
+        withdrawn: None,
         reason: "flood".into(),
     })
 }
@@ -253,4 +260,94 @@ async fn who_owns_a_month_does_not_depend_on_who_asks_nor_on_how_much_is_looked_
     let fleet = shelf.month(UptimeScope::Fleet, now).await;
     assert!(fleet.signed);
     assert_eq!(fleet.sums.figures.accountable_s, 31 * 86_400);
+}
+
+#[tokio::test]
+async fn where_a_kiosk_stood_and_who_answered_for_it_is_restated_and_what_was_signed_is_explained_as_it_was()
+{
+    let shelf = moved_in_mid_month().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let corrected = |id: u128, group, after: Option<&str>, days: [i64; 2], decided_at: i64| {
+        let what = Correction::Assignment {
+            kiosk: "k".parse().unwrap(),
+            group,
+            before: Vec::new(),
+            after: after.map(str::to_owned),
+        };
+        Change::Correction(Box::new(CorrectionRow {
+            id: Uuid::from_u128(id),
+            what,
+            from: Timestamp(from + days[0] * DAY),
+            to: Timestamp(from + days[1] * DAY),
+            reason: "r".into(),
+            state: CorrectionState::Approved,
+            requested_by: "dispatcher".into(),
+            requested_at: Timestamp(decided_at),
+            decided: Some(Decided { by: "boss".into(), at: Timestamp(decided_at), reason: "r".into() }),
+            effect: "{}".into(),
+        }))
+    };
+    let days = async |now| {
+        let sites = ["S-1", "S-2", "S-3"].map(|id| UptimeScope::Site(SiteId::new(id).unwrap()));
+        let engineers = ["li", "wang"].map(|name| UptimeScope::Engineer(name.to_owned()));
+        let mut days = Vec::new();
+        for scope in sites.into_iter().chain(engineers) {
+            days.push(shelf.month(scope, now).await.sums.figures.accountable_s / 86_400);
+        }
+        days
+    };
+    // It came to S-2 two days earlier than was noted, where it was closed on one of them.
+    let Change::Site(row) = site("S-3") else { unreachable!() };
+    let hours = r#"[{"weekly":"24x7"},{"effective_from":"2026-10-05","weekly":{}},
+        {"effective_from":"2026-10-06","weekly":"24x7"}]"#;
+    shelf.store.commit(&[Change::Site(SiteRow { service_hours: hours.into(), ..row })]).await.unwrap();
+    assert_eq!(days(end + HOUR).await, [10, 21, 0, 0, 0]);
+    shelf.store.commit(&[corrected(1, GroupKind::Site, Some("S-2"), [8, 10], end + HOUR)]).await.unwrap();
+    shelf.store.commit(&[corrected(2, GroupKind::Engineer, Some("li"), [0, 9], end + HOUR)]).await.unwrap();
+    assert_eq!(days(end + 2 * HOUR).await, [8, 23, 0, 9, 0], "an open month corrects itself");
+    shelf.keep("k", end + DAY).await;
+    let signed = days(end + DAY).await;
+    assert_eq!(signed, [8, 23, 0, 9, 0]);
+    let rows = async || shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+    let later = [
+        corrected(3, GroupKind::Engineer, Some("wang"), [2, 6], end + 2 * DAY),
+        corrected(4, GroupKind::Site, Some("S-3"), [3, 5], end + 2 * DAY),
+    ];
+    let Change::Correction(row) = &later[1] else { unreachable!() };
+    let shown = shelf.reader(end + 2 * DAY).effect(row, chrono_tz::Asia::Shanghai).await.unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let accountable = |when: &str| shown["2026-10"][when]["accountable_s"].as_i64().unwrap() / 86_400;
+    assert_eq!((accountable("before"), accountable("after")), (31, 30), "also where it never was: {shown}");
+    shelf.store.commit(&later).await.unwrap();
+    shelf.keep("k", end + 3 * DAY).await;
+    assert_eq!(days(end + 3 * DAY).await, signed, "a signed one by a decision");
+    let explained = async |as_of: Option<i64>| {
+        let (reader, period) = (shelf.reader(end + 9 * DAY), UptimePeriod::Month { year: 2026, month: 10 });
+        reader.explain(&Scope::All, &kiosk, period, as_of.map(Timestamp)).await.unwrap().figures
+    };
+    let total = |rows: &[MonthRow], version| {
+        let of: Vec<&MonthRow> = rows.iter().filter(|row| row.version == version).collect();
+        books::total(&of).figures
+    };
+    assert_eq!(explained(None).await, total(&rows().await, 1));
+    let proposed = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
+    let [proposed] = proposed.as_slice() else { panic!("{proposed:?}") };
+    assert!(proposed.why.ends_with("this changed: owners, service_hours"), "{}", proposed.why);
+    let known = rows().await;
+    let stored = books::Stored { rows: &known, restatements: std::slice::from_ref(proposed) };
+    let verdict = books::Verdict { approve: true, reason: "seen the roster".into() };
+    let contracts = Contracts::default();
+    let decide = |name: &str| {
+        let actor = Actor { name: name.into() };
+        let now = Timestamp(end + 4 * DAY);
+        books::decide(now, &books::Terms::default(), &actor, proposed, (&stored, &contracts), &verdict)
+    };
+    for measured in ["li", "wang"] {
+        assert!(decide(measured).is_err(), "{measured}");
+    }
+    shelf.store.commit(&decide("boss").unwrap()).await.unwrap();
+    assert_eq!(days(end + 9 * DAY).await, [6, 23, 1, 5, 3], "closed at S-3 on a day of wang's");
+    assert_eq!(explained(None).await, total(&rows().await, 2));
+    assert_eq!(explained(Some(end + 3 * DAY)).await, total(&known, 1), "as it was signed");
 }

@@ -1,5 +1,8 @@
 //! Months that were signed, will be, or never were.
-use kioskwatch_domain::{change::InputKind, uptime::contracts::Contracts};
+use kioskwatch_domain::{
+    change::{InputKind, Withdrawn},
+    uptime::contracts::Contracts,
+};
 
 use super::*;
 use crate::store::{PageRequest, RestatementFilter};
@@ -20,6 +23,7 @@ async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
         approved_by: Some("manager".into()),
         approved_at: Some(Timestamp(end + 3 * DAY)),
         agreed_at: None,
+        withdrawn: None,
         reason: "flood".into(),
     });
     let Change::Exclusion(row) = flood.clone() else { unreachable!() };
@@ -57,6 +61,63 @@ async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
     assert_eq!((restated.version, &explained().await.figures), (2, &restated.sums.figures));
     assert_ne!(restated.sums.figures.on, signed.sums.figures.on);
     assert_eq!(restated.sums.excluded_s, (DAY + DAY / 4) / 1_000, "all that was approved counts by now");
+}
+
+#[tokio::test]
+async fn an_exclusion_that_is_taken_back_counts_for_what_was_signed_while_it_held() {
+    let shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    // The last two days it was down: one flood is taken back before the month is signed, one after.
+    let flood = |id: u128, from: i64, withdrawn_at: Option<i64>| {
+        Change::Exclusion(ExclusionRow {
+            id: Uuid::from_u128(id),
+            kiosk: Some(KioskId::new("k").unwrap()),
+            site: None,
+            class: "force_majeure".into(),
+            from: Timestamp(from),
+            to: Timestamp(from + DAY),
+            requested_by: "dispatcher".into(),
+            approved_by: Some("manager".into()),
+            approved_at: Some(Timestamp(end - HOUR)),
+            agreed_at: None,
+            withdrawn: withdrawn_at.map(|at| Withdrawn { by: "boss".into(), at: Timestamp(at) }),
+            reason: "flood".into(),
+        })
+    };
+    let scope = UptimeScope::Kiosk(KioskId::new("k").unwrap());
+    let excluded = async |now| shelf.month(scope.clone(), now).await.sums.excluded_s * 1_000 / HOUR;
+    let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let explained = async |as_of: Option<i64>| {
+        let period = UptimePeriod::Month { year: 2026, month: 10 };
+        let reader = shelf.reader(end + 9 * DAY);
+        let told = reader.explain(&Scope::All, &kiosk, period, as_of.map(Timestamp)).await.unwrap();
+        (told.figures, told.exclusions.iter().map(|row| row.id.as_u128()).collect::<Vec<_>>())
+    };
+    shelf.store.commit(&[flood(1, end - 2 * DAY, None), flood(2, end - DAY, None)]).await.unwrap();
+    assert_eq!(excluded(end + HOUR).await, 48);
+    shelf.store.commit(&[flood(1, end - 2 * DAY, Some(end + 2 * HOUR))]).await.unwrap();
+    assert_eq!(excluded(end + 3 * HOUR).await, 24, "an open month corrects itself");
+    shelf.keep("k", end + DAY).await;
+    let signed = shelf.month(scope.clone(), end + DAY).await;
+    assert_eq!((signed.version, excluded(end + DAY).await), (1, 24));
+    shelf.store.commit(&[flood(2, end - DAY, Some(end + 2 * DAY))]).await.unwrap();
+    shelf.keep("k", end + 3 * DAY).await;
+    assert_eq!(excluded(end + 3 * DAY).await, 24, "a signed one by a decision");
+    assert_eq!(explained(None).await, (signed.sums.figures.clone(), vec![2]));
+    let proposed = shelf.store.restatements_of(std::slice::from_ref(&kiosk), month).await.unwrap();
+    let [proposed] = proposed.as_slice() else { panic!("{proposed:?}") };
+    assert!(proposed.why.ends_with("this changed: exclusions"), "{}", proposed.why);
+    let rows = shelf.store.versions_of_month(&Scope::All, &kiosk, month).await.unwrap();
+    let stored = books::Stored { rows: &rows, restatements: std::slice::from_ref(proposed) };
+    let verdict = books::Verdict { approve: true, reason: "the cellar was dry".into() };
+    let (boss, now) = (Actor { name: "boss".into() }, Timestamp(end + 4 * DAY));
+    let known = (&stored, &Contracts::default());
+    let changes = books::decide(now, &books::Terms::default(), &boss, proposed, known, &verdict).unwrap();
+    shelf.store.commit(&changes).await.unwrap();
+    let restated = shelf.month(scope.clone(), end + 9 * DAY).await;
+    assert_eq!((restated.version, restated.sums.excluded_s), (2, 0));
+    assert_eq!(explained(None).await, (restated.sums.figures, vec![]));
+    assert_eq!(explained(Some(end + 3 * DAY)).await, (signed.sums.figures, vec![2]), "as it was signed");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Months whose turn comes late: they could not be signed in their time, or nobody knew of them.
 use kioskwatch_domain::{
-    change::{EvidenceRow, EvidenceSource, LivenessRow, MonthRow, SiteRow, Zone},
+    change::{
+        CommissionedRow, EvidenceRow, EvidenceSource, LivenessRow, MonthRow, ServiceSpan, SiteRow, Zone,
+    },
     fleet::{Input, Share},
     testing::ScriptedAgent,
+    uptime::Commissioned,
 };
 
 use super::*;
@@ -37,7 +40,12 @@ impl Office {
     async fn changed(&self, change: impl FnOnce(&mut KioskRow)) {
         let mut row = self.app.store().kiosk(&Scope::All, &id(0)).await.unwrap().unwrap().kiosk;
         change(&mut row);
+        let stretches = Commissioned::of([ServiceSpan::of(&row)]);
         self.commit(&[Change::Kiosk(row)]).await;
+        // Dates of time that has been are never said without this; here the kiosk's own row says it all.
+        let known_from = CommissionedRow::ALWAYS;
+        let said = CommissionedRow { kiosk: id(0), known_from, stretches };
+        self.app.books().note(&[Change::Commissioned(said)]);
     }
 
     /// All that waits, and a round of all.
