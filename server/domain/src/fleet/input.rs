@@ -220,7 +220,7 @@ pub enum Request {
         /// All of its stretches, as they were ever noted: nothing, where its dates say it all.
         noted: Known<Commissioned>,
     },
-    PutExclusion(ExclusionRow),
+    PutExclusion(Box<ExclusionRow>),
     /// What the books decided (`uptime::books`, `uptime::corrections`), and what the fleet has to do with it:
     /// all of it or nothing.
     Book {

@@ -190,11 +190,11 @@ impl App {
     /// What an approved correction asks of the fleet.
     async fn follow(&self, consequence: Consequence) -> Result<Request, DecisionError> {
         Ok(match consequence {
-            Consequence::Exclusion(row) => Request::PutExclusion(row),
+            Consequence::Exclusion(row) => Request::PutExclusion(Box::new(row)),
             Consequence::Withdrawal { exclusion, withdrawn } => {
                 let row = self.stored_exclusion(exclusion).await?;
                 corrections::check_stands(&row)?;
-                Request::PutExclusion(ExclusionRow { withdrawn: Some(withdrawn), ..row })
+                Request::PutExclusion(Box::new(ExclusionRow { withdrawn: Some(withdrawn), ..row }))
             }
             Consequence::ServiceHours { site, before, after } => {
                 Request::PutServiceHours { site, before, after }

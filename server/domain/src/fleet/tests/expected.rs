@@ -99,7 +99,7 @@ fn a_kiosk_should_be_on_while_its_site_is_open_and_nobody_excluded_the_time() {
         world.kiosk(id, site);
     }
     for row in [excluded(&world, Some("S-1"), None), excluded(&world, None, Some(&mall))] {
-        world.ask("wang", Request::PutExclusion(row)).unwrap();
+        world.ask("wang", Request::PutExclusion(Box::new(row))).unwrap();
     }
     let at = |hours: i64| START.plus_ms(hours * HOUR);
     let table = [

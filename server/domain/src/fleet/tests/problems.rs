@@ -126,7 +126,7 @@ fn exclusion(world: &World, agent: &ScriptedAgent, approved_by: Option<&str>) ->
 fn planned_maintenance_holds_tickets_back_until_it_ends() {
     let (mut world, mut agent) = started();
     let row = exclusion(&world, &agent, Some("wang"));
-    world.ask("wang", Request::PutExclusion(row)).unwrap();
+    world.ask("wang", Request::PutExclusion(Box::new(row))).unwrap();
     agent.fault(world.now, "printer", "paper_jam", Raised);
     world.send(&mut agent);
     assert!(world.store.tickets.is_empty());
@@ -146,14 +146,14 @@ fn maintenance_that_is_taken_back_holds_no_ticket_back_any_longer() {
     let own = exclusion(&world, &agent, Some("wang"));
     let of_site = ExclusionRow { id: Uuid::from_u128(2), kiosk: None, site: Some(site), ..own.clone() };
     for row in [&own, &of_site] {
-        world.ask("wang", Request::PutExclusion(row.clone())).unwrap();
+        world.ask("wang", Request::PutExclusion(Box::new(row.clone()))).unwrap();
     }
     agent.fault(world.now, "printer", "paper_jam", Raised);
     world.send(&mut agent);
     for (row, tickets) in [(own, 0), (of_site, 1)] {
         assert!(world.store.tickets.is_empty());
         let withdrawn = Some(Withdrawn { by: "zhao".into(), at: world.now });
-        world.ask("zhao", Request::PutExclusion(ExclusionRow { withdrawn, ..row })).unwrap();
+        world.ask("zhao", Request::PutExclusion(Box::new(ExclusionRow { withdrawn, ..row }))).unwrap();
         assert_eq!(world.tickets(&agent.id).len(), tickets);
         assert_eq!(world.store.audit.last().unwrap().action, "withdraw_exclusion");
     }
@@ -164,7 +164,7 @@ fn maintenance_approved_in_advance_holds_tickets_back_when_it_comes() {
     let (mut world, mut agent) = started();
     let mut row = exclusion(&world, &agent, Some("wang"));
     (row.from, row.to) = (row.from.plus_ms(600_000), row.to.plus_ms(600_000));
-    world.ask("wang", Request::PutExclusion(row)).unwrap();
+    world.ask("wang", Request::PutExclusion(Box::new(row))).unwrap();
     agent.fault(world.now, "printer", "paper_out", Raised);
     world.send(&mut agent);
     assert_eq!(world.tickets(&agent.id).len(), 1, "it has not begun");
@@ -179,9 +179,9 @@ fn maintenance_approved_in_advance_holds_tickets_back_when_it_comes() {
 fn an_exclusion_nobody_else_approved_excludes_nothing() {
     let (mut world, mut agent) = started();
     let own = exclusion(&world, &agent, Some("li"));
-    assert_eq!(world.ask("li", Request::PutExclusion(own)).unwrap_err().rule, "2.4");
+    assert_eq!(world.ask("li", Request::PutExclusion(Box::new(own))).unwrap_err().rule, "2.4");
     let row = exclusion(&world, &agent, None);
-    world.ask("li", Request::PutExclusion(row)).unwrap();
+    world.ask("li", Request::PutExclusion(Box::new(row))).unwrap();
     agent.fault(world.now, "printer", "paper_jam", Raised);
     world.send(&mut agent);
     assert_eq!(world.tickets(&agent.id).len(), 1);

@@ -461,7 +461,8 @@ fn who_answered_and_who_would_have_decide_about_no_assignment() {
         to: None,
         said: None,
     };
-    let measured = engineers(&row, moves(&row, NOW), &[kiosk.clone()], &[answered.clone()]);
+    let measured =
+        engineers(&row, moves(&row, NOW), std::slice::from_ref(&kiosk), std::slice::from_ref(&answered));
     assert_eq!(measured, BTreeSet::from(["wang".to_owned(), "chen".to_owned()]));
     let verdict = Verdict { approve: true, reason: "seen the roster".into() };
     for (by, may) in [("wang", false), ("chen", false), ("li", false), ("zhao", true)] {

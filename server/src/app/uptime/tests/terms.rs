@@ -102,6 +102,7 @@ impl Told {
             approved_by: Some("wang".into()),
             approved_at: Some(Timestamp(from - approved_h * HOUR)),
             agreed_at: None,
+            withdrawn: None,
             reason: "new floor".into(),
         };
         self.shelf.store.commit(&[Change::Exclusion(row)]).await.unwrap();
