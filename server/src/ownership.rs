@@ -17,6 +17,9 @@ const LEASE: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
+/// The end of a lease that nobody has any more.
+pub(crate) const GIVEN_BACK: Timestamp = Timestamp(0);
+
 /// What the lease of another server said, and since when by a clock that never jumps. Its end is an instant of the
 /// owner's wall clock, which may have been years ahead when it died.
 #[derive(Debug, Default)]
@@ -43,14 +46,14 @@ pub(crate) async fn hold_lease(
 ) -> Result<JoinHandle<()>, StoreError> {
     let until = |clock: &Clock| clock.now().plus_ms(LEASE.as_millis() as i64);
     let (waiting, mut watched) = (Stopwatch::start(), Watched::default());
-    let mut lapsed = None;
+    let mut lapsed = GIVEN_BACK;
     let lease = loop {
-        // Of one that was renewed since nothing is taken: it ends later.
-        let now = lapsed.map_or(clock.now(), |end| clock.now().max(end));
-        match store.take_lease(PARTITION, server, now, until(clock)).await {
+        match store.take_lease(PARTITION, server, lapsed, until(clock)).await {
             Ok(lease) => break lease,
             Err(StoreError::LeaseHeld { owner, until, .. }) => {
-                lapsed = watched.has_lapsed(owner, until, waiting.elapsed()).then_some(until);
+                // One that is renewed meanwhile ends later, and is not taken.
+                let has_lapsed = watched.has_lapsed(owner, until, waiting.elapsed());
+                lapsed = if has_lapsed { until } else { GIVEN_BACK };
                 tracing::info!(%owner, %until, "another server owns the fleet; waiting to take over");
                 tokio::time::sleep(ASK_EVERY).await;
             }

@@ -22,7 +22,7 @@ use crate::{
     identity::{Identity, IdentityError},
     metrics::Counters,
     mqtt::{Lane, Link, LinkOptions, Outlet},
-    ownership::hold_lease,
+    ownership::{GIVEN_BACK, hold_lease},
     panics::how_it_ended,
     signing::{self, SigningKeyError},
     store::{Store, StoreError},
@@ -202,7 +202,7 @@ pub async fn serve(
     lease.abort();
     books.abort();
     retention.abort();
-    if let Err(error) = store.release_lease(clock.now()).await {
+    if let Err(error) = store.release_lease(GIVEN_BACK).await {
         tracing::warn!(%error, "the lease was not given back; it ends by itself");
     }
     store.close().await;

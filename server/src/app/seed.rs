@@ -189,7 +189,9 @@ impl App {
                 // When it came is longer ago than anybody may say alone: it counts from when it may.
                 let may = self.first_dates(now, known.as_ref(), &row).await?.from();
                 let late = told.filter(|told| *told < may && first.is_none());
-                let late = late.map(|_| KioskRow { commissioned_at: Some(may), ..row.clone() });
+                // What is entered now counts from now: a moment later even the minutes for typing are another time.
+                let since = if may < now.plus_ms(-3_600_000) { may } else { now };
+                let late = late.map(|_| KioskRow { commissioned_at: Some(since), ..row.clone() });
                 let late = late.filter(|late| ServiceSpan::of(late).check().is_ok());
                 let same_dates = known.as_ref().map(|known| ServiceSpan::of(known).put_into(&row));
                 let same_place = known.as_ref().zip(same_dates.clone());
@@ -232,8 +234,8 @@ async fn first_allowed<T: PartialEq>(
                 tracing::warn!(
                     what,
                     refused = refusal.reason,
-                    "the fleet file would change time that has been: what is stored stays, and what is new counts \
-                     from when it may; make the file say the same"
+                    "the fleet file says what one person may not: what is stored stays, and what is new counts from \
+                     when it may; make the file say the same"
                 );
             }
             _ => break,

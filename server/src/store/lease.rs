@@ -77,11 +77,11 @@ impl Store {
         Ok(lease.clone())
     }
 
-    /// The next owner may take it at once. This store commits nothing under it any more.
-    pub async fn release_lease(&self, now: Timestamp) -> Result<(), StoreError> {
+    /// The next owner may take it from `end` on. This store commits nothing under it any more.
+    pub async fn release_lease(&self, end: Timestamp) -> Result<(), StoreError> {
         let mut holder = self.holder.lock().await;
         let Some(lease) = holder.lease.take() else { return Ok(()) };
-        let query = bind(RENEW.query(self.backend()), &lease).bind(now.ms());
+        let query = bind(RENEW.query(self.backend()), &lease).bind(end.ms());
         self.database.write(RENEW.name, query).await.map(drop)
     }
 

@@ -5,7 +5,7 @@ use kioskwatch_domain::uptime::{
     Month,
     seal::{SIGNED, Seals, Version},
 };
-use kioskwatch_proto::KioskId;
+use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
     Store, StoreError,
@@ -16,26 +16,21 @@ use super::{
 /// Entries of one statement: each names some hundred kiosks.
 const MAX_CHUNK: i64 = 20;
 
-const WALK: Sql =
-    sql!(walk_seals, "SELECT seq, detail FROM audit WHERE seq > $1 AND action = $2 ORDER BY seq LIMIT $3");
-
-const COUNT: Sql = sql!(
-    count_signed,
-    "SELECT COUNT(*) FROM (SELECT DISTINCT kiosk, month, version FROM uptime_month WHERE version > 0) AS signed"
+const WALK: Sql = sql!(
+    walk_seals,
+    "SELECT seq, at, detail FROM audit WHERE seq > $1 AND action = $2 ORDER BY seq LIMIT $3"
 );
-
-struct Count(i64);
-
-impl Loaded for Count {
-    const TABLE: &'static str = "uptime_month";
-
-    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        row.int().map(Self)
-    }
-}
+const MONTHS: Sql =
+    sql!(signed_month_names, "SELECT DISTINCT month FROM uptime_month WHERE version > 0 ORDER BY month");
+const VERSIONS: Sql = sql!(
+    signed_versions,
+    "SELECT kiosk, version, MAX(period_to_at) AS period_to_at FROM uptime_month
+     WHERE month = $1 AND version > 0 GROUP BY kiosk, version ORDER BY kiosk, version"
+);
 
 struct Entry {
     seq: i64,
+    at: Timestamp,
     detail: String,
 }
 
@@ -43,7 +38,31 @@ impl Loaded for Entry {
     const TABLE: &'static str = "audit";
 
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        Ok(Self { seq: row.int()?, detail: row.text()? })
+        Ok(Self { seq: row.int()?, at: row.time()?, detail: row.text()? })
+    }
+}
+
+struct Named(String);
+
+impl Loaded for Named {
+    const TABLE: &'static str = "uptime_month";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        row.text().map(Self)
+    }
+}
+
+struct Signed {
+    kiosk: KioskId,
+    version: u32,
+    period_to: Timestamp,
+}
+
+impl Loaded for Signed {
+    const TABLE: &'static str = "uptime_month";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self { kiosk: row.id()?, version: row.number()?, period_to: row.time()? })
     }
 }
 
@@ -52,55 +71,56 @@ impl Loaded for Entry {
 pub struct SealsVerdict {
     /// Versions of a kiosk's month that are as they were signed.
     pub intact: u64,
-    /// Those of which the audit says nothing: signed by a server that kept no sums.
+    /// Those of which the audit says nothing, of months that were over before it said anything of any.
     pub unsealed: u64,
     /// Those that are not, each in words.
     pub broken: Vec<String>,
 }
 
-/// Restatements of months whose first version has a sum: each must have one.
 #[derive(Default)]
-struct Restated {
+struct Walk {
     sealed: BTreeSet<Version>,
-    stored: BTreeSet<Version>,
+    /// When the first of these sums was kept: what ended later has one.
+    since: Option<Timestamp>,
+    verdict: SealsVerdict,
 }
 
 impl Store {
-    /// Holds every signed month against the sum that the audit keeps of it. Of what was signed before there were such
-    /// sums nothing is said.
+    /// Holds every signed month against the sum that the audit keeps of it.
     pub async fn verify_seals(&self) -> Result<SealsVerdict, StoreError> {
-        let (mut verdict, mut restated) = (SealsVerdict::default(), Restated::default());
-        // Before what is signed meanwhile.
-        let signed = self.row(&COUNT, |q| q).await?.map_or(0, |Count(signed)| signed.unsigned_abs());
+        let mut walk = Walk::default();
+        // Before the sums: what is signed meanwhile has one that is then seen.
+        let months: Vec<Named> = self.rows(&MONTHS, |q| q).await?;
+        let mut signed = Vec::new();
+        for Named(month) in months {
+            let versions: Vec<Signed> = self.rows(&VERSIONS, |q| q.bind(month.clone())).await?;
+            signed.push((month, versions));
+        }
         let mut after = 0;
         loop {
             let entries: Vec<Entry> =
                 self.rows(&WALK, |q| q.bind(after).bind(SIGNED).bind(MAX_CHUNK)).await?;
             let Some(last) = entries.last() else { break };
             after = last.seq;
+            walk.since = walk.since.or(entries.first().map(|entry| entry.at));
             for entry in &entries {
                 match Seals::from_json(&entry.detail) {
-                    Some(seals) => self.hold_against(&seals, &mut verdict, &mut restated).await?,
-                    None => verdict
-                        .broken
-                        .push(format!("audit entry {} says nothing that can be read", entry.seq)),
+                    Some(seals) => self.hold_against(seals, &mut walk).await?,
+                    None => {
+                        let what =
+                            format!("audit entry {}: no sums of signed months can be read in it", entry.seq);
+                        walk.verdict.broken.push(what);
+                    }
                 }
             }
         }
-        let forged = restated.stored.difference(&restated.sealed);
-        verdict.broken.extend(forged.map(|(kiosk, month, version)| {
-            format!("{kiosk}: version {version} of {month} was never signed")
-        }));
-        verdict.unsealed = signed.saturating_sub(verdict.intact + verdict.broken.len() as u64);
-        Ok(verdict)
+        for (month, versions) in signed {
+            walk.look_for_unsealed(&month, versions);
+        }
+        Ok(walk.verdict)
     }
 
-    async fn hold_against(
-        &self,
-        seals: &Seals,
-        verdict: &mut SealsVerdict,
-        restated: &mut Restated,
-    ) -> Result<(), StoreError> {
+    async fn hold_against(&self, seals: Seals, walk: &mut Walk) -> Result<(), StoreError> {
         let mut kiosks: BTreeMap<Month, Vec<KioskId>> = BTreeMap::new();
         for (kiosk, month, _) in seals.versions() {
             kiosks.entry(*month).or_default().push(kiosk.clone());
@@ -110,16 +130,33 @@ impl Store {
             rows.extend(self.signed_months(&kiosks, month).await?);
         }
         let stored = Seals::of(&rows);
-        let is_restated = |one: &&Version| one.2 > 1;
-        let has_first = |(kiosk, month, _): &Version| seals.has(&(kiosk.clone(), *month, 1));
-        restated.sealed.extend(seals.versions().filter(is_restated).cloned());
-        restated.stored.extend(stored.versions().filter(is_restated).filter(|one| has_first(one)).cloned());
         let broken = seals.broken_in(&stored);
-        verdict.intact += (seals.versions().count() - broken.len()) as u64;
+        walk.verdict.intact += (seals.versions().count() - broken.len()) as u64;
         let named = broken.into_iter().map(|(kiosk, month, version)| {
             format!("{kiosk}: version {version} of {month} is not what was signed")
         });
-        verdict.broken.extend(named);
+        walk.verdict.broken.extend(named);
+        walk.sealed.extend(seals.versions().cloned());
         Ok(())
+    }
+}
+
+impl Walk {
+    fn look_for_unsealed(&mut self, name: &str, versions: Vec<Signed>) {
+        let Ok(month) = name.parse::<Month>() else {
+            self.verdict.broken.push(format!("{name:?} is no month, and is signed"));
+            return;
+        };
+        for Signed { kiosk, version, period_to } in versions {
+            let one = (kiosk, month, version);
+            if self.sealed.contains(&one) {
+                continue;
+            }
+            if self.since.is_some_and(|since| period_to > since) {
+                self.verdict.broken.push(format!("{}: version {version} of {month} was never signed", one.0));
+            } else {
+                self.verdict.unsealed += 1;
+            }
+        }
     }
 }

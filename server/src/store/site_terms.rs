@@ -1,4 +1,4 @@
-//! Zones and service hours of sites and to whom they belong, and since when each was known. Rows of those of which it was ever said anew.
+//! Zones and service hours of sites and to whom they belong, and since when each was known. Rows of those registered since they are kept, and of those of which it was said anew.
 use std::borrow::Cow;
 
 use kioskwatch_domain::change::SiteTermsRow;

@@ -11,10 +11,14 @@ use super::{
     months::{booked, month},
 };
 
+/// When sums were first kept, and an end of a month later than that.
+const SEALED: Timestamp = Timestamp(4_000_000_000_000);
+const AFTER: Timestamp = Timestamp(4_100_000_000_000);
+
 /// Signed as the fleet commits it: with what the audit says of it.
 fn signed(rows: &[MonthRow]) -> Vec<Change> {
     let entry = AuditRow {
-        at: Timestamp(1),
+        at: SEALED,
         actor: "kioskwatch".into(),
         action: SIGNED.into(),
         object: "uptime".into(),
@@ -30,8 +34,9 @@ pub(crate) async fn what_was_signed_is_held_against_what_the_audit_says_was_sign
         (told.intact, told.unsealed, told.broken)
     };
     assert_eq!(told().await, (0, 0, vec![]));
-    // By an older server.
+    // By an older server: it was over before there was any sum.
     store.commit(&[booked(&month("k0", "s1", 1, 10))]).await.unwrap();
+    assert_eq!(told().await, (0, 1, vec![]));
     let both = [month("k1", "s1", 1, 10), month("k2", "s1", 1, 20)];
     store.commit(&signed(&both)).await.unwrap();
     store.commit(&signed(&[month("k1", "s1", 2, 0)])).await.unwrap();
@@ -69,7 +74,11 @@ pub(crate) async fn what_was_signed_is_held_against_what_the_audit_says_was_sign
         intruder.execute(undone).await.unwrap();
         assert_eq!(told().await, (3, 1, vec![]), "{undone}");
     }
-    // A restatement that nobody decided takes the place of what was signed.
-    store.commit(&[booked(&month("k2", "s1", 2, 0))]).await.unwrap();
-    assert_eq!(told().await.2, [format!("{} was never signed", version("k2", 2))]);
+    // Months that nobody signed, and a restatement that nobody decided: of time that ended after sums were kept.
+    let later = |row: MonthRow| MonthRow { month: row.month.next(), period_to: AFTER, as_of: AFTER, ..row };
+    store.commit(&signed(&[later(month("k1", "s1", 1, 10))])).await.unwrap();
+    let forged = [later(month("k1", "s1", 2, 0)), later(month("k9", "s1", 1, 0))];
+    store.commit(&forged.each_ref().map(booked)).await.unwrap();
+    let found = ["k1: version 2", "k9: version 1"].map(|what| format!("{what} of 2026-11 was never signed"));
+    assert_eq!(told().await, (4, 1, found.to_vec()));
 }

@@ -164,10 +164,8 @@ fn closed(calendar: &WorkCalendar, terms: [&Terms; 2], within: Interval) -> Inte
     open.subtract(&would_be)
 }
 
-/// What a site may be open for repeats within so long.
-const WEEK_S: i64 = 7 * 86_400;
-
-/// Whether one person may put a kiosk where it answers for less: not while it is `down_since` then.
+/// Whether one person may put a kiosk where it answers for less, within as many days to come as corrections reach back:
+/// not while it is `down_since` then.
 ///
 /// # Errors
 /// Conflict, with the first instant for which it would not answer any more.
@@ -178,8 +176,11 @@ pub fn check_lending(
     counted: &Commissioned,
     down_since: Option<Timestamp>,
 ) -> Result<(), Refusal> {
-    let week = Interval::new(now.secs(), now.secs() + WEEK_S);
-    still_up(down_since, &closed(calendar, [was, is], week).intersect(&counted.counted()))
+    if down_since.is_none() {
+        return Ok(());
+    }
+    let to_come = Interval::new(now.secs(), now.secs() + REACHES_BACK_DAYS * 86_400);
+    still_up(down_since, &closed(calendar, [was, is], to_come).intersect(&counted.counted()))
 }
 
 /// Nobody ends alone what is being counted as an outage.
@@ -190,7 +191,7 @@ fn still_up(down_since: Option<Timestamp>, lost: &IntervalSet) -> Result<(), Ref
         RefusalKind::Conflict,
         format!(
             "the kiosk is down since {since}, and from {at} on it would not answer for that any more: say so once it \
-             works again, or ask for a correction, which somebody else approves"
+             works again; or ask for a correction once that time has come, which somebody else approves"
         ),
     ))
 }

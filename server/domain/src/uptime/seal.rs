@@ -1,6 +1,5 @@
-//! What was signed, as sums over every number of it. They stand in the audit, whose entries are chained: who changes, adds
-//! or removes a signed row behind the server's back would have to write the audit anew from there on, and its end is
-//! another one then.
+//! What was signed, as sums over every number of it. They stand in the audit, whose entries are chained: who changes or
+//! adds a signed row behind the server's back has to forge an entry as well, or to write the audit anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,11 +41,6 @@ impl Seals {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    #[must_use]
-    pub fn has(&self, version: &Version) -> bool {
-        self.0.contains_key(version)
     }
 
     pub fn versions(&self) -> impl Iterator<Item = &Version> {

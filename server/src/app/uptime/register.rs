@@ -6,18 +6,24 @@ use kioskwatch_domain::{
     fleet::{Actor, Request, hand_over},
     interval::IntervalSet,
     uptime::{
-        Commissioned, Known,
+        Commissioned, Known, Verdict,
         booking::unassigned,
         past::{self, FirstDates, Terms},
     },
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
-use super::{DecisionError, frame::Counted, gather::KIOSKS_AT_ONCE, places::Places, reader::ms};
+use super::{
+    DecisionError, UptimeError, UptimePeriod, frame::Counted, gather::KIOSKS_AT_ONCE, places::Places,
+    reader::ms,
+};
 use crate::{
     app::App,
     store::{Scope, StoreError},
 };
+
+/// So far back an outage is looked for: longer than a site is closed at a stretch.
+const LOOKED_BACK_MS: i64 = 15 * 86_400_000;
 
 impl App {
     /// Registers or changes a site.
@@ -94,7 +100,10 @@ impl App {
         is: &KioskRow,
     ) -> Result<(), DecisionError> {
         let dates = [was.map_or_else(ServiceSpan::default, ServiceSpan::of), ServiceSpan::of(is)];
-        let down_since = self.down_since(now, &is.id);
+        let down_since = match was {
+            Some(was) => self.down_since(now, &was.id).await?,
+            None => None,
+        };
         if dates[0] != dates[1] {
             let kiosk = was.unwrap_or(is);
             let (places, stood) = self.stand_of(now, kiosk).await?;
@@ -168,16 +177,22 @@ impl App {
         Ok(first.known_since(past::known_since(&site, &noted), now))
     }
 
-    /// Since when an outage of this kiosk is under way, as far as anybody knows.
-    fn down_since(&self, now: Timestamp, kiosk: &KioskId) -> Option<Timestamp> {
-        let fleet = self.fleet();
-        let known = fleet.kiosk(kiosk)?;
-        let serves = matches!(known.service, None | Some(ServiceState::InService | ServiceState::Degraded));
-        match known.presence {
-            PresenceVerdict::Offline => Some(known.presence_since),
-            PresenceVerdict::Online | PresenceVerdict::Late if !serves => known.service_since.or(Some(now)),
-            _ => None,
-        }
+    /// Since when an outage of this kiosk is under way: the last thing it answered for within some days was down, and it
+    /// has not been up since. Whoever goes dark after closing time, or while that is forgiven, is not down.
+    async fn down_since(&self, now: Timestamp, kiosk: &KioskId) -> Result<Option<Timestamp>, DecisionError> {
+        let days = UptimePeriod::Between(now.plus_ms(-LOOKED_BACK_MS), now);
+        let told = match self.explain_uptime(&Scope::All, kiosk, days, None).await {
+            Ok(told) => told,
+            Err(UptimeError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let counts = told.intervals.iter().rev().filter(|piece| piece.avail.verdict != Verdict::LeftOut);
+        // Until the verdict its next heartbeat may still come.
+        let presence = self.fleet().kiosk(kiosk).map(|known| known.presence);
+        let is_offline = presence == Some(PresenceVerdict::Offline);
+        let said = counts.skip_while(|piece| !is_offline && piece.state.is_none());
+        let down = said.take_while(|piece| piece.avail.verdict == Verdict::Down);
+        Ok(down.last().map(|piece| ms(piece.from)))
     }
 
     async fn site_of(&self, kiosk: &KioskRow) -> Result<Option<SiteRow>, StoreError> {

@@ -274,7 +274,7 @@ pub(super) static TEXTS: Texts = Texts {
     correction_no_effect: "不影响任何数据",
     engineer_kpi: "工程师可用率（不计客户电源、网络、主机）",
     unreadable: "营业时间或时区无法读取，按全天营业或默认时区计算",
-    not_booked: "月度数据无法入账，以上合计可能不含该终端",
+    not_booked: "月度数据无法入账，本页合计可能不含该终端",
     month_closed: "已关闭：该月定稿数据不再改变，以下仅为更正后的情况。",
     months_closed: "更正不再改变定稿数据的月份，截至",
     months_further: "另受影响但未列出的更早月份数",

@@ -45,7 +45,7 @@ pub(super) const HOSTILE: [&str; 6] = [
 pub(super) struct Fixture {
     pub(super) router: Router,
     pub(super) app: App,
-    _folder: Folder,
+    folder: Folder,
     _stop: watch::Sender<bool>,
 }
 
@@ -96,7 +96,7 @@ impl Fixture {
         hub.begin(&options, stopped.clone()).await.unwrap();
         tokio::spawn(hub.run());
         let router = router(Web::new(app.clone(), stopped));
-        Self { router, app, _folder: folder, _stop: stop }
+        Self { router, app, folder, _stop: stop }
     }
 
     /// A token's secret; no sites: all of them.
@@ -137,6 +137,11 @@ impl Fixture {
             request = request.header("content-type", "application/json");
         }
         self.send(request.body(Body::from(body.unwrap_or_default().to_owned())).unwrap()).await
+    }
+
+    /// Nothing speaks of an outage any more.
+    pub(super) async fn forget_evidence(&self) {
+        self.folder.sabotage("DELETE FROM evidence").await;
     }
 
     /// A kiosk with dates as they were said when they were to come: by now nobody says all of them alone.

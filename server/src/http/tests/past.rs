@@ -69,6 +69,7 @@ async fn hours_of_time_that_has_been_are_refused_to_one_person_and_hours_to_come
 #[tokio::test]
 async fn dates_of_service_that_have_been_take_two_people_who_can_mend_them() {
     let fixture = Fixture::start().await;
+    fixture.forget_evidence().await;
     let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
     let now = fixture.app.clock().now();
     let hours = |hours: i64| now.plus_ms(hours * 3_600_000).to_string();
@@ -170,6 +171,7 @@ async fn dates_of_service_that_have_been_take_two_people_who_can_mend_them() {
 #[tokio::test]
 async fn nobody_leaves_service_as_of_this_morning_and_comes_back_tonight() {
     let fixture = Fixture::start().await;
+    fixture.forget_evidence().await;
     let admin = fixture.token("admin", &[]).await;
     let now = fixture.app.clock().now();
     let minutes = |minutes: i64| json!(now.plus_ms(minutes * 60_000).to_string());

@@ -1,7 +1,10 @@
 use kioskwatch_domain::{
-    change::{Change, KioskStateRow, Zone},
+    change::{
+        Change, EvidenceRow, EvidenceState, ExclusionRow, KioskStateRow, LivenessRow, PresenceVerdict, Zone,
+    },
     fleet::RefusalKind,
 };
+use kioskwatch_proto::words::ServiceState;
 
 use super::*;
 use crate::{
@@ -26,43 +29,59 @@ fn site(id: &str, service_hours: &str) -> SiteRow {
 
 #[tokio::test]
 async fn nobody_takes_a_kiosk_that_is_down_out_of_service_or_to_a_closed_site_alone() {
-    let states = [
-        ("works", PresenceVerdict::Online, Some(ServiceState::Degraded)),
-        ("silent", PresenceVerdict::Offline, Some(ServiceState::InService)),
-        ("jammed", PresenceVerdict::Online, Some(ServiceState::OutOfService)),
-        ("unheard", PresenceVerdict::Unknown, None),
+    const MINUTE: i64 = 60_000;
+    /// What was heard last of each, whether it was called offline since, and whether one person may take it away.
+    const CASES: [(&str, Option<EvidenceState>, i64, bool, bool); 6] = [
+        ("works", Some(EvidenceState::Degraded), 0, false, true),
+        // Between two heartbeats.
+        ("breathes", Some(EvidenceState::Full), 1, false, true),
+        ("silent", Some(EvidenceState::Full), 10, true, false),
+        ("jammed", Some(EvidenceState::Oos), 0, false, false),
+        ("unheard", None, 0, false, true),
+        // Its site closed an hour ago, and somebody switched it off then.
+        ("dark", Some(EvidenceState::Full), 60, true, true),
     ];
     let (app, _requests, _folder) = testing::app(Config::default(), |now| {
-        let since = now.plus_ms(-172_800_000);
-        let sites = [site("hall", ""), site("other", ""), site("store", r#"[{"weekly":{}}]"#)];
-        let kiosks = states.iter().flat_map(|(id, presence, service)| {
-            let row = testing::kiosk(id.parse().unwrap(), since);
-            let state = KioskStateRow {
-                kiosk: row.id.clone(),
-                presence: *presence,
-                presence_since: since,
-                presence_reason: "heartbeat".into(),
-                last_seen_at: Some(since),
-                session: None,
-                boot: None,
-                epoch: None,
-                interval_s: 30,
-                service: *service,
-                service_since: Some(since),
-                service_cause: None,
-                peripherals: "{}".into(),
-                inventory: String::new(),
-                clock_offset_ms: None,
-                command_counter: 0,
-            };
-            let stands = KioskRow { site: Some("hall".parse().unwrap()), ..row };
-            [Change::Kiosk(stands), Change::KioskState(Box::new(state))]
+        let since = now.plus_ms(-3 * 60 * MINUTE);
+        let closed = site("store", r#"[{"weekly":{}}]"#);
+        // Open until an hour ago.
+        let forgiven = Change::Exclusion(ExclusionRow {
+            id: uuid::Uuid::from_u128(1),
+            kiosk: Some("dark".parse().unwrap()),
+            site: None,
+            class: "force_majeure".into(),
+            from: now.plus_ms(-60 * MINUTE),
+            to: now.plus_ms(60 * MINUTE),
+            requested_by: "li".into(),
+            approved_by: Some("wang".into()),
+            approved_at: Some(since),
+            agreed_at: None,
+            reason: "flood".into(),
+            withdrawn: None,
         });
-        sites.map(Change::Site).into_iter().chain(kiosks).collect()
+        let hearing = LivenessRow { server: uuid::Uuid::from_u128(1), from: since, to: now.plus_ms(MINUTE) };
+        let sites = [site("hall", ""), site("other", ""), closed].map(Change::Site);
+        let kiosks = CASES.iter().flat_map(|(id, heard, ago, is_offline, _)| {
+            let row = testing::kiosk(id.parse().unwrap(), since);
+            let id = row.id.clone();
+            let presence = if *is_offline { PresenceVerdict::Offline } else { PresenceVerdict::Online };
+            let evidence = heard.map(|state| {
+                let Change::Evidence(row) = testing::whole(id.clone(), since, now.plus_ms(-ago * MINUTE))
+                else {
+                    unreachable!()
+                };
+                Change::Evidence(EvidenceRow { state, ..row })
+            });
+            let stands = KioskRow { site: Some("hall".parse().unwrap()), ..row };
+            [Change::Kiosk(stands), Change::KioskState(Box::new(state(id, presence, since)))]
+                .into_iter()
+                .chain(evidence)
+        });
+        sites.into_iter().chain(kiosks).chain([forgiven, Change::Liveness(hearing)]).collect()
     })
     .await;
     let now = app.clock().now();
-    for (id, free) in [("works", true), ("silent", false), ("jammed", false), ("unheard", true)] {
+    for (id, _, _, _, free) in CASES {
         let was = app.store().kiosk(&Scope::All, &id.parse().unwrap()).await.unwrap().unwrap().kiosk;
         let noted = Known::default();
         let may = async |is: KioskRow| match app.check_kiosk(now, (Some(&was), &noted), &is).await {
@@ -77,6 +96,27 @@ async fn nobody_takes_a_kiosk_that_is_down_out_of_service_or_to_a_closed_site_al
         assert_eq!(may(KioskRow { decommissioned_at: Some(now), ..was.clone() }).await, free, "{id} leaves");
         assert_eq!(may(at("store")).await, free, "{id} goes where nothing is open");
         assert!(may(at("other")).await && may(was.clone()).await, "{id}: elsewhere it answers as before");
+    }
+}
+
+fn state(kiosk: KioskId, presence: PresenceVerdict, since: Timestamp) -> KioskStateRow {
+    KioskStateRow {
+        kiosk,
+        presence,
+        presence_since: since,
+        presence_reason: "heartbeat".into(),
+        last_seen_at: Some(since),
+        session: None,
+        boot: None,
+        epoch: None,
+        interval_s: 30,
+        service: Some(ServiceState::InService),
+        service_since: Some(since),
+        service_cause: None,
+        peripherals: "{}".into(),
+        inventory: String::new(),
+        clock_offset_ms: None,
+        command_counter: 0,
     }
 }
 
