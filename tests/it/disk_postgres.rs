@@ -54,6 +54,8 @@ impl Shop {
         let disk = ImageDisk::mount_for(&place.path().join("disk"), DISK_MIB, FILES).unwrap();
         let machine = Machine::new(place.path()).unwrap();
         let cluster = Postgres::start_on(&machine, &disk.path().join("data"), SMALL_LOG);
+        // A new cluster is left to the kernel to write.
+        disk.sync().unwrap();
         let plan = KIOSKS.iter().fold(Plan::new(program()), |plan, id| plan.kiosk(id, "S-01"));
         let stack = plan.database(cluster.url(DATABASE)).start().await;
         let acks = [Topic::fleet_filter(Channel::Ack)];

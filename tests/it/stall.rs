@@ -27,8 +27,8 @@ const STALL: Duration = Duration::from_secs(30);
 /// Others that go on sending heartbeats: more than the server's queue for them holds, several times.
 const NEIGHBOURS: u32 = 200;
 const HEARTBEATS: Pace = Pace { heartbeats: 1_500, faults: 0, length: STALL };
-/// What queues and buffers may take meanwhile.
-const GROWTH_MIB: u64 = 32;
+/// What queues and buffers may take meanwhile: less than all these heartbeats, if they were kept.
+const GROWTH_MIB: u64 = 16;
 
 pub(crate) fn resident_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -26,20 +26,35 @@ static const char *told(const char *word, char *text, size_t size) {
   return found ? found + strlen(word) : NULL;
 }
 
-static int keep(long call, int file) {
+/* Whether the disk is honest; else `result` is what it says. */
+static int keeps(int *result) {
   char text[128];
   const char *how = told("sync=", text, sizeof text);
+  *result = 0;
   if (how && !strncmp(how, "lie", 3)) return 0;
   if (how && !strncmp(how, "fail", 4)) {
     errno = EIO;
-    return -1;
+    *result = -1;
+    return 0;
   }
-  return (int)syscall(call, file);
+  return 1;
 }
 
-int fsync(int file) { return keep(SYS_fsync, file); }
+int fsync(int file) {
+  int result;
+  return keeps(&result) ? (int)syscall(SYS_fsync, file) : result;
+}
 
-int fdatasync(int file) { return keep(SYS_fdatasync, file); }
+int fdatasync(int file) {
+  int result;
+  return keeps(&result) ? (int)syscall(SYS_fdatasync, file) : result;
+}
+
+/* PostgreSQL hands everything to the disk with it before it begins to recover. */
+int sync_file_range(int file, off64_t from, off64_t bytes, unsigned int how) {
+  int result;
+  return keeps(&result) ? (int)syscall(SYS_sync_file_range, file, from, bytes, how) : result;
+}
 
 int clock_gettime(clockid_t clock, struct timespec *at) {
   int result = (int)syscall(SYS_clock_gettime, clock, at);

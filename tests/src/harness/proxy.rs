@@ -148,10 +148,8 @@ async fn forward(
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let Ok(read) = from.read(&mut buffer).await else { return };
-        if read == 0 {
-            return;
-        }
+        // Also an end is held back: behind a dead router nobody hears that the other one has gone.
+        let read = from.read(&mut buffer).await.unwrap_or(0);
         loop {
             let now = *state.borrow_and_update();
             match now {
@@ -178,7 +176,7 @@ async fn forward(
                 return;
             }
         }
-        if to.write_all(&buffer[..read]).await.is_err() {
+        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
