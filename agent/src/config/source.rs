@@ -115,7 +115,7 @@ impl Source {
                     entries.insert(key, Setting { value, from_environment: false, place: at });
                 }
                 None => {
-                    self.note(ConfigError::Syntax { place: at, what: format!("{key} is no plain value") })
+                    self.note(ConfigError::Syntax { place: at, what: format!("{key} is no plain value") });
                 }
             }
         }
