@@ -250,7 +250,7 @@ impl Card {
                 let severity = catalogue.severity(code);
                 let tone = Tone::of_severity(severity).class();
                 let fault = t.fault(catalogue, code);
-                let name = if *device == host { fault } else { format!("{fault} · {device}") };
+                let name = if *device == host { fault } else { format!("{fault} · {}", t.word(device)) };
                 (severity, Chip { name, code: code.to_string(), tone })
             })
             .collect();

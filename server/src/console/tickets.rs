@@ -7,7 +7,7 @@ use axum::{
     response::Html,
 };
 use kioskwatch_domain::change::{ClockRow, ClockState, SiteRow, TicketRow, TicketState};
-use kioskwatch_proto::{KioskId, PeripheralName, SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -186,7 +186,7 @@ impl TicketLine {
         let device = row.peripheral.as_ref().filter(|name| !name.is_host());
         let place = [
             row.kiosk.as_ref().map(KioskId::as_str),
-            device.map(PeripheralName::as_str),
+            device.map(|name| t.word(name.as_str())),
             site.map(|site| site.name.as_str()),
         ];
         Self {

@@ -59,6 +59,8 @@ pub(in crate::console) async fn act(
     Form(sent): Form<PostAction>,
 ) -> Result<Response, Problem> {
     let id: Uuid = parse(&id)?;
+    // The language switch comes back to what can be asked for.
+    let shell = Shell { path: format!("/tickets/{id}"), ..shell };
     let done = act_on(&web, &caller, id, &deed, sent.clone()).await.map(|_| format!("/tickets/{id}"));
     answered(done, async |problem| {
         show(&web, &caller, shell, id, Some(Tried { deed: &deed, sent: &sent, problem })).await

@@ -58,8 +58,10 @@ async fn a_refusal_stands_beside_what_was_typed_in_the_readers_language() {
     let refused = sent(&fixture, &format!("{path}/resolve"), &dispatcher, "resolution=paper+in").await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert!(refused.text.contains("role=\"alert\">终端仍在上报本工单的故障"), "{}", refused.text);
-    let of_form = refused.text.split("/resolve\">").nth(1).unwrap().split("</form>").next().unwrap();
+    let begins = format!("action=\"{path}/resolve\">");
+    let of_form = refused.text.split(&begins).nth(1).unwrap().split("</form>").next().unwrap();
     assert!(of_form.contains("role=\"alert\"") && of_form.contains(">paper in</textarea>"), "{of_form}");
+    assert!(refused.text.contains(&format!("name=\"back\" value=\"{path}\"")), "{}", refused.text);
     for (deed, body, says) in [
         ("note", "text=+", "请填写内容"),
         ("resolve", "resolution=+", "请填写内容"),
