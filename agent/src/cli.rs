@@ -82,11 +82,13 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Run(file) => run_agent(&load(file.as_deref())?),
         Command::CheckConfig(file) => {
             let config = load(file.as_deref())?;
-            mqtt::check_files(&config.kiosk.id, &config.mqtt).map_err(|error| {
-                let place =
-                    file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
-                Failure { code: WRONG, text: format!("{place}: {error}") }
-            })?;
+            let files = mqtt::check_files(&config.kiosk.id, &config.mqtt).map_err(|error| error.to_string());
+            let wrong = [files, journal::check_place(&config.journal.path)];
+            let wrong = wrong.into_iter().filter_map(Result::err);
+            let told: Vec<String> = wrong.map(|one| config::placed(file.as_deref(), &one)).collect();
+            if !told.is_empty() {
+                return Err(Failure { code: WRONG, text: told.join("\n") });
+            }
             print(out, &config.to_string())
         }
         Command::Probe(file) => {

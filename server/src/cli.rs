@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
-use kioskwatch_domain::cases::{self, CaseKind};
+use kioskwatch_domain::{
+    cases::{self, CaseKind},
+    wall,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -187,8 +190,16 @@ fn execute(command: Command) -> Result<(), Problem> {
         }
         Command::CheckConfig(file) => {
             let config = load(file.config.as_deref())?;
-            files::check(&config).map_err(|e| Problem::Usage(e.to_string()))?;
-            run::policy(&config).map_err(|e| Problem::Usage(e.to_string()))?;
+            let mut wrong: Vec<String> = files::check(&config).iter().map(ToString::to_string).collect();
+            wrong.extend(run::policy(&config).err().map(|error| error.to_string()));
+            // The policy needs the calendar, and ends with the first of both that is wrong.
+            wrong.extend(run::calendar(&config).err().map(|error| error.to_string()));
+            wrong.dedup();
+            if !wrong.is_empty() {
+                let path = file.config.as_deref();
+                let placed: Vec<String> = wrong.iter().map(|one| config::placed(path, one)).collect();
+                return Err(Problem::Usage(placed.join("\n")));
+            }
             print(&config.redacted())
         }
         Command::Config { what: ConfigCommand::Sample } => print(config::SAMPLE),
@@ -222,6 +233,7 @@ fn execute(command: Command) -> Result<(), Problem> {
             block_on(async {
                 let store = open_to_read(&config).await?;
                 let mut text = String::new();
+                let zone = config.console.timezone.parse().unwrap_or(chrono_tz::UTC);
                 for token in store.tokens().await.map_err(Problem::failed)? {
                     let sites = match &token.scope {
                         Scope::All => "all sites".to_owned(),
@@ -230,8 +242,8 @@ fn execute(command: Command) -> Result<(), Problem> {
                         }
                     };
                     let end = match (token.revoked_at, token.expires_at) {
-                        (Some(at), _) => format!("revoked {at}"),
-                        (None, Some(at)) => format!("until {at}"),
+                        (Some(at), _) => format!("revoked {}", wall::told(zone, at)),
+                        (None, Some(at)) => format!("until {}", wall::told(zone, at)),
                         (None, None) => "no end".to_owned(),
                     };
                     let (id, name, role) = (token.id, token.name, token.role);

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::Access;
 use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -49,6 +50,10 @@ pub enum FileError {
     Content { named: Named, path: PathBuf, why: String },
     #[error("[mqtt] key_file: {path} is not the key of the certificate in cert_file; bring both files anew")]
     OtherKey { path: PathBuf },
+    #[error(
+        "[storage] data_dir: {path} is of no use: {why}; a directory that the server can write to is right"
+    )]
+    DataDir { path: PathBuf, why: String },
     #[error("[fleet] seed_file: {0}")]
     Seed(#[from] SeedError),
     #[error("[commands] signing_key_file: {0}")]
@@ -58,19 +63,40 @@ pub enum FileError {
 /// Reads every file that a start reads, and makes none. Catalogues and calendars are read by whoever needs them:
 /// [`crate::run::policy`] and [`crate::run::calendar`].
 ///
-/// # Errors
-/// The first file that is missing, unreadable or of no use.
-pub fn check(config: &Config) -> Result<(), FileError> {
-    broker(config)?;
-    if let Some(path) = &config.fleet.seed_file {
-        Seed::read(path)?;
-    }
-    let key = config.signing_key_file();
+/// Gives every one that is missing, unreadable or of no use.
+pub fn check(config: &Config) -> Vec<FileError> {
+    let seed = || config.fleet.seed_file.as_ref().map_or(Ok(()), |path| Seed::read(path).map(|_| ()));
     // Without one a start makes it.
-    if key.exists() {
-        signing::read(&key, &config.commands.key_id)?;
+    let key = Some(config.signing_key_file()).filter(|key| key.exists());
+    let key = || key.map_or(Ok(()), |key| signing::read(&key, &config.commands.key_id).map(|_| ()));
+    let checks = [
+        data_dir(&config.storage.data_dir),
+        broker(config),
+        seed().map_err(FileError::from),
+        key().map_err(FileError::from),
+    ];
+    checks.into_iter().filter_map(Result::err).collect()
+}
+
+/// A start makes what is missing of its way; whether it may is asked of what is there of it.
+fn data_dir(dir: &Path) -> Result<(), FileError> {
+    let there = dir.ancestors().find(|part| part.exists()).unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let refused = |why: String| {
+        let path = dir.to_owned();
+        Err(FileError::DataDir { path, why })
+    };
+    if !there.is_dir() {
+        return refused(format!("{} is no directory", there.display()));
     }
-    Ok(())
+    match rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Ok(()),
+        Err(error) if there == dir => refused(format!("this user cannot write there ({error})")),
+        Err(error) => {
+            let there = there.display();
+            refused(format!("it does not exist, and this user can make nothing in {there} ({error})"))
+        }
+    }
 }
 
 /// What a connection to the broker needs, as `[mqtt]` is. A url that is wrong was refused with the configuration.
@@ -144,7 +170,8 @@ mod tests {
             let dir = self.0.display().to_string();
             let text = format!("[storage]\ndata_dir = \"@\"\n{sections}").replace('@', &dir);
             let config = Config::from_parts(Some(("server.toml", &text)), []).unwrap();
-            check(&config).map_err(|error| error.to_string())
+            let errors: Vec<String> = check(&config).iter().map(ToString::to_string).collect();
+            if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
         }
 
         fn broker(&self, ca: &str, cert: &str, key: &str) -> Result<(), String> {
@@ -191,6 +218,8 @@ mod tests {
             let said = said.unwrap_err();
             assert!(parts.iter().all(|part| said.contains(part)), "{said}");
         }
+        let both = files.check("[fleet]\nseed_file = \"@/none\"\n[commands]\nsigning_key_file = \"@/junk\"");
+        assert_eq!(both.unwrap_err().lines().count(), 2, "all of them at once");
         files.broker(ca, cert, key).unwrap();
         password("junk").unwrap();
         // A start makes it.
@@ -198,5 +227,23 @@ mod tests {
         assert!(!files.0.join("none").exists());
         // What nobody would read says nothing.
         files.check("[mqtt]\nurl = \"mqtt://b\"\nca_file = \"@/none\"").unwrap();
+    }
+
+    #[test]
+    fn a_data_directory_that_a_start_could_not_make_or_fill_is_told() {
+        let files = Files(std::env::temp_dir().join(format!("kw-data-{}", uuid::Uuid::new_v4())));
+        fs::create_dir(&files.0).unwrap();
+        fs::write(files.0.join("file"), "").unwrap();
+        let told = |dir: &str| data_dir(&files.0.join(dir)).map_err(|error| error.to_string());
+        told("").unwrap();
+        told("new/data").unwrap();
+        assert!(!files.0.join("new").exists(), "looking makes nothing");
+        for dir in ["file", "file/data"] {
+            let told = told(dir).unwrap_err();
+            assert!(
+                told.starts_with("[storage] data_dir: ") && told.contains("file is no directory"),
+                "{told}"
+            );
+        }
     }
 }

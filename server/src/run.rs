@@ -100,7 +100,7 @@ pub async fn serve(
     started: impl FnOnce(Addresses),
 ) -> Result<(), ServeError> {
     install_tls_provider();
-    files::check(&config)?;
+    files::check(&config).into_iter().next().map_or(Ok(()), Err)?;
     let policy = Arc::new(policy(&config)?);
     let data_dir = &config.storage.data_dir;
     std::fs::DirBuilder::new()

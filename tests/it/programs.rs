@@ -114,7 +114,8 @@ fn the_samples_are_configurations() {
         if role == Role::Agent {
             // The certificates it names are not on this machine: said with file, key and path.
             let said = run(role, &["check-config", "--config", path.to_str().unwrap()]);
-            let whole = format!("{}: [mqtt] ca_file: /etc/kioskwatch-agent/ca.pem", path.display());
+            let line = sample.out.lines().position(|line| line.starts_with("ca_file")).unwrap() + 1;
+            let whole = format!("{}:{line}: [mqtt] ca_file: /etc/kioskwatch-agent/ca.pem", path.display());
             assert!(said.code == 2 && said.err.contains(&whole), "{}", said.err);
             let open = sample.out.replace("mqtts://", "mqtt://");
             let without =

@@ -1,7 +1,7 @@
 //! `[journal]`: where records are kept until the server has them, and for how long after.
 use std::path::PathBuf;
 
-use super::{ConfigError, Section};
+use super::Section;
 use crate::journal::MIN_CAP_BYTES;
 
 #[derive(Debug, Clone)]
@@ -17,17 +17,17 @@ pub struct Journal {
 const DEFAULT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Journal {
-    pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
+    pub(super) fn read(mut section: Section) -> Self {
         let default = PathBuf::from("/var/lib/kioskwatch-agent/journal.sqlite");
         let journal = Self {
-            path: section.or("path", "the path of a file is right", default)?,
-            keep_acked_h: section.within("keep_acked_h", 0..=8760, 72)?,
-            max_bytes: section.within("max_bytes", MIN_CAP_BYTES..=1 << 40, DEFAULT_MAX_BYTES)?,
+            path: section.or("path", "the path of a file is right", default),
+            keep_acked_h: section.within("keep_acked_h", 0..=8760, 72),
+            max_bytes: section.within("max_bytes", MIN_CAP_BYTES..=1 << 40, DEFAULT_MAX_BYTES),
             // What a power cut leaves unknown; the server is promised no more than 10 s.
-            tick_ms: section.seconds("tick_s", 0.1..=10.0)?.unwrap_or(10_000),
+            tick_ms: section.seconds("tick_s", 0.1..=10.0).unwrap_or(10_000),
         };
-        section.finish()?;
-        Ok(journal)
+        section.finish();
+        journal
     }
 
     pub fn keep_acked_ms(&self) -> i64 {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use kioskwatch_agent_core::config::DEFAULT_HEARTBEAT_INTERVAL_S;
 use kioskwatch_proto::{KioskId, limits::HEARTBEAT_INTERVAL_S};
 
-use super::{ConfigError, Section};
+use super::Section;
 use crate::clock::KERNEL_BOOT_ID;
 
 #[derive(Debug, Clone)]
@@ -18,28 +18,22 @@ pub struct Kiosk {
 }
 
 impl Kiosk {
-    pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
+    pub(super) fn read(mut section: Section) -> Option<Self> {
         const ID: &str = "give the id this terminal has in the register, 1 to 64 letters, digits, `_` or `-`";
         const ZONE: &str = "an IANA name like Asia/Shanghai is right";
-        let Some(id) = section.take("id", ID)? else { return Err(section.missing("id", ID)) };
-        let zone = section.take::<String>("timezone", ZONE)?;
+        let id = section.need("id", ID);
+        let zone = section.take::<String>("timezone", ZONE);
         if let Some(found) = &zone
             && found.value.parse::<chrono_tz::Tz>().is_err()
         {
             let what = format!("there is no time zone {:?}", found.value);
-            return Err(section.wrong(&found.place, "timezone", what, ZONE));
+            section.wrong(&found.place, "timezone", what, ZONE);
         }
-        let kiosk = Self {
-            id: id.value,
-            heartbeat_interval_s: section.within(
-                "heartbeat_interval_s",
-                HEARTBEAT_INTERVAL_S,
-                DEFAULT_HEARTBEAT_INTERVAL_S,
-            )?,
-            boot_id_file: section.or("boot_id_file", "a path is right", PathBuf::from(KERNEL_BOOT_ID))?,
-            timezone: zone.map(|found| found.value),
-        };
-        section.finish()?;
-        Ok(kiosk)
+        let heartbeat_interval_s =
+            section.within("heartbeat_interval_s", HEARTBEAT_INTERVAL_S, DEFAULT_HEARTBEAT_INTERVAL_S);
+        let boot_id_file = section.or("boot_id_file", "a path is right", PathBuf::from(KERNEL_BOOT_ID));
+        section.finish();
+        let timezone = zone.map(|found| found.value);
+        Some(Self { id: id?.value, heartbeat_interval_s, boot_id_file, timezone })
     }
 }

@@ -1,7 +1,7 @@
 //! `[log]`: how much the agent tells on standard error.
 use tracing::level_filters::LevelFilter;
 
-use super::{ConfigError, Section};
+use super::Section;
 
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -10,21 +10,21 @@ pub struct Log {
 }
 
 impl Log {
-    pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
+    pub(super) fn read(mut section: Section) -> Self {
         const RIGHT: &str =
             "error, warn, info, debug or trace is right, or directives like info,rumqttc=debug";
-        let found = section.take::<String>("level", RIGHT)?;
+        let found = section.take::<String>("level", RIGHT);
         let level = match found {
             Some(found) => {
                 if let Some(bad) = found.value.split(',').find(|part| !is_directive(part)) {
-                    return Err(section.wrong(&found.place, "level", format!("{bad:?} is no level"), RIGHT));
+                    section.wrong(&found.place, "level", format!("{bad:?} is no level"), RIGHT);
                 }
                 found.value
             }
             None => "info".to_owned(),
         };
-        section.finish()?;
-        Ok(Self { level })
+        section.finish();
+        Self { level }
     }
 }
 

@@ -16,7 +16,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 pub use self::{
     commands::Commands,
@@ -67,8 +67,62 @@ pub enum ConfigError {
     Unknown { place: String, key: String, right: String },
 }
 
+/// Everything that is wrong with it, a line each.
+#[derive(Debug)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.first().filter(|_| self.0.len() == 1)?.source()
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl ConfigError {
+    /// Of the file; what has none comes first.
+    fn line(&self) -> usize {
+        let place = match self {
+            Self::Read { .. } => return 0,
+            Self::Syntax { place, .. }
+            | Self::Value { place, .. }
+            | Self::Missing { place, .. }
+            | Self::Unknown { place, .. } => place,
+        };
+        place.rsplit(':').next().and_then(|line| line.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// A sentence about a file that a key names, `[mqtt] ca_file: …`, with the place of the key before it.
+pub fn placed(file: Option<&Path>, sentence: &str) -> String {
+    let Some(path) = file else { return format!("the environment: {sentence}") };
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let (section, key) =
+        sentence.split_once(':').and_then(|(key, _)| key.split_once(' ')).unwrap_or_default();
+    let mut current = "";
+    for (index, line) in text.lines().map(str::trim).enumerate() {
+        if line.starts_with('[') {
+            current = line;
+        } else if current == section && line.split('=').next().is_some_and(|name| name.trim() == key) {
+            return format!("{}:{}: {sentence}", path.display(), index + 1);
+        }
+    }
+    format!("{}: {sentence}", path.display())
+}
+
 /// Reads file and environment. Without a file, the environment alone must name the required keys.
-pub fn load(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigError> {
+pub fn load(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigErrors> {
     let (name, text) = match file {
         Some(path) => {
             let name = path.display().to_string();
@@ -82,19 +136,21 @@ pub fn load(file: Option<&Path>, environment: Environment) -> Result<Config, Con
 }
 
 /// As [`load`], of a text that is already read; `name` stands for the file in errors.
-pub fn parse(name: &str, text: &str, environment: Environment) -> Result<Config, ConfigError> {
+pub fn parse(name: &str, text: &str, environment: Environment) -> Result<Config, ConfigErrors> {
     let mut source = Source::parse(name, text, environment)?;
-    let gate = Gate::read(source.section("gate")?)?;
-    let config = Config {
-        kiosk: Kiosk::read(source.section("kiosk")?)?,
-        mqtt: Mqtt::read(source.section("mqtt")?)?,
-        journal: Journal::read(source.section("journal")?)?,
-        local_api: LocalApi::read(source.section("local_api")?, &gate)?,
-        commands: Commands::read(source.section("commands")?)?,
-        log: Log::read(source.section("log")?)?,
-        peripherals: peripheral::read_all(source.tables("peripheral")?, &gate)?,
-        gate,
-        unused: source.unused(),
-    };
-    Ok(config)
+    let gate = Gate::read(source.section("gate"));
+    let kiosk = Kiosk::read(source.section("kiosk"));
+    let mqtt = Mqtt::read(source.section("mqtt"));
+    let journal = Journal::read(source.section("journal"));
+    let local_api = LocalApi::read(source.section("local_api"), &gate);
+    let commands = Commands::read(source.section("commands"));
+    let log = Log::read(source.section("log"));
+    let peripherals = peripheral::read_all(source.tables("peripheral"), &gate);
+    match (kiosk, mqtt, source.findings()) {
+        (Some(kiosk), Some(mqtt), findings) if findings.is_empty() => {
+            let unused = source.unused();
+            Ok(Config { kiosk, gate, mqtt, journal, local_api, commands, log, peripherals, unused })
+        }
+        (.., findings) => Err(ConfigErrors(findings)),
+    }
 }

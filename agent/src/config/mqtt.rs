@@ -1,7 +1,7 @@
 //! `[mqtt]`: the broker, and how this kiosk proves who it is.
 use std::{fmt, path::PathBuf};
 
-use super::{ConfigError, Section};
+use super::Section;
 
 #[derive(Debug, Clone)]
 pub struct Mqtt {
@@ -71,53 +71,49 @@ impl Endpoint {
 }
 
 impl Mqtt {
-    pub(super) fn read(mut section: Section) -> Result<Self, ConfigError> {
+    pub(super) fn read(mut section: Section) -> Option<Self> {
         const URL: &str = "mqtts://broker.example:8883 or mqtt://127.0.0.1:1883 is right";
         const FILE: &str = "the path of a PEM file is right";
-        let Some(url) = section.take::<String>("url", URL)? else {
-            return Err(section.missing("url", URL));
-        };
-        let endpoint =
-            Endpoint::parse(&url.value).map_err(|what| section.wrong(&url.place, "url", what, URL))?;
+        let endpoint = section.need::<String>("url", URL).and_then(|url| {
+            Endpoint::parse(&url.value).map_err(|what| section.wrong(&url.place, "url", what, URL)).ok()
+        });
         let mut file = |key, right| section.take::<PathBuf>(key, right);
-        let ca_file = file("ca_file", FILE)?;
-        let cert_file = file("cert_file", FILE)?;
-        let key_file = file("key_file", FILE)?;
-        let password_file = file("password_file", "the path of a file with the password is right")?;
-        if !endpoint.tls
+        let ca_file = file("ca_file", FILE);
+        let cert_file = file("cert_file", FILE);
+        let key_file = file("key_file", FILE);
+        let password_file = file("password_file", "the path of a file with the password is right");
+        let tls = endpoint.as_ref().map(|endpoint| endpoint.tls);
+        if tls == Some(false)
             && let Some(found) = ca_file.as_ref().or(cert_file.as_ref()).or(key_file.as_ref())
         {
             let right = "write mqtts:// in [mqtt] url to use certificates";
-            return Err(section.wrong(
-                &found.place,
-                "ca_file, cert_file, key_file",
-                "the url is not TLS",
-                right,
-            ));
+            section.wrong(&found.place, "ca_file, cert_file, key_file", "the url is not TLS", right);
         }
-        if endpoint.tls && ca_file.is_none() {
-            return Err(
-                section.missing("ca_file", "name the PEM file of the authority that signed the broker")
-            );
+        if tls == Some(true) && ca_file.is_none() {
+            section.missing("ca_file", "name the PEM file of the authority that signed the broker");
         }
         if cert_file.is_some() != key_file.is_some() {
-            return Err(section.missing("cert_file or key_file", "a certificate and its key belong together"));
+            section.missing("cert_file or key_file", "a certificate and its key belong together");
         }
-        let mqtt = Self {
-            endpoint,
+        let username = section.take("username", "a text is right").map(|found| found.value);
+        let keep_alive_s = section.within("keep_alive_s", 5..=600, 25);
+        let connect_timeout_s = section.within("connect_timeout_s", 1..=120, 10);
+        let reconnect_max_ms = section.seconds("reconnect_max_s", 0.1..=3600.0).unwrap_or(120_000);
+        let stalled_after_ms = section.seconds("stalled_after_s", 1.0..=86_400.0).unwrap_or(300_000);
+        section.finish();
+        Some(Self {
+            endpoint: endpoint?,
             tls: Tls {
                 ca_file: ca_file.map(|f| f.value),
                 cert_file: cert_file.map(|f| f.value),
                 key_file: key_file.map(|f| f.value),
             },
             password_file: password_file.map(|f| f.value),
-            username: section.take("username", "a text is right")?.map(|found| found.value),
-            keep_alive_s: section.within("keep_alive_s", 5..=600, 25)?,
-            connect_timeout_s: section.within("connect_timeout_s", 1..=120, 10)?,
-            reconnect_max_ms: section.seconds("reconnect_max_s", 0.1..=3600.0)?.unwrap_or(120_000),
-            stalled_after_ms: section.seconds("stalled_after_s", 1.0..=86_400.0)?.unwrap_or(300_000),
-        };
-        section.finish()?;
-        Ok(mqtt)
+            username,
+            keep_alive_s,
+            connect_timeout_s,
+            reconnect_max_ms,
+            stalled_after_ms,
+        })
     }
 }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     ConfigError,
-    source::{Setting, Settings, Unused},
+    source::{Findings, Setting, Settings, Unused},
 };
 
 pub(super) struct Section {
@@ -15,6 +15,7 @@ pub(super) struct Section {
     file: String,
     known: BTreeSet<&'static str>,
     unused: Unused,
+    findings: Findings,
 }
 
 /// A value with the place it came from, for checks that need more than its type.
@@ -24,9 +25,9 @@ pub(super) struct Found<T> {
 }
 
 impl Section {
-    pub(super) fn new(settings: Settings, title: String, file: &str, unused: &Unused) -> Self {
-        let file = file.to_owned();
-        Self { settings, title, file, known: BTreeSet::new(), unused: unused.clone() }
+    pub(super) fn new(settings: Settings, title: String, file: &str, source: (&Unused, &Findings)) -> Self {
+        let (unused, findings) = (source.0.clone(), source.1.clone());
+        Self { settings, title, file: file.to_owned(), known: BTreeSet::new(), unused, findings }
     }
 
     pub(super) fn place(&self) -> String {
@@ -37,47 +38,48 @@ impl Section {
         format!("{} {key}", self.title)
     }
 
-    pub(super) fn wrong(
-        &self,
-        place: &str,
-        key: &str,
-        what: impl Display,
-        right: impl Display,
-    ) -> ConfigError {
-        ConfigError::Value {
+    /// Notes that a value is no good. Reading goes on with its default, to find what else is wrong.
+    pub(super) fn wrong(&self, place: &str, key: &str, what: impl Display, right: impl Display) {
+        self.note(ConfigError::Value {
             place: place.to_owned(),
             key: self.name(key),
             what: what.to_string(),
             right: right.to_string(),
-        }
+        });
     }
 
-    pub(super) fn missing(&self, key: &str, right: &str) -> ConfigError {
-        ConfigError::Missing { place: self.place(), key: self.name(key), right: right.to_owned() }
+    pub(super) fn missing(&self, key: &str, right: &str) {
+        self.note(ConfigError::Missing { place: self.place(), key: self.name(key), right: right.to_owned() });
+    }
+
+    fn note(&self, finding: ConfigError) {
+        self.findings.borrow_mut().push(finding);
     }
 
     /// The value of `key`, if it stands there; `right` says what belongs there.
-    pub(super) fn take<T: DeserializeOwned>(
-        &mut self,
-        key: &'static str,
-        right: &str,
-    ) -> Result<Option<Found<T>>, ConfigError> {
+    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &'static str, right: &str) -> Option<Found<T>> {
         self.known.insert(key);
-        let Some(setting) = self.settings.entries.remove(key) else { return Ok(None) };
+        let setting = self.settings.entries.remove(key)?;
         let place = setting.place.clone();
         match typed(setting) {
-            Ok(value) => Ok(Some(Found { value, place })),
-            Err(what) => Err(self.wrong(&place, key, what, right)),
+            Ok(value) => Some(Found { value, place }),
+            Err(what) => {
+                self.wrong(&place, key, what, right);
+                None
+            }
         }
     }
 
-    pub(super) fn or<T: DeserializeOwned>(
-        &mut self,
-        key: &'static str,
-        right: &str,
-        default: T,
-    ) -> Result<T, ConfigError> {
-        Ok(self.take(key, right)?.map_or(default, |found| found.value))
+    /// The same of a key that must stand there.
+    pub(super) fn need<T: DeserializeOwned>(&mut self, key: &'static str, right: &str) -> Option<Found<T>> {
+        if !self.settings.entries.contains_key(key) {
+            self.missing(key, right);
+        }
+        self.take(key, right)
+    }
+
+    pub(super) fn or<T: DeserializeOwned>(&mut self, key: &'static str, right: &str, default: T) -> T {
+        self.take(key, right).map_or(default, |found| found.value)
     }
 
     /// A number within its limits.
@@ -86,14 +88,15 @@ impl Section {
         key: &'static str,
         limits: std::ops::RangeInclusive<T>,
         default: T,
-    ) -> Result<T, ConfigError> {
+    ) -> T {
         let right = format!("a number from {} to {} is right", limits.start(), limits.end());
-        match self.take::<T>(key, &right)? {
+        match self.take::<T>(key, &right) {
             Some(found) if !limits.contains(&found.value) => {
-                Err(self.wrong(&found.place, key, format!("{} is outside its limits", found.value), right))
+                self.wrong(&found.place, key, format!("{} is outside its limits", found.value), right);
+                default
             }
-            Some(found) => Ok(found.value),
-            None => Ok(default),
+            Some(found) => found.value,
+            None => default,
         }
     }
 
@@ -102,16 +105,17 @@ impl Section {
         &mut self,
         key: &'static str,
         limits: std::ops::RangeInclusive<f64>,
-    ) -> Result<Option<u64>, ConfigError> {
+    ) -> Option<u64> {
         let right =
             format!("seconds from {} to {} are right, decimals allowed", limits.start(), limits.end());
-        let Some(found) = self.take::<Number>(key, &right)? else { return Ok(None) };
+        let found = self.take::<Number>(key, &right)?;
         if !limits.contains(&found.value.0) {
             let what = format!("{} is outside its limits", found.value.0);
-            return Err(self.wrong(&found.place, key, what, right));
+            self.wrong(&found.place, key, what, right);
+            return None;
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked against limits")]
-        Ok(Some((found.value.0 * 1000.0).round() as u64))
+        Some((found.value.0 * 1000.0).round() as u64)
     }
 
     /// What nobody has asked for so far, for a driver's own options.
@@ -123,20 +127,20 @@ impl Section {
         self.known.iter().copied().collect::<Vec<_>>().join(", ")
     }
 
-    pub(super) fn unknown(&self, place: String, key: &str, known: &str) -> ConfigError {
+    pub(super) fn unknown(&self, place: String, key: &str, known: &str) {
         let right = format!("keys are {known}");
-        ConfigError::Unknown { place, key: self.name(key), right }
+        self.note(ConfigError::Unknown { place, key: self.name(key), right });
     }
 
     /// Refuses keys nobody asked for; remarks on variables.
-    pub(super) fn finish(mut self) -> Result<(), ConfigError> {
+    pub(super) fn finish(mut self) {
         for (key, setting) in self.rest() {
-            if !setting.from_environment {
-                return Err(self.unknown(setting.place, &key, &self.known()));
+            if setting.from_environment {
+                self.unused.borrow_mut().push(setting.place);
+            } else {
+                self.unknown(setting.place, &key, &self.known());
             }
-            self.unused.borrow_mut().push(setting.place);
         }
-        Ok(())
     }
 }
 

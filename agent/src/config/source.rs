@@ -45,10 +45,13 @@ pub(super) struct Source {
     sections: BTreeMap<String, Settings>,
     lists: BTreeMap<String, Vec<Settings>>,
     unused: Unused,
+    findings: Findings,
 }
 
 /// Overrides that mean nothing here, collected while the sections are read.
 pub(super) type Unused = Rc<RefCell<Vec<String>>>;
+/// Everything that is wrong, collected likewise: who mends one thing wants to know of the next.
+pub(super) type Findings = Rc<RefCell<Vec<ConfigError>>>;
 
 const SECTIONS: &[&str] = &["kiosk", "gate", "mqtt", "journal", "local_api", "commands", "log", "peripheral"];
 
@@ -69,50 +72,54 @@ impl Source {
             sections: BTreeMap::new(),
             lists: BTreeMap::new(),
             unused: Unused::default(),
+            findings: Findings::default(),
         };
         for (key, value) in tree {
             let at = place(key.span().start);
             let key = key.into_inner().into_owned();
             match value.into_inner() {
                 DeValue::Table(table) => {
-                    let settings = Self::settings(table, at, &place)?;
+                    let settings = source.settings(table, at, &place);
                     source.sections.insert(key, settings);
                 }
                 DeValue::Array(items) => {
                     let mut list = Vec::new();
                     for item in items {
                         let at = place(item.span().start);
-                        let DeValue::Table(table) = item.into_inner() else {
-                            return Err(not_a_section(at, &key));
-                        };
-                        list.push(Self::settings(table, at, &place)?);
+                        match item.into_inner() {
+                            DeValue::Table(table) => list.push(source.settings(table, at, &place)),
+                            _ => source.note(not_a_section(at, &key)),
+                        }
                     }
                     source.lists.insert(key, list);
                 }
-                _ => return Err(not_a_section(at, &key)),
+                _ => source.note(not_a_section(at, &key)),
             }
         }
         source.override_with(environment);
-        source.check_names()?;
+        source.check_names();
         Ok(source)
     }
 
-    fn settings(
-        table: DeTable<'_>,
-        at: String,
-        place: &impl Fn(usize) -> String,
-    ) -> Result<Settings, ConfigError> {
+    fn note(&self, finding: ConfigError) {
+        self.findings.borrow_mut().push(finding);
+    }
+
+    fn settings(&self, table: DeTable<'_>, at: String, place: &impl Fn(usize) -> String) -> Settings {
         let mut entries = BTreeMap::new();
         for (key, value) in table {
             let at = place(key.span().start);
             let key = key.into_inner().into_owned();
-            let value = plain(value.into_inner()).ok_or_else(|| ConfigError::Syntax {
-                place: at.clone(),
-                what: format!("{key} is no plain value"),
-            })?;
-            entries.insert(key, Setting { value, from_environment: false, place: at });
+            match plain(value.into_inner()) {
+                Some(value) => {
+                    entries.insert(key, Setting { value, from_environment: false, place: at });
+                }
+                None => {
+                    self.note(ConfigError::Syntax { place: at, what: format!("{key} is no plain value") });
+                }
+            }
         }
-        Ok(Settings { entries, place: at, in_file: true })
+        Settings { entries, place: at, in_file: true }
     }
 
     /// `KIOSKWATCH__MQTT__URL`, and `KIOSKWATCH__PERIPHERAL__0__PORT` for the first of a list.
@@ -145,39 +152,37 @@ impl Source {
         }
     }
 
-    pub(super) fn section(&mut self, name: &str) -> Result<Section, ConfigError> {
-        if let Some(items) = self.lists.get(name).filter(|items| !items.is_empty()) {
-            return Err(ConfigError::Syntax {
-                place: items[0].place.clone(),
-                what: format!("{name} stands there once, as [{name}], not as [[{name}]]"),
-            });
+    pub(super) fn section(&mut self, name: &str) -> Section {
+        let items = self.lists.remove(name).unwrap_or_default();
+        if let Some(first) = items.first() {
+            let what = format!("{name} stands there once, as [{name}], not as [[{name}]]");
+            self.note(ConfigError::Syntax { place: first.place.clone(), what });
         }
-        let settings = self.sections.remove(name).unwrap_or_default();
-        Ok(Section::new(settings, format!("[{name}]"), &self.name, &self.unused))
+        // What it means is plain: the rest is read as if it stood there.
+        let settings = self.sections.remove(name).or(items.into_iter().next()).unwrap_or_default();
+        Section::new(settings, format!("[{name}]"), &self.name, (&self.unused, &self.findings))
     }
 
-    pub(super) fn tables(&mut self, name: &str) -> Result<Vec<Section>, ConfigError> {
-        if let Some(settings) = self.sections.get(name) {
-            return Err(ConfigError::Syntax {
-                place: settings.place.clone(),
-                what: format!("{name} is a list: write [[{name}]], once for each"),
-            });
+    pub(super) fn tables(&mut self, name: &str) -> Vec<Section> {
+        let mut items = self.lists.remove(name).unwrap_or_default();
+        if let Some(settings) = self.sections.remove(name) {
+            let what = format!("{name} is a list: write [[{name}]], once for each");
+            self.note(ConfigError::Syntax { place: settings.place.clone(), what });
+            items.push(settings);
         }
-        let items = self.lists.remove(name).unwrap_or_default();
-        Ok(items
-            .into_iter()
-            .map(|item| Section::new(item, format!("[[{name}]]"), &self.name, &self.unused))
-            .collect())
+        let section =
+            |item| Section::new(item, format!("[[{name}]]"), &self.name, (&self.unused, &self.findings));
+        items.into_iter().map(section).collect()
     }
 
     /// A section that no agent has is an error in the file, a remark when it comes from the environment.
-    fn check_names(&self) -> Result<(), ConfigError> {
+    fn check_names(&self) {
         let single = self.sections.iter();
         let lists =
             self.lists.iter().flat_map(|(name, all)| all.iter().map(move |settings| (name, settings)));
         for (name, settings) in single.chain(lists).filter(|(name, _)| !SECTIONS.contains(&name.as_str())) {
             if settings.in_file {
-                return Err(ConfigError::Unknown {
+                self.note(ConfigError::Unknown {
                     place: settings.place.clone(),
                     key: format!("[{name}]"),
                     right:
@@ -185,10 +190,17 @@ impl Source {
                             [[peripheral]]"
                             .into(),
                 });
+                continue;
             }
             self.unused.borrow_mut().extend(settings.entries.values().map(|s| s.place.clone()));
         }
-        Ok(())
+    }
+
+    /// Everything that was wrong so far, in the order of the file.
+    pub(super) fn findings(&self) -> Vec<ConfigError> {
+        let mut findings = self.findings.take();
+        findings.sort_by_key(ConfigError::line);
+        findings
     }
 
     /// Overrides that nothing has taken.

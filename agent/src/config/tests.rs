@@ -9,7 +9,7 @@ fn env(pairs: &[(&str, &str)]) -> Environment {
     Environment(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
 }
 
-fn read(text: &str) -> Result<Config, ConfigError> {
+fn read(text: &str) -> Result<Config, ConfigErrors> {
     parse("agent.toml", text, Environment::default())
 }
 
@@ -132,6 +132,11 @@ fn what_is_wrong_is_told_with_place_key_and_advice() {
             &["agent.toml:5", "port", "pushed"],
         ),
         (
+            "[[peripheral]]\nname = \"a\"\nmode = \"owned\"\ndriver = \"escpos\"\nport = \"/dev/x\"\n\
+             [[peripheral]]\nname = \"b\"\nmode = \"owned\"\ndriver = \"megatec\"\nport = \"/dev/x\"\n",
+            &["agent.toml:10", "port", "/dev/x", "agent.toml:5", "port of its own"],
+        ),
+        (
             "[[peripheral]]\nname = \"host\"\nmode = \"pushed\"\nkind = \"x\"\n",
             &["agent.toml:2", "the terminal itself"],
         ),
@@ -169,4 +174,40 @@ fn a_bad_variable_is_named() {
         "{error}"
     );
     assert!(error.contains("1 to 3600"), "{error}");
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let text = "[kiosk]\nidd = \"K-1\"\nheartbeat_interval_s = 0\n[mqtt]\nurl = \"http://x\"\nkeep_alive_s = 1\n\
+                [[peripheral]]\nmode = \"owned\"\ndriver = \"laser\"\nbaud = 7\n[kiosks]\n\
+                [commands]\nkeys = [\"k1\", \"k2\"]\n";
+    let told = read(text).unwrap_err().to_string();
+    let told: Vec<&str> = told.lines().collect();
+    for (line, part) in told.iter().zip([
+        "agent.toml:1: [kiosk] id is missing",
+        "agent.toml:2: [kiosk] idd is no key",
+        "agent.toml:3: [kiosk] heartbeat_interval_s: 0 is outside",
+        "agent.toml:5: [mqtt] url: its scheme",
+        "agent.toml:6: [mqtt] keep_alive_s: 1 is outside",
+        "agent.toml:7: [[peripheral]] name is missing",
+        "agent.toml:7: [[peripheral]] port is missing",
+        "agent.toml:9: [[peripheral]] driver: there is no driver \"laser\"",
+        "agent.toml:10: [[peripheral]] baud: 7 is no standard rate",
+        "agent.toml:11: [kiosks] is no key",
+        "agent.toml:13: [commands] keys: ",
+        "agent.toml:13: [commands] keys: ",
+    ]) {
+        assert!(line.starts_with(part), "{part}: {line}");
+    }
+    assert_eq!(told.len(), 12, "{told:#?}");
+}
+
+#[test]
+fn a_sentence_about_a_file_says_where_its_key_stands() {
+    let path = std::env::temp_dir().join(format!("kw-placed-{}.toml", uuid::Uuid::new_v4()));
+    std::fs::write(&path, "[mqtt]\nurl = \"mqtts://x\"\nca_file = \"/none\"\n").unwrap();
+    let told = |sentence| placed(Some(&path), sentence);
+    assert_eq!(told("[mqtt] ca_file: no"), format!("{}:3: [mqtt] ca_file: no", path.display()));
+    assert_eq!(told("[journal] path: no"), format!("{}: [journal] path: no", path.display()));
+    std::fs::remove_file(&path).unwrap();
 }

@@ -8,6 +8,7 @@
 mod evict;
 mod export;
 mod open;
+mod place;
 mod row;
 mod store;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use kioskwatch_proto::{BootId, CommandId, Epoch, Timestamp, journal::Digest};
 
 pub use export::export;
 pub use open::{Opened, PreviousRun};
+pub use place::check_place;
 pub use writer::{Journal, Reply};
 
 /// Requests that arrive within this time share a commit.

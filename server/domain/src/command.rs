@@ -15,6 +15,10 @@ use crate::{
 /// After `not_after` the agent cannot begin any more; its word may still be on its way for this long.
 pub const ANSWER_SLACK_MS: i64 = 60_000;
 
+/// Why the server gave a command up: nobody approved it, nobody answered, or nobody told the end.
+pub const UNANSWERED: [&str; 3] =
+    ["nobody approved it in time", "no answer in time", "begun, and never told how it ended"];
+
 /// Kinds of peripherals that hold money or cards: disruptive actions always need a second person.
 pub const MONEY_AND_CARD_KINDS: &[&str] = &[
     "bill_acceptor",

@@ -202,7 +202,9 @@ impl Cursor {
                 push(&mut proofs, Proof { from: end, to: placed, state: EvidenceState::Off, cause });
             } else if starts {
                 push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
-                push(&mut proofs, Proof { from: end, to: placed, state: EvidenceState::OnOnly, cause: None });
+                // Stopped on purpose, for an update or by hand: that is our doing, and no riddle.
+                let cause = is_stopped_in_order(record).then_some(Cause::Software);
+                push(&mut proofs, Proof { from: end, to: placed, state: EvidenceState::OnOnly, cause });
             } else {
                 push(&mut proofs, Proof { from: last.placed, to: placed, state: held, cause: self.cause });
             }
@@ -284,6 +286,10 @@ impl Cursor {
             interval_s: None,
         }
     }
+}
+
+fn is_stopped_in_order(record: &Record) -> bool {
+    matches!(&record.body, kioskwatch_proto::journal::Body::Boot(boot) if boot.clean)
 }
 
 fn push(proofs: &mut Vec<Proof>, proof: Proof) {

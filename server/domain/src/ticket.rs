@@ -7,6 +7,10 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
+mod because;
+
+pub use because::{Because, Deed};
+
 use crate::{
     change::{ClockRow, ClockState, TicketRow, TicketState, Zone},
     policy::ClockPolicy,
@@ -19,7 +23,7 @@ pub const BY_RULE: &str = "server";
 #[derive(Debug, Clone)]
 pub struct Step<'a> {
     pub actor: &'a str,
-    pub action: &'static str,
+    pub action: Deed,
     /// `None`: the state stays.
     pub to: Option<TicketState>,
     pub reason: String,
@@ -62,6 +66,22 @@ pub const fn may_cancel(state: TicketState) -> bool {
     )
 }
 
+/// What people may do with a ticket that stands so, the everyday first. Further conditions are those of each.
+#[must_use]
+pub fn open_to_people(state: TicketState) -> Vec<Deed> {
+    let ended = matches!(state, TicketState::Closed | TicketState::CalledBack);
+    let resolved = state == TicketState::Resolved;
+    let offers = [
+        (Deed::Note, state.is_open() || ended),
+        (Deed::Resolve, state.is_open() && !resolved),
+        (Deed::Close, resolved),
+        (Deed::Reopen, resolved || ended),
+        (Deed::Urge, state.is_open()),
+        (Deed::Cancel, may_cancel(state)),
+    ];
+    offers.into_iter().filter_map(|(deed, offered)| offered.then_some(deed)).collect()
+}
+
 /// Where a ticket goes that comes back.
 #[must_use]
 pub fn state_after_return(assignee: Option<&str>) -> TicketState {
@@ -80,8 +100,11 @@ pub const CANCEL_GROUNDS: &[&str] = &[
     "mistyped",
 ];
 
+/// Resolved and signed off by rule: nobody came.
+pub const SELF_RECOVERED: &str = "self_recovered";
+
 /// What closes a ticket instead of a signature, and the signature itself (SR-160, C10, C11, C35).
-pub const SIGN_OFFS: &[&str] = &["signature", "phone", "timeout", "region", "self_recovered"];
+pub const SIGN_OFFS: &[&str] = &["signature", "phone", "timeout", "region", SELF_RECOVERED];
 
 /// Priority from how much service is lost and who can mend it: 1 highest … 4.
 #[must_use]

@@ -9,7 +9,7 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use crate::{change::IncidentRow, fleet::count_words as words};
+use crate::{change::IncidentRow, fleet::count_words as words, ticket::Because};
 
 words!(
     /// Why no ticket opens. The problem stays visible.
@@ -53,10 +53,69 @@ words!(
     }
 );
 
-/// The word of a decision that waits.
-const HELD: &str = "held";
-/// The word of a decision that nobody is needed.
-const SUPPRESSED: &str = "suppressed";
+words!(
+    /// What was decided.
+    DecisionWord {
+        Opened = "ticket opened",
+        Gathered = "gathered",
+        Reopened = "reopened",
+        Attached = "attached",
+        /// It waits.
+        Held = "held",
+        /// Nobody is needed.
+        Suppressed = "suppressed",
+    }
+);
+
+/// A decision as an incident's row keeps it, for those who tell it in other words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted {
+    pub decision: DecisionWord,
+    pub why: Why,
+    /// Until when it holds, where that was known.
+    pub until: Option<Timestamp>,
+}
+
+/// Why it fell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    Needed,
+    Shared(ShareReason),
+    Held(HoldReason),
+    Suppressed(SuppressReason),
+}
+
+impl Why {
+    /// The word its sentence begins with.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Needed => "needed",
+            Self::Shared(why) => why.as_str(),
+            Self::Held(why) => why.as_str(),
+            Self::Suppressed(why) => why.as_str(),
+        }
+    }
+}
+
+impl Noted {
+    /// `None`: nothing is decided yet, or in words of another version.
+    #[must_use]
+    pub fn of(row: &IncidentRow) -> Option<Self> {
+        let decision = DecisionWord::ALL.iter().copied().find(|word| word.as_str() == row.triage)?;
+        let (word, sentence) = row.triage_reason.split_once(':')?;
+        let why = match decision {
+            DecisionWord::Opened => Some(Why::Needed).filter(|why| why.as_str() == word),
+            DecisionWord::Gathered | DecisionWord::Reopened | DecisionWord::Attached => {
+                ShareReason::ALL.iter().copied().find(|why| why.as_str() == word).map(Why::Shared)
+            }
+            DecisionWord::Held => HoldReason::of(row).map(Why::Held),
+            DecisionWord::Suppressed => SuppressReason::of(row).map(Why::Suppressed),
+        };
+        let until = sentence.rsplit(' ').next().and_then(|at| Timestamp::parse(at).ok());
+        why.map(|why| Self { decision, why, until })
+    }
+}
 
 /// What to do about a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,21 +142,22 @@ impl Decision {
     /// The word in `incident.triage`.
     #[must_use]
     pub const fn word(&self) -> &'static str {
-        match self {
-            Self::OpenTicket => "ticket opened",
-            Self::Gather(..) => "gathered",
-            Self::Reopen(..) => "reopened",
-            Self::Attach(..) => "attached",
-            Self::Hold { .. } => HELD,
-            Self::Suppress { .. } => SUPPRESSED,
-        }
+        let word = match self {
+            Self::OpenTicket => DecisionWord::Opened,
+            Self::Gather(..) => DecisionWord::Gathered,
+            Self::Reopen(..) => DecisionWord::Reopened,
+            Self::Attach(..) => DecisionWord::Attached,
+            Self::Hold { .. } => DecisionWord::Held,
+            Self::Suppress { .. } => DecisionWord::Suppressed,
+        };
+        word.as_str()
     }
 
     /// The sentence in `incident.triage_reason`; begins with the stable word of the reason.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
-            Self::OpenTicket => "needed: nothing speaks against it".into(),
+            Self::OpenTicket => Because::Needed.into(),
             Self::Gather(_, why) | Self::Reopen(_, why) | Self::Attach(_, why) => {
                 let text = match why {
                     ShareReason::SiteOutage => "the whole site is out",
@@ -134,7 +194,8 @@ impl HoldReason {
     /// The reason of a hold as an incident's row keeps it; `None`: the incident is not held.
     #[must_use]
     pub fn of(row: &IncidentRow) -> Option<Self> {
-        let (word, _) = row.triage_reason.split_once(':').filter(|_| row.triage == HELD)?;
+        let (word, _) =
+            row.triage_reason.split_once(':').filter(|_| row.triage == DecisionWord::Held.as_str())?;
         Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
     }
 }
@@ -143,7 +204,8 @@ impl SuppressReason {
     /// Why no ticket opened, as an incident's row keeps it; `None`: another decision stands there.
     #[must_use]
     pub fn of(row: &IncidentRow) -> Option<Self> {
-        let (word, _) = row.triage_reason.split_once(':').filter(|_| row.triage == SUPPRESSED)?;
+        let (word, _) =
+            row.triage_reason.split_once(':').filter(|_| row.triage == DecisionWord::Suppressed.as_str())?;
         Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
     }
 }

@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
 use chrono_tz::Tz;
+use kioskwatch_proto::Timestamp;
 
 use crate::interval::{Interval, IntervalSet};
 
@@ -32,6 +33,13 @@ pub(crate) fn local_second(zone: Tz, t: i64) -> i64 {
 pub fn local_of(zone: Tz, t: i64) -> NaiveDateTime {
     DateTime::from_timestamp(local_second(zone, t), 0)
         .map_or(if t < 0 { NaiveDateTime::MIN } else { NaiveDateTime::MAX }, |local| local.naive_utc())
+}
+
+/// An instant for people: the wall clock, and how far it is ahead of UTC, `2026-11-21 16:00:05 +08:00`.
+#[must_use]
+pub fn told(zone: Tz, at: Timestamp) -> String {
+    let at = DateTime::from_timestamp_millis(at.ms()).unwrap_or_default();
+    at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 /// The local date at `t`.

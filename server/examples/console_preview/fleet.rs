@@ -1,8 +1,12 @@
 //! Four sites with everything a page must be able to show.
-use kioskwatch_domain::change::{
-    Admission, Change, ClockRow, ClockState, CommandEventRow, CommandRow, CommandState, EvidenceRow,
-    EvidenceSource, EvidenceState, IncidentRow, KioskRow, KioskStateRow, PresenceVerdict, SiteRow,
-    TicketEventRow, TicketRow, TicketSource, TicketState, TransitionRow, Zone,
+use kioskwatch_domain::{
+    change::{
+        Admission, Change, ClockRow, ClockState, CommandEventRow, CommandRow, CommandState, EvidenceRow,
+        EvidenceSource, EvidenceState, IncidentRow, KioskRow, KioskStateRow, PresenceVerdict, SiteRow,
+        TicketEventRow, TicketRow, TicketSource, TicketState, TransitionRow, Zone,
+    },
+    ticket::{BY_RULE, Because, SELF_RECOVERED},
+    triage::Decision,
 };
 use kioskwatch_proto::{
     CommandId, KioskId, PeripheralName, SiteId, Timestamp,
@@ -179,8 +183,9 @@ fn day(changes: &mut Vec<Change>, now: Timestamp, id: &KioskId, like: &Like) {
     }
     let moved = [
         ("service", "in_service", "degraded", 9 * HOUR, "printer: paper_out"),
-        ("service", "degraded", "in_service", 8 * HOUR + 10 * MINUTE, "all peripherals work"),
-        ("presence", "online", "late", 5 * HOUR, "late_heartbeat"),
+        ("boot", "", "up", 8 * HOUR + 20 * MINUTE, "agent_restart"),
+        ("service", "degraded", "in_service", 8 * HOUR + 10 * MINUTE, ""),
+        ("presence", "online", "late", 5 * HOUR, "heartbeat_late"),
         ("presence", "late", "online", 5 * HOUR - 20_000, "heartbeat"),
         ("service", "in_service", "out_of_service", 72 * MINUTE, "acceptor: note_jam(stacker)"),
     ];
@@ -224,12 +229,17 @@ fn ticket(
     }
 }
 
+fn resolved(row: TicketRow, now: Timestamp) -> TicketRow {
+    TicketRow { t5: Some(now.plus_ms(-HOUR)), resolution: Some(SELF_RECOVERED.into()), ..row }
+}
+
 fn tickets(changes: &mut Vec<Change>, now: Timestamp) {
     let all = [
         ticket(1, (0, 1), "note_jam(stacker)", TicketState::Triaged, now, 72 * MINUTE),
         ticket(2, (3, 1), "site_offline", TicketState::Triaged, now, 44 * MINUTE),
         ticket(3, (0, 4), "paper_out", TicketState::WaitingCustomer, now, 5 * HOUR),
         ticket(4, (1, 3), "on_battery", TicketState::New, now, 6 * MINUTE),
+        resolved(ticket(5, (0, 6), "paper_low", TicketState::Resolved, now, 3 * HOUR), now),
     ];
     for row in all {
         let (id, opened) = (row.id, row.opened_at);
@@ -248,16 +258,22 @@ fn tickets(changes: &mut Vec<Change>, now: Timestamp) {
             closed_at: None,
             close_reason: None,
             raw: Some("02 03 06 47 50 f1".into()),
-            text: Some("JAM IN STACKER <script>alert(1)</script>".into()),
+            text: Some(if row.kiosk.is_some() && row.fault.as_str() == "site_offline" {
+                Because::DroppedTogether(3).into()
+            } else {
+                "JAM IN STACKER <script>alert(1)</script>".to_owned()
+            }),
             ticket: Some(id),
-            triage: "ticket".into(),
-            triage_reason: "a required peripheral stopped".into(),
+            triage: Decision::OpenTicket.word().into(),
+            triage_reason: Decision::OpenTicket.sentence(),
             triage_due_at: None,
             parent: None,
         })));
+        let terms = Because::Terms { class: row.class, severity: row.severity, zone: row.zone }.to_string();
+        let needed = Because::Needed.to_string();
         for (n, action, from, to, reason, after) in [
-            (1, "open", None, TicketState::New, "note_jam raised by the kiosk", 0),
-            (2, "triage", Some(TicketState::New), TicketState::Triaged, "major: customers cannot pay", 1_000),
+            (1, "open", None, TicketState::New, needed.as_str(), 0),
+            (2, "triage", Some(TicketState::New), TicketState::Triaged, terms.as_str(), 1_000),
             (
                 3,
                 "note",
@@ -271,7 +287,7 @@ fn tickets(changes: &mut Vec<Change>, now: Timestamp) {
                 ticket: id,
                 n,
                 at: opened.plus_ms(after),
-                actor: if action == "note" { "王敏".into() } else { "kioskwatch".into() },
+                actor: if action == "note" { "王敏".into() } else { BY_RULE.into() },
                 action: action.into(),
                 from,
                 to,

@@ -3,11 +3,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, KioskRow},
+    change::{Admission, Change, EvidenceRow, EvidenceSource, EvidenceState, KioskRow, SiteRow, Zone},
     fleet::Fleet,
     policy::Policy,
 };
-use kioskwatch_proto::{KioskId, Timestamp, command::CommandSigner};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, command::CommandSigner};
 use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
@@ -85,6 +85,22 @@ pub(crate) async fn app(
 pub(crate) fn panic_in_a_change(app: &App) -> ! {
     let _held = app.fleet_mut();
     panic!("secret")
+}
+
+/// A site that is always open.
+pub(crate) fn site(id: SiteId) -> SiteRow {
+    SiteRow {
+        name: id.to_string(),
+        id,
+        region: String::new(),
+        customer: String::new(),
+        zone: Zone::Urban,
+        timezone: "Asia/Shanghai".into(),
+        service_hours: String::new(),
+        contacts: String::new(),
+        remote_consent: false,
+        updated_at: Timestamp(0),
+    }
 }
 
 /// A kiosk that stands nowhere and is in service since then.

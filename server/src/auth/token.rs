@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::Role;
-use crate::store::{Scope, Store, StoreError, TokenHash, TokenRow};
+use crate::store::{PageRequest, Scope, Store, StoreError, TokenHash, TokenRow};
 
 pub const TOKEN_PREFIX: &str = "kw_";
 /// `kw_` and 43 characters of base64url; nothing longer is hashed at all.
@@ -20,6 +20,8 @@ const MAX_NAME_CHARS: usize = 64;
 const RESERVED_NAMES: &[&str] = &["server", "demo", "fleet file", COMMAND_LINE];
 /// Whoever may read the database's secrets on the server itself.
 const COMMAND_LINE: &str = "command line";
+/// Sites that are named to somebody who misspelt one.
+const NAMED_SITES: u32 = 50;
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A token to make, in the words of the command line.
@@ -45,6 +47,11 @@ pub enum CreateTokenError {
     Role(String),
     #[error("--sites: {id:?}: {source}")]
     Site { id: String, source: IdError },
+    /// A slip of the pen would make a token that sees nothing, and nobody would know why.
+    #[error(
+        "--sites: there is no site {missing}; sites are {known}. A site that is to come is registered first"
+    )]
+    NoSite { missing: String, known: String },
     #[error("--expires-days: a token that lives for 0 days opens nothing")]
     NoDays,
     #[error("saving the token")]
@@ -66,6 +73,9 @@ pub async fn create_token(
     if taken || RESERVED_NAMES.contains(&row.name.as_str()) {
         return Err(CreateTokenError::NameTaken(row.name));
     }
+    if let Scope::Sites(asked) = &row.scope {
+        all_there(store, asked).await?;
+    }
     let secret = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>()));
     // First the record, then the token: none opens a door that nobody wrote down. Taking one back likewise.
     let sites = match &row.scope {
@@ -76,6 +86,22 @@ pub async fn create_token(
     store.commit(&[audit(now, "create_token", row.id, &detail)]).await?;
     store.create_token(&row, &hash(&secret)).await?;
     Ok(secret)
+}
+
+async fn all_there(store: &Store, asked: &BTreeSet<SiteId>) -> Result<(), CreateTokenError> {
+    let ids: Vec<&str> = asked.iter().map(SiteId::as_str).collect();
+    let found: BTreeSet<SiteId> = store.sites_of(&ids).await?.into_iter().map(|site| site.id).collect();
+    let missing: Vec<&str> = asked.difference(&found).map(SiteId::as_str).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let page = store.sites(&Scope::All, &PageRequest::new(Some(NAMED_SITES), None)).await?;
+    let mut known: Vec<&str> = page.items.iter().map(|site| site.id.as_str()).collect();
+    if known.is_empty() {
+        known.push("none yet");
+    }
+    let more = if page.next_cursor.is_some() { " …" } else { "" };
+    Err(CreateTokenError::NoSite { missing: missing.join(", "), known: known.join(", ") + more })
 }
 
 /// Takes a token back; `false`: there is none with this id that still opens anything.
@@ -163,6 +189,22 @@ mod tests {
         assert!(wrong(NewToken { role: "root".into(), ..request() }).contains("none of viewer, dispatcher"));
         assert!(wrong(NewToken { sites: vec!["a/b".into()], ..request() }).contains("--sites: \"a/b\""));
         assert!(wrong(NewToken { expires_days: Some(0), ..request() }).contains("--expires-days"));
+    }
+
+    #[tokio::test]
+    async fn a_site_that_nobody_registered_is_refused_with_those_there_are() {
+        let (app, _requests, _folder) = crate::app::testing::app(crate::config::Config::default(), |_| {
+            ["near", "far"].map(|id| Change::Site(crate::app::testing::site(id.parse().unwrap()))).into()
+        })
+        .await;
+        let make = |sites: &[&str]| {
+            let sites = sites.iter().map(ToString::to_string).collect();
+            create_token(app.store(), Timestamp(5), NewToken { sites, ..request() })
+        };
+        let refused = make(&["near", "naer"]).await.unwrap_err().to_string();
+        assert!(refused.contains("no site naer; sites are far, near."), "{refused}");
+        assert!(app.store().tokens().await.unwrap().is_empty(), "nothing was made");
+        assert!(make(&["near", "far"]).await.is_ok());
     }
 
     #[test]

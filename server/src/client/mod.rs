@@ -6,12 +6,16 @@ mod api;
 mod command;
 mod show;
 mod table;
+mod zones;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use self::api::{Api, Failure};
+use self::{
+    api::{Api, Failure},
+    zones::Zones,
+};
 
 /// Kiosks, tickets, uptime and self-tests of a fleet, from a terminal.
 #[derive(Debug, Parser)]
@@ -49,7 +53,7 @@ enum Question {
         /// The kiosk's id.
         id: String,
     },
-    /// Tickets that are open, newest first.
+    /// Tickets that are open, also resolved ones that wait to close; newest first.
     Tickets {
         /// Only those of this kiosk, by its id.
         #[arg(long)]
@@ -66,8 +70,8 @@ enum Question {
     },
     /// One ticket with its clocks and history.
     Ticket {
-        /// The ticket's id: the last column of `tickets`.
-        id: String,
+        /// The ticket's number, like 12, or its id: the last column of `tickets`.
+        ticket: String,
     },
     /// Uptime figures of the running month, another month, or a span.
     Uptime {
@@ -126,15 +130,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let server = arguments.server.clone().or_else(|| std::env::var("KIOSKWATCH_SERVER").ok());
     let api = Api::new(server, token, arguments.token_file.as_deref(), arguments.ca_file.as_deref())?;
     let json = arguments.json;
+    let zones = || api.all("/sites", &[]).map(|sites| Zones::of(&sites));
     let text = match &arguments.question {
         Question::Kiosks { site, presence } => {
             let query = [("site", site.as_deref()), ("presence", presence.as_deref())];
             let all = api.all("/kiosks", &query)?;
-            if json { show::json(&all) } else { show::kiosks(&all) }
+            if json { show::json(&all) } else { show::kiosks(&all, &zones()?) }
         }
         Question::Kiosk { id } => {
             let kiosk = api.get(&format!("/kiosks/{}", api::segment(id)), &[])?;
-            if json { show::json(&kiosk) } else { show::kiosk(&kiosk) }
+            if json { show::json(&kiosk) } else { show::kiosk(&kiosk, &zones()?) }
         }
         Question::Tickets { kiosk, site, state, all } => {
             let open = (!all && state.is_none()).then_some("true");
@@ -145,11 +150,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 ("open", open),
             ];
             let tickets = api.all("/tickets", &query)?;
-            if json { show::json(&tickets) } else { show::tickets(&tickets) }
+            if json { show::json(&tickets) } else { show::tickets(&tickets, &zones()?) }
         }
-        Question::Ticket { id } => {
-            let ticket = api.get(&format!("/tickets/{}", api::segment(id)), &[])?;
-            if json { show::json(&ticket) } else { show::ticket(&ticket) }
+        Question::Ticket { ticket } => {
+            // As it stands on pages and in mails.
+            let named = ticket.strip_prefix('#').unwrap_or(ticket);
+            let ticket = api.get(&format!("/tickets/{}", api::segment(named)), &[])?;
+            if json { show::json(&ticket) } else { show::ticket(&ticket, &zones()?) }
         }
         Question::Uptime { scope, id, month, from, to } => {
             let query = [
@@ -160,11 +167,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 ("to", to.as_deref()),
             ];
             let figures = api.get("/uptime", &query)?;
-            if json { show::json(&figures) } else { show::uptime(&figures) }
+            if json { show::json(&figures) } else { show::uptime(&figures, &zones()?) }
         }
         Question::Inspections => {
             let due = api.all("/inspections", &[])?;
-            if json { show::json(&due) } else { show::inspections(&due) }
+            if json { show::json(&due) } else { show::inspections(&due, &zones()?) }
         }
         Question::SelfTest { kiosk, peripheral, no_wait } => {
             return command::self_test(&api, kiosk, peripheral.as_deref(), !no_wait, json);

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use kioskwatch_domain::uptime::Ratio;
 use serde_json::Value;
 
-use super::table::{Table, clean};
+use super::{
+    table::{Table, clean},
+    zones::Zones,
+};
 
 /// As the API gave it.
 pub(super) fn json(value: &Value) -> String {
@@ -19,6 +22,11 @@ fn text<'a>(value: &'a Value, path: &str) -> std::borrow::Cow<'a, str> {
         Some(Value::String(text)) => text.as_str().into(),
         Some(other) => other.to_string().into(),
     }
+}
+
+/// An instant on the wall clock of the site that the row names.
+fn time(row: &Value, path: &str, zones: &Zones) -> String {
+    zones.told(row["site"].as_str(), &text(row, path))
 }
 
 fn items(value: &Value) -> &[Value] {
@@ -40,23 +48,32 @@ fn faults(kiosk: &Value) -> String {
     if found.is_empty() { "-".to_owned() } else { found.join(" ") }
 }
 
-pub(super) fn kiosks(page: &Value) -> String {
-    let mut table = Table::new(&["KIOSK", "SITE", "PRESENCE", "SERVICE", "TICKETS", "LAST SEEN", "FAULTS"]);
+/// A resolved ticket is open until it closes.
+fn open_tickets(kiosk: &Value) -> String {
+    match kiosk["resolved_tickets"].as_u64() {
+        Some(resolved @ 1..) => format!("{} ({resolved} resolved)", text(kiosk, "/open_tickets")),
+        _ => text(kiosk, "/open_tickets").into_owned(),
+    }
+}
+
+pub(super) fn kiosks(page: &Value, zones: &Zones) -> String {
+    let mut table =
+        Table::new(&["KIOSK", "SITE", "PRESENCE", "SERVICE", "OPEN TICKETS", "LAST SEEN", "FAULTS"]);
     for kiosk in items(page) {
         table.row(&[
             &text(kiosk, "/id"),
             &text(kiosk, "/site"),
             &text(kiosk, "/presence/state"),
             &text(kiosk, "/service"),
-            &text(kiosk, "/open_tickets"),
-            &text(kiosk, "/presence/last_seen_at"),
+            &open_tickets(kiosk),
+            &time(kiosk, "/presence/last_seen_at", zones),
             &faults(kiosk),
         ]);
     }
     table.text()
 }
 
-pub(super) fn kiosk(kiosk: &Value) -> String {
+pub(super) fn kiosk(kiosk: &Value, zones: &Zones) -> String {
     let mut facts = Table::new(&[]);
     for (name, path) in [
         ("kiosk", "/id"),
@@ -73,10 +90,10 @@ pub(super) fn kiosk(kiosk: &Value) -> String {
         ("  since", "/service_since"),
         ("  cause", "/service_cause"),
         ("agent", "/agent_version"),
-        ("open tickets", "/open_tickets"),
     ] {
-        facts.row(&[name, &text(kiosk, path)]);
+        facts.row(&[name, &time(kiosk, path, zones)]);
     }
+    facts.row(&["open tickets", &open_tickets(kiosk)]);
     let mut devices = Table::new(&["PERIPHERAL", "STATUS", "KIND", "MODE", "FAULTS"]);
     for (name, peripheral) in kiosk["peripherals"].as_object().into_iter().flatten() {
         let codes: Vec<&str> = list(peripheral, "faults").iter().filter_map(Value::as_str).collect();
@@ -88,7 +105,7 @@ pub(super) fn kiosk(kiosk: &Value) -> String {
     format!("{}\n{}", facts.text().trim_start_matches('\n'), devices.text())
 }
 
-pub(super) fn tickets(page: &Value) -> String {
+pub(super) fn tickets(page: &Value, zones: &Zones) -> String {
     let mut table = Table::new(&["NO.", "STATE", "P", "FAULT", "KIOSK", "SITE", "OPENED", "ID"]);
     for ticket in items(page) {
         table.row(&[
@@ -98,14 +115,14 @@ pub(super) fn tickets(page: &Value) -> String {
             &text(ticket, "/fault"),
             &text(ticket, "/kiosk"),
             &text(ticket, "/site"),
-            &text(ticket, "/opened_at"),
+            &time(ticket, "/opened_at", zones),
             &text(ticket, "/id"),
         ]);
     }
     table.text()
 }
 
-pub(super) fn ticket(ticket: &Value) -> String {
+pub(super) fn ticket(ticket: &Value, zones: &Zones) -> String {
     let mut facts = Table::new(&[]);
     for (name, path) in [
         ("ticket", "/number"),
@@ -124,14 +141,15 @@ pub(super) fn ticket(ticket: &Value) -> String {
         ("closed", "/t7"),
         ("resolution", "/resolution"),
     ] {
-        facts.row(&[name, &text(ticket, path)]);
+        facts.row(&[name, &time(ticket, path, zones)]);
     }
+    let site = ticket["site"].as_str();
     let mut clocks = Table::new(&["CLOCK", "STATE", "DUE", "REMAINING S"]);
     for clock in list(ticket, "clocks") {
         clocks.row(&[
             &text(clock, "/name"),
             &text(clock, "/state"),
-            &text(clock, "/due_at"),
+            &zones.told(site, &text(clock, "/due_at")),
             &text(clock, "/remaining_s"),
         ]);
     }
@@ -141,15 +159,15 @@ pub(super) fn ticket(ticket: &Value) -> String {
             (from, to) if from == to || from == "-" => to.into_owned(),
             (from, to) => format!("{from} -> {to}"),
         };
-        let (at, actor, action, reason) =
-            (text(line, "/at"), text(line, "/actor"), text(line, "/action"), text(line, "/reason"));
+        let at = zones.told(site, &text(line, "/at"));
+        let (actor, action, reason) = (text(line, "/actor"), text(line, "/action"), text(line, "/reason"));
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{}", clean(&format!("{at}  {action}  {moved}  {actor}: {reason}")));
     }
     out
 }
 
-pub(super) fn uptime(figures: &Value) -> String {
+pub(super) fn uptime(figures: &Value, zones: &Zones) -> String {
     let mut table = Table::new(&["RATIO", "VALUE", "EXACT", "UP S", "OF S"]);
     for name in ["on", "avail", "full", "online"] {
         let ratio = &figures[name];
@@ -169,7 +187,7 @@ pub(super) fn uptime(figures: &Value) -> String {
         _ => "not signed yet".to_owned(),
     };
     let part = if figures["signed"] == false && version.starts_with('v') { ", not all kiosks" } else { "" };
-    let _ = writeln!(out, "{version}{part}, as of {}", text(figures, "/as_of"));
+    let _ = writeln!(out, "{version}{part}, as of {}", time(figures, "/as_of", zones));
     if figures["engineer"].is_object() {
         let _ = writeln!(
             out,
@@ -222,7 +240,7 @@ pub(super) fn uptime(figures: &Value) -> String {
     out
 }
 
-pub(super) fn inspections(page: &Value) -> String {
+pub(super) fn inspections(page: &Value, zones: &Zones) -> String {
     let mut table =
         Table::new(&["KIOSK", "KIND", "PERIOD", "STATE", "WINDOW FROM", "WINDOW TO", "REPORT DUE"]);
     for due in items(page) {
@@ -231,9 +249,9 @@ pub(super) fn inspections(page: &Value) -> String {
             &text(due, "/kind"),
             &text(due, "/period"),
             &text(due, "/state"),
-            &text(due, "/window_from"),
-            &text(due, "/window_to"),
-            &text(due, "/report_due_at"),
+            &time(due, "/window_from", zones),
+            &time(due, "/window_to", zones),
+            &time(due, "/report_due_at", zones),
         ]);
     }
     table.text()
@@ -245,6 +263,7 @@ mod tests {
 
     #[test]
     fn figures_are_told_with_their_version_their_target_and_how_much_is_known() {
+        let zones = Zones::of(&serde_json::json!({}));
         let ratio = |ratio: &str| serde_json::json!({ "num": 9, "den": 10, "ratio": ratio });
         let target = serde_json::json!({
             "num": 995, "den": 1000, "met": false, "left_s": -7, "after_one_hour": ratio("0.800000"),
@@ -264,7 +283,7 @@ mod tests {
             "worst": [{ "kiosk": "K-7", "down_s": 3, "avail": ratio("0.700000") }],
             "engineer": ratio("0.950000"), "problems": ["K-1: evidence of before is gone"],
         });
-        let told = uptime(&figures);
+        let told = uptime(&figures, &zones);
         for part in [
             " 99.99%  1.000000  9999999  10000000",
             "coverage 0.500000 (insufficient data)",
@@ -282,7 +301,7 @@ mod tests {
             assert!(told.contains(part), "{part}: {told}");
         }
         figures["outages"]["not_told_by_cause"] = 0.into();
-        assert!(uptime(&figures).contains("down by hardware: 3 s, 0 outages\n"));
+        assert!(uptime(&figures, &zones).contains("down by hardware: 3 s, 0 outages\n"));
         for (name, value) in [
             ("version", 0.into()),
             ("insufficient_data", Value::Bool(false)),
@@ -291,11 +310,43 @@ mod tests {
         ] {
             figures[name] = value;
         }
-        let told = uptime(&figures);
+        let told = uptime(&figures, &zones);
         assert!(told.contains("not signed yet, as of") && !told.contains("insufficient"), "{told}");
         assert!(
             told.contains("down by power: 7 s\n") && !told.contains("not told"),
             "an older server: {told}"
         );
+    }
+
+    #[test]
+    fn times_in_tables_are_those_of_the_site_with_their_offset() {
+        let site = serde_json::json!({ "id": "s1", "timezone": "Asia/Shanghai" });
+        let zones = Zones::of(&serde_json::json!({ "items": [site] }));
+        let at = "2026-11-01T20:00:00.000Z";
+        let kiosk = serde_json::json!({
+            "id": "K-1", "site": "s1", "presence": { "since": at, "last_seen_at": at }, "service_since": at,
+            "open_tickets": 3, "resolved_tickets": 2,
+        });
+        let ticket = serde_json::json!({
+            "number": 7, "site": "s1", "opened_at": at, "t5": at, "t7": at,
+            "clocks": [{ "name": "arrive", "due_at": at }],
+            "history": [{ "at": at, "to": "closed", "reason": "by hand" }],
+        });
+        let due =
+            serde_json::json!({ "site": "s1", "window_from": at, "window_to": at, "report_due_at": at });
+        let list = |row: &Value| serde_json::json!({ "items": [row] });
+        let all = [
+            (super::kiosks(&list(&kiosk), &zones), 1),
+            (super::kiosk(&kiosk, &zones), 3),
+            (tickets(&list(&ticket), &zones), 1),
+            (super::ticket(&ticket, &zones), 5),
+            (inspections(&list(&due), &zones), 3),
+            (uptime(&serde_json::json!({ "as_of": at }), &zones), 1),
+        ];
+        for (told, times) in all {
+            assert_eq!(told.matches("2026-11-02 04:00:00 +08:00").count(), times, "{told}");
+            assert!(!told.contains("20:00:00"), "{told}");
+        }
+        assert!(super::kiosk(&kiosk, &zones).contains("3 (2 resolved)"));
     }
 }

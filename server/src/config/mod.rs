@@ -9,7 +9,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use layers::ConfigError;
+pub use layers::{ConfigError, ConfigErrors};
 pub use sections::*;
 
 /// The complete, commented sample: `kioskwatch-server config sample`.
@@ -43,7 +43,7 @@ pub struct Config {
 
 impl Config {
     /// Reads a file (or none) and the environment, and checks the whole.
-    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigErrors> {
         let text = match path {
             Some(path) => Some((
                 path.display().to_string(),
@@ -60,15 +60,21 @@ impl Config {
     pub fn from_parts(
         file: Option<(&str, &str)>,
         env: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
-        let config: Self = layers::read(file, env, ENV_PREFIX)?;
-        config.check().map_err(|(key, problem)| layers::blame(file, &key, problem))?;
-        Ok(config)
+    ) -> Result<Self, ConfigErrors> {
+        let (config, mut errors) = layers::read::<Self>(file, env, ENV_PREFIX);
+        let wrong = config.iter().flat_map(Self::check);
+        errors.extend(wrong.map(|(key, problem)| layers::blame(file, &key, problem)));
+        errors.sort_by_key(ConfigError::line);
+        config.filter(|_| errors.is_empty()).ok_or(ConfigErrors(errors))
     }
 
     /// What types alone do not hold: ranges, urls, files that belong together.
-    fn check(&self) -> Result<(), (String, String)> {
-        self.mqtt.address().map_err(|problem| ("mqtt.url".to_owned(), problem))?;
+    fn check(&self) -> Vec<(String, String)> {
+        let mut wrong = Vec::new();
+        let mut say = |key: &str, problem: String| wrong.push((key.to_owned(), problem));
+        if let Err(problem) = self.mqtt.address() {
+            say("mqtt.url", problem);
+        }
         let inspection = &self.inspection;
         let ranges: [(&str, u64, std::ops::RangeInclusive<u64>); 27] = [
             ("presence.missed_heartbeats", u64::from(self.presence.missed_heartbeats), 2..=100),
@@ -112,41 +118,41 @@ impl Config {
         ];
         for (key, value, allowed) in ranges {
             if !allowed.contains(&value) {
-                return Err((
-                    key.to_owned(),
+                say(
+                    key,
                     format!("{value} is out of range: expected {} to {}", allowed.start(), allowed.end()),
-                ));
+                );
             }
         }
         let [met, of] = self.uptime.target;
         if met == 0 || met > of || i64::try_from(of).is_err() {
             let problem =
                 format!("[{met}, {of}] is no share: expected [a, b] with 0 < a <= b, such as [99, 100]");
-            return Err(("uptime.target".to_owned(), problem));
+            say("uptime.target", problem);
         }
         let url = &self.database.url;
         if !url.is_empty() && !url.starts_with("sqlite:") && !url.starts_with("postgres") {
             let problem =
                 "expected sqlite://path, postgres://user@host/name, or nothing for SQLite in data_dir";
-            return Err(("database.url".to_owned(), problem.to_owned()));
+            say("database.url", problem.to_owned());
         }
         if self.console.timezone.parse::<chrono_tz::Tz>().is_err() {
             let problem = format!("{:?} is no IANA time zone such as Asia/Shanghai", self.console.timezone);
-            return Err(("console.timezone".to_owned(), problem));
+            say("console.timezone", problem);
         }
         let broker = (self.mqtt.url == "embedded").then_some(("mqtt.listen", self.mqtt.listen));
         let doors = [("http.listen", self.http.listen), ("monitoring.listen", self.monitoring.listen)];
         let doors: Vec<_> = doors.into_iter().chain(broker).filter(|(_, at)| at.port() != 0).collect();
         for (place, (key, at)) in doors.iter().enumerate() {
             if let Some((other, _)) = doors[..place].iter().find(|(_, earlier)| earlier == at) {
-                return Err(((*key).to_owned(), format!("{at} is taken already by {other}")));
+                say(key, format!("{at} is taken already by {other}"));
             }
         }
         if self.console.open_access && !self.http.listen.ip().is_loopback() {
             let problem = "open access is for demos: [http] listen must then be a loopback address";
-            return Err(("console.open_access".to_owned(), problem.to_owned()));
+            say("console.open_access", problem.to_owned());
         }
-        Ok(())
+        wrong
     }
 
     /// `[database] url`, or SQLite in the data directory.
@@ -172,6 +178,18 @@ impl Config {
         shown.database.url = blank_password(&shown.database.url);
         shown.mqtt.url = blank_password(&shown.mqtt.url);
         toml::to_string_pretty(&shown).unwrap_or_else(|e| format!("# {e}"))
+    }
+}
+
+/// A sentence about a file that a key names, `[mqtt] ca_file: …`, with the place of the key before it.
+pub fn placed(path: Option<&Path>, sentence: &str) -> String {
+    let Some(path) = path else { return sentence.to_owned() };
+    let key = sentence.split_once(':').map_or("", |(key, _)| key);
+    let key = key.trim_start_matches('[').replacen("] ", ".", 1);
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    match layers::line_of(&text, &key) {
+        Some(line) => format!("{}:{line}: {sentence}", path.display()),
+        None => format!("{}: {sentence}", path.display()),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-fn load(text: &str) -> Result<Config, ConfigError> {
+fn load(text: &str) -> Result<Config, ConfigErrors> {
     Config::from_parts(Some(("server.toml", text)), [])
 }
 
@@ -62,6 +62,42 @@ fn what_is_wrong_is_named_by_file_line_and_key() {
         let error = load(text).unwrap_err().to_string();
         assert!(error.starts_with(place) && error.contains(problem), "{text:?} gave: {error}");
     }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let text = "[http]\nlissten = \"x\"\nlisten = 8080\n[htp]\nlisten = 1\n[uptime]\ntarget = [2, 1]\n\
+                [calendars]\nfiles = [\n  7,\n]\n[database]\nurl = \"mysql://x\"\n";
+    let vars = [("KIOSKWATCH__HTTP__MAX_SSE", "many"), ("KIOSKWATCH__FLOOD__KIB_BURST", "1")];
+    let errors = Config::from_parts(Some(("server.toml", text)), env(&vars)).unwrap_err();
+    let told = errors.to_string();
+    let told: Vec<&str> = told.lines().collect();
+    for (line, part) in told.iter().zip([
+        "server.toml:2: unknown field `lissten`",
+        "server.toml:3: listen: invalid type: integer `8080`",
+        "server.toml:4: unknown field `htp`",
+        "server.toml:7: uptime.target: [2, 1] is no share",
+        "server.toml:10: invalid type: integer `7`",
+        "server.toml:13: database.url: expected sqlite://path",
+        "environment variable KIOSKWATCH__HTTP__MAX_SSE: ",
+        "configuration key flood.kib_burst: 1 is out of range",
+    ]) {
+        assert!(line.starts_with(part), "{part}: {line}");
+    }
+    assert_eq!(told.len(), 8, "{told:#?}");
+    // What is no TOML at all says nothing of what follows.
+    assert_eq!(load("[http\n[htp]\n").unwrap_err().0.len(), 1);
+}
+
+#[test]
+fn a_sentence_about_a_file_says_where_its_key_stands() {
+    let path = std::env::temp_dir().join(format!("kioskwatch-placed-{}.toml", std::process::id()));
+    std::fs::write(&path, "[storage]\n\ndata_dir = \"/x\"\n").unwrap();
+    let told = |sentence| placed(Some(&path), sentence);
+    assert_eq!(told("[storage] data_dir: no"), format!("{}:3: [storage] data_dir: no", path.display()));
+    assert_eq!(told("[mqtt] ca_file: no"), format!("{}: [mqtt] ca_file: no", path.display()));
+    assert_eq!(placed(None, "[mqtt] ca_file: no"), "[mqtt] ca_file: no");
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

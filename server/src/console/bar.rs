@@ -1,7 +1,10 @@
 //! A day as a bar, drawn on the server: positions in percent, so it fits any width without a script.
 use chrono::Timelike as _;
 use chrono_tz::Tz;
-use kioskwatch_domain::wall;
+use kioskwatch_domain::{
+    interval::{Interval, IntervalSet},
+    wall,
+};
 use kioskwatch_proto::Timestamp;
 
 use super::{texts::Texts, time};
@@ -44,7 +47,35 @@ pub(super) struct Legend {
 }
 
 /// Worst first, as the key lists them.
-const STATES: [&str; 6] = ["OFF", "OOS", "DEGRADED", "ON_ONLY", "UNKNOWN", "FULL"];
+const STATES: [&str; 7] = ["OFF", "OOS", "DEGRADED", "ON_ONLY", "UNKNOWN", NOT_YET, "FULL"];
+/// Nobody said anything, and nobody had to: the kiosk was not in service.
+const NOT_YET: &str = "NOT_YET";
+
+/// A stretch of the day in one look.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    span: Interval,
+    state: &'static str,
+    cause: Option<&'static str>,
+}
+
+/// Silence of before a kiosk was put into service, or of after, is nobody's.
+fn looks(spans: &[Span], counted: &IntervalSet) -> Vec<Look> {
+    let mut looks = Vec::with_capacity(spans.len());
+    for span in spans {
+        let whole = Interval::new(span.from.secs(), span.to.secs());
+        let look = |span, state| Look { span, state, cause: None };
+        if span.state == "UNKNOWN" {
+            looks.extend(counted.clip(whole).iter().map(|part| look(part, span.state)));
+            let outside = IntervalSet::of(whole).subtract(counted);
+            looks.extend(outside.iter().map(|part| look(part, NOT_YET)));
+        } else {
+            looks.push(Look { cause: span.cause, ..look(whole, span.state) });
+        }
+    }
+    looks.sort_by_key(|look| look.span.from);
+    looks
+}
 
 /// First and last instant of the local day that holds `now`.
 pub(super) fn day_of(zone: Tz, now: Timestamp) -> (Timestamp, Timestamp) {
@@ -55,19 +86,28 @@ pub(super) fn day_of(zone: Tz, now: Timestamp) -> (Timestamp, Timestamp) {
 }
 
 impl DayBar {
-    pub(super) fn new(t: &'static Texts, zone: Tz, now: Timestamp, spans: &[Span]) -> Self {
+    /// `counted`: when the kiosk is in service.
+    pub(super) fn new(
+        t: &'static Texts,
+        zone: Tz,
+        now: Timestamp,
+        spans: &[Span],
+        counted: &IntervalSet,
+    ) -> Self {
         let (from, to) = day_of(zone, now);
+        let looks = looks(spans, counted);
         let x = |at: Timestamp| percent(at.since(from), to.since(from));
         let mut legend = Vec::new();
         for state in STATES {
-            let ms: i64 = spans.iter().filter(|span| span.state == state).map(|s| s.to.since(s.from)).sum();
-            if ms > 0 {
-                legend.push(Legend { state, word: t.word(state), length: time::length(t, ms / 1_000) });
+            let of_state = looks.iter().filter(|look| look.state == state);
+            let seconds: i64 = of_state.map(|look| look.span.length()).sum();
+            if seconds > 0 {
+                legend.push(Legend { state, word: t.word(state), length: time::length(t, seconds) });
             }
         }
         let spoken: Vec<String> = legend.iter().map(|l| format!("{} {}", l.word, l.length)).collect();
         Self {
-            pieces: spans.iter().map(|span| piece(t, zone, now, span, x)).collect(),
+            pieces: looks.iter().map(|look| piece(t, zone, now, look, x)).collect(),
             ticks: ticks(zone, from, to, x),
             now_percent: x(now),
             legend,
@@ -76,16 +116,17 @@ impl DayBar {
     }
 }
 
-fn piece(t: &'static Texts, zone: Tz, now: Timestamp, span: &Span, x: impl Fn(Timestamp) -> String) -> Piece {
-    let cause = span.cause.map_or_else(String::new, |cause| format!(" · {}", t.word(cause)));
-    let (from, to) = (time::short(zone, now, span.from), time::short(zone, now, span.to));
-    let (start, end) = (x(span.from), x(span.to));
+fn piece(t: &'static Texts, zone: Tz, now: Timestamp, look: &Look, x: impl Fn(Timestamp) -> String) -> Piece {
+    let cause = look.cause.map_or_else(String::new, |cause| format!(" · {}", t.word(cause)));
+    let [from, to] = [look.span.from, look.span.to].map(|secs| Timestamp(secs.saturating_mul(1_000)));
+    let (start, end) = (x(from), x(to));
+    let (from, to) = (time::short(zone, now, from), time::short(zone, now, to));
     let number = |text: &str| text.trim_end_matches('%').parse::<f64>().unwrap_or(0.0);
     Piece {
         width: format!("{:.3}%", number(&end) - number(&start)),
         x: start,
-        state: span.state,
-        title: format!("{from} – {to} · {}{cause}", t.word(span.state)),
+        state: look.state,
+        title: format!("{from} – {to} · {}{cause}", t.word(look.state)),
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     shell::{Shell, render, zone},
     texts::Texts,
     time::At,
+    told,
     tone::Tone,
 };
 use crate::http::{
@@ -148,10 +149,10 @@ impl CommandLine {
 
 impl Step {
     fn new(t: &'static Texts, zone: Tz, now: Timestamp, row: &CommandEventRow) -> Self {
-        let step = t.word(&row.step);
+        let step = told::step(t, &row.step);
         let text = match &row.line {
             Some(line) if !line.is_empty() => format!("{step} · {}", t.reason(line)),
-            _ => step.to_owned(),
+            _ => step,
         };
         Self { at: At::new(zone, now, row.at), percent: row.percent, text }
     }

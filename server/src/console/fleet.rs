@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{
     shell::{Shell, ago, encoded, render, zone},
     texts::Texts,
-    tickets::{TicketLine, open_lines},
+    tickets::{OpenTickets, TicketLine, of_these, open_lines},
     time::Ago,
     tone::Tone,
 };
@@ -67,6 +67,8 @@ struct Count {
     tone: &'static str,
     number: usize,
     label: &'static str,
+    /// How many of them are how; mostly nothing.
+    of_these: String,
 }
 
 struct SiteCard {
@@ -94,6 +96,8 @@ struct Card {
     beside: &'static str,
     faults: Vec<Chip>,
     tickets: u64,
+    /// How many of them are resolved, in words.
+    resolved: String,
     seen: Option<Ago>,
 }
 
@@ -159,7 +163,7 @@ impl FleetPart {
             let all = fleet.kiosks().filter(|kiosk| caller.identity.sees_site(kiosk.site));
             all.map(|kiosk| KioskNow::live(&fleet, &kiosk)).collect()
         };
-        let (tickets, open_tickets, breached) = open_lines(web, caller, t, TICKETS_SHOWN).await?;
+        let (tickets, open) = open_lines(web, caller, t, TICKETS_SHOWN).await?;
         let zone_of = |site: Option<&SiteRow>| zone(web, site.map(|site| site.timezone.as_str()));
         let mut counts = Counts::default();
         let mut groups: BTreeMap<Option<SiteId>, Vec<Card>> = BTreeMap::new();
@@ -179,8 +183,8 @@ impl FleetPart {
             groups.into_iter().map(|(id, group)| site_card(t, id.as_ref(), &sites, group)).collect();
         cards.sort_by(|a, b| a.worst().cmp(&b.worst()).then_with(|| a.name.cmp(&b.name)));
         let hidden = cut(&mut cards);
-        let counts = counts.list(t, open_tickets, breached);
-        Ok(Self { t, counts, sites: cards, tickets, open_tickets, hidden, empty, deaf })
+        let counts = counts.list(t, &open);
+        Ok(Self { t, counts, sites: cards, tickets, open_tickets: open.open, hidden, empty, deaf })
     }
 }
 
@@ -246,7 +250,7 @@ impl Card {
                 let severity = catalogue.severity(code);
                 let tone = Tone::of_severity(severity).class();
                 let fault = t.fault(catalogue, code);
-                let name = if *device == host { fault } else { format!("{fault} · {device}") };
+                let name = if *device == host { fault } else { format!("{fault} · {}", t.word(device)) };
                 (severity, Chip { name, code: code.to_string(), tone })
             })
             .collect();
@@ -268,6 +272,7 @@ impl Card {
             beside,
             faults: faults.into_iter().map(|(_, chip)| chip).collect(),
             tickets: kiosk.open_tickets,
+            resolved: of_these(t, usize::try_from(kiosk.resolved_tickets).unwrap_or(usize::MAX)),
             seen: kiosk.last_seen_at.map(|at| ago(t, zone, now, at)),
         }
     }
@@ -299,18 +304,23 @@ impl Counts {
         }
     }
 
-    fn list(&self, t: &'static Texts, tickets: usize, breached: usize) -> Vec<Count> {
+    fn list(&self, t: &'static Texts, tickets: &OpenTickets) -> Vec<Count> {
         let tone = |number: usize, tone: Tone| if number > 0 { tone.class() } else { "calm" };
-        let count = |number: usize, worst: Tone, label| Count { tone: tone(number, worst), number, label };
+        let count = |number: usize, worst: Tone, label| Count {
+            tone: tone(number, worst),
+            number,
+            label,
+            of_these: String::new(),
+        };
         vec![
-            Count { tone: "calm", number: self.total, label: t.kiosks },
+            Count { tone: "calm", ..count(self.total, Tone::Ok, t.kiosks) },
             count(self.online, Tone::Ok, t.word("online")),
             count(self.out, Tone::Out, t.word("out_of_service")),
             count(self.offline, Tone::Off, t.word("offline")),
             count(self.warn, Tone::Warn, t.word("degraded")),
             count(self.unknown, Tone::Unknown, t.word("unknown")),
-            count(tickets, Tone::Busy, t.open_tickets),
-            count(breached, Tone::Out, t.breached),
+            Count { of_these: tickets.of_these(t), ..count(tickets.open, Tone::Busy, t.open_tickets) },
+            count(tickets.breached, Tone::Out, t.breached),
         ]
     }
 }

@@ -23,6 +23,7 @@ use super::{
     texts::Texts,
     tickets::{TicketLine, lines_of_kiosk},
     time::{self, Ago, At},
+    told,
     tone::Tone,
     uptime::{Measure, period},
 };
@@ -173,13 +174,14 @@ impl KioskPart {
         let now = app.clock().now();
         let (from, to) = day_of(zone, now);
         let spans = timeline_of(web, caller, id, from, to).await?.spans;
+        let counted = app.counted(&view.kiosk).await?.counted();
         let changes = transitions(web, caller, id, from, to).await?;
         let catalogue = &app.policy().catalogue;
         let since = |at: Option<Timestamp>| at.map(|at| ago(t, zone, now, at));
         let commands =
             app.store().commands(caller.scope(), id, &PageRequest::new(Some(COMMANDS), None)).await?;
         let commands = commands.map(|page| page.items).unwrap_or_default();
-        let changed = |row| Changed::new(t, zone, now, row);
+        let changed = |row| Changed::new(t, zone, now, catalogue, row);
         Ok(Self {
             t,
             id: id.clone(),
@@ -197,30 +199,19 @@ impl KioskPart {
                 .state
                 .as_ref()
                 .and_then(|state| state.service_cause.as_deref())
-                .map(|cause| told_cause(t, catalogue, cause))
+                .map(|cause| told::cause(t, catalogue, cause))
                 .unwrap_or_default(),
             seen: since(kiosk.last_seen_at),
             waits_for_admission: kiosk.admission == Admission::Quarantined,
             facts: facts(t, zone, &view, &kiosk, app.engineer_of(id).await?),
             load: load(t, &kiosk),
             peripherals: peripherals(t, catalogue, &view, &kiosk),
-            bar: DayBar::new(t, zone, now, &spans),
+            bar: DayBar::new(t, zone, now, &spans, &counted),
             changes: changes.iter().take(CHANGES).map(changed).collect(),
             tickets: lines_of_kiosk(web, caller, t, id).await?,
             uptime: uptime(web, caller, t, id, zone, now).await?,
             commands: commands.iter().map(|row| CommandLine::new(t, zone, now, row)).collect(),
         })
-    }
-}
-
-/// `printer: paper_out` in the reader's words; anything else as the kiosk said it.
-fn told_cause(t: &'static Texts, catalogue: &Catalogue, cause: &str) -> String {
-    let parts = cause.split_once([':', '/', ' ']).map(|(name, code)| (name.trim(), code.trim()));
-    match parts.and_then(|(name, code)| Some((name, FaultCode::new(code)?))) {
-        Some((name, code)) if catalogue.get(&code).is_some() => {
-            format!("{}: {}", t.word(name), t.fault(catalogue, &code))
-        }
-        _ => t.word(cause).to_owned(),
     }
 }
 
@@ -272,7 +263,8 @@ fn peripherals(
             let of_faults = peripheral.faults.iter().map(|code| Tone::of_severity(catalogue.severity(code)));
             let tone = of_faults.chain([Tone::of_word(&peripheral.status)]).min().unwrap_or(Tone::Unknown);
             let kind = peripheral.kind.as_deref().unwrap_or(&name);
-            let parts = [peripheral.model.as_deref(), peripheral.driver.as_deref(), peripheral.mode];
+            let mode = peripheral.mode.map(|mode| t.word(mode));
+            let parts = [peripheral.model.as_deref(), peripheral.driver.as_deref(), mode];
             let card = PeripheralCard {
                 title: t.word(kind).to_owned(),
                 tone: tone.class(),
@@ -366,19 +358,14 @@ impl Changed {
         t: &'static Texts,
         zone: Tz,
         now: Timestamp,
+        catalogue: &Catalogue,
         row: &kioskwatch_domain::change::TransitionRow,
     ) -> Self {
+        let [from, to, reason] = told::transition(t, catalogue, row);
         let about = match &row.peripheral {
             Some(name) => t.word(name.as_str()).to_owned(),
             None => t.word(&row.kind).to_owned(),
         };
-        Self {
-            at: At::new(zone, now, row.at),
-            about,
-            from: t.word(&row.from).to_owned(),
-            to: t.word(&row.to).to_owned(),
-            tone: Tone::of_word(&row.to).class(),
-            reason: row.reason.clone(),
-        }
+        Self { at: At::new(zone, now, row.at), about, from, to, tone: Tone::of_word(&row.to).class(), reason }
     }
 }

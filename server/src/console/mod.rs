@@ -8,13 +8,17 @@ mod bar;
 mod command;
 mod decisions;
 mod fleet;
+mod form;
+mod inspections;
 mod kiosk;
 mod login;
+mod refusal;
 mod shell;
 mod texts;
 mod ticket;
 mod tickets;
 mod time;
+mod told;
 mod tone;
 mod uptime;
 
@@ -56,10 +60,11 @@ where
         .route("/corrections", post(decisions::ask::send))
         .route("/corrections/new", get(decisions::ask::page))
         .route("/corrections/{id}", get(decisions::correction::page).post(decisions::correction::decide))
+        .route("/inspections", get(inspections::page))
         .route("/tickets", get(tickets::page))
         .route("/tickets/{id}", get(ticket::page))
         .route("/parts/tickets/{id}", get(ticket::part))
-        .route("/tickets/{id}/note", post(ticket::note))
+        .route("/tickets/{id}/{deed}", post(ticket::work::act))
         .route("/logout", post(login::sign_out))
         .layer(door);
     let outside = Router::new()

@@ -9,7 +9,7 @@ use axum::{
 use chrono_tz::Tz;
 use kioskwatch_proto::Timestamp;
 
-use super::{assets, texts::Texts, time::Ago};
+use super::{assets, refusal, texts::Texts, time::Ago};
 use crate::{
     auth::{Credential, Identity},
     config::Language,
@@ -51,6 +51,7 @@ impl Shell {
     pub(super) fn is_at(&self, section: &str) -> bool {
         match section {
             "tickets" => self.path.starts_with("/tickets"),
+            "inspections" => self.path.starts_with("/inspections"),
             "uptime" => self.path.starts_with("/uptime"),
             "decisions" => {
                 ["/decisions", "/restatements", "/corrections"].iter().any(|at| self.path.starts_with(at))
@@ -152,7 +153,7 @@ pub(super) async fn dress(State(web): State<Web>, request: Request, next: Next) 
     let detail = match problem.status {
         StatusCode::NOT_FOUND => t.not_found_hint.to_owned(),
         StatusCode::GONE => t.removed_hint.to_owned(),
-        _ => problem.detail.clone(),
+        _ => refusal::told(t, zone(&web, None), &problem.detail),
     };
     "/".clone_into(&mut shell.path);
     let page = ProblemPage { shell, title, detail, code: problem.code, rule: problem.rule };

@@ -1,29 +1,28 @@
-//! One ticket: where it stands, what is promised, what to do first, what happened.
+//! One ticket: where it stands, what is promised, what to do first, what happened, and what people can do.
+pub(super) mod work;
+
 use askama::Template;
-use axum::{
-    Form,
-    extract::State,
-    response::{Html, Redirect},
-};
+use axum::{extract::State, response::Html};
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{ClockRow, ClockState, IncidentRow, TicketEventRow, TicketRow},
-    fleet::{Request, TicketAction},
+    change::{ClockRow, ClockState, IncidentRow, TicketEventRow, TicketRow, TicketState},
+    incident::is_ours,
 };
-use kioskwatch_proto::{KioskId, Timestamp, clean_text};
-use serde::Deserialize;
+use kioskwatch_proto::{KioskId, Timestamp, faults::Catalogue};
 use uuid::Uuid;
 
+use self::work::{Tried, WorkForm};
 use super::{
     kiosk::FaultCard,
     shell::{Shell, render, zone},
     texts::Texts,
     time::{self, At},
+    told,
     tone::Tone,
 };
 use crate::{
     auth::Right,
-    http::{Caller, Id, May, Problem, See, Web, WorkTickets, ticket_in_scope},
+    http::{Caller, Id, May, Problem, See, Web, ticket_in_scope},
     store,
 };
 
@@ -34,7 +33,11 @@ struct TicketPage {
     id: Uuid,
     number: u64,
     title: String,
-    may_note: bool,
+    /// Empty: the reader may only look, or nothing is left to do.
+    work: Vec<WorkForm>,
+    may_work: bool,
+    /// Why the last try came to nothing, where its form went with the state that had it.
+    problem: Option<String>,
     part: TicketPart,
 }
 
@@ -46,6 +49,8 @@ struct TicketPart {
     title: String,
     tone: &'static str,
     state: &'static str,
+    stands: TicketState,
+    zone: Tz,
     recovering: bool,
     kiosk: Option<KioskId>,
     site: String,
@@ -86,7 +91,8 @@ struct Incident {
     closed: Option<At>,
     decision: String,
     raw: Option<String>,
-    text: Option<String>,
+    /// Who says what of it.
+    said: Option<(&'static str, String)>,
 }
 
 struct Child {
@@ -98,20 +104,30 @@ struct Child {
     tone: &'static str,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Note {
-    text: String,
-}
-
 pub(super) async fn page(
     State(web): State<Web>,
     May(caller, _): May<See>,
     shell: Shell,
     Id(id): Id<Uuid>,
 ) -> Result<Html<String>, Problem> {
-    let part = TicketPart::load(&web, &caller, shell.t, id).await?;
-    let may_note = caller.identity.may(Right::WorkTickets);
-    render(&TicketPage { id, number: part.number, title: part.title.clone(), may_note, shell, part })
+    show(&web, &caller, shell, id, None).await
+}
+
+async fn show(
+    web: &Web,
+    caller: &Caller,
+    shell: Shell,
+    id: Uuid,
+    tried: Option<Tried<'_>>,
+) -> Result<Html<String>, Problem> {
+    let part = TicketPart::load(web, caller, shell.t, id).await?;
+    let may_work = caller.identity.may(Right::WorkTickets);
+    let work =
+        if may_work { work::forms(shell.t, part.stands, part.zone, tried.as_ref()) } else { Vec::new() };
+    let is_told = work.iter().any(|form| form.problem.is_some());
+    let problem = tried.filter(|_| !is_told).map(|tried| tried.told(shell.t, part.zone));
+    let (number, title) = (part.number, part.title.clone());
+    render(&TicketPage { id, number, title, work, may_work, problem, shell, part })
 }
 
 pub(super) async fn part(
@@ -121,22 +137,6 @@ pub(super) async fn part(
     Id(id): Id<Uuid>,
 ) -> Result<Html<String>, Problem> {
     render(&TicketPart::load(&web, &caller, shell.t, id).await?)
-}
-
-pub(super) async fn note(
-    State(web): State<Web>,
-    May(caller, _): May<WorkTickets>,
-    Id(id): Id<Uuid>,
-    Form(note): Form<Note>,
-) -> Result<Redirect, Problem> {
-    ticket_in_scope(&web, &caller, id).await?;
-    let text = clean_text(note.text.trim());
-    if text.is_empty() {
-        return Err(Problem::invalid("text: a note says something"));
-    }
-    let action = TicketAction::Note { text };
-    web.app().request(caller.actor(), Request::Ticket { ticket: id, action }).await?;
-    Ok(Redirect::to(&format!("/tickets/{id}")))
 }
 
 /// The clock and the zone everything on one page is told in.
@@ -168,7 +168,7 @@ impl TicketPart {
         let zone = zone(web, site.as_ref().map(|site| site.timezone.as_str()));
         let moment = Moment { t, zone, now: web.app().clock().now() };
         let catalogue = &web.app().policy().catalogue;
-        let incident = |row: &IncidentRow| Incident::new(moment, t.fault(catalogue, &row.fault), row);
+        let incident = |row: &IncidentRow| Incident::new(moment, catalogue, row);
         let child = |row: &TicketRow| Child {
             id: row.id,
             number: row.number,
@@ -183,6 +183,8 @@ impl TicketPart {
             title: t.fault(catalogue, &ticket.fault),
             tone: Tone::of_ticket(ticket.state).class(),
             state: t.word(ticket.state.as_str()),
+            stands: ticket.state,
+            zone,
             recovering: ticket.recovering_since.is_some() && ticket.t5.is_none(),
             kiosk: ticket.kiosk.clone(),
             site: site.map_or_else(String::new, |site| site.name),
@@ -190,7 +192,7 @@ impl TicketPart {
             times: times(moment, &ticket),
             clocks: clocks.iter().map(|clock| ClockCard::new(moment, clock)).collect(),
             fault: FaultCard::new(t, catalogue, &ticket.fault),
-            history: events.iter().rev().map(|event| Event::new(moment, event)).collect(),
+            history: events.iter().rev().map(|event| Event::new(moment, catalogue, event)).collect(),
             incidents: incidents.iter().map(incident).collect(),
             children: children.iter().map(child).collect(),
             parent: ticket.parent,
@@ -210,8 +212,9 @@ fn facts(t: &'static Texts, ticket: &TicketRow) -> Vec<(&'static str, String)> {
     ];
     let more = [
         (t.peripheral, peripheral.as_deref().map(|name| t.word(name).to_owned())),
-        (t.resolution, ticket.resolution.clone()),
-        (t.cancel_reason, ticket.cancel_reason.clone()),
+        (t.resolution, ticket.resolution.as_deref().map(|text| told::resolution(t, text).to_owned())),
+        (t.sign_off, ticket.sign_off.as_deref().map(|word| t.word_of("sign_off", word).to_owned())),
+        (t.cancel_reason, ticket.cancel_reason.as_deref().map(|text| told::cancelled(t, text))),
     ];
     facts.extend(more.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
     facts
@@ -271,31 +274,35 @@ impl ClockCard {
 }
 
 impl Event {
-    fn new(moment: Moment, row: &TicketEventRow) -> Self {
+    fn new(moment: Moment, catalogue: &Catalogue, row: &TicketEventRow) -> Self {
         let t = moment.t;
         let moved = row.from.filter(|from| *from != row.to);
         Self {
             at: moment.at(row.at),
-            actor: row.actor.clone(),
+            actor: told::actor(t, &row.actor),
             action: t.word(&row.action).to_owned(),
             moved: moved.map(|from| (t.word(from.as_str()), t.word(row.to.as_str()))),
-            reason: row.reason.clone(),
+            reason: told::reason(t, catalogue, &row.reason),
         }
     }
 }
 
 impl Incident {
-    fn new(moment: Moment, name: String, row: &IncidentRow) -> Self {
+    fn new(moment: Moment, catalogue: &Catalogue, row: &IncidentRow) -> Self {
+        let t = moment.t;
         let peripheral = row.peripheral.as_ref().map_or("", |name| name.as_str());
-        let words = [row.triage.as_str(), row.triage_reason.as_str()];
+        let said = |text: &str| match told::seen(t, catalogue, text).filter(|_| is_ours(&row.fault)) {
+            Some(seen) => (t.server_says, seen),
+            None => (t.device_says, text.to_owned()),
+        };
         Self {
-            name,
-            peripheral: moment.t.word(peripheral).to_owned(),
+            name: t.fault(catalogue, &row.fault),
+            peripheral: t.word(peripheral).to_owned(),
             opened: moment.at(row.opened_at),
             closed: row.closed_at.map(|at| moment.at(at)),
-            decision: words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · "),
+            decision: told::decision(t, row, |at| moment.at(at).short),
             raw: row.raw.clone(),
-            text: row.text.clone(),
+            said: row.text.as_deref().map(said),
         }
     }
 }

@@ -6,8 +6,8 @@ use axum::{
     extract::{Query, State},
     response::Html,
 };
-use kioskwatch_domain::change::{ClockRow, ClockState, SiteRow, TicketRow};
-use kioskwatch_proto::{KioskId, PeripheralName, SiteId, Timestamp};
+use kioskwatch_domain::change::{ClockRow, ClockState, SiteRow, TicketRow, TicketState};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -81,26 +81,52 @@ pub(super) async fn page(
     render(&TicketsPage { shell, closed, tickets, next })
 }
 
-/// The most urgent open tickets, how many there are, and how many of the looked at are overdue.
+/// The open tickets, counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OpenTickets {
+    pub(super) open: usize,
+    /// Of these: resolved, waiting to close.
+    pub(super) resolved: usize,
+    /// Of those that were looked at.
+    pub(super) breached: usize,
+}
+
+impl OpenTickets {
+    /// How many of them are resolved, in words; empty: none.
+    pub(super) fn of_these(&self, t: &'static Texts) -> String {
+        of_these(t, self.resolved)
+    }
+}
+
+pub(super) fn of_these(t: &'static Texts, resolved: usize) -> String {
+    if resolved == 0 { String::new() } else { t.of_these_resolved.replace("{}", &resolved.to_string()) }
+}
+
+/// The most urgent open tickets, and how many there are.
 pub(super) async fn open_lines(
     web: &Web,
     caller: &Caller,
     t: &'static Texts,
     shown: usize,
-) -> Result<(Vec<TicketLine>, usize, usize), Problem> {
+) -> Result<(Vec<TicketLine>, OpenTickets), Problem> {
     let filter = TicketFilter { open: Some(true), ..TicketFilter::default() };
     let mut rows = all(web, caller, &filter).await?;
-    let open = rows.len();
-    rows.sort_by_key(|row| (row.priority, row.opened_at));
+    let resolved = |row: &TicketRow| row.state == TicketState::Resolved;
+    let mut count = OpenTickets {
+        open: rows.len(),
+        resolved: rows.iter().filter(|row| resolved(row)).count(),
+        breached: 0,
+    };
+    rows.sort_by_key(|row| (resolved(row), row.priority, row.opened_at));
     rows.truncate(MAX_CLOCKS_READ);
     let mut lines = lines(web, caller, t, rows).await?;
     let is_overdue =
         |line: &TicketLine| line.clock.as_ref().is_some_and(|clock| clock.tone == Tone::Out.class());
-    let breached = lines.iter().filter(|line| is_overdue(line)).count();
+    count.breached = lines.iter().filter(|line| is_overdue(line)).count();
     // Stable: among equals the order by priority stays.
     lines.sort_by_key(|line| !is_overdue(line));
     lines.truncate(shown);
-    Ok((lines, open, breached))
+    Ok((lines, count))
 }
 
 /// The open tickets of one kiosk.
@@ -160,7 +186,7 @@ impl TicketLine {
         let device = row.peripheral.as_ref().filter(|name| !name.is_host());
         let place = [
             row.kiosk.as_ref().map(KioskId::as_str),
-            device.map(PeripheralName::as_str),
+            device.map(|name| t.word(name.as_str())),
             site.map(|site| site.name.as_str()),
         ];
         Self {

@@ -48,7 +48,7 @@ pub(crate) use self::{
     kiosks::kiosk_in_scope,
     restatements::outcomes as decide_restatements,
     sites::site_names,
-    tickets::ticket_in_scope,
+    tickets::{PostAction, act_on, ticket_in_scope},
     timeline::{Span, evidence_of, timeline_of, transitions},
     uptime::uptime_scope,
 };

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Body, Caller, Id, ListParams, PageQuery, Problem, Web,
+    Body, Caller, ListParams, PageQuery, Problem, Web,
     caller::{May, See, WorkTickets},
     input::{parse, word},
     kiosk_in_scope,
@@ -54,7 +54,7 @@ pub(crate) struct TicketQuery {
     state: Option<String>,
     kiosk: Option<String>,
     site: Option<String>,
-    /// `true`: those that still need somebody; `false`: the others.
+    /// `true`: those that are not closed, also the `resolved` ones, which wait to close; `false`: the others.
     open: Option<bool>,
 }
 
@@ -82,24 +82,24 @@ fn call() -> String {
 }
 
 /// What an action needs; each takes what its name asks for.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostAction {
     /// `note`.
     #[serde(default)]
-    text: String,
+    pub(crate) text: String,
     /// `urge`, `close`, `cancel`, `reopen`.
     #[serde(default)]
-    reason: String,
+    pub(crate) reason: String,
     /// `resolve`: what was done.
     #[serde(default)]
-    resolution: String,
+    pub(crate) resolution: String,
     /// `close`: the signature, or what stands for it.
     #[serde(default)]
-    sign_off: String,
+    pub(crate) sign_off: String,
     /// `cancel`: the ground from the closed list.
     #[serde(default)]
-    ground: String,
+    pub(crate) ground: String,
 }
 
 /// Tickets, newest first.
@@ -121,14 +121,21 @@ pub(super) async fn list(
     Ok(Json(Listed::of(page, TicketView::from)))
 }
 
-/// One ticket with its clocks, incidents and history.
+/// One ticket with its clocks, incidents and history, by its id or by the number people see.
 #[utoipa::path(get, path = "/api/v1/tickets/{id}", tag = "tickets", operation_id = "get_ticket",
-    params(("id" = Uuid, Path)), responses((status = 200, body = TicketDetail), Failures))]
+    params(("id" = String, Path)), responses((status = 200, body = TicketDetail), Failures))]
 pub(super) async fn get(
     State(web): State<Web>,
     May(caller, _): May<See>,
-    Id(id): Id<Uuid>,
+    Path(named): Path<String>,
 ) -> Result<Json<TicketDetail>, Problem> {
+    let id = match named.parse::<u64>() {
+        Ok(number) => {
+            let found = web.app().store().ticket_numbered(caller.scope(), number).await?;
+            found.ok_or_else(|| Problem::not_found("ticket"))?
+        }
+        Err(_) => parse(&named)?,
+    };
     ticket_in_scope(&web, &caller, id).await.map(|view| Json(view.into()))
 }
 
@@ -176,7 +183,8 @@ pub(super) async fn act(
     act_on(&web, &caller, id, &action, body).await.map(Json)
 }
 
-async fn act_on(
+/// Does one thing by its name.
+pub(crate) async fn act_on(
     web: &Web,
     caller: &Caller,
     id: Uuid,

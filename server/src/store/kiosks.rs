@@ -55,7 +55,8 @@ const VISIBLE: Sql = sql!(
 );
 const OPEN_TICKETS: Sql = sql!(
     count_open_tickets,
-    "SELECT kiosk, COUNT(*) FROM ticket WHERE is_open = 1 AND kiosk IN " TEXTS " GROUP BY kiosk"
+    "SELECT kiosk, COUNT(*), CAST(SUM(CASE WHEN state = 'resolved' THEN 1 ELSE 0 END) AS BIGINT)
+     FROM ticket WHERE is_open = 1 AND kiosk IN " TEXTS " GROUP BY kiosk"
 );
 const ASSIGNMENTS_BETWEEN: Sql = sql!(
     assignments_between,
@@ -175,14 +176,15 @@ impl Loaded for AssignmentRow {
 /// How many of something a kiosk has.
 struct Count {
     kiosk: KioskId,
-    count: u64,
+    open: u64,
+    resolved: u64,
 }
 
 impl Loaded for Count {
     const TABLE: &'static str = "ticket";
 
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        Ok(Self { kiosk: row.id()?, count: row.number()? })
+        Ok(Self { kiosk: row.id()?, open: row.number()?, resolved: row.number()? })
     }
 }
 
@@ -272,7 +274,12 @@ impl Store {
         let states = self.kiosk_states(&ids).await?;
         let mut states: HashMap<KioskId, KioskStateRow> =
             states.into_iter().map(|state| (state.kiosk.clone(), state)).collect();
-        let view = |kiosk: KioskRow| KioskView { state: states.remove(&kiosk.id), open_tickets: 0, kiosk };
+        let view = |kiosk: KioskRow| KioskView {
+            state: states.remove(&kiosk.id),
+            open_tickets: 0,
+            resolved_tickets: 0,
+            kiosk,
+        };
         Ok(rows.into_iter().map(view).collect())
     }
 
@@ -297,10 +304,11 @@ impl Store {
         let counts: Vec<Count> = self.rows(&OPEN_TICKETS, |q| q.bind(ids)).await?;
         let mut states: HashMap<KioskId, KioskStateRow> =
             states.into_iter().map(|s| (s.kiosk.clone(), s)).collect();
-        let counts: HashMap<KioskId, u64> = counts.into_iter().map(|c| (c.kiosk, c.count)).collect();
+        let counts: HashMap<KioskId, (u64, u64)> =
+            counts.into_iter().map(|c| (c.kiosk, (c.open, c.resolved))).collect();
         let view = |kiosk: KioskRow| {
-            let open_tickets = counts.get(&kiosk.id).copied().unwrap_or(0);
-            KioskView { state: states.remove(&kiosk.id), open_tickets, kiosk }
+            let (open_tickets, resolved_tickets) = counts.get(&kiosk.id).copied().unwrap_or_default();
+            KioskView { state: states.remove(&kiosk.id), open_tickets, resolved_tickets, kiosk }
         };
         Ok(kiosks.into_iter().map(view).collect())
     }

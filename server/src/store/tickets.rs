@@ -56,6 +56,10 @@ const ONE: Sql = sql!(
     one_ticket,
     "SELECT " [columns] " FROM ticket WHERE id = $2 AND ($1 IS NULL OR site IN " TEXTS ")"
 );
+const NUMBERED: Sql = sql!(
+    ticket_numbered,
+    "SELECT " [columns] " FROM ticket WHERE number = $2 AND ($1 IS NULL OR site IN " TEXTS ")"
+);
 const CHILDREN: Sql = sql!(
     children_of_ticket,
     "SELECT " [columns] " FROM ticket
@@ -203,6 +207,14 @@ impl Store {
             })
             .await?;
         Ok(page.finish(rows, |ticket: &TicketRow| ticket.number.cast_signed()))
+    }
+
+    /// The id of the ticket with this number.
+    pub async fn ticket_numbered(&self, scope: &Scope, number: u64) -> Result<Option<Uuid>, StoreError> {
+        // Greater ones are given to none.
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let found: Option<TicketRow> = self.row(&NUMBERED, |q| q.bind(scope.to_json()).bind(number)).await?;
+        Ok(found.map(|ticket| ticket.id))
     }
 
     /// With everything that hangs on it.

@@ -15,6 +15,8 @@ pub struct KioskView {
     /// `None`: never heard of since it was registered.
     pub state: Option<KioskStateRow>,
     pub open_tickets: u64,
+    /// Of the open ones: resolved, waiting to close.
+    pub resolved_tickets: u64,
 }
 
 /// Everything empty: no restriction.

@@ -169,3 +169,10 @@ fn a_required_module_out_of_order_beats_what_the_application_says() {
     assert_eq!(state_of(ServiceState::Degraded, false), EvidenceState::Degraded);
     assert_eq!(state_of(ServiceState::Supervised, false), EvidenceState::Oos);
 }
+
+#[test]
+fn an_agent_that_was_stopped_on_purpose_leaves_no_time_unexplained() {
+    let back = Boot { previous_boot: None, previous_alive_until: Some(Timestamp(80)), clean: true };
+    let got = proofs(&[record(1, 20, service()), record(1, 500, Body::Boot(back))]);
+    assert_eq!(got, [(20, 80, "FULL", None), (80, 500, "ON_ONLY", Some("software"))]);
+}

@@ -10,7 +10,7 @@ use kioskwatch_proto::{
 
 use super::{
     Ix,
-    count::{Count, RecordFate},
+    count::{Count, RecordFate, words},
     draft::Draft,
     ingest::Delivery,
     kiosk::Peripherals,
@@ -21,6 +21,17 @@ use crate::{
     evidence::{Proof, state_of},
     incident::{CloseReason, is_ours},
 };
+
+words!(
+    /// How an agent came up, as a transition of `boot` keeps it.
+    BootWay {
+        /// The machine was on all the time.
+        AgentRestart = "agent_restart",
+        /// The agent had been stopped in order.
+        Clean = "clean",
+        Unclean = "unclean",
+    }
+);
 
 impl Draft<'_> {
     /// Applies a record that is new. Records of an older epoch are evidence only.
@@ -90,12 +101,12 @@ impl Draft<'_> {
             Body::Boot(boot) => {
                 let again = self.kiosk(ix).state.boot == Some(record.header.boot);
                 let how = match (again, boot.clean) {
-                    (true, _) => "agent_restart",
-                    (false, true) => "clean",
-                    (false, false) => "unclean",
+                    (true, _) => BootWay::AgentRestart,
+                    (false, true) => BootWay::Clean,
+                    (false, false) => BootWay::Unclean,
                 };
                 self.kiosk_mut(ix).state.boot = Some(record.header.boot);
-                self.note_change(ix, Change::new("boot", "", "up", at, how));
+                self.note_change(ix, Change::new("boot", "", "up", at, how.as_str()));
             }
             Body::Shutdown(shutdown) => {
                 self.note_change(ix, Change::new("boot", "up", "shutdown", at, shutdown.reason.as_str()));

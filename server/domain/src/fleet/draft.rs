@@ -272,7 +272,7 @@ impl<'a> Draft<'a> {
             n: file.events,
             at: now,
             actor: step.actor.to_owned(),
-            action: step.action.to_owned(),
+            action: step.action.as_str().to_owned(),
             from: (file.events > 1).then_some(from),
             to,
             reason: step.reason,

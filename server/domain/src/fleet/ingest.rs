@@ -22,6 +22,7 @@ use crate::{
     change::{Change, JournalGapRow, JournalRecordRow, RecordOutcome},
     journal::{self, Admit, Content, Identity, MAX_FAILURES},
     presence::PresenceReason,
+    ticket::Because,
 };
 
 /// One message on its way through.
@@ -69,7 +70,7 @@ impl Draft<'_> {
                     self.count(Count::Record(RecordFate::Repeat));
                     self.reject_again(record, &mut rejected);
                 }
-                Admit::Fork => self.fork(delivery, "an applied number came with other content"),
+                Admit::Fork => self.fork(delivery, &Because::OtherContent),
                 Admit::AfterGap => {
                     let rest = u64::try_from(batch.records.len() - position).unwrap_or(u64::MAX);
                     self.count_many(Count::Record(RecordFate::AfterGap), rest);
@@ -222,7 +223,7 @@ impl Draft<'_> {
         };
         let same = stored == Identity::of(record);
         if !same {
-            self.fork(delivery, "a record sent again differs from the one applied under its old number");
+            self.fork(delivery, &Because::OtherWhenSentAgain);
         }
         same
     }
@@ -321,14 +322,15 @@ impl Draft<'_> {
     }
 
     /// An applied number with other content: two histories claim to be this kiosk's.
-    fn fork(&mut self, delivery: Delivery, how: &str) {
+    fn fork(&mut self, delivery: Delivery, how: &Because) {
+        let how = how.to_string();
         self.count(Count::Security(SecurityEvent::JournalFork));
         let ix = delivery.ix;
         if self.find_incident(ix, None, codes::JOURNAL_FORK).is_none() {
-            self.security(SecurityEvent::JournalFork, ix, how);
+            self.security(SecurityEvent::JournalFork, ix, &how);
         }
         let severity = self.fault_severity(codes::JOURNAL_FORK, Severity::Major);
-        self.raise(ix, &Problem::of_host(codes::JOURNAL_FORK, severity, delivery.received_at, how));
+        self.raise(ix, &Problem::of_host(codes::JOURNAL_FORK, severity, delivery.received_at, &how));
     }
 }
 

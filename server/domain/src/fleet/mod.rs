@@ -49,6 +49,7 @@ use uuid::Uuid;
 
 pub(crate) use self::count::words as count_words;
 pub use self::{
+    apply::BootWay,
     count::{ClockName, Count, MessageOutcome, RecordFate, SecurityEvent},
     engineers::{MAX_NAME_CHARS, hand_over},
     expected::{InService, SiteCount},

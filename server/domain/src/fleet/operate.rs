@@ -20,7 +20,7 @@ use crate::{
     },
     incident::{CloseReason, is_ours},
     moment::Moment,
-    ticket::{self, CANCEL_GROUNDS, SIGN_OFFS, Step},
+    ticket::{self, Because, CANCEL_GROUNDS, Deed, SIGN_OFFS, Step},
     triage::ticket_severity,
     uptime::{
         Commissioned, Known, known, past,
@@ -347,7 +347,7 @@ impl Draft<'_> {
             })
         };
         if let Some(id) = self.kiosk(ix).busy().tickets.iter().copied().find(same) {
-            self.urge(actor, id, format!("repeat call: {text}"));
+            self.urge(actor, id, Because::RepeatCall(text).into());
             return Ok(Answer::Ticket(id));
         }
         let (site, service) = (self.kiosk(ix).site.clone(), self.kiosk(ix).state.service);
@@ -366,7 +366,7 @@ impl Draft<'_> {
             ..self.blank_ticket(told.fault.clone())
         };
         let id = row.id;
-        self.file_ticket(row, &format!("{}: {text}", actor.name));
+        self.file_ticket(row, format!("{}: {text}", actor.name));
         self.join_batch(id);
         Ok(Answer::Ticket(id))
     }
@@ -393,7 +393,7 @@ impl Draft<'_> {
 
     fn note(&mut self, actor: &Actor, id: Uuid, text: &str) {
         let reason = text.chars().take(MAX_TEXT_CHARS).collect();
-        self.ticket_step(id, Step { actor: &actor.name, action: "note", to: None, reason });
+        self.ticket_step(id, Step { actor: &actor.name, action: Deed::Note, to: None, reason });
     }
 
     /// 催上门: one step of priority, once.
@@ -408,7 +408,7 @@ impl Draft<'_> {
             file.row.priority = file.row.priority.saturating_sub(1).max(1);
             file.set_extra("urged", serde_json::json!({ "at": at, "by": actor.name }));
         }
-        self.ticket_step(id, Step { actor: &actor.name, action: "urge", to: None, reason });
+        self.ticket_step(id, Step { actor: &actor.name, action: Deed::Urge, to: None, reason });
     }
 
     fn resolve_by(&mut self, actor: &Actor, id: Uuid, resolution: &str) -> Result<(), Refusal> {
@@ -473,7 +473,7 @@ impl Draft<'_> {
             text = format!("#{} {}: {ground}", file.row.number, file.row.fault);
         }
         let to = Some(TicketState::Cancelled);
-        let step = Step { actor: &actor.name, action: "cancel", to, reason: reason.to_owned() };
+        let step = Step { actor: &actor.name, action: Deed::Cancel, to, reason: reason.to_owned() };
         self.ticket_step(id, step);
         self.forget_ticket(id);
         self.notify(Notice { kind: NoticeKind::TicketCancelled, ticket: Some(id), kiosk, site, text });

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     change::{IncidentRow, TicketSource, TicketState},
     incident::{CloseReason, site_fingerprint},
-    ticket::{BY_RULE, Step, may_join_batch},
+    ticket::{BY_RULE, Because, Deed, Step, may_join_batch},
     triage::{Decision, HoldReason, ShareReason, is_site_outage},
 };
 
@@ -88,7 +88,7 @@ impl Draft<'_> {
             closed_at: None,
             close_reason: None,
             raw: None,
-            text: Some(format!("{} kiosks dropped together", dropped.len())),
+            text: Some(Because::DroppedTogether(dropped.len()).into()),
             ticket: None,
             triage: String::new(),
             triage_reason: String::new(),
@@ -198,9 +198,9 @@ impl Draft<'_> {
         if let Some(parent) = self.ticket_mut(parent) {
             parent.children.push(ticket);
         }
-        let reason = "SR-110: the same fault on many kiosks of the site; the region decides".to_owned();
+        let reason = Because::JoinsBatch.into();
         let to = Some(TicketState::PendingBatch);
-        self.ticket_step(ticket, Step { actor: BY_RULE, action: "pending_batch", to, reason });
+        self.ticket_step(ticket, Step { actor: BY_RULE, action: Deed::PendingBatch, to, reason });
     }
 
     fn open_batch_ticket(&mut self, site: &SiteId, model: &crate::change::TicketRow) -> Uuid {
@@ -222,7 +222,7 @@ impl Draft<'_> {
         };
         let id = row.id;
         let text = format!("{site}: {} on many kiosks today", row.fault);
-        self.file_ticket(row, "SR-110: five or more kiosks of the site have this fault today");
+        self.file_ticket(row, Because::ManyKiosks.into());
         let (kiosk, site) = (None, Some(site.clone()));
         self.notify(Notice { kind: NoticeKind::BatchDecision, ticket: Some(id), kiosk, site, text });
         id

@@ -45,6 +45,9 @@ impl Draft<'_> {
             let reason = format!("the agent does not offer {}", asked.action);
             return Err(Refusal::new(RefusalKind::Conflict, "D6", reason));
         }
+        if let Some(refusal) = self.has_no_such_peripheral(ix, &asked.args) {
+            return Err(refusal);
+        }
         let kind = self.target_kind(ix, &asked.args);
         let policy = &self.policy.commands;
         let approval = command::needs_approval(asked.action, kind.as_deref(), policy);
@@ -79,6 +82,19 @@ impl Draft<'_> {
             self.send_or_queue(ix, id);
         }
         Ok(Answer::Command(id))
+    }
+
+    /// The agent would refuse it too, after its way there; a kiosk that never told what it has is asked.
+    fn has_no_such_peripheral(&self, ix: Ix, args: &Map<String, Value>) -> Option<Refusal> {
+        let name = args.get("peripheral")?.as_str()?;
+        let has = &self.kiosk(ix).state.profile.as_ref()?.items;
+        if has.iter().any(|item| item.name.as_str() == name) {
+            return None;
+        }
+        let has: Vec<&str> = has.iter().map(|item| item.name.as_str()).collect();
+        let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+        let reason = format!("the kiosk has no peripheral {name:?}: it has {has}");
+        Some(Refusal::new(RefusalKind::Invalid, "D6", reason))
     }
 
     fn target_kind(&self, ix: Ix, args: &Map<String, Value>) -> Option<String> {
@@ -275,16 +291,14 @@ impl Draft<'_> {
             None => {}
             Some(Overdue::SendAgain) => self.send_or_queue(ix, id),
             Some(Overdue::Expire) => {
-                let reason = if row.state == CommandState::AwaitingApproval {
-                    "nobody approved it in time"
-                } else {
-                    "no answer in time"
-                };
+                let [no_approval, no_answer, _] = command::UNANSWERED;
+                let waited = row.state == CommandState::AwaitingApproval;
+                let reason = if waited { no_approval } else { no_answer };
                 self.finish_command(id, CommandState::Expired, Some(reason.to_owned()));
             }
             Some(Overdue::GiveUp) => {
-                let reason = "begun, and never told how it ended".to_owned();
-                self.finish_command(id, CommandState::Unknown, Some(reason));
+                let [.., no_end] = command::UNANSWERED;
+                self.finish_command(id, CommandState::Unknown, Some(no_end.to_owned()));
             }
             Some(Overdue::Forget) => {
                 self.over.forgotten_commands.insert(id);

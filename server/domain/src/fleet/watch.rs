@@ -11,7 +11,7 @@ use super::{
 use crate::{
     change::{ClockState, TicketSource, TicketState},
     moment::Moment,
-    ticket::{self, BY_RULE, Step, Watch},
+    ticket::{self, BY_RULE, Because, Deed, SELF_RECOVERED, Step, Watch},
 };
 
 /// While the kiosk is out of service for another reason, a recovered ticket is looked at again after this. As long
@@ -51,8 +51,9 @@ impl Draft<'_> {
             ticket::Tick::Warned => NoticeKind::ClockWarning,
             ticket::Tick::Breached => {
                 self.count(Count::ClockBreached(ClockName::of(name)));
-                let reason = format!("clock {name}, policy {}", self.policy.version);
-                self.ticket_step(id, Step { actor: BY_RULE, action: "breach", to: None, reason });
+                let policy = self.policy.version.clone();
+                let reason = Because::Clock { name: name.to_owned(), policy }.into();
+                self.ticket_step(id, Step { actor: BY_RULE, action: Deed::Breach, to: None, reason });
                 NoticeKind::ClockBreached
             }
         };
@@ -82,7 +83,7 @@ impl Draft<'_> {
             }
             return;
         }
-        self.resolve(id, BY_RULE, since, "self_recovered", "every fault stayed gone".into());
+        self.resolve(id, BY_RULE, since, SELF_RECOVERED, Because::StayedGone.into());
     }
 
     /// `None`: the kiosk is out of service for another reason.
@@ -107,7 +108,7 @@ impl Draft<'_> {
         let Some(file) = self.ticket(id) else { return };
         let row = &file.row;
         let by_machine = matches!(row.source, TicketSource::Agent | TicketSource::Server);
-        let healed = row.resolution.as_deref() == Some("self_recovered");
+        let healed = row.resolution.as_deref() == Some(SELF_RECOVERED);
         let Some(t5) = row.t5.filter(|_| row.state == TicketState::Resolved) else { return };
         if !by_machine || !healed || !file.open.is_empty() || file.was_visited() || file.was_urged() {
             return;
@@ -119,7 +120,7 @@ impl Draft<'_> {
             }
             return;
         }
-        self.close(id, BY_RULE, "self_recovered", "C35: healed by itself and stayed quiet".into());
+        self.close(id, BY_RULE, SELF_RECOVERED, Because::Quiet.into());
     }
 
     /// After the time of SR-032 a closed ticket cannot come back: the store keeps it, the fleet does not.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     change::{ClockState, TicketRow, TicketSource, TicketState, Zone},
-    ticket::{self, BY_RULE, Step, Terms},
+    ticket::{self, BY_RULE, Because, Deed, SELF_RECOVERED, Step, Terms},
     triage::{ShareReason, ticket_severity},
 };
 
@@ -43,7 +43,7 @@ impl Draft<'_> {
             ..self.blank_ticket(cause.fault.clone())
         };
         let id = row.id;
-        self.file_ticket(row, &cause.triage_reason);
+        self.file_ticket(row, Because::Needed.into());
         self.bind(id, incident);
         self.join_batch(id);
     }
@@ -62,7 +62,7 @@ impl Draft<'_> {
             ..self.blank_ticket(cause.fault)
         };
         let id = row.id;
-        self.file_ticket(row, "site_outage: most kiosks of the site dropped together");
+        self.file_ticket(row, Because::SiteDropped.into());
         self.bind(id, incident);
     }
 
@@ -75,26 +75,23 @@ impl Draft<'_> {
     }
 
     /// Puts a new ticket into the books: history, clocks, notice. New tickets are triaged by rule.
-    pub(super) fn file_ticket(&mut self, row: TicketRow, why: &str) {
+    pub(super) fn file_ticket(&mut self, row: TicketRow, why: String) {
         let (id, state) = (row.id, row.state);
         let (source, kiosk, site) = (row.source, row.kiosk.clone(), row.site.clone());
         let text = format!("#{} {} ({})", row.number, row.fault, row.severity);
         let terms = Terms { zone: row.zone, class: row.class, severity: row.severity };
         let clocks = ticket::opening_clocks(id, row.t1, terms, &self.policy.clocks);
-        let reason = format!("{}, {}, {}", row.class, row.severity, row.zone.as_str());
+        let reason = Because::Terms { class: row.class, severity: row.severity, zone: row.zone };
         self.over.tickets.insert(id, TicketFile { clocks, ..TicketFile::of(row) });
         if let Some(ix) = kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) {
             self.kiosk_mut(ix).busy_mut().tickets.push(id);
         } else if let Some(site) = site.as_ref().and_then(|site| self.site_mut(site)) {
             site.tickets.push(id);
         }
-        self.ticket_step(
-            id,
-            Step { actor: BY_RULE, action: "open", to: Some(state), reason: why.to_owned() },
-        );
+        self.ticket_step(id, Step { actor: BY_RULE, action: Deed::Open, to: Some(state), reason: why });
         if state == TicketState::New {
             let to = Some(TicketState::Triaged);
-            self.ticket_step(id, Step { actor: BY_RULE, action: "triage", to, reason });
+            self.ticket_step(id, Step { actor: BY_RULE, action: Deed::Triage, to, reason: reason.into() });
         }
         self.look_later(id);
         self.count(Count::TicketOpened(source));
@@ -118,8 +115,8 @@ impl Draft<'_> {
         self.bind(id, incident);
         let Some(file) = self.ticket_mut(id) else { return };
         let back = file.row.recovering_since.take().is_some();
-        let action = if back { "fault_back" } else { "gather" };
-        let reason = format!("{} ({})", cause.fault, cause.severity);
+        let action = if back { Deed::FaultBack } else { Deed::Gather };
+        let reason = Because::Fault { fault: cause.fault, severity: cause.severity }.into();
         self.ticket_step(id, Step { actor: BY_RULE, action, to: None, reason });
         self.raise_ticket_severity(id, cause.severity);
         self.look_now(id);
@@ -144,8 +141,8 @@ impl Draft<'_> {
         if !file.clocks.iter().any(|clock| clock.name == "restore") {
             file.clocks.extend(ticket::restore_clock(id, file.row.t1, terms, &clocks));
         }
-        let reason = format!("severity is {severity} now (SR-013)");
-        self.ticket_step(id, Step { actor: BY_RULE, action: "triage", to: None, reason });
+        let reason = Because::Worse(severity).into();
+        self.ticket_step(id, Step { actor: BY_RULE, action: Deed::Triage, to: None, reason });
         self.look_later(id);
     }
 
@@ -153,7 +150,7 @@ impl Draft<'_> {
     pub(super) fn reopen(&mut self, id: Uuid, incident: Uuid, why: ShareReason) {
         self.bind(id, incident);
         let was_closed = why == ShareReason::CameBack;
-        self.bring_back(id, BY_RULE, was_closed, format!("{}: the fault is back", why.as_str()));
+        self.bring_back(id, BY_RULE, was_closed, Because::Back(why).into());
     }
 
     pub(super) fn bring_back(&mut self, id: Uuid, actor: &str, was_closed: bool, reason: String) {
@@ -170,7 +167,7 @@ impl Draft<'_> {
         ticket::on_return(&mut file.clocks, fresh, now);
         let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
         let text = format!("#{} {} is back", file.row.number, file.row.fault);
-        let action = if was_closed { "reopen" } else { "fault_back" };
+        let action = if was_closed { Deed::Reopen } else { Deed::FaultBack };
         self.ticket_step(id, Step { actor, action, to: Some(to), reason });
         self.look_now(id);
         self.count(Count::TicketReopened);
@@ -187,8 +184,8 @@ impl Draft<'_> {
         }
         // An episode that began before our clock was set back ends no sooner than it began, but its time runs now.
         file.recovers(at.min(now));
-        let reason = "every fault of the ticket is gone".to_owned();
-        self.ticket_step(id, Step { actor: BY_RULE, action: "recovering", to: None, reason });
+        let reason = Because::Gone.into();
+        self.ticket_step(id, Step { actor: BY_RULE, action: Deed::Recovering, to: None, reason });
         self.look_at_what_was_told_late(id);
     }
 
@@ -214,7 +211,7 @@ impl Draft<'_> {
         let text = format!("#{} {}: {resolution}", file.row.number, file.row.fault);
         let parent = file.row.parent;
         let to = Some(TicketState::Resolved);
-        self.ticket_step(id, Step { actor, action: "resolve", to, reason: why });
+        self.ticket_step(id, Step { actor, action: Deed::Resolve, to, reason: why });
         self.count(Count::TicketResolved);
         for clock in breached {
             self.count(Count::ClockBreached(clock));
@@ -235,8 +232,7 @@ impl Draft<'_> {
             return;
         }
         let t5 = file.children.iter().filter_map(|&child| self.ticket(child)?.row.t5).max();
-        let reason = "all tickets of the batch are resolved".to_owned();
-        self.resolve(id, BY_RULE, t5.unwrap_or(self.now), "self_recovered", reason);
+        self.resolve(id, BY_RULE, t5.unwrap_or(self.now), SELF_RECOVERED, Because::BatchResolved.into());
         self.look_at_what_was_told_late(id);
     }
 
@@ -253,7 +249,7 @@ impl Draft<'_> {
         let (kiosk, site) = (file.row.kiosk.clone(), file.row.site.clone());
         let text = format!("#{} {}: {sign_off}", file.row.number, file.row.fault);
         let to = Some(TicketState::Closed);
-        self.ticket_step(id, Step { actor, action: "close", to, reason: why });
+        self.ticket_step(id, Step { actor, action: Deed::Close, to, reason: why });
         self.notify(Notice { kind: NoticeKind::TicketClosed, ticket: Some(id), kiosk, site, text });
         self.look_later(id);
     }

@@ -1,6 +1,7 @@
 //! What became of an inspection and of its report (rulebook chapter 6, both state tables).
 
 use super::plan::Plan;
+use crate::fleet::count_words as words;
 
 /// What happened, as far as it did. Instants are seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,34 +12,21 @@ pub struct Facts {
     pub report_at: Option<i64>,
 }
 
-/// The state of one kiosk's inspection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum InspectionState {
-    Planned,
-    Open,
-    Overdue,
-    OnTime,
-    Late,
-    Missed,
-    Waived,
-    NotDue,
-}
+words!(
+    /// The state of one kiosk's inspection.
+    InspectionState {
+        Planned = "planned",
+        Open = "open",
+        Overdue = "overdue",
+        OnTime = "on_time",
+        Late = "late",
+        Missed = "missed",
+        Waived = "waived",
+        NotDue = "not_due",
+    }
+);
 
 impl InspectionState {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::Open => "open",
-            Self::Overdue => "overdue",
-            Self::OnTime => "on_time",
-            Self::Late => "late",
-            Self::Missed => "missed",
-            Self::Waived => "waived",
-            Self::NotDue => "not_due",
-        }
-    }
-
     /// Whether it was done within its period, so that a report is owed.
     #[must_use]
     pub const fn is_done(self) -> bool {
@@ -46,29 +34,19 @@ impl InspectionState {
     }
 }
 
-/// The state of the report of a done inspection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ReportState {
-    Open,
-    OnTime,
-    /// Submitted between the strict and the lenient reading of "before day X".
-    Disputed,
-    Late,
-    Overdue,
-}
+words!(
+    /// The state of the report of a done inspection.
+    ReportState {
+        Open = "open",
+        OnTime = "on_time",
+        /// Submitted between the strict and the lenient reading of "before day X".
+        Disputed = "disputed",
+        Late = "late",
+        Overdue = "overdue",
+    }
+);
 
 impl ReportState {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::OnTime => "on_time",
-            Self::Disputed => "disputed",
-            Self::Late => "late",
-            Self::Overdue => "overdue",
-        }
-    }
-
     #[must_use]
     pub const fn is_submitted(self) -> bool {
         matches!(self, Self::OnTime | Self::Disputed | Self::Late)

@@ -82,9 +82,8 @@ fn an_unusable_kiosk_makes_any_fault_major() {
     assert_eq!(ticket_severity(Severity::Major, None), Severity::Major);
 }
 
-#[test]
-fn the_reason_of_a_hold_is_read_back_from_its_row() {
-    let row = |decision: &Decision| IncidentRow {
+fn row(decision: &Decision) -> IncidentRow {
+    IncidentRow {
         id: Uuid::nil(),
         fingerprint: String::new(),
         kiosk: None,
@@ -103,10 +102,37 @@ fn the_reason_of_a_hold_is_read_back_from_its_row() {
         triage_reason: decision.sentence(),
         triage_due_at: None,
         parent: None,
-    };
+    }
+}
+
+#[test]
+fn the_reason_of_a_hold_is_read_back_from_its_row() {
     for &why in HoldReason::ALL {
         assert_eq!(HoldReason::of(&row(&Decision::Hold { until: Timestamp(1), why })), Some(why));
     }
     let outage = Decision::Attach(Uuid::nil(), ShareReason::SiteOutage);
     assert_eq!([outage, Decision::OpenTicket].map(|d| HoldReason::of(&row(&d))), [None, None]);
+}
+
+#[test]
+fn every_decision_is_read_back_from_its_row() {
+    let (id, until) = (Uuid::from_u128(1), Timestamp(1_700_000_000_000));
+    let mut all = vec![(Decision::OpenTicket, Why::Needed, None)];
+    for &why in ShareReason::ALL {
+        let shared = [Decision::Gather(id, why), Decision::Reopen(id, why), Decision::Attach(id, why)];
+        all.extend(shared.map(|decision| (decision, Why::Shared(why), None)));
+    }
+    all.extend(
+        HoldReason::ALL.iter().map(|&why| (Decision::Hold { until, why }, Why::Held(why), Some(until))),
+    );
+    for &why in SuppressReason::ALL {
+        let suppressed = |again_at| Decision::Suppress { why, again_at };
+        all.extend([None, Some(until)].map(|at| (suppressed(at), Why::Suppressed(why), at)));
+    }
+    for (decision, why, until) in all {
+        let noted = Noted::of(&row(&decision)).unwrap();
+        assert_eq!((noted.decision.as_str(), noted.why, noted.until), (decision.word(), why, until));
+    }
+    let of_another = IncidentRow { triage: "pondered".into(), ..row(&Decision::OpenTicket) };
+    assert_eq!(Noted::of(&of_another), None);
 }

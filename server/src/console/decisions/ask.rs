@@ -18,12 +18,13 @@ use serde::Deserialize;
 
 use super::{
     super::{
+        form::answered,
+        refusal,
         shell::{Shell, render, zone},
         texts::Texts,
         uptime,
     },
     correction::laid_out,
-    desk::answered,
 };
 use crate::{
     auth::Right,
@@ -172,7 +173,7 @@ fn show(
             ("stood_at", t.correction_stood_at, "stood_at", asked.stood_at.clone()),
             ("answered_for", t.correction_answered_for, "engineer", asked.engineer.clone()),
         ],
-        problem: problem.map(|problem| problem.detail.clone()),
+        problem: problem.map(|problem| refusal::told(t, place.zone, &problem.detail)),
         asked,
         shell,
     })

@@ -15,13 +15,15 @@ use uuid::Uuid;
 
 use super::{
     super::{
+        form::answered,
+        refusal,
         shell::{Shell, encoded, render, zone},
         texts::Texts,
         time::At,
         uptime,
     },
     compared::{self, Compared},
-    desk::{Desk, Outcome, Said, answered},
+    desk::{Desk, Outcome, Said},
     kind, site_of, site_row, tone,
 };
 use crate::{
@@ -115,6 +117,7 @@ async fn show(
     let zone = zone(web, stored.as_ref().map(|site| site.timezone.as_str()));
     let now = app.clock().now();
     let at = |at| At::new(zone, now, at);
+    let tried = tried.map(|(problem, said)| (refusal::told(t, zone, &problem.detail), said));
     let name = match (kiosk, site) {
         (Some(kiosk), _) => kiosk.to_string(),
         (None, Some(site)) => stored.map_or_else(|| site.to_string(), |site| site.name),

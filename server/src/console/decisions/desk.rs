@@ -1,8 +1,4 @@
 //! The form of a decision, or why somebody has none.
-use axum::{
-    http::StatusCode,
-    response::{Html, IntoResponse as _, Redirect, Response},
-};
 use kioskwatch_domain::{
     change::Decided,
     uptime::{Hurdle, books::Verdict},
@@ -53,7 +49,7 @@ impl Desk {
         caller: &Caller,
         (action, approve_hint): (String, &'static str),
         hurdle: Option<Hurdle>,
-        tried: Option<(&Problem, &Said)>,
+        tried: Option<(String, &Said)>,
     ) -> Self {
         let closed = match hurdle {
             Some(Hurdle::DecidedAlready(_)) => Some(t.decided_already),
@@ -62,8 +58,8 @@ impl Desk {
             Some(Hurdle::YouAsked) => Some(t.you_asked),
             None => None,
         };
-        let problem = tried.map(|(problem, _)| problem.detail.clone());
-        let reason = tried.map_or_else(String::new, |(_, said)| said.reason.clone());
+        let reason = tried.as_ref().map_or_else(String::new, |(_, said)| said.reason.clone());
+        let problem = tried.map(|(problem, _)| problem);
         Self { action, closed, approve_hint, problem, reason }
     }
 }
@@ -82,24 +78,4 @@ impl Outcome {
     ) -> Option<Self> {
         decided.map(|one| Self { by: one.by.clone(), at: at(one.at), reason: one.reason.clone() })
     }
-}
-
-/// Goes to where the outcome is shown. A refusal that somebody can do something about is told on the page beside
-/// what they typed; others have a page of their own.
-pub(super) async fn answered(
-    outcome: Result<String, Problem>,
-    page: impl AsyncFnOnce(&Problem) -> Result<Html<String>, Problem>,
-) -> Result<Response, Problem> {
-    match outcome {
-        Ok(shown_at) => Ok(Redirect::to(&shown_at).into_response()),
-        Err(problem) if is_for_the_form(problem.status) => {
-            let page = page(&problem).await?;
-            Ok((problem.status, page).into_response())
-        }
-        Err(problem) => Err(problem),
-    }
-}
-
-fn is_for_the_form(status: StatusCode) -> bool {
-    matches!(status, StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY)
 }

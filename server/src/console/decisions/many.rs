@@ -8,11 +8,13 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse as _, Response},
 };
+use chrono_tz::Tz;
 use kioskwatch_domain::change::RestatementRow;
 use uuid::Uuid;
 
 use super::{
     super::{
+        refusal,
         shell::{Shell, encoded, render},
         texts::Texts,
         uptime,
@@ -41,7 +43,7 @@ pub(super) struct Tried<'a> {
 }
 
 impl Many {
-    pub(super) fn new(here: &str, which: &Which, tried: Option<&Tried<'_>>) -> Self {
+    pub(super) fn new(t: &'static Texts, here: &str, which: &Which, tried: Option<&Tried<'_>>) -> Self {
         let cursor = which.restatements.as_ref().map(|cursor| format!("&restatements={}", encoded(cursor)));
         let kept = [
             ("kiosk", &which.kiosk),
@@ -55,7 +57,8 @@ impl Many {
         Self {
             all: format!("{here}&choose=all{}#restatements", cursor.unwrap_or_default()),
             kept,
-            problem: tried.map(|tried| tried.problem.detail.clone()),
+            // It speaks of no time.
+            problem: tried.map(|tried| refusal::told(t, Tz::UTC, &tried.problem.detail)),
             reason: tried.map_or_else(String::new, |tried| tried.said.reason.clone()),
         }
     }
@@ -135,7 +138,7 @@ async fn outcomes(web: &Web, caller: &Caller, sent: &Sent, shell: &Shell) -> Res
     let t = shell.t;
     let verdict = sent.said.verdict()?;
     if sent.ids.is_empty() {
-        return Err(Problem::invalid(t.decide_none_chosen));
+        return Err(Problem::invalid("Choose at least one of the restatements above."));
     }
     let ids: Vec<Uuid> = sent.ids.iter().copied().collect();
     let known = web.app().store().restatements_among(caller.scope(), &ids).await?;
@@ -144,10 +147,13 @@ async fn outcomes(web: &Web, caller: &Caller, sent: &Sent, shell: &Shell) -> Res
     for (id, outcome) in each {
         match outcome {
             Ok(row) => decided.push(Outcome::of(t, &row, String::new())),
-            Err(problem) => refused.push(match known.iter().find(|row| row.id == id) {
-                Some(row) => Outcome::of(t, row, problem.detail),
-                None => Outcome::unknown(id, problem.detail),
-            }),
+            Err(problem) => {
+                let why = refusal::told(t, Tz::UTC, &problem.detail);
+                refused.push(match known.iter().find(|row| row.id == id) {
+                    Some(row) => Outcome::of(t, row, why),
+                    None => Outcome::unknown(id, why),
+                });
+            }
         }
     }
     let by_title = |one: &Outcome, other: &Outcome| one.title.cmp(&other.title);

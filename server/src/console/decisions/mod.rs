@@ -165,7 +165,7 @@ async fn show(
         kiosk,
         may_ask: caller.identity.may(Right::Correct),
         narrowed: which.narrowed(t, &sites),
-        many: (chooses && !proposals.items.is_empty()).then(|| Many::new(&here, which, tried.as_ref())),
+        many: (chooses && !proposals.items.is_empty()).then(|| Many::new(t, &here, which, tried.as_ref())),
         restatements: List {
             lines: proposals.items.iter().map(line).collect(),
             next: next("restatements", proposals.next_cursor),

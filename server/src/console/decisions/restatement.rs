@@ -10,13 +10,15 @@ use uuid::Uuid;
 
 use super::{
     super::{
+        form::answered,
+        refusal,
         shell::{Shell, render, zone},
         texts::Texts,
         time::At,
         uptime,
     },
     compared::{self, Compared},
-    desk::{Desk, Outcome, Said, answered},
+    desk::{Desk, Outcome, Said},
     site_of, site_row, tone,
 };
 use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::json};
@@ -76,6 +78,7 @@ async fn show(
     let zone = zone(web, site.as_ref().map(|site| site.timezone.as_str()));
     let now = app.clock().now();
     let at = |at| At::new(zone, now, at);
+    let tried = tried.map(|(problem, said)| (refusal::told(t, zone, &problem.detail), said));
     render(&RestatementPage {
         t,
         month: row.month.to_string(),

@@ -44,7 +44,7 @@ texts! {
     no_commands, cpu, memory, disk, temperature, agent_version, commissioned, decommissioned, interval, admission_wait,
     ticket, clocks, no_clocks, due, left, overdue_by, met_at, budget, paused_with, history, incidents,
     no_incidents, still_there, children, parent, assignee, nobody, priority, class, source, zone,
-    detected, reported, restored, signed, closed, note, note_hint, note_add, note_need_role, decision,
+    detected, reported, restored, signed, closed, note_hint, note_add, note_need_role, decision,
     raw_bytes, device_says, resolution, cancel_reason, tickets_title, tickets_open, tickets_closed,
     ticket_none, next_page, sign_in, sign_in_hint, token, token_wrong, signed_out, error_back,
     error_404, error_410, error_403, error_503, error_500, error_400, error_429, error_code, not_found_hint,
@@ -62,7 +62,17 @@ texts! {
     unassigned, worst_title, parts_title, no_parts, parts_cut, span_month, span_quarter, restated,
     as_of, figures_differ, nothing_below, answers_for,
     nav_decisions, decisions_title, decisions_hint, decisions_open, decisions_done, decisions_none_open, decisions_none_done, restatements_title, restatements_hint, corrections_title, corrections_hint, restatement, correction, correction_ask, correction_ask_hint, times_of_zone, correction_forgive, correction_forgive_hint, correction_withdraw, correction_withdraw_hint, takes_back, withdrawn, correction_class, correction_from, correction_to, agreed_at, agreed_at_hint, correction_reason, correction_send, correction_need_role, correction_hours, correction_hours_hint, correction_hours_of_site, correction_dates, correction_dates_hint, correction_stood_at, correction_answered_for, correction_assigned_hint, correction_zone, correction_zone_hint, zone_after, hours_now, hours_after, always_open, correction_says, correction_effect_hint, correction_no_effect, month_closed, months_closed, engineer_kpi, unreadable, not_booked, months_further, decision_title, decision_compare, decision_figure, decision_before, decision_after, decision_moved, changed_since, fingerprint, accountable_time, decision_reason, decision_approve, decision_reject, approve_restatement_hint, approve_correction_hint, decided_by, decided_at, decided_already, decide_need_role, measures_you, you_asked, restatement_waits, see_decisions,
-    decide_choose, decide_choose_all, decide_none_chosen, decide_many_title, decide_many_hint, decide_narrow, decide_widen, decide_any, decide_changed_only, decided_many_title, decided_many_back, decided_many_refused, decided_many_refused_hint, decided_many_nothing, outages_of_quarter,
+    decide_choose, decide_choose_all, decide_many_title, decide_many_hint, decide_narrow, decide_widen, decide_any, decide_changed_only, decided_many_title, decided_many_back, decided_many_refused, decided_many_refused_hint, decided_many_nothing, outages_of_quarter,
+    nav_inspections, inspections_title, inspections_hint, inspections_none, report_due,
+    inspection_provisional,
+    work_title, work_choice, urge_do, urge_hint, resolve_do, resolve_hint, close_do, close_hint,
+    cancel_do, cancel_hint, reopen_do, reopen_hint,
+    refused,
+    of_these_resolved,
+    because_site_dropped, because_many_kiosks, because_joins_batch, because_worse, because_gone,
+    because_stayed_gone, because_batch_resolved, because_quiet, because_clock, because_repeat_call,
+    because_dropped_together, because_other_content, because_other_when_sent_again, by_rule, until,
+    server_says, sign_off,
 }
 
 impl Texts {
@@ -79,6 +89,19 @@ impl Texts {
         'static: 'a,
     {
         self.words.iter().find(|(key, _)| *key == word).map_or(word, |(_, text)| text)
+    }
+
+    /// A word that means something of its own in one place, such as `planned` of a shutdown; elsewhere as anywhere.
+    pub(crate) fn word_of<'a>(&self, place: &str, word: &'a str) -> &'a str
+    where
+        'static: 'a,
+    {
+        let is_it = |key: &str| key.strip_prefix(place).and_then(|rest| rest.strip_prefix('.')) == Some(word);
+        self.words.iter().find(|(key, _)| is_it(key)).map_or_else(|| self.word(word), |(_, text)| text)
+    }
+
+    pub(crate) fn knows(&self, word: &str) -> bool {
+        self.words.iter().any(|(key, _)| *key == word)
     }
 
     /// An agent's reason for a command's state; what has no words is shown as it came.
@@ -114,17 +137,26 @@ impl Texts {
 
 #[cfg(test)]
 mod tests {
-    use kioskwatch_domain::change::{
-        Admission, ClockState, CommandState, CorrectionState, PresenceVerdict, RestatementState,
-        TicketSource, TicketState, Zone,
+    use kioskwatch_domain::{
+        change::{
+            Admission, ClockState, CommandState, CorrectionState, InputKind, PresenceVerdict, RecordOutcome,
+            RestatementState, TicketSource, TicketState, Zone,
+        },
+        command::{MONEY_AND_CARD_KINDS, UNANSWERED},
+        fleet::{BootWay, ClockName},
+        inspection::{InspectionState, Kind, ReportState},
+        presence::PresenceReason,
+        ticket::{CANCEL_GROUNDS, Deed, SELF_RECOVERED, SIGN_OFFS},
+        triage::{DecisionWord, HoldReason, ShareReason, SuppressReason},
+        uptime::{Cause, ExclusionClass},
     };
-    use kioskwatch_domain::presence::PresenceReason;
-    use kioskwatch_domain::uptime::ExclusionClass;
     use kioskwatch_proto::{
         command::Action,
         faults::{FaultClass, WhoCanFix},
-        words::{PeripheralStatus, ServiceState, Severity},
+        words::{PeripheralStatus, PortMode, ServiceState, Severity, ShutdownReason},
     };
+
+    use crate::auth::Role;
 
     use super::*;
 
@@ -177,9 +209,45 @@ mod tests {
         needed.extend(RestatementState::ALL.iter().map(|w| w.as_str()));
         needed.extend(CorrectionState::ALL.iter().map(|w| w.as_str()));
         needed.extend(ExclusionClass::ALL.iter().map(|w| w.as_str()));
-        needed.extend(["FULL", "DEGRADED", "ON_ONLY", "OOS", "OFF", "UNKNOWN"]);
-        for word in needed {
-            assert!(zh::TEXTS.words.iter().any(|(key, _)| *key == word), "{word}");
+        needed.extend(Deed::ALL.iter().map(|w| w.as_str()));
+        needed.extend(ClockName::ALL.iter().map(|w| w.as_str()).filter(|w| *w != "other"));
+        needed.extend(PortMode::ALL.iter().map(|w| w.as_str()));
+        needed.extend(Cause::ALL.iter().map(|w| w.as_str()));
+        needed.extend(InputKind::ALL.iter().map(|w| w.as_str()));
+        needed.extend(RecordOutcome::ALL.iter().map(|w| w.as_str()));
+        needed.extend(MONEY_AND_CARD_KINDS);
+        needed.extend(Role::ALL.iter().map(|w| w.as_str()));
+        needed.extend(["FULL", "DEGRADED", "ON_ONLY", "OOS", "OFF", "UNKNOWN", "NOT_YET"]);
+        let missing: Vec<&str> = needed.into_iter().filter(|word| !zh::TEXTS.knows(word)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn every_word_that_means_something_else_in_its_place_has_one_there() {
+        let mut needed: Vec<(&str, &str)> = Vec::new();
+        needed.extend(DecisionWord::ALL.iter().map(|w| ("decided", w.as_str())));
+        needed.extend(ShareReason::ALL.iter().map(|w| ("why", w.as_str())));
+        needed.extend(HoldReason::ALL.iter().map(|w| ("why", w.as_str())));
+        needed.extend(SuppressReason::ALL.iter().map(|w| ("why", w.as_str())));
+        needed.extend(SIGN_OFFS.iter().map(|w| ("sign_off", *w)));
+        needed.extend(CANCEL_GROUNDS.iter().map(|w| ("ground", *w)));
+        needed.extend(Kind::ALL.iter().map(|w| ("inspection", w.as_str())));
+        needed.extend(InspectionState::ALL.iter().map(|w| ("inspection", w.as_str())));
+        needed.extend(ReportState::ALL.iter().map(|w| ("report", w.as_str())));
+        needed.extend(BootWay::ALL.iter().map(|w| ("boot", w.as_str())));
+        needed.extend(ShutdownReason::ALL.iter().map(|w| ("boot", w.as_str())));
+        needed.extend(["up", "shutdown"].map(|w| ("boot", w)));
+        needed.extend(UNANSWERED.map(|w| ("reason", w)));
+        needed.extend([("why", "needed"), ("resolution", SELF_RECOVERED)]);
+        for texts in [&zh::TEXTS, &en::TEXTS] {
+            for (place, word) in &needed {
+                let key = format!("{place}.{word}");
+                assert!(texts.knows(&key), "{}: {key}", texts.lang);
+            }
         }
+        let english = |(_, text): &&(&str, &str)| text.contains('_');
+        assert_eq!(en::TEXTS.words.iter().find(english), None, "a raw word is none for people");
+        let chinese = |(key, text): &&(&str, &str)| text.is_ascii() && *key != *text;
+        assert_eq!(zh::TEXTS.words.iter().find(chinese), None);
     }
 }

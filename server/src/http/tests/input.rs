@@ -19,7 +19,7 @@ async fn bad_input_is_refused_with_a_sentence() {
     let deep = format!("{{\"name\":\"n\",\"contacts\":{}", "[".repeat(5_000));
     let cases = [
         (get("/api/v1/kiosks/a%20b"), 422, "invalid_id", "letters, digits"),
-        (get("/api/v1/tickets/7"), 422, "invalid_id", "\"7\""),
+        (get("/api/v1/tickets/seven"), 422, "invalid_id", "\"seven\""),
         (get("/api/v1/kiosks?limit=many"), 400, "bad_query", "limit"),
         (get("/api/v1/kiosks?cursor=%21"), 400, "bad_cursor", "cursor"),
         (get("/api/v1/kiosks?presence=asleep"), 422, "invalid", "presence"),

@@ -10,6 +10,7 @@ mod pages;
 mod past;
 mod restating;
 mod service;
+mod ticket_pages;
 mod uptime_pages;
 
 pub(super) use self::defects::with_a_defect;

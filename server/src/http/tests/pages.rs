@@ -29,6 +29,7 @@ fn pages() -> Vec<String> {
         format!("/corrections/{}", decision_id(1)),
         "/corrections/new?kiosk=K-1&reason=%3Cscript%3Ealert(1)%3C/script%3E".into(),
         "/corrections/new?site=near".into(),
+        "/inspections".into(),
         "/tickets".into(),
         "/tickets?show=closed".into(),
         format!("/tickets/{}", ticket_id(1)),

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
-    change::{Admission, KioskRow, KioskStateRow, PresenceVerdict, ServiceSpan},
+    change::{Admission, KioskRow, KioskStateRow, PresenceVerdict, ServiceSpan, TicketState},
     fleet::{self, Fleet},
     uptime::Commissioned,
 };
@@ -15,7 +15,6 @@ use kioskwatch_proto::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::{app::App, store};
 
@@ -37,13 +36,15 @@ pub(crate) struct KioskNow {
     pub(crate) peripherals: BTreeMap<String, PeripheralState>,
     pub(crate) load: HostLoad,
     pub(crate) open_tickets: u64,
+    /// Of the open ones: resolved, waiting to close.
+    pub(crate) resolved_tickets: u64,
 }
 
 impl KioskNow {
     /// As the fleet in memory has it.
     pub(crate) fn live(fleet: &Fleet, view: &fleet::KioskView<'_>) -> Self {
         // A kiosk remembers closed tickets too, because they may come back.
-        let open = |id: &&Uuid| fleet.ticket(**id).is_some_and(|ticket| ticket.state.is_open());
+        let states = || view.tickets.iter().filter_map(|id| fleet.ticket(*id)).map(|ticket| ticket.state);
         let peripherals = view.peripherals.iter();
         Self {
             id: view.id.clone(),
@@ -60,7 +61,8 @@ impl KioskNow {
             service_since: view.service_since,
             peripherals: peripherals.map(|(name, state)| (name.to_string(), state.clone())).collect(),
             load: view.load,
-            open_tickets: view.tickets.iter().filter(open).count() as u64,
+            open_tickets: states().filter(|state| state.is_open()).count() as u64,
+            resolved_tickets: states().filter(|state| *state == TicketState::Resolved).count() as u64,
         }
     }
 }
@@ -74,6 +76,7 @@ impl KioskNow {
         };
         let mut now = live.unwrap_or_else(|| Self::stored(&view.kiosk, view.state.as_ref()));
         now.open_tickets = view.open_tickets;
+        now.resolved_tickets = view.resolved_tickets;
         now
     }
 
@@ -95,6 +98,7 @@ impl KioskNow {
             peripherals: peripherals.unwrap_or_default(),
             load: HostLoad::default(),
             open_tickets: 0,
+            resolved_tickets: 0,
         }
     }
 }
@@ -152,7 +156,10 @@ pub(crate) struct KioskView {
     #[schema(value_type = Option<String>, format = DateTime)]
     service_since: Option<Timestamp>,
     peripherals: BTreeMap<String, PeripheralView>,
+    /// Tickets that are not closed, with those that are resolved and wait to close.
     open_tickets: u64,
+    /// How many of the open ones are resolved.
+    resolved_tickets: u64,
 }
 
 /// A terminal with all that is known of it.
@@ -226,6 +233,7 @@ impl KioskView {
             service_since: now.service_since,
             peripherals: PeripheralView::all(&now.peripherals, inventory),
             open_tickets: now.open_tickets,
+            resolved_tickets: now.resolved_tickets,
         }
     }
 }

@@ -258,6 +258,15 @@ fn money_and_card_units_need_a_second_person_whatever_the_configuration_says() {
         assert_eq!(world.store.commands[&id].state == CommandState::AwaitingApproval, waits, "{kind}");
         let other = ask(&mut world, &agent, Action::Probe).0;
         assert_eq!(other, Err("D6"), "the agent does not offer it");
+        let request = CommandRequest {
+            kiosk: agent.id.clone(),
+            action: Action::ResetPeripheral,
+            args: serde_json::from_str(r#"{"peripheral":"ups"}"#).unwrap(),
+            ticket: None,
+            valid_for_ms: None,
+        };
+        let refusal = world.ask_all("li", Request::Command(request)).0.unwrap_err();
+        assert_eq!(refusal.reason, "the kiosk has no peripheral \"ups\": it has acceptor");
     }
 }
 
