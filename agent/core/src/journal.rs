@@ -70,6 +70,31 @@ impl Default for JournalLimits {
     }
 }
 
+/// How many acknowledged entries are over at the old end, or a few more than `enough`. `acked_at`: when they were
+/// acknowledged, oldest entry first.
+///
+/// The times are a wall clock's. An entry leaves only with everything before it; one that was acknowledged at a time
+/// that has not come yet was so under a clock that was ahead, and is as old as the next one whose time has come.
+pub fn aged_out(
+    acked_at: impl IntoIterator<Item = Timestamp>,
+    now: Timestamp,
+    keep_acked_ms: i64,
+    enough: usize,
+) -> usize {
+    let (mut over, mut ahead) = (0, 0);
+    for at in acked_at {
+        if at > now {
+            ahead += 1;
+        } else if now.since(at) >= keep_acked_ms && over < enough {
+            over += ahead + 1;
+            ahead = 0;
+        } else {
+            break;
+        }
+    }
+    over
+}
+
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Appended {
@@ -98,7 +123,8 @@ pub trait Journal: JournalView {
     /// Sets the acknowledged mark, forwards or back; above `last` it is refused by doing nothing.
     fn ack(&mut self, upto: u64, now: Timestamp) -> Result<(), Self::Error>;
 
-    /// Forgets acknowledged entries older than the keeping time. Returns how many.
+    /// Forgets entries that were acknowledged longer ago than the keeping time ([`aged_out`]), from the old end and
+    /// without a hole. Returns how many.
     fn prune(&mut self, now: Timestamp) -> Result<u64, Self::Error>;
 
     /// Begins a new epoch: its record 1 is `snapshot`, then come the entries that end at `resend_from` or

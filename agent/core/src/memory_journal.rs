@@ -11,13 +11,14 @@ use kioskwatch_proto::{
 use crate::{
     effect::Draft,
     eviction::{EntryFacts, EvictionPlan, Holds, plan_eviction, protected},
-    journal::{Appended, Entry, Journal, JournalLimits, JournalView, ReadLimit},
+    journal::{Appended, Entry, Journal, JournalLimits, JournalView, ReadLimit, aged_out},
 };
 
 #[derive(Debug, Clone)]
 struct Held {
     entry: Entry,
     facts: EntryFacts,
+    /// Also once the server has taken its word back: it may have applied it.
     acked_at: Option<Timestamp>,
 }
 
@@ -26,8 +27,6 @@ struct State {
     epoch: Epoch,
     last: u64,
     acked: u64,
-    /// The highest `acked` ever was.
-    reached: u64,
     held: VecDeque<Held>,
     bytes: u64,
 }
@@ -42,7 +41,7 @@ pub struct MemoryJournal {
 
 impl MemoryJournal {
     pub fn new(epoch: Epoch, limits: JournalLimits) -> Self {
-        let state = State { epoch, last: 0, acked: 0, reached: 0, held: VecDeque::new(), bytes: 0 };
+        let state = State { epoch, last: 0, acked: 0, held: VecDeque::new(), bytes: 0 };
         Self { limits, state, committed: None }
     }
 
@@ -93,8 +92,11 @@ impl State {
             let to = self.held.partition_point(|h| h.entry.through <= replacement.through);
             let first = Record::parse(&self.held[from].entry.json).expect("we wrote this record ourselves");
             let record = replacement.record(&first.header);
-            self.bytes -= self.held.drain(from..to).map(|h| h.facts.bytes).sum::<u64>();
-            let held = hold(&record);
+            let mut held = hold(&record);
+            for gone in self.held.drain(from..to) {
+                self.bytes -= gone.facts.bytes;
+                held.acked_at = held.acked_at.max(gone.acked_at);
+            }
             self.bytes += held.facts.bytes;
             self.held.insert(from, held);
         }
@@ -148,7 +150,9 @@ impl Journal for MemoryJournal {
             let need = self.limits.need(state.bytes, record.to_json().len() as u64);
             if need > 0 {
                 let facts: Vec<_> = state.held.iter().map(|h| h.facts.clone()).collect();
-                let protect = protected(&facts, state.acked, state.reached, self.limits.protect_head);
+                let reached =
+                    state.held.iter().rfind(|h| h.acked_at.is_some()).map_or(0, |h| h.entry.through);
+                let protect = protected(&facts, state.acked, reached, self.limits.protect_head);
                 let plan = plan_eviction(&facts, state.acked, need, protect);
                 state.apply(&plan);
                 done.evicted += plan.evicted;
@@ -179,28 +183,25 @@ impl Journal for MemoryJournal {
         if upto > self.state.last {
             return Ok(());
         }
-        self.state.acked = upto;
-        self.state.reached = self.state.reached.max(upto);
-        for held in &mut self.state.held {
-            held.acked_at = (held.entry.through <= upto).then(|| held.acked_at.unwrap_or(now));
+        let before = std::mem::replace(&mut self.state.acked, upto);
+        for held in self.state.held.iter_mut().filter(|h| (before + 1..=upto).contains(&h.entry.through)) {
+            held.acked_at = Some(now);
         }
         Ok(())
     }
 
     fn prune(&mut self, now: Timestamp) -> Result<u64, Infallible> {
-        let mut gone = 0;
-        let keep = self.limits.keep_acked_ms;
-        while self.state.held.front().is_some_and(|h| h.acked_at.is_some_and(|at| now.since(at) >= keep)) {
-            self.state.pop_front();
-            gone += 1;
-        }
-        Ok(gone)
+        let state = &mut self.state;
+        let acked = state.held.iter().take_while(|h| h.entry.through <= state.acked);
+        let gone = aged_out(acked.filter_map(|h| h.acked_at), now, self.limits.keep_acked_ms, usize::MAX);
+        (0..gone).for_each(|_| state.pop_front());
+        Ok(gone as u64)
     }
 
     fn start_epoch(&mut self, epoch: Epoch, snapshot: &Draft, resend_from: u64) -> Result<(), Infallible> {
         let old = std::mem::replace(
             &mut self.state,
-            State { epoch, last: 0, acked: 0, reached: 0, held: VecDeque::new(), bytes: 0 },
+            State { epoch, last: 0, acked: 0, held: VecDeque::new(), bytes: 0 },
         );
         self.state.push(&snapshot.numbered(1, None));
         for held in old.held.iter().filter(|h| h.entry.through >= resend_from) {

@@ -1,5 +1,5 @@
 //! Doing what the core planned to make room under the size cap.
-use kioskwatch_agent_core::eviction::{EntryFacts, EvictionPlan, Holds, plan_eviction};
+use kioskwatch_agent_core::eviction::{EntryFacts, EvictionPlan, Holds, plan_eviction, protected};
 use kioskwatch_proto::journal::{Body, Record};
 use rusqlite::{Connection, params};
 
@@ -13,8 +13,10 @@ use super::{
 impl Turn<'_> {
     /// Frees about this many bytes of records.
     pub(super) fn free(&mut self, need: u64) -> Result<(), JournalError> {
-        let facts = facts(self.conn)?;
-        let plan = plan_eviction(&facts, self.state.acked, need, self.limits.protect_head);
+        let (facts, reached) = facts(self.conn)?;
+        let acked = self.state.acked;
+        let protect = protected(&facts, acked, reached, self.limits.protect_head);
+        let plan = plan_eviction(&facts, acked, need, protect);
         self.forget(&plan)?;
         for replacement in &plan.replace {
             self.replace(replacement)?;
@@ -39,11 +41,15 @@ impl Turn<'_> {
         &self,
         replacement: &kioskwatch_agent_core::eviction::Replacement,
     ) -> Result<(), JournalError> {
-        let json: String = self
+        let (seq, through) = (replacement.first, replacement.through);
+        let (json, acked_at): (String, Option<i64>) = self
             .conn
-            .query_row("SELECT json FROM record WHERE seq = ?1", [signed(replacement.first)], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT json, (SELECT max(acked_at) FROM record WHERE seq >= ?1 AND seq <= ?2)
+                 FROM record WHERE seq = ?1",
+                params![signed(seq), signed(through)],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .map_err(sql("evicting from"))?;
         let damaged = |e: kioskwatch_proto::journal::RecordError| JournalError::Damaged {
             doing: "evicting from",
@@ -51,31 +57,32 @@ impl Turn<'_> {
         };
         let first = Record::parse(&json).map_err(damaged)?;
         let json = replacement.record(&first.header).to_json();
-        let (seq, through) = (replacement.first, replacement.through);
         self.conn
             .execute(
                 "DELETE FROM record WHERE seq >= ?1 AND seq <= ?2",
                 params![signed(seq), signed(through)],
             )
             .map_err(sql("evicting from"))?;
-        insert_row(self.conn, seq, through, "dropped", &json)
+        insert_row(self.conn, (seq, through), "dropped", &json, acked_at)
     }
 }
 
 pub(super) fn insert_row(
     conn: &Connection,
-    seq: u64,
-    through: u64,
+    (seq, through): (u64, u64),
     kind: &str,
     json: &str,
+    acked_at: Option<i64>,
 ) -> Result<(), JournalError> {
-    conn.prepare_cached("INSERT INTO record (seq, through, kind, json, crc) VALUES (?1, ?2, ?3, ?4, ?5)")
-        .and_then(|mut statement| {
-            let crc = i64::from(record_crc(seq, through, json));
-            statement.execute(params![signed(seq), signed(through), kind, json, crc])
-        })
-        .map(|_| ())
-        .map_err(sql("writing"))
+    conn.prepare_cached(
+        "INSERT INTO record (seq, through, kind, json, crc, acked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .and_then(|mut statement| {
+        let crc = i64::from(record_crc(seq, through, json));
+        statement.execute(params![signed(seq), signed(through), kind, json, crc, acked_at])
+    })
+    .map(|_| ())
+    .map_err(sql("writing"))
 }
 
 /// JSON bytes of all records together.
@@ -85,13 +92,16 @@ pub(super) fn held_bytes(conn: &Connection) -> Result<u64, JournalError> {
         .map_err(sql("measuring"))
 }
 
-fn facts(conn: &Connection) -> Result<Vec<EntryFacts>, JournalError> {
+/// Every entry, and the highest number the server ever acknowledged of them.
+fn facts(conn: &Connection) -> Result<(Vec<EntryFacts>, u64), JournalError> {
     let mut statement = conn
         .prepare(
-            "SELECT seq, through, kind, length(CAST(json AS BLOB)), CASE kind WHEN 'dropped' THEN json END
+            "SELECT seq, through, kind, length(CAST(json AS BLOB)), CASE kind WHEN 'dropped' THEN json END,
+                    acked_at IS NOT NULL
              FROM record ORDER BY seq",
         )
         .map_err(sql("evicting from"))?;
+    let mut reached = 0;
     let rows = statement
         .query_map([], |row| {
             let (kind, dropped): (String, Option<String>) = (row.get(2)?, row.get(4)?);
@@ -100,10 +110,14 @@ fn facts(conn: &Connection) -> Result<Vec<EntryFacts>, JournalError> {
                 _ => Holds::Kind(kind),
             };
             let (seq, through) = (number(row.get(0)?), number(row.get(1)?));
+            if row.get(5)? {
+                reached = through;
+            }
             Ok(EntryFacts { seq, through, bytes: number(row.get(3)?), holds })
         })
         .map_err(sql("evicting from"))?;
-    rows.collect::<Result<_, _>>().map_err(sql("evicting from"))
+    let facts = rows.collect::<Result<_, _>>().map_err(sql("evicting from"))?;
+    Ok((facts, reached))
 }
 
 /// Every record that ends at this number or later, in order. What does not carry its check sum, or is no

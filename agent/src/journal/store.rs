@@ -127,14 +127,12 @@ impl Store {
         Ok(found)
     }
 
-    /// The digest of the record that ends at `seq`, if one does and is held.
+    /// The digest of record `seq`, if it is held and no `dropped`.
     pub(super) fn find_digest(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
         self.conn
-            .query_row(
-                "SELECT json FROM record WHERE through = ?1 AND seq = (SELECT max(seq) FROM record WHERE seq <= ?1)",
-                [signed(seq)],
-                |row| row.get::<_, String>(0),
-            )
+            .query_row("SELECT json FROM record WHERE seq = ?1 AND kind <> 'dropped'", [signed(seq)], |row| {
+                row.get::<_, String>(0)
+            })
             .optional()
             .map(|json| json.map(|json| Digest::of(json.as_bytes())))
             .map_err(sql("reading"))

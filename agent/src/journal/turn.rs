@@ -1,7 +1,10 @@
 //! What one transaction changes: operations applied one after the other to rows and state.
-use kioskwatch_agent_core::{effect::Draft, journal::JournalLimits};
+use kioskwatch_agent_core::{
+    effect::Draft,
+    journal::{JournalLimits, aged_out},
+};
 use kioskwatch_proto::{
-    Epoch,
+    Epoch, Timestamp,
     journal::{Body, Digest, Record, Was},
     limits::{KEEP_COMMAND_IDS_MS, MAX_RECORD_BYTES},
 };
@@ -15,7 +18,7 @@ use super::{
 };
 
 /// Records aged out by one tick at most: a tick is small whatever piled up.
-const MAX_AGED: u64 = 500;
+const MAX_AGED: usize = 500;
 
 /// The inside of one transaction. Nothing of it counts before the commit.
 pub(super) struct Turn<'a> {
@@ -79,7 +82,7 @@ impl Turn<'_> {
             Body::Dropped(dropped) => dropped.through,
             _ => seq,
         };
-        insert_row(self.conn, seq, through, record.body.kind(), &json)?;
+        insert_row(self.conn, (seq, through), record.body.kind(), &json, None)?;
         self.state.held_bytes += bytes;
         self.state.last_seq = through;
         Ok(Written { seq, digest: Digest::of(json.as_bytes()) })
@@ -91,31 +94,43 @@ impl Turn<'_> {
         if upto > self.state.last_seq || upto == before {
             return Ok(());
         }
-        let acked_at = (upto > before).then_some(at_ms);
-        // By the key: a `dropped` that straddles the mark keeps its age, which only matters for the cap.
-        self.conn
-            .prepare_cached("UPDATE record SET acked_at = ?1 WHERE seq > ?2 AND seq <= ?3")
-            .and_then(|mut s| {
-                s.execute(params![acked_at, signed(upto.min(before)), signed(upto.max(before))])
-            })
-            .map_err(sql("writing"))?;
+        // Its word taken back, a server may still have applied them: the mark stays at them.
+        if upto > before {
+            self.conn
+                .prepare_cached(
+                    "UPDATE record SET acked_at = ?1 WHERE through > ?2 AND through <= ?3 AND seq <= ?3
+                     AND seq >= coalesce((SELECT max(seq) FROM record WHERE seq <= ?2), 0)",
+                )
+                .and_then(|mut s| s.execute(params![at_ms, signed(before), signed(upto)]))
+                .map_err(sql("writing"))?;
+        }
         self.state.acked = upto;
         Ok(())
     }
 
     /// Forgets acknowledged records whose keeping time is over; returns how many.
     pub(super) fn age_out(&mut self, now_ms: i64) -> Result<u64, JournalError> {
-        let first = first_held(self.conn, &self.state)?;
-        let high = (first + MAX_AGED).min(self.state.acked + 1);
-        let oldest_kept = now_ms.saturating_sub(self.limits.keep_acked_ms);
+        let over = {
+            let mut statement = self
+                .conn
+                .prepare_cached("SELECT acked_at FROM record WHERE seq <= ?1 AND through <= ?1 ORDER BY seq")
+                .map_err(sql("reading"))?;
+            let times = statement
+                .query_map([signed(self.state.acked)], |row| row.get::<_, Option<i64>>(0))
+                .map_err(sql("reading"))?;
+            // What cannot be read ends the list: it stays. What has no time is as old as the next one that has.
+            let times = times.map_while(Result::ok).map(|at| Timestamp(at.unwrap_or(i64::MAX)));
+            aged_out(times, Timestamp(now_ms), self.limits.keep_acked_ms, MAX_AGED).min(MAX_AGED)
+        };
+        if over == 0 {
+            return Ok(0);
+        }
         let count = self
             .conn
-            .prepare_cached("DELETE FROM record WHERE seq >= ?1 AND seq < ?2 AND acked_at <= ?3")
-            .and_then(|mut s| s.execute(params![signed(first), signed(high), oldest_kept]))
+            .prepare_cached("DELETE FROM record WHERE seq IN (SELECT seq FROM record ORDER BY seq LIMIT ?1)")
+            .and_then(|mut s| s.execute([signed(over as u64)]))
             .map_err(sql("writing"))?;
-        if count > 0 {
-            self.state.held_bytes = held_bytes(self.conn)?;
-        }
+        self.state.held_bytes = held_bytes(self.conn)?;
         Ok(count as u64)
     }
 
