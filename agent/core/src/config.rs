@@ -261,6 +261,8 @@ pub struct BootFacts {
     pub command_counter: u64,
     /// Commands whose ids are still kept.
     pub commands: Vec<StoredCommand>,
+    /// There may have been more, or a higher counter: they were lost with the store.
+    pub commands_lost: bool,
 }
 
 impl BootFacts {
@@ -273,6 +275,7 @@ impl BootFacts {
             journal_replaced: false,
             command_counter: 0,
             commands: Vec::new(),
+            commands_lost: false,
         }
     }
 }

@@ -23,7 +23,7 @@ pub enum Effect {
     /// Append to the journal. Nobody hears of it before it is durable.
     Record(Draft),
     /// Store the command's state and append its records in one transaction, then report
-    /// [`crate::input::Input::Stored`]. Nothing is done for a command before that.
+    /// [`crate::input::Input::Stored`], or `NotStored`. Nothing is done for a command before that.
     PersistCommand(PersistCommand),
     /// Keep the hard state, in the transaction of this step's records: the next start begins from it.
     Remember(Snapshot),

@@ -115,7 +115,9 @@ impl Engine {
             let changes = engine.host.journal_replaced(sight(now, &engine.config));
             engine.tell_host(changes, out);
         }
-        engine.with_commands(out, |commands, site| commands.restore(facts.commands, site));
+        let alive_until = facts.previous.map(|previous| previous.alive_until);
+        let (stored, lost) = (facts.commands, facts.commands_lost);
+        engine.with_commands(out, |commands, site| commands.restore(stored, lost, alive_until, site));
         out.push(Effect::Tick { until: now.wall });
         out.push(Effect::InventoryChanged);
         engine.finish(out);
@@ -212,6 +214,9 @@ impl Engine {
                 self.with_commands(out, |commands, site| commands.receive(&payload, site));
             }
             Input::Stored(token) => self.with_commands(out, |commands, site| commands.stored(token, site)),
+            Input::NotStored(token) => {
+                self.with_commands(out, |commands, site| commands.not_stored(token, site));
+            }
             Input::ConnectionUp { session } => {
                 self.heartbeats.connected(session, self.now.mono);
                 self.came_back(out);
@@ -220,7 +225,11 @@ impl Engine {
                 self.heartbeats.disconnected();
                 self.away_since.get_or_insert(self.now.mono);
             }
-            Input::SnapshotWanted => self.record(Body::Snapshot(self.snapshot(None)), out),
+            Input::SnapshotWanted => {
+                self.record(Body::Snapshot(self.snapshot(None)), out);
+                self.changed = true;
+                self.with_commands(out, Commands::tell_again);
+            }
             Input::Shutdown(reason) => self.shut_down(reason, out),
         }
     }

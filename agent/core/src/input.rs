@@ -46,6 +46,8 @@ pub enum Input {
     Command(Vec<u8>),
     /// The [`crate::effect::Effect::PersistCommand`] with this token is on disk.
     Stored(Token),
+    /// It found no room there, and is not tried again.
+    NotStored(Token),
     /// Connected to the broker.
     ConnectionUp {
         session: SessionId,

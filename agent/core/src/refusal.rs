@@ -27,6 +27,10 @@ pub enum Refusal {
     QueueFull,
     /// As many command ids as are kept are kept.
     MemoryFull,
+    /// It may be one whose id was lost with the journal.
+    MemoryLost,
+    /// The disk has no room to remember it.
+    DiskFull,
 }
 
 impl Refusal {
@@ -48,6 +52,8 @@ impl Refusal {
             Self::UnsupportedByDevice => "unsupported_by_device",
             Self::QueueFull => "queue_full",
             Self::MemoryFull => "memory_full",
+            Self::MemoryLost => "memory_lost",
+            Self::DiskFull => "disk_full",
         }
     }
 }

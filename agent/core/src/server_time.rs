@@ -109,10 +109,14 @@ impl ServerTime {
         [doubtful, proven].into_iter().flatten().map(|word| word.carried(now.mono)).fold(told, Ord::max)
     }
 
+    /// Whether the server has said anything; until then the time is our own wall clock's, which may be anything.
+    pub(crate) fn is_told(&self) -> bool {
+        self.anchor.is_some() || self.doubtful.is_some()
+    }
+
     /// How far a time that should have come may still lie ahead.
     pub(crate) fn slack_ms(&self) -> i64 {
-        let told = self.anchor.is_some() || self.doubtful.is_some();
-        if told { ANCHORED_SLACK_MS } else { MAX_FUTURE_MS }
+        if self.is_told() { ANCHORED_SLACK_MS } else { MAX_FUTURE_MS }
     }
 }
 

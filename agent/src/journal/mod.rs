@@ -10,9 +10,10 @@ mod export;
 mod open;
 mod place;
 mod row;
+mod salvage;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turn;
 mod writer;
 
@@ -47,6 +48,8 @@ pub struct JournalConfig {
     pub max_bytes: u64,
     /// Cap of the records in it, and how long acknowledged ones stay.
     pub limits: JournalLimits,
+    /// Others may read it meanwhile, which takes a file beside it.
+    pub shared: bool,
 }
 
 impl JournalConfig {
@@ -54,7 +57,7 @@ impl JournalConfig {
     pub fn new(path: PathBuf, max_bytes: u64, keep_acked_ms: i64) -> Self {
         let limits =
             JournalLimits { cap_bytes: max_bytes / 3 * 2, keep_acked_ms, ..JournalLimits::default() };
-        Self { path, max_bytes, limits }
+        Self { path, max_bytes, limits, shared: true }
     }
 }
 
@@ -72,7 +75,7 @@ pub struct CommandRow {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
     Record(Draft),
-    /// The agent lived at this time, in this run of the machine. Also ages out what is no longer needed.
+    /// The agent lived at this time, in this run of the machine. Also ages out records that are no longer needed.
     Tick {
         boot: BootId,
         at: Timestamp,
@@ -139,11 +142,12 @@ pub struct Done {
 /// Something the journal did on its own that the engine must know.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
-    /// The size cap replaced unacknowledged records by `dropped`; with `snapshot_wanted` important ones
-    /// too, and the whole state must be told anew.
+    /// The size cap replaced unacknowledged records by `dropped`, or they found no place on a full disk; with
+    /// `snapshot_wanted` important ones too, and the whole state must be told anew.
     Evicted { records: u64, snapshot_wanted: bool },
-    /// The file was damaged; a new epoch began. The old file lies at this path.
-    SetAside { path: PathBuf, reason: String },
+    /// The file was damaged; a new epoch began. The old file lies at this path. `commands_lost`: ids of commands or
+    /// their counter could not be read.
+    SetAside { path: PathBuf, reason: String, commands_lost: bool },
     /// There is no room on the disk, or there is again.
     DiskFull(bool),
 }

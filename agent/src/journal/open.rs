@@ -1,4 +1,4 @@
-//! Opening the file: check it, set it aside when it is damaged, begin a new epoch with what can be read.
+//! Opening the file: make it, check it, find room for it. What is damaged goes to [`salvage`].
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use kioskwatch_proto::{BootId, Epoch, Timestamp};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode};
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
@@ -16,18 +16,16 @@ use rustix::{
 use uuid::Uuid;
 
 use super::{
-    CommandRow, Head, JournalConfig, JournalError, KEEP_SET_ASIDE, MIN_CAP_BYTES, Notice, RESERVE_BYTES,
-    evict::readable_records_from,
+    CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES,
     row::{RECORD_COLUMNS, RecordRow, State},
+    salvage,
     store::{self, FORMAT, Store, sql},
-    turn::{first_held, save_command},
+    turn::first_held,
 };
 
 const LOCK_TRIES: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-const PAGE_BYTES: u64 = 4096;
-/// Behind the journal's name stands this and a number.
-const SET_ASIDE: &str = ".corrupt-";
+pub(super) const PAGE_BYTES: u64 = 4096;
 /// The write-ahead log is folded into the file after this many pages, and kept at that size: a full disk
 /// then still has room for the next few commits.
 const WAL_PAGES: u64 = 256;
@@ -66,16 +64,7 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 /// Creates the directory, takes the lock, opens or replaces the file.
 pub(super) fn open(config: &JournalConfig) -> Result<(Store, Opened, File), JournalError> {
     let lock = prepare_directory(&config.path)?;
-    let mut notices = Vec::new();
-    let store = match open_checked(config) {
-        Err(JournalError::Damaged { what, .. }) => {
-            let (store, notice) = replace_damaged(config, what)?;
-            notices.push(notice);
-            store
-        }
-        other => other?,
-    };
-    write_reserve(&store.config.path);
+    let (store, notices) = open_with_little_room(config)?;
     let state = &store.state;
     let previous = match (state.boot, state.alive_until) {
         (Some(boot), Some(alive_until)) => Some(PreviousRun { boot, alive_until, clean: state.clean }),
@@ -90,6 +79,49 @@ pub(super) fn open(config: &JournalConfig) -> Result<(Store, Opened, File), Jour
         notices,
     };
     Ok((store, opened, lock))
+}
+
+/// Opening needs some room of its own, for what SQLite shares with other readers. On a full disk the reserve is given
+/// up for it; without one, nobody else may read the journal of this run.
+fn open_with_little_room(config: &JournalConfig) -> Result<(Store, Vec<Notice>), JournalError> {
+    let error = match open_or_replace(config) {
+        Err(error) if may_want_room(&error) => error,
+        opened => {
+            write_reserve(&config.path);
+            return opened;
+        }
+    };
+    let reserve = give_up_reserve(&config.path);
+    tracing::error!(%error, reserve, "the journal cannot be opened, maybe for want of room: trying with less");
+    match open_or_replace(config) {
+        Err(error) if may_want_room(&error) => {
+            open_or_replace(&JournalConfig { shared: false, ..config.clone() })
+        }
+        opened => opened,
+    }
+}
+
+fn may_want_room(error: &JournalError) -> bool {
+    match error {
+        JournalError::Full { .. } => true,
+        JournalError::Sqlite { source, .. } => {
+            matches!(source.sqlite_error_code(), Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen))
+        }
+        _ => false,
+    }
+}
+
+fn open_or_replace(config: &JournalConfig) -> Result<(Store, Vec<Notice>), JournalError> {
+    let mut notices = Vec::from_iter(salvage::finish(&config.path)?);
+    let store = match open_checked(config) {
+        Err(JournalError::Damaged { what, .. }) => {
+            let (store, notice) = salvage::replace_damaged(config, what)?;
+            notices.push(notice);
+            store
+        }
+        opened => opened?,
+    };
+    Ok((store, notices))
 }
 
 fn prepare_directory(path: &Path) -> Result<File, JournalError> {
@@ -130,12 +162,12 @@ pub(super) fn take(lock: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Res
     lock()
 }
 
-fn file_error(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> JournalError {
+pub(super) fn file_error(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> JournalError {
     let path = path.display().to_string();
     move |source| JournalError::File { doing, path, source }
 }
 
-fn open_checked(config: &JournalConfig) -> Result<Store, JournalError> {
+pub(super) fn open_checked(config: &JournalConfig) -> Result<Store, JournalError> {
     let path = &config.path;
     let bytes = match fs::metadata(path) {
         Ok(meta) => meta.len(),
@@ -194,9 +226,11 @@ fn open_checked(config: &JournalConfig) -> Result<Store, JournalError> {
 fn connect(config: &JournalConfig) -> Result<Connection, JournalError> {
     let conn = Connection::open(&config.path).map_err(sql("opening"))?;
     let pages = config.max_bytes.max(MIN_CAP_BYTES) / PAGE_BYTES;
+    let locking = if config.shared { "NORMAL" } else { "EXCLUSIVE" };
     // FULL: a commit that returned survives a power cut. NORMAL does not.
     conn.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE_BYTES};
+        "PRAGMA locking_mode = {locking};
+         PRAGMA page_size = {PAGE_BYTES};
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA fullfsync = ON;
@@ -241,79 +275,6 @@ fn check_chain(conn: &Connection, state: &State) -> Result<(), JournalError> {
     if expected.is_none() && state.acked < state.last_seq {
         return Err(damaged("records that were not acknowledged are missing".into()));
     }
-    Ok(())
-}
-
-/// Moves the damaged file away, begins a new epoch, and takes over what can still be read and trusted.
-pub(super) fn replace_damaged(config: &JournalConfig, what: String) -> Result<(Store, Notice), JournalError> {
-    let aside = set_aside(&config.path)?;
-    let mut store = open_checked(config)?;
-    if let Err(error) = salvage(&mut store, &aside) {
-        tracing::warn!(path = %aside.display(), %error, "nothing more can be read from the damaged journal");
-    }
-    Ok((store, Notice::SetAside { path: aside, reason: what }))
-}
-
-fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
-    let numbered = |n: u32| beside(path, &format!("{SET_ASIDE}{n}"));
-    let taken = set_aside_before(path);
-    let next = taken.last().map_or(1, |n| n + 1);
-    for old in taken.iter().rev().skip(KEEP_SET_ASIDE - 1) {
-        for ending in ["", "-wal"] {
-            // A file that stays only costs room.
-            drop(fs::remove_file(beside(&numbered(*old), ending)));
-        }
-    }
-    let target = numbered(next);
-    let wal = beside(path, "-wal");
-    if wal.exists() {
-        fs::rename(&wal, beside(&target, "-wal")).map_err(file_error("setting aside", path))?;
-    }
-    // Shared memory of a dead process; SQLite makes it anew.
-    drop(fs::remove_file(beside(path, "-shm")));
-    if path.exists() {
-        fs::rename(path, &target).map_err(file_error("setting aside", path))?;
-    }
-    if let Some(dir) = path.parent()
-        && let Ok(dir) = File::open(dir)
-    {
-        dir.sync_all().map_err(file_error("setting aside", path))?;
-    }
-    Ok(target)
-}
-
-/// The numbers of damaged files that are still here, in order.
-fn set_aside_before(path: &Path) -> Vec<u32> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let prefix = beside(path, SET_ASIDE).file_name().map(|name| name.to_string_lossy().into_owned());
-    let (Ok(entries), Some(prefix)) = (fs::read_dir(dir), prefix) else { return Vec::new() };
-    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(&prefix)?.parse().ok();
-    let mut numbers: Vec<u32> = entries.filter_map(|entry| number(entry.ok()?)).collect();
-    numbers.sort_unstable();
-    numbers
-}
-
-fn salvage(store: &mut Store, aside: &Path) -> Result<(), JournalError> {
-    let old =
-        Connection::open_with_flags(aside, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sql("reading"))?;
-    // Without its own row of state nothing says what the numbers mean.
-    let old_state = State::read(&old)?;
-    let commands = store::read_commands(&old).unwrap_or_default();
-    let records = readable_records_from(&old, old_state.acked + 1).unwrap_or_default();
-    store.in_transaction(|turn| {
-        turn.state.boot = old_state.boot;
-        turn.state.alive_until = old_state.alive_until;
-        turn.state.clean = old_state.clean;
-        turn.state.counter = old_state.counter;
-        turn.state.remembered = old_state.remembered;
-        for command in &commands {
-            save_command(turn.conn, command)?;
-        }
-        for record in records {
-            turn.carry(old_state.epoch, record)?;
-        }
-        Ok(())
-    })?;
     Ok(())
 }
 

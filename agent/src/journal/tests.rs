@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::*;
 
 mod damage;
+mod salvage;
 
 struct TempDir(PathBuf);
 
@@ -322,6 +323,54 @@ fn a_full_disk_never_loses_the_order_of_what_is_important() {
     assert_eq!(Journal::open(&config).unwrap().1.notices, []);
 }
 
+/// Leaves the journal no room for another record, as a program beside it does on the disk, until dropped.
+pub(crate) struct NoRoom(rusqlite::Connection);
+
+impl NoRoom {
+    pub(crate) fn in_journal(path: &Path) -> Self {
+        let conn = rusqlite::Connection::open(path).unwrap();
+        conn.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+        // Whoever wants to write a record needs more pages than its connection may use.
+        let sql = "CREATE TABLE ballast (bytes BLOB);
+             CREATE TRIGGER no_room BEFORE INSERT ON record BEGIN
+                 INSERT INTO ballast VALUES (zeroblob(100000000));
+             END";
+        conn.execute_batch(sql).unwrap();
+        Self(conn)
+    }
+}
+
+impl Drop for NoRoom {
+    fn drop(&mut self) {
+        self.0.execute_batch("DROP TRIGGER no_room; DROP TABLE ballast").unwrap();
+    }
+}
+
+#[test]
+fn what_finds_no_place_even_among_what_waits_is_answered_and_the_whole_state_is_wanted() {
+    let dir = TempDir::new();
+    let (journal, _) = Journal::open(&JournalConfig::new(dir.journal(), MIN_CAP_BYTES, 0)).unwrap();
+    let no_room = NoRoom::in_journal(&dir.journal());
+    const TOO_MANY: i64 = 7;
+    let most = i64::try_from(writer::MAX_STUCK).unwrap();
+    let mut replies: Vec<_> = (0..most + TOO_MANY).map(|at| journal.write(vec![service(at)])).collect();
+    let epoch = Epoch(Uuid::from_u128(77));
+    let renewal = journal.write(vec![Op::NewEpoch { epoch, first: snapshot(0, None), resend_from: 1 }]);
+    for refused in replies.split_off(writer::MAX_STUCK) {
+        let answer = refused.blocking_recv().unwrap();
+        assert!(matches!(answer, Err(JournalError::Full { .. })), "{answer:?}");
+    }
+    drop(no_room);
+    for (reply, seq) in replies.into_iter().zip(1..) {
+        let done = reply.blocking_recv().unwrap().unwrap();
+        assert_eq!(done.written[0].as_ref().map(|w| w.seq), Some(seq), "in the order they were given");
+    }
+    assert_eq!(renewal.blocking_recv().unwrap().unwrap().head.epoch, epoch, "asked for once, never lost");
+    let notices = write(&journal, vec![status(1)]).notices;
+    let lost = Notice::Evicted { records: TOO_MANY.unsigned_abs(), snapshot_wanted: true };
+    assert_eq!(notices, [Notice::DiskFull(false), lost]);
+}
+
 #[test]
 fn a_file_that_is_no_journal_is_set_aside_under_a_number() {
     for damage in [&b"this is not a database, and long enough to have a header of one"[..], &[0; 8192]] {
@@ -361,9 +410,10 @@ fn a_flipped_record_is_never_read_and_the_others_are_carried_over() {
     let (journal, reopened) = Journal::open(&config(dir.journal())).unwrap();
     assert_ne!(reopened.head.epoch, opened.head.epoch);
     assert_eq!(reopened.counter, 42, "no command runs twice because a disk went bad");
-    let was: Vec<u64> =
-        read_all(&journal).iter().map(|s| Record::parse(&s.json).unwrap().header.was.unwrap().seq).collect();
-    assert_eq!(was, [1, 3]);
+    let records: Vec<_> = read_all(&journal).iter().map(|s| Record::parse(&s.json).unwrap()).collect();
+    let was: Vec<u64> = records.iter().map(|record| record.header.was.unwrap().seq).collect();
+    assert_eq!(was, [1, 2, 3]);
+    assert!(matches!(&records[1].body, Body::Dropped(range) if range.through == 2), "said to be lost");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use kioskwatch_agent_core::{
 use kioskwatch_proto::{
     Epoch, Timestamp,
     journal::{Body, Digest, Record, Was},
-    limits::{KEEP_COMMAND_IDS_MS, MAX_RECORD_BYTES},
+    limits::MAX_RECORD_BYTES,
 };
 use rusqlite::{Connection, params};
 
@@ -36,7 +36,6 @@ impl Turn<'_> {
                 self.state.boot = Some(*boot);
                 self.state.alive_until = Some(*at);
                 self.state.clean = false;
-                self.forget_commands(at.ms())?;
                 self.age_out(at.ms())?;
             }
             Op::Clean => self.state.clean = true,
@@ -132,14 +131,6 @@ impl Turn<'_> {
             .map_err(sql("writing"))?;
         self.state.held_bytes = held_bytes(self.conn)?;
         Ok(count as u64)
-    }
-
-    fn forget_commands(&self, now_ms: i64) -> Result<(), JournalError> {
-        self.conn
-            .prepare_cached("DELETE FROM command WHERE not_after < ?1")
-            .and_then(|mut s| s.execute([now_ms.saturating_sub(KEEP_COMMAND_IDS_MS)]))
-            .map(|_| ())
-            .map_err(sql("writing"))
     }
 
     fn new_epoch(&mut self, epoch: Epoch, first: &Draft, resend_from: u64) -> Result<Written, JournalError> {

@@ -15,13 +15,13 @@ use crate::clock;
 
 use super::{
     Done, GROUP_WINDOW_MS, Head, JournalConfig, JournalError, MAX_GROUP, Notice, Op, Opened, QUEUE,
-    is_telemetry, open, store::Store,
+    is_telemetry, open, salvage, store::Store,
 };
 
 /// While the disk is full, what waits is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
 /// Requests with something important that may wait for room on the disk.
-const MAX_STUCK: usize = 1000;
+pub(super) const MAX_STUCK: usize = 1000;
 
 type Answer<T> = oneshot::Sender<Result<T, JournalError>>;
 /// Resolves when the request is on disk.
@@ -45,6 +45,7 @@ pub struct Journal {
     /// Boxed: the channel holds room for a full queue from its beginning.
     requests: Option<SyncSender<Box<Request>>>,
     head: watch::Receiver<Head>,
+    stuck: watch::Receiver<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,18 +61,34 @@ impl Journal {
         let (store, opened, lock) = open::open(config)?;
         let (sender, receiver) = sync_channel(QUEUE);
         let (head, seen) = watch::channel(store.head());
-        let writer =
-            Writer { head, store, stuck: VecDeque::new(), full: false, notices: Vec::new(), _lock: lock };
+        let (is_stuck, stuck) = watch::channel(false);
+        let writer = Writer {
+            head,
+            is_stuck,
+            store,
+            stuck: VecDeque::new(),
+            full: false,
+            lost: 0,
+            notices: Vec::new(),
+            _lock: lock,
+        };
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&receiver))
             .map_err(|source| JournalError::Thread { source })?;
-        Ok((Self { requests: Some(sender), head: seen, thread: Some(thread) }, opened))
+        Ok((Self { requests: Some(sender), head: seen, stuck, thread: Some(thread) }, opened))
     }
 
     /// Where the journal stands on disk; changes are seen as soon as they are durable.
     pub fn head(&self) -> watch::Receiver<Head> {
         self.head.clone()
+    }
+
+    /// Comes back once requests wait for room on the disk: their answers may take for ever.
+    pub async fn no_room(&self) {
+        if self.stuck.clone().wait_for(|stuck| *stuck).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Commits these together. Answers come in the order of the requests.
@@ -120,10 +137,13 @@ impl Drop for Journal {
 struct Writer {
     /// Where the journal stands, for everybody who wants to know.
     head: watch::Sender<Head>,
+    is_stuck: watch::Sender<bool>,
     store: Store,
     /// Requests that wait for room on the disk, in order.
     stuck: VecDeque<Write>,
     full: bool,
+    /// Important records that found no place even there: the whole state is told once there is room.
+    lost: u64,
     notices: Vec<Notice>,
     _lock: File,
 }
@@ -261,10 +281,17 @@ impl Writer {
             !telemetry
         });
         let important = write.ops.iter().any(|op| !matches!(op, Op::Tick { .. } | Op::Acked { .. }));
-        if important && self.stuck.len() < MAX_STUCK {
+        // A new epoch is asked for once; nothing is sent until it has begun.
+        let unique = write.ops.iter().any(|op| matches!(op, Op::NewEpoch { .. } | Op::Clean));
+        if unique || important && self.stuck.len() < MAX_STUCK {
             self.stuck.push_back(write);
         } else {
-            tracing::warn!(lost = write.left_out.len(), "dropped for want of room on the disk");
+            let records = write.ops.iter().filter(|op| matches!(op, Op::Record(_))).count() as u64;
+            self.lost += records;
+            tracing::warn!(
+                lost = write.left_out.len() as u64 + records,
+                "dropped for want of room on the disk"
+            );
             drop(write.answer.send(Err(JournalError::Full { doing: "writing" })));
         }
     }
@@ -278,6 +305,7 @@ impl Writer {
                 Ok(done) => self.answer(vec![write], done),
                 Err(JournalError::Full { .. }) => {
                     self.stuck.push_front(write);
+                    self.is_stuck.send_replace(true);
                     return;
                 }
                 Err(error) => fatal(&error),
@@ -285,7 +313,12 @@ impl Writer {
         }
         if self.full {
             self.full = false;
+            self.is_stuck.send_replace(false);
             self.notices.push(Notice::DiskFull(false));
+            let records = std::mem::take(&mut self.lost);
+            if records > 0 {
+                self.notices.push(Notice::Evicted { records, snapshot_wanted: true });
+            }
             open::write_reserve(&self.store.config.path);
             tracing::info!("the journal has room again");
         }
@@ -298,7 +331,7 @@ impl Writer {
             Ok(nothing) => self.store.conn = nothing,
             Err(source) => fatal(&JournalError::Sqlite { doing: "closing", source }),
         }
-        match open::replace_damaged(&self.store.config.clone(), what) {
+        match salvage::replace_damaged(&self.store.config.clone(), what) {
             Ok((store, notice)) => {
                 self.store = store;
                 self.notices.push(notice);

@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Event, RunError, now};
+use super::{Event, Replaced, RunError, now};
 use crate::{
     clock,
     courier::{Courier, CourierEvent},
@@ -74,8 +74,7 @@ pub(super) struct Agent {
     pub(super) session: Option<SessionId>,
     pub(super) acknowledged_at: Option<Timestamp>,
     pub(super) stopping: bool,
-    /// The journal was damaged and replaced.
-    pub(super) replaced: bool,
+    pub(super) replaced: Option<Replaced>,
 }
 
 impl Agent {
@@ -207,6 +206,9 @@ impl Agent {
                 }
                 // A kiosk with a full disk still lives.
                 self.send(hanging.messages);
+                for token in hanging.tokens {
+                    self.step(Input::NotStored(token));
+                }
                 return Ok(());
             }
             Err(_) => return Err(RunError::JournalGone),
@@ -239,9 +241,10 @@ impl Agent {
                         self.step(Input::SnapshotWanted);
                     }
                 }
-                Notice::SetAside { path, reason } => {
+                Notice::SetAside { path, reason, commands_lost } => {
                     tracing::error!(path = %path.display(), reason, "the journal was damaged and set aside");
-                    self.replaced = true;
+                    let before = self.replaced.is_some_and(|replaced| replaced.commands_lost);
+                    self.replaced = Some(Replaced { commands_lost: before || commands_lost });
                 }
                 Notice::DiskFull(full) => tracing::warn!(full, "room for the journal"),
             }

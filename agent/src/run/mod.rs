@@ -49,7 +49,13 @@ pub(crate) enum Ending {
     /// Everything is said.
     Done,
     /// The journal was replaced: begin again on the new one.
-    Again,
+    Again(Replaced),
+}
+
+/// A damaged journal was replaced under the running agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    pub(crate) commands_lost: bool,
 }
 
 /// Why the agent cannot go on.
@@ -100,11 +106,11 @@ impl Stop {
 
 /// Runs the agent until it is told to stop.
 pub async fn run(config: &Config, mut stop: Stop) -> Result<(), RunError> {
-    let mut replaced = false;
+    let mut replaced = None;
     loop {
         match run_once(config, replaced, &mut stop).await? {
             Ending::Done => return Ok(()),
-            Ending::Again => replaced = true,
+            Ending::Again(journal) => replaced = Some(journal),
         }
     }
 }
@@ -114,8 +120,9 @@ pub(crate) fn now() -> Now {
     Now { wall, mono: mono_ms }
 }
 
-async fn run_once(config: &Config, journal_replaced: bool, stop: &mut Stop) -> Result<Ending, RunError> {
-    let (mut agent, mut events) = Start::new(config)?.begin(journal_replaced).await?;
+async fn run_once(config: &Config, replaced: Option<Replaced>, stop: &mut Stop) -> Result<Ending, RunError> {
+    let (mut agent, mut events) = Start::new(config)?.begin(replaced)?;
+    first_records(&mut agent, stop.clone()).await?;
     agent.notifier.ready();
     let mut host = interval(HOST_EVERY);
     let mut watchdog = interval(agent.notifier.interval().unwrap_or(Duration::from_secs(3600)));
@@ -135,10 +142,10 @@ async fn run_once(config: &Config, journal_replaced: bool, stop: &mut Stop) -> R
             Some(event) = events.recv() => agent.happened(event),
             () = clock::sleep_until(Some(wake)) => agent.step(Input::Wake),
         }
-        if agent.replaced {
+        if let Some(replaced) = agent.replaced {
             tracing::warn!("beginning again on a new journal");
-            agent.leave("journal replaced").await;
-            return Ok(Ending::Again);
+            leave(agent, events, "journal replaced").await;
+            return Ok(Ending::Again(replaced));
         }
         if agent.stopping {
             break;
@@ -146,21 +153,58 @@ async fn run_once(config: &Config, journal_replaced: bool, stop: &mut Stop) -> R
     }
     agent.notifier.stopping();
     flush(&mut agent, &mut events, stop).await?;
-    agent.leave("stopped").await;
+    leave(agent, events, "stopped").await;
     Ok(Ending::Done)
 }
 
-/// The last records are on disk before anything else; then the server gets some seconds to have them.
+/// What still happens is heard until the end: nobody who has something to say holds up the goodbye.
+async fn leave(agent: Agent, mut events: mpsc::Receiver<Event>, reason: &str) {
+    let listen = async {
+        while events.recv().await.is_some() {}
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = agent.leave(reason) => {}
+        () = listen => {}
+    }
+}
+
+/// Nothing else happens before the first records are on disk, unless it has no room for them: a kiosk with a full disk
+/// still lives. Whoever asks to stop meanwhile is heard by the loop.
+async fn first_records(agent: &mut Agent, mut stop: Stop) -> Result<(), RunError> {
+    let journal = agent.journal.clone();
+    while !agent.waiting.is_empty() {
+        tokio::select! {
+            biased;
+            done = agent.next_written() => agent.written(done)?,
+            () = journal.no_room() => break,
+            () = stop.asked() => break,
+        }
+    }
+    Ok(())
+}
+
+/// The last records are on disk before anything else, unless it has no room for them; then the server gets some
+/// seconds to have them.
 async fn flush(
     agent: &mut Agent,
     events: &mut mpsc::Receiver<Event>,
     stop: &mut Stop,
 ) -> Result<(), RunError> {
-    while !agent.waiting.is_empty() {
-        let done = agent.next_written().await;
-        agent.written(done)?;
-    }
+    let journal = agent.journal.clone();
     let deadline = Instant::now() + FLUSH_LIMIT;
+    while !agent.waiting.is_empty() {
+        tokio::select! {
+            biased;
+            done = agent.next_written() => agent.written(done)?,
+            () = journal.no_room() => {
+                tracing::error!("no room for the last records: the next start tells that the end was not orderly");
+                break;
+            }
+            () = sleep_until(deadline) => break,
+            () = stop.asked() => break,
+        }
+    }
     let mut progress_by = Instant::now() + FLUSH_PATIENCE;
     let mut head = agent.journal.head();
     let mut acked = head.borrow().acked;

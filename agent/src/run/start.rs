@@ -16,7 +16,7 @@ use kioskwatch_proto::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{EVENTS, Event, RunError, agent::Agent, now};
+use super::{EVENTS, Event, Replaced, RunError, agent::Agent, now};
 use crate::{
     clock,
     config::Config,
@@ -103,9 +103,13 @@ impl<'a> Start<'a> {
         Ok(Self { config, boot, journal: Arc::new(journal), opened })
     }
 
-    fn boot_facts(&self, journal_replaced: bool) -> BootFacts {
+    fn boot_facts(&self, replaced: Option<Replaced>) -> BootFacts {
         let opened = &self.opened;
-        let set_aside = opened.notices.iter().any(|notice| matches!(notice, Notice::SetAside { .. }));
+        let set_aside = opened.notices.iter().filter_map(|notice| match notice {
+            Notice::SetAside { commands_lost, .. } => Some(Replaced { commands_lost: *commands_lost }),
+            _ => None,
+        });
+        let replaced: Vec<_> = set_aside.chain(replaced).collect();
         let remembered = opened.remembered.as_deref().and_then(|text| match serde_json::from_str(text) {
             Ok(snapshot) => Some(snapshot),
             Err(error) => {
@@ -113,13 +117,17 @@ impl<'a> Start<'a> {
                 None
             }
         });
-        let commands = opened.commands.iter().filter_map(|row| match serde_json::from_str(&row.state) {
-            Ok(command) => Some(command),
-            Err(error) => {
-                tracing::warn!(command = %row.id, %error, "a remembered command cannot be read");
-                None
-            }
-        });
+        let commands: Vec<_> = opened
+            .commands
+            .iter()
+            .filter_map(|row| match serde_json::from_str(&row.state) {
+                Ok(command) => Some(command),
+                Err(error) => {
+                    tracing::warn!(command = %row.id, %error, "a remembered command cannot be read");
+                    None
+                }
+            })
+            .collect();
         BootFacts {
             boot: self.boot,
             previous: opened.previous.map(|previous| PreviousRun {
@@ -128,16 +136,18 @@ impl<'a> Start<'a> {
                 clean: previous.clean,
             }),
             remembered,
-            journal_replaced: journal_replaced || set_aside,
+            journal_replaced: !replaced.is_empty(),
             command_counter: opened.counter,
-            commands: commands.collect(),
+            commands_lost: replaced.iter().any(|journal| journal.commands_lost)
+                || commands.len() < opened.commands.len(),
+            commands,
         }
     }
 
-    /// Starts everything. Nothing leaves the machine before the first records are on disk.
-    pub(super) async fn begin(
+    /// Starts everything, and hands the first records to the journal.
+    pub(super) fn begin(
         self,
-        journal_replaced: bool,
+        replaced: Option<Replaced>,
     ) -> Result<(Agent, mpsc::Receiver<Event>), RunError> {
         let config = self.config;
         for notice in &self.opened.notices {
@@ -153,7 +163,7 @@ impl<'a> Start<'a> {
         let setups = config.peripherals.iter().map(crate::config::Peripheral::setup);
         let setups = setups.collect::<Result<_, _>>().map_err(StartError::from)?;
         let mut effects: Vec<Effect> = Vec::new();
-        let facts = self.boot_facts(journal_replaced);
+        let facts = self.boot_facts(replaced);
         let engine = Engine::new(engine_config(config), setups, facts, now(), &mut effects);
         let engine = engine.map_err(StartError::from)?;
 
@@ -191,14 +201,9 @@ impl<'a> Start<'a> {
             session: None,
             acknowledged_at: None,
             stopping: false,
-            replaced: false,
+            replaced: None,
         };
         agent.perform(effects, None);
-        // A connection may already be there, but nobody has been told of it.
-        while !agent.waiting.is_empty() {
-            let done = agent.next_written().await;
-            agent.written(done)?;
-        }
         Ok((agent, events))
     }
 }

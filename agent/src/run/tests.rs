@@ -101,15 +101,51 @@ async fn a_journal_damaged_under_the_running_agent_is_replaced_and_told() {
     assert!(records.iter().any(|r| matches!(r, Body::Transaction(_))), "what was being written is kept");
 }
 
+#[tokio::test]
+async fn an_agent_without_room_for_its_first_records_lives_and_can_be_stopped() {
+    let kiosk = Kiosk::new();
+    let path = &kiosk.config.journal.path;
+    let limits = journal::JournalConfig::new(path.clone(), kiosk.config.journal.max_bytes, 0);
+    drop(journal::Journal::open(&limits).unwrap());
+    let no_room = journal::tests::NoRoom::in_journal(path);
+    let (ask, stop) = Stop::by_hand();
+    let stopper = async {
+        kiosk.until(|_| true).await;
+        assert_eq!(kiosk.records(), []);
+        let status = ask_for(&kiosk.dir.join("s"), "GET /v1/status", "").await;
+        assert!(status.contains("\"kiosk\":\"K-1\""), "{status}");
+        ask.send_modify(|count| *count += 1);
+        std::future::pending::<()>().await;
+    };
+    let both = async {
+        tokio::select! {
+            ended = run(&kiosk.config, stop) => ended.unwrap(),
+            () = stopper => unreachable!(),
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), both).await.expect("it hears who asks, and ends");
+    // The next start finds room again, and tells.
+    drop(no_room);
+    let (_ask, stop) = Stop::by_hand();
+    tokio::select! {
+        ended = run(&kiosk.config, stop) => unreachable!("{ended:?}"),
+        () = kiosk.until(|records| matches!(records, [Body::Boot(boot), ..] if !boot.clean)) => {}
+    }
+}
+
 async fn post_transaction(socket: &std::path::Path) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let body = r#"{"id":"t1","type":"top_up","outcome":"completed","duration_ms":5}"#;
+    ask_for(socket, "POST /v1/transactions", body).await;
+}
+
+async fn ask_for(socket: &std::path::Path, what: &str, body: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
-    let head = format!(
-        "POST /v1/transactions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let length = body.len();
+    let head =
+        format!("{what} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     drop(stream.read_to_string(&mut answer).await);
+    answer
 }

@@ -48,7 +48,7 @@ impl Commands {
         let now = site.now.mono;
         for at in 0..self.waiting.len() {
             let waiting = &mut self.waiting[at];
-            if !waiting.durable {
+            if !waiting.durable || waiting.restored && !site.time.is_told() {
                 continue;
             }
             let Err(why) = may_start(waiting, site) else {

@@ -1,7 +1,7 @@
 //! From a message to a command that waits, or to a refusal with its reason.
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use kioskwatch_proto::{
-    CommandId,
+    CommandId, Timestamp,
     command::{Command, Envelope},
     journal::CommandOutcome,
     limits::MAX_PAYLOAD_BYTES,
@@ -54,13 +54,13 @@ impl Commands {
         if let Some(known) = known {
             // It was not heard the first time: tell again how it stands, do nothing.
             let again = known.last.clone();
-            self.persist(None, again, After::Nothing, site);
+            self.persist(None, again, After::Told(command.id), site);
             return;
         }
         match self.judge(&command, site) {
             Ok(job) => {
                 let id = command.id;
-                self.waiting.push(Waiting::new(command.clone(), job, site));
+                self.waiting.push(Waiting::new(command.clone(), job, site.trusted(), site));
                 self.remember(command, result_of(id, CommandOutcome::Accepted), After::Accepted(id), site);
             }
             Err(refusal) => self.refuse(command, refusal, site),
@@ -71,6 +71,9 @@ impl Commands {
         let now = site.trusted();
         if now > command.not_after {
             return Err(Refusal::TooLate);
+        }
+        if self.may_have_known(command, now, site) {
+            return Err(Refusal::MemoryLost);
         }
         if command.not_before.since(now) > site.time.slack_ms() {
             return Err(Refusal::TooEarly);
@@ -90,6 +93,14 @@ impl Commands {
             return Err(Refusal::MemoryFull);
         }
         Ok(job)
+    }
+
+    /// Whether it may have been here before this start, with its id lost: it was issued before, or nobody has told the
+    /// time yet.
+    fn may_have_known(&self, command: &Command, now: Timestamp, site: &Site<'_>) -> bool {
+        let Some(since) = self.remembers_since else { return false };
+        let passed = i64::try_from(site.now.mono.saturating_sub(since)).unwrap_or(i64::MAX);
+        !site.time.is_told() || command.issued_at < now.plus_ms(site.time.slack_ms().saturating_sub(passed))
     }
 
     /// An envelope that moves nothing of ours: told, unless too many come or the id is one we carry.

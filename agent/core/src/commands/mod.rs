@@ -5,7 +5,7 @@
 mod acting;
 mod intake;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kioskwatch_proto::{
     BootId, CommandId, KioskId, PeripheralName, Timestamp,
@@ -87,6 +87,8 @@ struct Waiting {
     ends: Mono,
     /// Its acceptance is on disk.
     durable: bool,
+    /// From a run before this one: nobody knows how long ago it waited until the server has told the time.
+    restored: bool,
     blocked_since: Option<Mono>,
     told_deferred: bool,
     hold: Hold,
@@ -111,7 +113,7 @@ struct Running {
 enum After {
     Accepted(CommandId),
     Started(CommandId),
-    Nothing,
+    Told(CommandId),
 }
 
 #[derive(Debug)]
@@ -125,6 +127,10 @@ pub(crate) struct Commands {
     after: BTreeMap<Token, After>,
     next_token: u64,
     forgeries: Vec<Mono>,
+    /// Since when ids are remembered, where those from before were lost.
+    remembers_since: Option<Mono>,
+    /// Their last state found no room on the disk.
+    untold: BTreeSet<CommandId>,
 }
 
 impl Commands {
@@ -139,14 +145,26 @@ impl Commands {
             after: BTreeMap::new(),
             next_token: 1,
             forgeries: Vec::new(),
+            remembers_since: None,
+            untold: BTreeSet::new(),
         }
     }
 
-    /// Takes up what the store remembers: started ones are never repeated, waiting ones wait on.
-    pub(crate) fn restore(&mut self, stored: Vec<StoredCommand>, site: &mut Site<'_>) {
+    /// Takes up what the store remembers: started ones are never repeated, waiting ones wait on. `lost`: it may have
+    /// known more. `alive_until`: the last word of the run before, by its wall clock.
+    pub(crate) fn restore(
+        &mut self,
+        mut stored: Vec<StoredCommand>,
+        lost: bool,
+        alive_until: Option<Timestamp>,
+        site: &mut Site<'_>,
+    ) {
+        self.remembers_since = lost.then_some(site.now.mono);
+        stored.sort_by_key(|entry| entry.command.counter);
         for entry in stored {
             let StoredCommand { command, last } = entry.clone();
             self.kept.insert(command.id, entry);
+            site.time.proven(command.issued_at, site.now.mono);
             match last.state {
                 CommandOutcome::Started => {
                     self.tell(command, told(CommandOutcome::Unknown, "agent_restarted"), site);
@@ -154,8 +172,9 @@ impl Commands {
                 CommandOutcome::Accepted | CommandOutcome::Deferred => {
                     match Job::plan(&command, site.peripherals) {
                         Ok(job) => {
-                            let mut waiting = Waiting::new(command, job, site);
-                            waiting.durable = true;
+                            let known = alive_until.map_or(site.trusted(), |at| at.max(site.trusted()));
+                            let mut waiting = Waiting::new(command, job, known, site);
+                            (waiting.durable, waiting.restored) = (true, true);
                             waiting.told_deferred = last.state == CommandOutcome::Deferred;
                             self.waiting.push(waiting);
                         }
@@ -180,7 +199,38 @@ impl Commands {
                 }
             }
             Some(After::Started(id)) => self.started(id, site),
-            Some(After::Nothing) | None => {}
+            Some(After::Told(id)) => drop(self.untold.remove(&id)),
+            None => {}
+        }
+    }
+
+    /// A write found no room on the disk. What is not written down is not done, and told as soon as it can be.
+    pub(crate) fn not_stored(&mut self, token: Token, site: &mut Site<'_>) {
+        match self.after.remove(&token) {
+            Some(After::Accepted(id)) => {
+                if let Some(at) = self.waiting.iter().position(|w| w.command.id == id) {
+                    let waiting = self.waiting.remove(at);
+                    release(&waiting, site);
+                    self.refuse(waiting.command, Refusal::DiskFull, site);
+                }
+            }
+            Some(After::Started(id)) => {
+                if self.running.as_ref().is_some_and(|running| running.what.command.id == id) {
+                    self.finish(Some(Refusal::DiskFull.code()), None, site);
+                }
+            }
+            Some(After::Told(id)) => drop(self.untold.insert(id)),
+            None => {}
+        }
+    }
+
+    /// There is room again.
+    pub(crate) fn tell_again(&mut self, site: &mut Site<'_>) {
+        for id in std::mem::take(&mut self.untold) {
+            if let Some(entry) = self.kept.get(&id).cloned() {
+                let last = entry.last.clone();
+                self.persist(Some(entry), last, After::Told(id), site);
+            }
         }
     }
 
@@ -233,7 +283,8 @@ impl Commands {
             reason: told.reason,
             result: told.result,
         };
-        self.remember(command, last, After::Nothing, site);
+        let after = After::Told(command.id);
+        self.remember(command, last, after, site);
     }
 
     fn remember(&mut self, command: Command, last: CommandResult, after: After, site: &mut Site<'_>) {
@@ -260,7 +311,8 @@ impl Commands {
         let token = Token(self.next_token);
         self.next_token += 1;
         self.after.insert(token, after);
-        let forget = self.forget(site.trusted());
+        // A wall clock that is ahead must not make us forget what may come again.
+        let forget = if site.time.is_told() { self.forget(site.trusted()) } else { Vec::new() };
         let records = vec![site.draft(result)];
         let persist = PersistCommand { token, counter: self.counter, entry, forget, records };
         site.effects.push(Effect::PersistCommand(persist));
@@ -297,16 +349,18 @@ fn result_of(command: CommandId, state: CommandOutcome) -> CommandResult {
 }
 
 impl Waiting {
-    fn new(command: Command, job: Job, site: &Site<'_>) -> Self {
+    /// `known`: it is at least that late.
+    fn new(command: Command, job: Job, known: Timestamp, site: &Site<'_>) -> Self {
         // Never longer than it was signed for: after a restart nobody may have told the time yet.
         let signed_ms = command.not_after.since(command.issued_at.min(command.not_before));
-        let left_ms = command.not_after.since(site.trusted()).min(signed_ms);
+        let left_ms = command.not_after.since(known).min(signed_ms);
         let ends = site.now.mono + u64::try_from(left_ms).unwrap_or(0);
         Self {
             command,
             job,
             ends,
             durable: false,
+            restored: false,
             blocked_since: None,
             told_deferred: false,
             hold: Hold::NotAsked { not_before: 0 },

@@ -65,9 +65,15 @@ impl Place {
             Err(error) => panic!("{what}: {error}"),
         };
         let all = ReadLimit { records: usize::MAX, bytes: usize::MAX };
+        let mut next = 1;
         for entry in store.read_entries(1, all).unwrap() {
             let record = Record::parse(&entry.json).unwrap();
             let seq = record.header.was.map_or(record.header.seq, |was| was.seq);
+            assert_eq!(seq, next, "{what}: each number is there, or said to be lost");
+            next += entry.through - entry.seq + 1;
+            if matches!(record.body, Body::Dropped(_)) {
+                continue;
+            }
             assert_eq!(
                 written.records.get(&seq),
                 Some(&record.body),

@@ -318,6 +318,7 @@ fn a_waiting_command_survives_a_restart() {
     };
     let devices = vec![device("printer", "printer", PortMode::Owned)];
     let mut again = Bench::started(ApplicationGate::None, devices, facts);
+    again.input(Input::ServerTime(again.now().wall));
     again.pass(10_000);
     assert_eq!(states(&again.told(command.id)), ["started", "succeeded"]);
 }

@@ -3,3 +3,4 @@ mod commands;
 mod life;
 mod peripherals;
 mod properties;
+mod restarts;

@@ -1,0 +1,122 @@
+//! What is kept of a damaged journal, whatever ends the agent while it saves it.
+use super::*;
+use crate::journal::salvage as journal_salvage;
+
+fn command(n: u128, counter: u64) -> CommandRow {
+    CommandRow { id: CommandId(Uuid::from_u128(n)), counter, not_after: Timestamp(10), state: "{}".into() }
+}
+
+/// Ten records, four of them acknowledged; a command; then this is done to the file.
+fn damaged(dir: &TempDir, sql: &str) {
+    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+    write(&journal, (1..=10).map(status).collect());
+    write(
+        &journal,
+        vec![Op::Command(command(9, 7)), Op::Counter(42), Op::Acked { upto: 4, at: Timestamp(11) }],
+    );
+    write(&journal, vec![Op::Tick { boot: boot(), at: Timestamp(12) }]);
+    drop(journal);
+    let conn = rusqlite::Connection::open(dir.journal()).unwrap();
+    // As after a kill: with a log that is not folded into the file.
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    conn.execute_batch(sql).unwrap();
+}
+
+const FLIPPED: &str = "UPDATE record SET crc = crc + 1 WHERE seq IN (6, 7, 10)";
+
+/// Old number, and the last one that it stands for where it says that records are lost.
+fn told(journal: &Journal) -> Vec<(u64, Option<u64>)> {
+    let old = |entry: &Entry| {
+        let record = Record::parse(&entry.json).unwrap();
+        let was = record.header.was.unwrap().seq;
+        let lost = matches!(record.body, Body::Dropped(_));
+        (was, lost.then_some(was + entry.through - entry.seq))
+    };
+    read_all(journal).iter().map(old).collect()
+}
+
+const SAVED: &[(u64, Option<u64>)] = &[(5, None), (6, Some(7)), (8, None), (9, None), (10, Some(10))];
+
+#[track_caller]
+fn all_is_saved(dir: &TempDir, what: &str) {
+    let (journal, opened) = Journal::open(&config(dir.journal())).unwrap();
+    assert!(matches!(&opened.notices[..], [Notice::SetAside { path, .. }] if path.exists()), "{what}");
+    assert_eq!(told(&journal), SAVED, "{what}");
+    assert_eq!((opened.counter, &opened.commands[..]), (42, &[command(9, 7)][..]), "{what}");
+    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(12), clean: false };
+    assert_eq!(opened.previous, Some(previous), "{what}");
+    drop(journal);
+    assert_eq!(Journal::open(&config(dir.journal())).unwrap().1.notices, [], "{what}: once");
+    for ending in [".new", ".mended"] {
+        assert!(!open::beside(&dir.journal(), ending).exists(), "{what}: {ending}");
+    }
+}
+
+#[test]
+fn each_range_that_cannot_be_read_is_said_to_be_lost() {
+    let dir = TempDir::new();
+    damaged(&dir, FLIPPED);
+    all_is_saved(&dir, "undisturbed");
+    // Nothing at all can be read: then that is what is said.
+    let dir = TempDir::new();
+    damaged(&dir, "UPDATE record SET crc = crc + 1");
+    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+    assert_eq!(told(&journal), [(5, Some(10))]);
+}
+
+#[test]
+fn an_agent_killed_while_it_saves_a_damaged_journal_loses_nothing_of_it() {
+    let (unfinished, wal) = (".new", "-wal");
+    for (moment, what) in
+        ["it makes the new one", "it is made", "the log is aside", "both are"].iter().enumerate()
+    {
+        let dir = TempDir::new();
+        damaged(&dir, FLIPPED);
+        let path = dir.journal();
+        assert!(open::beside(&path, wal).exists(), "nothing was folded");
+        if moment == 0 {
+            std::fs::write(open::beside(&path, unfinished), [0; 8192]).unwrap();
+        } else {
+            journal_salvage::build(&config(path.clone()), &journal_salvage::read(&path)).unwrap();
+        }
+        if moment == 2 {
+            std::fs::rename(open::beside(&path, wal), open::beside(&path, ".corrupt-1-wal")).unwrap();
+        } else if moment == 3 {
+            journal_salvage::set_aside(&path).unwrap();
+        }
+        all_is_saved(&dir, what);
+        let aside = open::beside(&path, ".corrupt-1");
+        assert!(
+            aside.exists() && open::beside(&aside, wal).exists(),
+            "{what}: both are kept for a technician"
+        );
+    }
+}
+
+#[test]
+fn lost_ids_and_counters_of_commands_are_told() {
+    for (sql, counter, known, lost) in [
+        (FLIPPED, 42, true, false),
+        ("ALTER TABLE command RENAME COLUMN counter TO gone", 42, false, true),
+        ("UPDATE state SET crc = crc + 1", 7, true, true),
+        ("DROP TABLE state", 7, true, true),
+    ] {
+        let dir = TempDir::new();
+        damaged(&dir, sql);
+        let (_, opened) = Journal::open(&config(dir.journal())).unwrap();
+        let said =
+            matches!(&opened.notices[..], [Notice::SetAside { commands_lost, .. }] if *commands_lost == lost);
+        assert!(said, "{sql}: {:?}", opened.notices);
+        assert_eq!((opened.counter, !opened.commands.is_empty()), (counter, known), "{sql}");
+    }
+}
+
+#[test]
+fn a_command_is_remembered_until_it_is_named_whatever_the_clock_says() {
+    let dir = TempDir::new();
+    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+    write(&journal, vec![Op::Command(command(9, 7)), Op::Command(command(10, 8))]);
+    write(&journal, vec![Op::Tick { boot: boot(), at: Timestamp(1 << 50) }, Op::Forget(command(9, 7).id)]);
+    drop(journal);
+    assert_eq!(Journal::open(&config(dir.journal())).unwrap().1.commands, [command(10, 8)]);
+}
