@@ -24,16 +24,11 @@ use crate::{
     mqtt::Mqtt,
 };
 
-/// Words for the courier that may wait.
+/// Acknowledgements that may wait for the courier.
 const QUEUE: usize = 64;
 
-/// What the loop tells the courier.
-#[derive(Debug)]
-enum Word {
-    Connected(SessionId),
-    Disconnected,
-    Ack(Ack),
-}
+/// The connection there is.
+type Link = Option<SessionId>;
 
 /// What the courier tells the loop.
 #[derive(Debug, PartialEq)]
@@ -49,7 +44,10 @@ pub enum CourierEvent {
 /// The handle of the courier's task.
 #[derive(Debug)]
 pub struct Courier {
-    words: mpsc::Sender<Word>,
+    /// A state and no message: it is never lost, however long the courier waits for the disk.
+    link: watch::Sender<Link>,
+    /// Each with the connection it came by.
+    acks: mpsc::Sender<(Link, Ack)>,
     task: JoinHandle<()>,
 }
 
@@ -61,7 +59,8 @@ impl Courier {
         events: mpsc::Sender<E>,
         wrap: fn(CourierEvent) -> E,
     ) -> Self {
-        let (words, receiver) = mpsc::channel(QUEUE);
+        let (acks, heard) = mpsc::channel(QUEUE);
+        let (link, connection) = watch::channel(None);
         let head = journal.head();
         let task = Task {
             delivery: Delivery::new(config),
@@ -73,7 +72,7 @@ impl Courier {
             wrap,
             epoch_pause: EpochPause::default(),
         };
-        Self { words, task: tokio::spawn(task.run(receiver)) }
+        Self { link, acks, task: tokio::spawn(task.run(connection, heard)) }
     }
 
     /// Ends the task and lets go of the journal.
@@ -84,21 +83,17 @@ impl Courier {
     }
 
     pub fn connected(&self, session: SessionId) {
-        self.tell(Word::Connected(session));
+        self.link.send_replace(Some(session));
     }
 
     pub fn disconnected(&self) {
-        self.tell(Word::Disconnected);
+        self.link.send_replace(None);
     }
 
     pub fn acknowledged(&self, ack: Ack) {
-        self.tell(Word::Ack(ack));
-    }
-
-    fn tell(&self, word: Word) {
-        if self.words.try_send(word).is_err() {
-            // An ack comes again; a lost connection is found by the next failed publish.
-            tracing::warn!("the courier takes no more words");
+        let link = *self.link.borrow();
+        if self.acks.try_send((link, ack)).is_err() {
+            tracing::warn!("an acknowledgement was dropped: the journal is slow; it comes again");
         }
     }
 }
@@ -177,15 +172,20 @@ impl EpochPause {
 }
 
 impl<E: Send + 'static> Task<E> {
-    async fn run(mut self, mut words: mpsc::Receiver<Word>) {
+    async fn run(mut self, mut link: watch::Receiver<Link>, mut acks: mpsc::Receiver<(Link, Ack)>) {
         loop {
             let wake = self.delivery.next_wake();
             let input = tokio::select! {
-                word = words.recv() => match word {
+                // The connection before what came by it.
+                biased;
+                changed = link.changed() => match changed {
+                    Ok(()) => link.borrow_and_update().map_or(DeliveryInput::Disconnected, DeliveryInput::Connected),
+                    Err(_) => return,
+                },
+                ack = acks.recv() => match ack {
                     None => return,
-                    Some(Word::Connected(session)) => DeliveryInput::Connected(session),
-                    Some(Word::Disconnected) => DeliveryInput::Disconnected,
-                    Some(Word::Ack(ack)) => {
+                    Some((by, _)) if by != *link.borrow() => continue,
+                    Some((_, ack)) => {
                         let digest = self.journal.digest(ack.upto).await;
                         self.view.digest = digest.ok().and_then(Result::ok).flatten().map(|d| (ack.upto, d));
                         DeliveryInput::Ack(ack)
@@ -309,7 +309,63 @@ fn batch(epoch: Epoch, first: u64, entries: &[Entry]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use kioskwatch_proto::{KioskId, Timestamp};
+
     use super::*;
+    use crate::{config, journal::JournalConfig, mqtt::Setup};
+
+    /// Hears the task's log.
+    #[derive(Clone)]
+    struct Lines(mpsc::UnboundedSender<String>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            drop(self.0.send(String::from_utf8_lossy(bytes).into_owned()));
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_noticed_however_many_acknowledgements_wait() {
+        let dir = std::env::temp_dir().join(format!("kioskwatch-courier-{}", uuid::Uuid::new_v4()));
+        let config = JournalConfig::new(dir.join("journal.sqlite"), 0, 0);
+        let (journal, opened) = Journal::open(&config).unwrap();
+        let fault = kioskwatch_agent_core::journal_suite::fault(1);
+        journal.write(vec![Op::Record(fault)]).await.unwrap().unwrap();
+        let (log, mut lines) = mpsc::unbounded_channel();
+        let log = Lines(log);
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
+        let subscriber = subscriber.with_writer(move || log.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let text =
+            "[kiosk]\nid = \"K-1\"\n[gate]\napplication = \"none\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n";
+        let config = config::parse("test", text, config::Environment::default()).unwrap();
+        let will = |_| unreachable!("there is no broker");
+        let (events, _heard) = mpsc::channel(4);
+        let kiosk = KioskId::new("K-1").unwrap();
+        let setup = Setup { kiosk, config: config.mqtt, will: Box::new(will), events, wrap: drop };
+        let (events, _told) = mpsc::channel(4);
+        let patient = DeliveryConfig { wait_for_ack_ms: 0, ..DeliveryConfig::default() };
+        let courier =
+            Courier::start(patient, Arc::new(journal), Arc::new(Mqtt::start(setup)), events, |_| ());
+        // Its task has not run yet, as if it waited for the disk.
+        let ack = Ack {
+            epoch: opened.head.epoch,
+            upto: 0,
+            digest: None,
+            rejected: Vec::new(),
+            server_time: Timestamp(0),
+        };
+        (0..2 * QUEUE).for_each(|_| courier.acknowledged(ack.clone()));
+        courier.connected(SessionId(uuid::Uuid::from_u128(1)));
+        let sends = async { while !lines.recv().await.unwrap().contains("records not sent") {} };
+        tokio::time::timeout(std::time::Duration::from_secs(30), sends).await.expect("it tries to send");
+        courier.stop().await;
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn new_epochs_come_at_growing_distances_and_once_for_each_epoch() {

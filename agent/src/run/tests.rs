@@ -1,5 +1,9 @@
 //! The loop on a real journal, without a broker.
-use kioskwatch_proto::journal::{Body, Record};
+use kioskwatch_proto::{
+    KioskId,
+    journal::{Body, Record},
+    topic::{Channel, Topic},
+};
 
 use super::*;
 use crate::{config, journal};
@@ -131,6 +135,43 @@ async fn an_agent_without_room_for_its_first_records_lives_and_can_be_stopped() 
         ended = run(&kiosk.config, stop) => unreachable!("{ended:?}"),
         () = kiosk.until(|records| matches!(records, [Body::Boot(boot), ..] if !boot.clean)) => {}
     }
+}
+
+/// A broker that accepts an agent and then sends it more acknowledgements than it can hear.
+async fn talks_too_much(kiosk: &KioskId) -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let topic = Topic::new(kiosk.clone(), Channel::Ack).to_string();
+    let length = u8::try_from(topic.len()).unwrap();
+    let message = [&[0x30, length + 5, 0, length], topic.as_bytes(), &[0], b"{}"].concat();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut buffer = [0; 4096];
+        // CONNECT and CONNACK; SUBSCRIBE, its packet id behind a length below 128, and SUBACK for two.
+        assert!(socket.read(&mut buffer).await.unwrap() > 0);
+        socket.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        assert!(socket.read(&mut buffer).await.unwrap() > 0);
+        socket.write_all(&[0x90, 5, buffer[2], buffer[3], 0, 1, 1]).await.unwrap();
+        socket.write_all(&message.repeat(2 * EVENTS)).await.unwrap();
+        while socket.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+    });
+    port
+}
+
+#[tokio::test]
+async fn goodbye_is_said_although_nobody_hears_what_is_still_told() {
+    let mut kiosk = Kiosk::new();
+    kiosk.config.mqtt.endpoint.port = talks_too_much(&kiosk.config.kiosk.id).await;
+    let (mut agent, events) = Start::new(&kiosk.config).unwrap().begin(None).unwrap();
+    first_records(&mut agent, Stop::by_hand().1).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while events.len() < EVENTS {
+        assert!(Instant::now() < deadline, "only {} events", events.len());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let leaving = tokio::time::timeout(Duration::from_secs(20), leave(agent, events, "stopped"));
+    leaving.await.expect("the connection ends");
 }
 
 async fn post_transaction(socket: &std::path::Path) {

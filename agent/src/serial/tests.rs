@@ -105,6 +105,55 @@ async fn a_proxy_passes_every_byte_unchanged_and_listens() {
     }
 }
 
+/// Bytes that wait for whoever reads this.
+async fn until_waiting(file: &File, expected: u64) {
+    let soon = async {
+        while rustix::io::ioctl_fionread(file).unwrap() != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waiting = || rustix::io::ioctl_fionread(file).unwrap();
+    let seen = timeout(Duration::from_secs(20), soon).await;
+    assert!(seen.is_ok(), "{} bytes wait, not {expected}", waiting());
+}
+
+#[tokio::test]
+async fn an_application_that_comes_back_reads_no_answer_that_was_not_for_it() {
+    let (master, path) = pty();
+    let link = std::env::temp_dir().join(format!("kioskwatch-proxy-{}", uuid::Uuid::new_v4()));
+    let settings = PortSettings { application_port: Some(link.clone()), ..settings(path) };
+    let (port, mut events) = start(settings);
+    port.open();
+    assert_eq!(events.recv().await, Some(PortEvent::Opened));
+    let mut device = File::from(master);
+    while !link.exists() {
+        tokio::task::yield_now().await;
+    }
+    let open = || std::fs::OpenOptions::new().read(true).write(true).open(&link).unwrap();
+    // Somebody of ours looks on, to see what waits; the application itself comes and goes.
+    let looks_on = open();
+    for told_while_away in [false, true] {
+        let application = open();
+        if told_while_away {
+            drop(application);
+            until_waiting(&looks_on, 0).await;
+            device.write_all(b"old").unwrap();
+            until_waiting(&looks_on, 3).await;
+        } else {
+            device.write_all(b"old").unwrap();
+            until_waiting(&looks_on, 3).await;
+            drop(application);
+        }
+        let mut again = open();
+        until_waiting(&looks_on, 0).await;
+        device.write_all(b"new").unwrap();
+        until_waiting(&looks_on, 3).await;
+        let mut answer = [0; 3];
+        again.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"new");
+    }
+}
+
 #[test]
 fn refusals_are_told_apart_by_text_where_the_kind_lies() {
     let here = Path::new("/dev/null");
