@@ -309,7 +309,10 @@ fn batch(epoch: Epoch, first: u64, entries: &[Entry]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use kioskwatch_proto::{KioskId, Timestamp};
+    use kioskwatch_proto::{
+        KioskId, Timestamp,
+        presence::{Presence, PresenceState},
+    };
 
     use super::*;
     use crate::{config, journal::JournalConfig, mqtt::Setup};
@@ -343,7 +346,9 @@ mod tests {
         let text =
             "[kiosk]\nid = \"K-1\"\n[gate]\napplication = \"none\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n";
         let config = config::parse("test", text, config::Environment::default()).unwrap();
-        let will = |_| unreachable!("there is no broker");
+        let boot = kioskwatch_proto::BootId(uuid::Uuid::nil());
+        let (epoch, at, state) = (opened.head.epoch, Timestamp(0), PresenceState::Offline);
+        let will = move |session| Presence { state, session, boot, epoch, at, reason: None };
         let (events, _heard) = mpsc::channel(4);
         let kiosk = KioskId::new("K-1").unwrap();
         let setup = Setup { kiosk, config: config.mqtt, will: Box::new(will), events, wrap: drop };

@@ -12,6 +12,7 @@ mod dashboards;
 mod deploy;
 mod disk;
 mod disk_postgres;
+mod disk_starts;
 mod flood;
 mod identities;
 mod journeys;

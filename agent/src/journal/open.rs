@@ -92,7 +92,8 @@ fn open_with_little_room(config: &JournalConfig) -> Result<(Store, Vec<Notice>),
         }
     };
     let reserve = give_up_reserve(&config.path);
-    tracing::error!(%error, reserve, "the journal cannot be opened, maybe for want of room: trying with less");
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    tracing::error!(reserve, %error, cause, "the journal cannot be opened, maybe for want of room: trying with less");
     match open_or_replace(config) {
         Err(error) if may_want_room(&error) => {
             open_or_replace(&JournalConfig { shared: false, ..config.clone() })

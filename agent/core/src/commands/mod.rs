@@ -214,13 +214,13 @@ impl Commands {
                     self.refuse(waiting.command, Refusal::DiskFull, site);
                 }
             }
-            Some(After::Started(id)) => {
-                if self.running.as_ref().is_some_and(|running| running.what.command.id == id) {
-                    self.finish(Some(Refusal::DiskFull.code()), None, site);
-                }
+            Some(After::Started(id))
+                if self.running.as_ref().is_some_and(|running| running.what.command.id == id) =>
+            {
+                self.finish(Some(Refusal::DiskFull.code()), None, site);
             }
             Some(After::Told(id)) => drop(self.untold.insert(id)),
-            None => {}
+            Some(After::Started(_)) | None => {}
         }
     }
 
