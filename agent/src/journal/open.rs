@@ -256,11 +256,12 @@ fn quick_check(conn: &Connection) -> Result<(), JournalError> {
     Err(JournalError::Damaged { doing: "checking", what: verdict })
 }
 
-/// Every row carries its check sum, and the numbers follow each other up to the last one given.
+/// Every row carries its check sum, and the numbers follow each other up to the last one given. Every column is asked for:
+/// a bit in the name of one that only a write needs would be found with the first record.
 fn check_chain(conn: &Connection, state: &State) -> Result<(), JournalError> {
     let damaged = |what: String| JournalError::Damaged { doing: "checking", what };
     let mut statement = conn
-        .prepare(&format!("SELECT {RECORD_COLUMNS} FROM record ORDER BY seq"))
+        .prepare(&format!("SELECT {RECORD_COLUMNS}, acked_at FROM record ORDER BY seq"))
         .map_err(sql("checking"))?;
     let mut expected = None;
     for row in statement.query_map([], RecordRow::read).map_err(sql("checking"))? {

@@ -6,12 +6,19 @@ use crate::change::{
     SiteRow, TicketRow,
 };
 
+/// Since when what was noted of a site's zone, hours and contract is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TermsNoted {
+    pub first: Timestamp,
+    pub newest: Timestamp,
+}
+
 /// Everything that can still change. Closed history stays in the store.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FleetImage {
     pub sites: Vec<SiteRow>,
-    /// Of sites of which another zone, other hours or another contract were ever said: since when the newest are known.
-    pub terms_known_from: Vec<(SiteId, Timestamp)>,
+    /// Of sites of which it was noted.
+    pub terms_noted: Vec<(SiteId, TermsNoted)>,
     pub kiosks: Vec<KioskRow>,
     pub assignments: Vec<AssignmentRow>,
     pub states: Vec<KioskStateRow>,
@@ -36,7 +43,7 @@ impl FleetImage {
     /// Adds what another part holds; the later part's single values win.
     pub fn append(&mut self, mut part: Self) {
         self.sites.append(&mut part.sites);
-        self.terms_known_from.append(&mut part.terms_known_from);
+        self.terms_noted.append(&mut part.terms_noted);
         self.kiosks.append(&mut part.kiosks);
         self.assignments.append(&mut part.assignments);
         self.states.append(&mut part.states);

@@ -37,7 +37,7 @@ impl Store {
     ) -> Result<Option<Timestamp>, StoreError> {
         take(FleetImage {
             sites: self.all_sites().await?,
-            terms_known_from: self.terms_known_from().await?,
+            terms_noted: self.terms_noted().await?,
             ..FleetImage::default()
         });
         let mut kiosks = self.next_kiosks(None, KIOSKS_A_PART).await?;

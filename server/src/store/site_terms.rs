@@ -1,7 +1,7 @@
 //! Zones and service hours of sites and to whom they belong, and since when each was known. Rows of those registered since they are kept, and of those of which it was said anew.
 use std::borrow::Cow;
 
-use kioskwatch_domain::change::SiteTermsRow;
+use kioskwatch_domain::{change::SiteTermsRow, image::TermsNoted};
 use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::{
@@ -20,9 +20,10 @@ const THESE: Sql = sql!(
      WHERE site " AMONG_TEXTS " ORDER BY site, known_from_at"
 );
 
-const NEWEST: Sql = sql!(
-    newest_site_terms,
-    "SELECT site, MAX(known_from_at) AS known_from_at FROM site_terms GROUP BY site ORDER BY site"
+const SINCE: Sql = sql!(
+    site_terms_since,
+    "SELECT site, MIN(known_from_at) AS first_at, MAX(known_from_at) AS newest_at
+     FROM site_terms GROUP BY site ORDER BY site"
 );
 
 impl Stored for SiteTermsRow {
@@ -77,22 +78,22 @@ impl Loaded for SiteTermsRow {
     }
 }
 
-/// Since when the newest terms of a site are known.
-struct Newest(SiteId, Timestamp);
+/// Since when the first and the newest terms of a site are known.
+struct Noted(SiteId, TermsNoted);
 
-impl Loaded for Newest {
+impl Loaded for Noted {
     const TABLE: &'static str = "site_terms";
 
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        Ok(Self(row.id()?, row.time()?))
+        Ok(Self(row.id()?, TermsNoted { first: row.time()?, newest: row.time()? }))
     }
 }
 
 impl Store {
-    /// Of each site of which anything was ever noted: since when the newest is known.
-    pub(super) async fn terms_known_from(&self) -> Result<Vec<(SiteId, Timestamp)>, StoreError> {
-        let rows: Vec<Newest> = self.rows(&NEWEST, |q| q).await?;
-        Ok(rows.into_iter().map(|Newest(site, known_from)| (site, known_from)).collect())
+    /// Of each site of which anything was ever noted.
+    pub(super) async fn terms_noted(&self) -> Result<Vec<(SiteId, TermsNoted)>, StoreError> {
+        let rows: Vec<Noted> = self.rows(&SINCE, |q| q).await?;
+        Ok(rows.into_iter().map(|Noted(site, noted)| (site, noted)).collect())
     }
 
     /// Of these sites, or of all, what was ever noted of their terms: by site, in the order in which it became known.

@@ -1,5 +1,8 @@
 //! Commits.
-use kioskwatch_domain::{change::*, image::FleetImage};
+use kioskwatch_domain::{
+    change::*,
+    image::{FleetImage, TermsNoted},
+};
 use kioskwatch_proto::{
     CommandId, Epoch, Timestamp,
     faults::FaultClass,
@@ -15,7 +18,7 @@ use super::{Empty, rows::*};
 pub(crate) fn everything() -> (Vec<Change>, FleetImage) {
     let image = FleetImage {
         sites: vec![site("s1"), SiteRow { remote_consent: false, zone: Zone::Urban, ..site("s2") }],
-        terms_known_from: vec![(site_id("s1"), at(5))],
+        terms_noted: vec![(site_id("s1"), TermsNoted { first: SiteTermsRow::ALWAYS, newest: at(5) })],
         kiosks: vec![
             kiosk("k1", Some("s1")),
             KioskRow {

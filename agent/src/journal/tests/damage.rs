@@ -185,6 +185,17 @@ fn a_bit_of_every_byte_beside_the_records_may_flip() {
     assert!(set_aside > 1_000, "{set_aside}: damage goes unnoticed");
 }
 
+#[test]
+fn a_bit_in_the_name_of_a_column_that_is_only_written_is_found_at_the_start() {
+    let (mut journals, place) = (written(true), Place(quick_dir()));
+    let column = b"acked_at INTEGER";
+    let at = journals.file.windows(column.len()).position(|window| window == column).unwrap();
+    journals.file[at + 5] ^= 64;
+    place.lay(&journals.file, &[]);
+    journals.file[at + 5] ^= 64;
+    assert!(place.start(&journals, "the name of a column", true).set_aside);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
     /// Flipped bytes anywhere, in the file and in its log.

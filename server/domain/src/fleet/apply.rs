@@ -68,7 +68,7 @@ impl Draft<'_> {
         }
     }
 
-    fn cursor_delivery(&self, delivery: Delivery, record: &Record) -> Delivery {
+    pub(super) fn cursor_delivery(&self, delivery: Delivery, record: &Record) -> Delivery {
         match record.header.was {
             Some(was) if self.kiosk(delivery.ix).head(was.epoch).is_some() => {
                 Delivery { epoch: was.epoch, ..delivery }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use kioskwatch_proto::{
     Epoch, KioskId, Timestamp,
     faults::codes,
-    journal::{Body, Record, RecordError, Rejected},
+    journal::{Body, Record, RecordError, Rejected, Was},
     limits::MAX_TEXT_CHARS,
     words::Severity,
 };
@@ -153,6 +153,13 @@ impl Draft<'_> {
         let (placed_at, _) = self.place(delivery, record);
         self.keep(delivery, incoming, Kept { seq: from_seq, placed_at, outcome: RecordOutcome::Applied });
         self.head_mut(delivery).cursor.blur();
+        // Carried over from an older epoch: there the records around it are held against each other.
+        let old = self.cursor_delivery(delivery, record);
+        let length = through.saturating_sub(record.header.seq);
+        let is_known = |was: &Was| self.head(old).upto >= was.seq.saturating_add(length);
+        if record.header.was.is_some_and(|was| was.epoch == old.epoch && !is_known(&was)) {
+            self.head_mut(old).cursor.blur();
+        }
         self.settle(delivery, incoming, through);
     }
 

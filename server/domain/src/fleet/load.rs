@@ -64,9 +64,9 @@ impl Fleet {
     /// journals, and what is going on after all of them.
     pub fn load(&mut self, image: FleetImage) {
         self.sites.extend(image.sites.iter().map(|row| (row.id.clone(), Site::of(row))));
-        for (id, known_from) in &image.terms_known_from {
+        for (id, noted) in &image.terms_noted {
             if let Some(site) = self.sites.get_mut(id) {
-                site.terms_known_from = Some(*known_from);
+                site.terms_noted = Some(*noted);
             }
         }
         self.load_kiosks(&image);

@@ -18,6 +18,7 @@ use crate::{
         Admission, AssignmentRow, Change, CommissionedRow, ExclusionRow, GroupKind, KioskRow, ServiceSpan,
         SiteRow, SiteTermsRow, TicketRow, TicketState, Zone,
     },
+    image::TermsNoted,
     incident::{CloseReason, is_ours},
     moment::Moment,
     ticket::{self, Because, CANCEL_GROUNDS, Deed, SIGN_OFFS, Step},
@@ -66,12 +67,15 @@ impl Draft<'_> {
     fn put_site(&mut self, actor: &Actor, row: &SiteRow) -> Result<Answer, Refusal> {
         Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
         let row = SiteRow { updated_at: self.now, ..row.clone() };
-        let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_known_from));
-        let (known, known_from) = was.map_or((None, None), |(known, since)| (Some(known), since));
+        let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_noted));
+        let (known, noted) = was.map_or((None, None), |(known, noted)| (Some(known), noted));
         let is_anew =
             known.as_ref().is_none_or(|known| !row.has_terms_of(known) || !row.has_contract_of(known));
-        let terms_known_from = if is_anew { Some(known::behind(known_from, self.now)) } else { known_from };
-        let fresh = Site { terms_known_from, ..Site::of(&row) };
+        let terms_noted = match is_anew {
+            true => Some(self.note_terms(known.as_deref(), noted, &row)),
+            false => noted,
+        };
+        let fresh = Site { terms_noted, ..Site::of(&row) };
         let site = match self.site_mut(&row.id) {
             Some(known) => Site {
                 kiosks: known.kiosks.clone(),
@@ -87,15 +91,32 @@ impl Draft<'_> {
         let detail =
             serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone, "changed": changed });
         self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
-        if let Some(since) = terms_known_from.filter(|_| is_anew) {
-            // Of a site of which nothing was noted so far: what it was, it always was.
-            let before = known.as_deref().filter(|_| known_from.is_none());
-            let noted =
-                before.map(|before| (before, SiteTermsRow::ALWAYS)).into_iter().chain([(&row, since)]);
-            self.rows.extend(noted.map(|(site, since)| Change::SiteTerms(SiteTermsRow::of(site, since))));
-        }
         self.rows.push(Change::Site(row));
         Ok(Answer::Done)
+    }
+
+    /// From now on the site is as `row` says, and was as it was `before`.
+    fn note_terms(
+        &mut self,
+        before: Option<&SiteRow>,
+        noted: Option<TermsNoted>,
+        row: &SiteRow,
+    ) -> TermsNoted {
+        /// A clock that is so far ahead was wrong when it was noted; one that is less was adjusted since.
+        const WRONG_MS: i64 = 86_400_000;
+        let now = self.now;
+        let wrong = noted.filter(|noted| noted.newest.since(now) > WRONG_MS);
+        // What nobody noted, or only by a clock that was years ahead, it always was.
+        let always = before.filter(|_| noted.is_none_or(|noted| noted.first > now && wrong.is_some()));
+        let since = if wrong.is_some() { now } else { known::behind(noted.map(|noted| noted.newest), now) };
+        // What waits ahead says the same from then on.
+        let newest = wrong.map_or(since, |noted| noted.newest);
+        let rows = always.map(|before| (before, SiteTermsRow::ALWAYS)).into_iter();
+        let rows = rows.chain([(row, since)]).chain((newest != since).then_some((row, newest)));
+        self.rows.extend(rows.map(|(site, since)| Change::SiteTerms(SiteTermsRow::of(site, since))));
+        let first =
+            always.map_or(noted.map_or(since, |noted| noted.first.min(since)), |_| SiteTermsRow::ALWAYS);
+        TermsNoted { first, newest }
     }
 
     /// Somebody may have changed the site since `before` was read.

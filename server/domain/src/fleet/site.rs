@@ -1,21 +1,20 @@
 //! One site in memory.
 use std::sync::Arc;
 
-use kioskwatch_proto::Timestamp;
 use uuid::Uuid;
 
 use super::{
     Ix,
     hours::{Hours, Window},
 };
-use crate::change::SiteRow;
+use crate::{change::SiteRow, image::TermsNoted};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Site {
     /// As it is stored.
     pub(super) row: Arc<SiteRow>,
-    /// Since when its zone, its hours and whom it belongs to are known as they are; `None`: nobody ever said others.
-    pub(super) terms_known_from: Option<Timestamp>,
+    /// `None`: registered by a server that noted nothing, and never changed since.
+    pub(super) terms_noted: Option<TermsNoted>,
     pub(super) hours: Arc<Hours>,
     pub(super) kiosks: Arc<Vec<Ix>>,
     /// The open site incident.
@@ -31,7 +30,7 @@ impl Site {
         let hours = Hours::parse(&row.timezone, &row.service_hours).unwrap_or_else(|_| Hours::always());
         Self {
             row: Arc::new(row.clone()),
-            terms_known_from: None,
+            terms_noted: None,
             hours: Arc::new(hours),
             kiosks: Arc::default(),
             outage: None,

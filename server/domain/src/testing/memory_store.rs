@@ -17,7 +17,7 @@ use crate::{
     },
     command::may_be_corrected,
     fleet::Recalled,
-    image::FleetImage,
+    image::{FleetImage, TermsNoted},
     uptime::{
         Commissioned, Known, Month,
         booking::{Owner, owner},
@@ -314,10 +314,14 @@ impl MemoryStore {
             last_lines.insert(ticket, n);
         }
         let open = |row: &&CommandRow| !row.state.is_final() || may_be_corrected(row.state);
-        let terms_known_from: BTreeMap<SiteId, Timestamp> = self.site_terms.keys().cloned().collect();
+        let mut terms_noted: BTreeMap<SiteId, TermsNoted> = BTreeMap::new();
+        for (site, since) in self.site_terms.keys() {
+            let noted = TermsNoted { first: *since, newest: *since };
+            terms_noted.entry(site.clone()).or_insert(noted).newest = *since;
+        }
         FleetImage {
             sites: self.sites.values().cloned().collect(),
-            terms_known_from: terms_known_from.into_iter().collect(),
+            terms_noted: terms_noted.into_iter().collect(),
             kiosks: self.kiosks.values().cloned().collect(),
             assignments: self.assignments.values().cloned().collect(),
             states: self.states.values().cloned().collect(),

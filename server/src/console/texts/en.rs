@@ -428,6 +428,8 @@ pub(super) static TEXTS: Texts = Texts {
         ("reason.escrow", "a note is in escrow or moving"),
         ("reason.card", "a card is in the reader"),
         ("reason.door", "a door is open"),
+        ("reason.memory_lost", "the kiosk lost its memory of commands: give it again"),
+        ("reason.disk_full", "the kiosk's disk is full"),
         ("reason.no_grant", "the kiosk application has not agreed to hold"),
         ("reason.device_not_idle", "a device is not known to be idle"),
         (

@@ -425,6 +425,8 @@ pub(super) static TEXTS: Texts = Texts {
         ("reason.escrow", "有钞票暂存或正在传送"),
         ("reason.card", "读卡器内有卡"),
         ("reason.door", "机门开着"),
+        ("reason.memory_lost", "终端丢失了指令记录，请重新下达"),
+        ("reason.disk_full", "终端磁盘已满"),
         ("reason.no_grant", "终端应用尚未同意暂停"),
         ("reason.device_not_idle", "设备未确认空闲"),
         ("reason.valuables_not_owned", "现金或卡类设备不归代理程序管理，也没有应用为其说明"),

@@ -6,7 +6,7 @@ use kioskwatch_proto::{
 };
 
 use crate::{
-    change::{EvidenceSource, RecordOutcome},
+    change::{EvidenceSource, EvidenceState, RecordOutcome},
     fleet::{Committed, Count, Input, RecordFate, SecurityEvent},
     testing::{ScriptedAgent, World},
 };
@@ -218,6 +218,49 @@ fn after_a_change_of_epoch_what_was_applied_is_skipped_and_the_rest_applied() {
     assert_eq!(world.store.incidents.len(), 1);
     let kept = &world.store.records[&(agent.id.clone(), agent.epoch, 2)];
     assert_eq!(kept.outcome, RecordOutcome::Repeat);
+}
+
+#[test]
+fn what_was_dropped_and_carried_into_a_new_epoch_proves_nothing_of_its_time_unless_it_had_arrived() {
+    for had_arrived in [false, true] {
+        let (mut world, mut agent) = started();
+        let begun = world.now;
+        agent.service(begun, ServiceState::InService);
+        if had_arrived {
+            for minute in 1..=2 {
+                agent.fault(begun.plus_ms(minute * 60_000), "printer", "paper_low", FaultState::Raised);
+            }
+        }
+        world.now = begun.plus_ms(200_000);
+        world.send(&mut agent);
+        let old_epoch = agent.epoch;
+        world.now = begun.plus_ms(3_600_000);
+        agent.epoch = kioskwatch_proto::Epoch(uuid::Uuid::from_u128(99));
+        (agent.last_seq, agent.service) = (0, ServiceState::InService);
+        agent.snapshot(world.now, &[]);
+        let was = |seq| Some(Was { epoch: old_epoch, seq });
+        let dropped = Body::Dropped(Dropped { through: 3, counts: std::collections::BTreeMap::new() });
+        agent.record_was(begun.plus_ms(120_000), dropped, was(2));
+        agent.last_seq = 3;
+        let fault = kioskwatch_proto::journal::Record::parse(&{
+            let mut other = agent.clone();
+            other.fault(world.now, "printer", "paper_out", FaultState::Raised);
+            other.journal.last().unwrap().1.clone()
+        })
+        .unwrap();
+        agent.record_was(world.now, fault.body, was(4));
+        world.send(&mut agent);
+        let half = begun.plus_ms(1_800_000);
+        let states: Vec<EvidenceState> = world
+            .store
+            .evidence()
+            .iter()
+            .filter(|row| row.source == EvidenceSource::Journal && row.from <= half && half < row.to)
+            .map(|row| row.state)
+            .collect();
+        let expected = if had_arrived { EvidenceState::Full } else { EvidenceState::OnOnly };
+        assert_eq!(states, [expected], "arrived: {had_arrived}");
+    }
 }
 
 #[test]

@@ -330,6 +330,30 @@ fn the_terms_of_a_site_are_those_that_were_said_last_although_the_clock_was_set_
 }
 
 #[test]
+fn a_site_that_was_registered_years_ahead_is_what_is_said_of_it_now_and_was_what_it_was() {
+    let mut world = World::new();
+    let now = world.now;
+    world.now = now.plus_ms(10 * 365 * 86_400_000);
+    let (site, registered) = (world.site("S", ""), world.now);
+    world.now = now;
+    world.restart();
+    let put = |world: &mut World, customer: &str| {
+        world.now = world.now.plus_ms(60_000);
+        let row = SiteRow { customer: customer.into(), ..world.store.sites[&site].clone() };
+        world.ask("admin", Request::PutSite(row)).unwrap();
+        let kept = world.store.site_terms.values();
+        kept.map(|row| (row.known_from, row.customer.clone())).collect::<Vec<_>>()
+    };
+    let at = |since: Timestamp, customer: &str| (since, customer.to_owned());
+    let always = at(SiteTermsRow::ALWAYS, "");
+    let first = at(now.plus_ms(60_000), "A");
+    assert_eq!(put(&mut world, "A"), [always.clone(), first.clone(), at(registered, "A")]);
+    world.restart();
+    let second = at(now.plus_ms(120_000), "B");
+    assert_eq!(put(&mut world, "B"), [always, first, second, at(registered, "B")]);
+}
+
+#[test]
 fn to_whom_a_site_belongs_is_kept_with_since_when_and_nothing_else_is() {
     let mut world = World::new();
     let site = world.site("S", "");
