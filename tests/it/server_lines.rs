@@ -48,8 +48,10 @@ async fn live_through(index: usize, long: Disturbance) -> Stack {
 async fn was_never_offline(stack: &Stack, kiosk: &str) {
     let timeline = stack.api().json(&format!("/api/v1/kiosks/{kiosk}/timeline")).await.unwrap();
     let transitions = timeline["transitions"].as_array().unwrap();
-    assert!(transitions.iter().any(|row| row["to"] == "online"), "{transitions:#?}");
-    let offline: Vec<&Value> = transitions.iter().filter(|row| row["to"] == "offline").collect();
+    // Of the kiosk itself: a device that does not answer on a busy machine is another story.
+    let presence = || transitions.iter().filter(|row| row["kind"] == "presence");
+    assert!(presence().any(|row| row["to"] == "online"), "{transitions:#?}");
+    let offline: Vec<&Value> = presence().filter(|row| row["to"] == "offline").collect();
     assert!(offline.is_empty(), "seed {SEED}, {kiosk}: {offline:#?}");
     for (about, fault) in [(kiosk, "kiosk_offline"), ("S-01", "site_offline"), ("S-02", "site_offline")] {
         assert!(stack.tickets(about, fault).await.unwrap().is_empty(), "seed {SEED}: {about} {fault}");
