@@ -317,20 +317,6 @@ mod tests {
     use super::*;
     use crate::{config, journal::JournalConfig, mqtt::Setup};
 
-    /// Hears the task's log.
-    #[derive(Clone)]
-    struct Lines(mpsc::UnboundedSender<String>);
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            drop(self.0.send(String::from_utf8_lossy(bytes).into_owned()));
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[tokio::test]
     async fn a_connection_is_noticed_however_many_acknowledgements_wait() {
         let dir = std::env::temp_dir().join(format!("kioskwatch-courier-{}", uuid::Uuid::new_v4()));
@@ -338,11 +324,7 @@ mod tests {
         let (journal, opened) = Journal::open(&config).unwrap();
         let fault = kioskwatch_agent_core::journal_suite::fault(1);
         journal.write(vec![Op::Record(fault)]).await.unwrap().unwrap();
-        let (log, mut lines) = mpsc::unbounded_channel();
-        let log = Lines(log);
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
-        let subscriber = subscriber.with_writer(move || log.clone()).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (_guard, mut lines) = crate::heard_log::heard_log(tracing::Level::DEBUG);
         let text =
             "[kiosk]\nid = \"K-1\"\n[gate]\napplication = \"none\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n";
         let config = config::parse("test", text, config::Environment::default()).unwrap();

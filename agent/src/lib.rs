@@ -7,6 +7,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod courier;
+#[cfg(test)]
+mod heard_log;
 pub mod host;
 pub mod journal;
 pub mod local_api;

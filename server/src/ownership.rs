@@ -26,14 +26,14 @@ pub(crate) const GIVEN_BACK: Timestamp = Timestamp(0);
 struct Watched(Option<(Uuid, Timestamp, Duration)>);
 
 impl Watched {
-    /// Whether it was not renewed for as long as it lasts.
-    fn has_lapsed(&mut self, owner: Uuid, until: Timestamp, now: Duration) -> bool {
-        let (seen_owner, seen_until, since) = *self.0.get_or_insert((owner, until, now));
-        if (seen_owner, seen_until) != (owner, until) {
-            self.0 = Some((owner, until, now));
-            return false;
+    /// Up to which end a lease is taken from whoever has it: this one's, once it was not renewed for as long as it lasts.
+    /// One that is renewed meanwhile ends later, and is not taken.
+    fn lapsed(&mut self, owner: Uuid, until: Timestamp, now: Duration) -> Timestamp {
+        let seen = self.0.get_or_insert((owner, until, now));
+        if (seen.0, seen.1) != (owner, until) {
+            *seen = (owner, until, now);
         }
-        now.saturating_sub(since) >= LEASE
+        if now.saturating_sub(seen.2) >= LEASE { until } else { GIVEN_BACK }
     }
 }
 
@@ -51,9 +51,7 @@ pub(crate) async fn hold_lease(
         match store.take_lease(PARTITION, server, lapsed, until(clock)).await {
             Ok(lease) => break lease,
             Err(StoreError::LeaseHeld { owner, until, .. }) => {
-                // One that is renewed meanwhile ends later, and is not taken.
-                let has_lapsed = watched.has_lapsed(owner, until, waiting.elapsed());
-                lapsed = if has_lapsed { until } else { GIVEN_BACK };
+                lapsed = watched.lapsed(owner, until, waiting.elapsed());
                 tracing::info!(%owner, %until, "another server owns the fleet; waiting to take over");
                 tokio::time::sleep(ASK_EVERY).await;
             }
@@ -92,8 +90,8 @@ mod tests {
             (ours, years_ahead.plus_ms(5_000), 31, false),
             (ours, years_ahead.plus_ms(5_000), 46, true),
         ] {
-            let found = watched.has_lapsed(owner, until, Duration::from_secs(second));
-            assert_eq!(found, lapsed, "after {second} s");
+            let found = watched.lapsed(owner, until, Duration::from_secs(second));
+            assert_eq!(found, if lapsed { until } else { GIVEN_BACK }, "after {second} s");
         }
     }
 

@@ -126,27 +126,9 @@ fn will(session: SessionId) -> Presence {
     }
 }
 
-/// Lines of the log, as they are written.
-#[derive(Clone)]
-struct Lines(mpsc::UnboundedSender<String>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        drop(self.0.send(String::from_utf8_lossy(bytes).into_owned()));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The first log line of an agent of K-0001 with all of these words.
 async fn says(config: crate::config::Mqtt, words: &[&str]) -> String {
-    let (sender, mut lines) = mpsc::unbounded_channel();
-    let log = Lines(sender);
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (_guard, mut lines) = crate::heard_log::heard_log(tracing::Level::INFO);
     let (events, mut heard) = mpsc::channel(4);
     let kiosk = kiosk("K-0001");
     let _mqtt = Mqtt::start(Setup { kiosk, config, will: Box::new(will), events, wrap: |event| event });

@@ -111,7 +111,7 @@ async fn an_agent_without_room_for_its_first_records_lives_and_can_be_stopped() 
     let path = &kiosk.config.journal.path;
     let limits = journal::JournalConfig::new(path.clone(), kiosk.config.journal.max_bytes, 0);
     drop(journal::Journal::open(&limits).unwrap());
-    let no_room = journal::tests::NoRoom::in_journal(path);
+    let no_room = journal::tests::full::NoRoom::in_journal(path);
     let (ask, stop) = Stop::by_hand();
     let stopper = async {
         kiosk.until(|_| true).await;

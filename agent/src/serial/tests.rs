@@ -63,20 +63,25 @@ async fn a_held_port_is_busy_and_the_holder_is_named() {
     assert_eq!(trouble, PortTrouble::Busy { holder: Some(format!("sleep (pid {})", child.id())) });
 }
 
-#[tokio::test]
-async fn a_proxy_passes_every_byte_unchanged_and_listens() {
+/// An open port that an application shares through a link, and what stands at its other end.
+async fn proxied() -> (Port, mpsc::Receiver<PortEvent>, File, PathBuf) {
     let (master, path) = pty();
     let link = std::env::temp_dir().join(format!("kioskwatch-proxy-{}", uuid::Uuid::new_v4()));
     let settings = PortSettings { application_port: Some(link.clone()), ..settings(path) };
     let (port, mut events) = start(settings);
     port.open();
     assert_eq!(events.recv().await, Some(PortEvent::Opened));
-    let all: Vec<u8> = (0..=255).collect();
-    let mut device = File::from(master);
     // The link appears right after the opening was told.
     while !link.exists() {
         tokio::task::yield_now().await;
     }
+    (port, events, File::from(master), link)
+}
+
+#[tokio::test]
+async fn a_proxy_passes_every_byte_unchanged_and_listens() {
+    let (port, mut events, mut device, link) = proxied().await;
+    let all: Vec<u8> = (0..=255).collect();
     let mut application = std::fs::OpenOptions::new().read(true).write(true).open(&link).unwrap();
     let sent = all.clone();
     let got = tokio::task::spawn_blocking(move || {
@@ -119,16 +124,7 @@ async fn until_waiting(file: &File, expected: u64) {
 
 #[tokio::test]
 async fn an_application_that_comes_back_reads_no_answer_that_was_not_for_it() {
-    let (master, path) = pty();
-    let link = std::env::temp_dir().join(format!("kioskwatch-proxy-{}", uuid::Uuid::new_v4()));
-    let settings = PortSettings { application_port: Some(link.clone()), ..settings(path) };
-    let (port, mut events) = start(settings);
-    port.open();
-    assert_eq!(events.recv().await, Some(PortEvent::Opened));
-    let mut device = File::from(master);
-    while !link.exists() {
-        tokio::task::yield_now().await;
-    }
+    let (_port, _events, mut device, link) = proxied().await;
     let open = || std::fs::OpenOptions::new().read(true).write(true).open(&link).unwrap();
     // Somebody of ours looks on, to see what waits; the application itself comes and goes.
     let looks_on = open();

@@ -29,6 +29,7 @@ mod outage;
 mod plan;
 mod problems;
 mod recall;
+mod registry;
 mod remote;
 mod silence;
 mod site;

@@ -1,30 +1,21 @@
-//! What people ask of the fleet, with the guards as values.
-use std::sync::Arc;
-
-use kioskwatch_proto::{SiteId, Timestamp, limits::MAX_TEXT_CHARS};
+//! What people ask of the fleet, with the guards as values; of its sites and kiosks in `registry`.
+use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 use uuid::Uuid;
 
 use super::{
-    Ix, changes,
+    Ix,
     draft::Draft,
-    hours::{Hours, Window},
+    hours::Window,
     input::{Actor, NewTicket, Request, TicketAction},
-    kiosk::Kiosk,
     plan::{Answer, Notice, NoticeKind, Refusal, RefusalKind},
-    site::Site,
 };
 use crate::{
-    change::{
-        Admission, AssignmentRow, Change, CommissionedRow, ExclusionRow, GroupKind, KioskRow, ServiceSpan,
-        SiteRow, SiteTermsRow, TicketRow, TicketState, Zone,
-    },
-    image::TermsNoted,
+    change::{AssignmentRow, Change, ExclusionRow, GroupKind, TicketRow, TicketState, Zone},
     incident::{CloseReason, is_ours},
-    moment::Moment,
     ticket::{self, Because, CANCEL_GROUNDS, Deed, SIGN_OFFS, Step},
     triage::ticket_severity,
     uptime::{
-        Commissioned, Known, known, past,
+        Known,
         seal::{self, Seals},
     },
 };
@@ -35,11 +26,11 @@ impl Refusal {
     }
 }
 
-fn invalid(rule: &'static str, reason: impl Into<String>) -> Refusal {
+pub(super) fn invalid(rule: &'static str, reason: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Invalid, rule, reason)
 }
 
-fn conflict(rule: &'static str, reason: impl Into<String>) -> Refusal {
+pub(super) fn conflict(rule: &'static str, reason: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Conflict, rule, reason)
 }
 
@@ -62,232 +53,6 @@ impl Draft<'_> {
             Request::OpenTicket(told) => self.told_by_person(actor, told),
             Request::Ticket { ticket, action } => self.act_on_ticket(actor, *ticket, action),
         }
-    }
-
-    fn put_site(&mut self, actor: &Actor, row: &SiteRow) -> Result<Answer, Refusal> {
-        Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
-        let row = SiteRow { updated_at: self.now, ..row.clone() };
-        let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_noted));
-        let (known, noted) = was.map_or((None, None), |(known, noted)| (Some(known), noted));
-        let is_anew =
-            known.as_ref().is_none_or(|known| !row.has_terms_of(known) || !row.has_contract_of(known));
-        let terms_noted = match is_anew {
-            true => Some(self.note_terms(known.as_deref(), noted, &row)),
-            false => noted,
-        };
-        let fresh = Site { terms_noted, ..Site::of(&row) };
-        let site = match self.site_mut(&row.id) {
-            Some(known) => Site {
-                kiosks: known.kiosks.clone(),
-                outage: known.outage,
-                tickets: known.tickets.clone(),
-                windows: known.windows.clone(),
-                ..fresh
-            },
-            None => fresh,
-        };
-        self.over.sites.insert(row.id.clone(), site);
-        let changed = changes::of_site(known.as_deref(), &row);
-        let detail =
-            serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone, "changed": changed });
-        self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
-        self.rows.push(Change::Site(row));
-        Ok(Answer::Done)
-    }
-
-    /// From now on the site is as `row` says, and was as it was `before`.
-    fn note_terms(
-        &mut self,
-        before: Option<&SiteRow>,
-        noted: Option<TermsNoted>,
-        row: &SiteRow,
-    ) -> TermsNoted {
-        /// A clock that is so far ahead was wrong when it was noted; one that is less was adjusted since.
-        const WRONG_MS: i64 = 86_400_000;
-        let now = self.now;
-        let wrong = noted.filter(|noted| noted.newest.since(now) > WRONG_MS);
-        // What nobody noted, or only by a clock that was years ahead, it always was.
-        let always = before.filter(|_| noted.is_none_or(|noted| noted.first > now && wrong.is_some()));
-        let since = if wrong.is_some() { now } else { known::behind(noted.map(|noted| noted.newest), now) };
-        // What waits ahead says the same from then on.
-        let newest = wrong.map_or(since, |noted| noted.newest);
-        let rows = always.map(|before| (before, SiteTermsRow::ALWAYS)).into_iter();
-        let rows = rows.chain([(row, since)]).chain((newest != since).then_some((row, newest)));
-        self.rows.extend(rows.map(|(site, since)| Change::SiteTerms(SiteTermsRow::of(site, since))));
-        let first =
-            always.map_or(noted.map_or(since, |noted| noted.first.min(since)), |_| SiteTermsRow::ALWAYS);
-        TermsNoted { first, newest }
-    }
-
-    /// Somebody may have changed the site since `before` was read.
-    fn put_service_hours(
-        &mut self,
-        actor: &Actor,
-        id: &SiteId,
-        before: &str,
-        after: &str,
-    ) -> Result<Answer, Refusal> {
-        let known = self.site_row(id)?;
-        if known.service_hours != before {
-            return Err(conflict("2.8", "the site's service hours were changed since: ask again"));
-        }
-        self.put_site(actor, &SiteRow { service_hours: after.to_owned(), ..(*known).clone() })
-    }
-
-    fn put_timezone(
-        &mut self,
-        actor: &Actor,
-        id: &SiteId,
-        before: &str,
-        after: &str,
-    ) -> Result<Answer, Refusal> {
-        let known = self.site_row(id)?;
-        if known.timezone != before {
-            return Err(conflict("2.8", "the site's time zone was changed since: ask again"));
-        }
-        self.put_site(actor, &SiteRow { timezone: after.to_owned(), ..(*known).clone() })
-    }
-
-    fn site_row(&self, id: &SiteId) -> Result<Arc<SiteRow>, Refusal> {
-        let missing = || Refusal::new(RefusalKind::NotFound, "site", format!("no site {id}"));
-        Ok(Arc::clone(&self.site(id).ok_or_else(missing)?.row))
-    }
-
-    /// Whoever looked at its dates judged by them.
-    fn change_kiosk(
-        &mut self,
-        actor: &Actor,
-        before: &KioskRow,
-        after: &KioskRow,
-        noted: &Known<Commissioned>,
-    ) -> Result<Answer, Refusal> {
-        let missing = || Refusal::new(RefusalKind::NotFound, "kiosk", format!("no kiosk {}", before.id));
-        let kiosk = self.kiosk(self.find(&before.id).ok_or_else(missing)?);
-        if kiosk.dates() != ServiceSpan::of(before) {
-            return Err(conflict("2.8", "the kiosk's dates of service were changed since: ask again"));
-        }
-        self.put_kiosk(actor, after, Some(before), noted)
-    }
-
-    /// `known` and `noted`: as it is stored, with what the fleet itself has no use for.
-    fn put_kiosk(
-        &mut self,
-        actor: &Actor,
-        row: &KioskRow,
-        known: Option<&KioskRow>,
-        noted: &Known<Commissioned>,
-    ) -> Result<Answer, Refusal> {
-        if let Some(site) = &row.site
-            && self.site(site).is_none()
-        {
-            return Err(invalid("site", format!("no site {site}")));
-        }
-        let found = self.find(&row.id);
-        let dates = found.map_or_else(ServiceSpan::default, |ix| self.kiosk(ix).dates());
-        let was = noted.or_of(dates, None);
-        let is = was.put(self.now, dates, ServiceSpan::of(row)).map_err(|why| conflict("2.3", why))?;
-        let ix = found.unwrap_or_else(|| self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)));
-        let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).dates());
-        let was_admitted = self.is_admitted(ix);
-        let now = self.now;
-        // Its dates are those of its newest stretch, and what is said of one that does not count yet.
-        let dates = is.newest().filter(|_| row.commissioned_at.is_some()).unwrap_or(ServiceSpan::of(row));
-        let row = &KioskRow { updated_at: now, ..dates.put_into(row) };
-        let kiosk = self.kiosk_mut(ix);
-        kiosk.admission = row.admission;
-        kiosk.decommissioned_at = row.decommissioned_at.map(Moment::from);
-        kiosk.commissioned_at = row.commissioned_at.map(Moment::from);
-        self.assign(ix, row, is.first());
-        self.rows.push(Change::Kiosk(row.clone()));
-        let mut changed = changes::of_kiosk(known, row);
-        // That it counted in time that has been is known since it is said: not to months that were fixed before.
-        let reaches_back = is.first().is_some_and(|first| first < past::entered(now));
-        if was != is && (noted.before(None).is_some() || !was.is_empty() || reaches_back) {
-            changes::of_stretches(&mut changed, [&was, &is]);
-            let row = |known_from, stretches| {
-                Change::Commissioned(CommissionedRow { kiosk: row.id.clone(), known_from, stretches })
-            };
-            self.rows.extend([row(CommissionedRow::ALWAYS, was), row(noted.learned_at(now), is)]);
-        }
-        let detail = serde_json::json!({
-            "admission": row.admission.as_str(), "site": row.site, "changed": changed,
-        });
-        self.audit_by(&actor.name, "put_kiosk", format!("kiosk/{}", row.id), &detail);
-        match (was_admitted, self.is_admitted(ix)) {
-            (false, true) => self.welcome(ix),
-            (true, false) if row.admission == Admission::Accepted => self.retire(ix),
-            _ if before != (row.site.clone(), ServiceSpan::of(row)) => self.look_at_problems(ix),
-            _ => {}
-        }
-        Ok(Answer::Done)
-    }
-
-    /// Approved: its journal may flow.
-    fn welcome(&mut self, ix: Ix) {
-        if let Some(epoch) = self.kiosk(ix).state.epoch {
-            self.acknowledge(ix, epoch);
-        }
-        self.look_at_problems(ix);
-    }
-
-    /// What was held or suppressed under other circumstances is decided again.
-    fn look_at_problems(&mut self, ix: Ix) {
-        for id in self.kiosk(ix).busy().incidents.clone() {
-            self.triage(id);
-        }
-    }
-
-    /// Retired: its open problems end with it. Tickets are people's to close.
-    fn retire(&mut self, ix: Ix) {
-        for id in self.kiosk(ix).busy().incidents.clone() {
-            self.close_incident(id, self.now, CloseReason::Retired);
-        }
-    }
-
-    /// Moves a kiosk between sites; who owned which second stays known (uptime definition 2.9). At its first site
-    /// it stood since it was first put into service (`since`), whichever of the two was said first.
-    fn assign(&mut self, ix: Ix, row: &KioskRow, since: Option<Timestamp>) {
-        let (now, kiosk) = (self.now, self.kiosk(ix));
-        let (before, from) = (kiosk.site.clone(), kiosk.assigned_from.map(Moment::at));
-        let begins = match kiosk.moved || (before.is_some() && before != row.site) {
-            true => now,
-            false => since.map_or(now, |since| since.min(now)),
-        };
-        let assignment = |site: &SiteId, from, to| {
-            Change::Assignment(AssignmentRow {
-                kiosk: row.id.clone(),
-                group: GroupKind::Site,
-                group_id: site.to_string(),
-                from,
-                to,
-                said: None,
-            })
-        };
-        if before == row.site {
-            // Said anew: nothing is left of the later beginning.
-            if let (Some(site), Some(from)) = (before, from.filter(|from| *from > begins)) {
-                self.rows.extend([assignment(&site, from, Some(from)), assignment(&site, begins, None)]);
-                self.kiosk_mut(ix).assigned_from = Some(begins.into());
-            }
-            return;
-        }
-        if let (Some(site), Some(from)) = (&before, from) {
-            self.rows.push(assignment(site, from, Some(now)));
-        }
-        if let Some(site) = before.as_ref().and_then(|id| self.site_mut(id)) {
-            Arc::make_mut(&mut site.kiosks).retain(|&known| known != ix);
-        }
-        if let Some(id) = &row.site {
-            self.rows.push(assignment(id, begins, None));
-            if let Some(site) = self.site_mut(id) {
-                Arc::make_mut(&mut site.kiosks).push(ix);
-            }
-        }
-        let kiosk = self.kiosk_mut(ix);
-        kiosk.moved |= from.is_some_and(|from| from < now);
-        kiosk.site.clone_from(&row.site);
-        kiosk.assigned_from = row.site.as_ref().map(|_| begins.into());
-        self.sites_to_judge.extend(before);
     }
 
     fn put_exclusion(&mut self, actor: &Actor, row: &ExclusionRow) -> Result<Answer, Refusal> {

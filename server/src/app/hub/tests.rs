@@ -144,6 +144,7 @@ fn received(agent: &ScriptedAgent, channel: Channel, payload: Vec<u8>, at: Times
     Received { topic: topic.into(), payload: payload.into(), retained: false, at }
 }
 
+/// A ticket whose clock should have stopped a minute ago.
 fn late_ticket(now: Timestamp) -> [Change; 2] {
     let (id, opened_at, due_at) = (Uuid::from_u128(7), now.plus_ms(-3_600_000), now.plus_ms(-60_000));
     let ticket = TicketRow {

@@ -100,7 +100,8 @@ impl App {
         is: &KioskRow,
     ) -> Result<(), DecisionError> {
         let dates = [was.map_or_else(ServiceSpan::default, ServiceSpan::of), ServiceSpan::of(is)];
-        let down_since = match was {
+        let changes = was.filter(|was| dates[0] != dates[1] || was.site != is.site);
+        let down_since = match changes {
             Some(was) => self.down_since(now, &was.id).await?,
             None => None,
         };

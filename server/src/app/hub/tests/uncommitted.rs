@@ -24,20 +24,16 @@ fn overdue_command(n: u128, now: Timestamp) -> Change {
     }))
 }
 
-/// A ticket whose clock should have stopped a minute ago.
-
-#[tokio::test]
-async fn a_deadline_that_cannot_be_committed_costs_nobody_else_anything() {
+async fn nine_overdue_commands() -> Rig {
     let rows = |now| {
         let commands = (1..=9).map(|n| overdue_command(n, now));
         std::iter::once(kiosk(now)).chain(commands).collect()
     };
-    let mut rig = Rig::start(rows).await;
-    rig.sabotage(
-        "CREATE TRIGGER poison BEFORE INSERT ON command WHEN NEW.id = '00000000-0000-0000-0000-000000000005'
-         BEGIN SELECT RAISE(ABORT, 'poison'); END",
-    )
-    .await;
+    Rig::start(rows).await
+}
+
+/// Nobody can end it, and the others end all the same.
+async fn the_fifth_is_left_alone(mut rig: Rig) {
     for _ in 0..3 {
         rig.decide(Input::Sweep).await;
         for n in 1..=9 {
@@ -48,6 +44,17 @@ async fn a_deadline_that_cannot_be_committed_costs_nobody_else_anything() {
         assert_eq!(rig.audit("deadline_failed").await, [format!("command/{}", command_id(5))]);
         assert_eq!(rig.poisoned(), 1, "left alone for a while");
     }
+}
+
+#[tokio::test]
+async fn a_deadline_that_cannot_be_committed_costs_nobody_else_anything() {
+    let rig = nine_overdue_commands().await;
+    rig.sabotage(
+        "CREATE TRIGGER poison BEFORE INSERT ON command WHEN NEW.id = '00000000-0000-0000-0000-000000000005'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END",
+    )
+    .await;
+    the_fifth_is_left_alone(rig).await;
 }
 
 #[tokio::test]
@@ -166,22 +173,9 @@ async fn a_decision_that_panics_costs_one_record_and_nobody_else_anything() {
 
 #[tokio::test]
 async fn a_sweep_that_panics_costs_one_deadline_and_nobody_else_anything() {
-    let rows = |now| {
-        let commands = (1..=9).map(|n| overdue_command(n, now));
-        std::iter::once(kiosk(now)).chain(commands).collect()
-    };
-    let mut rig = Rig::start(rows).await;
+    let mut rig = nine_overdue_commands().await;
     rig.hub.defect = Some(Defect::Deciding(command_id(5)));
-    for _ in 0..3 {
-        rig.decide(Input::Sweep).await;
-        for n in 1..=9 {
-            let found = rig.app.store().command(&Scope::All, command_id(n)).await.unwrap().unwrap();
-            let expected = if n == 5 { CommandState::AwaitingApproval } else { CommandState::Expired };
-            assert_eq!(found.command.state, expected, "{n}");
-        }
-        assert_eq!(rig.audit("deadline_failed").await, [format!("command/{}", command_id(5))]);
-        assert_eq!(rig.poisoned(), 1, "left alone for a while");
-    }
+    the_fifth_is_left_alone(rig).await;
 }
 
 /// What an agent sends again and again must not end every server that starts.
