@@ -21,7 +21,7 @@ macro_rules! columns {
     };
 }
 /// Of a kiosk: a reader sees all sites where it stood in the time that is corrected, or, when its moves were never
-/// written down, the one where it stands. Between the macros stand the sites.
+/// written down, the one where it stands; and the one where it should have stood. Between the macros stand the sites.
 macro_rules! of_site {
     () => {
         "($1 IS NULL OR site IN "
@@ -44,11 +44,16 @@ macro_rules! and_somewhere {
                 OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN "
     };
 }
+macro_rules! and_would_have {
+    () => {
+        ")) AND (kind <> 'stood_at' OR after_value = '' OR after_value IN "
+    };
+}
 
 const LIST: Sql = sql!(
     list_corrections,
     "SELECT " [columns] " FROM correction
-     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS "))))
+     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS [and_would_have] TEXTS ")))
        AND (requested_at, id) < ($2, $3) AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR kiosk = $6)
        AND ($7 IS NULL OR CASE WHEN state = 'requested' THEN 1 ELSE 0 END = $7)
      ORDER BY requested_at DESC, id DESC LIMIT $4"
@@ -56,7 +61,7 @@ const LIST: Sql = sql!(
 const ONE: Sql = sql!(
     find_correction,
     "SELECT " [columns] " FROM correction
-     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS ")))) AND id = $2"
+     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS [and_would_have] TEXTS "))) AND id = $2"
 );
 
 /// `[from, to]` in milliseconds.

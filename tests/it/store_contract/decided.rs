@@ -269,6 +269,10 @@ pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(e
             effect: "{}".into(),
         }))
     };
+    let would_have_stood = |id: u128, site: &str| {
+        let row = request(id, assigned(GroupKind::Site, Some(site)));
+        Change::Correction(Box::new(CorrectionRow { from: at(-3 * DAY), to: at(-2 * DAY), ..row }))
+    };
     let of = |id: u128, kiosk: &str| {
         let row = restatement(id, RestatementState::Proposed);
         Change::Restatement(Box::new(RestatementRow { kiosk: kiosk_id(kiosk), ..row }))
@@ -295,14 +299,16 @@ pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(e
         forgiven(2, "k1", -DAY, DAY),
         forgiven(3, "k1", DAY, 2 * DAY),
         forgiven(4, "k3", -DAY, 0),
+        would_have_stood(5, "s1"),
+        would_have_stood(6, "s2"),
     ];
     store.commit(&rows).await.unwrap();
     let scope = |sites: &[&str]| Scope::Sites(sites.iter().map(|id| site_id(id)).collect());
     let all: [(Scope, &[u128], &[u128]); 4] = [
-        (Scope::All, &[1, 2], &[1, 2, 3, 4]),
-        (scope(&["s1"]), &[1], &[1, 4]),
+        (Scope::All, &[1, 2], &[1, 2, 3, 4, 5, 6]),
+        (scope(&["s1"]), &[1], &[1, 4, 5]),
         (scope(&["s2"]), &[], &[3]),
-        (scope(&["s1", "s2"]), &[1, 2], &[1, 2, 3, 4]),
+        (scope(&["s1", "s2"]), &[1, 2], &[1, 2, 3, 4, 5, 6]),
     ];
     for (scope, restated, corrected) in all {
         let page = PageRequest::first();
@@ -314,9 +320,11 @@ pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(e
         let mut ids: Vec<_> = found.iter().map(|row| row.id).collect();
         ids.sort();
         assert_eq!(ids, corrected.iter().map(|id| uuid(*id)).collect::<Vec<_>>(), "{scope:?}");
-        for id in 1..=4 {
+        for id in 1..=6 {
             let one = store.correction(&scope, uuid(id)).await.unwrap();
             assert_eq!(one.is_some(), corrected.contains(&id), "{scope:?}: correction {id}");
+        }
+        for id in 1..=2 {
             let one = store.restatement(&scope, uuid(id)).await.unwrap();
             assert_eq!(one.is_some(), restated.contains(&id), "{scope:?}: restatement {id}");
         }

@@ -205,6 +205,16 @@ impl Draft<'_> {
         }
     }
 
+    /// The end of its service was said ahead, and has come: what was seen in it ends with it, at that instant.
+    pub(super) fn look_at_end(&mut self, ix: Ix) {
+        let Some(end) = self.kiosk(ix).ends_at().filter(|end| *end <= self.now) else { return };
+        for id in self.kiosk(ix).busy().incidents.clone() {
+            if self.incident(id).is_some_and(|row| row.noticed_at < end) {
+                self.close_incident(id, end, CloseReason::Retired);
+            }
+        }
+    }
+
     /// Moves a kiosk between sites; who owned which second stays known (uptime definition 2.9). At its first site
     /// it stood since it was first put into service (`since`), whichever of the two was said first.
     fn assign(&mut self, ix: Ix, row: &KioskRow, since: Option<Timestamp>) {

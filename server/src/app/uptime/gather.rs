@@ -8,7 +8,7 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{AssignmentRow, GroupKind, MonthRow, MonthSums, SiteRow},
-    interval::{BEGINNING, Interval},
+    interval::Interval,
     uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, limits::HEARTBEAT_INTERVAL_S};
@@ -248,15 +248,6 @@ impl UptimeReader<'_> {
         let evidence = self.evidence_of(kiosks, span).await?;
         frame.hear(&evidence);
         Ok(Gathered { subjects, frame, evidence })
-    }
-
-    /// Evidence of this kiosk of before this may be gone, on the clock of where it is registered.
-    pub(super) async fn kept_from(&self, kiosk: &KioskId) -> Result<Timestamp, StoreError> {
-        let views = self.store.kiosks_of(std::slice::from_ref(kiosk)).await?;
-        let places = self.places_of(&views, &[]).await?;
-        let zone = views.first().map_or(places.zone_at(None), |view| places.zone_of(view));
-        let kept = kept_from(self, places.zone_at(None), &BTreeMap::from([(kiosk.clone(), zone)])).await?;
-        Ok(ms(kept.get(kiosk).copied().unwrap_or(BEGINNING)))
     }
 
     /// Of each of these kiosks the version of the month that stood at an instant, or stands.

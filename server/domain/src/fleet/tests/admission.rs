@@ -4,7 +4,7 @@ use kioskwatch_proto::{KioskId, journal::FaultState, presence::PresenceState, wo
 use super::journals::{started, upto};
 use crate::{
     change::{Admission, KioskRow, ServiceSpan},
-    fleet::{Count, Input, MessageOutcome, Request},
+    fleet::{Count, Input, Look, MessageOutcome, Request},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World},
     uptime::{Commissioned, Known},
@@ -166,4 +166,61 @@ fn dates_are_those_that_were_said_last_although_the_clock_was_set_back() {
         assert_eq!((newest.known_from, newest.stretches.newest()), (begun.plus_ms(known_after), Some(dates)));
         world.restart();
     }
+}
+
+/// What is left of a jam and its ticket once a kiosk is retired, at once or by a date that was said ahead.
+fn retired(said_ahead: bool, away_then: bool) -> (World, [String; 3]) {
+    let (mut world, mut agent) = started();
+    world.beat(&mut agent);
+    let end = world.now.plus_ms(60_000);
+    let row = KioskRow { decommissioned_at: Some(end), ..world.store.kiosks[&agent.id].clone() };
+    if said_ahead {
+        world.ask("admin", Request::PutKiosk(row.clone())).unwrap();
+    }
+    agent.fault(world.now, "printer", "paper_jam", FaultState::Raised);
+    world.send(&mut agent);
+    world.now = end.plus_ms(-1);
+    world.tell(&[Input::Sweep]);
+    let jam = |world: &World| world.store.incidents.values().next().unwrap().clone();
+    assert_eq!(jam(&world).closed_at, None, "it works until then");
+    world.now = if away_then { end.plus_ms(90_000) } else { end };
+    if away_then {
+        world.restart();
+    }
+    if !said_ahead {
+        world.ask("admin", Request::PutKiosk(row)).unwrap();
+    }
+    world.tell(&[Input::Sweep]);
+    let (jam, ticket) = (jam(&world), world.tickets(&agent.id)[0].clone());
+    assert_eq!(jam.closed_at, Some(end));
+    (
+        world,
+        [
+            jam.close_reason.unwrap_or_default(),
+            format!("{:?}", ticket.recovering_since),
+            ticket.due_at.map_or_else(String::new, |due| due.to_string()),
+        ],
+    )
+}
+
+#[test]
+fn what_is_open_when_a_retirement_that_was_said_ahead_comes_ends_as_by_one_that_is_said_then() {
+    let (mut world, at_once) = retired(false, false);
+    for away_then in [false, true] {
+        let (later, ahead) = retired(true, away_then);
+        assert_eq!(ahead, at_once, "{away_then}");
+        assert_eq!(
+            later.fleet.looks(later.now),
+            [Look::HEARING],
+            "nothing of it waits any more: {away_then}"
+        );
+        world = later;
+    }
+    // What is seen of it later is no part of its service, and nobody's work.
+    let id = world.fleet.kiosks().next().unwrap().id.clone();
+    world.pass(3_600_000, &mut []);
+    let offline: Vec<_> =
+        world.store.incidents.values().filter(|row| row.fault.as_str() == "kiosk_offline").collect();
+    assert_eq!((offline.len(), world.tickets(&id).len()), (1, 1));
+    assert!(offline[0].closed_at.is_none() && offline[0].triage == "suppressed", "{offline:?}");
 }
