@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{GroupKind, KioskRow, SiteRow};
 use crate::calendar::WorkCalendar;
 use crate::interval::Interval;
+use crate::uptime::contracts::{Belonged, Renamed};
 use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio, known};
 
 /// What one kiosk owes one owner in one month, in one version.
@@ -242,6 +243,8 @@ pub enum Correction {
     },
     /// Where a kiosk stood, or who answered for it: at all of this time another one, or nobody.
     Assignment { kiosk: KioskId, group: GroupKind, before: Vec<Held>, after: Option<String> },
+    /// To whom a site belonged: at all of this time another region, another customer, or both.
+    Contract { site: SiteId, before: Vec<Belonged>, after: Renamed },
     /// Service hours of a site, JSON text of schedule versions.
     ServiceHours { site: SiteId, before: String, after: String },
     /// The time zone of a site, as an IANA name.
@@ -386,6 +389,7 @@ impl Correction {
             Self::Withdrawal { .. } => "withdrawal",
             Self::Assignment { group: GroupKind::Site, .. } => "stood_at",
             Self::Assignment { group: GroupKind::Engineer, .. } => "answered_for",
+            Self::Contract { .. } => "belonged_to",
             Self::ServiceHours { .. } => "service_hours",
             Self::Timezone { .. } => "timezone",
             Self::Commissioning { .. } => "commissioning",

@@ -282,7 +282,8 @@ impl UptimeReader<'_> {
     pub(super) async fn places_at(&self, sites: &BTreeSet<SiteId>) -> Result<Places, StoreError> {
         let ids = names(sites);
         let sites = self.store.sites_of(&ids).await?;
-        Ok(Places::of(&sites, &self.store.site_terms(Some(&ids)).await?, self.config))
+        let terms = self.store.site_terms(Some(&ids)).await?;
+        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(Some(&ids)).await?, self.config))
     }
 
     /// All sites.
@@ -298,7 +299,8 @@ impl UptimeReader<'_> {
                 None => break,
             }
         }
-        Ok(Places::of(&sites, &self.store.site_terms(None).await?, self.config))
+        let terms = self.store.site_terms(None).await?;
+        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(None).await?, self.config))
     }
 
     /// Without assignments.
