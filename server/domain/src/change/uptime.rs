@@ -8,7 +8,7 @@ use super::{GroupKind, KioskRow, SiteRow};
 use crate::calendar::WorkCalendar;
 use crate::interval::Interval;
 use crate::uptime::contracts::{Belonged, Renamed};
-use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio, known};
+use crate::uptime::{Cause, Commissioned, Figures, Known, Month, Ratio};
 
 /// What one kiosk owes one owner in one month, in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,19 +306,26 @@ impl CalendarTermsRow {
     pub const ALWAYS: Timestamp = Timestamp(0);
 
     /// What a server that starts at `now` with this calendar and notice has to note behind what was noted before:
-    /// nothing, where they say the same.
+    /// nothing, where they say the same. What a wrong clock noted says the same from then on.
     #[must_use]
     pub fn learned(
         noted: &[Self],
         calendar: &WorkCalendar,
         planned_notice_h: i64,
         now: Timestamp,
-    ) -> Option<Self> {
-        let newest = noted.last();
-        let days = calendar.bare();
-        let is_news = newest.is_none_or(|row| row.days != days || row.planned_notice_h != planned_notice_h);
-        let known_from = newest.map_or(Self::ALWAYS, |row| known::behind(Some(row.known_from), now));
-        is_news.then_some(Self { known_from, days, planned_notice_h })
+    ) -> Vec<Self> {
+        let row = |known_from| Self { known_from, days: calendar.bare(), planned_notice_h };
+        if noted.is_empty() {
+            return vec![row(Self::ALWAYS)];
+        }
+        let mut known = Known::default();
+        for Self { known_from, days, planned_notice_h } in noted {
+            known.learn(*known_from, (days.clone(), *planned_notice_h));
+        }
+        match known.is_news(&(calendar.bare(), planned_notice_h), now) {
+            true => [known.learned_at(now)].into_iter().chain(known.wrong(now)).map(row).collect(),
+            false => Vec::new(),
+        }
     }
 }
 

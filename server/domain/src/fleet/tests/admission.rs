@@ -1,9 +1,11 @@
 //! Who is taken into the fleet, and from when on.
-use kioskwatch_proto::{KioskId, journal::FaultState, presence::PresenceState, words::ServiceState};
+use kioskwatch_proto::{
+    KioskId, Timestamp, journal::FaultState, presence::PresenceState, words::ServiceState,
+};
 
 use super::journals::{started, upto};
 use crate::{
-    change::{Admission, KioskRow, ServiceSpan},
+    change::{Admission, CommissionedRow, KioskRow, ServiceSpan},
     fleet::{Count, Input, Look, MessageOutcome, Request},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World},
@@ -223,4 +225,37 @@ fn what_is_open_when_a_retirement_that_was_said_ahead_comes_ends_as_by_one_that_
         world.store.incidents.values().filter(|row| row.fault.as_str() == "kiosk_offline").collect();
     assert_eq!((offline.len(), world.tickets(&id).len()), (1, 1));
     assert!(offline[0].closed_at.is_none() && offline[0].triage == "suppressed", "{offline:?}");
+}
+
+#[test]
+fn dates_that_a_clock_noted_years_ahead_are_what_is_said_of_them_now() {
+    let mut world = World::new();
+    let id = world.kiosk("K-1", None).id;
+    let (since, begun) = (world.store.kiosks[&id].commissioned_at, world.now);
+    let dates = |days: i64| ServiceSpan {
+        commissioned_at: since,
+        decommissioned_at: Some(begun.plus_ms(days * 86_400_000)),
+    };
+    let put = |world: &mut World, at: Timestamp, dates: ServiceSpan| {
+        world.now = at;
+        world.restart();
+        let (before, noted) = (world.store.kiosks[&id].clone(), world.store.noted(&id));
+        let (after, before) = (Box::new(dates.put_into(&before)), Box::new(before));
+        world.ask("admin", Request::ChangeKiosk { before, after, noted }).unwrap();
+        let known = world.store.commissioned.values();
+        known.map(|row| (row.known_from, row.stretches.newest())).collect::<Vec<_>>()
+    };
+    let ahead = begun.plus_ms(400 * 86_400_000);
+    let always =
+        (CommissionedRow::ALWAYS, Some(ServiceSpan { commissioned_at: since, decommissioned_at: None }));
+    let told = |at, days| (at, Some(dates(days)));
+    assert_eq!(put(&mut world, ahead, dates(900)), [always, told(ahead, 900)]);
+    // The same again, and something else: both are known now, and when that time comes.
+    let [first, second] = [1, 2].map(|minute| begun.plus_ms(minute * 60_000));
+    assert_eq!(put(&mut world, first, dates(900)), [always, told(first, 900), told(ahead, 900)]);
+    let known = [always, told(first, 900), told(second, 800), told(ahead, 800)];
+    assert_eq!(put(&mut world, second, dates(800)), known);
+    assert_eq!(put(&mut world, second.plus_ms(1), dates(800)), known, "said already");
+    let noted = world.store.noted(&id);
+    assert_eq!(noted.before(Some(second.secs() + 1)).unwrap().newest(), Some(dates(800)));
 }
