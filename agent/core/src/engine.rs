@@ -86,7 +86,13 @@ impl Engine {
             application: Application::new(config.application, now.mono),
             service: Service::new(same_boot.then_some(remembered.service), now.mono),
             heartbeats: Heartbeats::new(kiosk.as_str(), config.heartbeat_interval_s),
-            commands: Commands::new(kiosk, config.trusted_keys.clone(), facts.command_counter),
+            commands: Commands::new(
+                kiosk,
+                config.trusted_keys.clone(),
+                facts.command_counter,
+                facts.commands_known_since,
+                now.mono,
+            ),
             time: ServerTime::default(),
             tick_at: now.mono + config.tick_interval_ms,
             wall_zero: wall_zero(now),
@@ -116,8 +122,8 @@ impl Engine {
             engine.tell_host(changes, out);
         }
         let alive_until = facts.previous.map(|previous| previous.alive_until);
-        let (stored, lost) = (facts.commands, facts.commands_lost);
-        engine.with_commands(out, |commands, site| commands.restore(stored, lost, alive_until, site));
+        let stored = facts.commands;
+        engine.with_commands(out, |commands, site| commands.restore(stored, alive_until, site));
         out.push(Effect::Tick { until: now.wall });
         out.push(Effect::InventoryChanged);
         engine.finish(out);
@@ -236,6 +242,7 @@ impl Engine {
 
     fn server_said(&mut self, server: Timestamp, out: &mut Vec<Effect>) {
         self.time.heard(server, self.now);
+        self.with_commands(out, Commands::time_told);
         let changes = self.host.compare_clocks(self.now.wall, server, sight(self.now, &self.config));
         self.tell_host(changes, out);
     }

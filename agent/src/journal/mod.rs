@@ -95,6 +95,8 @@ pub enum Op {
     Forget(CommandId),
     /// The highest counter of a verified command.
     Counter(u64),
+    /// Every command that was asked for since then is remembered.
+    CommandsKnownSince(Timestamp),
     /// Start over under a new epoch: first this snapshot, then what ends at `resend_from` or later under new
     /// numbers. The rest is forgotten.
     NewEpoch {
@@ -145,9 +147,8 @@ pub enum Notice {
     /// The size cap replaced unacknowledged records by `dropped`, or they found no place on a full disk; with
     /// `snapshot_wanted` important ones too, and the whole state must be told anew.
     Evicted { records: u64, snapshot_wanted: bool },
-    /// The file was damaged; a new epoch began. The old file lies at this path. `commands_lost`: ids of commands or
-    /// their counter could not be read.
-    SetAside { path: PathBuf, reason: String, commands_lost: bool },
+    /// The file was damaged; a new epoch began. The old file lies at this path.
+    SetAside { path: PathBuf, reason: String },
     /// There is no room on the disk, or there is again.
     DiskFull(bool),
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES,
-    row::{RECORD_COLUMNS, RecordRow, State},
+    row::{RECORD_COLUMNS, RecordRow, State, known_since},
     salvage,
     store::{self, FORMAT, Store, sql},
     turn::first_held,
@@ -50,6 +50,8 @@ pub struct Opened {
     /// The last [`super::Op::Remember`].
     pub remembered: Option<String>,
     pub commands: Vec<CommandRow>,
+    /// The last [`super::Op::CommandsKnownSince`], unless some were lost since.
+    pub commands_known_since: Option<Timestamp>,
     /// A damaged file was found and set aside.
     pub notices: Vec<Notice>,
 }
@@ -76,6 +78,7 @@ pub(super) fn open(config: &JournalConfig) -> Result<(Store, Opened, File), Jour
         counter: state.counter,
         remembered: state.remembered.clone(),
         commands: store.commands()?,
+        commands_known_since: known_since(&store.conn),
         notices,
     };
     Ok((store, opened, lock))
@@ -261,7 +264,7 @@ fn quick_check(conn: &Connection) -> Result<(), JournalError> {
 fn check_chain(conn: &Connection, state: &State) -> Result<(), JournalError> {
     let damaged = |what: String| JournalError::Damaged { doing: "checking", what };
     let mut statement = conn
-        .prepare(&format!("SELECT {RECORD_COLUMNS}, acked_at FROM record ORDER BY seq"))
+        .prepare(&format!("SELECT {RECORD_COLUMNS}, kind, acked_at FROM record ORDER BY seq"))
         .map_err(sql("checking"))?;
     let mut expected = None;
     for row in statement.query_map([], RecordRow::read).map_err(sql("checking"))? {

@@ -7,14 +7,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kioskwatch_proto::journal::{Body, Dropped, Header, Record};
+use kioskwatch_proto::{
+    Timestamp,
+    journal::{Body, Dropped, Header, Record},
+};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     CommandRow, JournalConfig, JournalError, KEEP_SET_ASIDE, Notice,
     evict::readable_records_from,
     open::{PAGE_BYTES, beside, file_error, open_checked},
-    row::State,
+    row::{State, known_since, save_known_since},
     store::{self, Store, sql},
     turn::{Turn, save_command},
 };
@@ -33,8 +36,8 @@ pub(super) struct Saved {
     state: Option<State>,
     records: Vec<Record>,
     commands: Vec<CommandRow>,
-    /// There may have been more of them, or a higher counter.
-    commands_lost: bool,
+    /// Since when these are all; `None`, too, where some or their counter cannot be read.
+    commands_known_since: Option<Timestamp>,
 }
 
 /// Begins a new epoch with what the damaged file still gives, and sets that aside.
@@ -43,8 +46,7 @@ pub(super) fn replace_damaged(config: &JournalConfig, what: String) -> Result<(S
     build(config, &saved)?;
     let path = set_aside(&config.path)?;
     move_in(&config.path)?;
-    let notice = Notice::SetAside { path, reason: what, commands_lost: saved.commands_lost };
-    Ok((open_checked(config)?, notice))
+    Ok((open_checked(config)?, Notice::SetAside { path, reason: what }))
 }
 
 /// Ends what an agent began that was killed while it replaced a damaged journal.
@@ -56,14 +58,14 @@ pub(super) fn finish(path: &Path) -> Result<Option<Notice>, JournalError> {
     let aside = set_aside(path)?;
     move_in(path)?;
     let reason = "an earlier start found it damaged, and was ended before it could say so".to_owned();
-    Ok(Some(Notice::SetAside { path: aside, reason, commands_lost: true }))
+    Ok(Some(Notice::SetAside { path: aside, reason }))
 }
 
 pub(super) fn read(path: &Path) -> Saved {
     let saved = read_damaged(path);
     saved.unwrap_or_else(|error| {
         tracing::warn!(%error, "nothing can be read from the damaged journal");
-        Saved { commands_lost: true, ..Saved::default() }
+        Saved::default()
     })
 }
 
@@ -78,7 +80,8 @@ fn read_damaged(path: &Path) -> Result<Saved, JournalError> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql("reading"))?;
     conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE").map_err(sql("reading"))?;
     let (state, commands) = (State::read(&conn), store::read_commands(&conn));
-    let commands_lost = state.is_err() || commands.is_err();
+    let all_known = state.is_ok() && commands.is_ok();
+    let commands_known_since = known_since(&conn).filter(|_| all_known);
     let records = match &state {
         Ok(state) => readable_records_from(&conn, state.acked + 1).unwrap_or_default(),
         Err(error) => {
@@ -86,7 +89,7 @@ fn read_damaged(path: &Path) -> Result<Saved, JournalError> {
             Vec::new()
         }
     };
-    Ok(Saved { state: state.ok(), records, commands: commands.unwrap_or_default(), commands_lost })
+    Ok(Saved { state: state.ok(), records, commands: commands.unwrap_or_default(), commands_known_since })
 }
 
 /// Makes the new journal beside the damaged one, whole and on disk.
@@ -115,6 +118,9 @@ fn fill(store: &mut Store, saved: &Saved) -> Result<(), JournalError> {
     store.in_transaction(|turn| {
         for command in &saved.commands {
             save_command(turn.conn, command)?;
+        }
+        if let Some(at) = saved.commands_known_since {
+            save_known_since(turn.conn, at)?;
         }
         turn.state.counter = saved.commands.iter().map(|command| command.counter).max().unwrap_or(0);
         match &saved.state {

@@ -350,9 +350,13 @@ fn a_page_lost_in_the_middle_costs_only_what_stood_on_it() {
 
 #[test]
 fn a_table_that_lost_a_column_is_damage() {
-    for (table, column) in
-        [("command", "counter"), ("record", "crc"), ("record", "through"), ("state", "clean")]
-    {
+    for (table, column) in [
+        ("command", "counter"),
+        ("record", "crc"),
+        ("record", "through"),
+        ("record", "kind"),
+        ("state", "clean"),
+    ] {
         let dir = TempDir::new();
         drop(Journal::open(&config(dir.journal())).unwrap());
         let conn = rusqlite::Connection::open(dir.journal()).unwrap();

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use super::{
     CommandRow, JournalError, Notice, Op, Written,
     evict::{held_bytes, insert_row, records_from},
-    row::{State, number, signed},
+    row::{State, number, save_known_since, signed},
     store::sql,
 };
 
@@ -49,6 +49,7 @@ impl Turn<'_> {
                     .map_err(sql("writing"))?;
             }
             Op::Counter(counter) => self.state.counter = self.state.counter.max(*counter),
+            Op::CommandsKnownSince(at) => save_known_since(self.conn, *at)?,
             Op::NewEpoch { epoch, first, resend_from } => {
                 return self.new_epoch(*epoch, first, *resend_from).map(Some);
             }

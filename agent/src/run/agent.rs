@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Event, Replaced, RunError, now};
+use super::{Event, RunError, now};
 use crate::{
     clock,
     courier::{Courier, CourierEvent},
@@ -74,7 +74,8 @@ pub(super) struct Agent {
     pub(super) session: Option<SessionId>,
     pub(super) acknowledged_at: Option<Timestamp>,
     pub(super) stopping: bool,
-    pub(super) replaced: Option<Replaced>,
+    /// A damaged journal was replaced under us.
+    pub(super) replaced: bool,
 }
 
 impl Agent {
@@ -241,10 +242,9 @@ impl Agent {
                         self.step(Input::SnapshotWanted);
                     }
                 }
-                Notice::SetAside { path, reason, commands_lost } => {
+                Notice::SetAside { path, reason } => {
                     tracing::error!(path = %path.display(), reason, "the journal was damaged and set aside");
-                    let before = self.replaced.is_some_and(|replaced| replaced.commands_lost);
-                    self.replaced = Some(Replaced { commands_lost: before || commands_lost });
+                    self.replaced = true;
                 }
                 Notice::DiskFull(full) => tracing::warn!(full, "room for the journal"),
             }

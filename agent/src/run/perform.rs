@@ -69,6 +69,7 @@ impl Agent {
                 Ok(text) => keep.ops.push(Op::Remember(text)),
                 Err(error) => tracing::error!(%error, "the state cannot be remembered"),
             },
+            Effect::CommandsKnownSince(at) => keep.ops.push(Op::CommandsKnownSince(at)),
             Effect::Tick { until } => keep.ops.push(Op::Tick { boot: self.boot, at: until }),
             Effect::OpenPort { peripheral } => {
                 if let Some(port) = self.ports.get(&peripheral) {

@@ -12,7 +12,12 @@ fn damaged(dir: &TempDir, sql: &str) {
     write(&journal, (1..=10).map(status).collect());
     write(
         &journal,
-        vec![Op::Command(command(9, 7)), Op::Counter(42), Op::Acked { upto: 4, at: Timestamp(11) }],
+        vec![
+            Op::Command(command(9, 7)),
+            Op::Counter(42),
+            Op::CommandsKnownSince(Timestamp(5)),
+            Op::Acked { upto: 4, at: Timestamp(11) },
+        ],
     );
     write(&journal, vec![Op::Tick { boot: boot(), at: Timestamp(12) }]);
     drop(journal);
@@ -94,21 +99,43 @@ fn an_agent_killed_while_it_saves_a_damaged_journal_loses_nothing_of_it() {
 }
 
 #[test]
-fn lost_ids_and_counters_of_commands_are_told() {
-    for (sql, counter, known, lost) in [
-        (FLIPPED, 42, true, false),
-        ("ALTER TABLE command RENAME COLUMN counter TO gone", 42, false, true),
-        ("UPDATE state SET crc = crc + 1", 7, true, true),
-        ("DROP TABLE state", 7, true, true),
+fn a_journal_that_lost_ids_or_the_counter_of_commands_says_so_until_it_is_told_a_time() {
+    const SINCE: Option<Timestamp> = Some(Timestamp(5));
+    for (sql, counter, known, since) in [
+        (FLIPPED, 42, true, SINCE),
+        ("ALTER TABLE command RENAME COLUMN counter TO gone", 42, false, None),
+        ("UPDATE state SET crc = crc + 1", 7, true, None),
+        ("DROP TABLE state", 7, true, None),
+        ("UPDATE record SET crc = crc + 1; UPDATE known_since SET at = at - 1", 42, true, None),
+        ("UPDATE record SET crc = crc + 1; DROP TABLE known_since", 42, true, None),
     ] {
         let dir = TempDir::new();
         damaged(&dir, sql);
+        for (start, what) in ["the first", "a further start", "damaged again"].iter().enumerate() {
+            let (_, opened) = Journal::open(&config(dir.journal())).unwrap();
+            assert_eq!(opened.notices.len(), usize::from(start != 1), "{sql}: {what}");
+            assert_eq!((opened.counter, !opened.commands.is_empty()), (counter, known), "{sql}: {what}");
+            assert_eq!(opened.commands_known_since, since, "{sql}: {what}");
+            if start == 1 {
+                rusqlite::Connection::open(dir.journal())
+                    .unwrap()
+                    .execute_batch("DROP TABLE record")
+                    .unwrap();
+            }
+        }
+        let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+        write(&journal, vec![Op::CommandsKnownSince(Timestamp(9))]);
+        drop(journal);
         let (_, opened) = Journal::open(&config(dir.journal())).unwrap();
-        let said =
-            matches!(&opened.notices[..], [Notice::SetAside { commands_lost, .. }] if *commands_lost == lost);
-        assert!(said, "{sql}: {:?}", opened.notices);
-        assert_eq!((opened.counter, !opened.commands.is_empty()), (counter, known), "{sql}");
+        assert_eq!(opened.commands_known_since, Some(Timestamp(9)), "{sql}");
     }
+}
+
+#[test]
+fn a_new_journal_knows_no_command_from_before_it() {
+    let dir = TempDir::new();
+    let (_, opened) = Journal::open(&config(dir.journal())).unwrap();
+    assert_eq!((opened.commands_known_since, opened.commands), (None, Vec::new()));
 }
 
 #[test]

@@ -176,6 +176,7 @@ pub(super) struct Bench {
     pub(super) disk: bool,
     pub(super) kept: BTreeMap<CommandId, StoredCommand>,
     pub(super) counter: u64,
+    pub(super) known_since: Option<Timestamp>,
     due: Vec<(Mono, Input)>,
 }
 
@@ -195,7 +196,7 @@ impl Bench {
         let answers = devices.iter().map(|d| (d.config.name.to_string(), b"ok".to_vec())).collect();
         let mono = 1_000_000;
         let mut out = Vec::new();
-        let counter = facts.command_counter;
+        let (counter, known_since) = (facts.command_counter, facts.commands_known_since);
         let now = Now { wall: Timestamp(WALL), mono };
         let engine = Engine::new(config, devices, facts, now, &mut out).unwrap();
         let mut bench = Self {
@@ -208,6 +209,7 @@ impl Bench {
             disk: true,
             kept: BTreeMap::new(),
             counter,
+            known_since,
             due: Vec::new(),
         };
         bench.perform(out);
@@ -256,6 +258,7 @@ impl Bench {
                         self.due.push((self.mono, Input::Stored(persist.token)));
                     }
                 }
+                Effect::CommandsKnownSince(at) => self.known_since = Some(at),
                 _ => {}
             }
         }
@@ -327,7 +330,7 @@ impl Bench {
         let now = self.now().wall;
         let counter = self.counter + 1;
         Command {
-            id: CommandId(Uuid::from_u128(0x0193_a3a0_0000_7000_8000_0000_0000_0000 + u128::from(counter))),
+            id: command_id(now, counter),
             kiosk: KioskId::new("K-1").unwrap(),
             counter,
             issued_at: now,
@@ -390,6 +393,12 @@ pub(super) fn only(peripheral: &str) -> Value {
 
 pub(super) fn nothing() -> Value {
     Value::Object(Map::new())
+}
+
+/// Made at that time.
+pub(super) fn command_id(at: Timestamp, n: u64) -> CommandId {
+    let ms = u128::try_from(at.ms()).unwrap_or(0);
+    CommandId(Uuid::from_u128(ms << 80 | 0x7000_8000_0000_0000_0000 | u128::from(n)))
 }
 
 fn say(body: &Body) -> String {
