@@ -290,4 +290,6 @@ pub struct PreviousRun {
     pub alive_until: Timestamp,
     /// It had recorded its `shutdown` and marked the end.
     pub clean: bool,
+    /// The disk had no room at last: it may have lived longer, and other runs after it left no record.
+    pub unrecorded: bool,
 }

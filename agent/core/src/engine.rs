@@ -113,6 +113,7 @@ impl Engine {
                 previous_boot: facts.previous.map(|p| p.boot),
                 previous_alive_until: facts.previous.map(|p| p.alive_until),
                 clean: facts.previous.is_some_and(|p| p.clean),
+                unrecorded: facts.previous.is_some_and(|p| p.unrecorded),
             }),
             out,
         );

@@ -38,6 +38,8 @@ pub struct PreviousRun {
     pub alive_until: Timestamp,
     /// It had been stopped in order.
     pub clean: bool,
+    /// There was no room at last: it may have lived longer, and other runs after it left no record.
+    pub unrecorded: bool,
 }
 
 /// What the agent finds when it starts.
@@ -66,10 +68,14 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 /// Creates the directory, takes the lock, opens or replaces the file.
 pub(super) fn open(config: &JournalConfig) -> Result<(Store, Opened, File), JournalError> {
     let lock = prepare_directory(&config.path)?;
+    // It was given up for want of room, and laid down again with the first record that found some.
+    let unrecorded = !has_reserve(&config.path);
     let (store, notices) = open_with_little_room(config)?;
     let state = &store.state;
     let previous = match (state.boot, state.alive_until) {
-        (Some(boot), Some(alive_until)) => Some(PreviousRun { boot, alive_until, clean: state.clean }),
+        (Some(boot), Some(alive_until)) => {
+            Some(PreviousRun { boot, alive_until, clean: state.clean, unrecorded })
+        }
         _ => None,
     };
     let opened = Opened {
@@ -90,7 +96,10 @@ fn open_with_little_room(config: &JournalConfig) -> Result<(Store, Vec<Notice>),
     let error = match open_or_replace(config) {
         Err(error) if may_want_room(&error) => error,
         opened => {
-            write_reserve(&config.path);
+            // Where one was given up, its absence says so until a record has found room.
+            if opened.as_ref().is_ok_and(|(store, _)| store.state.boot.is_none()) {
+                write_reserve(&config.path);
+            }
             return opened;
         }
     };
@@ -285,10 +294,10 @@ fn check_chain(conn: &Connection, state: &State) -> Result<(), JournalError> {
 
 /// Lays the reserve for a full disk down, unless it is there. Without it the agent still works.
 pub(super) fn write_reserve(journal: &Path) {
-    let path = beside(journal, ".reserve");
-    if fs::metadata(&path).is_ok_and(|meta| meta.len() == RESERVE_BYTES) {
+    if has_reserve(journal) {
         return;
     }
+    let path = beside(journal, ".reserve");
     // In small pieces: the allocator would remember one large one, and give no memory back from then on.
     let written = File::create(&path).and_then(|mut file| {
         io::copy(&mut io::repeat(0).take(RESERVE_BYTES), &mut file)?;
@@ -297,6 +306,10 @@ pub(super) fn write_reserve(journal: &Path) {
     if written.is_err() {
         drop(fs::remove_file(&path));
     }
+}
+
+pub(super) fn has_reserve(journal: &Path) -> bool {
+    fs::metadata(beside(journal, ".reserve")).is_ok_and(|meta| meta.len() == RESERVE_BYTES)
 }
 
 /// Gives the reserve up; `false` when there was none.

@@ -120,7 +120,7 @@ fn what_was_written_is_there_after_a_restart() {
     let (journal, reopened) = Journal::open(&config(dir.journal())).unwrap();
     assert_eq!(reopened.head.epoch, opened.head.epoch);
     assert_eq!(reopened.head.last_seq, 2);
-    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(5), clean: true };
+    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(5), clean: true, unrecorded: false };
     assert_eq!(reopened.previous, Some(previous));
     assert_eq!(
         (reopened.counter, reopened.commands, reopened.remembered.as_deref()),

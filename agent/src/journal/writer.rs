@@ -68,6 +68,7 @@ impl Journal {
             store,
             stuck: VecDeque::new(),
             full: false,
+            reserved: open::has_reserve(&config.path),
             lost: 0,
             notices: Vec::new(),
             _lock: lock,
@@ -142,6 +143,8 @@ struct Writer {
     /// Requests that wait for room on the disk, in order.
     stuck: VecDeque<Write>,
     full: bool,
+    /// The reserve lies there, or found no room when it was to be laid down.
+    reserved: bool,
     /// Important records that found no place even there: the whole state is told once there is room.
     lost: u64,
     notices: Vec<Notice>,
@@ -250,12 +253,34 @@ impl Writer {
             // Nobody waiting for an answer is no reason to stop.
             drop(write.answer.send(Ok(done)));
         }
+        if self.stuck.is_empty() {
+            self.has_room();
+        }
+    }
+
+    /// Something was written, and nothing waits.
+    fn has_room(&mut self) {
+        if self.full {
+            self.full = false;
+            self.is_stuck.send_replace(false);
+            self.notices.push(Notice::DiskFull(false));
+            let records = std::mem::take(&mut self.lost);
+            if records > 0 {
+                self.notices.push(Notice::Evicted { records, snapshot_wanted: true });
+            }
+            tracing::info!("the journal has room again");
+        }
+        if !self.reserved {
+            self.reserved = true;
+            open::write_reserve(&self.store.config.path);
+        }
     }
 
     fn on_full(&mut self) {
         if !self.full {
             self.full = true;
             self.notices.push(Notice::DiskFull(true));
+            self.reserved = false;
             let reserve = open::give_up_reserve(&self.store.config.path);
             tracing::error!(reserve, "no room for the journal: telemetry is dropped, faults wait for room");
         }
@@ -310,17 +335,6 @@ impl Writer {
                 }
                 Err(error) => fatal(&error),
             }
-        }
-        if self.full {
-            self.full = false;
-            self.is_stuck.send_replace(false);
-            self.notices.push(Notice::DiskFull(false));
-            let records = std::mem::take(&mut self.lost);
-            if records > 0 {
-                self.notices.push(Notice::Evicted { records, snapshot_wanted: true });
-            }
-            open::write_reserve(&self.store.config.path);
-            tracing::info!("the journal has room again");
         }
     }
 

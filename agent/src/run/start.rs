@@ -130,6 +130,7 @@ impl<'a> Start<'a> {
                 boot: previous.boot,
                 alive_until: previous.alive_until,
                 clean: previous.clean,
+                unrecorded: previous.unrecorded,
             }),
             remembered,
             journal_replaced: replaced || opened.notices.iter().any(set_aside),

@@ -48,7 +48,7 @@ fn all_is_saved(dir: &TempDir, what: &str) {
     assert!(matches!(&opened.notices[..], [Notice::SetAside { path, .. }] if path.exists()), "{what}");
     assert_eq!(told(&journal), SAVED, "{what}");
     assert_eq!((opened.counter, &opened.commands[..]), (42, &[command(9, 7)][..]), "{what}");
-    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(12), clean: false };
+    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(12), clean: false, unrecorded: false };
     assert_eq!(opened.previous, Some(previous), "{what}");
     drop(journal);
     assert_eq!(Journal::open(&config(dir.journal())).unwrap().1.notices, [], "{what}: once");

@@ -29,6 +29,8 @@ pub struct ScriptedAgent {
     pub journal: Vec<(u64, String)>,
     pub last_seq: u64,
     pub beats: u64,
+    /// Runs before the next boot may have left no record.
+    pub disk_was_full: bool,
     fresh: u128,
 }
 
@@ -49,6 +51,7 @@ impl ScriptedAgent {
             journal: Vec::new(),
             last_seq: 0,
             beats: 0,
+            disk_was_full: false,
             fresh,
         };
         agent.epoch = Epoch(agent.fresh());
@@ -120,7 +123,8 @@ impl ScriptedAgent {
         self.boot = BootId(self.fresh());
         self.booted_at = now;
         let previous_alive_until = Some(alive_until.plus_ms(self.clock_error_ms));
-        self.record(now, Body::Boot(Boot { previous_boot, previous_alive_until, clean: false }))
+        let unrecorded = self.disk_was_full;
+        self.record(now, Body::Boot(Boot { previous_boot, previous_alive_until, clean: false, unrecorded }))
     }
 
     /// The journal is lost: a new epoch with a snapshot.

@@ -57,7 +57,12 @@ fn a_command_from_before_a_start_begins_only_at_a_time_that_the_server_told() {
     ] {
         let (command, facts) = waits();
         let until = Timestamp(WALL + alive_until);
-        let previous = PreviousRun { boot: BootId(Uuid::from_u128(1)), alive_until: until, clean: false };
+        let previous = PreviousRun {
+            boot: BootId(Uuid::from_u128(1)),
+            alive_until: until,
+            clean: false,
+            unrecorded: false,
+        };
         let mut bench = start(BootFacts { previous: Some(previous), ..facts });
         let case = format!("alive until {alive_until}, word {word:?}");
         assert_eq!(bench.sent("printer", Work::SelfTest), 0, "{case}");
