@@ -9,6 +9,7 @@ mod evict;
 mod export;
 mod open;
 mod place;
+mod roomless;
 mod row;
 mod salvage;
 mod store;
@@ -149,6 +150,10 @@ pub enum Notice {
     Evicted { records: u64, snapshot_wanted: bool },
     /// The file was damaged; a new epoch began. The old file lies at this path.
     SetAside { path: PathBuf, reason: String },
+    /// The file was damaged, and there is no room on the disk for another: nothing can be written down for now.
+    Roomless { reason: String },
+    /// There was no room for the file of this run. Now there is one; whoever knows the journal of before begins again.
+    MovedIn,
     /// There is no room on the disk, or there is again.
     DiskFull(bool),
 }
@@ -173,6 +178,8 @@ pub enum JournalError {
     Damaged { doing: &'static str, what: String },
     #[error("{doing} the journal: the disk or the journal's cap is full")]
     Full { doing: &'static str },
+    #[error("the journal is damaged ({what}), and there is no room on the disk for another")]
+    NoRoomToReplace { what: String },
     #[error("{doing} the journal")]
     Sqlite { doing: &'static str, source: rusqlite::Error },
     #[error("the journal's thread has ended")]

@@ -16,7 +16,7 @@ use rustix::{
 use uuid::Uuid;
 
 use super::{
-    CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES,
+    CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES, roomless,
     row::{RECORD_COLUMNS, RecordRow, State, known_since},
     salvage,
     store::{self, FORMAT, Store, sql},
@@ -65,12 +65,26 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+pub(super) fn fresh_state() -> State {
+    State::new(Epoch(Uuid::new_v4()))
+}
+
 /// Creates the directory, takes the lock, opens or replaces the file.
 pub(super) fn open(config: &JournalConfig) -> Result<(Store, Opened, File), JournalError> {
     let lock = prepare_directory(&config.path)?;
     // It was given up for want of room, and laid down again with the first record that found some.
     let unrecorded = !has_reserve(&config.path);
-    let (store, notices) = open_with_little_room(config)?;
+    let (store, notices) = match open_with_little_room(config) {
+        Err(error) if wants_room(&error) => {
+            tracing::error!(%error, "there is no room for the journal: nothing is written down until there is");
+            let roomless = match error {
+                JournalError::NoRoomToReplace { what } => Some(Notice::Roomless { reason: what }),
+                _ => None,
+            };
+            (roomless::open(config)?, Vec::from_iter(roomless))
+        }
+        opened => opened?,
+    };
     let state = &store.state;
     let previous = match (state.boot, state.alive_until) {
         (Some(boot), Some(alive_until)) => {
@@ -115,16 +129,22 @@ fn open_with_little_room(config: &JournalConfig) -> Result<(Store, Vec<Notice>),
 }
 
 fn may_want_room(error: &JournalError) -> bool {
+    let code = match error {
+        JournalError::Sqlite { source, .. } => source.sqlite_error_code(),
+        _ => None,
+    };
+    wants_room(error) || matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen))
+}
+
+pub(super) fn wants_room(error: &JournalError) -> bool {
     match error {
-        JournalError::Full { .. } => true,
-        JournalError::Sqlite { source, .. } => {
-            matches!(source.sqlite_error_code(), Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen))
-        }
+        JournalError::Full { .. } | JournalError::NoRoomToReplace { .. } => true,
+        JournalError::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
         _ => false,
     }
 }
 
-fn open_or_replace(config: &JournalConfig) -> Result<(Store, Vec<Notice>), JournalError> {
+pub(super) fn open_or_replace(config: &JournalConfig) -> Result<(Store, Vec<Notice>), JournalError> {
     let mut notices = Vec::from_iter(salvage::finish(&config.path)?);
     let store = match open_checked(config) {
         Err(JournalError::Damaged { what, .. }) => {
@@ -224,7 +244,7 @@ pub(super) fn open_checked(config: &JournalConfig) -> Result<Store, JournalError
         if tables > 0 {
             return Err(JournalError::Damaged { doing: "opening", what: "it is not a journal".into() });
         }
-        Store::create(&mut conn, &State::new(Epoch(Uuid::new_v4())))?;
+        Store::create(&mut conn, &fresh_state())?;
     } else {
         quick_check(&conn)?;
     }
@@ -233,7 +253,7 @@ pub(super) fn open_checked(config: &JournalConfig) -> Result<Store, JournalError
     // Read for its errors: a command that cannot be read is damage too.
     store::read_commands(&conn)?;
     let first = first_held(&conn, &state)?;
-    Ok(Store { conn, config: config.clone(), state, first })
+    Ok(Store { conn, config: config.clone(), state, first, roomless: false })
 }
 
 fn connect(config: &JournalConfig) -> Result<Connection, JournalError> {

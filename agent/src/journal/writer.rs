@@ -20,6 +20,8 @@ use super::{
 
 /// While the disk is full, what waits is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
+/// While there is no room for a file of its own: that reads the damaged one whole.
+const RETRY_MOVING_IN_MS: u64 = 10_000;
 /// Requests with something important that may wait for room on the disk.
 pub(super) const MAX_STUCK: usize = 1000;
 
@@ -68,6 +70,7 @@ impl Journal {
             store,
             stuck: VecDeque::new(),
             full: false,
+            move_in_at: clock::mono_ms() + RETRY_MOVING_IN_MS,
             reserved: open::has_reserve(&config.path),
             lost: 0,
             notices: Vec::new(),
@@ -143,6 +146,8 @@ struct Writer {
     /// Requests that wait for room on the disk, in order.
     stuck: VecDeque<Write>,
     full: bool,
+    /// When it is next tried to have a file, where there was no room for one.
+    move_in_at: u64,
     /// The reserve lies there, or found no room when it was to be laid down.
     reserved: bool,
     /// Important records that found no place even there: the whole state is told once there is room.
@@ -321,7 +326,37 @@ impl Writer {
         }
     }
 
+    /// Whether there is a file to write to.
+    fn has_file(&mut self) -> bool {
+        if !self.store.roomless {
+            return true;
+        }
+        let now = clock::mono_ms();
+        if now < self.move_in_at {
+            return false;
+        }
+        self.move_in_at = now + RETRY_MOVING_IN_MS;
+        match open::open_or_replace(&self.store.config.clone()) {
+            Ok((store, notices)) => {
+                tracing::info!("there is room for the journal");
+                self.store = store;
+                self.head.send_replace(self.store.head());
+                self.notices.extend(notices);
+                self.notices.push(Notice::MovedIn);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "there is still no room for the journal");
+                false
+            }
+        }
+    }
+
     fn retry_stuck(&mut self) {
+        if !self.stuck.is_empty() && !self.has_file() {
+            self.is_stuck.send_replace(true);
+            return;
+        }
         while let Some(write) = self.stuck.pop_front() {
             let group = [write];
             let result = self.try_apply(&group);

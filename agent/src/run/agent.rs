@@ -74,8 +74,8 @@ pub(super) struct Agent {
     pub(super) session: Option<SessionId>,
     pub(super) acknowledged_at: Option<Timestamp>,
     pub(super) stopping: bool,
-    /// A damaged journal was replaced under us.
-    pub(super) replaced: bool,
+    /// The journal is another one than we began with; whether because the old one was damaged.
+    pub(super) journal_replaced: Option<bool>,
 }
 
 impl Agent {
@@ -244,8 +244,11 @@ impl Agent {
                 }
                 Notice::SetAside { path, reason } => {
                     tracing::error!(path = %path.display(), reason, "the journal was damaged and set aside");
-                    self.replaced = true;
+                    self.journal_replaced = Some(true);
                 }
+                Notice::MovedIn => drop(self.journal_replaced.get_or_insert(false)),
+                // Of the start alone.
+                Notice::Roomless { .. } => {}
                 Notice::DiskFull(full) => tracing::warn!(full, "room for the journal"),
             }
         }

@@ -48,8 +48,8 @@ pub(crate) enum Event {
 pub(crate) enum Ending {
     /// Everything is said.
     Done,
-    /// The journal was replaced: begin again on the new one.
-    Again,
+    /// The journal is another one: begin again on it.
+    Again { replaced: bool },
 }
 
 /// Why the agent cannot go on.
@@ -104,7 +104,7 @@ pub async fn run(config: &Config, mut stop: Stop) -> Result<(), RunError> {
     loop {
         match run_once(config, replaced, &mut stop).await? {
             Ending::Done => return Ok(()),
-            Ending::Again => replaced = true,
+            Ending::Again { replaced: damaged } => replaced = damaged,
         }
     }
 }
@@ -136,10 +136,10 @@ async fn run_once(config: &Config, replaced: bool, stop: &mut Stop) -> Result<En
             Some(event) = events.recv() => agent.happened(event),
             () = clock::sleep_until(Some(wake)) => agent.step(Input::Wake),
         }
-        if agent.replaced {
+        if let Some(replaced) = agent.journal_replaced {
             tracing::warn!("beginning again on a new journal");
             leave(agent, events, "journal replaced").await;
-            return Ok(Ending::Again);
+            return Ok(Ending::Again { replaced });
         }
         if agent.stopping {
             break;

@@ -105,7 +105,7 @@ impl<'a> Start<'a> {
 
     fn boot_facts(&self, replaced: bool) -> BootFacts {
         let opened = &self.opened;
-        let set_aside = |notice: &Notice| matches!(notice, Notice::SetAside { .. });
+        let set_aside = |notice: &Notice| matches!(notice, Notice::SetAside { .. } | Notice::Roomless { .. });
         let remembered = opened.remembered.as_deref().and_then(|text| match serde_json::from_str(text) {
             Ok(snapshot) => Some(snapshot),
             Err(error) => {
@@ -196,7 +196,7 @@ impl<'a> Start<'a> {
             session: None,
             acknowledged_at: None,
             stopping: false,
-            replaced: false,
+            journal_replaced: None,
         };
         agent.perform(effects, None);
         Ok((agent, events))

@@ -8,8 +8,12 @@ fn command(n: u128, counter: u64) -> CommandRow {
 
 /// Ten records, four of them acknowledged; a command; then this is done to the file.
 fn damaged(dir: &TempDir, sql: &str) {
+    damaged_of(dir, 10, sql);
+}
+
+fn damaged_of(dir: &TempDir, records: i64, sql: &str) {
     let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
-    write(&journal, (1..=10).map(status).collect());
+    write(&journal, (1..=records).map(status).collect());
     write(
         &journal,
         vec![
@@ -146,4 +150,41 @@ fn a_command_is_remembered_until_it_is_named_whatever_the_clock_says() {
     write(&journal, vec![Op::Tick { boot: boot(), at: Timestamp(1 << 50) }, Op::Forget(command(9, 7).id)]);
     drop(journal);
     assert_eq!(Journal::open(&config(dir.journal())).unwrap().1.commands, [command(10, 8)]);
+}
+
+#[test]
+fn without_room_for_a_new_journal_what_was_set_aside_goes_oldest_first_and_the_agent_lives_without_one() {
+    let dir = TempDir::new();
+    damaged_of(&dir, 8_000, FLIPPED);
+    let path = dir.journal();
+    let beside = |ending: &str| open::beside(&path, ending);
+    for aside in [".corrupt-1", ".corrupt-2", ".corrupt-2-wal", ".corrupt-7"] {
+        std::fs::write(beside(aside), "older").unwrap();
+    }
+
+    // A wall that the cap of the records knows nothing of: as a disk on which others have left so much.
+    let no_room = JournalConfig { max_bytes: MIN_CAP_BYTES, ..config(path.clone()) };
+    let (journal, opened) = Journal::open(&no_room).unwrap();
+    assert!(matches!(&opened.notices[..], [Notice::Roomless { .. }]), "{:?}", opened.notices);
+    let left = [".corrupt-1", ".corrupt-2", ".corrupt-2-wal", ".corrupt-7", ".reserve", ".new", ".mended"]
+        .map(|ending| beside(ending).exists());
+    assert_eq!(left, [false, false, false, true, false, false, false]);
+    assert_eq!((opened.counter, &opened.commands[..]), (42, &[command(9, 7)][..]));
+    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(12), clean: false, unrecorded: false };
+    assert_eq!(opened.previous, Some(previous));
+    // What is written waits; nothing of it has a number.
+    let mut waits = journal.write(vec![status(20)]);
+    assert!(read_all(&journal).is_empty());
+    assert!(waits.try_recv().is_err());
+    assert_eq!((opened.head.last_seq, *journal.head().borrow()), (0, opened.head));
+    drop(journal);
+    assert_eq!(Journal::open(&no_room).unwrap().1.previous.map(|run| run.unrecorded), Some(true));
+
+    let (journal, opened) = Journal::open(&config(path.clone())).unwrap();
+    assert!(
+        matches!(&opened.notices[..], [Notice::SetAside { path, .. }] if path.ends_with("journal.sqlite.corrupt-8"))
+    );
+    assert_eq!(told(&journal)[..4], SAVED[..4]);
+    assert_eq!(told(&journal).last(), Some(&(8_000, None)));
+    assert!(beside(".corrupt-7").exists());
 }
