@@ -28,6 +28,7 @@ use crate::{
     peripheral::{Moment, Outputs, Peripheral},
     server_time::ServerTime,
     service::Service,
+    sizes::{fitting, label},
 };
 
 /// Nothing is worth a second look within the same few milliseconds.
@@ -117,7 +118,7 @@ impl Engine {
             }),
             out,
         );
-        engine.record(Body::Snapshot(engine.snapshot(None)), out);
+        engine.record(engine.told_snapshot(None), out);
         if facts.journal_replaced {
             let changes = engine.host.journal_replaced(sight(now, &engine.config));
             engine.tell_host(changes, out);
@@ -166,14 +167,20 @@ impl Engine {
         next.max(now + MIN_WAKE_PAUSE_MS)
     }
 
-    /// The whole hard state; for `snapshot` records that the journal makes itself (a new epoch).
+    /// The whole hard state.
     pub fn snapshot(&self, previous_epoch: Option<Epoch>) -> Snapshot {
         Snapshot { service: self.service.state(), peripherals: self.states(), previous_epoch }
     }
 
     /// A snapshot as the first record of a new epoch.
     pub fn epoch_draft(&self, previous_epoch: Epoch) -> Draft {
-        self.draft(Body::Snapshot(self.snapshot(Some(previous_epoch))))
+        self.draft(self.told_snapshot(Some(previous_epoch)))
+    }
+
+    /// The hard state as far as it fits a record.
+    fn told_snapshot(&self, previous_epoch: Option<Epoch>) -> Body {
+        let snapshot = self.snapshot(previous_epoch);
+        Body::Snapshot(Snapshot { peripherals: fitting(snapshot.peripherals), ..snapshot })
     }
 
     /// What the kiosk is made of.
@@ -181,10 +188,10 @@ impl Engine {
         let agent = self.config.agent.clone();
         Inventory {
             agent_version: agent.agent_version,
-            os: agent.os,
+            os: label(&agent.os),
             boot: self.boot,
             epoch,
-            timezone: agent.timezone,
+            timezone: agent.timezone.as_deref().map(label),
             config_hash: agent.config_hash,
             peripherals: self.peripherals.iter().map(Peripheral::inventory).collect(),
             actions: SUPPORTED.iter().map(ToString::to_string).collect(),
@@ -233,7 +240,7 @@ impl Engine {
                 self.away_since.get_or_insert(self.now.mono);
             }
             Input::SnapshotWanted => {
-                self.record(Body::Snapshot(self.snapshot(None)), out);
+                self.record(self.told_snapshot(None), out);
                 self.changed = true;
                 self.with_commands(out, Commands::tell_again);
             }
@@ -312,7 +319,7 @@ impl Engine {
                 mono_ms: self.now.mono,
                 interval_s: self.heartbeats.interval_s(),
                 service: self.service.state(),
-                peripherals: self.states(),
+                peripherals: fitting(self.states()),
                 host: self.host.load(),
             }));
         }

@@ -12,7 +12,10 @@ use kioskwatch_agent_core::{
 };
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, PeripheralName, Timestamp,
-    journal::{Body, Digest, Peripheral, Record, Service, Snapshot, Transaction, TransactionOutcome},
+    journal::{
+        Body, CommandOutcome, CommandResult, Digest, Peripheral, Record, Service, Snapshot, Transaction,
+        TransactionOutcome,
+    },
     words::{PeripheralStatus, ServiceState},
 };
 use uuid::Uuid;
@@ -346,6 +349,29 @@ fn a_page_lost_in_the_middle_costs_only_what_stood_on_it() {
     assert!(was.is_sorted_by(|a, b| a < b), "{was:?}");
     assert!(was.starts_with(&[1, 2, 3]) && was.ends_with(&[398, 399, 400]), "{was:?}");
     assert!(!was.contains(&200) && was.len() > 340, "{} of 400", was.len());
+}
+
+#[test]
+fn a_record_that_fits_no_message_is_cut_when_it_is_made_and_said_to_be_lost() {
+    let dir = TempDir::new();
+    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+    let huge = "x".repeat(kioskwatch_proto::limits::MAX_RECORD_BYTES);
+    let service = Service { state: ServiceState::InService, cause: Some(huge.clone()) };
+    let result = CommandResult {
+        command: CommandId(Uuid::from_u128(9)),
+        state: CommandOutcome::Succeeded,
+        reason: Some(huge.clone()),
+        result: Some(huge.into()),
+    };
+    let bodies = [Body::Service(service), Body::Command(result)];
+    write(&journal, bodies.into_iter().map(|body| Op::Record(record(1, body))).chain([status(2)]).collect());
+    let kept: Vec<Body> = read_all(&journal).iter().map(|e| Record::parse(&e.json).unwrap().body).collect();
+    let [Body::Dropped(dropped), Body::Command(told), Body::Peripheral(_)] = &kept[..] else {
+        panic!("{kept:?}")
+    };
+    assert_eq!((dropped.through, dropped.counts.get("service")), (1, Some(&1)));
+    assert_eq!((told.state, &told.result), (CommandOutcome::Succeeded, &None));
+    assert!(read_all(&journal).iter().all(|e| e.json.len() < kioskwatch_proto::limits::MAX_RECORD_BYTES));
 }
 
 #[test]

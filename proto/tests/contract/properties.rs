@@ -62,8 +62,8 @@ fn service() -> impl Strategy<Value = ServiceState> {
 }
 
 fn state() -> impl Strategy<Value = PeripheralState> {
-    (status(), collection::vec(fault_code(), 0..3))
-        .prop_map(|(status, faults)| PeripheralState { status, faults })
+    (status(), collection::vec(fault_code(), 0..3), any::<bool>())
+        .prop_map(|(status, faults, cut)| PeripheralState { status, faults, cut })
 }
 
 fn body() -> impl Strategy<Value = Body> {

@@ -110,7 +110,8 @@ impl ScriptedAgent {
     pub fn snapshot(&mut self, now: Timestamp, faults: &[(&str, &str)]) -> u64 {
         let mut peripherals: BTreeMap<PeripheralName, PeripheralState> = BTreeMap::new();
         for (peripheral, fault) in faults {
-            let fresh = || PeripheralState { status: PeripheralStatus::Online, faults: Vec::new() };
+            let fresh =
+                || PeripheralState { status: PeripheralStatus::Online, faults: Vec::new(), cut: false };
             peripherals.entry(name(peripheral)).or_insert_with(fresh).faults.push(code(fault));
         }
         let snapshot = Snapshot { service: self.service, peripherals, previous_epoch: None };

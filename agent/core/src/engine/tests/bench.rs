@@ -37,6 +37,8 @@ pub(super) struct Scripted {
     valuables: bool,
     /// Says who it is only after a reading, as real ones do.
     shy: bool,
+    /// Its name does not end.
+    wordy: bool,
     read: bool,
     working: Option<(Work, Mono)>,
     transmit: VecDeque<Vec<u8>>,
@@ -97,6 +99,15 @@ impl Driver for Scripted {
         self.read |= text == "ok";
         self.outcomes.push_back(match work {
             _ if text == "junk" => Outcome::Garbled { work, raw: bytes.to_vec() },
+            Work::Identify if self.wordy => {
+                let endless = || Some("\"".repeat(2_000));
+                Outcome::Identity(Identity {
+                    maker: endless(),
+                    model: endless(),
+                    firmware: endless(),
+                    serial: endless(),
+                })
+            }
             Work::Identify => Outcome::Identity(Identity { model: Some("M1".into()), ..Identity::default() }),
             Work::SelfTest | Work::Reset => Outcome::Tested(TestResult {
                 work,
@@ -130,7 +141,7 @@ impl Driver for Scripted {
     }
 
     fn line_opened(&mut self, _now: Mono) {
-        *self = Self { valuables: self.valuables, shy: self.shy, ..Self::default() };
+        *self = Self { valuables: self.valuables, shy: self.shy, wordy: self.wordy, ..Self::default() };
     }
 
     fn idle(&self, _now: Mono) -> bool {
@@ -154,6 +165,12 @@ pub(super) fn device(device: &str, kind: &str, mode: PortMode) -> PeripheralSetu
 /// Refuses to say who it is before the first good reading.
 pub(super) fn shy_device(name: &str, kind: &str) -> PeripheralSetup {
     let driver = Scripted { shy: true, ..Scripted::default() };
+    PeripheralSetup { driver: Some(Box::new(driver)), ..device(name, kind, PortMode::Owned) }
+}
+
+/// Everything it says of itself is too long.
+pub(super) fn wordy_device(name: &str, kind: &str) -> PeripheralSetup {
+    let driver = Scripted { wordy: true, ..Scripted::default() };
     PeripheralSetup { driver: Some(Box::new(driver)), ..device(name, kind, PortMode::Owned) }
 }
 
