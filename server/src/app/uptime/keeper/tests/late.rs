@@ -26,7 +26,7 @@ impl Office {
 
     async fn commit(&self, changes: &[Change]) {
         self.app.store().commit(changes).await.unwrap();
-        self.app.books().note(changes);
+        self.note(changes);
     }
 
     /// The server received then.
