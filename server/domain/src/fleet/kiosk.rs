@@ -345,7 +345,7 @@ impl Kiosk {
             service_cause: state.service_cause.as_deref().map(str::to_owned),
             peripherals: peripherals_text(&state.peripherals),
             inventory,
-            clock_offset_ms: live.offset_ms,
+            clock_offset_ms: live.offset_ms(),
             command_counter: state.command_counter,
         }
     }
@@ -377,7 +377,8 @@ pub(super) struct Liveness {
     pub(super) other_session: Option<SessionId>,
     /// Of the boot that was heard last.
     pub(super) clock: Option<BootClock>,
-    pub(super) offset_ms: Option<i64>,
+    /// What our clock shows when its own shows 0.
+    clock_zero: Option<Moment>,
     pub(super) span: Option<OpenSpan>,
     pub(super) load: Load,
     /// When the session did, if we heard it.
@@ -425,6 +426,15 @@ impl Liveness {
     pub(super) fn set_last_seen(&mut self, at: Option<Timestamp>) {
         self.seen_anew |= self.last_seen() != at;
         self.last_seen = at.map(Moment::from);
+    }
+
+    /// By how much our clock is ahead of its own.
+    pub(super) fn offset_ms(&self) -> Option<i64> {
+        self.clock_zero.map(|zero| zero.at().ms())
+    }
+
+    pub(super) fn set_offset_ms(&mut self, offset_ms: Option<i64>) {
+        self.clock_zero = offset_ms.map(|ms| Timestamp(ms).into());
     }
 
     /// As [`Kiosk::first_bytes`].

@@ -93,7 +93,7 @@ impl Fleet {
                 // To be written with the next round: the verdict will not say so any more.
                 live.set_last_seen(live.last_seen().max(heard_at));
                 live.session = state.session;
-                live.offset_ms = state.clock_offset_ms;
+                live.set_offset_ms(state.clock_offset_ms);
                 kiosk.state = load_state(state);
             }
             let ix = Ix::try_from(self.kiosks.len()).expect("fewer than four thousand million kiosks");
