@@ -92,7 +92,8 @@ pub(super) struct State {
     pub(super) epoch: Option<Epoch>,
     pub(super) service: Option<ServiceState>,
     pub(super) service_since: Option<Moment>,
-    pub(super) service_cause: Option<Arc<str>>,
+    /// Few have one, and to point at a text itself takes twice the room.
+    pub(super) service_cause: Option<Arc<String>>,
     pub(super) peripherals: Peripherals,
     pub(super) profile: Option<Arc<Profile>>,
     /// Of the stored inventory text, to know a retained message that comes again.
@@ -304,7 +305,7 @@ impl Kiosk {
 
     /// Why it does not do its full work: the strongest of its raised faults.
     pub(super) fn cause(&self) -> Option<Cause> {
-        let told = self.state.service_cause.as_deref().and_then(Cause::parse);
+        let told = self.state.service_cause.as_ref().and_then(|cause| Cause::parse(cause));
         let faults = self.state.peripherals.iter().flat_map(|(name, peripheral)| {
             peripheral.faults.iter().map(|fault| Cause::of_fault(fault.base(), name.is_host()))
         });
@@ -342,7 +343,7 @@ impl Kiosk {
             interval_s: live.interval_s,
             service: state.service,
             service_since: state.service_since.map(Moment::at),
-            service_cause: state.service_cause.as_deref().map(str::to_owned),
+            service_cause: state.service_cause.as_deref().cloned(),
             peripherals: peripherals_text(&state.peripherals),
             inventory,
             clock_offset_ms: live.offset_ms(),

@@ -248,7 +248,7 @@ fn load_state(row: &KioskStateRow) -> State {
         epoch: row.epoch,
         service: row.service,
         service_since: row.service_since.map(Moment::from),
-        service_cause: row.service_cause.as_deref().map(Arc::from),
+        service_cause: row.service_cause.clone().map(Arc::new),
         peripherals: peripherals_from_text(&row.peripherals),
         profile: inventory.map(|inventory| Arc::new(Profile::of(&inventory))),
         inventory: (!row.inventory.is_empty()).then(|| Digest::of(row.inventory.as_bytes())),
