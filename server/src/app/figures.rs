@@ -103,17 +103,11 @@ impl App {
             }
         }
         let in_service: HashSet<&KioskId> = each.iter().map(|one| &one.kiosk).collect();
-        let retired: Vec<KioskId> = match each {
+        let all: Vec<KioskId> = match each {
             [] => Vec::new(),
-            _ => self
-                .fleet()
-                .kiosks()
-                .map(|one| one.id)
-                .filter(|id| !in_service.contains(id))
-                .cloned()
-                .collect(),
+            _ => self.fleet().kiosks().map(|one| one.id.clone()).collect(),
         };
-        for (kiosk, periods) in self.books().of_kiosks(in_service.iter().copied().chain(&retired), now) {
+        for (kiosk, periods) in all.iter().zip(self.books().of_kiosks((0..).take(all.len()), now)) {
             for (period, seconds) in PERIODS.into_iter().zip(periods).filter(|(name, _)| *name == "month") {
                 let counts = |seconds: &Seconds| seconds.known_s + seconds.unknown_s > 0;
                 let seconds = seconds.filter(|seconds| in_service.contains(kiosk) || counts(seconds));

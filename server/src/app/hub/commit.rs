@@ -143,22 +143,25 @@ impl Hub {
     async fn make_true(&mut self, inputs: &mut [Input]) -> Result<Committed, Failed> {
         let recalled = self.look_up(inputs).await?;
         let now = self.app.clock().now();
-        let plan = self.plan(now, inputs, &recalled)?;
+        let mut plan = self.plan(now, inputs, &recalled)?;
         if !plan.is_empty() {
             let watch = Stopwatch::start();
             self.app.books().committing(&plan.changes);
             self.commit(&plan, is_divisible(inputs)).await?;
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }
-        self.app.books().note(&plan.changes);
-        let changes = self.announce(&plan);
+        let events = self.announce(&plan);
         self.observe(&plan, inputs);
+        let changes = std::mem::take(&mut plan.changes);
         let committed = self
             .app
             .fleet_mut()
             .adopt(plan)
             .map_err(|stale| Failed::Permanent(format!("one writer, one plan at a time: {stale}")))?;
-        changes.into_iter().for_each(|event| self.app.tell(event));
+        // Who came with them has a place only now.
+        let fleet = self.app.fleet();
+        self.app.books().note(&changes, |kiosk| fleet.place(kiosk));
+        events.into_iter().for_each(|event| self.app.tell(event));
         Ok(committed)
     }
 

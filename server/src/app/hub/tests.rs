@@ -185,6 +185,16 @@ async fn a_service_clock_that_ran_out_is_counted_once_and_told_once() {
     }
 }
 
+#[tokio::test]
+async fn the_bookkeeper_hears_of_a_kiosk_with_the_commit_that_brings_it() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let (new, now) = (KioskId::new("K-2").unwrap(), rig.app.clock().now());
+    let request = Request::PutKiosk(testing::kiosk(new.clone(), now));
+    rig.decide(Input::Request { actor: Actor { name: "manager".into() }, request }).await;
+    let place = rig.app.fleet().place(&new).unwrap();
+    assert!(rig.app.books().dirty().take_one(place).is_some());
+}
+
 /// What a kiosk owes in a month that is over, by all that is known.
 fn booked(month: Month) -> Change {
     let period = month.period(chrono_tz::UTC);
