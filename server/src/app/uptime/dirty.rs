@@ -133,6 +133,11 @@ impl Dirty {
         some.into_iter().filter_map(|id| self.kiosks.remove_entry(&id)).collect()
     }
 
+    /// Of whom more changed than that a running stretch got longer.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &KioskId> {
+        self.kiosks.keys()
+    }
+
     /// Since when this one has changed, if it is looked at anyway.
     pub(super) fn take_one(&mut self, kiosk: &KioskId) -> Option<Since> {
         self.kiosks.remove(kiosk)
