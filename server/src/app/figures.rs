@@ -31,6 +31,7 @@ impl App {
         figures.queues.insert("messages", waiting);
         figures.queues.insert("requests", self.waiting_requests());
         figures.uptime = self.uptime_figures(&figures.each, now);
+        figures.last_month_target = self.books().promised(now);
         match self.inspection_counts().await {
             Ok(inspections) => figures.inspections = inspections,
             Err(error) => tracing::debug!(%error, "figures of the store left out of a scrape"),

@@ -293,10 +293,14 @@ async fn check_verdict(
     })
     .await;
     // Nothing red meets the target, nothing green misses it.
+    let target_of = |expr: &str| {
+        let is_over = expr.contains("period=\"last_month\"");
+        if is_over { verdict::TARGET_OF_LAST_MONTH } else { verdict::TARGET }
+    };
     for (index, wrong) in [(0, ">="), (1, "<")] {
         let mut target = targets[index].clone();
         let Some(expr) = target["expr"].as_str() else { continue };
-        target["expr"] = json!(format!("({expr}) {wrong} scalar(max(kioskwatch_uptime_target_ratio))"));
+        target["expr"] = json!(format!("({expr}) {wrong} scalar(max({}))", target_of(expr)));
         assert_eq!(sources.ask(&target, chosen).await, Ok(Answer::Nothing), "{what}: {target}");
     }
 }
@@ -408,6 +412,42 @@ async fn a_month_in_which_nothing_counted_is_neither_green_nor_red_and_one_of_wh
             let answer = connection.fetch_all(AssertSqlSafe(query)).await.unwrap();
             assert_eq!(answer.len(), rows, "{up} of {of}, query {index}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_quarter_of_which_a_month_lies_outside_of_the_time_shown_is_not_judged_by_the_rest() {
+    let database = Postgres::shared();
+    let mut connection = PgConnection::connect(&database.fresh_database().await).await.unwrap();
+    // The fourth quarter of 2026 runs in its second month.
+    let months = "CREATE TEMP TABLE v_uptime_month AS SELECT to_char(m, 'YYYY-MM') AS month,
+        to_char(m, 'YYYY-\"Q\"Q') AS quarter, extract(epoch FROM m)::bigint * 1000 AS period_from_at,
+        'S-01' AS site, 'hall' AS site_name, '' AS region, '' AS customer, '' AS engineer, '' AS model, 'K' AS kiosk,
+        99::bigint AS on_s, 100::bigint AS on_of_s, 99::bigint AS avail_s, 100::bigint AS avail_of_s,
+        99::bigint AS full_s, 100::bigint AS full_of_s, 99::bigint AS target_num, 100::bigint AS target_den,
+        100::bigint AS known_s, 100::bigint AS accountable_s, 1::bigint AS outages, 1::bigint AS longest_outage_s,
+        1::bigint AS version, 'frozen' AS state
+        FROM generate_series('2026-04-01'::timestamptz, '2026-11-01', interval '1 month') AS m";
+    connection.execute("SET timezone = 'UTC'").await.unwrap();
+    connection.execute(months).await.unwrap();
+    let board = uptime_history::board().json();
+    let is_quarters = |panel: &&Value| panel["title"].as_str().unwrap().starts_with("季度");
+    let panel = board["panels"].as_array().unwrap().iter().find(is_quarters).unwrap();
+    let query = panel["targets"][0]["rawSql"].as_str().unwrap();
+    let query = query.replace("$ratio", "avail").replace("$by", "fleet").replace("$site", "'S-01'");
+    let first_of = |month| format!("extract(epoch FROM '2026-{month:02}-01'::timestamptz)");
+    for (from, to, expected) in [
+        (4, 12, vec!["2026-Q4", "2026-Q3", "2026-Q2"]),
+        (5, 12, vec!["2026-Q4", "2026-Q3"]),
+        (4, 8, vec!["2026-Q2"]),
+        (7, 9, vec!["2026-Q3"]),
+        (5, 5, vec![]),
+    ] {
+        let query = query.replace("$__unixEpochFrom()", &first_of(from));
+        let query = query.replace("$__unixEpochTo()", &first_of(to));
+        let rows = connection.fetch_all(AssertSqlSafe(query)).await.unwrap();
+        let quarters: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "period")).collect();
+        assert_eq!(quarters, expected, "{from} to {to}");
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     board::{Board, console, label, ratio},
     panel::{Panel, honest},
-    verdict::PROMISED,
+    verdict::{PROMISED, TARGET, TARGET_OF_LAST_MONTH},
 };
 
 const PERIODS: [(&str, &str, &str); 3] =
@@ -44,10 +44,19 @@ fn recorded(scope: &str, period: &str, more: &str) -> String {
 
 const CHOSEN: &str = "scope=\"site\", id=~\"$site\"";
 
-/// The target of a month that is over is in the books; Prometheus knows the one of now.
+/// A month that is over is judged by what was promised for it.
+fn target_of(period: &str) -> &'static str {
+    match period {
+        "last_month" => TARGET_OF_LAST_MONTH,
+        _ => TARGET,
+    }
+}
+
 fn of_period(period: &str) -> &'static str {
     match period {
-        "last_month" => "上月也按现行目标 / Last month too by the target of now.",
+        "last_month" => {
+            "按上月当时的目标 / By the target that was promised for last month: the highest of the fleet, if there were two."
+        }
         _ => "",
     }
 }
@@ -56,14 +65,14 @@ fn stats() -> Vec<Panel> {
     let fleet = PERIODS.map(|(period, zh, en)| {
         Panel::stat(&format!("车队{zh} / Fleet {en}"))
             .describe(of_period(period))
-            .prom_against_target("__auto", |more| divided("scope=\"fleet\"", period, more))
+            .prom_against(target_of(period), "__auto", |more| divided("scope=\"fleet\"", period, more))
             .prom_insufficient(&format!("scope=\"fleet\", period=\"{period}\""), false)
     });
     let chosen = PERIODS.map(|(period, zh, en)| {
         let told = ["Seconds of the chosen sites summed, then divided.", of_period(period)];
         Panel::stat(&format!("所选网点{zh} / Chosen sites {en}"))
             .describe(told.join("\n").trim_end())
-            .prom_against_target("__auto", |more| divided(CHOSEN, period, more))
+            .prom_against(target_of(period), "__auto", |more| divided(CHOSEN, period, more))
             .prom_insufficient(&format!("{CHOSEN}, period=\"{period}\""), false)
     });
     let last = "上月尚无记录 / nothing was counted last month";
@@ -96,7 +105,7 @@ fn sites() -> Vec<Panel> {
     panels.extend(PERIODS.map(|(period, zh, en)| {
         let panel = Panel::bars(&format!("网点{zh} / Sites {en}"))
             .describe(of_period(period))
-            .prom_against_target("{{id}}", |more| recorded(CHOSEN, period, more))
+            .prom_against(target_of(period), "{{id}}", |more| recorded(CHOSEN, period, more))
             .prom_insufficient(&format!("{CHOSEN}, period=\"{period}\""), true)
             .size(8, 10);
         if period == "last_month" {
@@ -145,7 +154,7 @@ fn groups() -> Vec<Panel> {
         let scope = format!("scope=\"{scope}\"");
         let ratio = |more: &str| recorded(&scope, "month", more);
         Panel::bars(title)
-            .prom_against_target("{{id}}", ratio)
+            .prom_against(TARGET, "{{id}}", ratio)
             .prom_insufficient(&format!("{scope}, period=\"month\""), true)
             .size(6, 9)
     };

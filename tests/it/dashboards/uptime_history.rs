@@ -108,9 +108,10 @@ fn groups() -> Vec<Panel> {
              FROM v_uptime_month\nWHERE {WHERE}{whole}\nGROUP BY 1, 2 ORDER BY 1 DESC, 3"
         )
     };
-    // A quarter that began before the time shown would be judged by a part of it.
+    // A quarter that began before the time shown, or goes on after it, would be judged by a part of it.
     let whole_quarters = "\n  AND quarter NOT IN (SELECT quarter FROM v_uptime_month \
-                          WHERE period_from_at < $__unixEpochFrom()::bigint * 1000)";
+                          WHERE period_from_at < $__unixEpochFrom()::bigint * 1000 \
+                          OR period_from_at > $__unixEpochTo()::bigint * 1000)";
     let shown = |title: &str, period: &str, whole: &str| {
         Panel::table(title)
             .sql(&table(period, whole))
@@ -156,9 +157,13 @@ fn groups() -> Vec<Panel> {
         ),
         shown("季度 / Quarters", "quarter", whole_quarters).describe(
             "A quarter is the sum of its months: of their seconds, and of their outages. One that reaches over the end of a \
-             month counts in both, and the longest is the longest within a month. Only those that begin in the time shown.",
+             month counts in both, and the longest is the longest within a month. Only those of which no month lies outside \
+             of the time shown.",
         )
-        .tell("季度为各月之和：跨月底的一次中断在两个月各计一次，最长中断为单个月内的最长。"),
+        .tell(
+            "季度为各月之和：跨月底的一次中断在两个月各计一次，最长中断为单个月内的最长。\
+             只列出没有月份落在所选时间之外的季度。",
+        ),
     ]
 }
 

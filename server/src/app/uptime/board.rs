@@ -13,6 +13,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::seconds::{Seconds, read, write};
+use crate::store::MonthTotal;
 
 /// Where a share of a kiosk's time belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -56,6 +57,8 @@ pub(crate) struct Shown {
     pub(super) today: Option<(Interval, Parts)>,
     pub(super) month: Option<(Interval, Parts)>,
     pub(super) last_month: Option<(Interval, Parts)>,
+    /// The highest target that its last month is judged by.
+    pub(super) promised: Option<(i64, i64)>,
     pub(super) grows: Option<Growth>,
 }
 
@@ -91,10 +94,15 @@ pub(crate) struct Board {
     growths: Numbered<[u8]>,
     /// By place in the fleet; empty of whom nobody has looked at.
     kiosks: Vec<OfKiosk>,
+    /// What last months are judged by, each with the time in which it is that one: of one clock or a few.
+    promised: Vec<(Interval, (i64, i64))>,
 }
 
 impl Board {
     pub(crate) fn show(&mut self, kiosk: Ix, shown: Shown) {
+        if let (Some((valid, _)), Some(target)) = (&shown.last_month, shown.promised) {
+            self.promise(*valid, target);
+        }
         let new = [shown.today, shown.month, shown.last_month];
         let new =
             new.map(|one| one.map(|(valid, parts)| (self.times.number(valid.into()), self.pack(parts))));
@@ -114,6 +122,21 @@ impl Board {
             None => known[period],
         });
         *entry = OfKiosk::of(&all, grows);
+    }
+
+    /// The highest of a fleet counts; what was shown of a month that is last month no more is forgotten.
+    fn promise(&mut self, valid: Interval, target: (i64, i64)) {
+        self.promised.retain(|(known, _)| known.to > valid.from);
+        match self.promised.iter_mut().find(|(known, _)| *known == valid) {
+            Some((_, known)) => *known = MonthTotal::highest([*known, target].into_iter()).unwrap_or(target),
+            None => self.promised.push((valid, target)),
+        }
+    }
+
+    /// By what last month is judged.
+    pub(crate) fn promised(&self, now: Timestamp) -> Option<(i64, i64)> {
+        let of_now = self.promised.iter().filter(|(valid, _)| valid.contains(now.secs()));
+        MonthTotal::highest(of_now.map(|(_, target)| *target))
     }
 
     /// What has grown by now stays; what comes has to be counted.

@@ -208,6 +208,13 @@ impl Books {
         is_whole.then(|| board.totals(now, self.heard_to()))
     }
 
+    /// By what last month is judged, once everybody was looked at.
+    pub(crate) fn promised(&self, now: Timestamp) -> Option<(i64, i64)> {
+        let is_whole = self.is_whole.load(SeqCst);
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        board.promised(now).filter(|_| is_whole)
+    }
+
     /// Up to when figures go on by themselves.
     fn heard_to(&self) -> Timestamp {
         self.committed_to().plus_ms(HEARD_WITHIN_MS)

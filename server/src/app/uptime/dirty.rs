@@ -138,6 +138,11 @@ impl Dirty {
         some.into_iter().filter_map(|kiosk| self.kiosks.remove_entry(&kiosk)).collect()
     }
 
+    /// Of whom more changed than that a running stretch got longer.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &KioskId> {
+        self.kiosks.keys()
+    }
+
     /// Since when this one has changed, if it is looked at anyway.
     pub(crate) fn take_one(&mut self, kiosk: Ix) -> Option<Since> {
         self.kiosks.remove(&kiosk)

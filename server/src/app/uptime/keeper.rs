@@ -5,6 +5,7 @@
 //! the size of the fleet. Those of which something was committed come first: evidence, a verdict, a correction. Of the
 //! others a round looks at those whose time has come: their hours begin or end, a month is to be signed, or their rows
 //! have become old. In between their figures are a function of time (`uptime::outlook`).
+//! After a start comes a look at what scrapes show ([`first_look`]), before any book.
 //! What is decided is the domain's (`uptime::books`) and goes through the hub like everything else; after a
 //! crash the same is decided again.
 use std::{
@@ -24,6 +25,9 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use tokio::sync::watch;
 
+mod first_look;
+
+use self::first_look::FirstLook;
 use super::{UptimeError, dirty::Since, look::Look, places::Places, reader::ms};
 use crate::{
     app::{App, RequestError},
@@ -78,16 +82,13 @@ impl StepError {
 /// Runs until `stop` turns true.
 pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     let mut keeper = Keeper::new(app);
-    let mut told_terms = false;
+    let mut stage = Stage::Terms;
     loop {
         let watch = Stopwatch::start();
-        let step = match told_terms {
-            true => keeper.step().await,
-            false => keeper.tell_terms().await.map(|()| true),
-        };
-        told_terms |= step.is_ok();
+        let step = keeper.stage(&mut stage).await;
+        let lengths = if matches!(stage, Stage::FirstLook) { keeper.rest_at_first() } else { REST };
         // One that fails may have worked for long before it did.
-        let rest = (watch.elapsed() * REST).min(REST_AT_MOST);
+        let rest = (watch.elapsed() * lengths).min(REST_AT_MOST);
         let rest = match step {
             Ok(true) => rest,
             Ok(false) => IDLE,
@@ -102,8 +103,18 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// What comes after a start, one after the other.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Terms,
+    FirstLook,
+    Books,
+}
+
 pub(crate) struct Keeper {
     app: App,
+    /// As long as it lasts.
+    first: Option<FirstLook>,
     ids: Ids,
     round: VecDeque<Ix>,
     began: Option<Stopwatch>,
@@ -128,6 +139,7 @@ impl Keeper {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
         Self {
             app,
+            first: None,
             ids,
             round: VecDeque::new(),
             began: None,
@@ -139,6 +151,23 @@ impl Keeper {
             skipped: BTreeMap::new(),
             tried: None,
         }
+    }
+
+    /// A step of the stage, which ends with the last of it; `false` when there was nothing to do.
+    async fn stage(&mut self, stage: &mut Stage) -> Result<bool, StepError> {
+        match stage {
+            Stage::Terms => {
+                self.tell_terms().await?;
+                *stage = Stage::FirstLook;
+            }
+            Stage::FirstLook => {
+                if !self.look_first().await? {
+                    *stage = Stage::Books;
+                }
+            }
+            Stage::Books => return self.step().await,
+        }
+        Ok(true)
     }
 
     /// A few kiosks; `false` when there was nothing to do.

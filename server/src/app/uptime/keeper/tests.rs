@@ -7,6 +7,7 @@ use kioskwatch_domain::{
 };
 use uuid::Uuid;
 
+mod first_look;
 mod late;
 
 use std::collections::BTreeSet;

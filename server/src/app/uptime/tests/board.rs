@@ -70,6 +70,7 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
         today: Some((day, part())),
         month: Some((october(), part())),
         last_month: Some((october(), part())),
+        promised: None,
         grows: Some(grows),
     };
     board.show(K, shown.clone());
@@ -171,4 +172,69 @@ fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_ava
         assert_eq!(board.kiosk(unknown, now, EVER), [None; 3]);
     }
     assert_eq!(board.kiosks(), 2, "nothing is shown of those between them");
+}
+
+#[tokio::test]
+async fn the_first_look_after_a_start_shows_what_the_books_show_of_a_month_that_is_signed_and_of_one_that_is_not()
+ {
+    let shelf = moved_in_mid_month().await;
+    let (end, id): (i64, KioskId) = (october().to * 1_000, "k".parse().unwrap());
+    // In October; in November before and after its freeze; and with evidence that came later than that.
+    for (now, is_signed) in
+        [(end - 3 * DAY, false), (end + 3 * HOUR, false), (end + DAY, true), (end + 2 * DAY, true)]
+    {
+        if now == end + 2 * DAY {
+            let Change::Evidence(late) = full("k", end - 2 * DAY, end + DAY) else { unreachable!() };
+            let late = EvidenceRow { received_at: Some(Timestamp(end + 36 * HOUR)), ..late };
+            shelf.store.commit(&[Change::Evidence(late)]).await.unwrap();
+        }
+        let kept = shelf.look_at("k", now, &BTreeSet::new()).await;
+        let reader = shelf.reader(now);
+        let places = Arc::new(reader.places().await.unwrap());
+        let first = Look::for_scrape(&reader, places, vec![id.clone()]).await.unwrap();
+        let subject = &first.subjects[0];
+        assert_eq!(
+            subject.period.from > october().from + 5 * 86_400,
+            is_signed,
+            "of what is signed nothing is read"
+        );
+        let first = first.keep(subject, &mut Ids::seeded(1));
+        assert!(first.changes.is_empty(), "{:?}", first.changes);
+        let [first, kept] = [first.shown, kept.shown].map(|shown| {
+            let mut board = Board::default();
+            board.show(id.clone(), shown);
+            board
+        });
+        for later in [0, 600_000] {
+            let at = Timestamp(now + later);
+            assert_eq!(first.totals(at, EVER), kept.totals(at, EVER), "{now}");
+            assert!(first.kiosk(&id, at, EVER).iter().all(Option::is_some), "{now}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn last_month_is_judged_by_what_was_promised_for_it_and_not_by_the_target_of_now() {
+    let mut shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    shelf.config.uptime.target = [1, 2];
+    let mut board = Board::default();
+    let at = |ms: i64| Timestamp(end + ms);
+    assert_eq!(board.promised(at(DAY)), None, "nobody was looked at");
+    board.show("k".parse().unwrap(), shelf.keep("k", end + 2 * DAY).await);
+    assert_eq!(board.promised(at(2 * DAY)), Some((99, 100)));
+    let last_month = |valid: Interval, target| Shown {
+        last_month: Some((valid, Parts::default())),
+        promised: Some(target),
+        ..Shown::default()
+    };
+    let [november, december] =
+        ["2026-11", "2026-12"].map(|month| month.parse::<Month>().unwrap().period(chrono_tz::Asia::Shanghai));
+    board.show("other".parse().unwrap(), last_month(november, (995, 1_000)));
+    board.show("third".parse().unwrap(), last_month(november, (9, 10)));
+    assert_eq!(board.promised(at(2 * DAY)), Some((995, 1_000)), "the highest of the fleet");
+    board.show("k".parse().unwrap(), last_month(december, (1, 2)));
+    let december = Timestamp(december.from * 1_000);
+    assert_eq!(board.promised(december), Some((1, 2)), "of the month that is the last one now");
 }

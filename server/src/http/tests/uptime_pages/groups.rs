@@ -157,14 +157,17 @@ async fn a_name_longer_than_any_is_refused_with_the_limit() {
     let fixture = Fixture::start().await;
     let viewer = fixture.token("viewer", &[]).await;
     for scope in ["region", "customer", "engineer", "model", "kiosk", "site"] {
-        for path in ["/api/v1/uptime", "/uptime"] {
+        for (path, says) in [
+            ("/api/v1/uptime", "at most 1000 characters, this one has 1001"),
+            ("/uptime", "名称最多 1000 个字符，现为 1001 个"),
+        ] {
             let ask = async |letters: usize| {
                 let name = "%E5%8C%97".repeat(letters);
                 fixture.get(&format!("{path}?scope={scope}&id={name}"), &viewer).await
             };
             let refused = ask(1_001).await;
             assert_eq!(refused.status, 422, "{path} {scope}: {}", refused.text);
-            assert!(refused.text.contains("at most 1000 characters, this one has 1001"), "{}", refused.text);
+            assert!(refused.text.contains(says), "{}", refused.text);
             if !["kiosk", "site"].contains(&scope) {
                 assert_eq!(ask(1_000).await.status, 200, "{path} {scope}");
             }
