@@ -104,12 +104,31 @@ struct Attempt {
 }
 
 impl Attempt {
+    /// Rows that are hardly stored yet are written without a look; where one is, nothing is, and all of it goes the
+    /// longer way. Almost all rows of a commit are new, and the look takes as long as a third of writing them.
     async fn run(
         &mut self,
         backend: Backend,
         connection: &mut Connection,
         holder: &lease::Holder,
         plan: &Plan<'_>,
+    ) -> Result<(), StoreError> {
+        let has_new_rows = plan.chunks.iter().any(|chunk| chunk.new.is_some());
+        match self.write(backend, connection, holder, plan, has_new_rows).await {
+            Err(StoreError::Conflict { .. }) if has_new_rows => {
+                self.write(backend, connection, holder, plan, false).await
+            }
+            done => done,
+        }
+    }
+
+    async fn write(
+        &mut self,
+        backend: Backend,
+        connection: &mut Connection,
+        holder: &lease::Holder,
+        plan: &Plan<'_>,
+        as_new: bool,
     ) -> Result<(), StoreError> {
         let mut transaction = begin(backend, connection).await?;
         // Under the lock of the row: the database may still be busy with the doubtful one.
@@ -123,7 +142,12 @@ impl Attempt {
         }
         lease::check(backend, &mut transaction, holder, self.commits).await?;
         for chunk in &plan.chunks {
-            chunk.write(backend, &mut transaction).await?;
+            let written = chunk.write(backend, &mut transaction, as_new).await;
+            if let Err(error) = written {
+                // One that fails takes nothing away.
+                drop(transaction.rollback().await);
+                return Err(error);
+            }
         }
         audit::append(backend, &mut transaction, &plan.audit).await?;
         self.asked_to_commit = true;
@@ -132,13 +156,19 @@ impl Attempt {
 }
 
 impl Chunk {
-    async fn write(&self, backend: Backend, connection: &mut Connection) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        backend: Backend,
+        connection: &mut Connection,
+        as_new: bool,
+    ) -> Result<(), StoreError> {
         if let Some(elsewhere) = self.elsewhere {
             let query = elsewhere.query(backend).bind(self.json.clone());
             query.execute(&mut *connection).await.map_err(|e| StoreError::of(elsewhere.name, e))?;
         }
-        let query = self.write.query(backend).bind(self.json.clone());
-        let done = query.execute(&mut *connection).await.map_err(|e| StoreError::of(self.write.name, e))?;
+        let write = self.new.filter(|_| as_new).unwrap_or(self.write);
+        let query = write.query(backend).bind(self.json.clone());
+        let done = query.execute(&mut *connection).await.map_err(|e| StoreError::of(write.name, e))?;
         match self.clash {
             Some(clash) if done.rows_affected() < self.rows => {
                 self.find_clash(clash, backend, connection).await
