@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use kioskwatch_proto::{Timestamp, limits::MAX_PACKET_BYTES, topic::Topic};
+use kioskwatch_proto::{
+    Timestamp,
+    limits::{MAX_NAME_LEN, MAX_PACKET_BYTES},
+    topic::Topic,
+};
 use rumqttc::{
     NetworkOptions, Transport,
     v5::{
@@ -263,7 +267,8 @@ impl Keeper {
             if Topic::is_canary(topic) {
                 return;
             }
-            let sender = Topic::sender(topic).unwrap_or_default();
+            // What no kiosk can be called has one bucket for all of it, and costs no memory by its length.
+            let sender = Topic::sender(topic).filter(|name| name.len() <= MAX_NAME_LEN).unwrap_or_default();
             let bytes = received.topic.len() + received.payload.len();
             let is_kept = Topic::is_standing(topic);
             if !self.senders.take(sender, bytes, is_kept, Instant::now()) {

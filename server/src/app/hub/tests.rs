@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     metrics::FleetFigures,
     mqtt::{Inlet, Lane, Received, queue},
-    store::{PageRequest, Scope},
+    store::{PageRequest, Scope, StoreDefect},
 };
 
 struct Rig {

@@ -214,6 +214,28 @@ async fn a_record_whose_reading_panics_is_set_aside_with_its_bytes_and_the_rest_
     assert_eq!(rig.counted("messages_total{channel=\"journal_record\",outcome=\"quarantined\"}"), 1);
 }
 
+#[tokio::test]
+async fn a_record_whose_storing_panics_is_set_aside_by_itself_and_nobody_else_waits_for_it() {
+    let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    let [mut agent, mut neighbour] = ["K-1", "K-2"].map(|id| ScriptedAgent::new(id, now));
+    agent.service(now, ServiceState::InService);
+    agent.fault(now, "printer", StoreDefect::STRIKES, FaultState::Raised);
+    agent.service(now, ServiceState::Degraded);
+    let upto =
+        |rig: &Rig, agent: &ScriptedAgent| rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
+    for turn in 1..=3 {
+        neighbour.service(now, ServiceState::InService);
+        let inputs = vec![agent.batch(now), neighbour.batch(now)];
+        rig.hub.decide(Turn::of(inputs)).await.unwrap();
+        assert_eq!((upto(&rig, &agent), upto(&rig, &neighbour)), (Some(1), Some(turn)));
+    }
+    rig.decide(agent.batch(now)).await;
+    assert_eq!(upto(&rig, &agent), Some(3));
+    assert_eq!(rig.audit("record_failed").await, ["kiosk/K-1"; 3]);
+    assert_eq!(rig.audit("record_set_aside").await, ["kiosk/K-1"]);
+}
+
 /// What an agent sends again and again must not end every server that starts.
 #[tokio::test]
 async fn a_message_whose_reading_panics_costs_itself_and_nobody_else_anything() {
