@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     metrics::FleetFigures,
     mqtt::{Inlet, Lane, Received, queue},
-    store::{PageRequest, Scope},
+    store::{PageRequest, Scope, StoreDefect},
 };
 
 struct Rig {
@@ -109,6 +109,8 @@ pub(super) enum Defect {
     Deciding(CommandId),
     /// To read what comes under this topic.
     Reading(Topic),
+    /// To read a record that says this.
+    ReadingRecord(&'static str),
     /// To hear this kiosk's heartbeat.
     Hearing(KioskId),
 }
@@ -130,6 +132,11 @@ impl Defect {
             Self::Reading(topic) => received.topic == topic.to_string(),
             _ => false,
         };
+        assert!(!defect.is_some_and(met), "a defect");
+    }
+
+    pub(super) fn strike_record(defect: Option<&Self>, raw: &str) {
+        let met = |defect: &Self| matches!(defect, Self::ReadingRecord(text) if raw.contains(text));
         assert!(!defect.is_some_and(met), "a defect");
     }
 
