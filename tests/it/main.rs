@@ -4,6 +4,7 @@ mod alerting;
 mod bad_input;
 mod chaos;
 mod clocks;
+mod compose;
 mod console;
 mod damage;
 mod damaged_log;
