@@ -21,6 +21,7 @@ mod lines;
 mod load;
 mod outage;
 mod past;
+mod possible;
 mod power;
 mod power_postgres;
 mod programs;
