@@ -2,7 +2,7 @@
 //!
 //! Each journal has a cursor: the last record, where it stands in server time, and the state it left. The
 //! next record of the same boot proves the machine ON between them, in that state; a record of another boot
-//! proves OFF from the last tick of the old one. Spans are coalesced: a row grows while nothing changes.
+//! proves OFF from the last tick of the old one, unless it says that its disk had no room for ticks. Spans are coalesced: a row grows while nothing changes.
 use kioskwatch_proto::{
     BootId, KioskId, Timestamp,
     faults::codes,
@@ -196,7 +196,10 @@ impl Cursor {
             let end = lived_until
                 .map_or(last.placed, |until| last.placed.plus_ms(until.since(last.at)))
                 .clamp(last.placed, placed);
-            if last.boot != boot {
+            if is_unrecorded(record) {
+                // What was heard meanwhile counts; where nothing was, nobody knows.
+                push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
+            } else if last.boot != boot {
                 let cause = self.shutdown.map(Cause::of_shutdown).or(self.power_cause());
                 push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
                 push(&mut proofs, Proof { from: end, to: placed, state: EvidenceState::Off, cause });
@@ -290,6 +293,10 @@ impl Cursor {
 
 fn is_stopped_in_order(record: &Record) -> bool {
     matches!(&record.body, kioskwatch_proto::journal::Body::Boot(boot) if boot.clean)
+}
+
+fn is_unrecorded(record: &Record) -> bool {
+    matches!(&record.body, kioskwatch_proto::journal::Body::Boot(boot) if boot.unrecorded)
 }
 
 fn push(proofs: &mut Vec<Proof>, proof: Proof) {

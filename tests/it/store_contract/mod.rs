@@ -118,6 +118,7 @@ promises! {
         one_restatement_waits_and_a_decision_stands,
         restatements_are_found_by_site_and_by_what_alone_changed,
         corrections_are_decided_once_and_by_somebody_else,
+        what_two_people_say_of_whose_a_site_was_is_known_once_it_is_approved,
         what_two_people_say_of_where_a_kiosk_stood_is_an_assignment_once_it_is_approved,
         what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;
     seals:

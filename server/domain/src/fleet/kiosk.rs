@@ -275,7 +275,12 @@ impl Kiosk {
 
     /// Whether its journal is acknowledged and its problems are ours.
     pub(super) fn in_service(&self, now: Timestamp) -> bool {
-        self.admission == Admission::Accepted && self.decommissioned_at.is_none_or(|end| now < end.at())
+        self.admission == Admission::Accepted && self.ends_at().is_none_or(|end| now < end)
+    }
+
+    /// When its service ends or ended.
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        self.decommissioned_at.map(Moment::at).filter(|_| self.admission == Admission::Accepted)
     }
 
     /// When it comes into service or came, unless that was called off.

@@ -215,7 +215,10 @@ impl Fleet {
                 }
                 (None, None) => {}
             }
+            let kiosk = row.kiosk.as_ref().and_then(|kiosk| self.place(kiosk));
             self.incidents.insert(row.id, row);
+            let ends = kiosk.and_then(|ix| Some((self.ends_at(ix)?, Due::End(ix))));
+            self.due.extend(ends);
         }
         for row in image.open_commands {
             if let Some(due) = crate::command::next_look(&row, &self.policy.commands) {

@@ -127,6 +127,8 @@ enum Due {
     Incident(Uuid),
     Ticket(Uuid),
     Command(CommandId),
+    /// Its service ends, or ended, while problems of it are open.
+    End(Ix),
 }
 
 /// Whether we hear.
@@ -211,6 +213,7 @@ impl Fleet {
             return Err(StalePlan);
         }
         self.generation += 1;
+        let ends: Vec<_> = over.kiosks.keys().map(|&ix| (ix, self.ends_at(ix))).collect();
         for (ix, mut kiosk) in over.kiosks {
             self.share(&mut kiosk);
             let was = self.kiosks.get(ix as usize).is_some_and(Kiosk::is_quarantined);
@@ -248,6 +251,10 @@ impl Fleet {
             } else {
                 self.incidents.insert(id, row);
             }
+        }
+        // Whose problems became others is among them.
+        for (ix, before) in ends {
+            self.move_due(Due::End(ix), before, self.ends_at(ix));
         }
         for (id, file) in over.tickets {
             let key = Due::Ticket(id);
@@ -305,6 +312,16 @@ impl Fleet {
         if let Some(after) = after {
             self.due.insert((after, key));
         }
+    }
+
+    /// When the service of a kiosk ends of which problems are open that were seen in it.
+    fn ends_at(&self, ix: Ix) -> Option<Timestamp> {
+        let kiosk = self.kiosks.get(ix as usize)?;
+        let seen = |end: Timestamp| {
+            let mut open = kiosk.busy().incidents.iter().filter_map(|id| self.incidents.get(id));
+            open.any(|row| row.noticed_at < end)
+        };
+        kiosk.ends_at().filter(|end| seen(*end))
     }
 
     fn place(&self, id: &KioskId) -> Option<Ix> {

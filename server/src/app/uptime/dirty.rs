@@ -74,12 +74,12 @@ impl Dirty {
                 Change::Kiosk(row) => self.kiosk(&row.id, FROM_NOW),
                 Change::Commissioned(row) => self.kiosk(&row.kiosk, ALWAYS),
                 Change::Assignment(row) => self.kiosk(&row.kiosk, row.from),
+                Change::Correction(row) if row.state == CorrectionState::Approved => match &row.what {
+                    Correction::Assignment { kiosk, .. } => self.kiosk(kiosk, row.from),
+                    Correction::Contract { site, .. } => self.site(site, row.from),
+                    _ => {}
+                },
                 // A site that is new is to be known; hours, zone and whom it belongs to are in its terms.
-                Change::Correction(row) if row.state == CorrectionState::Approved => {
-                    if let Correction::Assignment { kiosk, .. } = &row.what {
-                        self.kiosk(kiosk, row.from);
-                    }
-                }
                 Change::Site(row) => self.site(&row.id, FROM_NOW),
                 Change::SiteTerms(row) => self.site(&row.site, ALWAYS),
                 Change::Exclusion(row) => {
@@ -214,6 +214,38 @@ mod tests {
             dirty.note(&changes);
             assert_eq!(dirty.take(9, |_| now), BTreeMap::from([(id("k"), since)]), "{changes:?}");
         }
+    }
+
+    #[test]
+    fn whoever_approves_whose_a_site_was_has_its_kiosks_booked_anew_from_then_on() {
+        use kioskwatch_domain::uptime::contracts::Renamed;
+        let row = |state| {
+            let what = Correction::Contract {
+                site: "S-1".parse().unwrap(),
+                before: Vec::new(),
+                after: Renamed { region: None, customer: Some("B".into()) },
+            };
+            Change::Correction(Box::new(kioskwatch_domain::change::CorrectionRow {
+                id: uuid::Uuid::nil(),
+                what,
+                from: Timestamp(5),
+                to: Timestamp(9),
+                reason: "r".into(),
+                state,
+                requested_by: "li".into(),
+                requested_at: Timestamp(9),
+                decided: None,
+                effect: "{}".into(),
+            }))
+        };
+        let sites = |state| {
+            let mut dirty = Dirty::default();
+            dirty.note(&[row(state)]);
+            dirty.take_sites()
+        };
+        assert_eq!(sites(CorrectionState::Requested), BTreeMap::new());
+        let since = BTreeMap::from([("S-1".parse().unwrap(), Timestamp(5))]);
+        assert_eq!(sites(CorrectionState::Approved), since);
     }
 
     #[test]

@@ -240,7 +240,7 @@ async fn a_record_whose_old_place_is_damaged_is_quarantined_and_holds_nobody_up(
     (agent.last_seq, agent.journal) = (0, Vec::new());
     for seq in [2, 3] {
         let was = Some(Was { epoch: old, seq });
-        let boot = Boot { previous_boot: None, previous_alive_until: None, clean: true };
+        let boot = Boot { previous_boot: None, previous_alive_until: None, clean: true, unrecorded: false };
         agent.record_was(rig.app.clock().now(), Body::Boot(boot), was);
     }
     let upto = |rig: &Rig| rig.app.fleet().journal(&agent.id, agent.epoch).unwrap().0;
