@@ -91,15 +91,18 @@ impl App {
         figures
     }
 
-    /// The fleet and its sites, regions and customers for today, this month and the last one, as the bookkeeper left
-    /// them, once it has looked at everybody since our start; of single kiosks, where they have series of their own, this month, also of those that were in service
-    /// for a part of it: together they hold the same seconds as the fleet.
+    /// The fleet and its sites, regions, customers and engineers for today, this month and the last one, as the
+    /// bookkeeper left them, once it has looked at everybody since our start; of single kiosks, where they have series of
+    /// their own, this month, also of those that were in service for a part of it: together they hold the same seconds
+    /// as the fleet.
     fn uptime_figures(&self, each: &[KioskFigure], now: Timestamp) -> Vec<UptimeFigure> {
         let mut figures = Vec::new();
         for (period, totals) in PERIODS.into_iter().zip(self.books().totals(now).into_iter().flatten()) {
             figures.push(uptime_figure("fleet", String::new(), period, &totals.fleet));
-            let Totals { sites, regions, customers, .. } = totals;
-            for (scope, sums) in [("site", sites), ("region", regions), ("customer", customers)] {
+            let Totals { fleet: _, sites, regions, customers, engineers } = totals;
+            let groups =
+                [("site", sites), ("region", regions), ("customer", customers), ("engineer", engineers)];
+            for (scope, sums) in groups {
                 figures.extend(sums.into_iter().map(|(id, sums)| uptime_figure(scope, id, period, &sums)));
             }
         }

@@ -21,12 +21,15 @@ pub(crate) struct Place {
     pub(super) site: Option<SiteId>,
     pub(super) region: String,
     pub(super) customer: String,
+    /// "": nobody answered for it.
+    pub(super) engineer: String,
 }
 
 impl Place {
     pub(super) fn of(owner: &Owner) -> Self {
         let Contract { region, customer } = owner.contract.clone();
-        Self { site: owner.site.clone(), region, customer }
+        let engineer = owner.engineer.clone().unwrap_or_default();
+        Self { site: owner.site.clone(), region, customer, engineer }
     }
 }
 
@@ -76,13 +79,14 @@ pub(crate) struct Growth {
 /// The names of the periods in metrics.
 pub(crate) const PERIODS: [&str; 3] = ["today", "month", "last_month"];
 
-/// Sums by name. What belongs to no site, region or customer has the name "": each kind adds up to the fleet.
+/// Sums by name. What belongs to no site, region, customer or engineer has the name "": each kind adds up to the fleet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Totals {
     pub(crate) fleet: Seconds,
     pub(crate) sites: BTreeMap<String, Seconds>,
     pub(crate) regions: BTreeMap<String, Seconds>,
     pub(crate) customers: BTreeMap<String, Seconds>,
+    pub(crate) engineers: BTreeMap<String, Seconds>,
 }
 
 #[derive(Debug, Default)]
@@ -184,6 +188,7 @@ impl Board {
                 *totals.sites.entry(site.to_owned()).or_default() += &seconds;
                 *totals.regions.entry(place.region.clone()).or_default() += &seconds;
                 *totals.customers.entry(place.customer.clone()).or_default() += &seconds;
+                *totals.engineers.entry(place.engineer.clone()).or_default() += &seconds;
             }
             totals
         })

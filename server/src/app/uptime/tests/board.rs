@@ -27,11 +27,8 @@ fn figures(up_s: i64, cause: Cause) -> Figures {
 }
 
 fn place(site: Option<&str>, region: &str, customer: &str) -> Place {
-    Place {
-        site: site.map(|id| id.parse().unwrap()),
-        region: region.to_owned(),
-        customer: customer.to_owned(),
-    }
+    let site = site.map(|id| id.parse().unwrap());
+    Place { site, region: region.to_owned(), customer: customer.to_owned(), engineer: String::new() }
 }
 
 fn shown(parts: &[(Place, Figures)]) -> Shown {
@@ -136,12 +133,15 @@ async fn what_is_shown_of_who_works_on_is_what_a_later_look_counts_until_the_nex
 }
 
 #[test]
-fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_avail_lacks() {
+fn sites_regions_customers_engineers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_avail_lacks() {
     let (moved, lost): (Ix, Ix) = (2, 5);
     let mut board = Board::default();
     let stood = [
         (place(Some("S-1"), "north", "Bank"), figures(80_000, Cause::Power)),
-        (place(Some("S-2"), "north", ""), figures(70_000, Cause::Hardware)),
+        (
+            Place { engineer: "Li".into(), ..place(Some("S-2"), "north", "") },
+            figures(70_000, Cause::Hardware),
+        ),
     ];
     board.show(moved, shown(&stood));
     board.show(lost, shown(&[(place(None, "", ""), figures(60_000, Cause::Network))]));
@@ -153,6 +153,7 @@ fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_ava
         (&month.sites, vec!["", "S-1", "S-2"]),
         (&month.regions, vec!["", "north"]),
         (&month.customers, vec!["", "Bank"]),
+        (&month.engineers, vec!["", "Li"]),
     ] {
         assert_eq!(groups.keys().map(String::as_str).collect::<Vec<_>>(), names);
         assert_eq!(sum(groups.values()), month.fleet);
