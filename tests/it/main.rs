@@ -35,6 +35,7 @@ mod stall;
 mod store_contract;
 mod test_command;
 mod tidy;
+mod told;
 
 /// The executable that plays agent and server.
 fn program() -> &'static str {
