@@ -84,6 +84,7 @@ promises! {
         other_bytes_under_an_applied_number_are_a_fork,
         a_refused_batch_leaves_nothing,
         evidence_only_grows,
+        what_was_thought_to_be_new_and_is_stored_is_neither_lost_nor_stored_twice,
         history_is_not_rewritten,
         five_thousand_rows_of_a_kind_go_in_one_commit,
         what_happened_in_one_millisecond_keeps_its_order,

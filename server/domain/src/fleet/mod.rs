@@ -81,8 +81,9 @@ use crate::{
     presence::PresenceReason,
 };
 
-/// Place of a kiosk in the fleet; stable while the process runs.
-type Ix = u32;
+/// Place of a kiosk in the fleet; stable while the process runs. Whoever keeps something of each kiosk keeps it by
+/// place: a name takes 24 bytes, and a map of them as many again.
+pub type Ix = u32;
 
 /// Shared states of peripherals that are remembered; beyond it each kiosk keeps its own.
 const MAX_SHARED: usize = 4_096;
@@ -324,7 +325,9 @@ impl Fleet {
         kiosk.ends_at().filter(|end| seen(*end))
     }
 
-    fn place(&self, id: &KioskId) -> Option<Ix> {
+    /// `None`: nobody of this name was adopted yet.
+    #[must_use]
+    pub fn place(&self, id: &KioskId) -> Option<Ix> {
         self.places.find(&self.kiosks, id)
     }
 

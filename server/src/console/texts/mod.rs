@@ -42,6 +42,7 @@ texts! {
     timeline_hint, timeline_none, changes, no_changes, self_test, self_test_warning, self_test_all,
     self_test_start, self_test_need_role, progress, result, waits_for_kiosk, recent_commands,
     no_commands, cpu, memory, disk, temperature, agent_version, commissioned, decommissioned, interval, admission_wait,
+    flood_hint, flood_dropped, flood_since, flood_until,
     ticket, clocks, no_clocks, due, left, overdue_by, met_at, budget, paused_with, history, incidents,
     no_incidents, still_there, children, parent, assignee, nobody, priority, class, source, zone,
     detected, reported, restored, signed, closed, note_hint, note_add, note_need_role, decision,

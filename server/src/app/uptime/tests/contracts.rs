@@ -85,7 +85,7 @@ async fn a_month_in_which_a_site_changed_hands_and_came_back_is_shared_out_to_th
     assert_eq!(rows.iter().filter(signed).map(|row| row.customer.as_str()).collect::<Vec<_>>(), ["A", "B"]);
     // The same on the board, under both customers.
     let mut board = Board::default();
-    board.show(id.clone(), shown);
+    board.show(0, shown);
     let [_, _, last_month] = board.totals(Timestamp(end + DAY), EVER);
     let of = |name: &str| last_month.customers.get(name).map(|seconds| seconds.known_s + seconds.unknown_s);
     assert_eq!((of("A"), of("B")), (Some(counted[0]), Some(counted[1])));
