@@ -151,7 +151,8 @@ fn a_cursor_survives_its_text() {
 
 #[test]
 fn records_are_placed_by_the_boots_quickest_heartbeat_or_between_their_neighbours() {
-    let clocks = [BootClock { boot: BootId(Uuid::from_u128(1)), mono_zero: 1_000, interval_s: 30 }];
+    let clocks =
+        [BootClock { boot: BootId(Uuid::from_u128(1)), mono_zero: Timestamp(1_000).into(), interval_s: 30 }];
     let mut cursor = Cursor::default();
     cursor.advance(&record(9, 700, service()), Timestamp(700), None);
     // boot, device time, arrival, where, ahead

@@ -137,12 +137,12 @@ impl Draft<'_> {
     fn set_service(&mut self, ix: Ix, to: ServiceState, cause: Option<&str>, at: Timestamp) {
         let state = &self.kiosk(ix).state;
         let from = state.service;
-        if from == Some(to) && state.service_cause.as_deref() == cause {
+        if from == Some(to) && state.service_cause.as_deref().map(String::as_str) == cause {
             return;
         }
         let state = &mut self.kiosk_mut(ix).state;
         state.service = Some(to);
-        state.service_cause = cause.map(std::sync::Arc::from);
+        state.service_cause = cause.map(|cause| std::sync::Arc::new(cause.to_owned()));
         if from != Some(to) {
             state.service_since = Some(at.into());
             let from = from.map_or("", ServiceState::as_str);

@@ -400,6 +400,11 @@ fn a_flood_is_told_as_a_security_event_and_not_held_against_the_kiosk() {
     let told: Vec<_> = world.store.audit.iter().filter(|row| row.action == "flood").collect();
     assert_eq!(told.len(), 1, "of a kiosk we know");
     assert_eq!(told[0].object, format!("kiosk/{}", agent.id));
+    let ended =
+        |kiosk| Input::FloodEnded { kiosk, since: world.now, until: world.now.plus_ms(1), dropped: 7 };
+    world.tell(&[ended(agent.id.clone()), ended(KioskId::new("K-unheard-of").unwrap())]);
+    let told: Vec<_> = world.store.audit.iter().filter(|row| row.action == "flood_ended").collect();
+    assert!(told.len() == 1 && told[0].detail.contains("\"dropped\":7"), "{told:?}");
     agent.service(world.now, ServiceState::InService);
     assert_eq!(upto(&world.send(&mut agent)), 1);
 }
