@@ -177,7 +177,9 @@ fn may_start(waiting: &Waiting, site: &Site<'_>) -> Result<(), Unsafe> {
 /// Whether the action may touch this peripheral now.
 fn may_act(waiting: &Waiting, index: usize, site: &Site<'_>) -> Result<(), Unsafe> {
     let now = site.now.mono;
-    if !site.peripherals[index].may_write() {
+    // Lent, or kept free, for long enough: what has begun is not taken back when a customer comes.
+    let done_by = now + site.peripherals[index].worst_case_ms(waiting.job.work).unwrap_or(0);
+    if !site.peripherals[index].may_write_until(done_by) {
         return Err(Unsafe::NoLease);
     }
     let devices: Vec<_> = site
@@ -193,7 +195,7 @@ fn may_act(waiting: &Waiting, index: usize, site: &Site<'_>) -> Result<(), Unsaf
         .collect();
     check_facts(site.gate, site.application, &devices, now)?;
     let asks = matches!(site.gate, ApplicationGate::Required { .. });
-    let granted = matches!(waiting.hold, Hold::Granted { until } if now < until);
+    let granted = matches!(waiting.hold, Hold::Granted { until } if done_by <= until);
     if asks && !granted {
         return Err(Unsafe::NoGrant);
     }

@@ -154,6 +154,11 @@ impl Peripheral {
             }
     }
 
+    /// Whether we may do so all the time until then.
+    pub(crate) fn may_write_until(&self, end: Mono) -> bool {
+        self.may_write() && self.lease.as_ref().is_none_or(|lease| end <= lease.until)
+    }
+
     /// Whether a command could ever be carried out here.
     pub(crate) fn commandable(&self) -> bool {
         !self.barred && matches!(self.config.mode, PortMode::Owned | PortMode::Lease)

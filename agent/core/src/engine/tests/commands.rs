@@ -3,7 +3,7 @@ use kioskwatch_proto::{
     KioskId, Timestamp,
     command::CommandSigner,
     journal::CommandOutcome,
-    local::{Busy, Grant},
+    local::{Busy, Grant, LeaseRequest},
     words::PortMode,
 };
 use serde_json::json;
@@ -371,6 +371,33 @@ fn a_self_test_needs_fresh_facts_and_the_applications_grant() {
         ["accepted", "deferred: no_busy_facts", "started", "succeeded"]
     );
     assert!(bench.log.iter().any(|(_, e)| matches!(e, Effect::HoldOver { .. })));
+}
+
+#[test]
+fn a_self_test_begins_only_where_there_is_time_to_end_it() {
+    // Its worst case takes two seconds.
+    for (seconds, done) in [(1, false), (3, true)] {
+        let mut bench = gated();
+        let command = bench.command("self_test", only("printer"));
+        bench.send(&command);
+        bench.pass(10);
+        bench.local(Local::Busy(FREE));
+        let grant = Grant { granted: true, valid_for_s: seconds };
+        bench.local(Local::Grant { request: command.id.to_string(), grant });
+        bench.pass(900);
+        assert_eq!(bench.sent("printer", Work::SelfTest), usize::from(done), "granted for {seconds} s");
+
+        let mut bench =
+            Bench::new(ApplicationGate::None, vec![device("printer", "printer", PortMode::Lease)]);
+        let request = LeaseRequest { peripheral: name("printer"), seconds: seconds + 1 };
+        bench.local(Local::Lease { lease: "l".into(), request });
+        // The first look at the device takes a part of it.
+        bench.pass(900);
+        let command = bench.command("self_test", only("printer"));
+        bench.send(&command);
+        bench.pass(100);
+        assert_eq!(bench.sent("printer", Work::SelfTest), usize::from(done), "lent for {seconds} s more");
+    }
 }
 
 #[test]
