@@ -67,9 +67,9 @@ pub struct PeripheralFigure {
 /// Seconds, never ratios: ratios are divided at the end, after summing.
 #[derive(Debug, Clone)]
 pub struct UptimeFigure {
-    /// `fleet`, `site`, `region`, `customer` or `kiosk`. Each of them holds the same time: never add up two.
+    /// `fleet`, `site`, `region`, `customer`, `engineer` or `kiosk`. Each of them holds the same time: never add up two.
     pub scope: &'static str,
-    /// "" is the fleet, and what belongs to no site, region or customer.
+    /// "" is the fleet, and what belongs to no site, region, customer or engineer.
     pub id: String,
     /// `today`, `month`, `last_month`.
     pub period: &'static str,

@@ -1,5 +1,5 @@
-//! Uptime from Prometheus: today, this month and the last one, by fleet, site, region, customer and kiosk. Enough
-//! without PostgreSQL.
+//! Uptime from Prometheus: today, this month and the last one, by fleet, site, region, customer, engineer and kiosk.
+//! Enough without PostgreSQL.
 use serde_json::json;
 
 use super::{
@@ -42,6 +42,8 @@ fn recorded(scope: &str, period: &str, more: &str) -> String {
     format!("scope:kioskwatch_uptime:ratio{{{scope}, ratio=\"$ratio\", period=\"{period}\"{more}}}")
 }
 
+const QUARTER: &str = "在控制台查看 / in the console";
+const QUARTER_PAGE: &str = "${console}/uptime?span=quarter&measure=${ratio}";
 const CHOSEN: &str = "scope=\"site\", id=~\"$site\"";
 
 /// A month that is over is judged by what was promised for it.
@@ -148,7 +150,7 @@ fn sites() -> Vec<Panel> {
     panels
 }
 
-/// Regions, customers, causes, and how much is known at all.
+/// Regions, customers, engineers, causes, how much is known at all, and where quarters are.
 fn groups() -> Vec<Panel> {
     let of = |title: &str, scope: &str| {
         let scope = format!("scope=\"{scope}\"");
@@ -156,7 +158,7 @@ fn groups() -> Vec<Panel> {
         Panel::bars(title)
             .prom_against(TARGET, "{{id}}", ratio)
             .prom_insufficient(&format!("{scope}, period=\"month\""), true)
-            .size(6, 9)
+            .size(8, 9)
     };
     let seconds = |what: &str| {
         format!(
@@ -167,6 +169,9 @@ fn groups() -> Vec<Panel> {
     vec![
         of("区域本月 / Regions this month", "region"),
         of("客户本月 / Customers this month", "customer"),
+        of("工程师本月 / Engineers this month", "engineer")
+            .tell("The same seconds as above, by who answered for them. Without what the customer's power, network and host cost: in the console.")
+            .link("工程师 / Engineers in the console", "${console}/uptime?by=engineer&measure=${ratio}"),
         Panel::bars("本月停机原因 / Down time by cause, this month")
             .prom(
                 "{{cause}}",
@@ -176,13 +181,20 @@ fn groups() -> Vec<Panel> {
             .unit("s")
             .describe("Of the chosen sites; together what 可用率 lacks.")
             .may_be_empty("本月没有停机 / nothing was down this month")
-            .size(8, 9),
+            .size(14, 9),
         Panel::stat("本月数据覆盖 / Coverage this month")
             .prom("__auto", &honest(&format!("({known} / ({known} + {unknown} > 0))")))
             .ratio()
             .judged(&[(None, "red"), (Some(0.9), "green")])
             .describe("How much of the time to answer for is known at all. Below 90 % the figures stand on too little.")
-            .size(4, 9),
+            .size(5, 9),
+        Panel::stat("季度 / Quarter")
+            .prom(QUARTER, "vector(1)")
+            .says_name()
+            .cell_link(QUARTER, "季度 / The quarter", QUARTER_PAGE)
+            .link("季度 / The quarter", QUARTER_PAGE)
+            .describe("Prometheus is told of days and months. The console adds up the months of a quarter, also without PostgreSQL.")
+            .size(5, 9),
     ]
 }
 

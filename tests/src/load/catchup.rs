@@ -93,7 +93,7 @@ async fn through_a_broker(options: &CatchupOptions, kiosks: u32, kept: Kept) -> 
     let mut stage = Stage::set(&options.stage, FloodLimit::Default).await?;
     let mut fleet =
         Fleet::connect(kiosks, options.connections, INTERVAL_S, stage.mosquitto.address()).await?;
-    fleet.introduce().await?;
+    fleet.introduce_since(kept.since).await?;
     let process = stage.process()?;
     let (started, cpu) = (Stopwatch::start(), process.cpu()?);
     let again = fleet.deliver(kept.records, |kiosk, seq| kept.record(kiosk, seq)).await?;

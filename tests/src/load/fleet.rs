@@ -129,13 +129,19 @@ impl Fleet {
         u32::try_from(self.records.len()).unwrap_or(u32::MAX)
     }
 
-    /// Every kiosk says who it is and what it holds, until the server has committed the first record of each.
+    /// As [`Self::introduce_since`], from now on.
     pub async fn introduce(&mut self) -> Result<(), String> {
+        self.introduce_since(now()).await
+    }
+
+    /// Every kiosk says who it is and what it holds, until the server has committed the first record of each, which
+    /// is of `begin`.
+    pub async fn introduce_since(&mut self, begin: Timestamp) -> Result<(), String> {
         let mut next = 0;
         let (mut known, mut since) = (0, Instant::now());
         while known < self.count() {
             while next < self.count() && next - known < INTRODUCED_AT_ONCE {
-                self.introduce_one(VirtualKiosk(next)).await?;
+                self.introduce_one(VirtualKiosk(next), begin).await?;
                 next += 1;
             }
             tokio::time::sleep(STEP).await;
@@ -148,7 +154,7 @@ impl Fleet {
                     (0..next).filter(|&index| acks.upto[index as usize] == 0).collect()
                 };
                 for index in missing {
-                    self.introduce_one(VirtualKiosk(index)).await?;
+                    self.introduce_one(VirtualKiosk(index), begin).await?;
                 }
                 since = Instant::now();
             }
@@ -156,11 +162,10 @@ impl Fleet {
         Ok(())
     }
 
-    async fn introduce_one(&self, kiosk: VirtualKiosk) -> Result<(), String> {
-        let at = now();
-        self.publish(kiosk, Channel::Presence, kiosk.presence("online", 1, at)).await?;
+    async fn introduce_one(&self, kiosk: VirtualKiosk, begin: Timestamp) -> Result<(), String> {
+        self.publish(kiosk, Channel::Presence, kiosk.presence("online", 1, now())).await?;
         self.publish(kiosk, Channel::Inventory, kiosk.inventory()).await?;
-        self.publish(kiosk, Channel::Journal, kiosk.journal(&[kiosk.snapshot(at)])).await
+        self.publish(kiosk, Channel::Journal, kiosk.journal(&[kiosk.snapshot(begin)])).await
     }
 
     /// So many further records of each kiosk as fast as they are taken, each kiosk with a window in flight as an

@@ -10,7 +10,7 @@ use kioskwatch_domain::{
     change::{
         AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums, SiteRow,
     },
-    interval::{BEGINNING, Interval},
+    interval::Interval,
     uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, limits::HEARTBEAT_INTERVAL_S};
@@ -270,15 +270,6 @@ impl UptimeReader<'_> {
         Ok(Gathered { subjects, frame, evidence })
     }
 
-    /// Evidence of this kiosk of before this may be gone, on the clock of where it is registered.
-    pub(super) async fn kept_from(&self, kiosk: &KioskId) -> Result<Timestamp, StoreError> {
-        let views = self.store.kiosks_of(std::slice::from_ref(kiosk)).await?;
-        let places = self.places_at(&stood_at(&views, &[])).await?;
-        let zone = views.first().map_or(places.zone_at(None), |view| places.zone_of(view));
-        let kept = kept_from(self, places.zone_at(None), &BTreeMap::from([(kiosk.clone(), zone)])).await?;
-        Ok(ms(kept.get(kiosk).copied().unwrap_or(BEGINNING)))
-    }
-
     /// Of each of these kiosks the version of the month that stood at an instant, or stands.
     async fn signed(
         &self,
@@ -303,7 +294,8 @@ impl UptimeReader<'_> {
     pub(super) async fn places_at(&self, sites: &BTreeSet<SiteId>) -> Result<Places, StoreError> {
         let ids = names(sites);
         let sites = self.store.sites_of(&ids).await?;
-        Ok(Places::of(&sites, &self.store.site_terms(Some(&ids)).await?, self.config))
+        let terms = self.store.site_terms(Some(&ids)).await?;
+        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(Some(&ids)).await?, self.config))
     }
 
     /// All sites.
@@ -319,7 +311,8 @@ impl UptimeReader<'_> {
                 None => break,
             }
         }
-        Ok(Places::of(&sites, &self.store.site_terms(None).await?, self.config))
+        let terms = self.store.site_terms(None).await?;
+        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(None).await?, self.config))
     }
 
     /// Read before evidence is: what we claim to have heard by then is in it, or in a gap.

@@ -307,6 +307,7 @@ impl<'a> Look<'a> {
             month,
             kiosk,
             owners: &sets.owners,
+            corrected: &sets.corrected,
             target: self.target,
             inputs: sets.inputs(&self.frame, self.claims(&kiosk.id)),
         }

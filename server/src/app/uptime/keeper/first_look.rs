@@ -10,9 +10,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use kioskwatch_domain::fleet::Ix;
 use kioskwatch_proto::KioskId;
 
-use super::{super::dirty::Since, KIOSKS_A_STEP, Keeper, StepError};
+use super::{super::dirty::Since, KIOSKS_A_STEP, Keeper, STRANGER, StepError};
 use crate::app::uptime::look::Look;
 
 /// Rest after a step, in lengths of the step, while sums of groups are missing …
@@ -24,9 +25,9 @@ const FEW_MESSAGES: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct FirstLook {
     pass: Pass,
-    waiting: VecDeque<KioskId>,
+    waiting: VecDeque<Ix>,
     /// Of whom something was committed before they were looked at: they are to be booked all the same.
-    changed: BTreeMap<KioskId, Since>,
+    changed: BTreeMap<Ix, Since>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Keeper {
             Some(first) => first,
             None => self.begin_first_look(),
         };
-        let some: Vec<KioskId> = first.waiting.iter().take(KIOSKS_A_STEP).cloned().collect();
+        let some: Vec<Ix> = first.waiting.iter().take(KIOSKS_A_STEP).copied().collect();
         self.take_changes(&some, &mut first);
         let looked = self.show(&some).await;
         let first = self.first.insert(first);
@@ -54,13 +55,16 @@ impl Keeper {
         }
         if first.pass == Pass::Everybody {
             first.pass = Pass::ChangedMeanwhile;
-            first.waiting = self.app.books().dirty().changed().cloned().collect();
+            first.waiting = self.app.books().dirty().changed().collect();
             self.app.books().shown_whole();
             return Ok(true);
         }
         let first = self.first.take();
         let mut dirty = self.app.books().dirty();
-        first.into_iter().flat_map(|first| first.changed).for_each(|(id, since)| dirty.kiosk(&id, since));
+        first
+            .into_iter()
+            .flat_map(|first| first.changed)
+            .for_each(|(kiosk, since)| dirty.kiosk(kiosk, since));
         Ok(false)
     }
 
@@ -71,30 +75,31 @@ impl Keeper {
         if waiting < FEW_MESSAGES { REST } else { super::REST }
     }
 
-    fn begin_first_look(&self) -> FirstLook {
-        let mut waiting = self.strangers();
-        waiting.sort_unstable();
-        FirstLook { pass: Pass::Everybody, waiting: waiting.into(), changed: BTreeMap::new() }
+    fn begin_first_look(&mut self) -> FirstLook {
+        self.meet_strangers();
+        let strangers = (0..).zip(&self.due_at).filter(|(_, at)| **at == STRANGER);
+        let waiting = strangers.map(|(kiosk, _)| kiosk).collect();
+        FirstLook { pass: Pass::Everybody, waiting, changed: BTreeMap::new() }
     }
 
     /// Before anything is read: what is committed later makes them wait again.
-    fn take_changes(&self, kiosks: &[KioskId], first: &mut FirstLook) {
+    fn take_changes(&self, kiosks: &[Ix], first: &mut FirstLook) {
         let mut dirty = self.app.books().dirty();
-        for kiosk in kiosks {
+        for &kiosk in kiosks {
             let Some(since) = dirty.take_one(kiosk) else { continue };
-            let known = first.changed.entry(kiosk.clone()).or_insert(since);
+            let known = first.changed.entry(kiosk).or_insert(since);
             *known = since.min(*known);
         }
     }
 
     /// Who cannot be looked at is named when it cannot be booked either, and keeps nobody waiting.
-    async fn show(&mut self, kiosks: &[KioskId]) -> Result<(), StepError> {
+    async fn show(&mut self, kiosks: &[Ix]) -> Result<(), StepError> {
         match self.show_together(kiosks).await {
             Err(error) if error.stays() => {
                 for kiosk in kiosks {
                     match self.show_together(std::slice::from_ref(kiosk)).await {
                         Err(error) if !error.stays() => return Err(error),
-                        Err(error) => tracing::debug!(%kiosk, %error, "left out of the first look"),
+                        Err(error) => tracing::debug!(kiosk, %error, "left out of the first look"),
                         Ok(()) => {}
                     }
                 }
@@ -104,19 +109,24 @@ impl Keeper {
         }
     }
 
-    async fn show_together(&mut self, kiosks: &[KioskId]) -> Result<(), StepError> {
-        if kiosks.is_empty() {
+    async fn show_together(&mut self, kiosks: &[Ix]) -> Result<(), StepError> {
+        let known: BTreeMap<KioskId, Ix> = {
+            let fleet = self.app.fleet();
+            kiosks.iter().filter_map(|&kiosk| Some((fleet.kiosk_at(kiosk)?.id.clone(), kiosk))).collect()
+        };
+        if known.is_empty() {
             return Ok(());
         }
         let places = self.places().await?;
         let app = self.app.clone();
         let reader = app.uptime_reader();
-        let look = Look::for_scrape(&reader, places, kiosks.to_vec()).await?;
+        let look = Look::for_scrape(&reader, places, known.keys().cloned().collect()).await?;
         let mut shown = Vec::new();
         for subject in &look.subjects {
             let ids = &mut self.ids;
             let kept = catch_unwind(AssertUnwindSafe(|| look.keep(subject, ids)));
-            shown.push((subject.view.kiosk.id.clone(), kept.map_err(|_| StepError::Panicked)?.shown));
+            let kept = kept.map_err(|_| StepError::Panicked)?;
+            shown.extend(known.get(&subject.view.kiosk.id).map(|place| (*place, kept.shown)));
         }
         app.books().show(shown);
         Ok(())
