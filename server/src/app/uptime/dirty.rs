@@ -139,8 +139,8 @@ impl Dirty {
     }
 
     /// Of whom more changed than that a running stretch got longer.
-    pub(super) fn changed(&self) -> impl Iterator<Item = &KioskId> {
-        self.kiosks.keys()
+    pub(super) fn changed(&self) -> impl Iterator<Item = Ix> {
+        self.kiosks.keys().copied()
     }
 
     /// Since when this one has changed, if it is looked at anyway.
@@ -259,7 +259,7 @@ mod tests {
         };
         let sites = |state| {
             let mut dirty = Dirty::default();
-            dirty.note(&[row(state)]);
+            dirty.note(&[row(state)], place);
             dirty.take_sites()
         };
         assert_eq!(sites(CorrectionState::Requested), BTreeMap::new());

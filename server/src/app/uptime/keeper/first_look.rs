@@ -10,6 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use kioskwatch_domain::fleet::Ix;
 use kioskwatch_proto::KioskId;
 
 use super::{super::dirty::Since, KIOSKS_A_STEP, Keeper, StepError};
@@ -24,9 +25,9 @@ const FEW_MESSAGES: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct FirstLook {
     pass: Pass,
-    waiting: VecDeque<KioskId>,
+    waiting: VecDeque<Ix>,
     /// Of whom something was committed before they were looked at: they are to be booked all the same.
-    changed: BTreeMap<KioskId, Since>,
+    changed: BTreeMap<Ix, Since>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +44,9 @@ impl Keeper {
             Some(first) => first,
             None => self.begin_first_look(),
         };
-        let some: Vec<KioskId> = first.waiting.iter().take(KIOSKS_A_STEP).cloned().collect();
+        let some: Vec<Ix> = first.waiting.iter().take(KIOSKS_A_STEP).copied().collect();
         self.take_changes(&some, &mut first);
-        let looked = self.show(&some).await;
+        let looked = self.show(&self.names(&some)).await;
         let first = self.first.insert(first);
         looked?;
         first.waiting.drain(..some.len());
@@ -54,13 +55,16 @@ impl Keeper {
         }
         if first.pass == Pass::Everybody {
             first.pass = Pass::ChangedMeanwhile;
-            first.waiting = self.app.books().dirty().changed().cloned().collect();
+            first.waiting = self.app.books().dirty().changed().collect();
             self.app.books().shown_whole();
             return Ok(true);
         }
         let first = self.first.take();
         let mut dirty = self.app.books().dirty();
-        first.into_iter().flat_map(|first| first.changed).for_each(|(id, since)| dirty.kiosk(&id, since));
+        first
+            .into_iter()
+            .flat_map(|first| first.changed)
+            .for_each(|(kiosk, since)| dirty.kiosk(kiosk, since));
         Ok(false)
     }
 
@@ -72,19 +76,24 @@ impl Keeper {
     }
 
     fn begin_first_look(&self) -> FirstLook {
-        let mut waiting = self.strangers();
-        waiting.sort_unstable();
-        FirstLook { pass: Pass::Everybody, waiting: waiting.into(), changed: BTreeMap::new() }
+        let kiosks = self.app.fleet().kiosks().len();
+        let waiting = (0..).take(kiosks).filter(|kiosk| self.is_stranger(*kiosk)).collect();
+        FirstLook { pass: Pass::Everybody, waiting, changed: BTreeMap::new() }
     }
 
     /// Before anything is read: what is committed later makes them wait again.
-    fn take_changes(&self, kiosks: &[KioskId], first: &mut FirstLook) {
+    fn take_changes(&self, kiosks: &[Ix], first: &mut FirstLook) {
         let mut dirty = self.app.books().dirty();
-        for kiosk in kiosks {
+        for &kiosk in kiosks {
             let Some(since) = dirty.take_one(kiosk) else { continue };
-            let known = first.changed.entry(kiosk.clone()).or_insert(since);
+            let known = first.changed.entry(kiosk).or_insert(since);
             *known = since.min(*known);
         }
+    }
+
+    fn names(&self, kiosks: &[Ix]) -> Vec<KioskId> {
+        let fleet = self.app.fleet();
+        kiosks.iter().filter_map(|kiosk| Some(fleet.kiosk_at(*kiosk)?.id.clone())).collect()
     }
 
     /// Who cannot be looked at is named when it cannot be booked either, and keeps nobody waiting.
@@ -116,7 +125,9 @@ impl Keeper {
         for subject in &look.subjects {
             let ids = &mut self.ids;
             let kept = catch_unwind(AssertUnwindSafe(|| look.keep(subject, ids)));
-            shown.push((subject.view.kiosk.id.clone(), kept.map_err(|_| StepError::Panicked)?.shown));
+            let kept = kept.map_err(|_| StepError::Panicked)?;
+            let place = app.fleet().place(&subject.view.kiosk.id);
+            shown.extend(place.map(|place| (place, kept.shown)));
         }
         app.books().show(shown);
         Ok(())

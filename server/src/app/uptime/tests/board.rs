@@ -203,13 +203,13 @@ async fn the_first_look_after_a_start_shows_what_the_books_show_of_a_month_that_
         assert!(first.changes.is_empty(), "{:?}", first.changes);
         let [first, kept] = [first.shown, kept.shown].map(|shown| {
             let mut board = Board::default();
-            board.show(id.clone(), shown);
+            board.show(K, shown);
             board
         });
         for later in [0, 600_000] {
             let at = Timestamp(now + later);
             assert_eq!(first.totals(at, EVER), kept.totals(at, EVER), "{now}");
-            assert!(first.kiosk(&id, at, EVER).iter().all(Option::is_some), "{now}");
+            assert!(first.kiosk(K, at, EVER).iter().all(Option::is_some), "{now}");
         }
     }
 }

@@ -36,20 +36,21 @@ async fn sums_of_groups_are_shown_before_anybody_is_booked_and_never_of_those_wh
 async fn what_comes_in_during_the_first_look_is_shown_by_it_and_booked_after_it() {
     let office = Office::of(KIOSKS_A_STEP + 1, true).await;
     let mut keeper = Keeper::new(office.app.clone());
-    office.app.books().dirty().kiosk(&id(0), Timestamp(5));
+    let place = office.place(&id(0)).unwrap();
+    office.app.books().dirty().kiosk(place, Timestamp(5));
     assert!(keeper.look_first().await.unwrap());
     let up_s = async || of_month(&office, "fleet").await.first().map(|fleet| fleet.ratios[0].0);
     assert_eq!(up_s().await, None);
     let now = office.app.clock().now();
     let late = [testing::whole(id(0), now.plus_ms(-3_000_000), now.plus_ms(-2_000_000))];
     office.app.store().commit(&late).await.unwrap();
-    office.app.books().note(&late);
+    office.note(&late);
     assert!(keeper.look_first().await.unwrap());
     assert_eq!(up_s().await, Some(0), "it was looked at before that");
     assert!(keeper.look_first().await.is_ok_and(|more| !more));
     assert_eq!(up_s().await, Some(1_000));
     let waiting = office.app.books().dirty().take(9, |_| Timestamp(0));
-    assert_eq!(waiting, BTreeMap::from([(id(0), Timestamp(5))]), "since the first that was noted");
+    assert_eq!(waiting, BTreeMap::from([(place, Timestamp(5))]), "since the first that was noted");
 }
 
 #[tokio::test]
