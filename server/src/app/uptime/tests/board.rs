@@ -223,7 +223,7 @@ async fn last_month_is_judged_by_what_was_promised_for_it_and_not_by_the_target_
     let mut board = Board::default();
     let at = |ms: i64| Timestamp(end + ms);
     assert_eq!(board.promised(at(DAY)), None, "nobody was looked at");
-    board.show("k".parse().unwrap(), shelf.keep("k", end + 2 * DAY).await);
+    board.show(0, shelf.keep("k", end + 2 * DAY).await);
     assert_eq!(board.promised(at(2 * DAY)), Some((99, 100)));
     let last_month = |valid: Interval, target| Shown {
         last_month: Some((valid, Parts::default())),
@@ -235,7 +235,7 @@ async fn last_month_is_judged_by_what_was_promised_for_it_and_not_by_the_target_
     board.show("other".parse().unwrap(), last_month(november, (995, 1_000)));
     board.show("third".parse().unwrap(), last_month(november, (9, 10)));
     assert_eq!(board.promised(at(2 * DAY)), Some((995, 1_000)), "the highest of the fleet");
-    board.show("k".parse().unwrap(), last_month(december, (1, 2)));
+    board.show(0, last_month(december, (1, 2)));
     let december = Timestamp(december.from * 1_000);
     assert_eq!(board.promised(december), Some((1, 2)), "of the month that is the last one now");
 }
