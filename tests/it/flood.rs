@@ -32,6 +32,9 @@ const FLOODER: &str = "K-0666";
 const GROWTH_MIB: u64 = 48;
 /// Messages of the flood that reach the server and are dropped before anything is seen as settled.
 const DROPPED: f64 = 3_000.0;
+/// Once it has grown it stays: what may come on top of it while several times as many messages are dropped.
+const LATER_MIB: u64 = 8;
+const LATER: f64 = 4.0;
 
 fn topic(channel: Channel) -> String {
     Topic::new(KioskId::new(FLOODER).unwrap(), channel).to_string()
@@ -145,6 +148,7 @@ async fn a_flood_from_one_kiosk_is_dropped_counted_and_told_once_and_the_fleet_d
     assert!(kiosk["flood"]["dropped"].as_u64().unwrap() >= DROPPED as u64, "{kiosk}");
     let grown = resident_mib(pid).saturating_sub(before);
     assert!(grown <= GROWTH_MIB, "{before} MiB, and {grown} more in the flood");
+    memory_stays_flat(&stack, pid).await;
     flood.stop();
 
     // Told once, whatever the number of messages and connections.
@@ -165,17 +169,50 @@ async fn a_flood_from_one_kiosk_is_dropped_counted_and_told_once_and_the_fleet_d
     assert!(stack.server.process_runs() && stack.server.process().unwrap().id() == Some(pid));
 }
 
+/// Whether there are a thousand messages or ten thousand.
+async fn memory_stays_flat(stack: &Stack, pid: u32) {
+    let dropped = async || {
+        let [journal, beats] = ["journal_in", "beats_in"].map(over_allowance);
+        Ok::<f64, String>(stack.metric(&journal).await? + stack.metric(&beats).await?)
+    };
+    let (before, first) = (resident_mib(pid), dropped().await.unwrap());
+    wait_until("several times as many messages", PATIENCE * 4, || async {
+        let now = dropped().await?;
+        if now >= LATER * first { Ok(()) } else { Err(format!("{now}, of {LATER} times {first}")) }
+    })
+    .await;
+    let after = resident_mib(pid);
+    println!("after {first} dropped messages {before} MiB, after {LATER} times as many {after} MiB");
+    assert!(after <= before + LATER_MIB, "{before} MiB after {first}, {after} after {LATER} times as many");
+}
+
 /// A server that takes nothing for a while is still connected: Mosquitto queues a thousand messages for it and then drops
 /// what comes. Agents send again what nobody acknowledged, so that costs nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_mosquitto_drops_when_its_queue_is_full_comes_again() {
+    a_full_queue_costs_nothing(Fate::Lives).await;
+}
+
+/// Nor what it had queued, which is gone with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_mosquitto_drops_and_holds_when_it_dies_with_a_full_queue_comes_again() {
+    a_full_queue_costs_nothing(Fate::Dies).await;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Lives,
+    Dies,
+}
+
+async fn a_full_queue_costs_nothing(broker: Fate) {
     let plan = Plan::new(program()).kiosk("K-0001", "S-01").kiosk("K-0002", "S-02");
-    let stack = plan.start().await;
+    let mut stack = plan.start().await;
     let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
     let store = Store::open_beside(&database).await.unwrap();
-    let server = stack.server.process().unwrap();
+    let signal = |stack: &Stack, signal| stack.server.process().unwrap().signal(signal).unwrap();
 
-    server.signal(Signal::STOP).unwrap();
+    signal(&stack, Signal::STOP);
     let flood = Flood::start(&stack);
     let drops = || async {
         let log = stack.broker.log();
@@ -191,7 +228,10 @@ async fn what_mosquitto_drops_when_its_queue_is_full_comes_again() {
         business_goes_on(application, 20).await;
     }
     drop(applications);
-    server.signal(Signal::CONT).unwrap();
+    if broker == Fate::Dies {
+        stack.broker.restart().await.unwrap();
+    }
+    signal(&stack, Signal::CONT);
 
     stack.ticket("K-0001", "cover_open").await;
     lines::everything_arrives_and_nobody_is_offline(&stack, &store).await;

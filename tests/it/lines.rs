@@ -216,20 +216,29 @@ async fn raised_once(store: &Store, id: &KioskId, written: &BTreeMap<u64, Value>
     }
 }
 
-/// With a keep-alive of 20 s at both ends: one and a half of it, the first pause before a new try, and what a
-/// loaded machine takes. Two keep-alives, as the client alone would take, are more.
-pub(crate) const FOUND_WITHIN: Duration = Duration::from_secs(30 + 1 + 6);
+/// With a keep-alive of 20 s at both ends: one and a half of it, and what a loaded machine takes. Two, as the client
+/// alone would take, are more.
+pub(crate) const FOUND_WITHIN: Duration = Duration::from_secs(30 + 2);
 
-/// From now until somebody calls again on this line.
-async fn found(line: &Proxy, dead: LineState) -> Duration {
-    let (began, before) = (Instant::now(), line.accepted());
+/// What the server says when both its connections are gone.
+pub(crate) const BOTH_LANES: [&str; 2] =
+    ["not connected to the broker lane=\"journal\"", "not connected to the broker lane=\"beats\""];
+
+/// How long from now until this end of a line has said all these words in its log.
+pub(crate) async fn given_up(
+    line: &Proxy,
+    dead: LineState,
+    log: impl Fn() -> String,
+    words: &[&str],
+) -> Duration {
+    let (began, before) = (Instant::now(), log().len());
     line.set(dead);
-    wait_until("a new connection in place of the half-open one", FOUND_WITHIN * 2, || async {
-        let now = line.accepted();
-        if now > before { Ok(()) } else { Err(format!("{:?}", began.elapsed())) }
+    wait_until("the half-open line to be given up", FOUND_WITHIN * 2, || async {
+        let said = log()[before..].to_owned();
+        let all = words.iter().all(|word| said.contains(word));
+        if all { Ok(began.elapsed()) } else { Err(format!("{:?}: {said}", began.elapsed())) }
     })
-    .await;
-    began.elapsed()
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,12 +258,24 @@ async fn a_half_open_line_is_found_within_one_and_a_half_keep_alives_at_both_end
     stack.metric_reaches(&format!("kioskwatch_messages_total{{{heartbeat},outcome=\"applied\"}}"), 2.0).await;
 
     let server = stack.server_line.as_ref().unwrap();
-    let agents = sites.iter().zip(ways).map(|(site, way)| found(stack.line(site), way));
-    let (by_agents, by_server) = tokio::join!(join_all(agents), found(server, LineState::Blackhole));
+    let calls = || sites.map(|site| stack.line(site).accepted());
+    let before = calls();
+    let ends = sites.iter().zip(ways).zip(&stack.kiosks);
+    let agents = ends.map(|((site, way), kiosk)| {
+        given_up(stack.line(site), way, || kiosk.log(), &["not connected broker="])
+    });
+    let by_server = given_up(server, LineState::Blackhole, || stack.server.log(), &BOTH_LANES);
+    let (by_agents, by_server) = tokio::join!(join_all(agents), by_server);
     for (way, after) in ways.iter().zip(by_agents) {
         assert!(after <= FOUND_WITHIN, "{way:?}: the agent took {after:?}");
     }
     assert!(by_server <= FOUND_WITHIN, "the server took {by_server:?}");
+    wait_until("everybody to call again, whether the line is dead or not", PATIENCE, || async {
+        let calls = calls();
+        let again = calls.iter().zip(&before).all(|(now, before)| now > before);
+        if again { Ok(()) } else { Err(format!("{before:?}, {calls:?}")) }
+    })
+    .await;
     sites.iter().for_each(|site| stack.line(site).set(LineState::Up));
     server.set(LineState::Up);
     stack.server.ready(PATIENCE).await.unwrap();

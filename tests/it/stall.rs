@@ -2,10 +2,16 @@
 //! says what is the matter, none of it costs memory, and then everything is there, once.
 use std::time::Duration;
 
+use kioskwatch_proto::{
+    KioskId,
+    limits::MAX_IN_FLIGHT_RECORDS,
+    topic::{Channel, Topic},
+};
 use kioskwatch_server::store::Store;
 use kioskwatch_tests::{
     harness::{
         application::Application,
+        client::Client,
         image_disk::{ImageDisk, may_mount},
         postgres::Postgres,
         server::Workdir,
@@ -21,6 +27,7 @@ use tokio::time::Instant;
 use crate::{
     disk::{business_goes_on, readyz_says},
     lines, program,
+    told::Ears,
 };
 
 const STALL: Duration = Duration::from_secs(30);
@@ -44,6 +51,30 @@ fn sqlite_of(stack: &Stack) -> String {
     format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display())
 }
 
+/// Both keep more than twice what they may send beyond the last word of the server, say so, and have not sent it.
+async fn agents_hold_back(stack: &Stack, ears: &Ears) {
+    for kiosk in &stack.kiosks {
+        let beats = Topic::new(KioskId::new(&kiosk.id).unwrap(), Channel::Heartbeat).to_string();
+        let hears =
+            Client::connect(stack.broker.address(), &format!("by {}", kiosk.id), &[beats]).await.unwrap();
+        wait_until("a kiosk to say how much it holds back", PATIENCE, || async {
+            let heard = hears.heard(Channel::Heartbeat.as_str());
+            let pending = heard.last().and_then(|beat| beat["journal"]["pending"].as_u64());
+            if pending > Some(2 * MAX_IN_FLIGHT_RECORDS) { Ok(()) } else { Err(format!("{pending:?}")) }
+        })
+        .await;
+    }
+    // The longest list first: what is acknowledged after it was read only makes the distance smaller.
+    let (sent, acknowledged) = (ears.last_sent(), ears.acknowledged());
+    let mut most = 0;
+    for (epoch, last) in sent {
+        let beyond = last.saturating_sub(acknowledged.get(&epoch).copied().unwrap_or(0));
+        assert!(beyond <= MAX_IN_FLIGHT_RECORDS, "{epoch}: {beyond} records sent that nobody acknowledged");
+        most = most.max(beyond);
+    }
+    assert!(most > 0, "nothing was on its way");
+}
+
 /// `stall` stops the database until what it gives is put to `go_on`.
 async fn holds_the_kiosks_back_and_costs_no_memory<T>(
     stack: &Stack,
@@ -53,6 +84,7 @@ async fn holds_the_kiosks_back_and_costs_no_memory<T>(
 ) {
     let applications: Vec<_> = stack.kiosks.iter().map(|k| Application::start(&k.socket(), 2)).collect();
     business_goes_on(&applications[0], 20).await;
+    let ears = Ears::at_the_broker_of(stack).await;
     let store = Store::open_beside(database).await.unwrap();
     let pid = stack.server.process().unwrap().id().unwrap();
     let mut neighbours = Fleet::connect(NEIGHBOURS, 4, 30, stack.broker.address()).await.unwrap();
@@ -76,7 +108,10 @@ async fn holds_the_kiosks_back_and_costs_no_memory<T>(
     let sent = pressure.await.unwrap().unwrap().heartbeats;
     assert!(sent > 20_000, "only {sent} heartbeats pressed");
     // Business goes on at the kiosks, and is kept there.
-    business_goes_on(&applications[1], 20).await;
+    for application in &applications {
+        business_goes_on(application, 20).await;
+    }
+    agents_hold_back(stack, &ears).await;
     drop(applications);
     go_on(stalled).await;
 

@@ -148,6 +148,18 @@ impl Ears {
         self.0.heard(Channel::Journal.as_str())
     }
 
+    /// The last number that was sent of each journal, by epoch.
+    pub(crate) fn last_sent(&self) -> BTreeMap<String, u64> {
+        let mut last = BTreeMap::new();
+        for batch in self.sent() {
+            let seqs =
+                batch["records"].as_array().unwrap().iter().filter_map(|record| record["seq"].as_u64());
+            let seq: &mut u64 = last.entry(batch["epoch"].as_str().unwrap().to_owned()).or_default();
+            *seq = seqs.max().unwrap_or(0).max(*seq);
+        }
+        last
+    }
+
     /// The last number of each journal, by epoch.
     pub(crate) fn acknowledged(&self) -> BTreeMap<String, u64> {
         let mut acknowledged = BTreeMap::new();

@@ -100,9 +100,10 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let compared = 100 * compared_s / lived_s.max(1);
     let episodes = 100 * total.compared_episodes / total.episodes.max(1);
     say(&format!(
-        "{worlds} seeds of {from}..{to}: {failed} failed, {records} records, evidence compared with the truth for \
-         {compared} % of the kiosks' time and incidents for {episodes} % of {} episodes, {seconds:.1} s, {rate:.0} seeds/s, a minute: {:.0} simulated days, \
+        "{worlds} seeds of {from}..{to}: {failed} failed, {records} records ({} excused), evidence and figures compared with the \
+         truth for {compared} % of the kiosks' time and incidents for {episodes} % of {} episodes, {seconds:.1} s, {rate:.0} seeds/s, a minute: {:.0} simulated days, \
          {:.0} kiosk days",
+        total.excused,
         total.episodes,
         a_minute(world_ms),
         a_minute(kiosk_ms)

@@ -17,6 +17,7 @@ pub struct Total {
     pub world_ms: i64,
     pub kiosk_ms: i64,
     /// As [`Tally`](super::Tally) has them.
+    pub excused: u64,
     pub lived_s: i64,
     pub compared_s: i64,
     pub episodes: u64,
@@ -33,6 +34,7 @@ impl Total {
             records: self.records + other.records,
             world_ms: self.world_ms + other.world_ms,
             kiosk_ms: self.kiosk_ms + other.kiosk_ms,
+            excused: self.excused + other.excused,
             lived_s: self.lived_s + other.lived_s,
             compared_s: self.compared_s + other.compared_s,
             episodes: self.episodes + other.episodes,
@@ -67,6 +69,7 @@ pub fn live_through(
             match run(&story) {
                 Ok(tally) => {
                     total.records += tally.records as u64;
+                    total.excused += tally.excused;
                     total.lived_s += tally.lived_s;
                     total.compared_s += tally.compared_s;
                     total.episodes += tally.episodes;

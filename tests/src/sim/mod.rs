@@ -59,6 +59,9 @@ pub struct Failure(pub Vec<String>);
 pub struct Tally {
     /// Records that agents committed.
     pub records: usize,
+    /// Those of them that are lost without a name and may be: of an epoch given up, which a server restored since
+    /// never heard of.
+    pub excused: u64,
     /// Tickets in the store at the end.
     pub tickets: u64,
     /// Those of them that had to be resolved by then, and were.

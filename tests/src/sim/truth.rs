@@ -2,7 +2,7 @@
 use kioskwatch_domain::{
     change::EvidenceRow,
     interval::{Interval, IntervalSet},
-    uptime::{Evidence, Explained, Inputs, State, Timeline},
+    uptime::{Evidence, Explained, Figures, Inputs, Ratio, State, Timeline, booking},
 };
 
 use super::{server::wall, story::clock};
@@ -132,7 +132,7 @@ impl Truth {
         let period = Interval::new(base, wall(until).secs());
         let always = IntervalSet::of(period);
         let none = IntervalSet::empty();
-        let pieces = Timeline::build(&Inputs {
+        let inputs = Inputs {
             period,
             as_of: None,
             service: &always,
@@ -141,12 +141,12 @@ impl Truth {
             server_down: &none,
             evidence: &evidence,
             received_before: None,
-        })
-        .explain();
-        let mut compared = 0;
-        for (span, what) in self.promises(unknown, until) {
+        };
+        let pieces = Timeline::build(&inputs).explain();
+        let promises = self.promises(unknown, until);
+        for (span, what) in &promises {
             let expected = match what {
-                What::Up(state) => state,
+                What::Up(state) => *state,
                 What::Off | What::Unsure => State::Off,
             };
             let within = |piece: &&Explained| piece.to - base > span.from && piece.from - base < span.to;
@@ -164,8 +164,40 @@ impl Truth {
                     ));
                 }
             }
-            compared += span.to - span.from;
         }
-        Ok(compared)
+        same_figures(&inputs, &promises, base)
     }
+}
+
+/// The figures as a month is booked, over the seconds of which something is promised, are the seconds counted one by
+/// one; of the whole time they are those and at most what is not promised. How many seconds that were.
+fn same_figures(inputs: &Inputs<'_>, promises: &[(Interval, What)], base: i64) -> Result<i64, String> {
+    let seconds = |counts: fn(State) -> bool| -> i64 {
+        let spans = promises.iter().filter(|(_, what)| matches!(what, What::Up(state) if counts(*state)));
+        spans.map(|(span, _)| span.length()).sum()
+    };
+    let compared: i64 = promises.iter().map(|(span, _)| span.length()).sum();
+    let of = |num| Ratio::new(num, compared);
+    let (on, avail, full) = (
+        seconds(|_| true),
+        seconds(|state| state != State::OutOfService),
+        seconds(|state| state == State::Full),
+    );
+    let told = promises.iter().map(|(span, _)| Interval::new(base + span.from, base + span.to));
+    let booked = booking::measure(inputs, &told.collect());
+    let Figures { accountable_s, known_s, on: on_is, avail: avail_is, full: full_is, .. } = booked.figures;
+    let figures = [Ratio::new(known_s, accountable_s), on_is, avail_is, full_is];
+    if figures != [of(compared), of(on), of(avail), of(full)] {
+        return Err(format!("of {compared} s {on} on, {avail} in service, {full} full: booked {figures:?}"));
+    }
+    let whole = booking::measure(inputs, &IntervalSet::of(inputs.period)).figures;
+    let rest = inputs.period.length() - compared;
+    for (counted, booked) in
+        [(compared, whole.coverage()), (on, whole.on), (avail, whole.avail), (full, whole.full)]
+    {
+        if booked.den != inputs.period.length() || !(counted..=counted + rest).contains(&booked.num) {
+            return Err(format!("{counted} s and at most {rest} more, of all: booked {booked:?}"));
+        }
+    }
+    Ok(compared)
 }

@@ -119,6 +119,7 @@ pub(super) struct World<'a> {
     clocks_known: HashSet<BootId>,
     pub(super) store_restored: bool,
     /// Of the final checks.
+    pub(super) excused: u64,
     pub(super) compared_s: i64,
     pub(super) compared_episodes: u64,
     pub(super) resolved: u64,
@@ -169,6 +170,7 @@ impl<'a> World<'a> {
             said: HashMap::new(),
             clocks_known: HashSet::new(),
             store_restored: false,
+            excused: 0,
             compared_s: 0,
             compared_episodes: 0,
             resolved: 0,
@@ -359,6 +361,7 @@ impl<'a> World<'a> {
         let lived_s = self.marked_at / 1_000 * kiosks;
         super::Tally {
             records: self.ledger.kept.len(),
+            excused: self.excused,
             tickets,
             lived_s,
             compared_s: self.compared_s,
