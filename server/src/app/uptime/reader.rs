@@ -253,6 +253,7 @@ impl UptimeReader<'_> {
             figures: timeline.figures(),
             sums: measure(&inputs, &member),
             target,
+            known_before: subject.known_before,
             intervals: timeline.explain(),
             outside: outside.iter().flat_map(seen).collect(),
             exclusions: frame.exclusions_about(kiosk, &sets, &member, reader),

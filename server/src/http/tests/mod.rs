@@ -11,6 +11,7 @@ mod past;
 mod restating;
 mod service;
 mod ticket_pages;
+mod timeline;
 mod uptime_pages;
 
 pub(super) use self::defects::with_a_defect;

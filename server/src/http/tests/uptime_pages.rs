@@ -1,5 +1,6 @@
 //! The pages behind a percentage: what they list adds up to the figure they show.
 mod groups;
+mod listed;
 mod removed;
 
 use std::collections::BTreeMap;
