@@ -294,14 +294,20 @@ mod tests {
         };
         let told = UptimeExplained {
             zone: Tz::UTC,
-            period: Interval::new(0, 700),
+            period: Interval::new(0, 800),
             known_before: Some(9_000),
             site: None,
             commissioned_at: None,
             figures: Figures::default(),
             sums: MonthSums::default(),
             target: (1, 1),
-            intervals: vec![piece(100, 200), piece(300, 400), piece(400, 500), piece(500, 600)],
+            intervals: vec![
+                piece(100, 200),
+                piece(300, 400),
+                piece(400, 500),
+                piece(500, 600),
+                piece(700, 800),
+            ],
             outside: vec![
                 (Interval::new(0, 100), NotAccountable::NotCommissioned),
                 (Interval::new(200, 300), NotAccountable::Excluded),
@@ -317,6 +323,7 @@ mod tests {
             evidence(310, 390, None),
             evidence(90, 320, Some(7)),
             evidence(100, 150, None),
+            evidence(690, 810, None),
             after_the_freeze(evidence(300, 310, Some(8))),
             after_the_freeze(evidence(500, 600, Some(9))),
         ];
@@ -337,6 +344,8 @@ mod tests {
             "100 FULL",
             "nobody said anything; too late to count: journal record 9",
             "not counted: outside_service_hours",
+            "100 FULL",
+            "heartbeats: FULL 1970-01-01 00:11:30 to 1970-01-01 00:13:30",
         ];
         assert_eq!(lines.len(), expected.len(), "{text}");
         for (line, part) in lines.iter().zip(expected) {
