@@ -185,7 +185,7 @@ async fn every_kind_of_evidence_is_named_beside_the_interval_it_speaks_for() {
     speaks(&page("down", "avail").await, 30, &[journal, outage], &[&record]);
     let shown = fixture.get(&record, &viewer).await.text;
     assert!(shown.contains("<pre class=\"raw\">") && shown.contains("{{7919*7907}}"), "{shown}");
-    speaks(&page("up", "on").await, 890, &[heartbeats], &[]);
+    speaks(&page("up", "full").await, 890, &[heartbeats], &[]);
     speaks(&page("outside", "on").await, 100, &[exclusion], &["flood", "manager"]);
     speaks(&page("left_out", "on").await, 300, &[outage], &[]);
     let elsewhere = fixture.token("viewer", &["far"]).await;
