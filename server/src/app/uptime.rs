@@ -224,6 +224,12 @@ pub enum UptimeError {
     NoMonth { year: i32, month: u32 },
     #[error("the period ends before it begins")]
     Backwards,
+    /// Only months without `as_of` are in the books.
+    #[error(
+        "a span, a day and a month with as_of are counted from the evidence of each kiosk, of at most {most} at once, and \
+         these are {kiosks}: ask for a smaller group, or for a month without as_of"
+    )]
+    TooMany { kiosks: usize, most: usize },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
