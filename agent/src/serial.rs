@@ -181,7 +181,11 @@ impl<E: Send> Task<E> {
         match timeout(WRITE_LIMIT, stream.write_all(bytes)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(self.lost(&error.to_string())),
-            Err(_) => Some(self.lost("it takes no bytes")),
+            Err(_) => {
+                // Closing the port would wait for them, for up to half a minute, and hold up the whole agent.
+                drop(stream.clear(ClearBuffer::Output));
+                Some(self.lost("it takes no bytes"))
+            }
         }
     }
 

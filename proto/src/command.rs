@@ -97,6 +97,18 @@ pub struct Command {
     pub ticket: Option<String>,
 }
 
+impl Command {
+    /// When it was asked for: signed again it is issued later, but keeps its id, which bears the time. One whose id
+    /// bears none may be of any time.
+    pub fn asked_at(&self) -> Timestamp {
+        let made = self.id.0.get_timestamp().map(|time| {
+            let (seconds, nanos) = time.to_unix();
+            i64::try_from(seconds * 1000 + u64::from(nanos) / 1_000_000).unwrap_or(i64::MAX)
+        });
+        self.issued_at.min(Timestamp(made.unwrap_or(i64::MIN)))
+    }
+}
+
 impl Payload<'_> for Command {
     fn settle(&mut self) -> Result<(), PayloadError> {
         check_number("counter", self.counter)
@@ -253,6 +265,21 @@ mod tests {
         assert_eq!(other_version.open(&trusted), Err(EnvelopeError::Version));
         let no_base64 = Envelope { sig: "???".into(), ..envelope };
         assert_eq!(no_base64.open(&trusted), Err(EnvelopeError::Malformed));
+    }
+
+    #[test]
+    fn a_command_that_is_signed_again_is_as_old_as_its_id() {
+        let id_of = |id: &str| Command { id: id.parse().unwrap(), ..command() };
+        let asked = 0x0193_a3a0_1234;
+        for (id, issued_at, expected) in [
+            ("0193a3a0-1234-7000-8000-000000000001", asked + 60_000, asked),
+            ("0193a3a0-1234-7fff-bfff-ffffffffffff", asked, asked),
+            ("0193a3a0-1234-7000-8000-000000000001", asked - 1, asked - 1),
+            ("0193a3a0-1234-4000-8000-000000000001", asked, i64::MIN),
+        ] {
+            let command = Command { issued_at: Timestamp(issued_at), ..id_of(id) };
+            assert_eq!(command.asked_at(), Timestamp(expected), "{id} {issued_at}");
+        }
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub struct PeripheralState {
     pub status: PeripheralStatus,
     #[serde(default)]
     pub faults: Vec<FaultCode>,
+    /// More stand on it than a message may carry: what is not named here is not over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 /// Load of the terminal; what could not be read is absent.
@@ -99,7 +102,8 @@ impl Payload<'_> for Heartbeat {
 pub(crate) fn check_peripherals(
     peripherals: &BTreeMap<PeripheralName, PeripheralState>,
 ) -> Result<(), PayloadError> {
-    check_count("peripherals", peripherals.len(), MAX_PERIPHERALS)?;
+    let devices = peripherals.keys().filter(|name| !name.is_host()).count();
+    check_count("peripherals", devices, MAX_PERIPHERALS)?;
     peripherals.values().try_for_each(|p| check_count("faults", p.faults.len(), MAX_FAULTS_PER_PERIPHERAL))
 }
 
@@ -132,6 +136,15 @@ mod tests {
         assert!(parse_payload::<Heartbeat>(with(MAX_PERIPHERALS).as_bytes()).is_ok());
         let error = parse_payload::<Heartbeat>(with(MAX_PERIPHERALS + 1).as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "peripherals: 65 are more than 64");
+    }
+
+    #[test]
+    fn the_terminal_itself_is_none_of_its_peripherals() {
+        let list: Vec<String> =
+            (0..MAX_PERIPHERALS).map(|n| format!(r#""p{n}":{{"status":"online"}}"#)).collect();
+        let text =
+            json(30, &format!(r#","peripherals":{{"host":{{"status":"online"}},{}}}"#, list.join(",")));
+        assert!(parse_payload::<Heartbeat>(text.as_bytes()).is_ok());
     }
 
     #[test]

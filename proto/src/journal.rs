@@ -190,6 +190,10 @@ pub struct Boot {
     pub previous_alive_until: Option<Timestamp>,
     /// The agent had been stopped in order.
     pub clean: bool,
+    /// The disk had no room at last: that run may have lived on after `previous_alive_until`, and others after it, and
+    /// none of it was written down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecorded: bool,
 }
 
 /// The machine is going down.

@@ -12,6 +12,8 @@ pub const MAX_RESULT_BYTES: usize = 32 * 1024;
 pub const MAX_RECORD_BYTES: usize = 40 * 1024;
 /// Any counted number (`seq`, `mono_ms`, `duration_ms` …): 2^53 - 1, exact in every JSON reader and in BIGINT.
 pub const MAX_NUMBER: u64 = (1 << 53) - 1;
+/// The `peripherals` of a heartbeat or a snapshot as JSON text: what bears them fits a payload and a record.
+pub const MAX_STATES_BYTES: usize = 32 * 1024;
 /// Journal records sent and not yet acknowledged.
 pub const MAX_IN_FLIGHT_RECORDS: u64 = 100;
 /// Free text from devices and people: fault texts, reasons.
@@ -22,7 +24,7 @@ pub const MAX_REASON_CHARS: usize = 120;
 pub const MAX_REJECTED_PER_ACK: usize = 100;
 /// Raw device bytes kept beside a fault.
 pub const MAX_RAW_BYTES: usize = 256;
-/// Peripherals of one kiosk.
+/// Peripherals of one kiosk; the terminal itself (`host`) stands beside them.
 pub const MAX_PERIPHERALS: usize = 64;
 /// Faults of one peripheral at one time.
 pub const MAX_FAULTS_PER_PERIPHERAL: usize = 64;

@@ -13,11 +13,16 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use kioskwatch_proto::{
-    Timestamp,
+    KioskId, Timestamp,
     limits::MAX_PAYLOAD_BYTES,
     topic::{Channel, Topic},
 };
@@ -125,8 +130,6 @@ pub enum LinkEvent {
     /// With the reason, and since when nothing had been delivered.
     Down(Lane, String, Stopwatch),
     Message(Received),
-    /// This sender, as the topic names it, has begun to send more than it may.
-    Flood(Lane, String),
 }
 
 /// Counts what a connection had to give up; read by the metrics.
@@ -136,9 +139,32 @@ pub struct LinkCounters {
     pub dropped_incoming: std::sync::atomic::AtomicU64,
     /// More than a kiosk may send.
     pub over_allowance: std::sync::atomic::AtomicU64,
+    /// The same by kiosk, until somebody takes note.
+    flooding: Mutex<HashMap<KioskId, u64>>,
     pub dropped_outgoing: std::sync::atomic::AtomicU64,
     /// A connection ended by a defect of ours.
     pub panics: std::sync::atomic::AtomicU64,
+}
+
+/// Kiosks of which the drops are noted between two looks; those of others are only counted together.
+const MAX_FLOODING: usize = 10_000;
+
+impl LinkCounters {
+    /// A message of this sender, as the topic names it, was one too many.
+    pub(crate) fn dropped_of(&self, sender: &str) {
+        self.over_allowance.fetch_add(1, Relaxed);
+        // Who has no name of a kiosk says nothing that is read.
+        let Ok(kiosk) = KioskId::new(sender) else { return };
+        let mut flooding = self.flooding.lock().unwrap_or_else(PoisonError::into_inner);
+        if flooding.len() < MAX_FLOODING || flooding.contains_key(&kiosk) {
+            *flooding.entry(kiosk).or_default() += 1;
+        }
+    }
+
+    /// Whose messages were dropped since the last look, and how many.
+    pub fn take_flooding(&self) -> HashMap<KioskId, u64> {
+        std::mem::take(&mut self.flooding.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// One connection, kept up by a task of its own.
@@ -214,7 +240,7 @@ impl Link {
             _ => false,
         };
         if !sent {
-            self.counters.dropped_outgoing.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.counters.dropped_outgoing.fetch_add(1, Relaxed);
         }
         sent
     }

@@ -11,7 +11,7 @@ use kioskwatch_tests::harness::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::program;
+use crate::{possible::figures_are_possible, program};
 
 /// A kiosk that exists only on the wire, and does not always tell the truth.
 struct Liar {
@@ -121,6 +121,7 @@ async fn every_bad_message_has_a_counter_and_a_fault_still_becomes_a_ticket() {
     assert!(!stack.server.log().contains("panicked"), "{}", stack.server.log());
     let audit = stack.server.command(&["audit", "verify"]).await.unwrap();
     assert!(audit.status.success(), "{audit:?}");
+    figures_are_possible(&stack, "K-0666", 0).await;
 }
 
 /// Readable messages whose records are wrong: each number is used up at most once, and said so.

@@ -1,5 +1,6 @@
 //! Disks that are full, fail or let nobody write, at the kiosk and at the server: nothing is lost, nothing is
 //! acknowledged that is not kept.
+use kioskwatch_server::store::Store;
 use kioskwatch_tests::{
     emulator::Phase,
     harness::{
@@ -7,6 +8,7 @@ use kioskwatch_tests::{
         image_disk::{ImageDisk, may_mount},
         kiosk::Kiosk,
         machine::{Machine, Sync},
+        rows::Rows,
         server::Workdir,
         stack::{PATIENCE, Plan, Stack},
         tmpfs::Tmpfs,
@@ -14,8 +16,14 @@ use kioskwatch_tests::{
         wait::wait_until,
     },
 };
+use serde_json::json;
 
-use crate::{lines, program};
+use crate::{
+    lines,
+    power::missing_after_a_cut,
+    program,
+    told::{Ears, ToldByAgent, ToldByServer},
+};
 
 pub(crate) async fn readyz_says(stack: &Stack, word: &str) {
     let monitoring = stack.server.monitoring_api();
@@ -78,12 +86,25 @@ async fn an_agent_on_a_full_disk_keeps_running_and_tells_everything_once_there_i
     assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
 }
 
+/// Not at once and not later: for as long as it takes a kiosk to send the fault again.
+async fn nothing_is_acknowledged_that_is_not_stored(stack: &Stack, ears: &Ears) {
+    ears.a_kiosk_sends_again().await;
+    let acknowledged = ears.acknowledged();
+    let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
+    Ears::told_nothing_beyond(&acknowledged, &Rows::of_file(&database).heads().await.unwrap());
+    assert!(stack.tickets("K-0001", "cover_open").await.unwrap().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_on_a_full_disk_says_so_acknowledges_nothing_and_goes_on_once_there_is_room() {
     let place = Workdir::new("kioskwatch-it").unwrap();
     let Some(disk) = Tmpfs::mount(place.path(), "6m") else { return only_root_can_mount() };
     let plan = Plan::new(program()).kiosk("K-0001", "S-01").server_dir(place.path().join("server"));
     let mut stack = plan.start().await;
+    let ears = Ears::at_the_broker_of(&stack).await;
+    // One word at least, of before.
+    stack.kiosks[0].acceptor.set(|acceptor| acceptor.phase = Phase::StackerFull);
+    stack.ticket("K-0001", "stacker_full").await;
 
     disk.fill().unwrap();
     readyz_says(&stack, "the disk of the database is full").await;
@@ -95,7 +116,7 @@ async fn a_server_on_a_full_disk_says_so_acknowledges_nothing_and_goes_on_once_t
         if log[agent.len()..].contains("cover_open") { Ok(()) } else { Err("no fault yet".to_owned()) }
     })
     .await;
-    assert!(stack.tickets("K-0001", "cover_open").await.unwrap().is_empty());
+    nothing_is_acknowledged_that_is_not_stored(&stack, &ears).await;
     assert!(stack.server.process_runs(), "{}", stack.server.log());
 
     disk.make_room().unwrap();
@@ -123,26 +144,48 @@ pub(crate) async fn business_goes_on(application: &Application, more: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_whose_disk_fails_ends_at_once_and_the_next_start_tells_everything() {
+    if !may_mount() {
+        return only_root_can_mount();
+    }
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start_without_kiosks().await;
+    let mut disk = ImageDisk::mount(&stack.kiosks[0].journal_dir(), 48).unwrap();
     let machine = Machine::new(stack.dir.path()).unwrap();
     machine.set(Sync::Honest, 0).unwrap();
     machine.env().into_iter().for_each(|(name, value)| stack.kiosks[0].set_env(name, value));
     stack.kiosks[0].boot().unwrap();
     stack.all_in_service().await;
+    let ears = Ears::at_the_broker_of(&stack).await;
     let application = Application::start(&stack.kiosks[0].socket(), 2);
     business_goes_on(&application, 10).await;
 
     machine.set(Sync::Fails, 0).unwrap();
     log_says(&stack.kiosks[0], "the disk does not keep what it is given").await;
-    let kept = application.kept_ids();
+    let agent = stack.kiosks[0].agent().unwrap();
+    wait_until("the agent to end", PATIENCE, || {
+        let runs = agent.runs();
+        async move { if runs { Err("it runs".to_owned()) } else { Ok(()) } }
+    })
+    .await;
+    // What only the kernel's memory held is gone: the disk is all there is to begin with.
+    disk.cut_power().unwrap();
+    let told = ToldByAgent { kept: application.kept_ids(), sent: ears.sent() };
+    let journal = stack.kiosks[0].journal();
+    let missing = tokio::task::spawn_blocking(move || told.missing_in(&journal)).await.unwrap();
+    assert_eq!(missing, Vec::<String>::new());
     machine.set(Sync::Honest, 0).unwrap();
     stack.kiosks[0].start_agent().unwrap();
     business_goes_on(&application, 10).await;
+    let told = ToldByAgent { kept: application.kept_ids(), sent: ears.sent() };
     drop(application);
     stack.all_in_service().await;
-    let written: Vec<_> = lines::written(&stack.kiosks[0]).into_values().collect();
-    let lost = kept.iter().filter(|id| !written.iter().any(|record| record["id"] == id.as_str()));
-    assert_eq!(lost.collect::<Vec<_>>(), Vec::<&String>::new());
+    let restarted = disk.cut().unwrap().mount(&stack.dir.path().join("restarted")).unwrap();
+    let journal = restarted.path().join("journal.sqlite");
+    let missing = tokio::task::spawn_blocking(move || told.missing_in(&journal)).await.unwrap();
+    assert_eq!(missing, Vec::<String>::new());
+    let database = format!("sqlite://{}", stack.server.data_dir.join("kioskwatch.sqlite").display());
+    let store = Store::open_beside(&database).await.unwrap();
+    lines::everything_arrives_and_nobody_is_offline(&stack, &store).await;
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,21 +208,47 @@ async fn an_agent_on_a_read_only_disk_says_so_and_the_server_says_that_it_is_gon
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_whose_disk_fails_acknowledges_nothing_until_it_keeps_again() {
+    if !may_mount() {
+        return only_root_can_mount();
+    }
     let place = Workdir::new("kioskwatch-it").unwrap();
+    let disk = ImageDisk::mount(&place.path().join("disk"), 192).unwrap();
     let machine = Machine::new(place.path()).unwrap();
     machine.set(Sync::Honest, 0).unwrap();
-    let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").server_env(machine.env()).start().await;
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").server_dir(disk.path().join("server"));
+    let mut stack = plan.server_env(machine.env()).start().await;
+    let ears = Ears::at_the_broker_of(&stack).await;
+    stack.kiosks[0].acceptor.set(|acceptor| acceptor.phase = Phase::StackerFull);
+    let ticket = stack.ticket("K-0001", "stacker_full").await["id"].as_str().unwrap().to_owned();
+    let note_path = format!("/api/v1/tickets/{ticket}/actions/note");
+    let api = stack.api();
+    let note = async |text| {
+        let taken = api.post(&note_path, json!({"text": text})).await.unwrap();
+        assert!((200..300).contains(&taken.status), "{taken:?}");
+    };
+    note("before").await;
+    let told = |notes: &[&str]| {
+        let notes: Vec<String> = notes.iter().map(|&note| note.to_owned()).collect();
+        ToldByServer::to(&ears, ticket.parse().unwrap(), &notes)
+    };
+
     machine.set(Sync::Fails, 0).unwrap();
     readyz_says(&stack, "database").await;
     assert_eq!(stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
     stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
     log_says(&stack.kiosks[0], "fault=cover_open").await;
-    assert!(stack.tickets("K-0001", "cover_open").await.unwrap().is_empty());
-    assert!(stack.server.process_runs(), "{}", stack.server.log());
+    nothing_is_acknowledged_that_is_not_stored(&stack, &ears).await;
+    // What the kernel still shows to everybody need not be on the disk.
+    let missing = missing_after_a_cut(&stack, &disk, &told(&["before"]), &["K-0001"]).await;
+    assert_eq!(missing, Vec::<String>::new());
 
     machine.set(Sync::Honest, 0).unwrap();
     stack.server.ready(PATIENCE).await.unwrap();
     stack.ticket("K-0001", "cover_open").await;
+    note("after").await;
+    let missing = missing_after_a_cut(&stack, &disk, &told(&["before", "after"]), &["K-0001"]).await;
+    assert_eq!(missing, Vec::<String>::new());
+    assert!(stack.server.process_runs(), "{}", stack.server.log());
     assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
 }
 

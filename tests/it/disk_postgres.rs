@@ -1,11 +1,9 @@
 //! A disk that fills up or fails under PostgreSQL: whether its tables cannot grow or its log, or nothing is kept that
 //! is written, the kiosks go on and hold, the server stays and says what is the matter, and on a disk that is well
 //! again everything is there.
-use kioskwatch_proto::topic::{Channel, Topic};
 use kioskwatch_server::store::Store;
 use kioskwatch_tests::harness::{
     application::Application,
-    client::Client,
     image_disk::{ImageDisk, may_mount},
     machine::{Machine, Sync},
     postgres::Postgres,
@@ -20,6 +18,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use crate::{
     disk::{business_goes_on, log_says, readyz_says},
     lines, program,
+    told::Ears,
 };
 
 /// A cluster with three of its log's files, and an empty database.
@@ -39,7 +38,7 @@ struct Shop {
     stack: Stack,
     applications: Vec<Application>,
     /// Hears what the server acknowledges.
-    ears: Client,
+    ears: Ears,
     cluster: Postgres,
     /// Connected while there is room: a new connection on a full disk may end with it.
     eyes: PgConnection,
@@ -58,8 +57,7 @@ impl Shop {
         disk.sync().unwrap();
         let plan = KIOSKS.iter().fold(Plan::new(program()), |plan, id| plan.kiosk(id, "S-01"));
         let stack = plan.database(cluster.url(DATABASE)).start().await;
-        let acks = [Topic::fleet_filter(Channel::Ack)];
-        let ears = Client::connect(stack.broker.address(), "ears", &acks).await.unwrap();
+        let ears = Ears::at_the_broker_of(&stack).await;
         let applications = stack.kiosks.iter().map(|k| Application::start(&k.socket(), 2)).collect();
         let eyes = PgConnection::connect(&cluster.url(DATABASE)).await.unwrap();
         let mut shop = Self { stack, applications, ears, cluster, eyes, disk, machine, _place: place };
@@ -76,30 +74,28 @@ impl Shop {
         }
     }
 
-    /// What stands in the database of what was acknowledged, by journal.
+    /// What was acknowledged stands in the database, and the fault does not.
     async fn nothing_is_acknowledged_that_is_not_stored(&mut self) {
-        let acks = self.ears.heard(Channel::Ack.as_str());
-        assert!(!acks.is_empty());
+        let acknowledged = self.ears.acknowledged();
         let heads: Vec<(String, i64)> =
             sqlx::query_as("SELECT epoch, upto FROM journal_head").fetch_all(&mut self.eyes).await.unwrap();
         assert_eq!(heads.len(), KIOSKS.len());
-        for (epoch, upto) in heads {
-            let told = acks.iter().filter(|ack| ack["epoch"] == epoch.as_str());
-            let told = told.filter_map(|ack| ack["upto"].as_i64()).max();
-            assert!(told.is_some_and(|told| told <= upto), "{epoch}: told {told:?}, has {upto}");
-        }
+        let heads: Vec<_> = heads.into_iter().map(|(epoch, upto)| (epoch, upto.unsigned_abs())).collect();
+        Ears::told_nothing_beyond(&acknowledged, &heads);
         let broken = "SELECT count(*) FROM ticket WHERE fault = 'cover_open'";
         let tickets: i64 = sqlx::query_scalar(broken).fetch_one(&mut self.eyes).await.unwrap();
         assert_eq!(tickets, 0);
     }
 
-    /// The kiosks go on and the server stays, until the last customer of the day.
+    /// The kiosks go on and the server stays, until the last customer of the day; it has had time enough to
+    /// acknowledge what it could not store.
     async fn business_goes_on_with_a_fault_that_nobody_can_store(&mut self) {
         assert_eq!(self.stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
         self.stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
         log_says(&self.stack.kiosks[0], "fault=cover_open").await;
         self.everybody_sells().await;
         assert_eq!(self.stack.server.monitoring_api().get("/livez").await.unwrap().status, 200);
+        self.ears.a_kiosk_sends_again().await;
         readyz_says(&self.stack, "database").await;
         self.applications.clear();
     }

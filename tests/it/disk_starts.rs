@@ -1,4 +1,6 @@
 //! A kiosk whose disk is full when its agent starts or stops: it speaks all the same, and ends when it is asked to.
+use std::{fs, os::unix::fs::FileExt as _, path::Path};
+
 use kioskwatch_tests::{
     emulator::Phase,
     harness::{
@@ -73,4 +75,45 @@ async fn an_agent_without_any_room_starts_stops_and_tells_everything_later() {
     disk.make_room().unwrap();
     stack.ticket("K-0001", "stacker_full").await;
     assert!(stack.tickets("K-0001", "kiosk_offline").await.unwrap().is_empty());
+}
+
+/// What no agent can mend in its place.
+fn damage(journal: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(journal.join("journal.sqlite")).unwrap();
+    file.write_all_at(&[0xa5; 512], 4_096).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_journal_without_room_for_another_takes_that_of_older_ones_or_waits_and_the_agent_speaks() {
+    let Some((mut stack, disk)) = kiosk_with_a_disk().await else { return only_root_can_mount() };
+    let dir = stack.kiosks[0].journal_dir();
+    let aside = |n: u32| dir.join(format!("journal.sqlite.corrupt-{n}"));
+    assert!(stack.kiosks[0].stop_agent().await.unwrap(), "{}", stack.kiosks[0].log());
+    for n in 1..=3 {
+        fs::write(aside(n), [0; 100_000]).unwrap();
+    }
+    damage(&dir);
+    fs::remove_file(dir.join("journal.sqlite.reserve")).unwrap();
+    disk.fill().unwrap();
+    starts_and_is_heard(&mut stack).await;
+    log_says(&stack.kiosks[0], "removed to make room for a new journal").await;
+    assert_eq!([1, 3, 4].map(|n| aside(n).exists()), [false, true, true]);
+
+    assert!(stack.kiosks[0].stop_agent().await.unwrap(), "{}", stack.kiosks[0].log());
+    for n in 1..=3 {
+        let _ = fs::remove_file(aside(n));
+    }
+    damage(&dir);
+    let _ = fs::remove_file(dir.join("journal.sqlite.reserve"));
+    disk.fill().unwrap();
+    starts_and_is_heard(&mut stack).await;
+    log_says(&stack.kiosks[0], "there is no room for the journal").await;
+    let host = |kiosk: &Value| kiosk.to_string().contains("journal_corrupt");
+    stack.kiosk_until("K-0001", "word of the damaged journal", host).await;
+    stack.kiosks[0].acceptor.set(|acceptor| acceptor.phase = Phase::StackerFull);
+    log_says(&stack.kiosks[0], "fault=stacker_full").await;
+    disk.make_room().unwrap();
+    log_says(&stack.kiosks[0], "there is room for the journal").await;
+    stack.ticket("K-0001", "stacker_full").await;
+    assert!(aside(5).exists());
 }

@@ -11,7 +11,7 @@ use kioskwatch_tests::{
 };
 use serde_json::json;
 
-use crate::program;
+use crate::{possible::figures_are_possible, program};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_kiosk_is_shown_and_its_journal_waits_for_approval() {
@@ -55,6 +55,7 @@ async fn two_agents_with_one_id_are_a_security_event() {
     let boot = std::fs::read_to_string(stack.kiosks[0].dir.join("boot_id")).unwrap();
     let is_the_first = |k: &serde_json::Value| k["presence"]["state"] == "online" && k["boot"] == *boot;
     stack.kiosk_until("K-0001", "the first of them to be heard again", is_the_first).await;
+    figures_are_possible(&stack, "K-0001", 0).await;
 }
 
 /// As an image of a disk has it.

@@ -10,6 +10,12 @@ fn load(args: &[&str]) -> String {
     out.into_owned()
 }
 
+/// Of evidence, as the report tells them.
+fn intervals(report: &str) -> Option<u32> {
+    let text = report.lines().find_map(|line| line.trim().strip_prefix("evidence"))?;
+    text.trim().split(' ').next()?.parse().ok()
+}
+
 #[test]
 fn a_storm_of_reconnects_makes_nobody_offline_and_opens_no_ticket() {
     let report = load(&["storm", "--connections", "300", "--interval", "5"]);
@@ -30,10 +36,21 @@ fn a_fleet_back_from_a_day_offline_is_committed_record_by_record() {
         let report = load(&[&args[..], database].concat());
         assert!(report.contains("20 kiosks with 230 records each"), "{report}");
         let report = load(&[&args[..], &["--flapping"], database].concat());
-        let intervals = report.lines().find_map(|line| line.trim().strip_prefix("evidence"));
-        let intervals = intervals.and_then(|text| text.trim().split(' ').next()?.parse::<u32>().ok());
-        assert!(intervals.is_some_and(|intervals| intervals >= 229), "{report}");
+        assert!(intervals(&report).is_some_and(|intervals| intervals >= 229), "{report}");
     }
+}
+
+#[test]
+fn a_fleet_back_from_a_day_offline_is_committed_through_a_broker() {
+    let report = load(&["catchup", "--kiosks", "20", "--records", "230", "--flapping", "--broker"]);
+    assert!(report.contains("SQLite, Mosquitto"), "{report}");
+    assert!(intervals(&report).is_some_and(|intervals| intervals >= 229), "{report}");
+    let refused = Command::new(env!("CARGO_BIN_EXE_kioskwatch-load"))
+        .args(["catchup", "--server", "kioskwatch-server"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("--broker"), "{said}");
 }
 
 #[test]
@@ -42,6 +59,7 @@ fn every_fault_of_a_fleet_is_a_ticket_through_a_broker_and_without_one() {
     let short = ["--seconds", "2", "--silent", "5"];
     let report = load(&[&paced[..], &short].concat());
     assert!(report.contains("of the bare subscriber"), "{report}");
+    assert!(report.contains("killed and started again\n  ready, everybody known"), "{report}");
     let report = load(&["direct", "--kiosks", "60", "--interval", "1", "--faults", "5", "--seconds", "2"]);
     assert!(report.contains(" of 10\n"), "{report}");
 }

@@ -4,6 +4,7 @@ mod alerting;
 mod bad_input;
 mod chaos;
 mod clocks;
+mod compose;
 mod console;
 mod damage;
 mod damaged_log;
@@ -19,10 +20,13 @@ mod journeys;
 mod lines;
 mod load;
 mod outage;
+mod past;
+mod possible;
 mod power;
 mod power_postgres;
 mod programs;
 mod prometheus;
+mod restatement;
 mod retention;
 mod serial_faults;
 mod server_lines;
@@ -31,6 +35,7 @@ mod stall;
 mod store_contract;
 mod test_command;
 mod tidy;
+mod told;
 
 /// The executable that plays agent and server.
 fn program() -> &'static str {

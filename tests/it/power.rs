@@ -2,19 +2,9 @@
 //!
 //! Two hundred cuts, a hundred each of a kiosk and of the server. Every cut is mounted as after a restart and
 //! opened by the product's own code. On a disk that forgets what it was told to keep the same test must fail.
-use std::{collections::BTreeMap, path::Path};
-
-use kioskwatch_agent::journal::{Journal, JournalConfig};
-use kioskwatch_agent_core::journal::ReadLimit;
-use kioskwatch_proto::{
-    KioskId,
-    topic::{Channel, Topic},
-};
-use kioskwatch_server::store::{AuditVerdict, Scope, Store, StoreError};
 use kioskwatch_tests::{
     harness::{
         application::Application,
-        client::Client,
         image_disk::{ImageDisk, may_mount},
         machine::{Machine, Sync},
         server::Workdir,
@@ -25,9 +15,12 @@ use kioskwatch_tests::{
     sim::rng::Rng,
 };
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::program;
+use crate::{
+    program,
+    told::{Ears, ToldByAgent, ToldByServer},
+};
 
 const CUTS: u64 = 100;
 /// On a disk that forgets, the first cuts already show it.
@@ -35,8 +28,6 @@ const CUTS_OF_A_LIAR: u64 = 8;
 const SEED: u64 = 20_261_122;
 /// What happens between two cuts, at most: transactions at the kiosk, acknowledged records at the server.
 const AT_MOST_BETWEEN: u64 = 30;
-const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
-const THREE_DAYS_MS: i64 = 72 * 3_600_000;
 
 /// What became of what had been told, cut by cut.
 #[derive(Debug, Default)]
@@ -55,52 +46,6 @@ impl Verdict {
     }
 }
 
-/// What an agent has told: the application, that it is kept; the broker, the record itself.
-struct ToldByAgent {
-    kept: Vec<String>,
-    sent: Vec<Value>,
-}
-
-impl ToldByAgent {
-    /// What of it is not in the journal after a restart.
-    fn missing_in(&self, journal: &Path) -> Vec<String> {
-        let config = JournalConfig::new(journal.to_owned(), JOURNAL_BYTES, THREE_DAYS_MS);
-        let (journal, opened) = match Journal::open(&config) {
-            Ok(opened) => opened,
-            Err(error) => return vec![format!("it does not open: {error}")],
-        };
-        let all = ReadLimit { records: usize::MAX, bytes: usize::MAX };
-        let mut missing: Vec<String> =
-            opened.notices.iter().map(|notice| format!("a cut damages nothing: {notice:?}")).collect();
-        let entries = match journal.read(1, all).blocking_recv() {
-            Ok(Ok(entries)) => entries,
-            refused => {
-                missing.push(format!("it opens and cannot be read: {refused:?}"));
-                return missing;
-            }
-        };
-        let mut records: BTreeMap<u64, Value> = BTreeMap::new();
-        for entry in &entries {
-            match serde_json::from_str(&entry.json) {
-                Ok(record) => drop(records.insert(entry.seq, record)),
-                Err(error) => missing.push(format!("record {}: {error}", entry.seq)),
-            }
-        }
-        let ids: Vec<&Value> = records.values().map(|record| &record["id"]).collect();
-        missing.extend(self.kept.iter().filter(|id| !ids.iter().any(|i| *i == id.as_str())).cloned());
-        let epoch = opened.head.epoch.to_string();
-        for batch in &self.sent {
-            for sent in batch["records"].as_array().unwrap() {
-                let here = sent["seq"].as_u64().and_then(|seq| records.get(&seq));
-                if batch["epoch"] != epoch.as_str() || here != Some(sent) {
-                    missing.push(format!("sent: {sent}, here: {here:?}"));
-                }
-            }
-        }
-        missing
-    }
-}
-
 async fn cut_an_agent(sync: Sync, cuts: u64) -> Verdict {
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start_without_kiosks().await;
     let disk = ImageDisk::mount(&stack.kiosks[0].journal_dir(), 48).unwrap();
@@ -109,8 +54,7 @@ async fn cut_an_agent(sync: Sync, cuts: u64) -> Verdict {
     machine.env().into_iter().for_each(|(name, value)| stack.kiosks[0].set_env(name, value));
     stack.kiosks[0].boot().unwrap();
     stack.all_in_service().await;
-    let journals = [Topic::fleet_filter(Channel::Journal)];
-    let ears = Client::connect(stack.broker.address(), "ears", &journals).await.unwrap();
+    let ears = Ears::at_the_broker_of(&stack).await;
     let application = Application::start(&stack.kiosks[0].socket(), 4);
 
     let mut dice = Rng::new(SEED);
@@ -122,7 +66,7 @@ async fn cut_an_agent(sync: Sync, cuts: u64) -> Verdict {
             if kept >= wanted { Ok(()) } else { Err(format!("{kept} of {wanted} kept")) }
         })
         .await;
-        let told = ToldByAgent { kept: application.kept_ids(), sent: ears.heard(Channel::Journal.as_str()) };
+        let told = ToldByAgent { kept: application.kept_ids(), sent: ears.sent() };
         let agent = stack.kiosks[0].agent().unwrap();
         agent.signal(Signal::STOP).unwrap();
         let image = disk.cut();
@@ -155,76 +99,6 @@ async fn a_kiosk_whose_disk_forgets_is_found_out() {
     assert!(!verdict.lost.is_empty(), "without fsync nothing was lost: this test sees nothing: {verdict:?}");
 }
 
-/// What a server has told: agents, how far their journals are applied; people, that their notes are taken.
-pub(crate) struct ToldByServer {
-    /// By epoch.
-    acknowledged: BTreeMap<String, u64>,
-    ticket: uuid::Uuid,
-    notes: Vec<String>,
-}
-
-impl ToldByServer {
-    fn heard(acks: &[Value], ticket: uuid::Uuid, notes: &[String]) -> Self {
-        let mut acknowledged = BTreeMap::new();
-        for ack in acks {
-            let upto: &mut u64 = acknowledged.entry(ack["epoch"].as_str().unwrap().to_owned()).or_default();
-            *upto = ack["upto"].as_u64().unwrap().max(*upto);
-        }
-        Self { acknowledged, ticket, notes: notes.to_vec() }
-    }
-
-    fn count(&self) -> u64 {
-        self.acknowledged.values().sum()
-    }
-
-    pub(crate) async fn missing_in(&self, url: &str, kiosks: &[&str]) -> Vec<String> {
-        let store = match Store::open(url).await {
-            Ok(store) => store,
-            Err(error) => return vec![format!("it does not open: {error}")],
-        };
-        let mut missing = Vec::new();
-        if let Err(error) = self.compare(&store, kiosks, &mut missing).await {
-            missing.push(format!("it opens and cannot be read: {error}"));
-        }
-        store.close().await;
-        missing
-    }
-
-    async fn compare(
-        &self,
-        store: &Store,
-        kiosks: &[&str],
-        missing: &mut Vec<String>,
-    ) -> Result<(), StoreError> {
-        let mut applied = BTreeMap::new();
-        for id in kiosks {
-            let kiosk = KioskId::new(id).unwrap();
-            let heads = store.journal_heads(&Scope::All, &kiosk).await?.unwrap_or_default();
-            for head in heads {
-                let last = store.journal_record(&Scope::All, &kiosk, head.epoch, head.upto).await?;
-                if last.is_none() {
-                    missing.push(format!("{id}: applied up to {}, and no such record", head.upto));
-                }
-                applied.insert(head.epoch.to_string(), head.upto);
-            }
-        }
-        for (epoch, upto) in &self.acknowledged {
-            let here = applied.get(epoch).copied().unwrap_or(0);
-            if here < *upto {
-                missing.push(format!("{epoch}: {upto} acknowledged, {here} here"));
-            }
-        }
-        let ticket = store.ticket(&Scope::All, self.ticket).await?;
-        let told: Vec<String> = ticket.into_iter().flat_map(|t| t.events).map(|event| event.reason).collect();
-        missing.extend(self.notes.iter().filter(|note| !told.contains(*note)).cloned());
-        match store.verify_audit().await {
-            Ok(AuditVerdict::Intact { .. }) => {}
-            other => missing.push(format!("the audit: {other:?}")),
-        }
-        Ok(())
-    }
-}
-
 async fn cut_a_server(sync: Sync, cuts: u64) -> Verdict {
     let place = Workdir::new("kioskwatch-it").unwrap();
     let disk = ImageDisk::mount(&place.path().join("disk"), 192).unwrap();
@@ -233,16 +107,23 @@ async fn cut_a_server(sync: Sync, cuts: u64) -> Verdict {
     let kiosks = ["K-0001", "K-0002"];
     let plan = kiosks.iter().fold(Plan::new(program()), |plan, id| plan.kiosk(id, "S-01"));
     let stack = plan.server_dir(disk.path().join("server")).server_env(machine.env()).start().await;
-    told_and_cut(&stack, cuts, async |told| {
-        let server = stack.server.process().unwrap();
-        server.signal(Signal::STOP).unwrap();
-        let image = disk.cut();
-        server.signal(Signal::CONT).unwrap();
-        let restarted = image.unwrap().mount(&place.path().join("restarted")).unwrap();
-        let file = restarted.path().join("server/data/kioskwatch.sqlite");
-        told.missing_in(&format!("sqlite://{}", file.display()), &kiosks).await
-    })
-    .await
+    told_and_cut(&stack, cuts, async |told| missing_after_a_cut(&stack, &disk, told, &kiosks).await).await
+}
+
+/// The power of the server goes now; its directory `server` is on `disk`. It goes on: the cut is a copy.
+pub(crate) async fn missing_after_a_cut(
+    stack: &Stack,
+    disk: &ImageDisk,
+    told: &ToldByServer,
+    kiosks: &[&str],
+) -> Vec<String> {
+    let server = stack.server.process().unwrap();
+    server.signal(Signal::STOP).unwrap();
+    let image = disk.cut();
+    server.signal(Signal::CONT).unwrap();
+    let restarted = image.unwrap().mount(&stack.dir.path().join("restarted")).unwrap();
+    let file = restarted.path().join("server/data/kioskwatch.sqlite");
+    told.missing_in(&format!("sqlite://{}", file.display()), kiosks).await
 }
 
 /// Between two cuts records are acknowledged and a note is taken. `cut` says what of all that was told is
@@ -252,8 +133,7 @@ pub(crate) async fn told_and_cut(
     cuts: u64,
     cut: impl AsyncFn(&ToldByServer) -> Vec<String>,
 ) -> Verdict {
-    let acks = [Topic::fleet_filter(Channel::Ack)];
-    let ears = Client::connect(stack.broker.address(), "ears", &acks).await.unwrap();
+    let ears = Ears::at_the_broker_of(stack).await;
     stack.kiosks[0].printer.set(|printer| printer.cover_open = true);
     let ticket = stack.ticket("K-0001", "cover_open").await["id"].as_str().unwrap().to_owned();
     let (note_path, ticket) = (format!("/api/v1/tickets/{ticket}/actions/note"), ticket.parse().unwrap());
@@ -263,7 +143,7 @@ pub(crate) async fn told_and_cut(
     let mut verdict = Verdict::default();
     let mut notes = Vec::new();
     for n in 0..cuts {
-        let heard = || ToldByServer::heard(&ears.heard(Channel::Ack.as_str()), ticket, &[]).count();
+        let heard = || ears.acknowledged().values().sum::<u64>();
         let wanted = heard() + 1 + dice.below(AT_MOST_BETWEEN);
         wait_until("records to be acknowledged", PATIENCE, || async {
             let count = heard();
@@ -274,9 +154,9 @@ pub(crate) async fn told_and_cut(
         let taken = stack.api().post(&note_path, json!({"text": note})).await.unwrap();
         assert!((200..300).contains(&taken.status), "{taken:?}");
         notes.push(note);
-        let told = ToldByServer::heard(&ears.heard(Channel::Ack.as_str()), ticket, &notes);
+        let told = ToldByServer::to(&ears, ticket, &notes);
         verdict.cuts += 1;
-        verdict.told = usize::try_from(told.count()).unwrap() + notes.len();
+        verdict.told = told.count();
         verdict.lost.extend(cut(&told).await.into_iter().map(|what| format!("cut {n}: {what}")));
         if !verdict.lost.is_empty() {
             break;

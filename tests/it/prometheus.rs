@@ -86,7 +86,7 @@ async fn the_metrics_are_well_formed_and_a_real_prometheus_reads_them() {
         .await;
     }
     // Every kind of group holds the same seconds as the fleet.
-    for scope in ["site", "region", "customer", "kiosk"] {
+    for scope in ["site", "region", "customer", "engineer", "kiosk"] {
         let query = format!(
             "sum(kioskwatch_uptime_up_seconds{{scope=\"{scope}\",ratio=\"on\",period=\"month\"}}) \
              == sum(kioskwatch_uptime_up_seconds{{scope=\"fleet\",ratio=\"on\",period=\"month\"}}) > 0"

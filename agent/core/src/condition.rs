@@ -118,7 +118,11 @@ impl Condition {
     }
 
     pub(crate) fn state(&self) -> PeripheralState {
-        PeripheralState { status: self.status().clone(), faults: self.faults().cloned().collect() }
+        PeripheralState {
+            status: self.status().clone(),
+            faults: self.faults().cloned().collect(),
+            cut: false,
+        }
     }
 
     /// Something was seen that is not confirmed yet.
@@ -133,16 +137,15 @@ impl Condition {
             Observation::Line { status, fault } => (status, fault.into_iter().collect(), false),
         };
         let mut named = BTreeSet::new();
+        let mut cut = false;
         for (code, detail) in seen {
-            let room = self.faults.len() < MAX_FAULTS_PER_PERIPHERAL || self.faults.contains_key(&code);
-            if !room {
-                changes.push(Change::FaultsCut);
-                break;
-            }
-            if named.insert(code.clone()) {
+            if self.faults.len() >= MAX_FAULTS_PER_PERIPHERAL && !self.faults.contains_key(&code) {
+                cut = true;
+            } else if named.insert(code.clone()) {
                 self.see_fault(&code, true, detail, sight, &mut changes);
             }
         }
+        changes.extend(cut.then_some(Change::FaultsCut));
         let absent: Vec<FaultCode> = self
             .faults
             .keys()

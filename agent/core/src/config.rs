@@ -261,12 +261,14 @@ pub struct BootFacts {
     pub command_counter: u64,
     /// Commands whose ids are still kept.
     pub commands: Vec<StoredCommand>,
-    /// There may have been more, or a higher counter: they were lost with the store.
-    pub commands_lost: bool,
+    /// Since when, by the server's clock, they are all that were asked for; `None`: nobody knows, because the store
+    /// is new or lost some.
+    pub commands_known_since: Option<Timestamp>,
 }
 
 impl BootFacts {
     /// A store that has just been made.
+    /// Of a kiosk that was never asked for anything.
     pub fn first_start(boot: BootId) -> Self {
         Self {
             boot,
@@ -275,7 +277,7 @@ impl BootFacts {
             journal_replaced: false,
             command_counter: 0,
             commands: Vec::new(),
-            commands_lost: false,
+            commands_known_since: Some(Timestamp(i64::MIN)),
         }
     }
 }
@@ -288,4 +290,6 @@ pub struct PreviousRun {
     pub alive_until: Timestamp,
     /// It had recorded its `shutdown` and marked the end.
     pub clean: bool,
+    /// The disk had no room at last: it may have lived longer, and other runs after it left no record.
+    pub unrecorded: bool,
 }

@@ -27,6 +27,8 @@ pub enum Effect {
     PersistCommand(PersistCommand),
     /// Keep the hard state, in the transaction of this step's records: the next start begins from it.
     Remember(Snapshot),
+    /// The journal knows every command that was asked for since then, by the server's clock.
+    CommandsKnownSince(Timestamp),
     /// Durable word that the agent lived until now.
     Tick { until: Timestamp },
     /// Open this peripheral's port (or its proxy); answer with `PortOpened` or `PortTrouble`.

@@ -28,6 +28,7 @@ use crate::{
     peripheral::{Moment, Outputs, Peripheral},
     server_time::ServerTime,
     service::Service,
+    sizes::{fitting, label},
 };
 
 /// Nothing is worth a second look within the same few milliseconds.
@@ -86,7 +87,13 @@ impl Engine {
             application: Application::new(config.application, now.mono),
             service: Service::new(same_boot.then_some(remembered.service), now.mono),
             heartbeats: Heartbeats::new(kiosk.as_str(), config.heartbeat_interval_s),
-            commands: Commands::new(kiosk, config.trusted_keys.clone(), facts.command_counter),
+            commands: Commands::new(
+                kiosk,
+                config.trusted_keys.clone(),
+                facts.command_counter,
+                facts.commands_known_since,
+                now.mono,
+            ),
             time: ServerTime::default(),
             tick_at: now.mono + config.tick_interval_ms,
             wall_zero: wall_zero(now),
@@ -107,17 +114,18 @@ impl Engine {
                 previous_boot: facts.previous.map(|p| p.boot),
                 previous_alive_until: facts.previous.map(|p| p.alive_until),
                 clean: facts.previous.is_some_and(|p| p.clean),
+                unrecorded: facts.previous.is_some_and(|p| p.unrecorded),
             }),
             out,
         );
-        engine.record(Body::Snapshot(engine.snapshot(None)), out);
+        engine.record(engine.told_snapshot(None), out);
         if facts.journal_replaced {
             let changes = engine.host.journal_replaced(sight(now, &engine.config));
             engine.tell_host(changes, out);
         }
         let alive_until = facts.previous.map(|previous| previous.alive_until);
-        let (stored, lost) = (facts.commands, facts.commands_lost);
-        engine.with_commands(out, |commands, site| commands.restore(stored, lost, alive_until, site));
+        let stored = facts.commands;
+        engine.with_commands(out, |commands, site| commands.restore(stored, alive_until, site));
         out.push(Effect::Tick { until: now.wall });
         out.push(Effect::InventoryChanged);
         engine.finish(out);
@@ -159,14 +167,20 @@ impl Engine {
         next.max(now + MIN_WAKE_PAUSE_MS)
     }
 
-    /// The whole hard state; for `snapshot` records that the journal makes itself (a new epoch).
+    /// The whole hard state.
     pub fn snapshot(&self, previous_epoch: Option<Epoch>) -> Snapshot {
         Snapshot { service: self.service.state(), peripherals: self.states(), previous_epoch }
     }
 
     /// A snapshot as the first record of a new epoch.
     pub fn epoch_draft(&self, previous_epoch: Epoch) -> Draft {
-        self.draft(Body::Snapshot(self.snapshot(Some(previous_epoch))))
+        self.draft(self.told_snapshot(Some(previous_epoch)))
+    }
+
+    /// The hard state as far as it fits a record.
+    fn told_snapshot(&self, previous_epoch: Option<Epoch>) -> Body {
+        let snapshot = self.snapshot(previous_epoch);
+        Body::Snapshot(Snapshot { peripherals: fitting(snapshot.peripherals), ..snapshot })
     }
 
     /// What the kiosk is made of.
@@ -174,10 +188,10 @@ impl Engine {
         let agent = self.config.agent.clone();
         Inventory {
             agent_version: agent.agent_version,
-            os: agent.os,
+            os: label(&agent.os),
             boot: self.boot,
             epoch,
-            timezone: agent.timezone,
+            timezone: agent.timezone.as_deref().map(label),
             config_hash: agent.config_hash,
             peripherals: self.peripherals.iter().map(Peripheral::inventory).collect(),
             actions: SUPPORTED.iter().map(ToString::to_string).collect(),
@@ -226,7 +240,7 @@ impl Engine {
                 self.away_since.get_or_insert(self.now.mono);
             }
             Input::SnapshotWanted => {
-                self.record(Body::Snapshot(self.snapshot(None)), out);
+                self.record(self.told_snapshot(None), out);
                 self.changed = true;
                 self.with_commands(out, Commands::tell_again);
             }
@@ -236,6 +250,7 @@ impl Engine {
 
     fn server_said(&mut self, server: Timestamp, out: &mut Vec<Effect>) {
         self.time.heard(server, self.now);
+        self.with_commands(out, Commands::time_told);
         let changes = self.host.compare_clocks(self.now.wall, server, sight(self.now, &self.config));
         self.tell_host(changes, out);
     }
@@ -304,7 +319,7 @@ impl Engine {
                 mono_ms: self.now.mono,
                 interval_s: self.heartbeats.interval_s(),
                 service: self.service.state(),
-                peripherals: self.states(),
+                peripherals: fitting(self.states()),
                 host: self.host.load(),
             }));
         }

@@ -84,6 +84,11 @@ impl Part {
         Self { value: json!({"skipped": why.code()}), failure: Some("unsafe_now") }
     }
 
+    /// The command's time was over before this one's turn.
+    pub(crate) fn too_late() -> Self {
+        Self { value: json!({"skipped": "not_after"}), failure: Some("not_after") }
+    }
+
     pub(crate) fn cannot(cannot: CannotDo) -> Self {
         match cannot {
             CannotDo::Unsupported => Self::failed("unsupported_by_device"),

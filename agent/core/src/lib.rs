@@ -29,6 +29,7 @@ mod refusal;
 mod schedule;
 mod server_time;
 mod service;
+mod sizes;
 
 pub use application::FRESH_FACTS_MS;
 pub use commands::{MAX_KEPT, MAX_WAITING};

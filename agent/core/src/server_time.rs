@@ -109,6 +109,14 @@ impl ServerTime {
         [doubtful, proven].into_iter().flatten().map(|word| word.carried(now.mono)).fold(told, Ord::max)
     }
 
+    /// The time that the server and our own wall clock, which no message moves, agree upon.
+    pub(crate) fn agreed(&self, now: Now) -> Option<Timestamp> {
+        let at = self.at(now);
+        self.agreed
+            .is_some_and(|agreed| agreed.carried(now.mono).since(at).abs() <= DOUBTFUL_MS)
+            .then_some(at)
+    }
+
     /// Whether the server has said anything; until then the time is our own wall clock's, which may be anything.
     pub(crate) fn is_told(&self) -> bool {
         self.anchor.is_some() || self.doubtful.is_some()

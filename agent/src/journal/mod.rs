@@ -9,6 +9,7 @@ mod evict;
 mod export;
 mod open;
 mod place;
+mod roomless;
 mod row;
 mod salvage;
 mod store;
@@ -95,6 +96,8 @@ pub enum Op {
     Forget(CommandId),
     /// The highest counter of a verified command.
     Counter(u64),
+    /// Every command that was asked for since then is remembered.
+    CommandsKnownSince(Timestamp),
     /// Start over under a new epoch: first this snapshot, then what ends at `resend_from` or later under new
     /// numbers. The rest is forgotten.
     NewEpoch {
@@ -145,9 +148,12 @@ pub enum Notice {
     /// The size cap replaced unacknowledged records by `dropped`, or they found no place on a full disk; with
     /// `snapshot_wanted` important ones too, and the whole state must be told anew.
     Evicted { records: u64, snapshot_wanted: bool },
-    /// The file was damaged; a new epoch began. The old file lies at this path. `commands_lost`: ids of commands or
-    /// their counter could not be read.
-    SetAside { path: PathBuf, reason: String, commands_lost: bool },
+    /// The file was damaged; a new epoch began. The old file lies at this path.
+    SetAside { path: PathBuf, reason: String },
+    /// The file was damaged, and there is no room on the disk for another: nothing can be written down for now.
+    Roomless { reason: String },
+    /// There was no room for the file of this run. Now there is one; whoever knows the journal of before begins again.
+    MovedIn,
     /// There is no room on the disk, or there is again.
     DiskFull(bool),
 }
@@ -172,6 +178,8 @@ pub enum JournalError {
     Damaged { doing: &'static str, what: String },
     #[error("{doing} the journal: the disk or the journal's cap is full")]
     Full { doing: &'static str },
+    #[error("the journal is damaged ({what}), and there is no room on the disk for another")]
+    NoRoomToReplace { what: String },
     #[error("{doing} the journal")]
     Sqlite { doing: &'static str, source: rusqlite::Error },
     #[error("the journal's thread has ended")]

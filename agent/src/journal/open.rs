@@ -16,8 +16,8 @@ use rustix::{
 use uuid::Uuid;
 
 use super::{
-    CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES,
-    row::{RECORD_COLUMNS, RecordRow, State},
+    CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES, roomless,
+    row::{RECORD_COLUMNS, RecordRow, State, known_since},
     salvage,
     store::{self, FORMAT, Store, sql},
     turn::first_held,
@@ -38,6 +38,8 @@ pub struct PreviousRun {
     pub alive_until: Timestamp,
     /// It had been stopped in order.
     pub clean: bool,
+    /// There was no room at last: it may have lived longer, and other runs after it left no record.
+    pub unrecorded: bool,
 }
 
 /// What the agent finds when it starts.
@@ -50,6 +52,8 @@ pub struct Opened {
     /// The last [`super::Op::Remember`].
     pub remembered: Option<String>,
     pub commands: Vec<CommandRow>,
+    /// The last [`super::Op::CommandsKnownSince`], unless some were lost since.
+    pub commands_known_since: Option<Timestamp>,
     /// A damaged file was found and set aside.
     pub notices: Vec<Notice>,
 }
@@ -61,13 +65,31 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+pub(super) fn fresh_state() -> State {
+    State::new(Epoch(Uuid::new_v4()))
+}
+
 /// Creates the directory, takes the lock, opens or replaces the file.
 pub(super) fn open(config: &JournalConfig) -> Result<(Store, Opened, File), JournalError> {
     let lock = prepare_directory(&config.path)?;
-    let (store, notices) = open_with_little_room(config)?;
+    // It was given up for want of room, and laid down again with the first record that found some.
+    let unrecorded = !has_reserve(&config.path);
+    let (store, notices) = match open_with_little_room(config) {
+        Err(error) if wants_room(&error) => {
+            tracing::error!(%error, "there is no room for the journal: nothing is written down until there is");
+            let roomless = match error {
+                JournalError::NoRoomToReplace { what } => Some(Notice::Roomless { reason: what }),
+                _ => None,
+            };
+            (roomless::open(config)?, Vec::from_iter(roomless))
+        }
+        opened => opened?,
+    };
     let state = &store.state;
     let previous = match (state.boot, state.alive_until) {
-        (Some(boot), Some(alive_until)) => Some(PreviousRun { boot, alive_until, clean: state.clean }),
+        (Some(boot), Some(alive_until)) => {
+            Some(PreviousRun { boot, alive_until, clean: state.clean, unrecorded })
+        }
         _ => None,
     };
     let opened = Opened {
@@ -76,6 +98,7 @@ pub(super) fn open(config: &JournalConfig) -> Result<(Store, Opened, File), Jour
         counter: state.counter,
         remembered: state.remembered.clone(),
         commands: store.commands()?,
+        commands_known_since: known_since(&store.conn),
         notices,
     };
     Ok((store, opened, lock))
@@ -87,7 +110,10 @@ fn open_with_little_room(config: &JournalConfig) -> Result<(Store, Vec<Notice>),
     let error = match open_or_replace(config) {
         Err(error) if may_want_room(&error) => error,
         opened => {
-            write_reserve(&config.path);
+            // Where one was given up, its absence says so until a record has found room.
+            if opened.as_ref().is_ok_and(|(store, _)| store.state.boot.is_none()) {
+                write_reserve(&config.path);
+            }
             return opened;
         }
     };
@@ -103,16 +129,22 @@ fn open_with_little_room(config: &JournalConfig) -> Result<(Store, Vec<Notice>),
 }
 
 fn may_want_room(error: &JournalError) -> bool {
+    let code = match error {
+        JournalError::Sqlite { source, .. } => source.sqlite_error_code(),
+        _ => None,
+    };
+    wants_room(error) || matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen))
+}
+
+pub(super) fn wants_room(error: &JournalError) -> bool {
     match error {
-        JournalError::Full { .. } => true,
-        JournalError::Sqlite { source, .. } => {
-            matches!(source.sqlite_error_code(), Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen))
-        }
+        JournalError::Full { .. } | JournalError::NoRoomToReplace { .. } => true,
+        JournalError::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
         _ => false,
     }
 }
 
-fn open_or_replace(config: &JournalConfig) -> Result<(Store, Vec<Notice>), JournalError> {
+pub(super) fn open_or_replace(config: &JournalConfig) -> Result<(Store, Vec<Notice>), JournalError> {
     let mut notices = Vec::from_iter(salvage::finish(&config.path)?);
     let store = match open_checked(config) {
         Err(JournalError::Damaged { what, .. }) => {
@@ -212,7 +244,7 @@ pub(super) fn open_checked(config: &JournalConfig) -> Result<Store, JournalError
         if tables > 0 {
             return Err(JournalError::Damaged { doing: "opening", what: "it is not a journal".into() });
         }
-        Store::create(&mut conn, &State::new(Epoch(Uuid::new_v4())))?;
+        Store::create(&mut conn, &fresh_state())?;
     } else {
         quick_check(&conn)?;
     }
@@ -221,7 +253,7 @@ pub(super) fn open_checked(config: &JournalConfig) -> Result<Store, JournalError
     // Read for its errors: a command that cannot be read is damage too.
     store::read_commands(&conn)?;
     let first = first_held(&conn, &state)?;
-    Ok(Store { conn, config: config.clone(), state, first })
+    Ok(Store { conn, config: config.clone(), state, first, roomless: false })
 }
 
 fn connect(config: &JournalConfig) -> Result<Connection, JournalError> {
@@ -261,7 +293,7 @@ fn quick_check(conn: &Connection) -> Result<(), JournalError> {
 fn check_chain(conn: &Connection, state: &State) -> Result<(), JournalError> {
     let damaged = |what: String| JournalError::Damaged { doing: "checking", what };
     let mut statement = conn
-        .prepare(&format!("SELECT {RECORD_COLUMNS}, acked_at FROM record ORDER BY seq"))
+        .prepare(&format!("SELECT {RECORD_COLUMNS}, kind, acked_at FROM record ORDER BY seq"))
         .map_err(sql("checking"))?;
     let mut expected = None;
     for row in statement.query_map([], RecordRow::read).map_err(sql("checking"))? {
@@ -282,10 +314,10 @@ fn check_chain(conn: &Connection, state: &State) -> Result<(), JournalError> {
 
 /// Lays the reserve for a full disk down, unless it is there. Without it the agent still works.
 pub(super) fn write_reserve(journal: &Path) {
-    let path = beside(journal, ".reserve");
-    if fs::metadata(&path).is_ok_and(|meta| meta.len() == RESERVE_BYTES) {
+    if has_reserve(journal) {
         return;
     }
+    let path = beside(journal, ".reserve");
     // In small pieces: the allocator would remember one large one, and give no memory back from then on.
     let written = File::create(&path).and_then(|mut file| {
         io::copy(&mut io::repeat(0).take(RESERVE_BYTES), &mut file)?;
@@ -294,6 +326,10 @@ pub(super) fn write_reserve(journal: &Path) {
     if written.is_err() {
         drop(fs::remove_file(&path));
     }
+}
+
+pub(super) fn has_reserve(journal: &Path) -> bool {
+    fs::metadata(beside(journal, ".reserve")).is_ok_and(|meta| meta.len() == RESERVE_BYTES)
 }
 
 /// Gives the reserve up; `false` when there was none.

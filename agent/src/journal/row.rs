@@ -164,3 +164,33 @@ impl State {
         Ok(state)
     }
 }
+
+/// Made with the first row of it: journals of older agents have none.
+const KNOWN_SINCE: &str = "CREATE TABLE IF NOT EXISTS known_since (
+    id  INTEGER PRIMARY KEY CHECK (id = 1),
+    at  INTEGER NOT NULL,
+    crc INTEGER NOT NULL
+)";
+
+pub(super) fn save_known_since(conn: &Connection, at: Timestamp) -> Result<(), JournalError> {
+    let crc = i64::from(crc32fast::hash(&at.ms().to_le_bytes()));
+    conn.execute_batch(KNOWN_SINCE)
+        .and_then(|()| {
+            conn.execute(
+                "INSERT OR REPLACE INTO known_since (id, at, crc) VALUES (1, ?1, ?2)",
+                [at.ms(), crc],
+            )
+        })
+        .map(|_| ())
+        .map_err(sql("writing"))
+}
+
+/// Whatever is wrong with it: then nobody knows, and nothing is done that may have been done before.
+pub(super) fn known_since(conn: &Connection) -> Option<Timestamp> {
+    let row = conn.query_row("SELECT at, crc FROM known_since WHERE id = 1", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+    });
+    row.ok()
+        .filter(|(at, crc)| i64::from(crc32fast::hash(&at.to_le_bytes())) == *crc)
+        .map(|(at, _)| Timestamp(at))
+}

@@ -7,14 +7,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kioskwatch_proto::journal::{Body, Dropped, Header, Record};
+use kioskwatch_proto::{
+    Timestamp,
+    journal::{Body, Dropped, Header, Record},
+};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     CommandRow, JournalConfig, JournalError, KEEP_SET_ASIDE, Notice,
     evict::readable_records_from,
-    open::{PAGE_BYTES, beside, file_error, open_checked},
-    row::State,
+    open::{PAGE_BYTES, beside, file_error, give_up_reserve, open_checked, wants_room},
+    row::{State, known_since, save_known_since},
     store::{self, Store, sql},
     turn::{Turn, save_command},
 };
@@ -30,21 +33,43 @@ const MENDED: &str = ".mended";
 #[derive(Default)]
 pub(super) struct Saved {
     /// Without it nothing says what the numbers mean.
-    state: Option<State>,
+    pub(super) state: Option<State>,
     records: Vec<Record>,
     commands: Vec<CommandRow>,
-    /// There may have been more of them, or a higher counter.
-    commands_lost: bool,
+    /// Since when these are all; `None`, too, where some or their counter cannot be read.
+    commands_known_since: Option<Timestamp>,
 }
 
 /// Begins a new epoch with what the damaged file still gives, and sets that aside.
 pub(super) fn replace_damaged(config: &JournalConfig, what: String) -> Result<(Store, Notice), JournalError> {
     let saved = read(&config.path);
-    build(config, &saved)?;
+    if let Err(error) = build_with_little_room(config, &saved) {
+        remove_unfinished(&config.path);
+        return Err(if wants_room(&error) { JournalError::NoRoomToReplace { what } } else { error });
+    }
     let path = set_aside(&config.path)?;
     move_in(&config.path)?;
-    let notice = Notice::SetAside { path, reason: what, commands_lost: saved.commands_lost };
-    Ok((open_checked(config)?, notice))
+    Ok((open_checked(config)?, Notice::SetAside { path, reason: what }))
+}
+
+/// For a moment there must be room for both. What is given up for it: the reserve, then what was set aside before, the
+/// oldest first. The newest stays.
+fn build_with_little_room(config: &JournalConfig, saved: &Saved) -> Result<(), JournalError> {
+    let mut built = build(config, saved);
+    if built.as_ref().is_err_and(wants_room) && give_up_reserve(&config.path) {
+        built = build(config, saved);
+    }
+    let mut older = set_aside_before(&config.path);
+    older.pop();
+    for old in older {
+        if !built.as_ref().is_err_and(wants_room) {
+            break;
+        }
+        tracing::warn!(file = %numbered(&config.path, old).display(), "removed to make room for a new journal");
+        remove_set_aside(&config.path, old);
+        built = build(config, saved);
+    }
+    built
 }
 
 /// Ends what an agent began that was killed while it replaced a damaged journal.
@@ -56,14 +81,14 @@ pub(super) fn finish(path: &Path) -> Result<Option<Notice>, JournalError> {
     let aside = set_aside(path)?;
     move_in(path)?;
     let reason = "an earlier start found it damaged, and was ended before it could say so".to_owned();
-    Ok(Some(Notice::SetAside { path: aside, reason, commands_lost: true }))
+    Ok(Some(Notice::SetAside { path: aside, reason }))
 }
 
 pub(super) fn read(path: &Path) -> Saved {
     let saved = read_damaged(path);
     saved.unwrap_or_else(|error| {
         tracing::warn!(%error, "nothing can be read from the damaged journal");
-        Saved { commands_lost: true, ..Saved::default() }
+        Saved::default()
     })
 }
 
@@ -78,7 +103,8 @@ fn read_damaged(path: &Path) -> Result<Saved, JournalError> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql("reading"))?;
     conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE").map_err(sql("reading"))?;
     let (state, commands) = (State::read(&conn), store::read_commands(&conn));
-    let commands_lost = state.is_err() || commands.is_err();
+    let all_known = state.is_ok() && commands.is_ok();
+    let commands_known_since = known_since(&conn).filter(|_| all_known);
     let records = match &state {
         Ok(state) => readable_records_from(&conn, state.acked + 1).unwrap_or_default(),
         Err(error) => {
@@ -86,7 +112,7 @@ fn read_damaged(path: &Path) -> Result<Saved, JournalError> {
             Vec::new()
         }
     };
-    Ok(Saved { state: state.ok(), records, commands: commands.unwrap_or_default(), commands_lost })
+    Ok(Saved { state: state.ok(), records, commands: commands.unwrap_or_default(), commands_known_since })
 }
 
 /// Makes the new journal beside the damaged one, whole and on disk.
@@ -113,10 +139,7 @@ pub(super) fn build(config: &JournalConfig, saved: &Saved) -> Result<(), Journal
 
 fn fill(store: &mut Store, saved: &Saved) -> Result<(), JournalError> {
     store.in_transaction(|turn| {
-        for command in &saved.commands {
-            save_command(turn.conn, command)?;
-        }
-        turn.state.counter = saved.commands.iter().map(|command| command.counter).max().unwrap_or(0);
+        carry_commands(turn, saved)?;
         match &saved.state {
             Some(old) => carry_over(turn, old, &saved.records),
             None => Ok(()),
@@ -125,14 +148,30 @@ fn fill(store: &mut Store, saved: &Saved) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Everything the server has not acknowledged: each record that could be read, and for each range between them that
-/// could not, word that it is lost.
-fn carry_over(turn: &mut Turn<'_>, old: &State, records: &[Record]) -> Result<(), JournalError> {
+pub(super) fn carry_commands(turn: &mut Turn<'_>, saved: &Saved) -> Result<(), JournalError> {
+    for command in &saved.commands {
+        save_command(turn.conn, command)?;
+    }
+    if let Some(at) = saved.commands_known_since {
+        save_known_since(turn.conn, at)?;
+    }
+    turn.state.counter = saved.commands.iter().map(|command| command.counter).max().unwrap_or(0);
+    Ok(())
+}
+
+/// What is true of the run before, whatever became of its records.
+pub(super) fn carry_state(turn: &mut Turn<'_>, old: &State) {
     turn.state.boot = old.boot;
     turn.state.alive_until = old.alive_until;
     turn.state.clean = old.clean;
     turn.state.counter = turn.state.counter.max(old.counter);
     turn.state.remembered.clone_from(&old.remembered);
+}
+
+/// Everything the server has not acknowledged: each record that could be read, and for each range between them that
+/// could not, word that it is lost.
+fn carry_over(turn: &mut Turn<'_>, old: &State, records: &[Record]) -> Result<(), JournalError> {
+    carry_state(turn, old);
     // Of the last one before the range, or the first behind it: the order of boots and times stays true.
     let mut around = match (records.first(), old.boot, old.alive_until) {
         (Some(first), ..) => Some(first.header.clone()),
@@ -174,20 +213,16 @@ fn say_lost(
 /// Renames the damaged file and its log, if they are still there. The log first: without it the file would pass for an
 /// older journal.
 pub(super) fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
-    let numbered = |n: u32| beside(path, &format!("{SET_ASIDE}{n}"));
     let taken = set_aside_before(path);
     let wal = beside(path, "-wal");
     if let Some(last) = taken.last().filter(|_| !path.exists() && !wal.exists()) {
-        return Ok(numbered(*last));
+        return Ok(numbered(path, *last));
     }
     let next = taken.last().map_or(1, |n| n + 1);
     for old in taken.iter().rev().skip(KEEP_SET_ASIDE - 1) {
-        for ending in ["", "-wal"] {
-            // A file that stays only costs room.
-            drop(fs::remove_file(beside(&numbered(*old), ending)));
-        }
+        remove_set_aside(path, *old);
     }
-    let target = numbered(next);
+    let target = numbered(path, next);
     if wal.exists() {
         fs::rename(&wal, beside(&target, "-wal")).map_err(file_error("setting aside", path))?;
     }
@@ -198,6 +233,17 @@ pub(super) fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
     }
     sync_directory(path)?;
     Ok(target)
+}
+
+fn numbered(path: &Path, n: u32) -> PathBuf {
+    beside(path, &format!("{SET_ASIDE}{n}"))
+}
+
+fn remove_set_aside(path: &Path, n: u32) {
+    for ending in ["", "-wal"] {
+        // A file that stays only costs room.
+        drop(fs::remove_file(beside(&numbered(path, n), ending)));
+    }
 }
 
 fn move_in(path: &Path) -> Result<(), JournalError> {

@@ -43,6 +43,8 @@ pub(super) struct Store {
     pub(super) state: State,
     /// The lowest number held.
     pub(super) first: u64,
+    /// See [`super::roomless`].
+    pub(super) roomless: bool,
 }
 
 impl Store {
@@ -65,6 +67,9 @@ impl Store {
         &mut self,
         work: impl FnOnce(&mut Turn<'_>) -> Result<T, JournalError>,
     ) -> Result<(T, Vec<Notice>), JournalError> {
+        if self.roomless {
+            return Err(JournalError::Full { doing: "writing" });
+        }
         let tx =
             self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql("writing"))?;
         let mut turn =

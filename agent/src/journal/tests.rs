@@ -12,7 +12,10 @@ use kioskwatch_agent_core::{
 };
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, PeripheralName, Timestamp,
-    journal::{Body, Digest, Peripheral, Record, Service, Snapshot, Transaction, TransactionOutcome},
+    journal::{
+        Body, CommandOutcome, CommandResult, Digest, Peripheral, Record, Service, Snapshot, Transaction,
+        TransactionOutcome,
+    },
     words::{PeripheralStatus, ServiceState},
 };
 use uuid::Uuid;
@@ -120,7 +123,7 @@ fn what_was_written_is_there_after_a_restart() {
     let (journal, reopened) = Journal::open(&config(dir.journal())).unwrap();
     assert_eq!(reopened.head.epoch, opened.head.epoch);
     assert_eq!(reopened.head.last_seq, 2);
-    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(5), clean: true };
+    let previous = PreviousRun { boot: boot(), alive_until: Timestamp(5), clean: true, unrecorded: false };
     assert_eq!(reopened.previous, Some(previous));
     assert_eq!(
         (reopened.counter, reopened.commands, reopened.remembered.as_deref()),
@@ -349,10 +352,37 @@ fn a_page_lost_in_the_middle_costs_only_what_stood_on_it() {
 }
 
 #[test]
+fn a_record_that_fits_no_message_is_cut_when_it_is_made_and_said_to_be_lost() {
+    let dir = TempDir::new();
+    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+    let huge = "x".repeat(kioskwatch_proto::limits::MAX_RECORD_BYTES);
+    let service = Service { state: ServiceState::InService, cause: Some(huge.clone()) };
+    let result = CommandResult {
+        command: CommandId(Uuid::from_u128(9)),
+        state: CommandOutcome::Succeeded,
+        reason: Some(huge.clone()),
+        result: Some(huge.into()),
+    };
+    let bodies = [Body::Service(service), Body::Command(result)];
+    write(&journal, bodies.into_iter().map(|body| Op::Record(record(1, body))).chain([status(2)]).collect());
+    let kept: Vec<Body> = read_all(&journal).iter().map(|e| Record::parse(&e.json).unwrap().body).collect();
+    let [Body::Dropped(dropped), Body::Command(told), Body::Peripheral(_)] = &kept[..] else {
+        panic!("{kept:?}")
+    };
+    assert_eq!((dropped.through, dropped.counts.get("service")), (1, Some(&1)));
+    assert_eq!((told.state, &told.result), (CommandOutcome::Succeeded, &None));
+    assert!(read_all(&journal).iter().all(|e| e.json.len() < kioskwatch_proto::limits::MAX_RECORD_BYTES));
+}
+
+#[test]
 fn a_table_that_lost_a_column_is_damage() {
-    for (table, column) in
-        [("command", "counter"), ("record", "crc"), ("record", "through"), ("state", "clean")]
-    {
+    for (table, column) in [
+        ("command", "counter"),
+        ("record", "crc"),
+        ("record", "through"),
+        ("record", "kind"),
+        ("state", "clean"),
+    ] {
         let dir = TempDir::new();
         drop(Journal::open(&config(dir.journal())).unwrap());
         let conn = rusqlite::Connection::open(dir.journal()).unwrap();

@@ -5,15 +5,16 @@ use kioskwatch_agent_core::{
 };
 use kioskwatch_proto::{
     Epoch, Timestamp,
-    journal::{Body, Digest, Record, Was},
+    journal::{Body, Digest, Dropped, Record, Was},
     limits::MAX_RECORD_BYTES,
+    text::clean_text,
 };
 use rusqlite::{Connection, params};
 
 use super::{
     CommandRow, JournalError, Notice, Op, Written,
     evict::{held_bytes, insert_row, records_from},
-    row::{State, number, signed},
+    row::{State, number, save_known_since, signed},
     store::sql,
 };
 
@@ -49,6 +50,7 @@ impl Turn<'_> {
                     .map_err(sql("writing"))?;
             }
             Op::Counter(counter) => self.state.counter = self.state.counter.max(*counter),
+            Op::CommandsKnownSince(at) => save_known_since(self.conn, *at)?,
             Op::NewEpoch { epoch, first, resend_from } => {
                 return self.new_epoch(*epoch, first, *resend_from).map(Some);
             }
@@ -64,12 +66,8 @@ impl Turn<'_> {
     fn insert(&mut self, mut record: Record) -> Result<Written, JournalError> {
         let seq = record.header.seq;
         let mut json = record.to_json();
-        if json.len() > MAX_RECORD_BYTES
-            && let Body::Command(result) = &mut record.body
-        {
-            // The outcome matters more than its details.
-            result.result = None;
-            result.reason.get_or_insert_with(|| "the result was too large for a record".to_owned());
+        if json.len() > MAX_RECORD_BYTES {
+            cut(&mut record.body, (seq, json.len()));
             json = record.to_json();
         }
         let bytes = json.len() as u64;
@@ -158,6 +156,20 @@ impl Turn<'_> {
             dropped.through = seq + (dropped.through - old_seq);
         }
         self.insert(record).map(|_| ())
+    }
+}
+
+/// What does not fit a message would be sent, and refused, for ever.
+fn cut(body: &mut Body, (seq, bytes): (u64, usize)) {
+    let kind = body.kind().to_owned();
+    tracing::error!(seq, kind, bytes, "a record is too large and is cut");
+    if let Body::Command(result) = body {
+        // The outcome matters more than its details.
+        result.result = None;
+        let reason = result.reason.get_or_insert_with(|| "the result was too large for a record".to_owned());
+        *reason = clean_text(reason);
+    } else {
+        *body = Body::Dropped(Dropped { through: seq, counts: [(kind, 1)].into() });
     }
 }
 

@@ -20,6 +20,8 @@ use super::{
 
 /// While the disk is full, what waits is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
+/// While there is no room for a file of its own: that reads the damaged one whole.
+const RETRY_MOVING_IN_MS: u64 = 10_000;
 /// Requests with something important that may wait for room on the disk.
 pub(super) const MAX_STUCK: usize = 1000;
 
@@ -68,6 +70,8 @@ impl Journal {
             store,
             stuck: VecDeque::new(),
             full: false,
+            move_in_at: clock::mono_ms() + RETRY_MOVING_IN_MS,
+            reserved: open::has_reserve(&config.path),
             lost: 0,
             notices: Vec::new(),
             _lock: lock,
@@ -142,6 +146,10 @@ struct Writer {
     /// Requests that wait for room on the disk, in order.
     stuck: VecDeque<Write>,
     full: bool,
+    /// When it is next tried to have a file, where there was no room for one.
+    move_in_at: u64,
+    /// The reserve lies there, or found no room when it was to be laid down.
+    reserved: bool,
     /// Important records that found no place even there: the whole state is told once there is room.
     lost: u64,
     notices: Vec<Notice>,
@@ -250,12 +258,34 @@ impl Writer {
             // Nobody waiting for an answer is no reason to stop.
             drop(write.answer.send(Ok(done)));
         }
+        if self.stuck.is_empty() {
+            self.has_room();
+        }
+    }
+
+    /// Something was written, and nothing waits.
+    fn has_room(&mut self) {
+        if self.full {
+            self.full = false;
+            self.is_stuck.send_replace(false);
+            self.notices.push(Notice::DiskFull(false));
+            let records = std::mem::take(&mut self.lost);
+            if records > 0 {
+                self.notices.push(Notice::Evicted { records, snapshot_wanted: true });
+            }
+            tracing::info!("the journal has room again");
+        }
+        if !self.reserved {
+            self.reserved = true;
+            open::write_reserve(&self.store.config.path);
+        }
     }
 
     fn on_full(&mut self) {
         if !self.full {
             self.full = true;
             self.notices.push(Notice::DiskFull(true));
+            self.reserved = false;
             let reserve = open::give_up_reserve(&self.store.config.path);
             tracing::error!(reserve, "no room for the journal: telemetry is dropped, faults wait for room");
         }
@@ -296,7 +326,37 @@ impl Writer {
         }
     }
 
+    /// Whether there is a file to write to.
+    fn has_file(&mut self) -> bool {
+        if !self.store.roomless {
+            return true;
+        }
+        let now = clock::mono_ms();
+        if now < self.move_in_at {
+            return false;
+        }
+        self.move_in_at = now + RETRY_MOVING_IN_MS;
+        match open::open_or_replace(&self.store.config.clone()) {
+            Ok((store, notices)) => {
+                tracing::info!("there is room for the journal");
+                self.store = store;
+                self.head.send_replace(self.store.head());
+                self.notices.extend(notices);
+                self.notices.push(Notice::MovedIn);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "there is still no room for the journal");
+                false
+            }
+        }
+    }
+
     fn retry_stuck(&mut self) {
+        if !self.stuck.is_empty() && !self.has_file() {
+            self.is_stuck.send_replace(true);
+            return;
+        }
         while let Some(write) = self.stuck.pop_front() {
             let group = [write];
             let result = self.try_apply(&group);
@@ -310,17 +370,6 @@ impl Writer {
                 }
                 Err(error) => fatal(&error),
             }
-        }
-        if self.full {
-            self.full = false;
-            self.is_stuck.send_replace(false);
-            self.notices.push(Notice::DiskFull(false));
-            let records = std::mem::take(&mut self.lost);
-            if records > 0 {
-                self.notices.push(Notice::Evicted { records, snapshot_wanted: true });
-            }
-            open::write_reserve(&self.store.config.path);
-            tracing::info!("the journal has room again");
         }
     }
 

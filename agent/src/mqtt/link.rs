@@ -21,10 +21,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{LinkEvent, Order, Setup, Slot, WINDOW, advice, options::options, qos};
+use super::{LinkEvent, Order, Setup, Slot, WINDOW, advice, jitter, options::options, qos};
 
-/// First pause between attempts; doubled each time, up to the configured most.
-const BACKOFF_BASE_MS: u64 = 1_000;
 /// A connection that held this long was a good one: the pauses begin anew.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 /// The last word must be through by then.
@@ -76,21 +74,15 @@ impl<E: Send> Link<E> {
             let End::Lost(why) = end else { return };
             failures = if held == Held::Long { 0 } else { failures + 1 };
             lost_in_a_row = if held == Held::Briefly { lost_in_a_row + 1 } else { 0 };
-            let pause = self.pause(failures);
-            tracing::warn!(broker = %self.setup.config.endpoint, why, pause_ms = pause, "not connected");
+            let pause = jitter::pause(failures, self.setup.config.reconnect_max_ms);
+            tracing::warn!(broker = %self.setup.config.endpoint, why, pause_ms = pause.as_millis(), "not connected");
             if let Some(hint) = advice::does_not_last(lost_in_a_row, self.kiosk()) {
                 tracing::warn!(broker = %self.setup.config.endpoint, "{hint}");
             }
-            if self.wait(Duration::from_millis(pause)).await {
+            if self.wait(pause).await {
                 return;
             }
         }
-    }
-
-    /// Full jitter: anything from nothing to the limit, so that a fleet does not return as one.
-    fn pause(&self, failures: u32) -> u64 {
-        let limit = (BACKOFF_BASE_MS << failures.min(20)).min(self.setup.config.reconnect_max_ms);
-        getrandom::u32().map_or(limit, |random| u64::from(random) * limit / u64::from(u32::MAX))
     }
 
     /// `true` when the agent ends meanwhile.

@@ -5,6 +5,7 @@
 //! is where connections have been seen to wedge. One task polls; everybody else hands over with
 //! [`Mqtt::publish`], which never waits.
 mod advice;
+pub mod jitter;
 mod link;
 mod options;
 #[cfg(test)]

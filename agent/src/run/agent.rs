@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Event, Replaced, RunError, now};
+use super::{Event, RunError, now};
 use crate::{
     clock,
     courier::{Courier, CourierEvent},
@@ -74,7 +74,8 @@ pub(super) struct Agent {
     pub(super) session: Option<SessionId>,
     pub(super) acknowledged_at: Option<Timestamp>,
     pub(super) stopping: bool,
-    pub(super) replaced: Option<Replaced>,
+    /// The journal is another one than we began with; whether because the old one was damaged.
+    pub(super) journal_replaced: Option<bool>,
 }
 
 impl Agent {
@@ -241,11 +242,13 @@ impl Agent {
                         self.step(Input::SnapshotWanted);
                     }
                 }
-                Notice::SetAside { path, reason, commands_lost } => {
+                Notice::SetAside { path, reason } => {
                     tracing::error!(path = %path.display(), reason, "the journal was damaged and set aside");
-                    let before = self.replaced.is_some_and(|replaced| replaced.commands_lost);
-                    self.replaced = Some(Replaced { commands_lost: before || commands_lost });
+                    self.journal_replaced = Some(true);
                 }
+                Notice::MovedIn => drop(self.journal_replaced.get_or_insert(false)),
+                // Of the start alone.
+                Notice::Roomless { .. } => {}
                 Notice::DiskFull(full) => tracing::warn!(full, "room for the journal"),
             }
         }

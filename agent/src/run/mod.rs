@@ -48,14 +48,8 @@ pub(crate) enum Event {
 pub(crate) enum Ending {
     /// Everything is said.
     Done,
-    /// The journal was replaced: begin again on the new one.
-    Again(Replaced),
-}
-
-/// A damaged journal was replaced under the running agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Replaced {
-    pub(crate) commands_lost: bool,
+    /// The journal is another one: begin again on it.
+    Again { replaced: bool },
 }
 
 /// Why the agent cannot go on.
@@ -106,11 +100,11 @@ impl Stop {
 
 /// Runs the agent until it is told to stop.
 pub async fn run(config: &Config, mut stop: Stop) -> Result<(), RunError> {
-    let mut replaced = None;
+    let mut replaced = false;
     loop {
         match run_once(config, replaced, &mut stop).await? {
             Ending::Done => return Ok(()),
-            Ending::Again(journal) => replaced = Some(journal),
+            Ending::Again { replaced: damaged } => replaced = damaged,
         }
     }
 }
@@ -120,7 +114,7 @@ pub(crate) fn now() -> Now {
     Now { wall, mono: mono_ms }
 }
 
-async fn run_once(config: &Config, replaced: Option<Replaced>, stop: &mut Stop) -> Result<Ending, RunError> {
+async fn run_once(config: &Config, replaced: bool, stop: &mut Stop) -> Result<Ending, RunError> {
     let (mut agent, mut events) = Start::new(config)?.begin(replaced)?;
     first_records(&mut agent, stop.clone()).await?;
     agent.notifier.ready();
@@ -142,10 +136,10 @@ async fn run_once(config: &Config, replaced: Option<Replaced>, stop: &mut Stop) 
             Some(event) = events.recv() => agent.happened(event),
             () = clock::sleep_until(Some(wake)) => agent.step(Input::Wake),
         }
-        if let Some(replaced) = agent.replaced {
+        if let Some(replaced) = agent.journal_replaced {
             tracing::warn!("beginning again on a new journal");
             leave(agent, events, "journal replaced").await;
-            return Ok(Ending::Again(replaced));
+            return Ok(Ending::Again { replaced });
         }
         if agent.stopping {
             break;

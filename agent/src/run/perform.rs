@@ -36,9 +36,11 @@ impl Agent {
                 None => drop(answer.send(Answer::Done)),
             }
         }
-        if keep.ops.is_empty() {
-            self.send(keep.hanging.messages);
-        } else {
+        if !keep.records {
+            // They tell of nothing that must be on disk first, and a full one must not hold them back.
+            self.send(std::mem::take(&mut keep.hanging.messages));
+        }
+        if !keep.ops.is_empty() {
             self.keep(keep.ops, keep.hanging);
         }
     }
@@ -69,6 +71,7 @@ impl Agent {
                 Ok(text) => keep.ops.push(Op::Remember(text)),
                 Err(error) => tracing::error!(%error, "the state cannot be remembered"),
             },
+            Effect::CommandsKnownSince(at) => keep.ops.push(Op::CommandsKnownSince(at)),
             Effect::Tick { until } => keep.ops.push(Op::Tick { boot: self.boot, at: until }),
             Effect::OpenPort { peripheral } => {
                 if let Some(port) = self.ports.get(&peripheral) {

@@ -16,7 +16,7 @@ use kioskwatch_proto::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{EVENTS, Event, Replaced, RunError, agent::Agent, now};
+use super::{EVENTS, Event, RunError, agent::Agent, now};
 use crate::{
     clock,
     config::Config,
@@ -103,13 +103,9 @@ impl<'a> Start<'a> {
         Ok(Self { config, boot, journal: Arc::new(journal), opened })
     }
 
-    fn boot_facts(&self, replaced: Option<Replaced>) -> BootFacts {
+    fn boot_facts(&self, replaced: bool) -> BootFacts {
         let opened = &self.opened;
-        let set_aside = opened.notices.iter().filter_map(|notice| match notice {
-            Notice::SetAside { commands_lost, .. } => Some(Replaced { commands_lost: *commands_lost }),
-            _ => None,
-        });
-        let replaced: Vec<_> = set_aside.chain(replaced).collect();
+        let set_aside = |notice: &Notice| matches!(notice, Notice::SetAside { .. } | Notice::Roomless { .. });
         let remembered = opened.remembered.as_deref().and_then(|text| match serde_json::from_str(text) {
             Ok(snapshot) => Some(snapshot),
             Err(error) => {
@@ -134,21 +130,20 @@ impl<'a> Start<'a> {
                 boot: previous.boot,
                 alive_until: previous.alive_until,
                 clean: previous.clean,
+                unrecorded: previous.unrecorded,
             }),
             remembered,
-            journal_replaced: !replaced.is_empty(),
+            journal_replaced: replaced || opened.notices.iter().any(set_aside),
             command_counter: opened.counter,
-            commands_lost: replaced.iter().any(|journal| journal.commands_lost)
-                || commands.len() < opened.commands.len(),
+            commands_known_since: opened
+                .commands_known_since
+                .filter(|_| commands.len() == opened.commands.len()),
             commands,
         }
     }
 
     /// Starts everything, and hands the first records to the journal.
-    pub(super) fn begin(
-        self,
-        replaced: Option<Replaced>,
-    ) -> Result<(Agent, mpsc::Receiver<Event>), RunError> {
+    pub(super) fn begin(self, replaced: bool) -> Result<(Agent, mpsc::Receiver<Event>), RunError> {
         let config = self.config;
         for notice in &self.opened.notices {
             tracing::error!(?notice, "the journal was damaged");
@@ -201,7 +196,7 @@ impl<'a> Start<'a> {
             session: None,
             acknowledged_at: None,
             stopping: false,
-            replaced: None,
+            journal_replaced: None,
         };
         agent.perform(effects, None);
         Ok((agent, events))

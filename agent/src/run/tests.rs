@@ -163,7 +163,7 @@ async fn talks_too_much(kiosk: &KioskId) -> u16 {
 async fn goodbye_is_said_although_nobody_hears_what_is_still_told() {
     let mut kiosk = Kiosk::new();
     kiosk.config.mqtt.endpoint.port = talks_too_much(&kiosk.config.kiosk.id).await;
-    let (mut agent, events) = Start::new(&kiosk.config).unwrap().begin(None).unwrap();
+    let (mut agent, events) = Start::new(&kiosk.config).unwrap().begin(false).unwrap();
     first_records(&mut agent, Stop::by_hand().1).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while events.len() < EVENTS {

@@ -61,11 +61,7 @@ impl Record {
         let wire: HeaderWire<'_> = match serde_json::from_str(json) {
             Ok(wire) => wire,
             Err(error) => {
-                let seq = serde_json::from_str::<SeqOnly>(json)
-                    .map_err(|_| RecordError::Unnumbered(reason(&error)))?
-                    .seq;
-                check_seq(seq)?;
-                return Err(RecordError::Bad { seq, reason: reason(error) });
+                return Err(Self::unread(json, &reason(error)));
             }
         };
         let seq = wire.seq;
@@ -88,6 +84,17 @@ impl Record {
         settle_body(&mut body, seq).map_err(|e| bad(format!("{}: {e}", wire.kind)))?;
         let header = Header { seq, boot: wire.boot, at: wire.at, mono_ms: wire.mono_ms, was: wire.was };
         Ok(Self { header, body })
+    }
+
+    /// What becomes of a record of which no more is read than its number.
+    pub fn unread(json: &str, why: &str) -> RecordError {
+        match serde_json::from_str::<SeqOnly>(json) {
+            Ok(SeqOnly { seq }) => match check_seq(seq) {
+                Ok(()) => RecordError::Bad { seq, reason: reason(why) },
+                Err(error) => error,
+            },
+            Err(_) => RecordError::Unnumbered(reason(why)),
+        }
     }
 
     /// The bytes the agent stores and sends: header first, then the body, the same text every time.

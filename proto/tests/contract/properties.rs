@@ -62,19 +62,22 @@ fn service() -> impl Strategy<Value = ServiceState> {
 }
 
 fn state() -> impl Strategy<Value = PeripheralState> {
-    (status(), collection::vec(fault_code(), 0..3))
-        .prop_map(|(status, faults)| PeripheralState { status, faults })
+    (status(), collection::vec(fault_code(), 0..3), any::<bool>())
+        .prop_map(|(status, faults, cut)| PeripheralState { status, faults, cut })
 }
 
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
-        (option::of(uuid()), option::of(time()), any::<bool>()).prop_map(|(boot, until, clean)| {
-            Body::Boot(Boot {
-                previous_boot: boot.map(kioskwatch_proto::BootId),
-                previous_alive_until: until,
-                clean,
-            })
-        }),
+        (option::of(uuid()), option::of(time()), any::<bool>(), any::<bool>()).prop_map(
+            |(boot, until, clean, unrecorded)| {
+                Body::Boot(Boot {
+                    previous_boot: boot.map(kioskwatch_proto::BootId),
+                    previous_alive_until: until,
+                    clean,
+                    unrecorded,
+                })
+            }
+        ),
         select(ShutdownReason::ALL).prop_map(|reason| Body::Shutdown(Shutdown { reason })),
         (service(), option::of(text())).prop_map(|(state, cause)| Body::Service(Service { state, cause })),
         (peripheral(), status())

@@ -2,7 +2,7 @@
 //!
 //! Each journal has a cursor: the last record, where it stands in server time, and the state it left. The
 //! next record of the same boot proves the machine ON between them, in that state; a record of another boot
-//! proves OFF from the last tick of the old one. Spans are coalesced: a row grows while nothing changes.
+//! proves OFF from the last tick of the old one, unless it says that its disk had no room for ticks. Spans are coalesced: a row grows while nothing changes.
 use kioskwatch_proto::{
     BootId, KioskId, Timestamp,
     faults::codes,
@@ -83,7 +83,7 @@ pub const fn state_of(service: ServiceState, required_down: bool) -> EvidenceSta
 pub struct BootClock {
     pub boot: BootId,
     /// Server time at `mono_ms` 0, as the quickest heartbeat of the boot shows it.
-    pub mono_zero: i64,
+    pub(crate) mono_zero: Moment,
     /// Of its last heartbeat.
     pub interval_s: u32,
 }
@@ -103,13 +103,8 @@ pub fn place<'a>(
     let header = &record.header;
     let heard = clocks.into_iter().find(|clock| clock.boot == header.boot).map(|clock| clock.mono_zero);
     let by_mono = heard
-        .or_else(|| {
-            cursor
-                .last
-                .filter(|last| last.boot == header.boot)
-                .and_then(|last| last.mono_zero)
-                .map(|zero| zero.at().ms())
-        })
+        .or_else(|| cursor.last.filter(|last| last.boot == header.boot).and_then(|last| last.mono_zero))
+        .map(|zero| zero.at().ms())
         .map(|zero| Timestamp(zero.saturating_add(i64::try_from(header.mono_ms).unwrap_or(i64::MAX))));
     let ahead = by_mono.is_none() && header.at.since(received_at) > kioskwatch_proto::limits::MAX_FUTURE_MS;
     let wanted = by_mono.unwrap_or(if ahead { received_at } else { header.at });
@@ -126,8 +121,8 @@ pub struct Point {
     pub boot: BootId,
     #[serde(with = "ms")]
     pub placed: Timestamp,
-    #[serde(with = "ms")]
-    pub at: Timestamp,
+    /// By the device's clock.
+    at: Moment,
     /// Server time at `mono_ms` 0 of its boot, as it was placed.
     #[serde(default)]
     mono_zero: Option<Moment>,
@@ -184,7 +179,7 @@ impl Cursor {
         let boot = record.header.boot;
         let mono_ms = i64::try_from(record.header.mono_ms).unwrap_or(i64::MAX);
         let mono_zero = Some(Timestamp(placed.ms().saturating_sub(mono_ms)).into());
-        let now = Point { boot, placed, at: record.header.at, mono_zero };
+        let now = Point { boot, placed, at: record.header.at.into(), mono_zero };
         let starts = matches!(record.body, kioskwatch_proto::journal::Body::Boot(_));
         let mut proofs = Vec::new();
         if let Some(last) = self.last {
@@ -194,9 +189,12 @@ impl Cursor {
             let held = self.state.unwrap_or(EvidenceState::OnOnly);
             // Without a word about the end of its life, the old run is known to its last record only.
             let end = lived_until
-                .map_or(last.placed, |until| last.placed.plus_ms(until.since(last.at)))
+                .map_or(last.placed, |until| last.placed.plus_ms(until.since(last.at.at())))
                 .clamp(last.placed, placed);
-            if last.boot != boot {
+            if is_unrecorded(record) {
+                // What was heard meanwhile counts; where nothing was, nobody knows.
+                push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
+            } else if last.boot != boot {
                 let cause = self.shutdown.map(Cause::of_shutdown).or(self.power_cause());
                 push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
                 push(&mut proofs, Proof { from: end, to: placed, state: EvidenceState::Off, cause });
@@ -290,6 +288,10 @@ impl Cursor {
 
 fn is_stopped_in_order(record: &Record) -> bool {
     matches!(&record.body, kioskwatch_proto::journal::Body::Boot(boot) if boot.clean)
+}
+
+fn is_unrecorded(record: &Record) -> bool {
+    matches!(&record.body, kioskwatch_proto::journal::Body::Boot(boot) if boot.unrecorded)
 }
 
 fn push(proofs: &mut Vec<Proof>, proof: Proof) {

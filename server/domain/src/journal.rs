@@ -55,18 +55,21 @@ impl Fnv {
 
 /// The last applied contents, newest at the end; the newest has number `upto`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Remembered(Vec<Content>);
+pub struct Remembered(Box<[Content]>);
 
 impl Remembered {
     pub fn push(&mut self, content: Content) {
         if self.0.len() == REMEMBERED {
-            self.0.remove(0);
+            self.0.rotate_left(1);
+            self.0[REMEMBERED - 1] = content;
+        } else {
+            // No room for more than there are: each kiosk of a fleet has them.
+            self.0 = self.0.iter().copied().chain([content]).collect();
         }
-        self.0.push(content);
     }
 
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.0 = Box::default();
     }
 
     /// The content of a number, if it is recent enough.
@@ -89,7 +92,10 @@ impl Remembered {
             let identity = Identity(u64::from_str_radix(identity, 16).ok()?);
             Some(Content { digest: digest.parse().ok()?, identity })
         });
-        Self(contents.collect())
+        // As many as there are, at once: what grew and shrank of each kiosk would leave holes behind.
+        let mut all = Vec::with_capacity(text.len() / 32);
+        all.extend(contents);
+        Self(all.into())
     }
 }
 

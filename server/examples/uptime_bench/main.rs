@@ -105,6 +105,7 @@ impl Bench {
         self.one_kiosk(running, now).await?;
         self.groups(running, options.kiosks).await?;
         self.pages(running).await?;
+        self.start().await?;
         self.scrape().await
     }
 

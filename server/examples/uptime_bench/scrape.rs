@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 use kioskwatch_domain::{
     change::{IncidentRow, KioskStateRow, PresenceVerdict, TicketRow, TicketSource},
     fleet::Fleet,
+    image::FleetImage,
 };
 use kioskwatch_proto::{
     KioskId, PeripheralName, Timestamp,
@@ -11,12 +12,12 @@ use kioskwatch_proto::{
     words::{ServiceState, Severity},
 };
 use kioskwatch_server::{
-    app::{App, FLUSH_EVERY, Hub, HubOptions, keep_books},
+    app::{App, FLUSH_EVERY, Hub, HubError, HubOptions, keep_books},
     clock::{Clock, Stopwatch},
     http::serve_monitoring,
     mqtt::{BrokerAddress, Lane, Link, LinkOptions},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
 use super::{Bench, Result, fleet::SCRAPED, ms, pages::fetched};
@@ -29,8 +30,51 @@ const UPTIME_SERIES: usize = 6;
 /// One kiosk of so many is out of paper, and has a ticket.
 const OUT_OF_PAPER: usize = 20;
 
+/// A server without a broker, with its bookkeeper.
+struct Server {
+    app: App,
+    stop: watch::Sender<bool>,
+    hub: JoinHandle<std::result::Result<(), HubError>>,
+    books: JoinHandle<()>,
+}
+
+impl Server {
+    async fn stop(self) -> Result<()> {
+        self.stop.send(true)?;
+        self.books.await?;
+        self.hub.await??;
+        Ok(())
+    }
+}
+
 impl Bench {
-    /// A server of 5,000 kiosks with its bookkeeper, on the same database.
+    async fn serve(&self, image: FleetImage) -> Result<Server> {
+        let (app, requests) = self.app(Fleet::from_image(Arc::default(), image))?;
+        let mut hub = Hub::new(app.clone(), requests, link(&app, Lane::Journal), link(&app, Lane::Beats));
+        let (stop, stopped) = watch::channel(false);
+        let options =
+            HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
+        hub.begin(&options, stopped.clone()).await?;
+        let hub = tokio::spawn(hub.run());
+        let books = tokio::spawn(keep_books(app.clone(), stopped));
+        Ok(Server { app, stop, hub, books })
+    }
+
+    /// How long after its start a server of the whole fleet shows its sums.
+    pub(crate) async fn start(&self) -> Result<()> {
+        let image = self.store.load_image(Clock::start().now()).await?;
+        let kiosks = image.kiosks.len();
+        let watch = Stopwatch::start();
+        let server = self.serve(image).await?;
+        while server.app.books_shown() < kiosks {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let took = format!("{:.1} s", watch.elapsed().as_secs_f64());
+        self.line(&format!("sums of {kiosks} kiosks in /metrics after a start"), "< 180 s", &took);
+        server.stop().await
+    }
+
+    /// A server of 5,000 kiosks, on the same database.
     pub(crate) async fn scrape(&self) -> Result<()> {
         let now = Clock::start().now();
         let mut image = self.store.load_image(now).await?;
@@ -43,25 +87,15 @@ impl Bench {
             image.tickets.push(ticket);
         }
         let broken = image.tickets.len();
-        let (app, requests) = self.app(Fleet::from_image(Arc::default(), image))?;
-        let mut hub = Hub::new(app.clone(), requests, link(&app, Lane::Journal), link(&app, Lane::Beats));
-        let (stop, stopped) = watch::channel(false);
-        let options =
-            HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
-        hub.begin(&options, stopped.clone()).await?;
-        let hub = tokio::spawn(hub.run());
-        let books = tokio::spawn(keep_books(app.clone(), stopped.clone()));
-        let watch = Stopwatch::start();
+        let server = self.serve(image).await?;
+        let app = &server.app;
         while app.books_shown() < kiosks {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let round = format!("{:.1} s", watch.elapsed().as_secs_f64());
-        let what = format!("the bookkeeper's first round over {kiosks} kiosks, at a tenth of a core");
-        self.line(&what, "", &round);
 
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}/metrics", listener.local_addr()?);
-        let monitoring = tokio::spawn(serve_monitoring(app.clone(), listener, stopped));
+        let monitoring = tokio::spawn(serve_monitoring(app.clone(), listener, server.stop.subscribe()));
         let (mut took, mut page) = (Vec::new(), String::new());
         for _ in 0..SCRAPES {
             let (url, watch) = (url.clone(), Stopwatch::start());
@@ -85,10 +119,8 @@ impl Bench {
         self.line(&what, "< 150 ms", &ms(took[0]));
         let what = format!("  median of {SCRAPES}; {:.1} MB over HTTP", page.len() as f64 / 1e6);
         self.line(&what, "", &ms(took[SCRAPES / 2]));
-        stop.send(true)?;
+        server.stop().await?;
         monitoring.await??;
-        books.await?;
-        hub.await??;
         Ok(())
     }
 }

@@ -31,7 +31,11 @@ pub(super) struct Unreadable {
     pub(super) detail: String,
 }
 
-pub(super) fn read(received: &Received) -> Result<Message, Unreadable> {
+/// `read_record` reads the records of a journal message, one by one.
+pub(super) fn read(
+    received: &Received,
+    read_record: impl Fn(&str) -> IncomingRecord,
+) -> Result<Message, Unreadable> {
     let topic = std::str::from_utf8(&received.topic).map_err(|_| TopicError::Shape).and_then(Topic::parse);
     let topic = topic.map_err(|error| Unreadable {
         channel: "unknown",
@@ -65,7 +69,7 @@ pub(super) fn read(received: &Received) -> Result<Message, Unreadable> {
         }
         Channel::Journal => {
             let batch: Batch<'_> = parse_payload(bytes).map_err(bad)?;
-            let records = batch.records.iter().map(|raw| IncomingRecord::read(raw.get())).collect();
+            let records = batch.records.iter().map(|raw| read_record(raw.get())).collect();
             let batch = RecordBatch { epoch: batch.epoch, first: batch.first, records };
             Message::Input(Input::Batch { kiosk, received_at, batch })
         }

@@ -31,6 +31,7 @@ impl App {
         figures.queues.insert("messages", waiting);
         figures.queues.insert("requests", self.waiting_requests());
         figures.uptime = self.uptime_figures(&figures.each, now);
+        figures.last_month_target = self.books().promised(now);
         match self.inspection_counts().await {
             Ok(inspections) => figures.inspections = inspections,
             Err(error) => tracing::debug!(%error, "figures of the store left out of a scrape"),
@@ -90,30 +91,27 @@ impl App {
         figures
     }
 
-    /// The fleet and its sites, regions and customers for today, this month and the last one, as the bookkeeper left
-    /// them, once it has looked at everybody since our start; of single kiosks, where they have series of their own, this month, also of those that were in service
-    /// for a part of it: together they hold the same seconds as the fleet.
+    /// The fleet and its sites, regions, customers and engineers for today, this month and the last one, as the
+    /// bookkeeper left them, once it has looked at everybody since our start; of single kiosks, where they have series of
+    /// their own, this month, also of those that were in service for a part of it: together they hold the same seconds
+    /// as the fleet.
     fn uptime_figures(&self, each: &[KioskFigure], now: Timestamp) -> Vec<UptimeFigure> {
         let mut figures = Vec::new();
         for (period, totals) in PERIODS.into_iter().zip(self.books().totals(now).into_iter().flatten()) {
             figures.push(uptime_figure("fleet", String::new(), period, &totals.fleet));
-            let Totals { sites, regions, customers, .. } = totals;
-            for (scope, sums) in [("site", sites), ("region", regions), ("customer", customers)] {
+            let Totals { fleet: _, sites, regions, customers, engineers } = totals;
+            let groups =
+                [("site", sites), ("region", regions), ("customer", customers), ("engineer", engineers)];
+            for (scope, sums) in groups {
                 figures.extend(sums.into_iter().map(|(id, sums)| uptime_figure(scope, id, period, &sums)));
             }
         }
         let in_service: HashSet<&KioskId> = each.iter().map(|one| &one.kiosk).collect();
-        let retired: Vec<KioskId> = match each {
+        let all: Vec<KioskId> = match each {
             [] => Vec::new(),
-            _ => self
-                .fleet()
-                .kiosks()
-                .map(|one| one.id)
-                .filter(|id| !in_service.contains(id))
-                .cloned()
-                .collect(),
+            _ => self.fleet().kiosks().map(|one| one.id.clone()).collect(),
         };
-        for (kiosk, periods) in self.books().of_kiosks(in_service.iter().copied().chain(&retired), now) {
+        for (kiosk, periods) in all.iter().zip(self.books().of_kiosks((0..).take(all.len()), now)) {
             for (period, seconds) in PERIODS.into_iter().zip(periods).filter(|(name, _)| *name == "month") {
                 let counts = |seconds: &Seconds| seconds.known_s + seconds.unknown_s > 0;
                 let seconds = seconds.filter(|seconds| in_service.contains(kiosk) || counts(seconds));

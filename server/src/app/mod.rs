@@ -5,6 +5,7 @@
 //! and of the fleet in memory, and a way to ask the hub.
 mod decode;
 mod figures;
+mod floods;
 mod hub;
 mod inspections;
 mod live;
@@ -16,7 +17,7 @@ mod uptime;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
@@ -30,6 +31,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::command::CommandSigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+pub(crate) use self::floods::{Flood, Floods};
 pub use self::{
     hub::{FLUSH_EVERY, Hub, HubError, HubOptions},
     inspections::{DueInspection, DuePage, inspection_policy},
@@ -67,6 +69,7 @@ struct Shared {
     requests: mpsc::Sender<Asked>,
     live: broadcast::Sender<LiveEvent>,
     health: Health,
+    floods: Mutex<Floods>,
     books: uptime::Books,
 }
 
@@ -174,6 +177,7 @@ impl App {
             requests,
             live,
             health: Health::default(),
+            floods: Mutex::default(),
             books: uptime::Books::default(),
         };
         (Self { shared: Arc::new(shared) }, RequestReceiver(receiver))
@@ -185,6 +189,11 @@ impl App {
 
     pub fn clock(&self) -> &Arc<Clock> {
         &self.shared.clock
+    }
+
+    /// Who sends more than it may.
+    pub(crate) fn floods(&self) -> MutexGuard<'_, Floods> {
+        self.shared.floods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads only; writes go through [`App::request`].

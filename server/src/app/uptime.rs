@@ -48,6 +48,7 @@ pub(crate) use self::{
     board::{PERIODS, Totals},
     books::Books,
     deciding::Deciding,
+    reader::Unheard,
     seconds::Seconds,
 };
 pub use self::{
@@ -309,9 +310,14 @@ impl App {
         self.uptime_reader().explain(reader, kiosk, period, as_of).await
     }
 
-    /// Evidence of this kiosk of before this may be removed.
-    pub async fn evidence_kept_from(&self, kiosk: &KioskId) -> Result<Timestamp, StoreError> {
-        self.uptime_reader().kept_from(kiosk).await
+    /// Which silence of a kiosk says nothing about it, as its figures of that time count it.
+    pub(crate) async fn unheard(
+        &self,
+        kiosk: &KioskId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Unheard, UptimeError> {
+        self.uptime_reader().unheard(kiosk, UptimePeriod::Between(from, to)).await
     }
 
     /// Kiosks that the bookkeeper has looked at since our start.

@@ -10,6 +10,7 @@ use super::{
     api::{Api, Failure, segment},
     print, show,
     table::clean,
+    words::Words,
 };
 
 /// Characters of the bar.
@@ -49,7 +50,8 @@ pub(super) fn self_test(
     if as_json {
         print(&show::json(&command))?;
     } else {
-        let reason = command["reason"].as_str().map_or_else(String::new, |reason| format!(": {reason}"));
+        let reason = command["reason"].as_str().map(|reason| format!(": {}", Words::Outcome.tell(reason)));
+        let (state, reason) = (Words::Listed.tell(state), reason.unwrap_or_default());
         print(&format!("{}\n", clean(&format!("self-test of {kiosk} {state}{reason}"))))?;
         if let Some(fields) = command["result"].as_object() {
             for (name, value) in fields {
@@ -96,7 +98,8 @@ fn line(step: &Value) -> String {
     let percent = step["percent"].as_u64().map(|percent| usize::try_from(percent.min(100)).unwrap_or(100));
     let full = percent.unwrap_or(0) * BAR / 100;
     let number = percent.map_or_else(|| "   -".to_owned(), |percent| format!("{percent:3}%"));
-    let words = [step["step"].as_str(), step["line"].as_str()];
+    let told = |field: &str, words: Words| step[field].as_str().map(|text| words.tell(text));
+    let words = [told("step", Words::Step), told("line", Words::Outcome)];
     let words = words.into_iter().flatten().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" · ");
     format!("[{}{}] {number} {}", "#".repeat(full), "-".repeat(BAR - full), clean(&words))
 }

@@ -6,6 +6,7 @@ mod api;
 mod command;
 mod show;
 mod table;
+mod words;
 mod zones;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};

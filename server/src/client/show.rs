@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     table::{Table, clean},
+    words::Words,
     zones::Zones,
 };
 
@@ -29,6 +30,11 @@ fn time(row: &Value, path: &str, zones: &Zones) -> String {
     zones.told(row["site"].as_str(), &text(row, path))
 }
 
+/// A field in words for people.
+fn word(value: &Value, path: &str, words: Words) -> String {
+    words.tell(&text(value, path))
+}
+
 fn items(value: &Value) -> &[Value] {
     value["items"].as_array().map_or(&[], Vec::as_slice)
 }
@@ -37,16 +43,66 @@ fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
     value[field].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Faults of all peripherals as `printer:paper_out`.
+/// Faults of all peripherals as `printer: out of paper`.
 fn faults(kiosk: &Value) -> String {
     let mut found = Vec::new();
     for (name, peripheral) in kiosk["peripherals"].as_object().into_iter().flatten() {
-        for code in list(peripheral, "faults") {
-            found.push(format!("{name}:{}", code.as_str().unwrap_or("?")));
-        }
+        let name = Words::Listed.tell(name);
+        found.extend(faults_of(peripheral).map(|fault| format!("{name}: {fault}")));
     }
-    if found.is_empty() { "-".to_owned() } else { found.join(" ") }
+    if found.is_empty() { "-".to_owned() } else { found.join(", ") }
 }
+
+fn faults_of(peripheral: &Value) -> impl Iterator<Item = String> {
+    list(peripheral, "faults").iter().filter_map(Value::as_str).map(|code| Words::Fault.tell(code))
+}
+
+/// Names with what a field holds; `None`: an instant, or what is told as it came.
+type Fields = &'static [(&'static str, &'static str, Option<Words>)];
+
+fn facts(of: &Value, fields: Fields, zones: &Zones) -> Table {
+    let mut facts = Table::new(&[]);
+    for (name, path, words) in fields {
+        let told = words.map_or_else(|| time(of, path, zones), |words| word(of, path, words));
+        facts.row(&[name, &told]);
+    }
+    facts
+}
+
+const OF_KIOSK: Fields = &[
+    ("kiosk", "/id", None),
+    ("site", "/site", None),
+    ("engineer", "/engineer", None),
+    ("model", "/model", None),
+    ("serial no.", "/serial_no", None),
+    ("admission", "/admission", Some(Words::Listed)),
+    ("presence", "/presence/state", Some(Words::Listed)),
+    ("  since", "/presence/since", None),
+    ("  reason", "/presence/reason", Some(Words::Listed)),
+    ("last seen", "/presence/last_seen_at", None),
+    ("service", "/service", Some(Words::Listed)),
+    ("  since", "/service_since", None),
+    ("  cause", "/service_cause", Some(Words::Cause)),
+    ("agent", "/agent_version", None),
+];
+
+const OF_TICKET: Fields = &[
+    ("ticket", "/number", None),
+    ("state", "/state", Some(Words::Listed)),
+    ("fault", "/fault", Some(Words::Fault)),
+    ("kiosk", "/kiosk", None),
+    ("peripheral", "/peripheral", Some(Words::Listed)),
+    ("site", "/site", None),
+    ("severity", "/severity", Some(Words::Listed)),
+    ("priority", "/priority", None),
+    ("class", "/class", Some(Words::Listed)),
+    ("source", "/source", Some(Words::Listed)),
+    ("assignee", "/assignee", None),
+    ("opened", "/opened_at", None),
+    ("restored", "/t5", None),
+    ("closed", "/t7", None),
+    ("resolution", "/resolution", Some(Words::Ending)),
+];
 
 /// A resolved ticket is open until it closes.
 fn open_tickets(kiosk: &Value) -> String {
@@ -63,8 +119,8 @@ pub(super) fn kiosks(page: &Value, zones: &Zones) -> String {
         table.row(&[
             &text(kiosk, "/id"),
             &text(kiosk, "/site"),
-            &text(kiosk, "/presence/state"),
-            &text(kiosk, "/service"),
+            &word(kiosk, "/presence/state", Words::Listed),
+            &word(kiosk, "/service", Words::Listed),
             &open_tickets(kiosk),
             &time(kiosk, "/presence/last_seen_at", zones),
             &faults(kiosk),
@@ -74,33 +130,14 @@ pub(super) fn kiosks(page: &Value, zones: &Zones) -> String {
 }
 
 pub(super) fn kiosk(kiosk: &Value, zones: &Zones) -> String {
-    let mut facts = Table::new(&[]);
-    for (name, path) in [
-        ("kiosk", "/id"),
-        ("site", "/site"),
-        ("engineer", "/engineer"),
-        ("model", "/model"),
-        ("serial no.", "/serial_no"),
-        ("admission", "/admission"),
-        ("presence", "/presence/state"),
-        ("  since", "/presence/since"),
-        ("  reason", "/presence/reason"),
-        ("last seen", "/presence/last_seen_at"),
-        ("service", "/service"),
-        ("  since", "/service_since"),
-        ("  cause", "/service_cause"),
-        ("agent", "/agent_version"),
-    ] {
-        facts.row(&[name, &time(kiosk, path, zones)]);
-    }
+    let mut facts = facts(kiosk, OF_KIOSK, zones);
     facts.row(&["open tickets", &open_tickets(kiosk)]);
     let mut devices = Table::new(&["PERIPHERAL", "STATUS", "KIND", "MODE", "FAULTS"]);
     for (name, peripheral) in kiosk["peripherals"].as_object().into_iter().flatten() {
-        let codes: Vec<&str> = list(peripheral, "faults").iter().filter_map(Value::as_str).collect();
-        let codes = codes.join(" ");
-        let (status, kind, mode) =
-            (text(peripheral, "/status"), text(peripheral, "/kind"), text(peripheral, "/mode"));
-        devices.row(&[name, &status, &kind, &mode, &codes]);
+        let faults: Vec<String> = faults_of(peripheral).collect();
+        let [status, kind, mode] =
+            ["/status", "/kind", "/mode"].map(|path| word(peripheral, path, Words::Listed));
+        devices.row(&[name, &status, &kind, &mode, &faults.join(", ")]);
     }
     format!("{}\n{}", facts.text().trim_start_matches('\n'), devices.text())
 }
@@ -110,9 +147,9 @@ pub(super) fn tickets(page: &Value, zones: &Zones) -> String {
     for ticket in items(page) {
         table.row(&[
             &text(ticket, "/number"),
-            &text(ticket, "/state"),
+            &word(ticket, "/state", Words::Listed),
             &text(ticket, "/priority"),
-            &text(ticket, "/fault"),
+            &word(ticket, "/fault", Words::Fault),
             &text(ticket, "/kiosk"),
             &text(ticket, "/site"),
             &time(ticket, "/opened_at", zones),
@@ -123,44 +160,26 @@ pub(super) fn tickets(page: &Value, zones: &Zones) -> String {
 }
 
 pub(super) fn ticket(ticket: &Value, zones: &Zones) -> String {
-    let mut facts = Table::new(&[]);
-    for (name, path) in [
-        ("ticket", "/number"),
-        ("state", "/state"),
-        ("fault", "/fault"),
-        ("kiosk", "/kiosk"),
-        ("peripheral", "/peripheral"),
-        ("site", "/site"),
-        ("severity", "/severity"),
-        ("priority", "/priority"),
-        ("class", "/class"),
-        ("source", "/source"),
-        ("assignee", "/assignee"),
-        ("opened", "/opened_at"),
-        ("restored", "/t5"),
-        ("closed", "/t7"),
-        ("resolution", "/resolution"),
-    ] {
-        facts.row(&[name, &time(ticket, path, zones)]);
-    }
+    let facts = facts(ticket, OF_TICKET, zones);
     let site = ticket["site"].as_str();
     let mut clocks = Table::new(&["CLOCK", "STATE", "DUE", "REMAINING S"]);
     for clock in list(ticket, "clocks") {
         clocks.row(&[
-            &text(clock, "/name"),
-            &text(clock, "/state"),
+            &word(clock, "/name", Words::Listed),
+            &word(clock, "/state", Words::Listed),
             &zones.told(site, &text(clock, "/due_at")),
             &text(clock, "/remaining_s"),
         ]);
     }
     let mut out = format!("{}\n{}\n", facts.text().trim_start_matches('\n'), clocks.text());
     for line in list(ticket, "history") {
-        let moved = match (text(line, "/from"), text(line, "/to")) {
-            (from, to) if from == to || from == "-" => to.into_owned(),
+        let moved = match (word(line, "/from", Words::Listed), word(line, "/to", Words::Listed)) {
+            (from, to) if from == to || from == "-" => to,
             (from, to) => format!("{from} -> {to}"),
         };
         let at = zones.told(site, &text(line, "/at"));
-        let (actor, action, reason) = (text(line, "/actor"), text(line, "/action"), text(line, "/reason"));
+        let (actor, action) = (word(line, "/actor", Words::Actor), word(line, "/action", Words::Listed));
+        let reason = word(line, "/reason", Words::Reason);
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{}", clean(&format!("{at}  {action}  {moved}  {actor}: {reason}")));
     }
@@ -225,7 +244,7 @@ pub(super) fn uptime(figures: &Value, zones: &Zones) -> String {
         // A server of before does not tell how often, nor does a month that such a server signed.
         let times = by_cause.and_then(|by_cause| by_cause.get(cause).map_or(never, Value::as_i64));
         let times = times.map_or_else(String::new, |times| format!(", {times} outages"));
-        let _ = writeln!(out, "down by {cause}: {seconds} s{times}");
+        let _ = writeln!(out, "down by {}: {seconds} s{times}", Words::Listed.tell(cause));
     }
     if not_told > 0 {
         let _ = writeln!(out, "not told by cause: {not_told} outages");
@@ -246,9 +265,9 @@ pub(super) fn inspections(page: &Value, zones: &Zones) -> String {
     for due in items(page) {
         table.row(&[
             &text(due, "/kiosk"),
-            &text(due, "/kind"),
+            &word(due, "/kind", Words::Of("inspection")),
             &text(due, "/period"),
-            &text(due, "/state"),
+            &word(due, "/state", Words::Of("inspection")),
             &time(due, "/window_from", zones),
             &time(due, "/window_to", zones),
             &time(due, "/report_due_at", zones),
@@ -316,6 +335,51 @@ mod tests {
             told.contains("down by power: 7 s\n") && !told.contains("not told"),
             "an older server: {told}"
         );
+    }
+
+    #[test]
+    fn tables_say_what_the_console_says_and_json_what_the_api_says() {
+        let zones = Zones::of(&serde_json::json!({}));
+        let kiosk = serde_json::json!({
+            "id": "K-1", "site": "open", "model": "last_will", "admission": "accepted", "service": "out_of_service",
+            "presence": { "state": "offline", "reason": "last_will" }, "service_cause": "printer: paper_out",
+            "peripherals": { "printer": {
+                "status": "online", "kind": "card_reader", "mode": "owned", "faults": ["paper_out", "ours_alone"],
+            } },
+        });
+        let ticket = serde_json::json!({
+            "number": 7, "state": "on_site", "fault": "paper_out", "peripheral": "bill_acceptor", "class": "operator",
+            "resolution": "self_recovered", "clocks": [{ "name": "write_off", "state": "running" }],
+            "history": [
+                { "to": "new", "action": "open", "actor": "rule", "reason": "last_will of mine" },
+                { "from": "new", "to": "on_site", "action": "fault_back", "actor": "li" },
+            ],
+        });
+        let due = serde_json::json!({ "kind": "onsite", "state": "not_due" });
+        let list = |row: &Value| serde_json::json!({ "items": [row] });
+        let told = [
+            super::kiosks(&list(&kiosk), &zones),
+            super::kiosk(&kiosk, &zones),
+            tickets(&list(&ticket), &zones),
+            super::ticket(&ticket, &zones),
+            inspections(&list(&due), &zones),
+        ];
+        let says = |n: usize, parts: &[&str]| {
+            for part in parts {
+                assert!(told[n].contains(part), "{part}: {}", told[n]);
+            }
+        };
+        let catalogue = kioskwatch_proto::faults::Catalogue::built_in();
+        let paper_out =
+            &catalogue.get(&kioskwatch_proto::faults::FaultCode::new("paper_out").unwrap()).unwrap().en;
+        says(0, &["offline", "out of service", &format!("printer: {paper_out}, printer: ours_alone")]);
+        says(1, &["connection lost", &format!("printer: {paper_out}"), "owned by the agent", "card reader"]);
+        says(1, &["site          open", "model         last_will"]);
+        says(2, &["on site", paper_out]);
+        says(3, &["healed by itself", "bill acceptor", "Write-off", "fault back  new -> on site  li"]);
+        says(3, &["last_will of mine"]);
+        says(4, &["on site", "not due"]);
+        assert!(json(&ticket).contains("self_recovered"));
     }
 
     #[test]

@@ -159,9 +159,10 @@ impl FleetPart {
         let sites = site_names(web, caller).await?;
         let models = models(app, caller).await?;
         let kiosks: Vec<KioskNow> = {
-            let fleet = app.fleet();
+            let (fleet, floods) = (app.fleet(), app.floods());
             let all = fleet.kiosks().filter(|kiosk| caller.identity.sees_site(kiosk.site));
-            all.map(|kiosk| KioskNow::live(&fleet, &kiosk)).collect()
+            all.map(|kiosk| KioskNow { flood: floods.of(kiosk.id), ..KioskNow::live(&fleet, &kiosk) })
+                .collect()
         };
         let (tickets, open) = open_lines(web, caller, t, TICKETS_SHOWN).await?;
         let zone_of = |site: Option<&SiteRow>| zone(web, site.map(|site| site.timezone.as_str()));
@@ -254,6 +255,11 @@ impl Card {
                 (severity, Chip { name, code: code.to_string(), tone })
             })
             .collect();
+        if kiosk.flood.is_some() {
+            let (code, tone) = ("flood", Tone::of_severity(Severity::Minor).class());
+            faults
+                .push((Severity::Minor, Chip { name: t.word(code).to_owned(), code: code.to_owned(), tone }));
+        }
         faults.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
         let presence = t.word(kiosk.presence.as_str());
         let service = kiosk.service.map_or("", |service| t.word(service.as_str()));

@@ -28,7 +28,7 @@ use super::{
     uptime::{Measure, period},
 };
 use crate::{
-    app::{UptimePeriod, UptimeQuery, UptimeScope},
+    app::{Flood, UptimePeriod, UptimeQuery, UptimeScope},
     auth::Right,
     config::Language,
     http::{
@@ -78,6 +78,7 @@ struct KioskPart {
     service_cause: String,
     seen: Option<Ago>,
     waits_for_admission: bool,
+    flood: Option<FloodLine>,
     facts: Vec<(&'static str, String)>,
     load: Vec<(&'static str, String)>,
     peripherals: Vec<PeripheralCard>,
@@ -86,6 +87,13 @@ struct KioskPart {
     tickets: Vec<TicketLine>,
     uptime: Vec<Period>,
     commands: Vec<CommandLine>,
+}
+
+/// Messages that were dropped because they were too many.
+struct FloodLine {
+    dropped: u64,
+    since: Ago,
+    until: Ago,
 }
 
 struct PeripheralCard {
@@ -203,6 +211,10 @@ impl KioskPart {
                 .unwrap_or_default(),
             seen: since(kiosk.last_seen_at),
             waits_for_admission: kiosk.admission == Admission::Quarantined,
+            flood: kiosk.flood.map(|Flood { since, until, dropped }| {
+                let at = |at| ago(t, zone, now, at);
+                FloodLine { dropped, since: at(since), until: at(until) }
+            }),
             facts: facts(t, zone, &view, &kiosk, app.engineer_of(id).await?),
             load: load(t, &kiosk),
             peripherals: peripherals(t, catalogue, &view, &kiosk),

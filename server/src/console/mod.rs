@@ -18,7 +18,7 @@ mod texts;
 mod ticket;
 mod tickets;
 mod time;
-mod told;
+pub(crate) mod told;
 mod tone;
 mod uptime;
 
@@ -33,6 +33,7 @@ use axum::{
 };
 use tower::{Layer, Service};
 
+pub(crate) use self::texts::Texts;
 use crate::http::{Problem, Web};
 
 /// All pages. `door` lets people in; what stands outside of it can be seen by everybody.

@@ -13,7 +13,7 @@ use kioskwatch_proto::{
 use super::texts::Texts;
 
 /// Why a line of a ticket's history stands there.
-pub(super) fn reason(t: &'static Texts, catalogue: &Catalogue, text: &str) -> String {
+pub(crate) fn reason(t: &'static Texts, catalogue: &Catalogue, text: &str) -> String {
     Because::parse(text).map_or_else(|| text.to_owned(), |because| sentence(t, catalogue, &because))
 }
 
@@ -45,7 +45,7 @@ fn sentence(t: &'static Texts, catalogue: &Catalogue, because: &Because) -> Stri
 }
 
 /// Who did it.
-pub(super) fn actor(t: &'static Texts, name: &str) -> String {
+pub(crate) fn actor(t: &'static Texts, name: &str) -> String {
     if name == BY_RULE { t.by_rule.to_owned() } else { name.to_owned() }
 }
 
@@ -67,12 +67,12 @@ pub(super) fn seen(t: &'static Texts, catalogue: &Catalogue, text: &str) -> Opti
 }
 
 /// How a ticket was resolved.
-pub(super) fn resolution<'a>(t: &'static Texts, text: &'a str) -> &'a str {
+pub(crate) fn resolution<'a>(t: &'static Texts, text: &'a str) -> &'a str {
     t.word_of("resolution", text)
 }
 
 /// A ground of the closed list, and what somebody wrote about it.
-pub(super) fn cancelled(t: &'static Texts, text: &str) -> String {
+pub(crate) fn cancelled(t: &'static Texts, text: &str) -> String {
     match text.split_once(": ") {
         Some((ground, reason)) => format!("{}: {reason}", t.word_of("ground", ground)),
         None => text.to_owned(),
@@ -80,7 +80,7 @@ pub(super) fn cancelled(t: &'static Texts, text: &str) -> String {
 }
 
 /// `printer: paper_out` in the reader's words; anything else as the kiosk said it.
-pub(super) fn cause(t: &'static Texts, catalogue: &Catalogue, cause: &str) -> String {
+pub(crate) fn cause(t: &'static Texts, catalogue: &Catalogue, cause: &str) -> String {
     let known = |code: &str| FaultCode::new(code).filter(|code| catalogue.get(code).is_some());
     let parts = cause.split_once([':', '/', ' ']).map(|(name, code)| (name.trim(), code.trim()));
     match (known(cause), parts) {
@@ -96,7 +96,7 @@ pub(super) fn cause(t: &'static Texts, catalogue: &Catalogue, cause: &str) -> St
 }
 
 /// `printer: self_test` of a command's progress; what a driver calls its steps stays as it is.
-pub(super) fn step(t: &'static Texts, text: &str) -> String {
+pub(crate) fn step(t: &'static Texts, text: &str) -> String {
     match text.split_once(": ") {
         Some((name, action)) if t.knows(action) => format!("{}: {}", t.word(name), t.word(action)),
         _ => t.word(text).to_owned(),

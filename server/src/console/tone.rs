@@ -51,6 +51,7 @@ impl Tone {
             (.., Some(ServiceState::OutOfService)) => Self::Out,
             (.., Some(ServiceState::Supervised)) => Self::Busy,
             (_, PresenceVerdict::Late, _) | (.., Some(ServiceState::Degraded)) => Self::Warn,
+            _ if now.flood.is_some() => Self::Warn,
             _ if faults().any(|code| catalogue.severity(code) != Severity::Info) => Self::Warn,
             (.., None) => Self::Unknown,
             _ => Self::Ok,

@@ -2,7 +2,12 @@
 use axum::{Json, extract::State, http::StatusCode};
 use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, GroupKind, Held, ServiceSpan},
-    uptime::{Commissioned, books::Verdict, corrections::Wanted},
+    uptime::{
+        Commissioned,
+        books::Verdict,
+        contracts::{Belonged, Contract, Renamed},
+        corrections::Wanted,
+    },
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
 use serde::{Deserialize, Serialize};
@@ -26,7 +31,7 @@ use crate::store::CorrectionFilter;
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostCorrection {
     /// `exclusion`: time that should have been forgiven, or shall be. `withdrawal`: an approved exclusion that does not
-    /// hold. `stood_at`, `answered_for`: where a kiosk stood, or who answered for it, that was noted wrong. `service_hours`, `timezone`: a site's that were wrong.
+    /// hold. `stood_at`, `answered_for`: where a kiosk stood, or who answered for it, that was noted wrong. `belonged_to`: to which region or customer a site belonged. `service_hours`, `timezone`: a site's that were wrong.
     /// `commissioning`: a kiosk's dates of service that were wrong.
     kind: String,
     /// Of an exclusion: this, or a site; of commissioning and of who answered for it: this; of where it stood both, and
@@ -46,6 +51,9 @@ pub(crate) struct PostCorrection {
     exclusion: Option<Uuid>,
     /// Of who answered for it: who did, by the name of their token; left out: nobody.
     engineer: Option<String>,
+    /// Of to whom a site belonged, one or both: as it should have been; left out: as it was; empty: to none.
+    region: Option<String>,
+    customer: Option<String>,
     /// Of service hours: all versions as they should have been, as a site's `service_hours`.
     service_hours: Option<String>,
     /// Of a time zone: as it should have been.
@@ -82,7 +90,8 @@ pub(crate) struct CorrectionView {
     exclusion: Option<Uuid>,
     /// Of all but an exclusion and its withdrawal: as it was and as it should have been. Of dates the first stretch of service that they
     /// replace, and all of them as `stretches`; none, where they are a further one. Of where it stood and who answered for
-    /// it each `id` with `from` and `to`, and after it the `id` of all that time; null: nobody.
+    /// it each `id` with `from` and `to`, and after it the `id` of all that time; null: nobody. Of to whom a site belonged each
+    /// `region` and `customer` with `from` and `to`, and after it those of all that time; null: as it was.
     before: Option<Value>,
     after: Option<Value>,
     #[schema(value_type = String, format = DateTime)]
@@ -117,6 +126,17 @@ impl From<CorrectionRow> for CorrectionView {
                 let held = |one: &Held| serde_json::json!({ "id": one.id, "from": one.from, "to": one.to });
                 let before: Value = before.iter().map(held).collect();
                 (Some(kiosk), None, None, None, Some((before, serde_json::json!({ "id": after }))))
+            }
+            Correction::Contract { site, before, after } => {
+                let belonged = |one: &Belonged| {
+                    let Contract { region, customer } = &one.contract;
+                    serde_json::json!({
+                        "region": region, "customer": customer, "from": one.from, "to": one.to,
+                    })
+                };
+                let before: Value = before.iter().map(belonged).collect();
+                let after = serde_json::json!({ "region": after.region, "customer": after.customer });
+                (None, Some(site), None, None, Some((before, after)))
             }
             Correction::ServiceHours { site, before, after } => {
                 (None, Some(site), None, None, Some((json(&before), json(&after))))
@@ -242,6 +262,15 @@ impl PostCorrection {
                 before: Vec::new(),
                 after: self.engineer.as_deref().map(clean_text),
             },
+            "belonged_to" => Correction::Contract {
+                site: self.site.ok_or_else(|| Problem::invalid("whose was it? name the site"))?,
+                // Noted when the site is looked up.
+                before: Vec::new(),
+                after: Renamed {
+                    region: self.region.as_deref().map(clean_text),
+                    customer: self.customer.as_deref().map(clean_text),
+                },
+            },
             "service_hours" => Correction::ServiceHours {
                 site: self.site.ok_or_else(|| Problem::invalid("service hours are a site's: name it"))?,
                 // Noted when the site is looked up.
@@ -263,8 +292,8 @@ impl PostCorrection {
                 },
             },
             _ => {
-                let kinds = "kind is exclusion, withdrawal, stood_at, answered_for, service_hours, timezone or \
-                             commissioning";
+                let kinds = "kind is exclusion, withdrawal, stood_at, answered_for, belonged_to, service_hours, \
+                             timezone or commissioning";
                 return Err(Problem::invalid(kinds));
             }
         };

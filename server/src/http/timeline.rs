@@ -2,12 +2,8 @@
 use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{EvidenceRow, TransitionRow},
-    interval::{BEGINNING, END, Interval, IntervalSet},
-    uptime::{
-        self, Cause, Evidence, Inputs, Proofs, Source, Timeline,
-        rows::{server_down, unstored},
-        sweep::Piece,
-    },
+    interval::{Interval, IntervalSet},
+    uptime::{self, Cause, Evidence, Inputs, Proofs, Source, Timeline, sweep::Piece},
 };
 use kioskwatch_proto::{Epoch, KioskId, PeripheralName, Timestamp};
 use serde::Serialize;
@@ -19,7 +15,10 @@ use super::{
     kiosk_in_scope,
     openapi::Failures,
 };
-use crate::store::{PageRequest, Scope, StoreError};
+use crate::{
+    app::UptimeError,
+    store::{PageRequest, Scope, StoreError},
+};
 
 /// Transitions of one answer; more are cut off, oldest first.
 const MAX_TRANSITIONS: usize = 2_000;
@@ -61,7 +60,8 @@ pub(crate) struct IntervalView {
     cause: Option<&'static str>,
     /// `journal` or `live`: whose word it is.
     source: Option<&'static str>,
-    /// The server could not receive in this time, or not store what this kiosk said.
+    /// The server could not receive in this time, or not store what this kiosk said; until the next heartbeat was due
+    /// after it. `UNKNOWN` in it counts in no figure, any other as down.
     server_down: bool,
     evidence: Vec<EvidenceView>,
 }
@@ -185,42 +185,35 @@ pub(crate) async fn evidence_of(
     Ok(rows)
 }
 
-/// The states of `from..to`, up to now; silence is `UNKNOWN`, not blamed on anybody.
+/// The states of `from..to`, up to now; silence is `UNKNOWN`, not blamed on anybody. What of it is none of the kiosk's is
+/// what its figures leave out.
 pub(crate) async fn timeline_of(
     web: &Web,
     caller: &Caller,
     id: &KioskId,
     from: Timestamp,
     to: Timestamp,
-) -> Result<Past, StoreError> {
+) -> Result<Past, UptimeError> {
     let app = web.app();
-    let now = app.clock().now();
-    let to = to.min(now);
-    let store = app.store();
+    let unheard = app.unheard(id, from, to).await?;
+    let to = to.min(app.clock().now());
     let rows = evidence_of(web, caller.scope(), id, from, to).await?;
     let period = Interval::new(from.secs(), to.secs());
-    let mut alive = app.fleet().live_hearing(now);
-    alive.extend(store.server_liveness(from, to).await?);
-    let gaps = store.evidence_gaps(std::slice::from_ref(id), from, to).await?;
-    // What is removed does not say that nobody listened.
-    let kept_from = app.evidence_kept_from(id).await?;
-    let kept = Interval::new(kept_from.secs(), END);
-    let down = server_down(&alive, period).union(&unstored(&gaps)).clip(kept);
     let evidence: Vec<Evidence> = rows.iter().map(Evidence::from).collect();
-    let always = IntervalSet::of(Interval::new(BEGINNING, END));
+    let always = IntervalSet::always();
     let inputs = Inputs {
         period,
         as_of: None,
         service: &always,
         commissioned: &always,
         exclusions: &IntervalSet::empty(),
-        server_down: &down,
+        server_down: &unheard.outages,
         evidence: &evidence,
         received_before: None,
     };
     let timeline = Timeline::build(&inputs);
     let spans = timeline.pieces().iter().map(Span::of).collect();
-    Ok(Past { kept_from, rows, spans })
+    Ok(Past { kept_from: unheard.kept_from, rows, spans })
 }
 
 /// As many intervals as one answer takes, each with what proves it, and where the next one begins if there is one.

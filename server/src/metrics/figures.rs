@@ -29,6 +29,8 @@ pub struct FleetFigures {
     pub uptime: Vec<UptimeFigure>,
     /// What is promised, as the fraction of the configuration.
     pub uptime_target: [u64; 2],
+    /// What was promised for the last month: the highest target that any of its figures is judged by.
+    pub last_month_target: Option<(i64, i64)>,
     /// queue → waiting.
     pub queues: BTreeMap<&'static str, u64>,
     /// 1 while the broker and the database are there and the fleet has settled.
@@ -65,9 +67,9 @@ pub struct PeripheralFigure {
 /// Seconds, never ratios: ratios are divided at the end, after summing.
 #[derive(Debug, Clone)]
 pub struct UptimeFigure {
-    /// `fleet`, `site`, `region`, `customer` or `kiosk`. Each of them holds the same time: never add up two.
+    /// `fleet`, `site`, `region`, `customer`, `engineer` or `kiosk`. Each of them holds the same time: never add up two.
     pub scope: &'static str,
-    /// "" is the fleet, and what belongs to no site, region or customer.
+    /// "" is the fleet, and what belongs to no site, region, customer or engineer.
     pub id: String,
     /// `today`, `month`, `last_month`.
     pub period: &'static str,
@@ -132,6 +134,12 @@ impl FleetFigures {
                 clippy::cast_precision_loss,
                 reason = "a line in a chart; targets are compared by the next two"
             )]
+            family.sample(&[], a as f64 / b as f64);
+        }
+        let help = "The share that was promised for last month, as its figures were signed or will be.";
+        let mut family = Family::gauge(page, "kioskwatch_uptime_last_month_target_ratio", help);
+        if let Some((a, b)) = self.last_month_target.filter(|(_, b)| *b > 0) {
+            #[expect(clippy::cast_precision_loss, reason = "a target has a few digits")]
             family.sample(&[], a as f64 / b as f64);
         }
         let help = "What is promised, as the fraction it was written as: to be compared without rounding.";

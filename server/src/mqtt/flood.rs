@@ -8,8 +8,6 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-/// A sender is told about again when it has kept to its allowance for this long in between.
-const QUIET: Duration = Duration::from_secs(600);
 /// Senders are looked through for ones that can be forgotten when there are this many, or twice as many as
 /// could not be forgotten the last time.
 const FORGET_FROM: usize = 4_096;
@@ -49,15 +47,6 @@ impl Bucket {
     }
 }
 
-/// What to do with a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Take,
-    Drop,
-    /// The first one too many: somebody should hear of it.
-    DropAndTell,
-}
-
 /// The buckets of everybody who sent lately.
 #[derive(Debug)]
 pub(super) struct Senders {
@@ -71,18 +60,11 @@ struct Sender {
     messages_full_at: Instant,
     bytes_full_at: Instant,
     reserve_full_at: Instant,
-    /// The last message that was one too many.
-    refused_at: Option<Instant>,
 }
 
 impl Sender {
-    fn can_be_forgotten(&self, now: Instant) -> bool {
-        let full_at = self.messages_full_at.max(self.bytes_full_at).max(self.reserve_full_at);
-        full_at <= now && !self.is_told_about(now)
-    }
-
-    fn is_told_about(&self, now: Instant) -> bool {
-        self.refused_at.is_some_and(|at| now.duration_since(at) < QUIET)
+    fn is_full(&self, now: Instant) -> bool {
+        self.messages_full_at.max(self.bytes_full_at).max(self.reserve_full_at) <= now
     }
 }
 
@@ -91,35 +73,25 @@ impl Senders {
         Self { allowance, senders: HashMap::new(), forget_from: FORGET_FROM }
     }
 
-    /// Judges a message of so many bytes; `standing`: it may take from the reserve.
-    pub(super) fn judge(&mut self, sender: &str, bytes: usize, standing: bool, now: Instant) -> Verdict {
+    /// Whether a message of so many bytes is taken; `standing`: it may take from the reserve.
+    pub(super) fn take(&mut self, sender: &str, bytes: usize, standing: bool, now: Instant) -> bool {
         if !self.senders.contains_key(sender) {
             self.forget(now);
-            let new =
-                Sender { messages_full_at: now, bytes_full_at: now, reserve_full_at: now, refused_at: None };
+            let new = Sender { messages_full_at: now, bytes_full_at: now, reserve_full_at: now };
             self.senders.insert(sender.to_owned(), new);
         }
-        let Some(known) = self.senders.get_mut(sender) else { return Verdict::Take };
+        let Some(known) = self.senders.get_mut(sender) else { return true };
         let messages = self.allowance.messages.take(known.messages_full_at, now, 1);
         let bytes = self.allowance.bytes.take(known.bytes_full_at, now, bytes);
         if let (Some(messages), Some(bytes)) = (messages, bytes) {
             (known.messages_full_at, known.bytes_full_at) = (messages, bytes);
-            return Verdict::Take;
+            return true;
         }
         if standing && let Some(reserve) = RESERVE.take(known.reserve_full_at, now, 1) {
             known.reserve_full_at = reserve;
-            return Verdict::Take;
+            return true;
         }
-        let told = known.is_told_about(now);
-        known.refused_at = Some(now);
-        if told { Verdict::Drop } else { Verdict::DropAndTell }
-    }
-
-    /// Nobody could be told: the next one that is too much is told.
-    pub(super) fn untold(&mut self, sender: &str) {
-        if let Some(known) = self.senders.get_mut(sender) {
-            known.refused_at = None;
-        }
+        false
     }
 
     /// A full bucket is as good as none.
@@ -127,7 +99,7 @@ impl Senders {
         if self.senders.len() < self.forget_from {
             return;
         }
-        self.senders.retain(|_, sender| !sender.can_be_forgotten(now));
+        self.senders.retain(|_, sender| !sender.is_full(now));
         if self.senders.len() >= MAX_SENDERS {
             self.senders.clear();
         }
@@ -145,7 +117,7 @@ mod tests {
     };
 
     fn taken(senders: &mut Senders, sender: &str, bytes: usize, now: Instant) -> usize {
-        (0..1_000).take_while(|_| senders.judge(sender, bytes, false, now) == Verdict::Take).count()
+        (0..1_000).take_while(|_| senders.take(sender, bytes, false, now)).count()
     }
 
     #[test]
@@ -153,7 +125,7 @@ mod tests {
         let (mut senders, start) = (Senders::new(ALLOWANCE), Instant::now());
         assert_eq!(taken(&mut senders, "flood", 10, start), 20);
         assert_eq!(taken(&mut senders, "flood", 10, start + Duration::from_secs(1)), 10);
-        assert_eq!(senders.judge("calm", 10, false, start + Duration::from_secs(1)), Verdict::Take);
+        assert!(senders.take("calm", 10, false, start + Duration::from_secs(1)));
         let later = start + Duration::from_secs(60);
         assert_eq!(taken(&mut senders, "flood", 10, later), 20, "no more than fits into the bucket");
     }
@@ -162,30 +134,8 @@ mod tests {
     fn bytes_count_as_well_and_a_refused_message_takes_nothing() {
         let (mut senders, start) = (Senders::new(ALLOWANCE), Instant::now());
         assert_eq!(taken(&mut senders, "large", 2_000, start), 2);
-        assert_eq!(senders.judge("large", 6_000, false, start), Verdict::Drop);
+        assert!(!senders.take("large", 6_000, false, start));
         assert_eq!(taken(&mut senders, "large", 100, start), 10, "the last kilobyte is still there");
-    }
-
-    #[test]
-    fn a_flood_is_told_once_until_it_was_quiet_for_a_while() {
-        let (mut senders, start) = (Senders::new(ALLOWANCE), Instant::now());
-        let tell_at = |senders: &mut Senders, now| {
-            (0..1_000).filter(|_| senders.judge("flood", 1, false, now) == Verdict::DropAndTell).count()
-        };
-        assert_eq!(tell_at(&mut senders, start), 1);
-        assert_eq!(tell_at(&mut senders, start + QUIET / 2), 0);
-        assert_eq!(tell_at(&mut senders, start + QUIET), 0, "it never was quiet for long");
-        assert_eq!(tell_at(&mut senders, start + QUIET * 2), 1);
-    }
-
-    #[test]
-    fn a_flood_that_could_not_be_told_is_told_by_its_next_message() {
-        let (mut senders, start) = (Senders::new(ALLOWANCE), Instant::now());
-        taken(&mut senders, "flood", 10, start);
-        assert_eq!(senders.judge("flood", 10, false, start), Verdict::Drop);
-        senders.untold("flood");
-        assert_eq!(senders.judge("flood", 10, false, start), Verdict::DropAndTell);
-        assert_eq!(senders.judge("flood", 10, false, start), Verdict::Drop);
     }
 
     #[test]
@@ -193,31 +143,31 @@ mod tests {
         let (mut senders, start) = (Senders::new(ALLOWANCE), Instant::now());
         taken(&mut senders, "flood", 10, start);
         let standing = |senders: &mut Senders, now| {
-            (0..1_000).take_while(|_| senders.judge("flood", 2_000, true, now) == Verdict::Take).count()
+            (0..1_000).take_while(|_| senders.take("flood", 2_000, true, now)).count()
         };
         assert_eq!(standing(&mut senders, start), RESERVE.burst as usize, "a flood of presence ends too");
-        assert_eq!(senders.judge("flood", 10, false, start), Verdict::Drop, "for nothing else");
+        assert!(!senders.take("flood", 10, false, start), "for nothing else");
         let mut now = start;
         for _ in 0..10 {
             now += Duration::from_secs(1);
             taken(&mut senders, "flood", 10, now);
-            assert_eq!(senders.judge("flood", 2_000, true, now), Verdict::Take);
+            assert!(senders.take("flood", 2_000, true, now));
         }
     }
 
     #[test]
     fn only_those_who_owe_are_remembered() {
         let (mut senders, start) = (Senders::new(ALLOWANCE), Instant::now());
-        senders.judge("flood", 1, false, start);
+        senders.take("flood", 1, false, start);
         taken(&mut senders, "flood", 1, start);
         for n in 0..3 * FORGET_FROM {
             let now = start + Duration::from_secs(1 + n as u64);
-            senders.judge(&n.to_string(), 1, false, now);
+            senders.take(&n.to_string(), 1, false, now);
             assert!(senders.senders.len() <= FORGET_FROM + 1, "{n}");
         }
         let flood: Vec<String> = (0..2 * MAX_SENDERS).map(|n| n.to_string()).collect();
         for sender in &flood {
-            senders.judge(sender, 1, false, start);
+            senders.take(sender, 1, false, start);
         }
         assert!(senders.senders.len() <= MAX_SENDERS);
     }

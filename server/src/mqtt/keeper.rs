@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use kioskwatch_proto::{Timestamp, limits::MAX_PACKET_BYTES, topic::Topic};
+use kioskwatch_proto::{
+    Timestamp,
+    limits::{MAX_NAME_LEN, MAX_PACKET_BYTES},
+    topic::Topic,
+};
 use rumqttc::{
     NetworkOptions, Transport,
     v5::{
@@ -26,7 +30,7 @@ use tokio::{
 use super::{
     Inlet, LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
     canary::{Act, Canary},
-    flood::{Senders, Verdict},
+    flood::Senders,
     owed::Owed,
     subscription::{AskAgain, Subscription},
 };
@@ -258,27 +262,21 @@ impl Keeper {
     }
 
     async fn hand_over(&mut self, received: Received) {
-        let (verdict, is_kept) = {
+        let is_kept = {
             let topic = std::str::from_utf8(&received.topic).unwrap_or_default();
             if Topic::is_canary(topic) {
                 return;
             }
-            let sender = Topic::sender(topic).unwrap_or_default();
+            // What no kiosk can be called has one bucket for all of it, and costs no memory by its length.
+            let sender = Topic::sender(topic).filter(|name| name.len() <= MAX_NAME_LEN).unwrap_or_default();
             let bytes = received.topic.len() + received.payload.len();
             let is_kept = Topic::is_standing(topic);
-            let verdict = self.senders.judge(sender, bytes, is_kept, Instant::now());
-            if verdict == Verdict::DropAndTell {
-                let flood = LinkEvent::Flood(self.options.lane, sender.to_owned());
-                if !self.events.try_say(flood) {
-                    self.senders.untold(sender);
-                }
+            if !self.senders.take(sender, bytes, is_kept, Instant::now()) {
+                self.counters.dropped_of(sender);
+                return;
             }
-            (verdict, is_kept)
+            is_kept
         };
-        if verdict != Verdict::Take {
-            self.counters.over_allowance.fetch_add(1, Relaxed);
-            return;
-        }
         // Not reading holds the broker back, and through it the agents; not for ever, or we lose the session.
         if tokio::time::timeout(HOLD_BACK, self.events.message(received)).await.is_err() {
             self.missed |= is_kept;

@@ -79,11 +79,6 @@ impl Inlet {
         self.events.send((event, Room(None))).await.map_err(|_| Ended)
     }
 
-    /// As [`Self::say`], if there is a place now.
-    pub(super) fn try_say(&self, event: LinkEvent) -> bool {
-        self.events.try_send((event, Room(None))).is_ok()
-    }
-
     /// Whether at least half of it is free.
     pub(super) fn has_room(&self) -> bool {
         self.events.capacity() >= RECEIVE_QUEUE / 2
@@ -165,7 +160,8 @@ mod tests {
             let waiting = inlet.message(message(1));
             tokio::pin!(waiting);
             assert_eq!((&mut waiting).now_or_never(), None);
-            assert!(!inlet.try_say(LinkEvent::Up(super::super::Lane::Beats)));
+            let told = inlet.say(LinkEvent::Up(super::super::Lane::Beats));
+            assert_eq!(told.now_or_never(), None);
         }
         while outlet.try_recv().is_some() {}
         assert!(outlet.is_empty());

@@ -14,12 +14,12 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;
 PRAGMA busy_timeout = 5000;
-PRAGMA cache_size = -6144;
+PRAGMA cache_size = -4096;
 PRAGMA wal_autocheckpoint = 16384;
 PRAGMA journal_size_limit = 134217728;";
 pub(super) const SQLITE_READER: &str = "-- sqlite_reader
 PRAGMA busy_timeout = 5000;
-PRAGMA cache_size = -1024;
+PRAGMA cache_size = -512;
 PRAGMA query_only = ON;";
 /// Stated because an administrator may have other defaults. The limits are a little below ours, so that
 /// the database's own, more telling error comes first. Nothing we ask is worth compiling: that took half of the

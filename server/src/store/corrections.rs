@@ -1,7 +1,10 @@
 //! What people say was entered wrong, and what became of it.
 use kioskwatch_domain::{
     change::{Correction, CorrectionRow, CorrectionState, GroupKind, Held, ServiceSpan},
-    uptime::Commissioned,
+    uptime::{
+        Commissioned,
+        contracts::{Belonged, Contract, Renamed},
+    },
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 use uuid::Uuid;
@@ -10,18 +13,18 @@ use super::{
     Page, PageRequest, Scope, Store, StoreError,
     commissioned::{stretches, stretches_text},
     restatements::{read_decided, write_decided},
-    row::{Loaded, RowReader, RowWriter, Stored},
+    row::{Loaded, RowReader, RowWriter, Stored, text_array},
     sql::{Sql, sql},
 };
 
 macro_rules! columns {
     () => {
-        "id, kind, kiosk, site, class, from_at, to_at, agreed_at, exclusion, before_value, after_value, reason, state,
-         requested_by, requested_at, decided_by, decided_at, decision_reason, effect"
+        "id, kind, kiosk, site, class, from_at, to_at, agreed_at, exclusion, before_value, after_value, region, customer,
+         reason, state, requested_by, requested_at, decided_by, decided_at, decision_reason, effect"
     };
 }
 /// Of a kiosk: a reader sees all sites where it stood in the time that is corrected, or, when its moves were never
-/// written down, the one where it stands. Between the macros stand the sites.
+/// written down, the one where it stands; and the one where it should have stood. Between the macros stand the sites.
 macro_rules! of_site {
     () => {
         "($1 IS NULL OR site IN "
@@ -44,11 +47,16 @@ macro_rules! and_somewhere {
                 OR kiosk IN (SELECT k.id FROM kiosk k WHERE k.site IN "
     };
 }
+macro_rules! and_would_have {
+    () => {
+        ")) AND (kind <> 'stood_at' OR after_value = '' OR after_value IN "
+    };
+}
 
 const LIST: Sql = sql!(
     list_corrections,
     "SELECT " [columns] " FROM correction
-     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS "))))
+     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS [and_would_have] TEXTS ")))
        AND (requested_at, id) < ($2, $3) AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR kiosk = $6)
        AND ($7 IS NULL OR CASE WHEN state = 'requested' THEN 1 ELSE 0 END = $7)
      ORDER BY requested_at DESC, id DESC LIMIT $4"
@@ -56,7 +64,17 @@ const LIST: Sql = sql!(
 const ONE: Sql = sql!(
     find_correction,
     "SELECT " [columns] " FROM correction
-     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS ")))) AND id = $2"
+     WHERE " [of_site] TEXTS [or_stood_in] TEXTS [and_somewhere] TEXTS [and_would_have] TEXTS "))) AND id = $2"
+);
+
+const ALL_OF_CONTRACTS: Sql = sql!(
+    all_contract_corrections,
+    "SELECT " [columns] " FROM correction WHERE kind = 'belonged_to' AND state = 'approved' ORDER BY site, decided_at, id"
+);
+const OF_CONTRACTS: Sql = sql!(
+    contract_corrections,
+    "SELECT " [columns] " FROM correction
+     WHERE site " AMONG_TEXTS " AND kind = 'belonged_to' AND state = 'approved' ORDER BY site, decided_at, id"
 );
 
 /// `[from, to]` in milliseconds.
@@ -82,6 +100,24 @@ fn held_of(text: &str) -> Option<Vec<Held>> {
     Some(all.into_iter().map(held).collect())
 }
 
+/// `[[region, customer, from, to], …]`, times in milliseconds.
+fn belonged_text(belonged: &[Belonged]) -> String {
+    let one = |Belonged { contract, from, to }: &Belonged| {
+        serde_json::json!([contract.region, contract.customer, from.ms(), to.ms()])
+    };
+    belonged.iter().map(one).collect::<serde_json::Value>().to_string()
+}
+
+fn belonged_of(text: &str) -> Option<Vec<Belonged>> {
+    let all: Vec<(String, String, i64, i64)> = serde_json::from_str(text).ok()?;
+    let one = |(region, customer, from, to)| Belonged {
+        contract: Contract { region, customer },
+        from: Timestamp(from),
+        to: Timestamp(to),
+    };
+    Some(all.into_iter().map(one).collect())
+}
+
 /// What dates would replace: of requests of older servers the first stretch alone.
 fn replaced(text: &str) -> Option<Commissioned> {
     stretches(text).or_else(|| dates_of(text).map(|first| Commissioned::of([first])))
@@ -95,8 +131,8 @@ impl Stored for CorrectionRow {
         "INSERT INTO correction (" [columns] ")
          SELECT value->>0, value->>1, value->>2, value->>3, value->>4, CAST(value->>5 AS BIGINT),
                 CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT), value->>8, value->>9, value->>10,
-                value->>11, value->>12, value->>13, CAST(value->>14 AS BIGINT), value->>15,
-                CAST(value->>16 AS BIGINT), value->>17, value->>18
+                value->>11, value->>12, value->>13, value->>14, value->>15, CAST(value->>16 AS BIGINT),
+                value->>17, CAST(value->>18 AS BIGINT), value->>19, value->>20
          FROM " ROWS " WHERE true
          ON CONFLICT (id) DO UPDATE SET
            state = excluded.state, decided_by = excluded.decided_by, decided_at = excluded.decided_at,
@@ -128,6 +164,11 @@ impl Stored for CorrectionRow {
                 row.opt_text(None);
                 (None, None, Some(held_text(before)), Some(after.clone().unwrap_or_default()))
             }
+            Correction::Contract { site, before, .. } => {
+                row.opt_text(None);
+                row.text(site.as_str());
+                (None, None, Some(belonged_text(before)), None)
+            }
             Correction::ServiceHours { site, before, after }
             | Correction::Timezone { site, before, after } => {
                 row.opt_text(None);
@@ -150,6 +191,12 @@ impl Stored for CorrectionRow {
         });
         row.opt_text(before.as_deref());
         row.opt_text(after.as_deref());
+        let renamed = match &self.what {
+            Correction::Contract { after, .. } => after,
+            _ => &Renamed::default(),
+        };
+        row.opt_text(renamed.region.as_deref());
+        row.opt_text(renamed.customer.as_deref());
         row.text(&self.reason);
         row.text(self.state.as_str());
         row.text(&self.requested_by);
@@ -167,13 +214,21 @@ impl Loaded for CorrectionRow {
         let (id, kind, kiosk, site) = (row.id()?, row.text()?, row.opt_id()?, row.opt_id()?);
         let (class, from, to) = (row.opt_text()?, row.time()?, row.time()?);
         let (agreed_at, exclusion) = (row.opt_time()?, row.opt_id()?);
-        let values = row.opt_text()?.zip(row.opt_text()?);
+        let (before, after) = (row.opt_text()?, row.opt_text()?);
+        let renamed = Renamed { region: row.opt_text()?, customer: row.opt_text()? };
+        let belonged = before.as_deref().and_then(belonged_of);
+        let values = before.zip(after);
         let what = match (kind.as_str(), site, class, values) {
             ("withdrawal", site, Some(class), _) => {
                 let exclusion = exclusion.ok_or_else(|| row.senseless("it takes nothing back".to_owned()))?;
                 Correction::Withdrawal { exclusion, kiosk, site, class }
             }
             ("exclusion", site, Some(class), _) => Correction::Exclusion { kiosk, site, class, agreed_at },
+            ("belonged_to", Some(site), ..) => {
+                let before =
+                    belonged.ok_or_else(|| row.senseless("contracts that cannot be read".to_owned()))?;
+                Correction::Contract { site, before, after: renamed }
+            }
             ("service_hours", Some(site), _, Some((before, after))) => {
                 Correction::ServiceHours { site, before, after }
             }
@@ -245,6 +300,17 @@ impl Store {
             })
             .await?;
         Ok(page.finish(rows, |row| (row.requested_at.ms(), row.id.to_string())))
+    }
+
+    /// What two people said of to whom these sites belonged, or any: by site, in the order in which they did.
+    pub async fn contract_corrections(
+        &self,
+        sites: Option<&[&str]>,
+    ) -> Result<Vec<CorrectionRow>, StoreError> {
+        match sites.map(text_array) {
+            Some(names) => self.rows(&OF_CONTRACTS, |q| q.bind(names)).await,
+            None => self.rows(&ALL_OF_CONTRACTS, |q| q).await,
+        }
     }
 
     pub async fn correction(&self, scope: &Scope, id: Uuid) -> Result<Option<CorrectionRow>, StoreError> {

@@ -1,6 +1,6 @@
 //! Evidence: spans of time and what they prove of a kiosk. Uptime is computed from these rows, and from the stretches
 //! of heartbeats that still run (`seen`).
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use kioskwatch_domain::change::{EvidenceRow, EvidenceSource, EvidenceState};
 use kioskwatch_proto::{KioskId, Timestamp};
@@ -52,6 +52,14 @@ impl Stored for EvidenceRow {
            received_at = COALESCE(excluded.received_at, evidence.received_at),
            interval_s = COALESCE(excluded.interval_s, evidence.interval_s)"
     );
+    const NEW: Option<Sql> = Some(sql!(
+        store_new_evidence,
+        "INSERT INTO evidence (" [columns] ")
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT),
+                value->>5, CAST(value->>6 AS BIGINT), value->>7, CAST(value->>8 AS BIGINT),
+                CAST(value->>9 AS BIGINT)
+         FROM " ROWS
+    ));
     type Key<'a> = (&'a KioskId, EvidenceSource, Timestamp, EvidenceState);
 
     fn key(&self) -> Option<Self::Key<'_>> {
@@ -64,6 +72,12 @@ impl Stored for EvidenceRow {
         joined.received_at = later.received_at.or(earlier.received_at);
         joined.interval_s = later.interval_s.or(earlier.interval_s);
         Ok(Cow::Owned(joined))
+    }
+
+    /// The first of a kiosk may be one that grows.
+    fn apart<'a>(rows: Vec<Cow<'a, Self>>) -> (Vec<Cow<'a, Self>>, Vec<Cow<'a, Self>>) {
+        let mut begun = HashSet::new();
+        rows.into_iter().partition(|row| begun.insert((row.kiosk.clone(), row.source)))
     }
 
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
@@ -135,7 +149,7 @@ impl Store {
     async fn visible(&self, scope: &Scope, kiosks: &[KioskId]) -> Result<Vec<KioskId>, StoreError> {
         let Some(sites) = scope.to_json() else { return Ok(kiosks.to_vec()) };
         let seen: Vec<Id> = self.rows(&VISIBLE, |q| q.bind(sites)).await?;
-        let seen: std::collections::HashSet<KioskId> = seen.into_iter().map(|id| id.0).collect();
+        let seen: HashSet<KioskId> = seen.into_iter().map(|id| id.0).collect();
         Ok(kiosks.iter().filter(|k| seen.contains(k.as_str())).cloned().collect())
     }
 }

@@ -140,6 +140,14 @@ impl Stored for JournalRecordRow {
          FROM " ROWS " WHERE true
          ON CONFLICT (kiosk, epoch, seq) DO NOTHING"
     );
+    const NEW: Option<Sql> = Some(sql!(
+        store_new_journal_records,
+        "INSERT INTO journal_record (" [record_columns] ")
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT),
+                CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), value->>7, value->>8, value->>9,
+                value->>10
+         FROM " ROWS
+    ));
     /// The digest stands for the bytes.
     const CLASH: Option<Sql> = Some(sql!(
         find_journal_fork,

@@ -24,7 +24,10 @@ const OF_MODEL: Sql =
 const OF_CONTRACT: Sql = sql!(
     sites_of_contract,
     "SELECT id FROM site WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)
-     UNION SELECT site FROM site_terms WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)"
+     UNION SELECT site FROM site_terms WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)
+     UNION SELECT site FROM correction
+     WHERE kind = 'belonged_to' AND state = 'approved'
+       AND (($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2))"
 );
 struct Kiosk(KioskId);
 

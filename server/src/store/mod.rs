@@ -57,6 +57,8 @@ mod tokens;
 mod transitions;
 mod view;
 
+#[cfg(test)]
+pub(crate) use commit::Defect as StoreDefect;
 pub use corrections::CorrectionFilter;
 pub use error::StoreError;
 pub use evidence::MAX_EVIDENCE_KIOSKS;

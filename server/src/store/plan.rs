@@ -20,6 +20,7 @@ use super::{
     StoreError,
     row::{RowWriter, Stored},
     sql::Sql,
+    transitions::Numbered,
 };
 
 /// Rows of one statement: large enough that the round trip does not count.
@@ -32,6 +33,8 @@ const MAX_CHUNK_BYTES: usize = 1 << 20;
 pub(super) struct Chunk {
     pub(super) elsewhere: Option<Sql>,
     pub(super) write: Sql,
+    /// In place of `write` as long as nobody knows that one of these rows is stored.
+    pub(super) new: Option<Sql>,
     pub(super) clash: Option<Sql>,
     pub(super) table: &'static str,
     pub(super) json: String,
@@ -93,7 +96,7 @@ impl<'a> Plan<'a> {
         plan.add(&groups.records)?;
         plan.add(&groups.gaps)?;
         plan.add(&groups.evidence)?;
-        plan.add(&groups.transitions)?;
+        plan.add(&Numbered::all(&groups.transitions).iter().collect::<Vec<_>>())?;
         plan.add(&groups.incidents)?;
         plan.add(&groups.tickets)?;
         plan.add(&groups.ticket_events)?;
@@ -123,25 +126,32 @@ impl<'a> Plan<'a> {
         hash.finalize().into()
     }
 
-    fn add<R: Stored>(&mut self, rows: &[&'a R]) -> Result<(), StoreError> {
+    fn add<R: Stored>(&mut self, rows: &[&R]) -> Result<(), StoreError> {
         let mut rows = one_per_key(rows)?;
         R::arrange(&mut rows);
+        let Some(new) = R::NEW else { return self.encode(&rows, None) };
+        let (others, hardly_stored) = R::apart(rows);
+        self.encode(&others, None)?;
+        self.encode(&hardly_stored, Some(new))
+    }
+
+    fn encode<R: Stored>(&mut self, rows: &[Cow<'_, R>], new: Option<Sql>) -> Result<(), StoreError> {
         let mut json = Vec::new();
         let mut count = 0;
-        for row in &rows {
+        for row in rows {
             json.push(if count == 0 { b'[' } else { b',' });
             count += 1;
             let mut writer = RowWriter::begin(&mut json, R::TABLE, count);
             row.encode(&mut writer)?;
             writer.end();
             if count == MAX_CHUNK_ROWS || json.len() >= MAX_CHUNK_BYTES {
-                self.push::<R>(std::mem::take(&mut json), std::mem::take(&mut count))?;
+                self.push::<R>(std::mem::take(&mut json), std::mem::take(&mut count), new)?;
             }
         }
-        if count > 0 { self.push::<R>(json, count) } else { Ok(()) }
+        if count > 0 { self.push::<R>(json, count, new) } else { Ok(()) }
     }
 
-    fn push<R: Stored>(&mut self, mut json: Vec<u8>, rows: u64) -> Result<(), StoreError> {
+    fn push<R: Stored>(&mut self, mut json: Vec<u8>, rows: u64, new: Option<Sql>) -> Result<(), StoreError> {
         json.push(b']');
         let json = String::from_utf8(json).map_err(|e| StoreError::Inconsistent {
             table: R::TABLE,
@@ -151,6 +161,7 @@ impl<'a> Plan<'a> {
         self.chunks.push(Chunk {
             elsewhere: R::ELSEWHERE,
             write: R::WRITE,
+            new,
             clash: R::CLASH,
             table: R::TABLE,
             json,

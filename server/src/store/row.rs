@@ -12,6 +12,8 @@ pub(super) trait Stored: Clone {
     const TABLE: &'static str;
     /// Takes a JSON array of rows as `$1`.
     const WRITE: Sql;
+    /// The same for rows of which none is stored yet, for less: it does not look, and fails where one is.
+    const NEW: Option<Sql> = None;
     /// Runs before [`Self::WRITE`] with the same rows, for what they mean to another table.
     const ELSEWHERE: Option<Sql> = None;
     /// For rows that never change: gives the text columns `id` of those in `$1` that are stored with other content.
@@ -31,6 +33,11 @@ pub(super) trait Stored: Clone {
 
     /// Puts the rows of a batch into an order in which the table's own rules hold at every step.
     fn arrange(_rows: &mut [Cow<'_, Self>]) {}
+
+    /// Those that may be stored already, and those that hardly are; asked where there is a [`Self::NEW`].
+    fn apart<'a>(rows: Vec<Cow<'a, Self>>) -> (Vec<Cow<'a, Self>>, Vec<Cow<'a, Self>>) {
+        (Vec::new(), rows)
+    }
 
     /// Writes the columns in the order in which [`Self::WRITE`] reads them.
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError>;

@@ -1,4 +1,6 @@
 //! Transitions: what changed on a kiosk, when it became true, and why we say so.
+use std::collections::HashMap;
+
 use kioskwatch_domain::change::TransitionRow;
 use kioskwatch_proto::{KioskId, Timestamp};
 
@@ -21,7 +23,26 @@ const LIST: Sql = sql!(
      ORDER BY at DESC, n DESC LIMIT $6"
 );
 
-impl Stored for TransitionRow {
+/// One to be stored, with its place among those of its kiosk in the same millisecond and commit.
+#[derive(Clone)]
+pub(super) struct Numbered<'a> {
+    row: &'a TransitionRow,
+    place: i64,
+}
+
+impl<'a> Numbered<'a> {
+    pub(super) fn all(rows: &[&'a TransitionRow]) -> Vec<Self> {
+        let mut places: HashMap<(&KioskId, Timestamp), i64> = HashMap::with_capacity(rows.len());
+        let number = |row: &&'a TransitionRow| {
+            let place = places.entry((&row.kiosk, row.at)).or_default();
+            *place += 1;
+            Self { row, place: *place }
+        };
+        rows.iter().map(number).collect()
+    }
+}
+
+impl Stored for Numbered<'_> {
     const TABLE: &'static str = "transition";
     const WRITE: Sql = sql!(
         store_transitions,
@@ -33,22 +54,34 @@ impl Stored for TransitionRow {
                 value->>3, value->>4, value->>5, value->>6, CAST(value->>7 AS BIGINT), value->>8
          FROM " ROWS
     );
-    type Key<'a> = ();
+    /// The first of a millisecond is always 1: where there are others already, this fails.
+    const NEW: Option<Sql> = Some(sql!(
+        store_new_transitions,
+        "INSERT INTO transition (" [columns] ")
+         SELECT value->>0, CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT), value->>3, value->>4, value->>5,
+                value->>6, CAST(value->>7 AS BIGINT), value->>8
+         FROM " ROWS
+    ));
+    type Key<'b>
+        = ()
+    where
+        Self: 'b;
 
     fn key(&self) -> Option<()> {
         None
     }
 
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
-        row.text(self.kiosk.as_str());
-        row.time(self.at);
-        row.place();
-        row.text(&self.kind);
-        row.opt_display(self.peripheral.as_ref());
-        row.text(&self.from);
-        row.text(&self.to);
-        row.time(self.noticed_at);
-        row.text(&self.reason);
+        let Self { row: transition, place } = self;
+        row.text(transition.kiosk.as_str());
+        row.time(transition.at);
+        row.int(*place);
+        row.text(&transition.kind);
+        row.opt_display(transition.peripheral.as_ref());
+        row.text(&transition.from);
+        row.text(&transition.to);
+        row.time(transition.noticed_at);
+        row.text(&transition.reason);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use kioskwatch_server::clock::Clock;
-use kioskwatch_tests::harness::api::Api;
+use kioskwatch_tests::harness::{api::Api, process::Process};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tokio::sync::Mutex;
@@ -25,8 +25,11 @@ pub(super) enum Choice {
 /// The data sources.
 pub(super) struct Sources {
     pub(super) prometheus: Api,
-    pub(super) postgres: Mutex<PgConnection>,
+    /// Nowhere with SQLite.
+    pub(super) postgres: Option<Mutex<PgConnection>>,
     pub(super) clock: Clock,
+    /// Prometheus itself.
+    pub(super) _process: Process,
 }
 
 /// The time shown of PostgreSQL, and of Prometheus: what a stack of a minute can fill.
@@ -98,6 +101,23 @@ impl Sources {
         Ok(values.filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
+    /// The rows of a table.
+    pub(super) async fn table(&self, panel: &Value, chosen: &Chosen) -> Vec<Value> {
+        let text = panel["targets"][0]["rawSql"].as_str().unwrap();
+        let text = filled(text, chosen, Choice::sql).unwrap();
+        self.rows(&spelt_out(&text, self.clock.now().secs()).unwrap()).await.unwrap()
+    }
+
+    /// What one number comes to now.
+    pub(super) async fn value(&self, expr: &str) -> Result<f64, String> {
+        let answer = self.prometheus.json(&format!("/api/v1/query?query={}", encoded(expr))).await?;
+        match answer["data"]["result"].as_array().map(Vec::as_slice) {
+            Some([one]) => one["value"][1].as_str().and_then(|text| text.parse().ok()),
+            _ => None,
+        }
+        .ok_or_else(|| answer.to_string())
+    }
+
     /// One target of a panel.
     pub(super) async fn ask(&self, target: &Value, chosen: &Chosen) -> Result<Answer, String> {
         if let Some(text) = target["rawSql"].as_str() {
@@ -128,7 +148,8 @@ impl Sources {
     /// Each row as a JSON object.
     async fn rows(&self, query: &str) -> Result<Vec<Value>, String> {
         let wrapped = AssertSqlSafe(format!("SELECT row_to_json(asked)::text FROM ({query}) AS asked"));
-        let mut connection = self.postgres.lock().await;
+        let postgres = self.postgres.as_ref().ok_or("nobody can ask PostgreSQL here")?;
+        let mut connection = postgres.lock().await;
         let rows = sqlx::query(wrapped).fetch_all(&mut *connection).await.map_err(|e| e.to_string())?;
         rows.iter()
             .map(|row| {

@@ -19,15 +19,11 @@ const fn of_full(board: &'static str, title: &'static str) -> Empty {
     Empty { board, title, with: Some(("ratio", "full")), why }
 }
 
-const BEGAN_NOW: &str = "no kiosk of this stack was there last month";
 const NOTHING_LOST: &str = "this server loses nothing and refuses nothing";
 const NOTHING_OLD: &str = "the daily removal has not run, and nothing is old enough";
 
 const EMPTY: &[Empty] = &[
     always("tickets", "停用终端的工单", "no kiosk of this stack is retired"),
-    always("uptime", "车队上月", BEGAN_NOW),
-    always("uptime", "所选网点上月", BEGAN_NOW),
-    always("uptime", "网点上月", BEGAN_NOW),
     always("server", "丢弃", NOTHING_LOST),
     always("server", "提交失败", NOTHING_LOST),
     always("server", "非正常消息", NOTHING_LOST),

@@ -31,7 +31,9 @@ pub(super) fn board() -> Board {
                     &format!("time() - {}", of("kioskwatch_kiosk_last_heartbeat_timestamp_seconds")),
                 )
                 .unit("s")
-                .judged(&[(None, "green"), (Some(90.0), "red")])
+                .describe(
+                    "How long is too long is the kiosk's interval to say: 在线 / Reachable judges by it.",
+                )
                 .size(6, 4),
             Panel::stat("故障外设 / Peripherals that do not work")
                 .prom("__auto", &format!("count({devices} == 0) or vector(0)"))

@@ -19,7 +19,7 @@ mod uptime_history;
 mod verdict;
 mod words;
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use kioskwatch_server::clock::Clock;
 use kioskwatch_tests::{
@@ -27,19 +27,20 @@ use kioskwatch_tests::{
     harness::{
         monitoring::prometheus,
         postgres::Postgres,
+        server::Workdir,
         stack::{PATIENCE, Plan, Stack},
         wait::wait_until,
     },
 };
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::sync::Mutex;
 
 use self::{
     answer::{Answer, Sources},
     board::Board,
 };
-use crate::program;
+use crate::{past::Past, program};
 
 fn boards() -> Vec<Board> {
     vec![
@@ -168,7 +169,7 @@ SELECT to_char(m, 'YYYY-MM'), k, v, 'S-01', 'Li', 'north', 'Bank', 'test-termina
   extract(epoch FROM m)::bigint * 1000, 'fp', '{}',
   extract(epoch FROM m + interval '1 month 1 day')::bigint * 1000,
   CASE v WHEN 2 THEN 1 ELSE 0 END, 0, 0, CASE v WHEN 2 THEN 1 ELSE 0 END, 0, 0, 0
-FROM (VALUES ('K-0001', 1), ('H-0001', 1), ('H-0001', 2)) AS who (k, v),
+FROM (VALUES ('H-0002', 1), ('H-0001', 1), ('H-0001', 2)) AS who (k, v),
   generate_series(date_trunc('month', now()) - interval '4 months',
                   date_trunc('month', now()) - interval '1 month', interval '1 month') AS m
 ORDER BY v";
@@ -293,10 +294,14 @@ async fn check_verdict(
     })
     .await;
     // Nothing red meets the target, nothing green misses it.
+    let target_of = |expr: &str| {
+        let is_over = expr.contains("period=\"last_month\"");
+        if is_over { verdict::TARGET_OF_LAST_MONTH } else { verdict::TARGET }
+    };
     for (index, wrong) in [(0, ">="), (1, "<")] {
         let mut target = targets[index].clone();
         let Some(expr) = target["expr"].as_str() else { continue };
-        target["expr"] = json!(format!("({expr}) {wrong} scalar(max(kioskwatch_uptime_target_ratio))"));
+        target["expr"] = json!(format!("({expr}) {wrong} scalar(max({}))", target_of(expr)));
         assert_eq!(sources.ask(&target, chosen).await, Ok(Answer::Nothing), "{what}: {target}");
     }
 }
@@ -325,6 +330,8 @@ fn console_links(value: &Value, ticket: &str, month: &str, found: &mut Vec<Strin
                 .replace("?q=${__value.text}", "?q=S-01")
                 .replace("month=${__value.text}", &format!("month={month}"))
                 .replace("month=${__data.fields[\"月份 / Month\"]}", &format!("month={month}"))
+                .replace("scope=${__data.fields[\"类别 / Scope\"]}", "scope=site")
+                .replace("id=${__data.fields[\"编号 / Id\"]}", "id=S-01")
                 .replace("${kiosk}", "K-0001")
                 .replace("${ratio}", "avail");
             assert!(!path.contains('$'), "a variable that this test does not know: {path}");
@@ -342,8 +349,37 @@ async fn every_console_link_leads_somewhere(stack: &Stack, sources: &Sources) {
     boards().iter().for_each(|board| console_links(&board.json(), ticket, month, &mut links));
     assert!(links.len() > 5, "{links:?}");
     for link in links {
-        let page = stack.api().text(&link).await.unwrap();
-        assert!(page.contains("<main"), "{link}: {page}");
+        is_a_page(stack, &link).await;
+    }
+}
+
+/// A refusal looks like a page too.
+async fn is_a_page(stack: &Stack, path: &str) {
+    let shown = stack.api().get(path).await.unwrap();
+    assert!(shown.status == 200 && shown.body.to_string().contains("<main"), "{path}: {shown:?}");
+}
+
+/// Every owner of a row of the Months and Quarters leads to a page of its own, whatever they are grouped by.
+async fn every_owner_leads_somewhere(stack: &Stack, sources: &Sources) {
+    let board = uptime_history::board().json();
+    let tables = ["月度", "季度"].map(|zh| {
+        let panels = board["panels"].as_array().unwrap();
+        panels.iter().find(|panel| panel["title"].as_str().unwrap().starts_with(zh)).unwrap()
+    });
+    let mut pages = BTreeSet::new();
+    for chosen in sources.choices(&board).await.unwrap() {
+        for row in [sources.table(tables[0], &chosen).await, sources.table(tables[1], &chosen).await].concat()
+        {
+            let of = |column: &str| row[column].as_str().unwrap_or_else(|| panic!("{column}: {row}"));
+            pages.insert(format!("/uptime?scope={}&id={}&month={}", of("scope"), of("id"), of("month")));
+        }
+    }
+    for page in ["scope=engineer&id=Li&", "scope=region&id=north&", "scope=site&id=S-01&", "scope=fleet&id=&"]
+    {
+        assert!(pages.iter().any(|one| one.contains(page)), "{page}: {pages:?}");
+    }
+    for page in pages {
+        is_a_page(stack, &page).await;
     }
 }
 
@@ -351,10 +387,32 @@ async fn every_console_link_leads_somewhere(stack: &Stack, sources: &Sources) {
 async fn every_panel_of_every_dashboard_answers() {
     let database = Postgres::shared();
     let url = database.fresh_database().await;
-    let plan = Plan::new(program()).database(url.clone());
+    let (stack, sources) = answer(boards(), &url, true).await;
+    every_console_link_leads_somewhere(&stack, &sources).await;
+    every_owner_leads_somewhere(&stack, &sources).await;
+}
+
+/// Nobody has to run PostgreSQL for these.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_panel_that_asks_prometheus_answers_with_sqlite_alone() {
+    let mut boards = boards();
+    boards.retain(|board| board.folder() == "dashboards");
+    assert!(boards.len() > 3);
+    let dir = Workdir::new("kioskwatch-it").unwrap();
+    let url = format!("sqlite://{}", dir.path().join("kioskwatch.sqlite").display());
+    answer(boards, &url, false).await;
+}
+
+/// A stack with a past and some work in which every panel of these answers.
+async fn answer(boards: Vec<Board>, url: &str, has_postgres: bool) -> (Stack, Sources) {
+    Past::write(url, "K-0001", "S-01").await;
+    let plan = Plan::new(program()).database(url.to_owned());
     let mut stack = plan.kiosk("K-0001", "S-01").kiosk("K-0002", "S-02").start().await;
-    let (_prometheus, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
-    let postgres = Mutex::new(reader(&url).await);
+    let (process, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
+    let postgres = match has_postgres {
+        true => Some(Mutex::new(reader(url).await)),
+        false => None,
+    };
     // A counter that was at 1 when it was first seen has no rate.
     wait_until("the fleet to be scraped", PATIENCE + Duration::from_secs(15), || async {
         let answer = prometheus.json("/api/v1/query?query=kioskwatch_kiosk_up").await?;
@@ -363,9 +421,10 @@ async fn every_panel_of_every_dashboard_answers() {
     })
     .await;
     work(&mut stack).await;
-    let sources = Sources { prometheus, postgres, clock: Clock::start() };
+    let sources = Sources { prometheus, postgres, clock: Clock::start(), _process: process };
     let mut asked = 0;
-    for board in boards() {
+    let least = boards.len() * 10;
+    for board in boards {
         let json = board.json();
         let choices = sources.choices(&json).await.unwrap_or_else(|error| panic!("{}: {error}", board.name));
         assert!(choices.iter().flat_map(|chosen| chosen.values()).all(|c| !c.is_empty()), "{choices:?}");
@@ -376,8 +435,8 @@ async fn every_panel_of_every_dashboard_answers() {
             }
         }
     }
-    assert!(asked > 100, "{asked} panels were asked");
-    every_console_link_leads_somewhere(&stack, &sources).await;
+    assert!(asked > least, "{asked} panels were asked");
+    (stack, sources)
 }
 
 #[tokio::test]
@@ -394,9 +453,16 @@ async fn a_month_in_which_nothing_counted_is_neither_green_nor_red_and_one_of_wh
     let board: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let is_latest = |panel: &&Value| panel["title"].as_str().unwrap().starts_with("最近月份");
     let panel = board["panels"].as_array().unwrap().iter().find(is_latest).unwrap();
-    for (up, of, known, [missed, met, low]) in
-        [(0, 0, 0, [0, 0, 0]), (98, 100, 89, [1, 0, 1]), (99, 100, 90, [0, 1, 0])]
-    {
+    const ALL: i64 = 1_000_000;
+    for (up, of, known, [missed, met, low], shown) in [
+        (0, 0, 0, [0, 0, 0], 0.0),
+        (98, 100, 89, [1, 0, 1], 0.98),
+        (99, 100, 90, [0, 1, 0], 0.99),
+        // 100 % and 0 % are said of all of it only, however near the rest is.
+        (ALL - 1, ALL, ALL, [0, 1, 0], 0.9999),
+        (ALL, ALL, ALL, [0, 1, 0], 1.0),
+        (1, ALL, ALL, [1, 0, 0], 0.0001),
+    ] {
         let set = format!(
             "UPDATE v_uptime_month SET avail_s = {up}, avail_of_s = {of}, accountable_s = {of}, known_s = {known}"
         );
@@ -407,7 +473,47 @@ async fn a_month_in_which_nothing_counted_is_neither_green_nor_red_and_one_of_wh
             let query = query.replace("$ratio", "avail").replace("$site", "'S-01'");
             let answer = connection.fetch_all(AssertSqlSafe(query)).await.unwrap();
             assert_eq!(answer.len(), rows, "{up} of {of}, query {index}");
+            for row in answer.iter().filter(|_| index < 2) {
+                let ratio: f64 = row.get("ratio");
+                assert!((ratio - shown).abs() < 1e-9, "{up} of {of} is {ratio}");
+            }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_quarter_of_which_a_month_lies_outside_of_the_time_shown_is_not_judged_by_the_rest() {
+    let database = Postgres::shared();
+    let mut connection = PgConnection::connect(&database.fresh_database().await).await.unwrap();
+    // The fourth quarter of 2026 runs in its second month.
+    let months = "CREATE TEMP TABLE v_uptime_month AS SELECT to_char(m, 'YYYY-MM') AS month,
+        to_char(m, 'YYYY-\"Q\"Q') AS quarter, extract(epoch FROM m)::bigint * 1000 AS period_from_at,
+        'S-01' AS site, 'hall' AS site_name, '' AS region, '' AS customer, '' AS engineer, '' AS model, 'K' AS kiosk,
+        99::bigint AS on_s, 100::bigint AS on_of_s, 99::bigint AS avail_s, 100::bigint AS avail_of_s,
+        99::bigint AS full_s, 100::bigint AS full_of_s, 99::bigint AS target_num, 100::bigint AS target_den,
+        100::bigint AS known_s, 100::bigint AS accountable_s, 1::bigint AS outages, 1::bigint AS longest_outage_s,
+        1::bigint AS version, 'frozen' AS state
+        FROM generate_series('2026-04-01'::timestamptz, '2026-11-01', interval '1 month') AS m";
+    connection.execute("SET timezone = 'UTC'").await.unwrap();
+    connection.execute(months).await.unwrap();
+    let board = uptime_history::board().json();
+    let is_quarters = |panel: &&Value| panel["title"].as_str().unwrap().starts_with("季度");
+    let panel = board["panels"].as_array().unwrap().iter().find(is_quarters).unwrap();
+    let query = panel["targets"][0]["rawSql"].as_str().unwrap();
+    let query = query.replace("$ratio", "avail").replace("$by", "fleet").replace("$site", "'S-01'");
+    let first_of = |month| format!("extract(epoch FROM '2026-{month:02}-01'::timestamptz)");
+    for (from, to, expected) in [
+        (4, 12, vec!["2026-Q4", "2026-Q3", "2026-Q2"]),
+        (5, 12, vec!["2026-Q4", "2026-Q3"]),
+        (4, 8, vec!["2026-Q2"]),
+        (7, 9, vec!["2026-Q3"]),
+        (5, 5, vec![]),
+    ] {
+        let query = query.replace("$__unixEpochFrom()", &first_of(from));
+        let query = query.replace("$__unixEpochTo()", &first_of(to));
+        let rows = connection.fetch_all(AssertSqlSafe(query)).await.unwrap();
+        let quarters: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "period")).collect();
+        assert_eq!(quarters, expected, "{from} to {to}");
     }
 }
 
@@ -416,11 +522,16 @@ async fn before_the_first_kiosk_and_the_first_ticket_no_panel_fails() {
     let database = Postgres::shared();
     let url = database.fresh_database().await;
     let stack = Plan::new(program()).database(url.clone()).start_without_kiosks().await;
-    let (_prometheus, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
-    let postgres = Mutex::new(become_reader(&url).await);
+    let (process, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
+    let postgres = Some(Mutex::new(become_reader(&url).await));
     wait_until("Prometheus to answer", PATIENCE, || async { prometheus.json("/api/v1/query?query=1").await })
         .await;
-    let sources = Sources { prometheus, postgres, clock: Clock::start() };
+    let sources = Sources { prometheus, postgres, clock: Clock::start(), _process: process };
+    for (up, shown) in [(0, 0.0), (1, 0.0001), (999_999, 0.9999), (1_000_000, 1.0)] {
+        let ratio = panel::honest(&format!("(vector({up}) / 1000000)"));
+        let found = sources.value(&ratio).await.unwrap();
+        assert!((found - shown).abs() < 1e-9, "{up} of a million is {found}");
+    }
     for board in boards() {
         let json = board.json();
         for chosen in sources.choices(&json).await.unwrap() {

@@ -262,6 +262,11 @@ impl Panel {
         self.column(shown, &[("links", json!([{"title": title, "url": url, "targetBlank": true}]))])
     }
 
+    /// A column that is only there for the links of others: one that [`Self::hide`] takes out they cannot read.
+    pub(super) fn unseen(self, shown: &str) -> Self {
+        self.column(shown, &[("custom.hidden", json!(true))])
+    }
+
     pub(super) fn sorted_by(mut self, shown: &str, descending: bool) -> Self {
         self.sort = Some((shown.to_owned(), descending));
         self

@@ -1,11 +1,11 @@
-//! Uptime from Prometheus: today, this month and the last one, by fleet, site, region, customer and kiosk. Enough
-//! without PostgreSQL.
+//! Uptime from Prometheus: today, this month and the last one, by fleet, site, region, customer, engineer and kiosk.
+//! Enough without PostgreSQL.
 use serde_json::json;
 
 use super::{
     board::{Board, console, label, ratio},
     panel::{Panel, honest},
-    verdict::PROMISED,
+    verdict::{PROMISED, TARGET, TARGET_OF_LAST_MONTH},
 };
 
 const PERIODS: [(&str, &str, &str); 3] =
@@ -42,12 +42,23 @@ fn recorded(scope: &str, period: &str, more: &str) -> String {
     format!("scope:kioskwatch_uptime:ratio{{{scope}, ratio=\"$ratio\", period=\"{period}\"{more}}}")
 }
 
+const QUARTER: &str = "在控制台查看 / in the console";
+const QUARTER_PAGE: &str = "${console}/uptime?span=quarter&measure=${ratio}";
 const CHOSEN: &str = "scope=\"site\", id=~\"$site\"";
 
-/// The target of a month that is over is in the books; Prometheus knows the one of now.
+/// A month that is over is judged by what was promised for it.
+fn target_of(period: &str) -> &'static str {
+    match period {
+        "last_month" => TARGET_OF_LAST_MONTH,
+        _ => TARGET,
+    }
+}
+
 fn of_period(period: &str) -> &'static str {
     match period {
-        "last_month" => "上月也按现行目标 / Last month too by the target of now.",
+        "last_month" => {
+            "按上月当时的目标 / By the target that was promised for last month: the highest of the fleet, if there were two."
+        }
         _ => "",
     }
 }
@@ -56,14 +67,14 @@ fn stats() -> Vec<Panel> {
     let fleet = PERIODS.map(|(period, zh, en)| {
         Panel::stat(&format!("车队{zh} / Fleet {en}"))
             .describe(of_period(period))
-            .prom_against_target("__auto", |more| divided("scope=\"fleet\"", period, more))
+            .prom_against(target_of(period), "__auto", |more| divided("scope=\"fleet\"", period, more))
             .prom_insufficient(&format!("scope=\"fleet\", period=\"{period}\""), false)
     });
     let chosen = PERIODS.map(|(period, zh, en)| {
         let told = ["Seconds of the chosen sites summed, then divided.", of_period(period)];
         Panel::stat(&format!("所选网点{zh} / Chosen sites {en}"))
             .describe(told.join("\n").trim_end())
-            .prom_against_target("__auto", |more| divided(CHOSEN, period, more))
+            .prom_against(target_of(period), "__auto", |more| divided(CHOSEN, period, more))
             .prom_insufficient(&format!("{CHOSEN}, period=\"{period}\""), false)
     });
     let last = "上月尚无记录 / nothing was counted last month";
@@ -96,7 +107,7 @@ fn sites() -> Vec<Panel> {
     panels.extend(PERIODS.map(|(period, zh, en)| {
         let panel = Panel::bars(&format!("网点{zh} / Sites {en}"))
             .describe(of_period(period))
-            .prom_against_target("{{id}}", |more| recorded(CHOSEN, period, more))
+            .prom_against(target_of(period), "{{id}}", |more| recorded(CHOSEN, period, more))
             .prom_insufficient(&format!("{CHOSEN}, period=\"{period}\""), true)
             .size(8, 10);
         if period == "last_month" {
@@ -139,15 +150,15 @@ fn sites() -> Vec<Panel> {
     panels
 }
 
-/// Regions, customers, causes, and how much is known at all.
+/// Regions, customers, engineers, causes, how much is known at all, and where quarters are.
 fn groups() -> Vec<Panel> {
     let of = |title: &str, scope: &str| {
         let scope = format!("scope=\"{scope}\"");
         let ratio = |more: &str| recorded(&scope, "month", more);
         Panel::bars(title)
-            .prom_against_target("{{id}}", ratio)
+            .prom_against(TARGET, "{{id}}", ratio)
             .prom_insufficient(&format!("{scope}, period=\"month\""), true)
-            .size(6, 9)
+            .size(8, 9)
     };
     let seconds = |what: &str| {
         format!(
@@ -158,6 +169,9 @@ fn groups() -> Vec<Panel> {
     vec![
         of("区域本月 / Regions this month", "region"),
         of("客户本月 / Customers this month", "customer"),
+        of("工程师本月 / Engineers this month", "engineer")
+            .tell("The same seconds as above, by who answered for them. Without what the customer's power, network and host cost: in the console.")
+            .link("工程师 / Engineers in the console", "${console}/uptime?by=engineer&measure=${ratio}"),
         Panel::bars("本月停机原因 / Down time by cause, this month")
             .prom(
                 "{{cause}}",
@@ -167,13 +181,20 @@ fn groups() -> Vec<Panel> {
             .unit("s")
             .describe("Of the chosen sites; together what 可用率 lacks.")
             .may_be_empty("本月没有停机 / nothing was down this month")
-            .size(8, 9),
+            .size(14, 9),
         Panel::stat("本月数据覆盖 / Coverage this month")
             .prom("__auto", &honest(&format!("({known} / ({known} + {unknown} > 0))")))
             .ratio()
             .judged(&[(None, "red"), (Some(0.9), "green")])
             .describe("How much of the time to answer for is known at all. Below 90 % the figures stand on too little.")
-            .size(4, 9),
+            .size(5, 9),
+        Panel::stat("季度 / Quarter")
+            .prom(QUARTER, "vector(1)")
+            .says_name()
+            .cell_link(QUARTER, "季度 / The quarter", QUARTER_PAGE)
+            .link("季度 / The quarter", QUARTER_PAGE)
+            .describe("Prometheus is told of days and months. The console adds up the months of a quarter, also without PostgreSQL.")
+            .size(5, 9),
     ]
 }
 

@@ -10,6 +10,9 @@ use super::{
 const OWNER: &str = "COALESCE(NULLIF(CASE '$by' WHEN 'region' THEN region WHEN 'site' THEN site_name || ' (' || NULLIF(site, '') || ')' \
                      WHEN 'customer' THEN customer WHEN 'engineer' THEN engineer WHEN 'model' THEN model \
                      ELSE '全部 / fleet' END, ''), '未分配 / unassigned')";
+/// The same as the console names it: nobody has no page but that of the whole.
+const OWNER_ID: &str = "CASE '$by' WHEN 'region' THEN region WHEN 'site' THEN COALESCE(site, '') WHEN 'customer' THEN customer \
+                        WHEN 'engineer' THEN COALESCE(engineer, '') WHEN 'model' THEN model ELSE '' END";
 const UP: &str = "CASE '$ratio' WHEN 'on' THEN on_s WHEN 'avail' THEN avail_s ELSE full_s END";
 const OF: &str = "CASE '$ratio' WHEN 'on' THEN on_of_s WHEN 'avail' THEN avail_of_s ELSE full_of_s END";
 /// Months that begin in the time shown, of the chosen sites.
@@ -96,7 +99,9 @@ fn groups() -> Vec<Panel> {
     let (coverage, share) = (share("known_s", "accountable_s"), share(UP, OF));
     let table = |period: &str, whole: &str| {
         format!(
-            "SELECT {period} AS period, {OWNER} AS owner,\n  {share} AS ratio,\n  \
+            "SELECT {period} AS period, {OWNER} AS owner, {OWNER_ID} AS id,\n  \
+             CASE {OWNER_ID} WHEN '' THEN 'fleet' ELSE '$by' END AS scope, max(month) AS month,\n  \
+             {share} AS ratio,\n  \
              CASE '$ratio' WHEN 'full' THEN NULL ELSE max(target_num::float8 / target_den) END AS target,\n  \
              CASE WHEN sum({OF}) = 0 OR '$ratio' = 'full' THEN '—' WHEN {meets} THEN '达标 / met' ELSE '未达标 / missed' END\n    \
              || CASE WHEN bool_or(state = 'open') THEN '，至今 / so far' ELSE '' END AS verdict,\n  \
@@ -105,15 +110,27 @@ fn groups() -> Vec<Panel> {
              sum(outages) AS outages, max(longest_outage_s) AS longest_s,\n  \
              count(DISTINCT kiosk) AS kiosks, min(version) || '–' || max(version) AS versions,\n  \
              string_agg(DISTINCT state, ', ') AS states\n\
-             FROM v_uptime_month\nWHERE {WHERE}{whole}\nGROUP BY 1, 2 ORDER BY 1 DESC, 3"
+             FROM v_uptime_month\nWHERE {WHERE}{whole}\nGROUP BY 1, 2, 3 ORDER BY 1 DESC, ratio"
         )
     };
-    // A quarter that began before the time shown would be judged by a part of it.
+    // A quarter that began before the time shown, or goes on after it, would be judged by a part of it.
     let whole_quarters = "\n  AND quarter NOT IN (SELECT quarter FROM v_uptime_month \
-                          WHERE period_from_at < $__unixEpochFrom()::bigint * 1000)";
+                          WHERE period_from_at < $__unixEpochFrom()::bigint * 1000 \
+                          OR period_from_at > $__unixEpochTo()::bigint * 1000)";
     let shown = |title: &str, period: &str, whole: &str| {
+        let page = format!(
+            "${{console}}/uptime?scope=${{__data.fields[\"类别 / Scope\"]}}&id=${{__data.fields[\"编号 / Id\"]}}\
+             &month=${{__data.fields[\"月份 / Month\"]}}&span={period}&measure=${{ratio}}"
+        );
         Panel::table(title)
             .sql(&table(period, whole))
+            .cell_link("归属 / Owner", "各部分与最差终端 / Its parts and its worst kiosks", &page)
+            .name("id", "编号 / Id")
+            .name("scope", "类别 / Scope")
+            .name("month", "月份 / Month")
+            .unseen("编号 / Id")
+            .unseen("类别 / Scope")
+            .unseen("月份 / Month")
             .name("period", "期间 / Period")
             .name("owner", "归属 / Owner")
             .name("ratio", "比率 / Ratio")
@@ -156,9 +173,13 @@ fn groups() -> Vec<Panel> {
         ),
         shown("季度 / Quarters", "quarter", whole_quarters).describe(
             "A quarter is the sum of its months: of their seconds, and of their outages. One that reaches over the end of a \
-             month counts in both, and the longest is the longest within a month. Only those that begin in the time shown.",
+             month counts in both, and the longest is the longest within a month. Only those of which no month lies outside \
+             of the time shown.",
         )
-        .tell("季度为各月之和：跨月底的一次中断在两个月各计一次，最长中断为单个月内的最长。"),
+        .tell(
+            "季度为各月之和：跨月底的一次中断在两个月各计一次，最长中断为单个月内的最长。\
+             只列出没有月份落在所选时间之外的季度。",
+        ),
     ]
 }
 

@@ -4,19 +4,20 @@ use super::panel::{Panel, honest};
 
 const COLOURS: &str = "绿色达标，红色未达标，蓝色没有目标（全功能率） / \
                        Green meets the target, red misses it, blue has none (full function).";
+/// `[uptime] target` as it is now.
+pub(super) const TARGET: &str = "kioskwatch_uptime_target_ratio";
+/// What was promised for last month.
+pub(super) const TARGET_OF_LAST_MONTH: &str = "kioskwatch_uptime_last_month_target_ratio";
 /// What Prometheus says of the target: nothing where the chosen ratio has none.
 pub(super) const PROMISED: &str = "max(kioskwatch_uptime_target_ratio) \
     and on () kioskwatch_uptime_up_seconds{scope=\"fleet\", ratio=\"$ratio\", ratio!=\"full\"}";
 
 impl Panel {
-    /// Ratios that Prometheus divides, coloured by `[uptime] target` as it is now. `ratio` takes further matchers.
-    pub(super) fn prom_against_target(self, legend: &str, ratio: impl Fn(&str) -> String) -> Self {
+    /// Ratios that Prometheus divides, coloured by a target of it. `ratio` takes further matchers.
+    pub(super) fn prom_against(self, target: &str, legend: &str, ratio: impl Fn(&str) -> String) -> Self {
         let promised = ratio(", ratio!=\"full\"");
         let that = |verdict: &str| {
-            format!(
-                "sort(({}) and ({promised} {verdict} scalar(max(kioskwatch_uptime_target_ratio))))",
-                honest(&promised)
-            )
+            format!("sort(({}) and ({promised} {verdict} scalar(max({target}))))", honest(&promised))
         };
         self.prom(legend, &that("<"))
             .prom(legend, &that(">="))

@@ -1,5 +1,11 @@
 //! What people decide about months: restatements and corrections.
-use kioskwatch_domain::{change::*, uptime::Commissioned};
+use kioskwatch_domain::{
+    change::*,
+    uptime::{
+        Commissioned,
+        contracts::{Belonged, Contract, Renamed},
+    },
+};
 use kioskwatch_server::store::{CorrectionFilter, PageRequest, RestatementFilter, Scope, StoreError};
 
 use super::{Empty, months::*, rows::*};
@@ -118,6 +124,45 @@ fn assigned(group: GroupKind, after: Option<&str>) -> Correction {
     Correction::Assignment { kiosk: kiosk_id("k1"), group, before, after: after.map(str::to_owned) }
 }
 
+fn belonged(region: Option<&str>, customer: Option<&str>) -> Correction {
+    let [region, customer] = [region, customer].map(|name| name.map(str::to_owned));
+    let contract = Contract { region: "north \"1\"".into(), customer: String::new() };
+    let before = vec![Belonged { contract, from: at(-DAY), to: at(0) }];
+    Correction::Contract { site: site_id("s9"), before, after: Renamed { region, customer } }
+}
+
+pub(crate) async fn what_two_people_say_of_whose_a_site_was_is_known_once_it_is_approved(empty: Empty) {
+    let store = empty.open().await;
+    let change = |row: &CorrectionRow| Change::Correction(Box::new(row.clone()));
+    let asked = [
+        request(1, belonged(None, Some("B"))),
+        request(2, belonged(Some("west"), None)),
+        request(3, belonged(Some("east"), Some("B"))),
+    ];
+    store.commit(&asked.each_ref().map(change)).await.unwrap();
+    let of = async |kind, name| store.sites_of_contract(kind, name).await.unwrap();
+    assert_eq!(store.contract_corrections(None).await.unwrap(), [], "nobody approved any of it");
+    assert_eq!(of("customer", "B").await, []);
+    let decide = |row: &CorrectionRow, state, second| CorrectionRow {
+        state,
+        decided: Some(Decided { by: "zhao".into(), at: at(second), reason: "ok".into() }),
+        ..row.clone()
+    };
+    let (approved, rejected) = (CorrectionState::Approved, CorrectionState::Rejected);
+    let decided =
+        [decide(&asked[0], approved, 20), decide(&asked[1], approved, 10), decide(&asked[2], rejected, 5)];
+    store.commit(&decided.each_ref().map(change)).await.unwrap();
+    let in_order = [decided[1].clone(), decided[0].clone()];
+    assert_eq!(store.contract_corrections(None).await.unwrap(), in_order);
+    assert_eq!(store.contract_corrections(Some(&["s9", "s1"])).await.unwrap(), in_order);
+    assert_eq!(store.contract_corrections(Some(&["s1"])).await.unwrap(), []);
+    for (kind, name, is) in
+        [("customer", "B", true), ("region", "west", true), ("region", "east", false), ("region", "B", false)]
+    {
+        assert_eq!(of(kind, name).await, vec![site_id("s9"); usize::from(is)], "{kind} {name}");
+    }
+}
+
 fn withdrawal(kiosk: Option<&str>, site: Option<&str>) -> Correction {
     let (kiosk, site) = (kiosk.map(kiosk_id), site.map(site_id));
     Correction::Withdrawal { exclusion: uuid(1), kiosk, site, class: "planned".into() }
@@ -141,6 +186,8 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         (9, assigned(GroupKind::Engineer, None)),
         (6, withdrawal(Some("k1"), None)),
         (7, withdrawal(None, Some("s1"))),
+        (10, belonged(None, Some("bank \"B\""))),
+        (11, belonged(Some("west"), Some(""))),
         (4, Correction::Timezone { site: site_id("s3"), before: "UTC".into(), after: "Asia/Tokyo".into() }),
     ] {
         let row = request(id, what);
@@ -153,7 +200,7 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         .await
         .unwrap()
         .items;
-    assert_eq!(list[7..], [second.clone(), first.clone()]);
+    assert_eq!(list[9..], [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,
         decided: Some(Decided { by: by.into(), at: at(9), reason: "ok".into() }),
@@ -269,6 +316,10 @@ pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(e
             effect: "{}".into(),
         }))
     };
+    let would_have_stood = |id: u128, site: &str| {
+        let row = request(id, assigned(GroupKind::Site, Some(site)));
+        Change::Correction(Box::new(CorrectionRow { from: at(-3 * DAY), to: at(-2 * DAY), ..row }))
+    };
     let of = |id: u128, kiosk: &str| {
         let row = restatement(id, RestatementState::Proposed);
         Change::Restatement(Box::new(RestatementRow { kiosk: kiosk_id(kiosk), ..row }))
@@ -295,14 +346,16 @@ pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(e
         forgiven(2, "k1", -DAY, DAY),
         forgiven(3, "k1", DAY, 2 * DAY),
         forgiven(4, "k3", -DAY, 0),
+        would_have_stood(5, "s1"),
+        would_have_stood(6, "s2"),
     ];
     store.commit(&rows).await.unwrap();
     let scope = |sites: &[&str]| Scope::Sites(sites.iter().map(|id| site_id(id)).collect());
     let all: [(Scope, &[u128], &[u128]); 4] = [
-        (Scope::All, &[1, 2], &[1, 2, 3, 4]),
-        (scope(&["s1"]), &[1], &[1, 4]),
+        (Scope::All, &[1, 2], &[1, 2, 3, 4, 5, 6]),
+        (scope(&["s1"]), &[1], &[1, 4, 5]),
         (scope(&["s2"]), &[], &[3]),
-        (scope(&["s1", "s2"]), &[1, 2], &[1, 2, 3, 4]),
+        (scope(&["s1", "s2"]), &[1, 2], &[1, 2, 3, 4, 5, 6]),
     ];
     for (scope, restated, corrected) in all {
         let page = PageRequest::first();
@@ -314,9 +367,11 @@ pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(e
         let mut ids: Vec<_> = found.iter().map(|row| row.id).collect();
         ids.sort();
         assert_eq!(ids, corrected.iter().map(|id| uuid(*id)).collect::<Vec<_>>(), "{scope:?}");
-        for id in 1..=4 {
+        for id in 1..=6 {
             let one = store.correction(&scope, uuid(id)).await.unwrap();
             assert_eq!(one.is_some(), corrected.contains(&id), "{scope:?}: correction {id}");
+        }
+        for id in 1..=2 {
             let one = store.restatement(&scope, uuid(id)).await.unwrap();
             assert_eq!(one.is_some(), restated.contains(&id), "{scope:?}: restatement {id}");
         }

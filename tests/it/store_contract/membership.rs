@@ -153,13 +153,29 @@ pub(crate) async fn calendars_are_kept_with_what_was_known_before(empty: Empty) 
     assert_eq!(noted, [always.clone(), later.clone()]);
     // The same days are no news; others are, and behind what was said last although the clock was set back.
     let learned = |days, notice_h, now| CalendarTermsRow::learned(&noted, days, notice_h, now);
-    assert_eq!(learned(&later.days, 48, at(9)), None);
+    assert_eq!(learned(&later.days, 48, at(9)), []);
     assert_eq!(
         learned(&always.days, 48, at(9)),
-        Some(CalendarTermsRow { known_from: at(9), planned_notice_h: 48, ..always.clone() })
+        [CalendarTermsRow { known_from: at(9), planned_notice_h: 48, ..always.clone() }]
     );
     let back = CalendarTermsRow { known_from: at(5).plus_ms(1), planned_notice_h: 24, ..later.clone() };
-    assert_eq!(learned(&later.days, 24, at(-9)), Some(back));
+    assert_eq!(learned(&later.days, 24, at(-9)), [back]);
+    // What a clock noted that was years ahead says the same from then on, and nobody waits for it.
+    let now = at(5).plus_ms(-400 * DAY);
+    let anew = |known_from, days: &WorkCalendar| CalendarTermsRow {
+        known_from,
+        days: days.clone(),
+        ..later.clone()
+    };
+    for days in [&always.days, &later.days] {
+        let rows = learned(days, 48, now);
+        assert_eq!(rows, [anew(now, days), anew(at(5), days)]);
+        put(&rows).await;
+        let noted = store.calendar_terms().await.unwrap();
+        assert_eq!(noted, [always.clone(), anew(now, days), anew(at(5), days)]);
+        assert_eq!(CalendarTermsRow::learned(&noted, days, 48, now), []);
+        store.commit(&[Change::CalendarTerms(later.clone())]).await.unwrap();
+    }
 }
 
 pub(crate) async fn hours_of_sites_are_kept_with_what_was_known_before(empty: Empty) {

@@ -85,6 +85,7 @@ promises! {
         other_bytes_under_an_applied_number_are_a_fork,
         a_refused_batch_leaves_nothing,
         evidence_only_grows,
+        what_was_thought_to_be_new_and_is_stored_is_neither_lost_nor_stored_twice,
         history_is_not_rewritten,
         five_thousand_rows_of_a_kind_go_in_one_commit,
         what_happened_in_one_millisecond_keeps_its_order,
@@ -119,6 +120,7 @@ promises! {
         one_restatement_waits_and_a_decision_stands,
         restatements_are_found_by_site_and_by_what_alone_changed,
         corrections_are_decided_once_and_by_somebody_else,
+        what_two_people_say_of_whose_a_site_was_is_known_once_it_is_approved,
         what_two_people_say_of_where_a_kiosk_stood_is_an_assignment_once_it_is_approved,
         what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;
     seals:

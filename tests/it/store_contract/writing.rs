@@ -328,6 +328,30 @@ pub(crate) async fn evidence_only_grows(empty: Empty) {
     assert_eq!(found, [other_state, grown]);
 }
 
+/// What is hardly stored yet is written without a look: where it is, nothing is lost and nothing stands twice.
+pub(crate) async fn what_was_thought_to_be_new_and_is_stored_is_neither_lost_nor_stored_twice(empty: Empty) {
+    let store = empty.open().await;
+    let span = |n: i64, length: i64| Change::Evidence(evidence("k1", n * 100, n * 100 + length));
+    let change = |n: i64, to: &str| Change::Transition(transition("k1", n, to));
+    let record = |n: u64| Change::JournalRecord(record("k1", 3, n));
+    let first = vec![Change::Kiosk(kiosk("k1", None)), Change::Transition(transition("k2", 1, "x"))];
+    let first =
+        first.into_iter().chain((0..3).flat_map(|n| [span(n, 50), change(n, "a"), record(n as u64 + 1)]));
+    store.commit(&first.collect::<Vec<_>>()).await.unwrap();
+    // Of each kind one that is stored already, one that grows or follows in its millisecond, and a new one.
+    let again = (1..4).flat_map(|n| [span(n, 50 + n * 10), change(n, "b"), record(n as u64 + 1)]);
+    store.commit(&again.collect::<Vec<_>>()).await.unwrap();
+    let spans = store.evidence(&Scope::All, &[kiosk_id("k1")], at(0), at(1_000)).await.unwrap();
+    let lengths: Vec<i64> = spans.iter().map(|row| row.to.since(row.from)).collect();
+    assert_eq!(lengths, [50, 60, 70, 80]);
+    let page = PageRequest::first();
+    let found = store.transitions(&Scope::All, &kiosk_id("k1"), at(0), at(9), &page).await.unwrap().unwrap();
+    let order: String = found.items.iter().rev().map(|row| row.to.as_str()).collect();
+    assert_eq!(order, "aababb", "a before b in the same millisecond");
+    let records = store.journal_records(&Scope::All, &kiosk_id("k1"), Epoch(uuid(3)), &page).await.unwrap();
+    assert_eq!(records.unwrap().items.len(), 4);
+}
+
 pub(crate) async fn history_is_not_rewritten(empty: Empty) {
     let store = empty.open().await;
     let ticket = Change::Ticket(Box::new(least_ticket(1, 1)));

@@ -9,7 +9,7 @@ use crate::{
         broker::Broker,
         kiosk::{Kiosk, KioskOptions},
         rows::{Rows, StoredIncident, StoredRecord, StoredTicket},
-        server::{Server, ServerOptions, Workdir},
+        server::{QUICK_SWEEP_MS, Server, ServerOptions, Workdir},
         wait::wait_for,
     },
     roles::Executable,
@@ -70,6 +70,7 @@ impl Field {
             extra: SETTINGS.to_owned(),
             unknown_kiosks: "refuse",
             open_access: true,
+            sweep_ms: QUICK_SWEEP_MS,
         })
         .map_err(told("preparing the server"))?;
         server.start().await.map_err(told("starting the server"))?;

@@ -16,7 +16,7 @@ use crate::{
         kiosk::{Kiosk, KioskOptions},
         process::{Process, Program},
         proxy::Proxy,
-        server::{QUICK, Server, ServerOptions, Workdir},
+        server::{QUICK, QUICK_SWEEP_MS, Server, ServerOptions, Workdir},
         wait::wait_for,
     },
     roles::{Executable, Role},
@@ -74,6 +74,7 @@ impl Cast {
             extra: QUICK.to_owned(),
             unknown_kiosks: "accept",
             open_access: true,
+            sweep_ms: QUICK_SWEEP_MS,
         };
         let mut server = Server::new(&server_options).map_err(told("preparing the server"))?;
         server.start().await.map_err(|e| format!("starting the server: {e}\n{}", tail(&server.log())))?;

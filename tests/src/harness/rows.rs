@@ -75,6 +75,14 @@ impl Rows {
         Ok(rows.into_iter().map(record).collect())
     }
 
+    /// The last number that is applied of each journal, by epoch.
+    pub async fn heads(&self) -> Answer<Vec<(String, u64)>> {
+        let mut database = AnyConnection::connect(&self.url).await?;
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT epoch, upto FROM journal_head").fetch_all(&mut database).await?;
+        Ok(rows.into_iter().map(|(epoch, upto)| (epoch, upto.unsigned_abs())).collect())
+    }
+
     /// Ranges of numbers that the server gave up.
     pub async fn gaps(&self) -> Answer<u64> {
         let mut database = AnyConnection::connect(&self.url).await?;

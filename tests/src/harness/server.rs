@@ -29,6 +29,8 @@ pub struct ServerOptions {
     pub extra: String,
     pub unknown_kiosks: &'static str,
     pub open_access: bool,
+    /// How often deadlines are looked at.
+    pub sweep_ms: u32,
 }
 
 /// A server that can be killed and started again on the same ports and data.
@@ -41,6 +43,11 @@ pub struct Server {
     pub config: PathBuf,
     pub data_dir: PathBuf,
 }
+
+/// [`ServerOptions::sweep_ms`] where the product is measured: its default.
+pub const DEFAULT_SWEEP_MS: u32 = 1_000;
+/// The same where verdicts are waited for.
+pub const QUICK_SWEEP_MS: u32 = 500;
 
 /// Times of the quick settings that demo and tests share: verdicts within seconds.
 pub const QUICK: &str = "
@@ -68,11 +75,12 @@ impl Server {
             text,
             "[storage]\ndata_dir = {data_dir:?}\n\n[database]\nurl = {:?}\n\n[mqtt]\nurl = {:?}\n\n\
              [http]\nlisten = \"{http}\"\n\n[monitoring]\nlisten = \"{monitoring}\"\n\n\
-             [fleet]\nunknown_kiosks = {:?}\nsweep_interval_ms = 500\nseed_file = {fleet:?}\n\n\
+             [fleet]\nunknown_kiosks = {:?}\nsweep_interval_ms = {}\nseed_file = {fleet:?}\n\n\
              [console]\nopen_access = {}\n{}",
             options.database.as_deref().unwrap_or(""),
             options.broker,
             options.unknown_kiosks,
+            options.sweep_ms,
             options.open_access,
             options.extra,
         );

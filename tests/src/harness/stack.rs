@@ -13,7 +13,7 @@ use super::{
     broker::Broker,
     kiosk::{Kiosk, KioskOptions},
     proxy::Proxy,
-    server::{QUICK, Server, ServerOptions, Workdir},
+    server::{QUICK, QUICK_SWEEP_MS, Server, ServerOptions, Workdir},
     wait::wait_until,
 };
 use crate::{roles::Executable, treachery::Odds};
@@ -179,6 +179,7 @@ impl Plan {
             extra: self.settings.clone(),
             unknown_kiosks: self.unknown_kiosks,
             open_access: true,
+            sweep_ms: QUICK_SWEEP_MS,
         })
         .expect("the server's configuration is written");
         for (name, value) in self.server_env {

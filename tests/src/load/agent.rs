@@ -7,7 +7,7 @@ use crate::{
     harness::{
         broker::Broker,
         process::Program,
-        server::{Server, ServerOptions, Workdir},
+        server::{DEFAULT_SWEEP_MS, Server, ServerOptions, Workdir},
         tls::Tls,
         wait::wait_for,
     },
@@ -39,6 +39,7 @@ pub async fn run(options: &AgentOptions) -> Result<String, String> {
         extra: String::new(),
         unknown_kiosks: "accept",
         open_access: true,
+        sweep_ms: DEFAULT_SWEEP_MS,
     })
     .map_err(text)?;
     server.start().await.map_err(text)?;

@@ -2,74 +2,138 @@
 use std::time::Duration;
 
 use kioskwatch_proto::{Timestamp, limits::MAX_IN_FLIGHT_RECORDS, topic::Channel};
-use kioskwatch_server::{clock::Stopwatch, store::Scope};
+use kioskwatch_server::{
+    clock::Stopwatch,
+    store::{Scope, Store},
+};
 
 use super::{
+    fleet::Fleet,
     goal::Goal,
     ingest::{Database, Feed, Ingest},
     kiosk::{VirtualKiosk, now},
+    live::{FloodLimit, Stage},
     options::CatchupOptions,
     process::{process_cpu, thread_cpu},
 };
 
+/// That a virtual kiosk promises; none of them beats here.
+const INTERVAL_S: u32 = 3_600;
 /// Nothing else is written meanwhile.
 const NO_FLUSH: Duration = Duration::from_secs(24 * 3_600);
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Of this many records one raises a fault and one, half as many later, clears it; the others are transactions.
 const FAULT_EVERY: u64 = 100;
 
+/// What each kiosk has kept.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    records: u64,
+    flapping: bool,
+    since: Timestamp,
+    step_ms: i64,
+}
+
+/// What a run took.
+struct Taken {
+    way: String,
+    took: Duration,
+    /// Of the server, without the generator.
+    cpu: Duration,
+    intervals: usize,
+}
+
 pub async fn run(options: &CatchupOptions) -> Result<String, String> {
-    let (kiosks, records) = (options.kiosks.max(1), u64::from(options.records.max(1)));
-    let database = Database::with_kiosks(kiosks, options.postgres).await?;
-    let ingest = Ingest::start(&database, NO_FLUSH, false).await?;
-    let (started, cpu) = (Stopwatch::start(), process_cpu());
-    let feed = ingest.feed();
-    let flapping = options.flapping;
-    let generator = tokio::task::spawn_blocking(move || put(&feed, kiosks, records, flapping))
-        .await
-        .map_err(|e| e.to_string())??;
-    ingest.drained().await?;
-    let took = started.elapsed().as_secs_f64();
-    let cpu = (process_cpu() - cpu).saturating_sub(generator);
-    every_journal_is_committed(&ingest, kiosks, records).await?;
-    let intervals = intervals_of(&ingest, VirtualKiosk(0)).await?;
-    ingest.stop().await?;
+    let kiosks = options.kiosks.max(1);
+    let kept = Kept::of_a_day(u64::from(options.records.max(1)), options.flapping);
+    let taken = match (options.broker, &options.stage.server) {
+        (true, _) => through_a_broker(options, kiosks, kept).await?,
+        (false, Some(_)) => {
+            return Err("--server is for --broker: else the ingest is in this process".to_owned());
+        }
+        (false, None) => direct(options, kiosks, kept).await?,
+    };
+    let records = kept.records;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let all = (u64::from(kiosks) * records) as f64;
-    let database = if options.postgres { "PostgreSQL" } else { "SQLite" };
-    let rate = all / took;
+    let database = if options.stage.postgres { "PostgreSQL" } else { "SQLite" };
+    let rate = all / taken.took.as_secs_f64();
     Ok(format!(
-        "{kiosks} kiosks with {records} records each, {database}, no broker, nothing else to do\n  \
+        "{kiosks} kiosks with {records} records each, {database}, {}\n  \
          committed      {rate:>8.0} records/s {}\n  \
          server CPU     {:>8.1} µs a record{}\n  \
-         evidence       {intervals:>8} intervals of a kiosk\n  \
-         of it all      {took:>8.1} s\n",
+         evidence       {:>8} intervals of a kiosk\n  \
+         of it all      {:>8.1} s\n",
+        taken.way,
         Goal::AtLeast(50_000.0).of(rate),
-        cpu.as_secs_f64() * 1e6 / all,
-        if options.postgres { ", the database's own not included" } else { "" },
+        taken.cpu.as_secs_f64() * 1e6 / all,
+        if options.stage.postgres { ", the database's own not included" } else { "" },
+        taken.intervals,
+        taken.took.as_secs_f64(),
     ))
 }
 
+async fn direct(options: &CatchupOptions, kiosks: u32, kept: Kept) -> Result<Taken, String> {
+    let database = Database::with_kiosks(kiosks, options.stage.postgres).await?;
+    let ingest = Ingest::start(&database, NO_FLUSH, false).await?;
+    let (started, cpu) = (Stopwatch::start(), process_cpu());
+    let feed = ingest.feed();
+    let generator =
+        tokio::task::spawn_blocking(move || put(&feed, kiosks, kept)).await.map_err(|e| e.to_string())??;
+    ingest.drained().await?;
+    let took = started.elapsed();
+    let cpu = (process_cpu() - cpu).saturating_sub(generator);
+    every_journal_is_committed(ingest.app.store(), kiosks, kept.records).await?;
+    let intervals = intervals_of(ingest.app.store(), VirtualKiosk(0)).await?;
+    ingest.stop().await?;
+    Ok(Taken { way: "no broker, nothing else to do".to_owned(), took, cpu, intervals })
+}
+
+async fn through_a_broker(options: &CatchupOptions, kiosks: u32, kept: Kept) -> Result<Taken, String> {
+    let mut stage = Stage::set(&options.stage, FloodLimit::Default).await?;
+    let mut fleet =
+        Fleet::connect(kiosks, options.connections, INTERVAL_S, stage.mosquitto.address()).await?;
+    fleet.introduce_since(kept.since).await?;
+    let process = stage.process()?;
+    let (started, cpu) = (Stopwatch::start(), process.cpu()?);
+    let again = fleet.deliver(kept.records, |kiosk, seq| kept.record(kiosk, seq)).await?;
+    let (took, cpu) = (started.elapsed(), process.cpu()?.saturating_sub(cpu));
+    every_journal_is_committed(&stage.store, kiosks, kept.records).await?;
+    let intervals = intervals_of(&stage.store, VirtualKiosk(0)).await?;
+    stage.store.close().await;
+    stage.server.stop().await.map_err(|e| e.to_string())?;
+    let way =
+        format!("Mosquitto, until the acknowledgement of each was back; {again} windows were sent again");
+    Ok(Taken { way, took, cpu, intervals })
+}
+
+impl Kept {
+    /// Evenly over the last day.
+    fn of_a_day(records: u64, flapping: bool) -> Self {
+        let step_ms = DAY_MS / i64::try_from(records).unwrap_or(i64::MAX).max(1);
+        Self { records, flapping, since: now().plus_ms(-DAY_MS), step_ms }
+    }
+
+    fn record(self, kiosk: VirtualKiosk, seq: u64) -> String {
+        let at = self.since.plus_ms(self.step_ms * i64::try_from(seq).unwrap_or(0));
+        match seq % FAULT_EVERY {
+            _ if self.flapping => kiosk.service(seq, seq % 2 == 1, at),
+            0 => kiosk.fault(seq, true, at),
+            50 => kiosk.fault(seq, false, at),
+            _ => kiosk.transaction(seq, at),
+        }
+    }
+}
+
 /// One window after the other, each kiosk in its turn. Gives the CPU time of the generator.
-fn put(feed: &Feed, kiosks: u32, records: u64, flapping: bool) -> Result<Duration, String> {
+fn put(feed: &Feed, kiosks: u32, kept: Kept) -> Result<Duration, String> {
     let cpu = thread_cpu();
-    let since = now().plus_ms(-DAY_MS);
-    let step_ms = DAY_MS / i64::try_from(records).unwrap_or(i64::MAX).max(1);
     // The first record is known already.
     let mut seq = 2;
-    while seq < records + 2 {
-        let end = (seq + MAX_IN_FLIGHT_RECORDS).min(records + 2);
+    while seq < kept.records + 2 {
+        let end = (seq + MAX_IN_FLIGHT_RECORDS).min(kept.records + 2);
         for kiosk in (0..kiosks).map(VirtualKiosk) {
-            let record = |seq: u64| {
-                let at = since.plus_ms(step_ms * i64::try_from(seq).unwrap_or(0));
-                match seq % FAULT_EVERY {
-                    _ if flapping => kiosk.service(seq, seq % 2 == 1, at),
-                    0 => kiosk.fault(seq, true, at),
-                    50 => kiosk.fault(seq, false, at),
-                    _ => kiosk.transaction(seq, at),
-                }
-            };
-            let some: Vec<String> = (seq..end).map(record).collect();
+            let some: Vec<String> = (seq..end).map(|seq| kept.record(kiosk, seq)).collect();
             feed.put(kiosk, Channel::Journal, kiosk.journal(&some))?;
         }
         seq = end;
@@ -78,9 +142,9 @@ fn put(feed: &Feed, kiosks: u32, records: u64, flapping: bool) -> Result<Duratio
 }
 
 /// Asks the database, not the server.
-async fn every_journal_is_committed(ingest: &Ingest, kiosks: u32, records: u64) -> Result<(), String> {
+async fn every_journal_is_committed(store: &Store, kiosks: u32, records: u64) -> Result<(), String> {
     for kiosk in (0..kiosks).map(VirtualKiosk) {
-        let heads = ingest.app.store().journal_heads(&Scope::All, &kiosk.id()).await;
+        let heads = store.journal_heads(&Scope::All, &kiosk.id()).await;
         let heads = heads.map_err(|e| e.to_string())?.unwrap_or_default();
         let upto = heads.first().map_or(0, |head| head.upto);
         if upto != records + 1 {
@@ -90,8 +154,8 @@ async fn every_journal_is_committed(ingest: &Ingest, kiosks: u32, records: u64) 
     Ok(())
 }
 
-async fn intervals_of(ingest: &Ingest, kiosk: VirtualKiosk) -> Result<usize, String> {
+async fn intervals_of(store: &Store, kiosk: VirtualKiosk) -> Result<usize, String> {
     let ever = (Timestamp(0), now().plus_ms(DAY_MS));
-    let rows = ingest.app.store().evidence(&Scope::All, &[kiosk.id()], ever.0, ever.1).await;
+    let rows = store.evidence(&Scope::All, &[kiosk.id()], ever.0, ever.1).await;
     rows.map(|rows| rows.len()).map_err(|e| e.to_string())
 }

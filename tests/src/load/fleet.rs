@@ -12,6 +12,7 @@ use std::{
 use kioskwatch_proto::{
     Timestamp,
     journal::Ack,
+    limits::MAX_IN_FLIGHT_RECORDS,
     topic::{Channel, Topic},
 };
 use rumqttc::v5::mqttbytes::{QoS, v5::Publish};
@@ -27,6 +28,10 @@ use super::{
 const STEP: Duration = Duration::from_millis(5);
 /// Kiosks introduced and not yet acknowledged.
 const INTRODUCED_AT_ONCE: u32 = 1_000;
+/// A window of records that is not acknowledged after this is sent again, as an agent does the first time.
+const WINDOW_AGAIN_AFTER: Duration = Duration::from_secs(15);
+/// Kiosks with a window of records in flight. Of a thousand, Mosquitto's queue for the server lost some.
+const DELIVERING_AT_ONCE: usize = 400;
 /// What is not acknowledged after this is sent again, as an agent would.
 const RESEND_AFTER: Duration = Duration::from_secs(5);
 /// A stride through the fleet that visits every kiosk before it comes back to one.
@@ -124,13 +129,19 @@ impl Fleet {
         u32::try_from(self.records.len()).unwrap_or(u32::MAX)
     }
 
-    /// Every kiosk says who it is and what it holds, until the server has committed the first record of each.
+    /// As [`Self::introduce_since`], from now on.
     pub async fn introduce(&mut self) -> Result<(), String> {
+        self.introduce_since(now()).await
+    }
+
+    /// Every kiosk says who it is and what it holds, until the server has committed the first record of each, which
+    /// is of `begin`.
+    pub async fn introduce_since(&mut self, begin: Timestamp) -> Result<(), String> {
         let mut next = 0;
         let (mut known, mut since) = (0, Instant::now());
         while known < self.count() {
             while next < self.count() && next - known < INTRODUCED_AT_ONCE {
-                self.introduce_one(VirtualKiosk(next)).await?;
+                self.introduce_one(VirtualKiosk(next), begin).await?;
                 next += 1;
             }
             tokio::time::sleep(STEP).await;
@@ -143,7 +154,7 @@ impl Fleet {
                     (0..next).filter(|&index| acks.upto[index as usize] == 0).collect()
                 };
                 for index in missing {
-                    self.introduce_one(VirtualKiosk(index)).await?;
+                    self.introduce_one(VirtualKiosk(index), begin).await?;
                 }
                 since = Instant::now();
             }
@@ -151,11 +162,53 @@ impl Fleet {
         Ok(())
     }
 
-    async fn introduce_one(&self, kiosk: VirtualKiosk) -> Result<(), String> {
-        let at = now();
-        self.publish(kiosk, Channel::Presence, kiosk.presence("online", 1, at)).await?;
+    async fn introduce_one(&self, kiosk: VirtualKiosk, begin: Timestamp) -> Result<(), String> {
+        self.publish(kiosk, Channel::Presence, kiosk.presence("online", 1, now())).await?;
         self.publish(kiosk, Channel::Inventory, kiosk.inventory()).await?;
-        self.publish(kiosk, Channel::Journal, kiosk.journal(&[kiosk.snapshot(at)])).await
+        self.publish(kiosk, Channel::Journal, kiosk.journal(&[kiosk.snapshot(begin)])).await
+    }
+
+    /// So many further records of each kiosk as fast as they are taken, each kiosk with a window in flight as an
+    /// agent has, and so many kiosks at once that Mosquitto's queue for the server holds; until the
+    /// acknowledgement of the last is back. Gives how many windows had to be sent again.
+    pub async fn deliver(
+        &mut self,
+        records: u64,
+        record: impl Fn(VirtualKiosk, u64) -> String,
+    ) -> Result<u64, String> {
+        let last = records + 1;
+        let mut again = 0;
+        let window = |kiosk: VirtualKiosk, from: u64| {
+            let all: Vec<_> = (from..=last.min(from + MAX_IN_FLIGHT_RECORDS - 1)).collect();
+            (
+                *all.last().unwrap_or(&from),
+                kiosk.journal(&all.iter().map(|&seq| record(kiosk, seq)).collect::<Vec<_>>()),
+            )
+        };
+        let mut sent_at = vec![None::<Instant>; self.records.len()];
+        loop {
+            let acked = self.acks().upto.clone();
+            let in_flight = sent_at.iter().zip(&acked).zip(&self.records);
+            let mut free = DELIVERING_AT_ONCE
+                .saturating_sub(in_flight.filter(|((at, upto), sent)| at.is_some() && upto < sent).count());
+            if acked.iter().all(|upto| *upto >= last) {
+                return Ok(again);
+            }
+            for place in 0..self.records.len() {
+                let (kiosk, upto) = (VirtualKiosk(u32::try_from(place).unwrap_or(u32::MAX)), acked[place]);
+                let waits = upto < self.records[place];
+                let overdue = sent_at[place].is_some_and(|at| at.elapsed() > WINDOW_AGAIN_AFTER);
+                if upto >= last || (waits && !overdue) || (!waits && free == 0) {
+                    continue;
+                }
+                let (to, message) = window(kiosk, upto + 1);
+                free = free.saturating_sub(usize::from(!waits));
+                again += u64::from(waits);
+                (self.records[place], sent_at[place]) = (to, Some(Instant::now()));
+                self.publish(kiosk, Channel::Journal, message).await?;
+            }
+            tokio::time::sleep(STEP).await;
+        }
     }
 
     /// Heartbeats and faults at the wanted pace, evenly over the kiosks.

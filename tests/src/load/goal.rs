@@ -34,14 +34,33 @@ impl Goal {
     }
 }
 
+const REACHED: &str = ": reached)";
+const MISSED: &str = ": NOT REACHED)";
+
+/// How many goals a printed line tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    pub reached: usize,
+    pub missed: usize,
+}
+
+impl Verdict {
+    /// `None` for a line without a goal.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let count = |what| line.matches(what).count();
+        let verdict = Self { reached: count(REACHED), missed: count(MISSED) };
+        (verdict.reached + verdict.missed > 0).then_some(verdict)
+    }
+}
+
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, limit) = match self.goal {
             Goal::AtMost(most) => ("at most", most),
             Goal::AtLeast(least) => ("at least", least),
         };
-        let outcome = if self.reached { "reached" } else { "NOT REACHED" };
-        write!(f, "(goal {word} {}: {outcome})", (limit * 10.0).round() / 10.0)
+        let outcome = if self.reached { REACHED } else { MISSED };
+        write!(f, "(goal {word} {}{outcome}", (limit * 10.0).round() / 10.0)
     }
 }
 

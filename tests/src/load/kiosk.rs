@@ -81,7 +81,8 @@ impl VirtualKiosk {
         )
     }
 
-    /// A heartbeat of 15 values: four of the host, three of two peripherals each, service, journal, uptime.
+    /// A heartbeat of 15 values: four of the host, two of each of two peripherals, two of the journal, service, uptime,
+    /// its number, its interval and the steady clock; beside the three names it goes by and when it was sent.
     pub fn heartbeat(self, beat: &Beat) -> String {
         let Beat { connection, seq, at, interval_s, records, faulty } = *beat;
         let (boot, session, epoch) = (self.boot(), self.session(connection), self.epoch());
@@ -155,6 +156,11 @@ mod tests {
 
     use super::*;
 
+    /// Leaves of the tree; a list is one.
+    fn values(of: &serde_json::Value) -> usize {
+        of.as_object().map_or(1, |fields| fields.values().map(values).sum())
+    }
+
     #[test]
     fn what_a_virtual_kiosk_says_is_what_the_contract_says() {
         let kiosk = VirtualKiosk(999_999);
@@ -164,6 +170,11 @@ mod tests {
         let beat = Beat { connection: 2, seq: 7, at, interval_s: 30, records: 3, faulty: true };
         let heartbeat: Heartbeat = parse_payload(kiosk.heartbeat(&beat).as_bytes()).unwrap();
         assert_eq!((heartbeat.at, heartbeat.journal.last_seq), (at, 3));
+        let names_and_time = ["boot", "session", "epoch", "at"];
+        assert_eq!(
+            values(&serde_json::from_str(&kiosk.heartbeat(&beat)).unwrap()),
+            15 + names_and_time.len()
+        );
         let presence: Presence = parse_payload(kiosk.presence("online", 2, at).as_bytes()).unwrap();
         assert_eq!(presence.session, heartbeat.session);
         let inventory: Inventory = parse_payload(kiosk.inventory().as_bytes()).unwrap();

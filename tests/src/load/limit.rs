@@ -3,7 +3,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use super::{
     fleet::{BareSubscriber, Fleet, Pace},
-    live::{Stage, measure},
+    live::{FloodLimit, Stage, measure},
     options::LimitOptions,
 };
 
@@ -14,7 +14,7 @@ const MOST: u64 = 1_000_000;
 
 pub async fn run(options: &LimitOptions) -> Result<String, String> {
     let stage = &options.stage;
-    let stage = Stage::set(stage).await?;
+    let stage = Stage::set(stage, FloodLimit::Lifted).await?;
     let broker = stage.mosquitto.address();
     let bare = BareSubscriber::start(broker).await?;
     let mut fleet =

@@ -13,13 +13,13 @@ use super::{
     kiosk::{VirtualKiosk, now},
     options::{LiveOptions, StageOptions},
     page::Page,
-    process::Watched,
+    process::{Resident, Watched},
 };
 use crate::{
     harness::{
         broker::Broker,
         postgres::Postgres,
-        server::{Server, ServerOptions, Workdir},
+        server::{DEFAULT_SWEEP_MS, Server, ServerOptions, Workdir},
         tls::Tls,
     },
     roles::Executable,
@@ -37,6 +37,31 @@ const SILENT_INTERVAL_S: u32 = 2;
 const MISSED_HEARTBEATS: i64 = 3;
 /// Kiosks whose evidence is looked at, to see that all have been written once.
 const SAMPLED: u32 = 1_000;
+/// Heartbeats a second of one kiosk from which on it is a flood in the product's eyes, or soon.
+const NEARLY_A_FLOOD: u64 = 20;
+
+/// What a kiosk may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloodLimit {
+    /// As the product comes.
+    Default,
+    /// For few kiosks that say more than any kiosk does.
+    Lifted,
+}
+
+impl FloodLimit {
+    /// For so many heartbeats a second of all together.
+    pub fn of(rate: u64, kiosks: u32) -> Self {
+        if rate > u64::from(kiosks) * NEARLY_A_FLOOD { Self::Lifted } else { Self::Default }
+    }
+
+    fn section(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Lifted => "\n[flood]\nmessages_per_s = 10000\nmessage_burst = 100000\n",
+        }
+    }
+}
 
 /// Broker, server and database of one run.
 pub struct Stage {
@@ -50,12 +75,16 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn set(options: &StageOptions) -> Result<Self, String> {
-        Self::set_with_doors_for(options, &[]).await
+    pub async fn set(options: &StageOptions, flood: FloodLimit) -> Result<Self, String> {
+        Self::set_with_doors_for(options, flood, &[]).await
     }
 
     /// `kiosks` come in over TLS.
-    pub async fn set_with_doors_for(options: &StageOptions, kiosks: &[&str]) -> Result<Self, String> {
+    pub async fn set_with_doors_for(
+        options: &StageOptions,
+        flood: FloodLimit,
+        kiosks: &[&str],
+    ) -> Result<Self, String> {
         let text = |error: std::io::Error| error.to_string();
         let dir = Workdir::new("kioskwatch-load").map_err(text)?;
         let tls = match kiosks {
@@ -80,10 +109,10 @@ impl Stage {
             broker: mosquitto.url(),
             fleet: String::new(),
             // Nobody falls silent before the measurement asks for it.
-            extra: "\n[presence]\nsettle_s = 3\n\n[flood]\nmessages_per_s = 10000\nmessage_burst = 100000\n"
-                .to_owned(),
+            extra: format!("\n[presence]\nsettle_s = 3\n{}", flood.section()),
             unknown_kiosks: "accept",
             open_access: true,
+            sweep_ms: DEFAULT_SWEEP_MS,
         })
         .map_err(text)?;
         server.start().await.map_err(text)?;
@@ -108,6 +137,8 @@ pub struct Report {
     tickets: u64,
     delays: Delays,
     verdicts: Verdicts,
+    /// From the start of a server that was killed until it was ready and knew everybody.
+    ready_after: Duration,
 }
 
 /// Kiosks whose month had a row before the measurement, of so many that were looked at.
@@ -124,7 +155,7 @@ pub(super) struct Span {
     pub(super) dropped: u64,
     pub(super) cpu: Duration,
     grown: i64,
-    rss_kib: u64,
+    memory: Resident,
 }
 
 /// How the server judged kiosks that fell silent, against what the generator knows.
@@ -137,7 +168,8 @@ struct Verdicts {
 }
 
 pub async fn run(options: &LiveOptions) -> Result<Report, String> {
-    let mut stage = Stage::set(&options.stage).await?;
+    let flood = FloodLimit::of(options.rate(), options.crowd.kiosks);
+    let mut stage = Stage::set(&options.stage, flood).await?;
     let broker = stage.mosquitto.address();
     let bare = BareSubscriber::start(broker).await?;
     let mut fleet =
@@ -154,12 +186,13 @@ pub async fn run(options: &LiveOptions) -> Result<Report, String> {
     let delays = fleet.fault_delays(PATIENCE).await?;
     let tickets = opened().await? - before;
     let verdicts = fall_silent(&stage, &mut fleet, options).await?;
+    let ready_after = killed_and_started(&mut stage, options.crowd.kiosks).await?;
     stage.store.close().await;
     stage.server.stop().await.map_err(|e| e.to_string())?;
     if each_has_a_ticket(faults.sent.raised, options.crowd.kiosks) && tickets < faults.sent.raised {
         return Err(format!("{} faults were raised, and {tickets} tickets opened", faults.sent.raised));
     }
-    Ok(Report { options: options.clone(), booked, beats, faults, tickets, delays, verdicts })
+    Ok(Report { options: options.clone(), booked, beats, faults, tickets, delays, verdicts, ready_after })
 }
 
 /// Whether nobody had two faults, of which the second could be gathered into the ticket of the first.
@@ -177,7 +210,7 @@ async fn warm_up(stage: &Stage, fleet: &mut Fleet, options: &LiveOptions) -> Res
     let pace = Pace { heartbeats, faults: 0, length: Duration::from_secs(1) };
     let ever: Month = "2000-01".parse().map_err(|_| "no month".to_owned())?;
     let mut reached = None;
-    for _ in 0..PATIENCE.as_secs() {
+    for _ in 0..options.settle {
         fleet.play(pace).await?;
         let (from, to) = (Timestamp(0), now().plus_ms(1_000_000));
         let rows = stage.store.evidence(&Scope::All, sample, from, to).await.map_err(|e| e.to_string())?;
@@ -214,7 +247,7 @@ pub(super) async fn measure(
         dropped: after.dropped() - page.dropped(),
         cpu,
         grown: bytes().await?.cast_signed() - size.cast_signed(),
-        rss_kib: process.resident_kib()?.all,
+        memory: process.resident_kib()?,
     })
 }
 
@@ -277,6 +310,19 @@ async fn fall_silent(stage: &Stage, fleet: &mut Fleet, options: &LiveOptions) ->
     Ok(Verdicts { silent, stamp_error, noticed })
 }
 
+/// How long a server that was killed takes from its start until `/readyz` says so.
+async fn killed_and_started(stage: &mut Stage, kiosks: u32) -> Result<Duration, String> {
+    stage.server.kill().await.map_err(|e| e.to_string())?;
+    let started = Instant::now();
+    stage.server.start().await.map_err(|e| e.to_string())?;
+    stage.server.ready(PATIENCE).await.map_err(|e| e.to_string())?;
+    let took = started.elapsed();
+    match Page::read(&stage.server).await?.kiosks("") {
+        all if all == u64::from(kiosks) => Ok(took),
+        known => Err(format!("the server was started again and knows {known} of {kiosks} kiosks")),
+    }
+}
+
 impl Span {
     /// A second, of so many.
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -304,11 +350,11 @@ impl Span {
             Goal::AtMost(15.0).of(each),
             self.cpu.as_secs_f64() * 100.0 / self.sent.seconds
         )?;
-        let memory = self.rss_kib as f64 / 1_024.0;
+        let [memory, most] = [self.memory.all, self.memory.most].map(|kib| kib as f64 / 1_024.0);
         let goal = Goal::of_memory(kiosks).map_or(String::new(), |goal| format!("{} ", goal.of(memory)));
         writeln!(
             f,
-            "  server memory                 {memory:>10.1} MiB {goal}(Zabbix 6.0 with its database 458)"
+            "  server memory                 {memory:>10.1} MiB {goal}(Zabbix 6.0 with its database 458); {most:.1} at most so far"
         )?;
         let grown = self.grown as f64 / 1_048_576.0;
         let a_million = grown * 1e6 / taken;
@@ -368,6 +414,13 @@ impl fmt::Display for Report {
             verdicts.silent,
             Goal::AtMost(1_000.0).of(error)
         )?;
-        writeln!(f, "  noticed after the truth       {}", verdicts.noticed)
+        writeln!(f, "  noticed after the truth       {}", verdicts.noticed)?;
+        let ready = self.ready_after.as_secs_f64();
+        let goal = if options.crowd.kiosks <= 100_000 {
+            format!(" {}", Goal::AtMost(3.0).of(ready))
+        } else {
+            String::new()
+        };
+        writeln!(f, "killed and started again\n  ready, everybody known        {ready:>10.2} s{goal}")
     }
 }

@@ -27,7 +27,7 @@ pub enum Mode {
     Storm(StormOptions),
     /// Rates that double until server, broker or generator fall behind
     Limit(LimitOptions),
-    /// Every measurement of the README's table, one after the other: some twenty minutes
+    /// Every measurement of the README's table, one after the other: some forty minutes
     All(AllOptions),
     /// One real agent with four devices, over TLS: memory, processor time, size on disk
     Agent(AgentOptions),
@@ -56,6 +56,9 @@ pub struct LiveOptions {
     /// Length of each of the two measurements, in seconds
     #[arg(long, default_value_t = 20)]
     pub seconds: u64,
+    /// How long to let the bookkeeper count everybody's first month, at most, before the measurement, in seconds
+    #[arg(long, default_value_t = 120)]
+    pub settle: u64,
     /// Kiosks that fall silent at the end
     #[arg(long, default_value_t = 50)]
     pub silent: u32,
@@ -130,9 +133,14 @@ pub struct CatchupOptions {
     /// The kiosks went out of service and came back with every record: each ends an interval of evidence
     #[arg(long)]
     pub flapping: bool,
-    /// A throw-away PostgreSQL in place of SQLite
+    /// Through Mosquitto into a server of its own, with flush and bookkeeper
     #[arg(long)]
-    pub postgres: bool,
+    pub broker: bool,
+    /// With --broker: MQTT connections they share
+    #[arg(long, default_value_t = 20)]
+    pub connections: u32,
+    #[command(flatten)]
+    pub stage: StageOptions,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -44,8 +44,9 @@ impl Page {
         self.sum("kioskwatch_dropped_total{", "")
     }
 
-    /// Kiosks with this verdict now.
+    /// Kiosks with this verdict now; with any, for an empty one.
     pub fn kiosks(&self, presence: &str) -> u64 {
-        self.sum("kioskwatch_kiosks{", &format!("state=\"{presence}\""))
+        let holding = if presence.is_empty() { String::new() } else { format!("state=\"{presence}\"") };
+        self.sum("kioskwatch_kiosks{", &holding)
     }
 }

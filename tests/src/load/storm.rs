@@ -2,6 +2,7 @@
 //! what the server made of it.
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use kioskwatch_agent::mqtt::jitter;
 use kioskwatch_proto::topic::Channel;
 use rumqttc::{
     Transport,
@@ -19,15 +20,13 @@ use super::{
     delay::Delays,
     goal::Goal,
     kiosk::{Beat, VirtualKiosk, now},
-    live::Stage,
+    live::{FloodLimit, Stage},
     options::StormOptions,
     page::Page,
     process::{Watched, raise_file_limit},
 };
 use crate::harness::wait::wait_for;
 
-/// As the agent's.
-const BACKOFF_BASE_MS: u64 = 1_000;
 /// Descriptors of each process beside the connections.
 const OTHER_FILES: u64 = 500;
 /// Connections being made at the same time before the storm.
@@ -132,18 +131,13 @@ impl Caller {
     }
 }
 
-/// Full jitter, as the agent does it.
-fn pause(failures: u32, spread_s: u32) -> Duration {
-    let cap = (BACKOFF_BASE_MS << failures.min(20)).min(u64::from(spread_s) * 1_000);
-    Duration::from_millis(kioskwatch_server::random::below(cap.max(1)))
-}
-
 pub async fn run(options: &StormOptions) -> Result<String, String> {
-    let (count, interval_s, spread_s) = (options.connections.max(1), options.interval, options.spread);
+    let (count, interval_s, most_ms) =
+        (options.connections.max(1), options.interval, u64::from(options.spread) * 1_000);
     raise_file_limit(u64::from(count) + OTHER_FILES)?;
     kioskwatch_server::run::install_tls_provider();
     let certificates: &[&str] = if options.tls { &[SHOWN] } else { &[] };
-    let mut stage = Stage::set_with_doors_for(&options.stage, certificates).await?;
+    let mut stage = Stage::set_with_doors_for(&options.stage, FloodLimit::Default, certificates).await?;
     let door = Door::of(&stage)?;
     let connecting = Arc::new(Semaphore::new(CONNECTING_AT_ONCE));
     let (storm, is_storm) = tokio::sync::watch::channel(false);
@@ -174,7 +168,7 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
         after.spawn(async move {
             let (mut failures, mut connection) = (0, 1);
             while !*is_over.borrow() {
-                tokio::time::sleep(pause(failures, spread_s)).await;
+                tokio::time::sleep(jitter::pause(failures, most_ms)).await;
                 connection += 1;
                 failures += 1;
                 let opened = Caller::open(kiosk, connection, interval_s, door.clone()).await;
@@ -215,7 +209,7 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
         "{count} connections at {interval_s} s drop at once and return with full jitter, {}, Mosquitto\n  \
          back again     {delays}; {attempts} attempts\n  \
          false offline  {:>6} at any look, {} tickets\n  \
-         server memory  {:>6.1} MiB at most{}; generator {:.1} MiB\n",
+         server memory  {:>6.1} MiB at most{} (Zabbix 6.0 with its database 458); generator {:.1} MiB\n",
         if options.tls { "TLS 1.3 with certificates" } else { "without TLS" },
         worst.offline,
         worst.tickets,

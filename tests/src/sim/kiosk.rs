@@ -384,7 +384,7 @@ impl Machine {
             facts.remembered = Some(snapshot);
         }
         if let Some(alive_until) = staged.alive_until {
-            facts.previous = Some(PreviousRun { boot, alive_until, clean: staged.stop });
+            facts.previous = Some(PreviousRun { boot, alive_until, clean: staged.stop, unrecorded: false });
             let Ok(_) = self.disk.journal.prune(wall);
         }
         if staged.stop {

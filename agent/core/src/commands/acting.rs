@@ -25,12 +25,6 @@ impl Commands {
         let Some(running) = self.running.as_mut().filter(|r| r.what.command.id == id) else { return };
         // The facts are looked at once more right before each target: a customer may have come meanwhile.
         running.stage = Stage::Acting { at: 0, since: site.now.mono, begun: false };
-        if running.what.is_over(site.now.mono, site.trusted())
-            && let Some(running) = self.running.take()
-        {
-            release(&running.what, site);
-            self.tell(running.what.command, told(CommandOutcome::Expired, "not_after"), site);
-        }
     }
 
     /// Work on a peripheral ended.
@@ -77,6 +71,14 @@ impl Commands {
         while let Some(running) = &mut self.running {
             let Stage::Acting { at, since, begun: false } = running.stage else { return };
             let name = running.what.job.targets[at].clone();
+            if running.what.is_over(site.now.mono, site.trusted()) {
+                if running.parts.is_empty() {
+                    return self.expired_at_last(site);
+                }
+                running.parts.push((name, Part::too_late()));
+                self.next_target(at, site);
+                continue;
+            }
             let part = match site.index(name.as_str()) {
                 None => Part::failed("unknown_peripheral"),
                 Some(index) => match begin(&running.what, index, since, site) {
@@ -93,6 +95,13 @@ impl Commands {
             running.parts.push((name, part));
             self.next_target(at, site);
         }
+    }
+
+    /// It was to begin, and then something held it up.
+    fn expired_at_last(&mut self, site: &mut Site<'_>) {
+        let Some(running) = self.running.take() else { return };
+        release(&running.what, site);
+        self.tell(running.what.command, told(CommandOutcome::Expired, "not_after"), site);
     }
 
     pub(super) fn next_target(&mut self, at: usize, site: &mut Site<'_>) {

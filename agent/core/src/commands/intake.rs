@@ -1,7 +1,7 @@
 //! From a message to a command that waits, or to a refusal with its reason.
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use kioskwatch_proto::{
-    CommandId, Timestamp,
+    CommandId,
     command::{Command, Envelope},
     journal::CommandOutcome,
     limits::MAX_PAYLOAD_BYTES,
@@ -72,7 +72,7 @@ impl Commands {
         if now > command.not_after {
             return Err(Refusal::TooLate);
         }
-        if self.may_have_known(command, now, site) {
+        if self.memory.may_have_lost(command, site.time, site.now) {
             return Err(Refusal::MemoryLost);
         }
         if command.not_before.since(now) > site.time.slack_ms() {
@@ -93,14 +93,6 @@ impl Commands {
             return Err(Refusal::MemoryFull);
         }
         Ok(job)
-    }
-
-    /// Whether it may have been here before this start, with its id lost: it was issued before, or nobody has told the
-    /// time yet.
-    fn may_have_known(&self, command: &Command, now: Timestamp, site: &Site<'_>) -> bool {
-        let Some(since) = self.remembers_since else { return false };
-        let passed = i64::try_from(site.now.mono.saturating_sub(since)).unwrap_or(i64::MAX);
-        !site.time.is_told() || command.issued_at < now.plus_ms(site.time.slack_ms().saturating_sub(passed))
     }
 
     /// An envelope that moves nothing of ours: told, unless too many come or the id is one we carry.

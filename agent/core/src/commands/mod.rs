@@ -4,6 +4,7 @@
 //! had been started when the agent died ends as `unknown`; whatever happens, a state with a reason is told.
 mod acting;
 mod intake;
+mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use kioskwatch_proto::{
 };
 use serde_json::{Value, json};
 
+use self::memory::Memory;
 use crate::{
     application::Application,
     config::{ApplicationGate, FlappingLimits},
@@ -127,14 +129,20 @@ pub(crate) struct Commands {
     after: BTreeMap<Token, After>,
     next_token: u64,
     forgeries: Vec<Mono>,
-    /// Since when ids are remembered, where those from before were lost.
-    remembers_since: Option<Mono>,
+    memory: Memory,
     /// Their last state found no room on the disk.
     untold: BTreeSet<CommandId>,
 }
 
 impl Commands {
-    pub(crate) fn new(kiosk: KioskId, keys: Vec<TrustedKey>, counter: u64) -> Self {
+    /// `knows_since`: see [`crate::config::BootFacts::commands_known_since`].
+    pub(crate) fn new(
+        kiosk: KioskId,
+        keys: Vec<TrustedKey>,
+        counter: u64,
+        knows_since: Option<Timestamp>,
+        now: Mono,
+    ) -> Self {
         Self {
             kiosk,
             keys,
@@ -145,21 +153,19 @@ impl Commands {
             after: BTreeMap::new(),
             next_token: 1,
             forgeries: Vec::new(),
-            remembers_since: None,
+            memory: Memory::new(knows_since, now),
             untold: BTreeSet::new(),
         }
     }
 
-    /// Takes up what the store remembers: started ones are never repeated, waiting ones wait on. `lost`: it may have
-    /// known more. `alive_until`: the last word of the run before, by its wall clock.
+    /// Takes up what the store remembers: started ones are never repeated, waiting ones wait on.
+    /// `alive_until`: the last word of the run before, by its wall clock.
     pub(crate) fn restore(
         &mut self,
         mut stored: Vec<StoredCommand>,
-        lost: bool,
         alive_until: Option<Timestamp>,
         site: &mut Site<'_>,
     ) {
-        self.remembers_since = lost.then_some(site.now.mono);
         stored.sort_by_key(|entry| entry.command.counter);
         for entry in stored {
             let StoredCommand { command, last } = entry.clone();
@@ -184,6 +190,11 @@ impl Commands {
                 _ => {}
             }
         }
+    }
+
+    /// The server said what time it is.
+    pub(crate) fn time_told(&mut self, site: &mut Site<'_>) {
+        site.effects.extend(self.memory.told(site.time, site.now).map(Effect::CommandsKnownSince));
     }
 
     pub(crate) fn next_wake(&self, now: Mono) -> Option<Mono> {

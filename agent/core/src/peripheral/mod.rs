@@ -18,6 +18,7 @@ use crate::{
     effect::{CloseReason, Effect, Note},
     input::{Now, PortTrouble},
     schedule::{Grid, Schedule, spread},
+    sizes::label,
 };
 
 /// Ports are opened one after the other within this time, not all in the first millisecond.
@@ -205,13 +206,13 @@ impl Peripheral {
         let config = &self.config;
         InventoryItem {
             name: config.name.clone(),
-            kind: config.kind.clone(),
-            driver: config.driver.clone(),
+            kind: label(&config.kind),
+            driver: label(&config.driver),
             mode: config.mode,
             required: config.required,
-            model,
-            firmware: identity.firmware,
-            serial: identity.serial,
+            model: model.as_deref().map(label),
+            firmware: identity.firmware.as_deref().map(label),
+            serial: identity.serial.as_deref().map(label),
         }
     }
 

@@ -105,3 +105,40 @@ fn a_reserve_for_a_full_disk_is_laid_down_and_given_up() {
     assert_eq!(std::fs::metadata(&reserve).unwrap().len(), RESERVE_BYTES);
     assert!(open::give_up_reserve(&dir.journal()) && !reserve.exists());
 }
+
+#[test]
+fn a_start_knows_whether_the_run_before_had_room_until_the_end() {
+    let dir = TempDir::new();
+    let reserve = open::beside(&dir.journal(), ".reserve");
+    let tick = |at| vec![Op::Tick { boot: boot(), at: Timestamp(at) }];
+    let start = || {
+        let (journal, opened) = Journal::open(&config(dir.journal())).unwrap();
+        (journal, opened.previous.map(|previous| previous.unrecorded))
+    };
+    let (journal, none) = start();
+    assert_eq!(none, None);
+    write(&journal, tick(1));
+    let no_room = NoRoom::in_journal(&dir.journal());
+    let waits = journal.write(vec![status(2)]);
+    let dropped = journal.write(vec![transaction(3)]);
+    assert!(dropped.blocking_recv().unwrap().is_err());
+    assert!(!reserve.exists());
+    drop((journal, waits));
+    // Nothing of these runs is written down, and they all say so.
+    for run in 0..2 {
+        let (journal, unrecorded) = start();
+        assert_eq!(unrecorded, Some(true), "{run}");
+        drop(journal.write(vec![status(4)]));
+        drop(journal);
+        assert!(!reserve.exists(), "{run}");
+    }
+    drop(no_room);
+    let (journal, unrecorded) = start();
+    assert_eq!(unrecorded, Some(true));
+    assert!(!reserve.exists(), "nothing of this one is written yet either");
+    write(&journal, tick(5));
+    write(&journal, tick(6));
+    assert!(reserve.exists());
+    drop(journal);
+    assert_eq!(start().1, Some(false));
+}

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{GroupKind, KioskRow, SiteRow};
 use crate::calendar::WorkCalendar;
 use crate::interval::Interval;
-use crate::uptime::{Cause, Commissioned, Figures, Month, Ratio, known};
+use crate::uptime::contracts::{Belonged, Renamed};
+use crate::uptime::{Cause, Commissioned, Figures, Known, Month, Ratio};
 
 /// What one kiosk owes one owner in one month, in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,6 +243,8 @@ pub enum Correction {
     },
     /// Where a kiosk stood, or who answered for it: at all of this time another one, or nobody.
     Assignment { kiosk: KioskId, group: GroupKind, before: Vec<Held>, after: Option<String> },
+    /// To whom a site belonged: at all of this time another region, another customer, or both.
+    Contract { site: SiteId, before: Vec<Belonged>, after: Renamed },
     /// Service hours of a site, JSON text of schedule versions.
     ServiceHours { site: SiteId, before: String, after: String },
     /// The time zone of a site, as an IANA name.
@@ -303,19 +306,26 @@ impl CalendarTermsRow {
     pub const ALWAYS: Timestamp = Timestamp(0);
 
     /// What a server that starts at `now` with this calendar and notice has to note behind what was noted before:
-    /// nothing, where they say the same.
+    /// nothing, where they say the same. What a wrong clock noted says the same from then on.
     #[must_use]
     pub fn learned(
         noted: &[Self],
         calendar: &WorkCalendar,
         planned_notice_h: i64,
         now: Timestamp,
-    ) -> Option<Self> {
-        let newest = noted.last();
-        let days = calendar.bare();
-        let is_news = newest.is_none_or(|row| row.days != days || row.planned_notice_h != planned_notice_h);
-        let known_from = newest.map_or(Self::ALWAYS, |row| known::behind(Some(row.known_from), now));
-        is_news.then_some(Self { known_from, days, planned_notice_h })
+    ) -> Vec<Self> {
+        let row = |known_from| Self { known_from, days: calendar.bare(), planned_notice_h };
+        if noted.is_empty() {
+            return vec![row(Self::ALWAYS)];
+        }
+        let mut known = Known::default();
+        for Self { known_from, days, planned_notice_h } in noted {
+            known.learn(*known_from, (days.clone(), *planned_notice_h));
+        }
+        match known.is_news(&(calendar.bare(), planned_notice_h), now) {
+            true => [known.learned_at(now)].into_iter().chain(known.wrong(now)).map(row).collect(),
+            false => Vec::new(),
+        }
     }
 }
 
@@ -386,6 +396,7 @@ impl Correction {
             Self::Withdrawal { .. } => "withdrawal",
             Self::Assignment { group: GroupKind::Site, .. } => "stood_at",
             Self::Assignment { group: GroupKind::Engineer, .. } => "answered_for",
+            Self::Contract { .. } => "belonged_to",
             Self::ServiceHours { .. } => "service_hours",
             Self::Timezone { .. } => "timezone",
             Self::Commissioning { .. } => "commissioning",

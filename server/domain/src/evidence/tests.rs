@@ -14,7 +14,12 @@ fn record(boot: u128, at: i64, body: Body) -> Record {
 }
 
 fn boot(alive_until: Option<i64>) -> Body {
-    Body::Boot(Boot { previous_boot: None, previous_alive_until: alive_until.map(Timestamp), clean: false })
+    Body::Boot(Boot {
+        previous_boot: None,
+        previous_alive_until: alive_until.map(Timestamp),
+        clean: false,
+        unrecorded: false,
+    })
 }
 
 fn service() -> Body {
@@ -63,6 +68,20 @@ fn without_a_last_tick_the_machine_is_off_from_its_last_record() {
 fn the_same_boot_after_an_agent_restart_is_on_and_nothing_more() {
     let got = proofs(&[record(1, 20, service()), record(1, 500, boot(Some(80))), record(1, 600, service())]);
     assert_eq!(got, [(20, 80, "FULL", None), (80, 500, "ON_ONLY", None), (500, 600, "ON_ONLY", None)]);
+}
+
+#[test]
+fn between_a_last_tick_and_a_boot_nothing_is_proved_where_the_disk_had_no_room_for_ticks() {
+    for next in [1, 2] {
+        let (alive_until, clean) = (Some(Timestamp(80)), next == 1);
+        let boot = Boot { previous_boot: None, previous_alive_until: alive_until, clean, unrecorded: true };
+        let got = proofs(&[
+            record(1, 20, service()),
+            record(next, 500, Body::Boot(boot)),
+            record(next, 600, service()),
+        ]);
+        assert_eq!(got, [(20, 80, "FULL", None), (500, 600, "ON_ONLY", None)], "boot {next}");
+    }
 }
 
 #[test]
@@ -132,7 +151,8 @@ fn a_cursor_survives_its_text() {
 
 #[test]
 fn records_are_placed_by_the_boots_quickest_heartbeat_or_between_their_neighbours() {
-    let clocks = [BootClock { boot: BootId(Uuid::from_u128(1)), mono_zero: 1_000, interval_s: 30 }];
+    let clocks =
+        [BootClock { boot: BootId(Uuid::from_u128(1)), mono_zero: Timestamp(1_000).into(), interval_s: 30 }];
     let mut cursor = Cursor::default();
     cursor.advance(&record(9, 700, service()), Timestamp(700), None);
     // boot, device time, arrival, where, ahead
@@ -172,7 +192,12 @@ fn a_required_module_out_of_order_beats_what_the_application_says() {
 
 #[test]
 fn an_agent_that_was_stopped_on_purpose_leaves_no_time_unexplained() {
-    let back = Boot { previous_boot: None, previous_alive_until: Some(Timestamp(80)), clean: true };
+    let back = Boot {
+        previous_boot: None,
+        previous_alive_until: Some(Timestamp(80)),
+        clean: true,
+        unrecorded: false,
+    };
     let got = proofs(&[record(1, 20, service()), record(1, 500, Body::Boot(back))]);
     assert_eq!(got, [(20, 80, "FULL", None), (80, 500, "ON_ONLY", Some("software"))]);
 }

@@ -137,12 +137,12 @@ impl Draft<'_> {
     fn set_service(&mut self, ix: Ix, to: ServiceState, cause: Option<&str>, at: Timestamp) {
         let state = &self.kiosk(ix).state;
         let from = state.service;
-        if from == Some(to) && state.service_cause.as_deref() == cause {
+        if from == Some(to) && state.service_cause.as_deref().map(String::as_str) == cause {
             return;
         }
         let state = &mut self.kiosk_mut(ix).state;
         state.service = Some(to);
-        state.service_cause = cause.map(std::sync::Arc::from);
+        state.service_cause = cause.map(|cause| std::sync::Arc::new(cause.to_owned()));
         if from != Some(to) {
             state.service_since = Some(at.into());
             let from = from.map_or("", ServiceState::as_str);
@@ -196,8 +196,14 @@ impl Draft<'_> {
     fn take_snapshot(&mut self, ix: Ix, snapshot: &Snapshot, at: Timestamp) {
         self.set_service(ix, snapshot.service, None, at);
         let before = self.kiosk(ix).state.peripherals.clone();
-        let after: Peripherals =
-            snapshot.peripherals.iter().take(MAX_PERIPHERALS).map(|(n, p)| (n.clone(), p.clone())).collect();
+        let after: Peripherals = snapshot
+            .peripherals
+            .iter()
+            .map(|(name, told)| {
+                let known = before.iter().find(|(known, _)| known == name).map(|(_, known)| known);
+                (name.clone(), whole(told, known))
+            })
+            .collect();
         for (name, peripheral) in after.iter() {
             self.set_status(ix, name, &peripheral.status, at);
         }
@@ -233,12 +239,16 @@ impl Draft<'_> {
         let mut all: Vec<_> = self.kiosk(ix).state.peripherals.to_vec();
         match all.binary_search_by(|(known, _)| known.cmp(name)) {
             Ok(at) => edit(&mut all[at].1),
-            Err(_) if all.len() >= MAX_PERIPHERALS => {
+            Err(_)
+                if all.iter().filter(|(known, _)| !known.is_host()).count() >= MAX_PERIPHERALS
+                    && !name.is_host() =>
+            {
                 self.count(Count::Record(RecordFate::TooManyPeripherals));
                 return false;
             }
             Err(at) => {
-                let mut fresh = PeripheralState { status: PeripheralStatus::Unknown, faults: Vec::new() };
+                let status = PeripheralStatus::Unknown;
+                let mut fresh = PeripheralState { status, faults: Vec::new(), cut: false };
                 edit(&mut fresh);
                 all.insert(at, (name.clone(), fresh));
             }
@@ -249,6 +259,17 @@ impl Draft<'_> {
         }
         true
     }
+}
+
+/// What stood before a state that was cut stands on.
+fn whole(told: &PeripheralState, known: Option<&PeripheralState>) -> PeripheralState {
+    let mut state = PeripheralState { cut: false, ..told.clone() };
+    for fault in known.filter(|_| told.cut).iter().flat_map(|known| &known.faults) {
+        if !state.faults.contains(fault) && state.faults.len() < MAX_FAULTS_PER_PERIPHERAL {
+            state.faults.push(fault.clone());
+        }
+    }
+    state
 }
 
 /// A change of the kiosk's state, for its row.

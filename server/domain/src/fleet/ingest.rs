@@ -61,7 +61,7 @@ impl Draft<'_> {
         self.open_journal(delivery);
         self.follow_epoch(ix, batch.epoch, received_at);
         self.note_lost(delivery, batch.first);
-        let mut rejected = Vec::new();
+        let (mut rejected, mut set_aside) = (Vec::new(), Vec::new());
         for (position, record) in batch.records.iter().enumerate() {
             let head = self.head(delivery);
             match journal::admit(head.upto, &head.remembered, record.digest, &record.parsed) {
@@ -78,9 +78,11 @@ impl Draft<'_> {
                 }
                 Admit::Drop { through } => self.drop_range(delivery, record, through),
                 Admit::Apply if self.must_wait(delivery, record) => break,
-                Admit::Apply => rejected.extend(self.next_record(delivery, record)),
+                Admit::Apply => set_aside.extend(self.next_record(delivery, record)),
             }
         }
+        self.tell_set_aside(delivery, &set_aside);
+        rejected.append(&mut set_aside);
         self.acknowledge(ix, batch.epoch);
         if let Some(ack) = self.acks.get_mut(&(ix, batch.epoch)) {
             for one in rejected {
@@ -275,10 +277,33 @@ impl Draft<'_> {
         };
         self.rows.push(Change::JournalRecord(row));
         self.note_kept(delivery, incoming, seq);
+        self.interrupt_evidence(delivery, incoming);
         self.over.failures.insert((delivery.ix, delivery.epoch, seq), None);
         self.count(Count::Record(RecordFate::Quarantined));
         self.settle(delivery, incoming, seq);
         Rejected { seq, reason }
+    }
+
+    /// In one line for each message: who sends nothing else fills no audit by it.
+    fn tell_set_aside(&mut self, delivery: Delivery, records: &[Rejected]) {
+        let Some(first) = records.first() else { return };
+        let kiosk = self.kiosk(delivery.ix).id.clone();
+        let detail = serde_json::json!({
+            "epoch": delivery.epoch, "seq": first.seq, "records": records.len(), "reason": first.reason,
+        });
+        self.audit("record_set_aside", format!("kiosk/{kiosk}"), &detail);
+    }
+
+    /// Nobody knows what it said: neither the state before it nor what follows tells what was in between. One that
+    /// is not read at all may go on with any of its kiosk's journals.
+    fn interrupt_evidence(&mut self, delivery: Delivery, incoming: &IncomingRecord) {
+        match &incoming.parsed {
+            Ok(record) => {
+                let of = self.cursor_delivery(delivery, record);
+                self.head_mut(of).cursor.interrupt();
+            }
+            Err(_) => self.kiosk_mut(delivery.ix).heads.iter_mut().for_each(|head| head.cursor.interrupt()),
+        }
     }
 
     /// A record that was quarantined before and comes again is refused again, so that the agent hears why.

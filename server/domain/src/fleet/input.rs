@@ -92,6 +92,13 @@ pub enum Input {
     Flood {
         kiosk: KioskId,
     },
+    /// It keeps to it again: what had to be dropped between the two instants.
+    FloodEnded {
+        kiosk: KioskId,
+        since: Timestamp,
+        until: Timestamp,
+        dropped: u64,
+    },
     Progress {
         kiosk: KioskId,
         received_at: Timestamp,
@@ -172,6 +179,13 @@ impl IncomingRecord {
     pub fn read(raw: &str) -> Self {
         let digest = Digest::of(raw.as_bytes());
         Self { raw: raw.into(), digest, parsed: Record::parse(raw), stored: Stored::NotLookedUp }
+    }
+
+    /// One that could not be read for a defect of ours: its number is used up, and its bytes are kept.
+    #[must_use]
+    pub fn unread(raw: &str, why: &str) -> Self {
+        let parsed = Err(Record::unread(raw, why));
+        Self { raw: raw.into(), digest: Digest::of(raw.as_bytes()), parsed, stored: Stored::NotLookedUp }
     }
 
     /// Where it stood in an older epoch: before a plan, the store's record of that place is to be given to

@@ -92,7 +92,8 @@ pub(super) struct State {
     pub(super) epoch: Option<Epoch>,
     pub(super) service: Option<ServiceState>,
     pub(super) service_since: Option<Moment>,
-    pub(super) service_cause: Option<Arc<str>>,
+    /// Few have one, and to point at a text itself takes twice the room.
+    pub(super) service_cause: Option<Arc<String>>,
     pub(super) peripherals: Peripherals,
     pub(super) profile: Option<Arc<Profile>>,
     /// Of the stored inventory text, to know a retained message that comes again.
@@ -275,7 +276,12 @@ impl Kiosk {
 
     /// Whether its journal is acknowledged and its problems are ours.
     pub(super) fn in_service(&self, now: Timestamp) -> bool {
-        self.admission == Admission::Accepted && self.decommissioned_at.is_none_or(|end| now < end.at())
+        self.admission == Admission::Accepted && self.ends_at().is_none_or(|end| now < end)
+    }
+
+    /// When its service ends or ended.
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        self.decommissioned_at.map(Moment::at).filter(|_| self.admission == Admission::Accepted)
     }
 
     /// When it comes into service or came, unless that was called off.
@@ -304,7 +310,7 @@ impl Kiosk {
 
     /// Why it does not do its full work: the strongest of its raised faults.
     pub(super) fn cause(&self) -> Option<Cause> {
-        let told = self.state.service_cause.as_deref().and_then(Cause::parse);
+        let told = self.state.service_cause.as_ref().and_then(|cause| Cause::parse(cause));
         let faults = self.state.peripherals.iter().flat_map(|(name, peripheral)| {
             peripheral.faults.iter().map(|fault| Cause::of_fault(fault.base(), name.is_host()))
         });
@@ -342,10 +348,10 @@ impl Kiosk {
             interval_s: live.interval_s,
             service: state.service,
             service_since: state.service_since.map(Moment::at),
-            service_cause: state.service_cause.as_deref().map(str::to_owned),
+            service_cause: state.service_cause.as_deref().cloned(),
             peripherals: peripherals_text(&state.peripherals),
             inventory,
-            clock_offset_ms: live.offset_ms,
+            clock_offset_ms: live.offset_ms(),
             command_counter: state.command_counter,
         }
     }
@@ -377,7 +383,8 @@ pub(super) struct Liveness {
     pub(super) other_session: Option<SessionId>,
     /// Of the boot that was heard last.
     pub(super) clock: Option<BootClock>,
-    pub(super) offset_ms: Option<i64>,
+    /// What our clock shows when its own shows 0.
+    clock_zero: Option<Moment>,
     pub(super) span: Option<OpenSpan>,
     pub(super) load: Load,
     /// When the session did, if we heard it.
@@ -425,6 +432,15 @@ impl Liveness {
     pub(super) fn set_last_seen(&mut self, at: Option<Timestamp>) {
         self.seen_anew |= self.last_seen() != at;
         self.last_seen = at.map(Moment::from);
+    }
+
+    /// By how much our clock is ahead of its own.
+    pub(super) fn offset_ms(&self) -> Option<i64> {
+        self.clock_zero.map(|zero| zero.at().ms())
+    }
+
+    pub(super) fn set_offset_ms(&mut self, offset_ms: Option<i64>) {
+        self.clock_zero = offset_ms.map(|ms| Timestamp(ms).into());
     }
 
     /// As [`Kiosk::first_bytes`].

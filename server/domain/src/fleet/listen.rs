@@ -60,6 +60,12 @@ impl Draft<'_> {
                 self.record_failed(kiosk, *epoch, *seq, reason);
             }
             Input::Flood { kiosk } => self.flood(kiosk),
+            Input::FloodEnded { kiosk, since, until, dropped } => {
+                if self.find(kiosk).is_some() {
+                    let detail = serde_json::json!({ "since": since, "until": until, "dropped": dropped });
+                    self.audit("flood_ended", format!("kiosk/{kiosk}"), &detail);
+                }
+            }
             Input::Progress { kiosk, received_at, message } => {
                 self.progress(kiosk, heard(received_at), message);
             }

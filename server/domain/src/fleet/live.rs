@@ -260,8 +260,8 @@ impl Liveness {
 
     /// The quickest heartbeat of a boot had the least delay: its arrival says best what our clock showed.
     fn learn_clock(&mut self, at: Timestamp, beat: &Heartbeat) {
-        let mono_zero = at.ms().saturating_sub(i64::try_from(beat.mono_ms).unwrap_or(i64::MAX));
-        let offset = at.since(beat.at);
+        let mono_ms = i64::try_from(beat.mono_ms).unwrap_or(i64::MAX);
+        let mono_zero = Timestamp(at.ms().saturating_sub(mono_ms));
         if self.rare().other_clock.is_some_and(|other| other.boot == beat.boot) {
             let last = self.clock.take();
             self.clock = self.rare().other_clock;
@@ -270,17 +270,17 @@ impl Liveness {
         match &mut self.clock {
             Some(clock) if clock.boot == beat.boot => {
                 clock.interval_s = beat.interval_s;
-                if mono_zero < clock.mono_zero {
-                    clock.mono_zero = mono_zero;
-                    self.offset_ms = Some(offset);
+                if mono_zero < clock.mono_zero.at() {
+                    clock.mono_zero = mono_zero.into();
+                    self.set_offset_ms(Some(at.since(beat.at)));
                 }
             }
             last => {
-                let (boot, interval_s) = (beat.boot, beat.interval_s);
+                let (boot, mono_zero, interval_s) = (beat.boot, mono_zero.into(), beat.interval_s);
                 if let Some(before) = last.replace(BootClock { boot, mono_zero, interval_s }) {
                     self.change_rare(|rare| rare.other_clock = Some(before));
                 }
-                self.offset_ms = Some(offset);
+                self.set_offset_ms(Some(at.since(beat.at)));
             }
         }
     }

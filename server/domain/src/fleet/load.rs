@@ -93,7 +93,7 @@ impl Fleet {
                 // To be written with the next round: the verdict will not say so any more.
                 live.set_last_seen(live.last_seen().max(heard_at));
                 live.session = state.session;
-                live.offset_ms = state.clock_offset_ms;
+                live.set_offset_ms(state.clock_offset_ms);
                 kiosk.state = load_state(state);
             }
             let ix = Ix::try_from(self.kiosks.len()).expect("fewer than four thousand million kiosks");
@@ -215,7 +215,10 @@ impl Fleet {
                 }
                 (None, None) => {}
             }
+            let kiosk = row.kiosk.as_ref().and_then(|kiosk| self.place(kiosk));
             self.incidents.insert(row.id, row);
+            let ends = kiosk.and_then(|ix| Some((self.ends_at(ix)?, Due::End(ix))));
+            self.due.extend(ends);
         }
         for row in image.open_commands {
             if let Some(due) = crate::command::next_look(&row, &self.policy.commands) {
@@ -248,7 +251,7 @@ fn load_state(row: &KioskStateRow) -> State {
         epoch: row.epoch,
         service: row.service,
         service_since: row.service_since.map(Moment::from),
-        service_cause: row.service_cause.as_deref().map(Arc::from),
+        service_cause: row.service_cause.clone().map(Arc::new),
         peripherals: peripherals_from_text(&row.peripherals),
         profile: inventory.map(|inventory| Arc::new(Profile::of(&inventory))),
         inventory: (!row.inventory.is_empty()).then(|| Digest::of(row.inventory.as_bytes())),

@@ -81,8 +81,9 @@ use crate::{
     presence::PresenceReason,
 };
 
-/// Place of a kiosk in the fleet; stable while the process runs.
-type Ix = u32;
+/// Place of a kiosk in the fleet; stable while the process runs. Whoever keeps something of each kiosk keeps it by
+/// place: a name takes 24 bytes, and a map of them as many again.
+pub type Ix = u32;
 
 /// Shared states of peripherals that are remembered; beyond it each kiosk keeps its own.
 const MAX_SHARED: usize = 4_096;
@@ -127,6 +128,8 @@ enum Due {
     Incident(Uuid),
     Ticket(Uuid),
     Command(CommandId),
+    /// Its service ends, or ended, while problems of it are open.
+    End(Ix),
 }
 
 /// Whether we hear.
@@ -211,6 +214,7 @@ impl Fleet {
             return Err(StalePlan);
         }
         self.generation += 1;
+        let ends: Vec<_> = over.kiosks.keys().map(|&ix| (ix, self.ends_at(ix))).collect();
         for (ix, mut kiosk) in over.kiosks {
             self.share(&mut kiosk);
             let was = self.kiosks.get(ix as usize).is_some_and(Kiosk::is_quarantined);
@@ -248,6 +252,10 @@ impl Fleet {
             } else {
                 self.incidents.insert(id, row);
             }
+        }
+        // Whose problems became others is among them.
+        for (ix, before) in ends {
+            self.move_due(Due::End(ix), before, self.ends_at(ix));
         }
         for (id, file) in over.tickets {
             let key = Due::Ticket(id);
@@ -307,7 +315,19 @@ impl Fleet {
         }
     }
 
-    fn place(&self, id: &KioskId) -> Option<Ix> {
+    /// When the service of a kiosk ends of which problems are open that were seen in it.
+    fn ends_at(&self, ix: Ix) -> Option<Timestamp> {
+        let kiosk = self.kiosks.get(ix as usize)?;
+        let seen = |end: Timestamp| {
+            let mut open = kiosk.busy().incidents.iter().filter_map(|id| self.incidents.get(id));
+            open.any(|row| row.noticed_at < end)
+        };
+        kiosk.ends_at().filter(|end| seen(*end))
+    }
+
+    /// `None`: nobody of this name was adopted yet.
+    #[must_use]
+    pub fn place(&self, id: &KioskId) -> Option<Ix> {
         self.places.find(&self.kiosks, id)
     }
 

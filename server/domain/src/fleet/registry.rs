@@ -63,10 +63,8 @@ impl Draft<'_> {
         noted: Option<TermsNoted>,
         row: &SiteRow,
     ) -> TermsNoted {
-        /// A clock that is so far ahead was wrong when it was noted; one that is less was adjusted since.
-        const WRONG_MS: i64 = 86_400_000;
         let now = self.now;
-        let wrong = noted.filter(|noted| noted.newest.since(now) > WRONG_MS);
+        let wrong = noted.filter(|noted| known::is_wrong(noted.newest, now));
         // What nobody noted, or only by a clock that was years ahead, it always was.
         let always = before.filter(|_| noted.is_none_or(|noted| noted.first > now && wrong.is_some()));
         let since = if wrong.is_some() { now } else { known::behind(noted.map(|noted| noted.newest), now) };
@@ -163,12 +161,15 @@ impl Draft<'_> {
         let mut changed = changes::of_kiosk(known, row);
         // That it counted in time that has been is known since it is said: not to months that were fixed before.
         let reaches_back = is.first().is_some_and(|first| first < past::entered(now));
-        if was != is && (noted.before(None).is_some() || !was.is_empty() || reaches_back) {
+        let is_noted = noted.before(None).is_some();
+        let is_news = if is_noted { noted.is_news(&is, now) } else { was != is };
+        if is_news && (is_noted || !was.is_empty() || reaches_back) {
             changes::of_stretches(&mut changed, [&was, &is]);
-            let row = |known_from, stretches| {
+            let since = [noted.learned_at(now)].into_iter().chain(noted.wrong(now));
+            let known = [(CommissionedRow::ALWAYS, was)].into_iter().chain(since.map(|at| (at, is.clone())));
+            self.rows.extend(known.map(|(known_from, stretches)| {
                 Change::Commissioned(CommissionedRow { kiosk: row.id.clone(), known_from, stretches })
-            };
-            self.rows.extend([row(CommissionedRow::ALWAYS, was), row(noted.learned_at(now), is)]);
+            }));
         }
         let detail = serde_json::json!({
             "admission": row.admission.as_str(), "site": row.site, "changed": changed,
@@ -202,6 +203,16 @@ impl Draft<'_> {
     fn retire(&mut self, ix: Ix) {
         for id in self.kiosk(ix).busy().incidents.clone() {
             self.close_incident(id, self.now, CloseReason::Retired);
+        }
+    }
+
+    /// The end of its service was said ahead, and has come: what was seen in it ends with it, at that instant.
+    pub(super) fn look_at_end(&mut self, ix: Ix) {
+        let Some(end) = self.kiosk(ix).ends_at().filter(|end| *end <= self.now) else { return };
+        for id in self.kiosk(ix).busy().incidents.clone() {
+            if self.incident(id).is_some_and(|row| row.noticed_at < end) {
+                self.close_incident(id, end, CloseReason::Retired);
+            }
         }
     }
 

@@ -305,7 +305,7 @@ impl Draft<'_> {
         }
         let last_seen = live.last_seen();
         if let Some(last_seen_at) = last_seen.filter(|_| heard) {
-            let (interval_s, clock_offset_ms) = (live.interval_s, live.offset_ms);
+            let (interval_s, clock_offset_ms) = (live.interval_s, live.offset_ms());
             let seen = SeenRow { kiosk: id.clone(), last_seen_at, interval_s, clock_offset_ms, running };
             self.rows.push(Change::Seen(seen));
         }

@@ -10,6 +10,7 @@ mod journals;
 mod presence;
 mod problems;
 mod properties;
+mod quarantine;
 mod recall;
 mod set_aside;
 mod sites;

@@ -7,7 +7,7 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use super::Fleet;
+use super::{Fleet, Ix};
 use crate::change::{Admission, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
 use crate::moment::Moment;
 
@@ -49,7 +49,13 @@ impl Fleet {
         self.place(id).map(|ix| self.view(ix as usize))
     }
 
-    /// All kiosks, in no particular order.
+    /// The one at this place.
+    #[must_use]
+    pub fn kiosk_at(&self, place: Ix) -> Option<KioskView<'_>> {
+        ((place as usize) < self.kiosks.len()).then(|| self.view(place as usize))
+    }
+
+    /// All kiosks, in the order of their places.
     pub fn kiosks(&self) -> impl ExactSizeIterator<Item = KioskView<'_>> {
         (0..self.kiosks.len()).map(|ix| self.view(ix))
     }

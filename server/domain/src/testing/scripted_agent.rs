@@ -29,6 +29,8 @@ pub struct ScriptedAgent {
     pub journal: Vec<(u64, String)>,
     pub last_seq: u64,
     pub beats: u64,
+    /// Runs before the next boot may have left no record.
+    pub disk_was_full: bool,
     fresh: u128,
 }
 
@@ -49,6 +51,7 @@ impl ScriptedAgent {
             journal: Vec::new(),
             last_seq: 0,
             beats: 0,
+            disk_was_full: false,
             fresh,
         };
         agent.epoch = Epoch(agent.fresh());
@@ -107,7 +110,8 @@ impl ScriptedAgent {
     pub fn snapshot(&mut self, now: Timestamp, faults: &[(&str, &str)]) -> u64 {
         let mut peripherals: BTreeMap<PeripheralName, PeripheralState> = BTreeMap::new();
         for (peripheral, fault) in faults {
-            let fresh = || PeripheralState { status: PeripheralStatus::Online, faults: Vec::new() };
+            let fresh =
+                || PeripheralState { status: PeripheralStatus::Online, faults: Vec::new(), cut: false };
             peripherals.entry(name(peripheral)).or_insert_with(fresh).faults.push(code(fault));
         }
         let snapshot = Snapshot { service: self.service, peripherals, previous_epoch: None };
@@ -120,7 +124,8 @@ impl ScriptedAgent {
         self.boot = BootId(self.fresh());
         self.booted_at = now;
         let previous_alive_until = Some(alive_until.plus_ms(self.clock_error_ms));
-        self.record(now, Body::Boot(Boot { previous_boot, previous_alive_until, clean: false }))
+        let unrecorded = self.disk_was_full;
+        self.record(now, Body::Boot(Boot { previous_boot, previous_alive_until, clean: false, unrecorded }))
     }
 
     /// The journal is lost: a new epoch with a snapshot.

@@ -116,6 +116,8 @@ pub struct Booking<'a> {
     pub month: Month,
     pub kiosk: &'a KioskRow,
     pub owners: &'a [(Owner, IntervalSet)],
+    /// The time of which two people said to whom its site belonged.
+    pub corrected: &'a IntervalSet,
     /// Availability's target.
     pub target: (i64, i64),
     pub inputs: Inputs<'a>,
@@ -272,7 +274,7 @@ impl Fingerprint {
             ("commissioned", set(inputs.commissioned)),
             ("exclusions", set(inputs.exclusions)),
             ("server_outages", set(inputs.server_down)),
-            ("owners", owned(booking.owners, elapsed)),
+            ("owners", owned(booking.owners, booking.corrected, elapsed)),
             ("evidence", claims(inputs)),
         ];
         let mut whole = Sha256::new();
@@ -287,8 +289,9 @@ impl Fingerprint {
 }
 
 /// Who owned which second. Of a site under one contract which one it was is left out: servers of before schema 20 did not
-/// keep it, and what they proposed and somebody rejected is known by its fingerprint.
-fn owned(owners: &[(Owner, IntervalSet)], elapsed: Interval) -> Sha256 {
+/// keep it, and what they proposed and somebody rejected is known by its fingerprint. Only what two people said of it is
+/// in: by that the whole of a month may become another's.
+fn owned(owners: &[(Owner, IntervalSet)], corrected: &IntervalSet, elapsed: Interval) -> Sha256 {
     let mut hash = Sha256::new();
     let feed_set = |hash: &mut Sha256, set: &IntervalSet| {
         set.intervals().iter().for_each(|part| feed(hash, *part));
@@ -301,7 +304,8 @@ fn owned(owners: &[(Owner, IntervalSet)], elapsed: Interval) -> Sha256 {
         hash.update(format!("{:?}", (&under[0].0.site, &under[0].0.engineer)));
         feed_set(&mut hash, &shares.iter().fold(IntervalSet::empty(), |all, (_, share)| all.union(share)));
         let held: Vec<_> = shares.iter().filter(|(_, share)| !share.is_empty()).collect();
-        for (contract, share) in held.iter().filter(|_| held.len() > 1) {
+        let is_told = |share: &IntervalSet| held.len() > 1 || !share.intersect(corrected).is_empty();
+        for (contract, share) in held.iter().filter(|(_, share)| is_told(share)) {
             hash.update(format!("{:?}", (&contract.region, &contract.customer)));
             feed_set(&mut hash, share);
         }

@@ -321,9 +321,10 @@ pub fn decide(
 /// Only seconds are restated: when a month was fixed, what was promised for it and to whom it belonged stay as they were
 /// signed, whatever is registered by now.
 ///
-/// What a site is to the contract never changes for time that has been: to whom it belonged in a month that was signed
+/// What a site is to the contract one person never changes for time that has been: to whom it belonged in a month that was signed
 /// since that is kept (schema 20) is known, and holds also where the kiosk did not count in all of it. Of a month that
-/// was signed before, to somebody to whom by what is known now the site never belonged in it, what was signed counts.
+/// was signed before, to somebody to whom by what is known now the site never belonged in it, what was signed counts,
+/// but for what two people said of it since.
 fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) -> Vec<MonthRow> {
     let Some(any) = signed.first() else { return rows.iter().map(|row| (*row).clone()).collect() };
     let period = Interval::new(any.period_from.secs(), any.period_to.secs());
@@ -334,6 +335,8 @@ fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) ->
         let there: Vec<&MonthRow> = signed.iter().filter(|one| one.site == row.site).copied().collect();
         let is_kept = there.iter().any(|one| is_known(one));
         let its = there.iter().find(|one| one.engineer == row.engineer).or(there.first());
+        let is_told = |site| contracts.was_corrected_to(site, &contract(row), period);
+        let is_kept = is_kept || row.site.as_ref().is_some_and(is_told);
         let belonged = its.filter(|_| !is_kept).unwrap_or(row);
         let Contract { region, customer } = contract(belonged);
         let (target, frozen_at, model) = (any.target, any.frozen_at, any.model.clone());

@@ -13,6 +13,7 @@ pub use self::assigned::{held, reassigned};
 use super::booking::owners;
 use super::books::{Verdict, audit, refuse, stated};
 use super::commissioned::Commissioned;
+use super::contracts::{Belonged, Contract};
 use super::exclusion::ExclusionClass;
 use super::hurdle::Hurdle;
 use super::month::Month;
@@ -123,6 +124,7 @@ pub fn request(
         Correction::Assignment { before, after, .. } => {
             assigned::check(before, after.as_deref()).map_err(invalid)?;
         }
+        Correction::Contract { before, after, .. } => after.check(before).map_err(invalid)?,
         Correction::Withdrawal { .. } | Correction::Timezone { .. } | Correction::Commissioning { .. } => {}
     }
     Ok(CorrectionRow {
@@ -298,12 +300,14 @@ pub fn moves(row: &CorrectionRow, now: Timestamp) -> (Timestamp, Timestamp) {
         Correction::Exclusion { .. }
         | Correction::Withdrawal { .. }
         | Correction::Assignment { .. }
+        | Correction::Contract { .. }
         | Correction::ServiceHours { .. } => row.to,
     };
     (row.from, row.to.max(to))
 }
 
-/// Who answered for what a correction is about, from when to when it [`moves`] anything, and who would have.
+/// Who answered for what a correction is about, from when to when it [`moves`] anything, and who would have; of to whom a
+/// site belonged also the old and the new owners themselves.
 #[must_use]
 pub fn engineers(
     row: &CorrectionRow,
@@ -317,6 +321,10 @@ pub fn engineers(
     let mut names = BTreeSet::new();
     if let Correction::Assignment { group: GroupKind::Engineer, after, .. } = &row.what {
         names.extend(after.clone());
+    }
+    if let Correction::Contract { before, after, .. } = &row.what {
+        let known = before.iter().flat_map(|one| [&one.contract.region, &one.contract.customer]);
+        names.extend(known.chain(&after.region).chain(&after.customer).cloned());
     }
     for kiosk in kiosks.iter().filter(|kiosk| one.is_none_or(|id| kiosk.id == *id)) {
         let its: Vec<&AssignmentRow> = assignments.iter().filter(|row| row.kiosk == kiosk.id).collect();
@@ -385,6 +393,14 @@ pub fn requested(row: &CorrectionRow) -> Vec<Change> {
             let held = |one: &Held| serde_json::json!({ "id": one.id, "from": one.from, "to": one.to });
             serde_json::json!({ "before": before.iter().map(held).collect::<Vec<_>>(), "after": after })
         }
+        Correction::Contract { before, after, .. } => {
+            let belonged = |one: &Belonged| {
+                let Contract { region, customer } = &one.contract;
+                serde_json::json!({ "region": region, "customer": customer, "from": one.from, "to": one.to })
+            };
+            let after = serde_json::json!({ "region": after.region, "customer": after.customer });
+            serde_json::json!({ "before": before.iter().map(belonged).collect::<Vec<_>>(), "after": after })
+        }
         Correction::ServiceHours { before, after, .. } => {
             serde_json::json!({ "before": before, "after": after })
         }
@@ -422,7 +438,7 @@ pub fn would_be(row: &CorrectionRow) -> Option<Consequence> {
 /// `None`: the approved correction itself is what is known from then on.
 fn consequence(now: Timestamp, approver: &str, row: &CorrectionRow) -> Option<Consequence> {
     Some(match &row.what {
-        Correction::Assignment { .. } => return None,
+        Correction::Assignment { .. } | Correction::Contract { .. } => return None,
         Correction::Exclusion { kiosk, site, class, agreed_at } => Consequence::Exclusion(ExclusionRow {
             id: row.id,
             kiosk: kiosk.clone(),
@@ -477,7 +493,9 @@ pub const fn place(what: &Correction) -> (Option<&KioskId>, Option<&SiteId>) {
         Correction::Exclusion { kiosk, site, .. } | Correction::Withdrawal { kiosk, site, .. } => {
             (kiosk.as_ref(), site.as_ref())
         }
-        Correction::ServiceHours { site, .. } | Correction::Timezone { site, .. } => (None, Some(site)),
+        Correction::ServiceHours { site, .. }
+        | Correction::Timezone { site, .. }
+        | Correction::Contract { site, .. } => (None, Some(site)),
         Correction::Commissioning { kiosk, .. } | Correction::Assignment { kiosk, .. } => (Some(kiosk), None),
     }
 }

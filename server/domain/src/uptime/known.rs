@@ -19,10 +19,30 @@ impl<T> Known<T> {
     }
 
     /// Since when it is known what somebody says at `now`: behind everything known so far, also when the clock was set
-    /// back since. Whoever speaks last is believed.
+    /// back since, but for what [`is_wrong`]. Whoever speaks last is believed.
     #[must_use]
     pub fn learned_at(&self, now: Timestamp) -> Timestamp {
-        behind(self.0.last().map(|(since, _)| *since), now)
+        behind(self.right(now).map(|(since, _)| *since).last(), now)
+    }
+
+    /// Values that a wrong clock noted, by now: whatever is said anew is said of each of these instants too, or it would be
+    /// forgotten when they come.
+    pub fn wrong(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+        self.0.iter().map(|(since, _)| *since).filter(move |since| is_wrong(*since, now))
+    }
+
+    /// Whether `value` has to be noted, because it is not what is known, or only a wrong clock noted it.
+    #[must_use]
+    pub fn is_news(&self, value: &T, now: Timestamp) -> bool
+    where
+        T: PartialEq,
+    {
+        let newest = self.0.last().map(|(_, value)| value);
+        newest != Some(value) || self.right(now).last().is_some_and(|(_, known)| known != value)
+    }
+
+    fn right(&self, now: Timestamp) -> impl Iterator<Item = &(Timestamp, T)> {
+        self.0.iter().filter(move |(since, _)| !is_wrong(*since, now))
     }
 
     /// What was known before this second; `None`: by now. What was known first was known from the beginning: before
@@ -33,6 +53,13 @@ impl<T> Known<T> {
         let known = self.0.iter().rev().find(|(since, _)| is_known(since));
         known.or(self.0.first()).map(|(_, value)| value)
     }
+}
+
+/// Whether what is known since then was noted by a wrong clock: it was so far ahead. One that was less was adjusted since.
+#[must_use]
+pub fn is_wrong(since: Timestamp, now: Timestamp) -> bool {
+    const WRONG_MS: i64 = 86_400_000;
+    since.since(now) > WRONG_MS
 }
 
 /// `now`, or just behind the `newest` instant since which anything was known.
@@ -64,5 +91,25 @@ mod tests {
             known.learn(known.learned_at(Timestamp(now)), now);
             assert_eq!(known.before(None), Some(&now));
         }
+    }
+
+    #[test]
+    fn what_a_clock_noted_that_was_years_ahead_keeps_nothing_from_being_known_that_is_said_now() {
+        let (now, ahead) = (Timestamp(9_000), Timestamp(9_000 + 400 * 86_400_000));
+        let mut known = Known::default();
+        assert!(known.is_news(&"first", now) && known.wrong(now).next().is_none());
+        for (since, value) in [(Timestamp(5_000), "first"), (ahead, "wrong")] {
+            known.learn(since, value);
+        }
+        assert_eq!((known.learned_at(now), known.wrong(now).collect::<Vec<_>>()), (now, vec![ahead]));
+        assert_eq!(known.learned_at(Timestamp(4_000)), Timestamp(5_001), "behind what was noted rightly");
+        // Also who says what the wrong clock noted says something new: else nobody knows it before that time.
+        for (value, is_news) in [("first", true), ("wrong", true), ("second", true)] {
+            assert_eq!(known.is_news(&value, now), is_news, "{value}");
+        }
+        // Once its time has come it is what was said then.
+        assert_eq!(known.wrong(ahead).next(), None);
+        assert_eq!(known.learned_at(ahead), ahead.plus_ms(1));
+        assert!(!known.is_news(&"wrong", ahead));
     }
 }

@@ -173,7 +173,7 @@ proptest! {
         };
         let whole = measure(&inputs, &IntervalSet::always());
         let booking =
-            Booking { month, kiosk: &kiosk, owners: &owners, target: (99, 100), inputs };
+            Booking { month, kiosk: &kiosk, owners: &owners, corrected: &IntervalSet::empty(), target: (99, 100), inputs };
         let rows = booking.book(0, Timestamp(0)).rows;
         let shares: MonthSums = rows.iter().map(|row| &row.sums).sum();
         prop_assert_eq!(&shares.figures, &whole.figures);

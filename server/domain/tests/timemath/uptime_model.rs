@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use kioskwatch_domain::calendar::WorkCalendar;
 use kioskwatch_domain::change::EvidenceState;
 use kioskwatch_domain::interval::{Interval, IntervalSet};
 use kioskwatch_domain::uptime::exclusion::not_accountable;
@@ -14,7 +13,7 @@ use kioskwatch_domain::wall;
 use kioskwatch_proto::{KioskId, Timestamp};
 use proptest::prelude::*;
 
-use super::wall_model::{Rows, around_a_change, is_open, rows, schedule};
+use super::wall_model::{Rows, around_a_change, calendar, is_open, schedule, versions};
 
 /// Random inputs; all instants count from the beginning of the period.
 #[derive(Debug, Clone)]
@@ -24,6 +23,8 @@ struct Situation {
     as_of: Option<i64>,
     received_before: Option<i64>,
     rows: Vec<Rows>,
+    /// A day off and a make-up day, in days from the first of the period.
+    calendar: (i64, i64),
     commissioned: Vec<Interval>,
     exclusions: Vec<Interval>,
     server_down: Vec<Interval>,
@@ -64,9 +65,15 @@ fn situation() -> impl Strategy<Value = Situation> {
         spans(0..4, 500),
     );
     let limits = (1..LONGEST_S, prop::option::of(-10..LONGEST_S), prop::option::of(0..LONGEST_S + 400));
-    let rows = prop_oneof![Just(None), prop::collection::vec(rows(), 1..2).prop_map(Some)];
-    (around_a_change(LONGEST_S), sets, limits, rows, evidence()).prop_map(
-        |((zone, base), (commissioned, exclusions, server_down), (length, as_of, limit), rows, evidence)| {
+    let hours = (prop_oneof![Just(None), versions(1..4).prop_map(Some)], (-1..2_i64, -1..2_i64));
+    (around_a_change(LONGEST_S), sets, limits, hours, evidence()).prop_map(
+        |(
+            (zone, base),
+            (commissioned, exclusions, server_down),
+            (length, as_of, limit),
+            (rows, calendar),
+            evidence,
+        )| {
             let moved = |list: Vec<Interval>| -> Vec<Interval> {
                 list.into_iter().map(|one| Interval::new(one.from + base, one.to + base)).collect()
             };
@@ -84,6 +91,7 @@ fn situation() -> impl Strategy<Value = Situation> {
                 as_of: as_of.map(|t| t + base),
                 received_before: limit.map(|t| t + base),
                 rows: rows.unwrap_or_else(|| vec![always]),
+                calendar,
                 commissioned: moved(commissioned),
                 exclusions: moved(exclusions),
                 server_down: moved(server_down),
@@ -96,7 +104,7 @@ fn situation() -> impl Strategy<Value = Situation> {
 impl Situation {
     fn with_inputs<T>(&self, use_them: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let anchor = wall::date_of(self.zone, self.period.from);
-        let calendar = WorkCalendar::default();
+        let calendar = calendar(anchor, self.calendar);
         let set = |list: &[Interval]| -> IntervalSet { list.iter().copied().collect() };
         use_them(&Inputs {
             period: self.period,
@@ -116,7 +124,7 @@ impl Situation {
         self.as_of.is_none_or(|as_of| t < as_of)
             && inside(&self.commissioned)
             && !inside(&self.exclusions)
-            && is_open(&self.rows, anchor, &WorkCalendar::default(), wall::local_of(self.zone, t))
+            && is_open(&self.rows, anchor, &calendar(anchor, self.calendar), wall::local_of(self.zone, t))
     }
 
     /// One second after the other, straight from the definitions.

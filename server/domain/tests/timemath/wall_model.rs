@@ -51,7 +51,7 @@ fn row() -> impl Strategy<Value = Row> {
     (minute.clone(), minute).prop_map(|(from, to)| (from * 60, to * 60))
 }
 
-pub(crate) fn rows() -> impl Strategy<Value = Rows> {
+fn rows() -> impl Strategy<Value = Rows> {
     let list = || prop::collection::vec(row(), 0..3);
     let exception = prop::option::of((-2..3_i64, list()));
     (
@@ -68,6 +68,21 @@ pub(crate) fn rows() -> impl Strategy<Value = Rows> {
             makeup,
             from,
         })
+}
+
+/// Versions in order, each from another day on.
+pub(crate) fn versions(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Rows>> {
+    prop::collection::vec(rows(), count).prop_map(|mut versions| {
+        versions.sort_by_key(|version| version.from);
+        versions.dedup_by_key(|version| version.from);
+        versions
+    })
+}
+
+/// A day off and a make-up day near the anchor, in days from it.
+pub(crate) fn calendar(anchor: NaiveDate, (off, work): (i64, i64)) -> WorkCalendar {
+    let day = |n: i64| anchor + TimeDelta::days(n);
+    WorkCalendar::from_lists(&[day(off)], &[day(work)])
 }
 
 fn windows(rows: &[Row]) -> Vec<Window> {
@@ -147,16 +162,13 @@ proptest! {
     #[test]
     fn opening_hours_are_what_the_wall_clock_shows(
         (zone, from) in around_a_change(30_000),
-        versions in prop::collection::vec(rows(), 0..3),
+        versions in versions(0..3),
         length in 1..400_000_i64,
-        (off, work) in (-1..2_i64, -1..2_i64),
+        days in (-1..2_i64, -1..2_i64),
     ) {
         let anchor = wall::date_of(zone, from);
-        let calendar = WorkCalendar::from_lists(&[anchor + TimeDelta::days(off)], &[anchor + TimeDelta::days(work)]);
+        let calendar = calendar(anchor, days);
         let period = Interval::new(from, from + length);
-        let mut versions = versions;
-        versions.dedup_by_key(|version| version.from);
-        versions.sort_by_key(|version| version.from);
         let open = schedule(&versions, anchor).open_times(zone, &calendar, period);
         // Every change of the rows is on a whole minute, and offsets of these years are too.
         let minutes = (from / 60 * 60..period.to).step_by(60).map(|t| t.max(from));

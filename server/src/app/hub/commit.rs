@@ -12,7 +12,12 @@ use super::{
     tries::{Next, Tries},
     turn::{Replies, Turn},
 };
-use crate::{app::RequestError, clock::Stopwatch, panics::caught_at_once, store::StoreError};
+use crate::{
+    app::RequestError,
+    clock::Stopwatch,
+    panics::{caught, caught_at_once},
+    store::StoreError,
+};
 
 /// Tries of one sweep or flush that fails: the rest of it follows with the next one.
 const MAX_PART_TRIES: u32 = 200;
@@ -141,24 +146,29 @@ impl Hub {
 
     /// Plan, commit (again and again while the database is away, until told to stop), adopt.
     async fn make_true(&mut self, inputs: &mut [Input]) -> Result<Committed, Failed> {
-        let recalled = self.look_up(inputs).await?;
+        let recalled = caught(self.look_up(inputs)).await.map_err(|panic| {
+            self.app.counters().panicked("decision");
+            Failed::Permanent(format!("looking up panicked: {panic}"))
+        })??;
         let now = self.app.clock().now();
-        let plan = self.plan(now, inputs, &recalled)?;
+        let mut plan = self.plan(now, inputs, &recalled)?;
         if !plan.is_empty() {
             let watch = Stopwatch::start();
             self.app.books().committing(&plan.changes);
             self.commit(&plan, is_divisible(inputs)).await?;
             self.app.counters().committed(watch.elapsed().as_secs_f64());
         }
-        self.app.books().note(&plan.changes);
-        let changes = self.announce(&plan);
-        self.observe(&plan, inputs);
+        let events = self.told_of(&plan, inputs);
+        let changes = std::mem::take(&mut plan.changes);
         let committed = self
             .app
             .fleet_mut()
             .adopt(plan)
             .map_err(|stale| Failed::Permanent(format!("one writer, one plan at a time: {stale}")))?;
-        changes.into_iter().for_each(|event| self.app.tell(event));
+        // Who came with them has a place only now.
+        let fleet = self.app.fleet();
+        self.app.books().note(&changes, |kiosk| fleet.place(kiosk));
+        events.into_iter().for_each(|event| self.app.tell(event));
         Ok(committed)
     }
 

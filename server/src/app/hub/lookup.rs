@@ -10,7 +10,10 @@ use super::{
     commit::{Failed, chain},
     tries::{Next, Tries},
 };
-use crate::store::{Place, StoreError};
+use crate::{
+    panics::caught_at_once,
+    store::{Place, StoreError},
+};
 
 impl Hub {
     /// Looks up the journals that the fleet has forgotten, and the places that records had before their epoch
@@ -67,7 +70,14 @@ impl Hub {
                 let Some(was) = record.stood_at() else { continue };
                 let place = (kiosk.clone(), was.epoch, was.seq);
                 match (stored.get(&place), &removed) {
-                    (Some(Ok(raw)), _) => record.compare_with(Some(raw)),
+                    (Some(Ok(raw)), _) => {
+                        let compared = caught_at_once(|| record.compare_with(Some(raw)));
+                        if let Err(panic) = compared {
+                            tracing::error!(%kiosk, panic, "reading a stored record panicked: a defect of ours");
+                            self.app.counters().panicked("message");
+                            record.stored = Stored::Unreadable;
+                        }
+                    }
                     (Some(Err(_)), _) | (None, Err(_)) => record.stored = Stored::Unreadable,
                     (None, Ok(removed)) if removed.contains(&place) => record.stored = Stored::Removed,
                     (None, Ok(_)) => record.compare_with(None),

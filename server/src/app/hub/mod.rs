@@ -28,7 +28,7 @@ use self::{
     shares::{FLUSH_TICKS, Intake, Shares},
     turn::Turn,
 };
-use super::{App, Asked, RequestReceiver};
+use super::{App, Asked, Flood, RequestReceiver};
 use crate::{
     clock::Stopwatch,
     mqtt::{Link, LinkEvent, Outlet, Room},
@@ -186,6 +186,7 @@ impl Hub {
                 }
                 Wake::Sweep => {
                     self.drain(&mut turn);
+                    self.look_at_floods(&mut turn);
                     turn.inputs.push(Input::Sweep);
                 }
                 Wake::Flush => {
@@ -277,6 +278,25 @@ impl Hub {
                 // Also nothing: a series that begins with its first loss has no rate.
                 self.app.counters().dropped(queue, reason, dropped.swap(0, Relaxed));
             }
+        }
+    }
+
+    /// Whose messages were too many since the last look, and of whom none was for a while.
+    fn look_at_floods(&self, turn: &mut Turn) {
+        let now = self.app.clock().now();
+        let mut floods = self.app.floods();
+        for link in [&self.journal_link, &self.beats_link] {
+            for (kiosk, dropped) in link.counters().take_flooding() {
+                if floods.note(&kiosk, dropped, now) {
+                    tracing::warn!(%kiosk, "a kiosk sends too much; dropping what is");
+                    turn.inputs.push(Input::Flood { kiosk });
+                }
+            }
+        }
+        for (kiosk, flood) in floods.ended(now) {
+            let Flood { since, until, dropped } = flood;
+            tracing::info!(%kiosk, dropped, "a kiosk that sent too much keeps to what it may send again");
+            turn.inputs.push(Input::FloodEnded { kiosk, since, until, dropped });
         }
     }
 

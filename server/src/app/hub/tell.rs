@@ -12,11 +12,27 @@ use kioskwatch_proto::{
 use uuid::Uuid;
 
 use super::{Hub, turn::Replies};
-use crate::app::{RequestError, live::LiveEvent};
+use crate::{
+    app::{RequestError, live::LiveEvent},
+    panics::caught_at_once,
+};
 
 impl Hub {
+    /// What is committed is true, whoever cannot be told of it for a defect of ours.
+    pub(super) fn told_of(&self, plan: &Plan, inputs: &[Input]) -> Vec<LiveEvent> {
+        let told = || {
+            self.observe(plan, inputs);
+            self.announce(plan)
+        };
+        caught_at_once(told).unwrap_or_else(|panic| {
+            tracing::error!(panic, "telling of a commit panicked: a defect of ours; pages do not hear of it");
+            self.app.counters().panicked("decision");
+            Vec::new()
+        })
+    }
+
     /// What open pages will hear when the plan is true; read before it is adopted.
-    pub(super) fn announce(&self, plan: &Plan) -> Vec<LiveEvent> {
+    fn announce(&self, plan: &Plan) -> Vec<LiveEvent> {
         if plan.is_empty() {
             return Vec::new();
         }
@@ -25,7 +41,7 @@ impl Hub {
     }
 
     /// Counts what the committed changes mean for people.
-    pub(super) fn observe(&self, plan: &Plan, inputs: &[Input]) {
+    fn observe(&self, plan: &Plan, inputs: &[Input]) {
         let counters = self.app.counters();
         let now = self.app.clock().now();
         let tickets: HashMap<Uuid, &TicketRow> = plan

@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     metrics::FleetFigures,
     mqtt::{Inlet, Lane, Received, queue},
-    store::{PageRequest, Scope},
+    store::{PageRequest, Scope, StoreDefect},
 };
 
 struct Rig {
@@ -109,6 +109,8 @@ pub(super) enum Defect {
     Deciding(CommandId),
     /// To read what comes under this topic.
     Reading(Topic),
+    /// To read a record that says this.
+    ReadingRecord(&'static str),
     /// To hear this kiosk's heartbeat.
     Hearing(KioskId),
 }
@@ -130,6 +132,11 @@ impl Defect {
             Self::Reading(topic) => received.topic == topic.to_string(),
             _ => false,
         };
+        assert!(!defect.is_some_and(met), "a defect");
+    }
+
+    pub(super) fn strike_record(defect: Option<&Self>, raw: &str) {
+        let met = |defect: &Self| matches!(defect, Self::ReadingRecord(text) if raw.contains(text));
         assert!(!defect.is_some_and(met), "a defect");
     }
 
@@ -183,6 +190,16 @@ async fn a_service_clock_that_ran_out_is_counted_once_and_told_once() {
         rig.decide(Input::Sweep).await;
         assert_eq!(counts(&rig), (1, 1));
     }
+}
+
+#[tokio::test]
+async fn the_bookkeeper_hears_of_a_kiosk_with_the_commit_that_brings_it() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let (new, now) = (KioskId::new("K-2").unwrap(), rig.app.clock().now());
+    let request = Request::PutKiosk(testing::kiosk(new.clone(), now));
+    rig.decide(Input::Request { actor: Actor { name: "manager".into() }, request }).await;
+    let place = rig.app.fleet().place(&new).unwrap();
+    assert!(rig.app.books().dirty().take_one(place).is_some());
 }
 
 /// What a kiosk owes in a month that is over, by all that is known.

@@ -1,7 +1,7 @@
 //! What one turn of the loop takes from the queues, and in which order.
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use kioskwatch_domain::fleet::{Beat, Heard, Input};
+use kioskwatch_domain::fleet::{Beat, Heard, IncomingRecord, Input};
 use kioskwatch_proto::KioskId;
 use tokio::time::Instant;
 
@@ -100,16 +100,6 @@ impl Hub {
             LinkEvent::Message(received) => {
                 self.take_message(turn, &received, room);
             }
-            LinkEvent::Flood(lane, sender) => {
-                tracing::warn!(
-                    kiosk = sender,
-                    lane = lane.name(),
-                    "a kiosk sends too much; dropping what is"
-                );
-                if let Ok(kiosk) = KioskId::new(&sender) {
-                    turn.inputs.push(Input::Flood { kiosk });
-                }
-            }
             LinkEvent::Up(lane) => {
                 tracing::info!(lane = lane.name(), "connected to the broker");
                 let heard = self.hears();
@@ -138,12 +128,12 @@ impl Hub {
         let read = || {
             #[cfg(test)]
             super::tests::Defect::strike_reading(self.defect.as_ref(), received);
-            decode::read(received)
+            decode::read(received, |raw| self.read_record(received, raw))
         };
         let read = match caught_at_once(read) {
             Ok(read) => read,
             Err(panic) => {
-                let topic: String = String::from_utf8_lossy(&received.topic).chars().take(200).collect();
+                let topic = topic_of(received);
                 tracing::error!(topic, panic, "reading a message panicked: a defect of ours; it is dropped");
                 self.app.counters().panicked("message");
                 return;
@@ -171,6 +161,27 @@ impl Hub {
                 tracing::debug!(kiosk, channel = unreadable.channel, reason, detail, "message dropped");
             }
         }
+    }
+
+    /// A defect of ours costs the record that met it: it goes to quarantine under its number, and what stands
+    /// behind it is not sent again for ever. At once, because reading knows nothing but the bytes: the next try
+    /// would end as this one did.
+    fn read_record(&self, received: &Received, raw: &str) -> IncomingRecord {
+        let read = || {
+            #[cfg(test)]
+            super::tests::Defect::strike_record(self.defect.as_ref(), raw);
+            IncomingRecord::read(raw)
+        };
+        caught_at_once(read).unwrap_or_else(|panic| {
+            let topic = topic_of(received);
+            tracing::error!(
+                topic,
+                panic,
+                "reading a journal record panicked: a defect of ours; it is set aside"
+            );
+            self.app.counters().panicked("message");
+            IncomingRecord::unread(raw, &format!("reading it panicked: {panic}"))
+        })
     }
 
     /// Notes the heartbeats that were gathered; those that change more than that are decided with the turn.
@@ -212,6 +223,11 @@ impl Hub {
             (Err(_), _) => beats.chunks(1).flat_map(|beat| self.heard(beat)).collect(),
         }
     }
+}
+
+/// For people.
+fn topic_of(received: &Received) -> String {
+    String::from_utf8_lossy(&received.topic).chars().take(200).collect()
 }
 
 const fn lane_index(lane: Lane) -> usize {

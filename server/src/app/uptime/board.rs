@@ -6,12 +6,14 @@ use std::{
 };
 
 use kioskwatch_domain::{
+    fleet::Ix,
     interval::Interval,
     uptime::{Figures, booking::Owner, contracts::Contract},
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::seconds::{Seconds, read, write};
+use crate::store::MonthTotal;
 
 /// Where a share of a kiosk's time belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -19,12 +21,15 @@ pub(crate) struct Place {
     pub(super) site: Option<SiteId>,
     pub(super) region: String,
     pub(super) customer: String,
+    /// "": nobody answered for it.
+    pub(super) engineer: String,
 }
 
 impl Place {
     pub(super) fn of(owner: &Owner) -> Self {
         let Contract { region, customer } = owner.contract.clone();
-        Self { site: owner.site.clone(), region, customer }
+        let engineer = owner.engineer.clone().unwrap_or_default();
+        Self { site: owner.site.clone(), region, customer, engineer }
     }
 }
 
@@ -55,6 +60,8 @@ pub(crate) struct Shown {
     pub(super) today: Option<(Interval, Parts)>,
     pub(super) month: Option<(Interval, Parts)>,
     pub(super) last_month: Option<(Interval, Parts)>,
+    /// The highest target that its last month is judged by.
+    pub(super) promised: Option<(i64, i64)>,
     pub(super) grows: Option<Growth>,
 }
 
@@ -72,32 +79,46 @@ pub(crate) struct Growth {
 /// The names of the periods in metrics.
 pub(crate) const PERIODS: [&str; 3] = ["today", "month", "last_month"];
 
-/// Sums by name. What belongs to no site, region or customer has the name "": each kind adds up to the fleet.
+/// Sums by name. What belongs to no site, region, customer or engineer has the name "": each kind adds up to the fleet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Totals {
     pub(crate) fleet: Seconds,
     pub(crate) sites: BTreeMap<String, Seconds>,
     pub(crate) regions: BTreeMap<String, Seconds>,
     pub(crate) customers: BTreeMap<String, Seconds>,
+    pub(crate) engineers: BTreeMap<String, Seconds>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     places: Numbered<Place>,
+    /// Times in which a period is today, the month and the last one: those of a zone.
+    times: Numbered<Interval>,
     /// Packed as one share. Few: what a second adds is the same for most kiosks of a place.
     growths: Numbered<[u8]>,
-    kiosks: HashMap<KioskId, OfKiosk>,
+    /// By place in the fleet; empty of whom nobody has looked at.
+    kiosks: Vec<OfKiosk>,
+    /// What last months are judged by, each with the time in which it is that one: of one clock or a few.
+    promised: Vec<(Interval, (i64, i64))>,
 }
 
 impl Board {
-    pub(crate) fn show(&mut self, kiosk: KioskId, shown: Shown) {
+    pub(crate) fn show(&mut self, kiosk: Ix, shown: Shown) {
+        if let (Some((valid, _)), Some(target)) = (&shown.last_month, shown.promised) {
+            self.promise(*valid, target);
+        }
         let new = [shown.today, shown.month, shown.last_month];
-        let new = new.map(|one| one.map(|(valid, parts)| (valid, self.pack(parts))));
+        let new =
+            new.map(|one| one.map(|(valid, parts)| (self.times.number(valid.into()), self.pack(parts))));
         let grows = shown.grows.map(|growth| {
             let each = self.pack(Parts(vec![(growth.place, growth.each)]));
             (growth.within, self.growths.number(each.into()))
         });
-        let entry = self.kiosks.entry(kiosk).or_default();
+        let place = kiosk as usize;
+        if place >= self.kiosks.len() {
+            self.kiosks.resize_with(place + 1, OfKiosk::default);
+        }
+        let entry = &mut self.kiosks[place];
         let (known, _) = entry.read();
         // A visit that did not look at a period says nothing new about it.
         let all = std::array::from_fn(|period| match &new[period] {
@@ -107,16 +128,32 @@ impl Board {
         *entry = OfKiosk::of(&all, grows);
     }
 
+    /// The highest of a fleet counts; what was shown of a month that is last month no more is forgotten.
+    fn promise(&mut self, valid: Interval, target: (i64, i64)) {
+        self.promised.retain(|(known, _)| known.to > valid.from);
+        match self.promised.iter_mut().find(|(known, _)| *known == valid) {
+            Some((_, known)) => *known = MonthTotal::highest([*known, target].into_iter()).unwrap_or(target),
+            None => self.promised.push((valid, target)),
+        }
+    }
+
+    /// By what last month is judged.
+    pub(crate) fn promised(&self, now: Timestamp) -> Option<(i64, i64)> {
+        let of_now = self.promised.iter().filter(|(valid, _)| valid.contains(now.secs()));
+        MonthTotal::highest(of_now.map(|(_, target)| *target))
+    }
+
     /// What has grown by now stays; what comes has to be counted.
-    pub(crate) fn stop_growth(&mut self, kiosk: &KioskId, at: Timestamp) {
-        let Some(entry) = self.kiosks.get_mut(kiosk) else { return };
+    pub(crate) fn stop_growth(&mut self, kiosk: Ix, at: Timestamp) {
+        let shown = self.kiosks.get_mut(kiosk as usize).filter(|kiosk| kiosk.is_shown());
+        let Some(entry) = shown else { return };
         let (periods, grows) = entry.read();
         let stopped = |within: Interval| Interval { to: within.to.min(at.secs()).max(within.from), ..within };
         *entry = OfKiosk::of(&periods, grows.map(|(within, number)| (stopped(within), number)));
     }
 
     pub(super) fn kiosks(&self) -> usize {
-        self.kiosks.len()
+        self.kiosks.iter().filter(|kiosk| kiosk.is_shown()).count()
     }
 
     /// The number of a place and its seconds, one share after the other.
@@ -133,7 +170,7 @@ impl Board {
     /// `heard_to`.
     pub(crate) fn totals(&self, now: Timestamp, heard_to: Timestamp) -> [Totals; 3] {
         let mut by_place = [(); 3].map(|()| vec![None::<Seconds>; self.places.all.len()]);
-        for kiosk in self.kiosks.values() {
+        for kiosk in &self.kiosks {
             for (period, found) in by_place.iter_mut().enumerate() {
                 for (number, seconds) in self.shares(kiosk, period, now, heard_to) {
                     if let Some(sum) = found.get_mut(number) {
@@ -151,14 +188,15 @@ impl Board {
                 *totals.sites.entry(site.to_owned()).or_default() += &seconds;
                 *totals.regions.entry(place.region.clone()).or_default() += &seconds;
                 *totals.customers.entry(place.customer.clone()).or_default() += &seconds;
+                *totals.engineers.entry(place.engineer.clone()).or_default() += &seconds;
             }
             totals
         })
     }
 
     /// One kiosk, wherever it stood, in the order of [`PERIODS`]; `None` of what nobody has looked at.
-    pub(crate) fn kiosk(&self, kiosk: &KioskId, now: Timestamp, heard_to: Timestamp) -> [Option<Seconds>; 3] {
-        let Some(kiosk) = self.kiosks.get(kiosk) else { return [None; 3] };
+    pub(crate) fn kiosk(&self, kiosk: Ix, now: Timestamp, heard_to: Timestamp) -> [Option<Seconds>; 3] {
+        let Some(kiosk) = self.kiosks.get(kiosk as usize) else { return [None; 3] };
         std::array::from_fn(|period| {
             self.shares(kiosk, period, now, heard_to).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
                 sum += &more;
@@ -177,7 +215,8 @@ impl Board {
     ) -> impl Iterator<Item = (usize, Seconds)> + use<'a> {
         let (now, grown_to) = (now.secs(), now.min(heard_to).secs());
         let (periods, grows) = kiosk.read();
-        let shown = periods[period].filter(|(valid, _)| valid.contains(now));
+        let is_now = |number: usize| self.times.all.get(number).is_some_and(|valid| valid.contains(now));
+        let shown = periods[period].filter(|(valid, _)| is_now(*valid));
         let grown = grows.filter(|_| shown.is_some() && period != LAST_MONTH);
         let grown = grown.and_then(|(within, number)| Some((within, self.growths.all.get(number)?)));
         let grown = grown.into_iter().flat_map(move |(within, each)| {
@@ -191,19 +230,21 @@ impl Board {
 /// In [`PERIODS`]: it has ended.
 const LAST_MONTH: usize = 2;
 
-/// A period in which it is this one, and the shares of it.
-type Period<'a> = (Interval, &'a [u8]);
+/// The number of the time in which a period is this one, and the shares of it.
+type Period<'a> = (usize, &'a [u8]);
 
-/// What is shown of one kiosk, in one piece of memory: of each period its time, how many bytes its shares take, and
-/// those; then how they grow.
+/// What is shown of one kiosk, in one piece of memory: of each period the number of its time, how many bytes its
+/// shares take, and those; then how they grow.
 #[derive(Debug, Default)]
 struct OfKiosk(Box<[u8]>);
 
 impl OfKiosk {
     fn of(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<(Interval, usize)>) -> Self {
         let mut bytes = Vec::new();
-        for (valid, shares) in periods.iter().map(|period| period.unwrap_or((NEVER, &[]))) {
-            write_interval(&mut bytes, valid);
+        for period in periods {
+            // 0: nobody looked at it.
+            let (valid, shares) = period.map_or((0, &[][..]), |(valid, shares)| (valid + 1, shares));
+            write_number(&mut bytes, valid);
             write_number(&mut bytes, shares.len());
             bytes.extend_from_slice(shares);
         }
@@ -211,24 +252,27 @@ impl OfKiosk {
             write_interval(&mut bytes, within);
             write_number(&mut bytes, growth);
         }
-        Self(bytes.into_boxed_slice())
+        // Not what is left of `bytes`: a piece cut off for each kiosk leaves holes.
+        Self(bytes.as_slice().into())
+    }
+
+    fn is_shown(&self) -> bool {
+        !self.0.is_empty()
     }
 
     fn read(&self) -> ([Option<Period<'_>>; PERIODS.len()], Option<(Interval, usize)>) {
         let mut rest = &*self.0;
         let periods = [(); PERIODS.len()].map(|()| {
-            let valid = read_interval(&mut rest)?;
+            let valid = read_number(&mut rest)?;
             let length = read_number(&mut rest)?;
             let (shares, behind) = rest.split_at_checked(length)?;
             rest = behind;
-            (valid != NEVER).then_some((valid, shares))
+            Some((valid.checked_sub(1)?, shares))
         });
         let grows = read_interval(&mut rest).zip(read_number(&mut rest));
         (periods, grows)
     }
 }
-
-const NEVER: Interval = Interval { from: 0, to: 0 };
 
 fn write_interval(bytes: &mut Vec<u8>, interval: Interval) {
     write(bytes, interval.from);

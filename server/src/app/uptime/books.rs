@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use kioskwatch_domain::{change::Change, uptime::Month};
+use kioskwatch_domain::{change::Change, fleet::Ix, uptime::Month};
 use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::{
     sync::watch,
@@ -169,26 +169,26 @@ impl Books {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Between a commit and the answer to it.
-    pub(crate) fn note(&self, changes: &[Change]) {
-        self.dirty().note(changes);
+    /// Between a commit and the answer to it. `place`: see [`Dirty::note`].
+    pub(crate) fn note(&self, changes: &[Change], place: impl Fn(&KioskId) -> Option<Ix>) {
+        self.dirty().note(changes, place);
         let months: BTreeSet<(Month, bool)> = booked_months(changes).collect();
         // Of a running month every step makes rows longer: its sums stay true of when they were made.
         months.into_iter().for_each(|(month, is_over)| self.month_changed(month, is_over));
         self.answers().under_way.clear();
     }
 
-    pub(super) fn dirty(&self) -> MutexGuard<'_, Dirty> {
+    pub(crate) fn dirty(&self) -> MutexGuard<'_, Dirty> {
         self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn show(&self, kiosks: Vec<(KioskId, Shown)>) {
+    pub(super) fn show(&self, kiosks: Vec<(Ix, Shown)>) {
         let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
         kiosks.into_iter().for_each(|(kiosk, shown)| board.show(kiosk, shown));
     }
 
     /// See [`Board::stop_growth`].
-    pub(super) fn stop_growth(&self, kiosk: &KioskId, at: Timestamp) {
+    pub(super) fn stop_growth(&self, kiosk: Ix, at: Timestamp) {
         self.board.write().unwrap_or_else(PoisonError::into_inner).stop_growth(kiosk, at);
     }
 
@@ -208,20 +208,27 @@ impl Books {
         is_whole.then(|| board.totals(now, self.heard_to()))
     }
 
+    /// By what last month is judged, once everybody was looked at.
+    pub(crate) fn promised(&self, now: Timestamp) -> Option<(i64, i64)> {
+        let is_whole = self.is_whole.load(SeqCst);
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        board.promised(now).filter(|_| is_whole)
+    }
+
     /// Up to when figures go on by themselves.
     fn heard_to(&self) -> Timestamp {
         self.committed_to().plus_ms(HEARD_WITHIN_MS)
     }
 
     /// See [`Board::kiosk`].
-    pub(crate) fn of_kiosks<'a>(
+    pub(crate) fn of_kiosks(
         &self,
-        kiosks: impl Iterator<Item = &'a KioskId>,
+        kiosks: impl Iterator<Item = Ix>,
         now: Timestamp,
-    ) -> Vec<(&'a KioskId, [Option<Seconds>; 3])> {
+    ) -> Vec<[Option<Seconds>; 3]> {
         let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
         let heard_to = self.heard_to();
-        kiosks.map(|kiosk| (kiosk, board.kiosk(kiosk, now, heard_to))).collect()
+        kiosks.map(|kiosk| board.kiosk(kiosk, now, heard_to)).collect()
     }
 
     /// Rows of this month were booked. Answers about a month that is over are forgotten at once.

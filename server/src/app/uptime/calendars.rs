@@ -19,9 +19,8 @@ impl App {
         let noted = self.store().calendar_terms().await?;
         let now = self.clock().now();
         let notice_h = i64::try_from(self.config().uptime.planned_notice_h).unwrap_or(i64::MAX);
-        let Some(row) = CalendarTermsRow::learned(&noted, self.calendar(), notice_h, now) else {
-            return Ok(());
-        };
+        let learned = CalendarTermsRow::learned(&noted, self.calendar(), notice_h, now);
+        let Some(row) = learned.first() else { return Ok(()) };
         let actor = Actor { name: "configuration".to_owned() };
         let detail = serde_json::json!({
             "calendar": self.calendar().version(),
@@ -37,7 +36,8 @@ impl App {
             object: "calendar".to_owned(),
             detail: detail.to_string(),
         };
-        let changes = vec![Change::CalendarTerms(row), Change::Audit(audit)];
+        let rows = learned.into_iter().map(Change::CalendarTerms);
+        let changes = rows.chain([Change::Audit(audit)]).collect();
         deciding.ask(self, actor, Request::Book { changes, also: None }).await?;
         Ok(())
     }

@@ -14,6 +14,7 @@ use kioskwatch_domain::{
     uptime::{
         Hurdle, Month,
         books::Verdict,
+        contracts::Belonged,
         corrections::{self, Circumstances, Consequence, Wanted},
     },
 };
@@ -231,9 +232,12 @@ impl App {
         Ok(Some(row))
     }
 
-    /// Where a kiosk stood or who answered for it, in the time that is to be corrected: who that was is noted, and where
-    /// it should have stood is a site that the reader sees.
+    /// Where a kiosk stood, who answered for it or to whom a site belonged, in the time that is to be corrected: who that
+    /// was is noted, and where it should have stood is a site that the reader sees.
     async fn note_held(&self, reader: &Scope, wanted: &mut Wanted) -> Result<(), DecisionError> {
+        if let Correction::Contract { site, before, .. } = &mut wanted.what {
+            *before = self.belonged(site, (wanted.from, wanted.to)).await?;
+        }
         let Correction::Assignment { kiosk, group, before, after } = &mut wanted.what else { return Ok(()) };
         if let (GroupKind::Site, Some(id)) = (*group, after.as_ref()) {
             let id: SiteId = id.parse().map_err(|_| missing("site"))?;
@@ -245,12 +249,29 @@ impl App {
 
     /// Whoever asked judged by what was known then.
     async fn check_held(&self, row: &CorrectionRow) -> Result<(), DecisionError> {
-        let Correction::Assignment { kiosk, group, before, .. } = &row.what else { return Ok(()) };
-        if self.held(kiosk, *group, (row.from, row.to)).await? == *before {
+        let (what, is_same) = match &row.what {
+            Correction::Assignment { kiosk, group, before, .. } => {
+                ("kiosk", self.held(kiosk, *group, (row.from, row.to)).await? == *before)
+            }
+            Correction::Contract { site, before, .. } => {
+                ("site", self.belonged(site, (row.from, row.to)).await? == *before)
+            }
+            _ => return Ok(()),
+        };
+        if is_same {
             return Ok(());
         }
-        let reason = "to whom the kiosk belonged in that time was said anew since: ask again".to_owned();
+        let reason = format!("to whom the {what} belonged in that time was said anew since: ask again");
         Err(Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason }.into())
+    }
+
+    async fn belonged(
+        &self,
+        site: &SiteId,
+        within: (Timestamp, Timestamp),
+    ) -> Result<Vec<Belonged>, StoreError> {
+        let places = self.uptime_reader().places_at(&[site.clone()].into()).await?;
+        Ok(places.contracts().belonged(site, within))
     }
 
     async fn held(

@@ -1,27 +1,25 @@
 //! Of whom something has changed since its months were booked: all but that its running month got longer.
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Bound,
-};
+use std::{collections::BTreeMap, ops::Bound};
 
-use kioskwatch_domain::change::{
-    Change, Correction, CorrectionState, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan,
+use kioskwatch_domain::{
+    change::{Change, Correction, CorrectionState, EvidenceRow, EvidenceSource, EvidenceState, RunningSpan},
+    fleet::Ix,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 /// Since when a kiosk's past has changed.
 pub(crate) type Since = Timestamp;
 
-/// Everything that could change its months is noted here between commit and booking.
+/// Everything that could change its months is noted here between commit and booking, by place in the fleet.
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
-    kiosks: BTreeMap<KioskId, Since>,
+    kiosks: BTreeMap<Ix, Since>,
     /// Whose running stretch got longer, and nothing else: it changes a month that is over, or none.
-    grown: BTreeMap<KioskId, Since>,
+    grown: BTreeMap<Ix, Since>,
     sites: BTreeMap<SiteId, Since>,
-    noted: HashMap<KioskId, Noted>,
+    noted: Vec<Noted>,
     /// The last kiosk taken: nobody waits behind those that are noted again and again.
-    last: Option<KioskId>,
+    last: Option<Ix>,
 }
 
 /// Since when goes on what of each kiosk was noted last: what has the same beginning is the same, and only longer.
@@ -42,48 +40,50 @@ impl Noted {
 const GROWS_WITHIN_MS: i64 = 600_000;
 
 impl Dirty {
-    pub(crate) fn note(&mut self, changes: &[Change]) {
+    /// `place`: in the fleet, which has adopted these changes.
+    pub(crate) fn note(&mut self, changes: &[Change], place: impl Fn(&KioskId) -> Option<Ix>) {
         const ALWAYS: Since = Timestamp(i64::MIN);
         /// Nothing of before, but what comes will be something else.
         const FROM_NOW: Since = Timestamp(i64::MAX);
         for change in changes {
             match change {
-                Change::Evidence(row) if self.only_grew(row) => {
+                Change::Evidence(row) if self.only_grew(row, place(&row.kiosk)) => {
                     let since = row.from.max(row.to.plus_ms(-GROWS_WITHIN_MS));
-                    earliest(&mut self.grown, &row.kiosk, since);
+                    earliest(&mut self.grown, place(&row.kiosk), since);
                 }
                 Change::Evidence(row) => {
                     let grew = row.received_at.map_or(row.to.plus_ms(-GROWS_WITHIN_MS), |_| row.from);
-                    self.kiosk(&row.kiosk, row.from.max(grew));
+                    self.kiosk(place(&row.kiosk), row.from.max(grew));
                 }
                 Change::Seen(row) => {
                     if let Some(RunningSpan { from, to, .. }) = row.running {
                         let since = from.max(to.plus_ms(-GROWS_WITHIN_MS));
-                        earliest(&mut self.grown, &row.kiosk, since);
+                        let kiosk = place(&row.kiosk);
+                        earliest(&mut self.grown, kiosk, since);
                         // Of a new one nothing else tells when the one before it had been written to its end.
-                        if std::mem::replace(&mut self.noted(&row.kiosk).running, from) != from {
-                            self.kiosk(&row.kiosk, FROM_NOW);
+                        if self.is_new(kiosk, |noted| &mut noted.running, from) {
+                            self.kiosk(kiosk, FROM_NOW);
                         }
                     }
                 }
-                Change::Transition(row) if row.kind == "presence" => self.kiosk(&row.kiosk, FROM_NOW),
+                Change::Transition(row) if row.kind == "presence" => self.kiosk(place(&row.kiosk), FROM_NOW),
                 // Somebody decided so; what the bookkeeper signs it has counted itself.
-                Change::Month(row) if row.version > 1 => self.kiosk(&row.kiosk, FROM_NOW),
-                Change::EvidenceGap(row) => self.kiosk(&row.kiosk, row.from),
+                Change::Month(row) if row.version > 1 => self.kiosk(place(&row.kiosk), FROM_NOW),
+                Change::EvidenceGap(row) => self.kiosk(place(&row.kiosk), row.from),
                 // Where it stood and when it counted are rows of their own; its model is that of months to be signed.
-                Change::Kiosk(row) => self.kiosk(&row.id, FROM_NOW),
-                Change::Commissioned(row) => self.kiosk(&row.kiosk, ALWAYS),
-                Change::Assignment(row) => self.kiosk(&row.kiosk, row.from),
+                Change::Kiosk(row) => self.kiosk(place(&row.id), FROM_NOW),
+                Change::Commissioned(row) => self.kiosk(place(&row.kiosk), ALWAYS),
+                Change::Assignment(row) => self.kiosk(place(&row.kiosk), row.from),
+                Change::Correction(row) if row.state == CorrectionState::Approved => match &row.what {
+                    Correction::Assignment { kiosk, .. } => self.kiosk(place(kiosk), row.from),
+                    Correction::Contract { site, .. } => self.site(site, row.from),
+                    _ => {}
+                },
                 // A site that is new is to be known; hours, zone and whom it belongs to are in its terms.
-                Change::Correction(row) if row.state == CorrectionState::Approved => {
-                    if let Correction::Assignment { kiosk, .. } = &row.what {
-                        self.kiosk(kiosk, row.from);
-                    }
-                }
                 Change::Site(row) => self.site(&row.id, FROM_NOW),
                 Change::SiteTerms(row) => self.site(&row.site, ALWAYS),
                 Change::Exclusion(row) => {
-                    row.kiosk.iter().for_each(|id| self.kiosk(id, row.from));
+                    row.kiosk.iter().for_each(|id| self.kiosk(place(id), row.from));
                     row.site.iter().for_each(|id| self.site(id, row.from));
                 }
                 _ => {}
@@ -92,16 +92,21 @@ impl Dirty {
     }
 
     /// Whether a journal says, as it happens, what it said before. Its first word marks the kiosk.
-    fn only_grew(&mut self, row: &EvidenceRow) -> bool {
+    fn only_grew(&mut self, row: &EvidenceRow, kiosk: Option<Ix>) -> bool {
         let is_prompt = row.source == EvidenceSource::Journal && row.received_at.is_none();
         // Of a machine that is only on heartbeats say more, and the journal has the last word.
         is_prompt
             && row.state != EvidenceState::OnOnly
-            && std::mem::replace(&mut self.noted(&row.kiosk).told, row.from) == row.from
+            && !self.is_new(kiosk, |noted| &mut noted.told, row.from)
     }
 
-    fn noted(&mut self, kiosk: &KioskId) -> &mut Noted {
-        self.noted.entry(kiosk.clone()).or_insert(Noted::NOTHING)
+    /// Whether what begins then is another one than was noted last, and notes it.
+    fn is_new(&mut self, kiosk: Option<Ix>, last: fn(&mut Noted) -> &mut Timestamp, from: Timestamp) -> bool {
+        let Some(place) = kiosk.map(|ix| ix as usize) else { return true };
+        if place >= self.noted.len() {
+            self.noted.resize(place + 1, Noted::NOTHING);
+        }
+        std::mem::replace(last(&mut self.noted[place]), from) != from
     }
 
     /// Sites at which something changed, to be spread over those that have stood there since.
@@ -119,27 +124,33 @@ impl Dirty {
     pub(super) fn take(
         &mut self,
         limit: usize,
-        mut month_start: impl FnMut(&KioskId) -> Timestamp,
-    ) -> BTreeMap<KioskId, Since> {
+        mut month_start: impl FnMut(Ix) -> Timestamp,
+    ) -> BTreeMap<Ix, Since> {
         for (kiosk, since) in std::mem::take(&mut self.grown) {
-            if since < month_start(&kiosk) {
-                self.kiosk(&kiosk, since);
+            if since < month_start(kiosk) {
+                self.kiosk(kiosk, since);
             }
         }
         let after = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
         let behind = self.kiosks.range((after, Bound::Unbounded)).map(|(kiosk, _)| kiosk);
-        let some: Vec<KioskId> = behind.chain(self.kiosks.keys()).take(limit).cloned().collect();
-        self.last = some.last().cloned();
-        some.into_iter().filter_map(|id| self.kiosks.remove_entry(&id)).collect()
+        let some: Vec<Ix> = behind.chain(self.kiosks.keys()).take(limit).copied().collect();
+        self.last = some.last().copied();
+        some.into_iter().filter_map(|kiosk| self.kiosks.remove_entry(&kiosk)).collect()
+    }
+
+    /// Of whom more changed than that a running stretch got longer.
+    pub(super) fn changed(&self) -> impl Iterator<Item = Ix> {
+        self.kiosks.keys().copied()
     }
 
     /// Since when this one has changed, if it is looked at anyway.
-    pub(super) fn take_one(&mut self, kiosk: &KioskId) -> Option<Since> {
-        self.kiosks.remove(kiosk)
+    pub(crate) fn take_one(&mut self, kiosk: Ix) -> Option<Since> {
+        self.kiosks.remove(&kiosk)
     }
 
-    pub(super) fn kiosk(&mut self, id: &KioskId, since: Since) {
-        earliest(&mut self.kiosks, id, since);
+    /// Whoever has no place yet was committed a moment ago, and is noted when it gets one.
+    pub(super) fn kiosk(&mut self, kiosk: impl Into<Option<Ix>>, since: Since) {
+        earliest(&mut self.kiosks, kiosk.into(), since);
     }
 
     pub(super) fn site(&mut self, id: &SiteId, since: Since) {
@@ -148,11 +159,10 @@ impl Dirty {
     }
 }
 
-fn earliest(all: &mut BTreeMap<KioskId, Since>, id: &KioskId, since: Since) {
-    match all.get_mut(id) {
-        Some(known) => *known = since.min(*known),
-        None => drop(all.insert(id.clone(), since)),
-    }
+fn earliest(all: &mut BTreeMap<Ix, Since>, kiosk: Option<Ix>, since: Since) {
+    let Some(kiosk) = kiosk else { return };
+    let known = all.entry(kiosk).or_insert(since);
+    *known = since.min(*known);
 }
 
 #[cfg(test)]
@@ -166,6 +176,15 @@ mod tests {
 
     fn id(name: &str) -> KioskId {
         KioskId::new(name).unwrap()
+    }
+
+    /// In a fleet in which every name begins with another letter.
+    fn place(kiosk: &KioskId) -> Option<Ix> {
+        Some(kiosk.as_str().as_bytes()[0].into())
+    }
+
+    fn ix(name: &str) -> Ix {
+        place(&id(name)).unwrap()
     }
 
     fn seen(name: &str, from: Timestamp, to: Timestamp) -> Change {
@@ -203,7 +222,7 @@ mod tests {
             (vec![Change::Site(site.clone()), Change::SiteTerms(SiteTermsRow::of(&site, now))], ever),
         ] {
             let mut dirty = Dirty::default();
-            dirty.note(&changes);
+            dirty.note(&changes, place);
             assert_eq!(dirty.take_sites(), BTreeMap::from([(site.id.clone(), since)]), "{changes:?}");
         }
         for (changes, since) in [
@@ -211,9 +230,41 @@ mod tests {
             (vec![Change::Kiosk(kiosk), Change::Commissioned(dates)], ever),
         ] {
             let mut dirty = Dirty::default();
-            dirty.note(&changes);
-            assert_eq!(dirty.take(9, |_| now), BTreeMap::from([(id("k"), since)]), "{changes:?}");
+            dirty.note(&changes, place);
+            assert_eq!(dirty.take(9, |_| now), BTreeMap::from([(ix("k"), since)]), "{changes:?}");
         }
+    }
+
+    #[test]
+    fn whoever_approves_whose_a_site_was_has_its_kiosks_booked_anew_from_then_on() {
+        use kioskwatch_domain::uptime::contracts::Renamed;
+        let row = |state| {
+            let what = Correction::Contract {
+                site: "S-1".parse().unwrap(),
+                before: Vec::new(),
+                after: Renamed { region: None, customer: Some("B".into()) },
+            };
+            Change::Correction(Box::new(kioskwatch_domain::change::CorrectionRow {
+                id: uuid::Uuid::nil(),
+                what,
+                from: Timestamp(5),
+                to: Timestamp(9),
+                reason: "r".into(),
+                state,
+                requested_by: "li".into(),
+                requested_at: Timestamp(9),
+                decided: None,
+                effect: "{}".into(),
+            }))
+        };
+        let sites = |state| {
+            let mut dirty = Dirty::default();
+            dirty.note(&[row(state)], place);
+            dirty.take_sites()
+        };
+        assert_eq!(sites(CorrectionState::Requested), BTreeMap::new());
+        let since = BTreeMap::from([("S-1".parse().unwrap(), Timestamp(5))]);
+        assert_eq!(sites(CorrectionState::Approved), since);
     }
 
     #[test]
@@ -222,21 +273,21 @@ mod tests {
         let names = ["a", "b", "c", "d", "e"];
         let mut taken = Vec::new();
         for _ in 0..3 {
-            names.iter().for_each(|name| dirty.kiosk(&id(name), Timestamp(0)));
+            names.iter().for_each(|name| dirty.kiosk(ix(name), Timestamp(0)));
             taken.push(dirty.take(2, |_| Timestamp(1)).into_keys().collect::<Vec<_>>());
         }
-        assert_eq!(taken, [vec![id("a"), id("b")], vec![id("c"), id("d")], vec![id("a"), id("e")]]);
+        assert_eq!(taken, [["a", "b"], ["c", "d"], ["a", "e"]].map(|names| names.map(ix).to_vec()));
     }
 
     #[test]
     fn a_stretch_that_got_longer_within_a_kiosks_own_running_month_is_nothing_new() {
         let (seen_at, since) = (Timestamp(GROWS_WITHIN_MS + 10), Timestamp(10));
         let mut dirty = Dirty::default();
-        dirty.note(&["east", "west"].map(|name| seen(name, Timestamp(0), Timestamp(1))));
+        dirty.note(&["east", "west"].map(|name| seen(name, Timestamp(0), Timestamp(1))), place);
         assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), 2, "both are new");
-        dirty.note(&["east", "west"].map(|name| seen(name, Timestamp(0), seen_at)));
-        let starts = |kiosk: &KioskId| if *kiosk == id("east") { since } else { since.plus_ms(1) };
-        assert_eq!(dirty.take(9, starts), BTreeMap::from([(id("west"), since)]));
+        dirty.note(&["east", "west"].map(|name| seen(name, Timestamp(0), seen_at)), place);
+        let starts = |kiosk| if kiosk == ix("east") { since } else { since.plus_ms(1) };
+        assert_eq!(dirty.take(9, starts), BTreeMap::from([(ix("west"), since)]));
         assert_eq!(dirty.take(9, |_| Timestamp(i64::MAX)).len(), 0, "the other one is forgotten");
     }
 
@@ -251,7 +302,7 @@ mod tests {
             (hour(7), hour(7).plus_ms(30_000), false, "it got longer, and is young"),
             (hour(4), hour(7), true, "one that turned out to begin earlier"),
         ] {
-            dirty.note(&[seen("k", from, to)]);
+            dirty.note(&[seen("k", from, to)], place);
             assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), usize::from(is_new), "{why}");
         }
     }
@@ -274,12 +325,12 @@ mod tests {
             (says(begun.plus_ms(30), 20, EvidenceState::Degraded, false), false, "the same, longer"),
             (says(begun.plus_ms(30), 30, EvidenceState::OnOnly, false), true, "heartbeats say more"),
         ] {
-            dirty.note(&[row]);
+            dirty.note(&[row], place);
             assert_eq!(!dirty.take(9, |_| month_start).is_empty(), is_new, "{why}");
         }
-        dirty.note(&[2, 3].map(|to| says(begun, to, EvidenceState::Full, false)));
+        dirty.note(&[2, 3].map(|to| says(begun, to, EvidenceState::Full, false)), place);
         drop(dirty.take(9, |_| month_start));
-        dirty.note(&[says(begun, 4, EvidenceState::Full, false)]);
+        dirty.note(&[says(begun, 4, EvidenceState::Full, false)], place);
         assert_eq!(dirty.take(9, |_| begun.plus_ms(1)).len(), 1, "it began in a month that is over");
     }
 
@@ -309,10 +360,10 @@ mod tests {
             Change::Month(Box::new(row))
         };
         let mut dirty = Dirty::default();
-        dirty.note(&[0, 1].map(row));
+        dirty.note(&[0, 1].map(row), place);
         assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), 0, "the bookkeeper has looked");
-        dirty.note(&[row(2)]);
-        assert_eq!(dirty.take(9, |_| Timestamp(0)), BTreeMap::from([(id("k"), Timestamp(i64::MAX))]));
+        dirty.note(&[row(2)], place);
+        assert_eq!(dirty.take(9, |_| Timestamp(0)), BTreeMap::from([(ix("k"), Timestamp(i64::MAX))]));
     }
 
     #[test]
@@ -329,11 +380,11 @@ mod tests {
             reason: String::new(),
         };
         let mut dirty = Dirty::default();
-        dirty.note(&[Change::Transition(verdict("peripheral"))]);
+        dirty.note(&[Change::Transition(verdict("peripheral"))], place);
         assert_eq!(dirty.take(9, |_| Timestamp(0)).len(), 0, "no second counts otherwise by that alone");
-        dirty.note(&[Change::Transition(verdict("presence"))]);
-        dirty.kiosk(&id("forgiven"), at);
+        dirty.note(&[Change::Transition(verdict("presence"))], place);
+        dirty.kiosk(ix("forgiven"), at);
         let taken = dirty.take(9, |_| Timestamp(0));
-        assert_eq!(taken, BTreeMap::from([(id("forgiven"), at), (id("silent"), Timestamp(i64::MAX))]));
+        assert_eq!(taken, BTreeMap::from([(ix("forgiven"), at), (ix("silent"), Timestamp(i64::MAX))]));
     }
 }

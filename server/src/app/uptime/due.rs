@@ -103,6 +103,17 @@ impl Due {
         Ok(due)
     }
 
+    /// The months that a scrape shows: the running one and the last.
+    pub(super) fn for_scrape(now: Timestamp, views: &[KioskView], places: &Places) -> Self {
+        let last = |view: &KioskView| Month::at(places.zone_of(view), now.secs()).previous();
+        let recent: BTreeMap<KioskId, Month> =
+            views.iter().map(|view| (view.kiosk.id.clone(), last(view))).collect();
+        let oldest = recent.values().copied().min();
+        let oldest = oldest.unwrap_or_else(|| Month::at(places.zone_at(None), now.secs()));
+        let (open, booked) = (BTreeMap::new(), BTreeMap::new());
+        Self { now, first_kept: oldest, oldest, recent, open, booked }
+    }
+
     /// In order, without an end that has not come. `booked`: the first booked one from [`Self::oldest`] on.
     pub(super) fn months(
         &self,

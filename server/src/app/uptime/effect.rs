@@ -13,7 +13,8 @@ use kioskwatch_domain::{
 };
 
 use super::{
-    UptimeError, UptimePeriod, UptimeScope, frame::Frame, gather::KIOSKS_AT_ONCE, reader::UptimeReader,
+    UptimeError, UptimePeriod, UptimeScope, frame::Frame, gather::KIOSKS_AT_ONCE, places::belongs,
+    reader::UptimeReader,
 };
 use crate::store::Scope;
 
@@ -111,7 +112,13 @@ impl UptimeReader<'_> {
                 for (frame, period, total) in both {
                     // Both from all that is known: what late evidence moved is no effect of the correction.
                     let sets = frame.sets(kiosk, subject.interval_s(), period, None);
-                    let member = sets.membership(scope, &Scope::All);
+                    // Its site owes as much as before, and only to somebody else: what it owes to them is told.
+                    let member = match &row.what {
+                        Correction::Contract { after, .. } => {
+                            sets.belonging(|owner| belongs(owner, scope) && after.is(&owner.contract))
+                        }
+                        _ => sets.membership(scope, &Scope::All),
+                    };
                     let sums = measure(&sets.inputs(frame, gathered.claims(subject)), &member);
                     *total = [&*total, &sums].into_iter().sum();
                 }
@@ -125,6 +132,9 @@ impl UptimeReader<'_> {
 fn corrected<'a>(mut frame: Frame<'a>, row: &CorrectionRow) -> Frame<'a> {
     if let Correction::ServiceHours { site, after, .. } = &row.what {
         frame.places = Arc::new(frame.places.with_hours(site, after));
+    }
+    if let Correction::Contract { .. } = &row.what {
+        frame.places = Arc::new(frame.places.with_contract(row));
     }
     if let Correction::Timezone { site, after, .. } = &row.what
         && let Ok(zone) = after.parse()

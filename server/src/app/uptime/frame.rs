@@ -86,6 +86,8 @@ pub(super) struct Sets {
     pub(super) period: Interval,
     known_before: Option<i64>,
     pub(super) owners: Vec<(Owner, IntervalSet)>,
+    /// The time of which two people said to whom its site belonged.
+    pub(super) corrected: IntervalSet,
     service: IntervalSet,
     commissioned: IntervalSet,
     exclusions: IntervalSet,
@@ -209,11 +211,15 @@ impl<'a> Frame<'a> {
             *at = at.union(set);
         }
         let (calendar, _) = self.calendars.known(known_before);
-        let mut service = IntervalSet::empty();
+        let (mut service, mut corrected) = (IntervalSet::empty(), IntervalSet::empty());
         let mut exclusions = self.granted(self.exclusions_of_kiosk.get(&kiosk.id), known_before);
         for (site, set) in &there {
             let open = Place::open(self.places.known(*site, known_before), calendar, period);
             service = service.union(&open.intersect(set));
+            if let Some(site) = site {
+                let told = self.places.contracts().corrected(site, known_before);
+                corrected = corrected.union(&told.intersect(set));
+            }
             let forgiven = site.and_then(|id| self.exclusions_of_site.get(id));
             exclusions = exclusions.union(&self.granted(forgiven, known_before).intersect(set));
         }
@@ -230,6 +236,7 @@ impl<'a> Frame<'a> {
             exclusions,
             server_down: unheard(outages, live, period, interval_s),
             owners,
+            corrected,
         }
     }
 
@@ -278,10 +285,12 @@ impl Sets {
 
     /// When the kiosk belonged to the group asked for, as far as this reader may know.
     pub(super) fn membership(&self, scope: &UptimeScope, reader: &Scope) -> IntervalSet {
-        let mine = self
-            .owners
-            .iter()
-            .filter(|(owner, _)| belongs(owner, scope) && reader.shows(owner.site.as_ref()));
+        self.belonging(|owner| belongs(owner, scope) && reader.shows(owner.site.as_ref()))
+    }
+
+    /// When the kiosk belonged to such an owner.
+    pub(super) fn belonging(&self, is_such: impl Fn(&Owner) -> bool) -> IntervalSet {
+        let mine = self.owners.iter().filter(|(owner, _)| is_such(owner));
         mine.fold(IntervalSet::empty(), |all, (_, set)| all.union(&set.clip(self.period)))
     }
 

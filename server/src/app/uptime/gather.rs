@@ -7,8 +7,10 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{AssignmentRow, GroupKind, MonthRow, MonthSums, SiteRow},
-    interval::{BEGINNING, Interval},
+    change::{
+        AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums, SiteRow,
+    },
+    interval::Interval,
     uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, limits::HEARTBEAT_INTERVAL_S};
@@ -78,6 +80,13 @@ fn is_of(row: &MonthRow, scope: &UptimeScope) -> bool {
         UptimeScope::Engineer(name) => row.engineer.as_ref() == Some(name),
         UptimeScope::Model(name) => row.model == *name,
     }
+}
+
+/// When servers could hear, what of these kiosks could not be stored, and by which calendars we went.
+pub(super) struct Heard {
+    alive: Vec<LivenessRow>,
+    gaps: Vec<EvidenceGapRow>,
+    calendars: Vec<CalendarTermsRow>,
 }
 
 /// A few kiosks with all that their figures are computed from.
@@ -183,7 +192,7 @@ impl UptimeReader<'_> {
         let around = query.period.around()?;
         let views = self.store.kiosks_of(kiosks).await?;
         let rows = self.store.assignments_of(kiosks, ms(around.from), ms(around.to)).await?;
-        let places = self.places_of(&views, &rows).await?;
+        let places = self.places_at(&stood_at(&views, &rows)).await?;
         let until = (query.period.in_zone(Tz::UTC)?.to - 1).min(self.now.secs());
         let mut members = Vec::new();
         for KioskView { kiosk, .. } in views {
@@ -209,15 +218,21 @@ impl UptimeReader<'_> {
         as_of: Option<Timestamp>,
     ) -> Result<Gathered<'_>, UptimeError> {
         let around = period.around()?;
-        let views = self.store.kiosks_of(kiosks).await?;
-        let rows = self.store.assignments_of(kiosks, ms(around.from), ms(around.to)).await?;
-        let places = self.places_of(&views, &rows).await?;
+        let as_of = as_of.map(|at| at.min(self.now));
+        // A database is asked for what it takes to answer one question, and then for the next: what needs no other
+        // answer is asked at once.
+        let (views, rows, counted, mut signed, heard) = tokio::try_join!(
+            self.store.kiosks_of(kiosks),
+            self.store.assignments_of(kiosks, ms(around.from), ms(around.to)),
+            self.store.commissioned_of(kiosks),
+            self.signed(kiosks, period, as_of),
+            self.heard(kiosks, around),
+        )?;
+        let places = Arc::new(self.places_at(&stood_at(&views, &rows)).await?);
         let mut stood: BTreeMap<&KioskId, Vec<AssignmentRow>> = BTreeMap::new();
         for row in &rows {
             stood.entry(&row.kiosk).or_default().push(row.clone());
         }
-        let as_of = as_of.map(|at| at.min(self.now));
-        let mut signed = self.signed(kiosks, period, as_of).await?;
         // A period that runs is on the clock of where the kiosk is now.
         let until = (period.in_zone(Tz::UTC)?.to - 1).min(self.now.secs());
         let mut subjects = Vec::with_capacity(views.len());
@@ -240,23 +255,19 @@ impl UptimeReader<'_> {
             subjects.push(Subject { view, zone, period: span, signed, known_before });
         }
         let span = span_of(&subjects).unwrap_or(around);
-        let mut frame = self.frame(Arc::new(places), kiosks, span, as_of).await?;
-        frame.assign(rows);
-        frame.count(Counted(self.store.commissioned_of(kiosks).await?));
         let zones = subjects.iter().map(|subject| (subject.view.kiosk.id.clone(), subject.zone)).collect();
-        frame.forget(kept_from(self, frame.places.zone_at(None), &zones).await?);
-        let evidence = self.evidence_of(kiosks, span).await?;
+        let mut about = names(places.sites());
+        about.extend(kiosks.iter().map(KioskId::as_str));
+        let (mut frame, kept, evidence) = tokio::try_join!(
+            self.frame(Arc::clone(&places), &about, (span, as_of), heard),
+            kept_from(self, places.zone_at(None), &zones),
+            self.evidence_of(kiosks, span),
+        )?;
+        frame.assign(rows);
+        frame.count(Counted(counted));
+        frame.forget(kept);
         frame.hear(&evidence);
         Ok(Gathered { subjects, frame, evidence })
-    }
-
-    /// Evidence of this kiosk of before this may be gone, on the clock of where it is registered.
-    pub(super) async fn kept_from(&self, kiosk: &KioskId) -> Result<Timestamp, StoreError> {
-        let views = self.store.kiosks_of(std::slice::from_ref(kiosk)).await?;
-        let places = self.places_of(&views, &[]).await?;
-        let zone = views.first().map_or(places.zone_at(None), |view| places.zone_of(view));
-        let kept = kept_from(self, places.zone_at(None), &BTreeMap::from([(kiosk.clone(), zone)])).await?;
-        Ok(ms(kept.get(kiosk).copied().unwrap_or(BEGINNING)))
     }
 
     /// Of each of these kiosks the version of the month that stood at an instant, or stands.
@@ -279,19 +290,12 @@ impl UptimeReader<'_> {
         Ok(signed)
     }
 
-    /// The sites where these kiosks are and were.
-    async fn places_of(&self, views: &[KioskView], rows: &[AssignmentRow]) -> Result<Places, StoreError> {
-        let assigned = rows.iter().filter(|row| row.group == GroupKind::Site);
-        let mut ids: BTreeSet<SiteId> = assigned.filter_map(|row| row.group_id.parse().ok()).collect();
-        ids.extend(views.iter().filter_map(|view| view.kiosk.site.clone()));
-        self.places_at(&ids).await
-    }
-
     /// These sites.
     pub(super) async fn places_at(&self, sites: &BTreeSet<SiteId>) -> Result<Places, StoreError> {
         let ids = names(sites);
         let sites = self.store.sites_of(&ids).await?;
-        Ok(Places::of(&sites, &self.store.site_terms(Some(&ids)).await?, self.config))
+        let terms = self.store.site_terms(Some(&ids)).await?;
+        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(Some(&ids)).await?, self.config))
     }
 
     /// All sites.
@@ -307,33 +311,39 @@ impl UptimeReader<'_> {
                 None => break,
             }
         }
-        Ok(Places::of(&sites, &self.store.site_terms(None).await?, self.config))
+        let terms = self.store.site_terms(None).await?;
+        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(None).await?, self.config))
     }
 
-    /// Without assignments.
+    /// Read before evidence is: what we claim to have heard by then is in it, or in a gap.
+    pub(super) async fn heard(&self, kiosks: &[KioskId], within: Interval) -> Result<Heard, StoreError> {
+        let (from, to) = (ms(heard_of(within).from), ms(within.to));
+        // First what is not written: what is written meanwhile is then seen twice instead of not at all.
+        let mut alive = self.live.hearing();
+        let hearing = async {
+            alive.extend(self.store.server_liveness(from, to).await?);
+            // A claim that grew without somebody came with a gap.
+            let gaps = self.store.evidence_gaps(kiosks, from, to).await?;
+            Ok((alive, gaps))
+        };
+        let ((alive, gaps), calendars) = tokio::try_join!(hearing, self.store.calendar_terms())?;
+        Ok(Heard { alive, gaps, calendars })
+    }
+
+    /// Without assignments. `about`: names of kiosks and sites; `heard`: of this span at least.
     pub(super) async fn frame(
         &self,
         places: Arc<Places>,
-        kiosks: &[KioskId],
-        span: Interval,
-        as_of: Option<Timestamp>,
+        about: &[&str],
+        (span, as_of): (Interval, Option<Timestamp>),
+        heard: Heard,
     ) -> Result<Frame<'_>, StoreError> {
-        let (from, to) = (ms(span.from), ms(span.to));
-        // An outage of ours that ended just before reaches in by an interval of heartbeats.
-        let longest_s = i64::from(*HEARTBEAT_INTERVAL_S.end());
-        let heard = Interval::new(span.from.saturating_sub(longest_s), span.to);
-        // First what is not written: what is written meanwhile is then seen twice instead of not at all.
-        let mut alive = self.live.hearing();
-        alive.extend(self.store.server_liveness(ms(heard.from), to).await?);
-        let as_of = as_of.unwrap_or(self.now).secs();
-        let outages = server_down(&alive, heard);
-        let mut about = names(places.sites());
-        about.extend(kiosks.iter().map(KioskId::as_str));
-        let forgiven = self.store.exclusions_about(&about, from, to).await?;
-        let calendars = Calendars::of(self.calendar, self.config, self.store.calendar_terms().await?);
-        let mut frame = Frame::new(places, calendars, as_of, outages);
+        let forgiven = self.store.exclusions_about(about, ms(span.from), ms(span.to)).await?;
+        let calendars = Calendars::of(self.calendar, self.config, heard.calendars);
+        let outages = server_down(&heard.alive, heard_of(span));
+        let mut frame = Frame::new(places, calendars, as_of.unwrap_or(self.now).secs(), outages);
         frame.forgive(forgiven);
-        frame.miss(&self.store.evidence_gaps(kiosks, from, to).await?);
+        frame.miss(&heard.gaps);
         Ok(frame)
     }
 
@@ -354,6 +364,23 @@ impl UptimeReader<'_> {
     }
 }
 
-fn names<'a>(sites: impl IntoIterator<Item = &'a SiteId>) -> Vec<&'a str> {
+/// An outage of ours that ended just before reaches in by an interval of heartbeats.
+fn heard_of(span: Interval) -> Interval {
+    let longest_s = i64::from(*HEARTBEAT_INTERVAL_S.end());
+    Interval::new(span.from.saturating_sub(longest_s), span.to)
+}
+
+/// The sites where these kiosks are and were.
+pub(super) fn stood_at<'a>(
+    views: impl IntoIterator<Item = &'a KioskView>,
+    rows: &[AssignmentRow],
+) -> BTreeSet<SiteId> {
+    let assigned = rows.iter().filter(|row| row.group == GroupKind::Site);
+    let mut sites: BTreeSet<SiteId> = assigned.filter_map(|row| row.group_id.parse().ok()).collect();
+    sites.extend(views.into_iter().filter_map(|view| view.kiosk.site.clone()));
+    sites
+}
+
+pub(super) fn names<'a>(sites: impl IntoIterator<Item = &'a SiteId>) -> Vec<&'a str> {
     sites.into_iter().map(SiteId::as_str).collect()
 }

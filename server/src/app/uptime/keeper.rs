@@ -5,10 +5,11 @@
 //! the size of the fleet. Those of which something was committed come first: evidence, a verdict, a correction. Of the
 //! others a round looks at those whose time has come: their hours begin or end, a month is to be signed, or their rows
 //! have become old. In between their figures are a function of time (`uptime::outlook`).
+//! After a start comes a look at what scrapes show ([`first_look`]), before any book.
 //! What is decided is the domain's (`uptime::books`) and goes through the hub like everything else; after a
 //! crash the same is decided again.
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -17,13 +18,16 @@ use std::{
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{AuditRow, Change, GroupKind},
-    fleet::{Actor, Request},
+    fleet::{Actor, Ix, Request},
     ids::Ids,
     uptime::{Month, books::BOOKKEEPER},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use tokio::sync::watch;
 
+mod first_look;
+
+use self::first_look::FirstLook;
 use super::{UptimeError, dirty::Since, look::Look, places::Places, reader::ms};
 use crate::{
     app::{App, RequestError},
@@ -47,6 +51,9 @@ const REST_AT_MOST: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_millis(500);
 /// Those that could not be booked are tried again this often: each try may be an error in the log.
 const SKIPPED_AGAIN: Duration = Duration::from_secs(600);
+
+/// Nobody has looked at it since our start: everything about it may have changed while we were away.
+const STRANGER: i64 = i64::MIN;
 
 /// Why a step came to nothing; it is taken again.
 #[derive(Debug, thiserror::Error)]
@@ -75,16 +82,13 @@ impl StepError {
 /// Runs until `stop` turns true.
 pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     let mut keeper = Keeper::new(app);
-    let mut told_terms = false;
+    let mut stage = Stage::Terms;
     loop {
         let watch = Stopwatch::start();
-        let step = match told_terms {
-            true => keeper.step().await,
-            false => keeper.tell_terms().await.map(|()| true),
-        };
-        told_terms |= step.is_ok();
+        let step = keeper.stage(&mut stage).await;
+        let lengths = if matches!(stage, Stage::FirstLook) { keeper.rest_at_first() } else { REST };
         // One that fails may have worked for long before it did.
-        let rest = (watch.elapsed() * REST).min(REST_AT_MOST);
+        let rest = (watch.elapsed() * lengths).min(REST_AT_MOST);
         let rest = match step {
             Ok(true) => rest,
             Ok(false) => IDLE,
@@ -99,18 +103,27 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// What comes after a start, one after the other.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Terms,
+    FirstLook,
+    Books,
+}
+
 pub(crate) struct Keeper {
     app: App,
+    /// As long as it lasts.
+    first: Option<FirstLook>,
     ids: Ids,
-    round: VecDeque<KioskId>,
+    round: VecDeque<Ix>,
     began: Option<Stopwatch>,
     /// When sums of the running month were last forgotten.
     summed: Option<Stopwatch>,
     /// All sites; read anew when one of them has changed.
     places: Option<Arc<Places>>,
-    /// Looked at since our start, and in which second again: before that, everything about a kiosk may have changed
-    /// while we were away.
-    due_at: HashMap<KioskId, i64>,
+    /// In which second each is looked at again, by place in the fleet.
+    due_at: Vec<i64>,
     /// The second in which it was last asked whose time has come.
     asked_at: i64,
     /// The last step was for those whose past had changed.
@@ -126,17 +139,35 @@ impl Keeper {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
         Self {
             app,
+            first: None,
             ids,
             round: VecDeque::new(),
             began: None,
             summed: None,
             places: None,
-            due_at: HashMap::new(),
+            due_at: Vec::new(),
             asked_at: i64::MIN,
             was_dirty: false,
             skipped: BTreeMap::new(),
             tried: None,
         }
+    }
+
+    /// A step of the stage, which ends with the last of it; `false` when there was nothing to do.
+    async fn stage(&mut self, stage: &mut Stage) -> Result<bool, StepError> {
+        match stage {
+            Stage::Terms => {
+                self.tell_terms().await?;
+                *stage = Stage::FirstLook;
+            }
+            Stage::FirstLook => {
+                if !self.look_first().await? {
+                    *stage = Stage::Books;
+                }
+            }
+            Stage::Books => return self.step().await,
+        }
+        Ok(true)
     }
 
     /// A few kiosks; `false` when there was nothing to do.
@@ -193,53 +224,53 @@ impl Keeper {
         let now = self.app.clock().now().secs();
         if now < self.asked_at {
             // Our clock went back: what was said of later was said of another later.
-            self.due_at.values_mut().for_each(|at| *at = now);
+            self.due_at.iter_mut().for_each(|at| *at = now.min(*at));
         }
         self.asked_at = now;
+        self.meet_strangers();
         if self.tried.as_ref().is_none_or(|tried| tried.elapsed() >= SKIPPED_AGAIN) {
             self.tried = Some(Stopwatch::start());
-            let mut waiting = self.app.books().dirty();
-            self.skipped.iter().for_each(|(kiosk, since)| waiting.kiosk(kiosk, *since));
+            self.put_back(&self.skipped);
         }
-        let mut due: Vec<KioskId> = self.strangers();
-        due.extend(self.due_at.iter().filter(|(_, at)| **at <= now).map(|(kiosk, _)| kiosk.clone()));
-        due.retain(|kiosk| !self.skipped.contains_key(kiosk));
-        due.sort_unstable();
-        self.round = due.into();
+        let skipped: HashSet<Ix> = {
+            let fleet = self.app.fleet();
+            self.skipped.keys().filter_map(|kiosk| fleet.place(kiosk)).collect()
+        };
+        let due = self.due_at.iter().zip(0..).filter(|(at, kiosk)| **at <= now && !skipped.contains(kiosk));
+        self.round = due.map(|(_, kiosk)| kiosk).collect();
         if self.round.is_empty() {
             self.round_ended();
         }
         !self.round.is_empty()
     }
 
-    /// Those that were never looked at. A fleet only grows; the hub waits while it is read.
-    fn strangers(&self) -> Vec<KioskId> {
-        let fleet = self.app.fleet();
-        let kiosks = fleet.kiosks();
-        if kiosks.len() == self.due_at.len() {
-            return Vec::new();
-        }
-        kiosks.map(|kiosk| kiosk.id).filter(|id| !self.due_at.contains_key(*id)).cloned().collect()
+    /// A fleet only grows.
+    fn meet_strangers(&mut self) {
+        let kiosks = self.app.fleet().kiosks().len();
+        self.due_at.resize(kiosks, STRANGER);
     }
 
-    fn is_due(&self, kiosk: &KioskId, now: i64) -> bool {
-        self.due_at.get(kiosk).is_none_or(|at| *at <= now)
+    fn is_stranger(&self, kiosk: Ix) -> bool {
+        self.due_at.get(kiosk as usize).is_none_or(|at| *at == STRANGER)
     }
 
     /// How many kiosks of the round are passed, and which of them are to be looked at: not those that were since it
     /// began, because something happened to them.
     fn next_of_round(&self) -> (usize, BTreeMap<KioskId, Since>) {
         let now = self.app.clock().now().secs();
+        let fleet = self.app.fleet();
         let mut waiting = self.app.books().dirty();
         let (mut passed, mut some) = (0, BTreeMap::new());
-        for kiosk in &self.round {
+        for &kiosk in &self.round {
             if some.len() == KIOSKS_A_STEP {
                 break;
             }
             passed += 1;
-            if self.is_due(kiosk, now) {
+            if self.due_at[kiosk as usize] <= now
+                && let Some(known) = fleet.kiosk_at(kiosk)
+            {
                 let since = waiting.take_one(kiosk).unwrap_or(Timestamp(i64::MAX));
-                some.insert(kiosk.clone(), since);
+                some.insert(known.id.clone(), since);
             }
         }
         (passed, some)
@@ -248,16 +279,26 @@ impl Keeper {
     async fn look_or_put_back(&mut self, kiosks: &BTreeMap<KioskId, Since>) -> Result<(), StepError> {
         let outcome = self.look_at(kiosks).await;
         if outcome.is_err() {
-            let mut waiting = self.app.books().dirty();
-            kiosks.iter().for_each(|(id, since)| waiting.kiosk(id, *since));
+            self.put_back(kiosks);
         }
         outcome
+    }
+
+    /// They are to be looked at.
+    fn put_back<'a>(&self, kiosks: impl IntoIterator<Item = (&'a KioskId, &'a Since)>) {
+        let fleet = self.app.fleet();
+        let mut waiting = self.app.books().dirty();
+        kiosks.into_iter().for_each(|(id, since)| waiting.kiosk(fleet.place(id), *since));
     }
 
     /// Sums of the running month are of the instant that they name, until more becomes known of before it
     /// ([`Self::book`]). The round makes them newer now and then: it renews few of the rows that they are made of.
     fn round_ended(&mut self) {
-        if self.strangers().iter().all(|kiosk| self.skipped.contains_key(kiosk)) {
+        self.meet_strangers();
+        let is_skipped =
+            |kiosk| self.app.fleet().kiosk_at(kiosk).is_some_and(|kiosk| self.skipped.contains_key(kiosk.id));
+        let mut strangers = (0..).zip(&self.due_at).filter(|(_, at)| **at == STRANGER);
+        if strangers.all(|(kiosk, _)| is_skipped(kiosk)) {
             self.app.books().shown_whole();
         }
         let holds = Duration::from_secs(self.oldest_row_s() / SUMS_RENEWED_OFTENER);
@@ -285,10 +326,12 @@ impl Keeper {
         }
         self.places = None;
         let stood = self.stood_at(&sites).await;
-        let mut waiting = self.app.books().dirty();
         match &stood {
-            Ok(kiosks) => kiosks.iter().for_each(|(id, since)| waiting.kiosk(id, *since)),
-            Err(_) => sites.iter().for_each(|(id, since)| waiting.site(id, *since)),
+            Ok(kiosks) => self.put_back(kiosks.iter().map(|(id, since)| (id, since))),
+            Err(_) => {
+                let mut waiting = self.app.books().dirty();
+                sites.iter().for_each(|(id, since)| waiting.site(id, *since));
+            }
         }
         stood.map(drop)
     }
@@ -321,11 +364,13 @@ impl Keeper {
         let now = self.app.clock().now().secs();
         let mut starts: HashMap<Tz, Timestamp> = HashMap::new();
         let fleet = self.app.fleet();
-        let month_start = |kiosk: &KioskId| {
-            let zone = places.zone_at(fleet.kiosk(kiosk).and_then(|kiosk| kiosk.site));
+        let month_start = |kiosk| {
+            let zone = places.zone_at(fleet.kiosk_at(kiosk).and_then(|kiosk| kiosk.site));
             *starts.entry(zone).or_insert_with(|| ms(Month::at(zone, now).period(zone).from))
         };
-        Ok(self.app.books().dirty().take(KIOSKS_A_STEP, month_start))
+        let taken = self.app.books().dirty().take(KIOSKS_A_STEP, month_start);
+        let named = |(kiosk, since)| Some((fleet.kiosk_at(kiosk)?.id.clone(), since));
+        Ok(taken.into_iter().filter_map(named).collect())
     }
 
     /// A kiosk whose months cannot be booked keeps no other waiting.
@@ -358,7 +403,10 @@ impl Keeper {
             Err(error) if error.stays() => {
                 self.app.counters().commit_failed("poisoned");
                 // Nobody knows whether it goes on as it did.
-                self.app.books().stop_growth(kiosk, self.app.clock().now());
+                let place = self.app.fleet().place(kiosk);
+                place
+                    .into_iter()
+                    .for_each(|place| self.app.books().stop_growth(place, self.app.clock().now()));
                 let before = self.skipped.get(kiosk).copied();
                 // It is tried again and again: it is said once.
                 if self
@@ -387,7 +435,11 @@ impl Keeper {
         let places = self.places().await?;
         // Before anything is read: what is committed by now is in it.
         let committed_to = app.books().committed_to();
-        let is_seen = |kiosk: &KioskId| self.due_at.contains_key(kiosk);
+        let known: BTreeMap<&KioskId, Ix> = {
+            let fleet = app.fleet();
+            kiosks.keys().filter_map(|kiosk| Some((kiosk, fleet.place(kiosk)?))).collect()
+        };
+        let is_seen = |kiosk: &KioskId| known.get(kiosk).is_some_and(|place| !self.is_stranger(*place));
         let look = Look::gather(&reader, places, kiosks, is_seen).await?.committed_to(committed_to);
         let is_late = look.subjects.iter().any(|subject| {
             let since = kiosks.get(&subject.view.kiosk.id);
@@ -400,8 +452,9 @@ impl Keeper {
             let kept = catch_unwind(AssertUnwindSafe(|| look.keep(subject, ids)));
             let kept = kept.map_err(|_| StepError::Panicked)?;
             changes.extend(kept.changes);
-            shown.push((subject.view.kiosk.id.clone(), kept.shown));
-            due_at.insert(&subject.view.kiosk.id, kept.due_at);
+            let Some(&place) = known.get(&subject.view.kiosk.id) else { continue };
+            shown.push((place, kept.shown));
+            due_at.insert(place, kept.due_at);
         }
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
@@ -411,10 +464,10 @@ impl Keeper {
             app.books().forget_running_sums();
         }
         app.books().show(shown);
-        for kiosk in kiosks.keys() {
+        self.meet_strangers();
+        for place in known.into_values() {
             let at = reader.now.secs() + self.renewed_after_s();
-            let at = due_at.get(kiosk).map_or(at, |due_at| at.min(*due_at));
-            self.due_at.insert(kiosk.clone(), at);
+            self.due_at[place as usize] = due_at.get(&place).map_or(at, |due_at| at.min(*due_at));
         }
         let skipped = self.skipped.len();
         self.skipped.retain(|kiosk, _| !kiosks.contains_key(kiosk));

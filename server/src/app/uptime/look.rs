@@ -25,11 +25,12 @@ use super::{
     dirty::Since,
     due::Due,
     frame::{Counted, Frame, Sets},
-    gather::Subject,
+    gather::{Subject, names, stood_at},
     places::Places,
     reader::{UptimeReader, day_of, ms},
     seconds::Seconds,
 };
+use crate::store::{KioskView, MonthTotal};
 
 /// What follows for one kiosk.
 pub(super) struct Outcome {
@@ -39,8 +40,18 @@ pub(super) struct Outcome {
     pub(super) due_at: i64,
 }
 
+/// What a look is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Whatever can still be booked, signed or restated.
+    Books,
+    /// What a scrape shows, and no more: of a month that is signed that stands in its rows.
+    Scrape,
+}
+
 /// Everything a step reads.
 pub(super) struct Look<'a> {
+    purpose: Purpose,
     frame: Frame<'a>,
     terms: Terms,
     target: (i64, i64),
@@ -63,11 +74,33 @@ impl<'a> Look<'a> {
         kiosks: &BTreeMap<KioskId, Since>,
         seen: impl Fn(&KioskId) -> bool,
     ) -> Result<Self, UptimeError> {
-        let now = reader.now;
         let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
         let views = reader.store.kiosks_of(&ids).await?;
         let counted = Counted(reader.store.commissioned_of(&ids).await?);
         let due = Due::gather(reader, &views, (&places, &counted), kiosks, seen).await?;
+        Self::of(reader, places, Purpose::Books, (ids, views, counted), due).await
+    }
+
+    /// Of what a scrape shows of these: of a month that is signed nothing is counted, and nothing is booked.
+    pub(super) async fn for_scrape(
+        reader: &'a UptimeReader<'_>,
+        places: Arc<Places>,
+        ids: Vec<KioskId>,
+    ) -> Result<Self, UptimeError> {
+        let views = reader.store.kiosks_of(&ids).await?;
+        let counted = Counted(reader.store.commissioned_of(&ids).await?);
+        let due = Due::for_scrape(reader.now, &views, &places);
+        Self::of(reader, places, Purpose::Scrape, (ids, views, counted), due).await
+    }
+
+    async fn of(
+        reader: &'a UptimeReader<'_>,
+        places: Arc<Places>,
+        purpose: Purpose,
+        (ids, views, counted): (Vec<KioskId>, Vec<KioskView>, Counted),
+        due: Due,
+    ) -> Result<Self, UptimeError> {
+        let now = reader.now;
         let mut rows: BTreeMap<(KioskId, Month), Vec<MonthRow>> = BTreeMap::new();
         for row in reader.store.months_of_kiosks(&ids, due.oldest).await? {
             rows.entry((row.kiosk.clone(), row.month)).or_default().push(row);
@@ -78,7 +111,12 @@ impl<'a> Look<'a> {
             // What was booked once stays a month of it, whatever its dates say by now.
             let booked = rows.range((id.clone(), due.oldest)..).next().filter(|(key, _)| key.0 == *id);
             let of_kiosk = due.months(&counted.of(&view.kiosk, None), id, zone, booked.map(|(key, _)| key.1));
-            let (Some(first), Some(last)) = (of_kiosk.first(), of_kiosk.last()) else { continue };
+            let is_signed = |month: &&Month| {
+                let rows = rows.get(&(id.clone(), **month)).into_iter().flatten();
+                rows.into_iter().any(|row| row.version > 0)
+            };
+            let first = of_kiosk.iter().find(|month| purpose == Purpose::Books || !is_signed(month));
+            let (Some(first), Some(last)) = (first, of_kiosk.last()) else { continue };
             let (from, to) = (first.period(Tz::UTC).from, last.period(Tz::UTC).to);
             months.insert(id.clone(), of_kiosk);
             // Some of these months may be on the clock of another site.
@@ -86,9 +124,14 @@ impl<'a> Look<'a> {
             subjects.push(Subject { view, zone, period, signed: Vec::new(), known_before: None });
         }
         let span = super::reader::span_of(&subjects).unwrap_or(Interval::new(now.secs(), now.secs() + 1));
-        let mut frame = reader.frame(places, &ids, span, None).await?;
+        let assignments = reader.store.assignments_of(&ids, ms(span.from), ms(span.to)).await?;
+        let sites = stood_at(subjects.iter().map(|subject| &subject.view), &assignments);
+        let mut about = names(&sites);
+        about.extend(ids.iter().map(KioskId::as_str));
+        let heard = reader.heard(&ids, span).await?;
+        let mut frame = reader.frame(places, &about, (span, None), heard).await?;
         frame.count(counted);
-        frame.assign(reader.store.assignments_of(&ids, ms(span.from), ms(span.to)).await?);
+        frame.assign(assignments);
         // Before evidence is read: what is stored meanwhile is then read, what is refused meanwhile was received
         // after everything that is committed.
         let unstored =
@@ -96,6 +139,7 @@ impl<'a> Look<'a> {
         let evidence = reader.evidence_of(&ids, span).await?;
         frame.hear(&evidence);
         let mut look = Self {
+            purpose,
             frame,
             terms: reader.terms(),
             target: reader.target(),
@@ -108,6 +152,9 @@ impl<'a> Look<'a> {
             rows,
             restatements: BTreeMap::new(),
         };
+        if purpose == Purpose::Scrape {
+            return Ok(look);
+        }
         for row in reader.store.restatements_of(&ids, due.oldest).await? {
             look.restatements.entry((row.kiosk.clone(), row.month)).or_default().push(row);
         }
@@ -144,11 +191,14 @@ impl<'a> Look<'a> {
             let signed = stored.signed_version();
             let mut figures: Vec<MonthRow> = stored.version(signed).into_iter().cloned().collect();
             let mut coming = Vec::new();
-            if signed == 0 || !self.terms.is_closed(period.to, self.now) {
+            let is_open = self.purpose == Purpose::Books && !self.terms.is_closed(period.to, self.now);
+            if signed == 0 || is_open {
                 let known = self.sets(subject, period, None);
                 let fresh = self.fresh(subject, month, &stored, &known);
                 coming = to_come(&known, &known.inputs(&self.frame, &[]));
-                changes.extend(books::keep(self.now, &self.terms, period.to, &stored, &fresh, ids));
+                if self.purpose == Purpose::Books {
+                    changes.extend(books::keep(self.now, &self.terms, period.to, &stored, &fresh, ids));
+                }
                 if signed == 0 {
                     if period.to <= self.now.secs() {
                         due_at = due_at.min(self.terms.freeze_at(period.to));
@@ -160,6 +210,7 @@ impl<'a> Look<'a> {
             if month == running {
                 shown.month = Some((period, Parts::of(parts()).with_to_come(coming)));
             } else if month.next() == running {
+                shown.promised = MonthTotal::highest(figures.iter().map(|row| row.target));
                 shown.last_month = Some((running.period(subject.zone), Parts::of(parts())));
             }
         }
@@ -256,6 +307,7 @@ impl<'a> Look<'a> {
             month,
             kiosk,
             owners: &sets.owners,
+            corrected: &sets.corrected,
             target: self.target,
             inputs: sets.inputs(&self.frame, self.claims(&kiosk.id)),
         }

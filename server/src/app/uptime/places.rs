@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
-    change::{AssignmentRow, KioskRow, SiteRow, SiteTermsRow},
+    change::{AssignmentRow, CorrectionRow, KioskRow, SiteRow, SiteTermsRow},
     interval::{Interval, IntervalSet},
     service_hours::Schedule,
     uptime::{
@@ -64,7 +64,13 @@ pub(super) struct Places {
 
 impl Places {
     /// `terms`: what was ever noted of them, read after the sites: of one that changed meanwhile it says what it was.
-    pub(super) fn of(sites: &[SiteRow], terms: &[SiteTermsRow], config: &Config) -> Self {
+    /// `corrected`: what two people said of to whom they belonged.
+    pub(super) fn of(
+        sites: &[SiteRow],
+        terms: &[SiteTermsRow],
+        corrected: &[CorrectionRow],
+        config: &Config,
+    ) -> Self {
         let default_zone = config.console.timezone.parse().unwrap_or(chrono_tz::UTC);
         let mut contracts = Contracts::default();
         let mut known: BTreeMap<SiteId, Known<Place>> = BTreeMap::new();
@@ -77,6 +83,9 @@ impl Places {
         for site in sites.iter().filter(|site| !known.contains_key(&site.id)) {
             let (region, customer) = (site.region.clone(), site.customer.clone());
             contracts.learn(&site.id, SiteTermsRow::ALWAYS, Contract { region, customer });
+        }
+        for row in corrected {
+            contracts.correct(row, row.decided.as_ref().map_or(row.requested_at, |decided| decided.at));
         }
         let place = |site: &SiteRow| Place::of(&site.timezone, &site.service_hours, default_zone);
         Self {
@@ -104,6 +113,13 @@ impl Places {
         if let Some(place) = other.by_site.get_mut(site) {
             place.zone = zone;
         }
+        other
+    }
+
+    /// The same, as if two people had just said so of to whom a site belonged.
+    pub(super) fn with_contract(&self, row: &CorrectionRow) -> Self {
+        let mut other = self.clone();
+        other.contracts.correct(row, row.requested_at);
         other
     }
 
@@ -203,7 +219,7 @@ impl Places {
         known_before: Option<i64>,
     ) -> Vec<(Owner, IntervalSet)> {
         let rows: Vec<&AssignmentRow> = booking::known_before(assignments, known_before).collect();
-        self.contracts.divide(owners(kiosk, &rows))
+        self.contracts.divide(owners(kiosk, &rows), known_before)
     }
 }
 

@@ -3,7 +3,7 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::LivenessRow,
-    interval::{END, Interval},
+    interval::{END, Interval, IntervalSet},
     uptime::{
         Evidence, Month, Timeline,
         booking::measure,
@@ -66,6 +66,14 @@ pub struct UptimeReader<'a> {
     pub calendar: &'a WorkCalendar,
     pub now: Timestamp,
     pub live: &'a dyn Live,
+}
+
+/// When nobody heard a kiosk through no fault of its own.
+pub(crate) struct Unheard {
+    /// Ours, each until its next heartbeat was due, and what could not be stored of it.
+    pub(crate) outages: IntervalSet,
+    /// What is removed does not say that nobody listened: evidence of before this may be gone.
+    pub(crate) kept_from: Timestamp,
 }
 
 impl UptimeReader<'_> {
@@ -222,6 +230,22 @@ impl UptimeReader<'_> {
     pub fn target(&self) -> (i64, i64) {
         let [a, b] = self.config.uptime.target;
         (i64::try_from(a).unwrap_or(i64::MAX), i64::try_from(b).unwrap_or(i64::MAX))
+    }
+
+    /// Which silence of a kiosk says nothing about it, as its figures of the period count it.
+    pub(super) async fn unheard(
+        &self,
+        kiosk: &KioskId,
+        period: UptimePeriod,
+    ) -> Result<Unheard, UptimeError> {
+        let gathered = self.gather(std::slice::from_ref(kiosk), period, None).await?;
+        let subject = gathered.subjects.first().ok_or(UptimeError::NotFound("kiosk"))?;
+        let kept_from = gathered.frame.kept_from(kiosk);
+        let sets = subject.sets(&gathered.frame);
+        Ok(Unheard {
+            outages: sets.server_down.clip(Interval::new(kept_from, END)),
+            kept_from: ms(kept_from),
+        })
     }
 
     /// Every interval of one kiosk's period and why it counted as it did. Of a signed month: by what had been

@@ -210,7 +210,8 @@ impl App {
             if known.get(&month_of(proposal)) == Some(&proposal.fingerprint) {
                 continue;
             }
-            self.books().dirty().kiosk(&proposal.kiosk, begin_of(proposal.month));
+            let kiosk = self.fleet().place(&proposal.kiosk);
+            self.books().dirty().kiosk(kiosk, begin_of(proposal.month));
             let why = "more is known by now than its figures say: look again in a minute, at the proposal that follows";
             let refusal = Refusal { kind: RefusalKind::Conflict, rule: "2.8", reason: why.to_owned() };
             outdated.push((proposal.id, refusal));

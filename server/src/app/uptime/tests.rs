@@ -340,6 +340,6 @@ async fn an_answer_is_forgotten_with_the_commit_of_its_months_rows() {
     books.remember(question.clone(), generation, &UptimeAnswer::default());
     assert!(books.answer(&question).is_ok());
     let signed = rows.into_iter().find(|row| row.version == 1).unwrap();
-    books.note(&[Change::Month(Box::new(signed))]);
+    books.note(&[Change::Month(Box::new(signed))], |_| Some(0));
     assert!(books.answer(&question).is_err());
 }

@@ -10,7 +10,7 @@ use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{Correction, GroupKind, KioskRow, ServiceSpan, SiteRow},
-    uptime::{Commissioned, ExclusionClass, corrections::Wanted},
+    uptime::{Commissioned, ExclusionClass, contracts::Renamed, corrections::Wanted},
     wall,
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, clean_text};
@@ -40,7 +40,7 @@ const EXACT: &str = "%Y-%m-%dT%H:%M:%S";
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]
 pub(in crate::console) struct Asked {
-    /// `withdrawal`, `stood_at`, `answered_for`, `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
+    /// `withdrawal`, `stood_at`, `answered_for`, `belonged_to`, `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
     kind: String,
     kiosk: String,
     site: String,
@@ -50,6 +50,9 @@ pub(in crate::console) struct Asked {
     /// Where a kiosk stood, or who answered for it; empty: nobody.
     stood_at: String,
     engineer: String,
+    /// To whom a site belonged; empty: as it was.
+    region: String,
+    customer: String,
     /// On the wall clock of the place, as is everything here.
     from: String,
     to: String,
@@ -260,6 +263,11 @@ impl Asked {
                 group: GroupKind::Engineer,
                 before: Vec::new(),
                 after: named(&self.engineer),
+            },
+            ("belonged_to", None) => Correction::Contract {
+                site: site().ok_or_else(|| Problem::invalid("whose was it? name the site"))?,
+                before: Vec::new(),
+                after: Renamed { region: named(&self.region), customer: named(&self.customer) },
             },
             ("service_hours", Some(_)) => {
                 return Err(Problem::invalid("service hours are a site's: name it"));

@@ -7,7 +7,11 @@ use axum::{
 };
 use kioskwatch_domain::{
     change::{Correction, CorrectionRow, Held, ServiceSpan},
-    uptime::{Month, corrections::place},
+    uptime::{
+        Month,
+        contracts::{Belonged, Contract},
+        corrections::place,
+    },
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use serde_json::Value;
@@ -200,6 +204,15 @@ fn values(t: &'static Texts, what: &Correction, at: impl Fn(Timestamp) -> At) ->
             let name = |id: &Option<String>| id.clone().unwrap_or_else(|| t.nobody.to_owned());
             let held = |one: &Held| format!("{}: {} – {}", name(&one.id), at(one.from).full, at(one.to).full);
             Some((before.iter().map(held).collect::<Vec<_>>().join("\n"), name(after)))
+        }
+        Correction::Contract { before, after, .. } => {
+            let held = |one: &Belonged| {
+                let Contract { region, customer } = &one.contract;
+                format!("{region} / {customer}: {} – {}", at(one.from).full, at(one.to).full)
+            };
+            let name = |name: &Option<String>| name.clone().unwrap_or_else(|| t.as_it_was.to_owned());
+            let after = format!("{} / {}", name(&after.region), name(&after.customer));
+            Some((before.iter().map(held).collect::<Vec<_>>().join("\n"), after))
         }
         Correction::ServiceHours { before, after, .. } => Some((laid_out(t, before), laid_out(t, after))),
         Correction::Timezone { before, after, .. } => Some((before.clone(), after.clone())),

@@ -1,9 +1,11 @@
 //! A month of days: each with its ratio and its hours as a strip.
+use std::collections::BTreeMap;
+
 use chrono::{Datelike as _, NaiveDate};
 use chrono_tz::Tz;
 use kioskwatch_domain::{
     interval::Interval,
-    uptime::{Explained, Month, Ratio, State},
+    uptime::{Explained, Month, Ratio, State, exclusion::NotAccountable},
     wall,
 };
 
@@ -39,7 +41,7 @@ pub(super) struct Day {
     pub(super) text_x: String,
     pub(super) y: usize,
     pub(super) text: String,
-    /// `d-full`, `d-met`, `d-below`, `d-bad`, `d-none`, `d-ahead`.
+    /// `d-full`, `d-met`, `d-below`, `d-bad`, `d-none`, `d-unknown`, `d-away`, `d-ahead`.
     pub(super) class: &'static str,
     /// Too little of it is known for what it says.
     pub(super) insufficient: bool,
@@ -62,6 +64,8 @@ pub(super) struct Sheet<'a> {
     pub(super) month: Month,
     pub(super) measure: Measure,
     pub(super) pieces: &'a [Explained],
+    /// What counts for nobody, and why.
+    pub(super) outside: &'a [(Interval, NotAccountable)],
     /// Seconds; what lies ahead has no figure.
     pub(super) now: i64,
     pub(super) chosen: Option<NaiveDate>,
@@ -102,10 +106,11 @@ impl Day {
         let ahead = span.from >= sheet.now;
         let offset = first_day(sheet.month).weekday().num_days_from_monday() + date.day0();
         let (column, week) = (i64::from(offset % 7), (offset / 7) as usize);
-        let says = match (ahead, ratio.den) {
-            (true, _) => t.day_ahead.to_owned(),
-            (_, 0) => t.day_none.to_owned(),
-            _ => told(t, sheet.measure, &tally),
+        let blank = (ratio.den == 0 && !ahead).then(|| Blank::of(sheet, &tally, span));
+        let says = match &blank {
+            Some(blank) => blank.says(t).to_owned(),
+            None if ahead => t.day_ahead.to_owned(),
+            None => told(t, sheet.measure, &tally),
         };
         let low = insufficient(t, &tally.coverage()).filter(|_| ratio.den > 0 && !ahead);
         let x_in_cell = |part: i64, whole: i64| percent(column * 14 * whole + 14 * part, 98 * whole);
@@ -115,12 +120,12 @@ impl Day {
             x: x_in_cell(1, 50),
             text_x: x_in_cell(4, 50),
             y: HEADER + week * CELL,
-            text: if ratio.den > 0 {
-                ratio.display().trim_end_matches('%').to_owned()
-            } else {
-                String::new()
+            text: match &blank {
+                Some(Blank::Unknown) => "?".to_owned(),
+                None if ratio.den > 0 => ratio.display().trim_end_matches('%').to_owned(),
+                _ => String::new(),
             },
-            class: class(ratio, ahead, sheet.target),
+            class: blank.map_or_else(|| class(ratio, ahead, sheet.target), |blank| blank.class()),
             insufficient: low.is_some(),
             chosen: sheet.chosen == Some(date),
             title: match low {
@@ -128,6 +133,49 @@ impl Day {
                 None => format!("{date} · {says}"),
             },
             strip: strip(sheet.pieces, span, sheet.now, column),
+        }
+    }
+}
+
+/// Why a day that has been has no figure.
+enum Blank {
+    /// It was to be answered for, and nothing is known of it.
+    Unknown,
+    /// It was not to be answered for, mostly for this.
+    Outside(NotAccountable),
+    /// Neither: what is known of it counts for another ratio.
+    NotCounted,
+}
+
+impl Blank {
+    fn of(sheet: &Sheet<'_>, tally: &Tally, day: Interval) -> Self {
+        if tally.left_out > 0 {
+            return if tally.known == 0 { Self::Unknown } else { Self::NotCounted };
+        }
+        let mut lengths = BTreeMap::new();
+        for (part, why) in sheet.outside {
+            lengths.entry(why.as_str()).or_insert((0, *why)).0 += part.intersect(day).length();
+        }
+        let longest =
+            lengths.into_values().filter(|(length, _)| *length > 0).max_by_key(|(length, _)| *length);
+        longest.map_or(Self::NotCounted, |(_, why)| Self::Outside(why))
+    }
+
+    fn says(&self, t: &'static Texts) -> &'static str {
+        match self {
+            Self::Unknown => t.word("UNKNOWN"),
+            // Before it or after it.
+            Self::Outside(NotAccountable::NotCommissioned) => t.word("NOT_YET"),
+            Self::Outside(why) => t.word(why.as_str()),
+            Self::NotCounted => t.day_none,
+        }
+    }
+
+    const fn class(&self) -> &'static str {
+        match self {
+            Self::Unknown => "d-unknown",
+            Self::Outside(NotAccountable::NotCommissioned) => "d-away",
+            Self::Outside(_) | Self::NotCounted => "d-none",
         }
     }
 }
@@ -151,7 +199,6 @@ fn told(t: &'static Texts, measure: Measure, tally: &Tally) -> String {
 fn class(ratio: Ratio, ahead: bool, (a, b): (i64, i64)) -> &'static str {
     match ratio {
         _ if ahead => "d-ahead",
-        Ratio { den: 0, .. } => "d-none",
         Ratio { num, den } if num == den => "d-full",
         ratio if ratio.meets(a, b) => "d-met",
         ratio if ratio.meets(2 * a - b, b) => "d-below",
@@ -196,7 +243,7 @@ fn look(piece: &Explained) -> (u8, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use kioskwatch_domain::uptime::{Evidence, Inputs, Source, Timeline};
+    use kioskwatch_domain::uptime::{Counted, Evidence, Inputs, Source, Timeline, Verdict, Why};
 
     use super::*;
     use crate::config::Language;
@@ -235,6 +282,7 @@ mod tests {
             month: "2026-10".parse().unwrap(),
             measure: Measure::On,
             pieces,
+            outside: &[],
             now,
             chosen: None,
             target: (99, 100),
@@ -305,6 +353,59 @@ mod tests {
         let told = &calendar.days[1].title;
         assert!(told.contains("insufficient data 89.93%") && calendar.spoken.contains(told), "{told}");
         assert!(!calendar.days[0].title.contains("insufficient"), "{}", calendar.days[0].title);
+    }
+
+    #[test]
+    fn a_day_before_service_is_told_apart_from_one_that_was_closed_and_one_of_which_nothing_is_known() {
+        let zone = chrono_tz::Asia::Shanghai;
+        let period = wall::month(zone, 2026, 10).unwrap();
+        let day = |n: i64| Interval::new(period.from + n * 86_400, period.from + (n + 1) * 86_400);
+        let counted = Counted { verdict: Verdict::LeftOut, why: Why::SilenceWhileServerDown };
+        let silent = |span: Interval, state| Explained {
+            from: span.from,
+            to: span.to,
+            state,
+            source: None,
+            cause: None,
+            on: counted,
+            avail: counted,
+            full: counted,
+            online: counted,
+        };
+        let noon = Interval::new(day(3).from, day(3).from + 43_200);
+        let outside = [
+            (day(0), NotAccountable::NotCommissioned),
+            (day(1), NotAccountable::OutsideServiceHours),
+            (Interval::new(noon.to, day(3).to), NotAccountable::NotCommissioned),
+        ];
+        let pieces = [silent(day(2), None), silent(noon, None), silent(day(4), Some(State::OnOnly))];
+        for (language, says) in [
+            (
+                Language::En,
+                ["not in service", "outside service hours", "no data", "no data", "nothing counted"],
+            ),
+            (Language::ZhCn, ["未投运", "服务时间以外", "无数据", "无数据", "无应计时间"]),
+        ] {
+            let sheet = Sheet {
+                zone,
+                month: "2026-10".parse().unwrap(),
+                measure: Measure::Avail,
+                pieces: &pieces,
+                outside: &outside,
+                now: day(6).from,
+                chosen: None,
+                target: (99, 100),
+            };
+            let days = Calendar::draw(Texts::of(language), &sheet).days;
+            let classes: Vec<&str> = days.iter().take(7).map(|day| day.class).collect();
+            let expected = ["d-away", "d-none", "d-unknown", "d-unknown", "d-none", "d-none", "d-ahead"];
+            assert_eq!(classes, expected);
+            for (day, says) in days.iter().zip(says) {
+                assert!(day.title.ends_with(&format!("· {says}")), "{says}: {}", day.title);
+            }
+            let texts: Vec<&str> = days.iter().take(5).map(|day| day.text.as_str()).collect();
+            assert_eq!(texts, ["", "", "?", "?", ""], "it is told without a colour");
+        }
     }
 
     #[test]

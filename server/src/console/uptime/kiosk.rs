@@ -175,6 +175,7 @@ pub(in crate::console) async fn page(
         month,
         measure: choice.measure,
         pieces: &told.intervals,
+        outside: &told.outside,
         now: now.secs(),
         chosen: day,
         target,

@@ -3,6 +3,8 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode},
 };
+use kioskwatch_proto::KioskId;
+use serde_json::{Value, json};
 
 use super::fixture::{Answered, Fixture, HOSTILE, command_id, decision_id, epoch, ticket_id};
 use crate::config::Config;
@@ -211,4 +213,26 @@ async fn a_kiosk_is_found_by_the_fault_as_an_alert_calls_it() {
         let page = fixture.get(&format!("/parts/fleet?q={fault}"), &admin).await.text;
         assert_eq!(page.contains("/kiosks/K-1"), found, "{page}");
     }
+}
+
+#[tokio::test]
+async fn a_kiosk_that_floods_is_shown_with_since_when_and_how_much_was_dropped() {
+    let fixture = Fixture::start().await;
+    let (viewer, kiosk) = (fixture.token("viewer", &[]).await, "/api/v1/kiosks/K-1");
+    let flood = async || fixture.get(kiosk, &viewer).await.json()["flood"].clone();
+    assert_eq!(flood().await, Value::Null);
+    for page in ["/", "/kiosks/K-1"] {
+        let page = fixture.english(page, &viewer).await;
+        assert!(!page.contains("sends too much") && !page.contains("sends more than it may"), "{page}");
+    }
+    let since = fixture.app.clock().now().plus_ms(-60_000);
+    let id = KioskId::new("K-1").unwrap();
+    assert!(fixture.app.floods().note(&id, 3, since));
+    fixture.app.floods().note(&id, 4_039, since.plus_ms(30_000));
+    let expected = json!({ "since": since, "until": since.plus_ms(30_000), "dropped": 4_042 });
+    assert_eq!(flood().await, expected);
+    let page = fixture.english("/kiosks/K-1", &viewer).await;
+    assert!(page.contains("sends more than it may") && page.contains("4042"), "{page}");
+    let fleet = fixture.english("/?show=problems&q=flood", &viewer).await;
+    assert!(fleet.contains("sends too much") && fleet.contains("K-1"), "{fleet}");
 }

@@ -1,4 +1,5 @@
 //! Time that has been: no one person moves it, two do, and the audit says what was before.
+mod belonged;
 mod fleet_file;
 mod mended;
 

@@ -16,7 +16,10 @@ use kioskwatch_proto::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::App, store};
+use crate::{
+    app::{App, Flood},
+    store,
+};
 
 /// The state of one kiosk now: the fleet in memory where it knows the kiosk, else the last committed row.
 #[derive(Debug, Clone)]
@@ -38,10 +41,11 @@ pub(crate) struct KioskNow {
     pub(crate) open_tickets: u64,
     /// Of the open ones: resolved, waiting to close.
     pub(crate) resolved_tickets: u64,
+    pub(crate) flood: Option<Flood>,
 }
 
 impl KioskNow {
-    /// As the fleet in memory has it.
+    /// As the fleet in memory has it, which knows of no flood.
     pub(crate) fn live(fleet: &Fleet, view: &fleet::KioskView<'_>) -> Self {
         // A kiosk remembers closed tickets too, because they may come back.
         let states = || view.tickets.iter().filter_map(|id| fleet.ticket(*id)).map(|ticket| ticket.state);
@@ -63,6 +67,7 @@ impl KioskNow {
             load: view.load,
             open_tickets: states().filter(|state| state.is_open()).count() as u64,
             resolved_tickets: states().filter(|state| *state == TicketState::Resolved).count() as u64,
+            flood: None,
         }
     }
 }
@@ -77,6 +82,7 @@ impl KioskNow {
         let mut now = live.unwrap_or_else(|| Self::stored(&view.kiosk, view.state.as_ref()));
         now.open_tickets = view.open_tickets;
         now.resolved_tickets = view.resolved_tickets;
+        now.flood = app.floods().of(&now.id);
         now
     }
 
@@ -99,6 +105,7 @@ impl KioskNow {
             load: HostLoad::default(),
             open_tickets: 0,
             resolved_tickets: 0,
+            flood: None,
         }
     }
 }
@@ -160,6 +167,28 @@ pub(crate) struct KioskView {
     open_tickets: u64,
     /// How many of the open ones are resolved.
     resolved_tickets: u64,
+    /// It sends more than `[flood]` allows, and what is too much is dropped; null: it does not.
+    flood: Option<FloodView>,
+}
+
+/// What had to be dropped of a kiosk's messages, until nothing more was for ten minutes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Flood)]
+pub(crate) struct FloodView {
+    /// When it began, or when the server was started.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// When a message was last dropped.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// Messages dropped since it began.
+    dropped: u64,
+}
+
+impl From<Flood> for FloodView {
+    fn from(Flood { since, until, dropped }: Flood) -> Self {
+        Self { since, until, dropped }
+    }
 }
 
 /// A terminal with all that is known of it.
@@ -234,6 +263,7 @@ impl KioskView {
             peripherals: PeripheralView::all(&now.peripherals, inventory),
             open_tickets: now.open_tickets,
             resolved_tickets: now.resolved_tickets,
+            flood: now.flood.map(FloodView::from),
         }
     }
 }

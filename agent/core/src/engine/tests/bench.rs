@@ -37,6 +37,8 @@ pub(super) struct Scripted {
     valuables: bool,
     /// Says who it is only after a reading, as real ones do.
     shy: bool,
+    /// Its name does not end.
+    wordy: bool,
     read: bool,
     working: Option<(Work, Mono)>,
     transmit: VecDeque<Vec<u8>>,
@@ -97,6 +99,15 @@ impl Driver for Scripted {
         self.read |= text == "ok";
         self.outcomes.push_back(match work {
             _ if text == "junk" => Outcome::Garbled { work, raw: bytes.to_vec() },
+            Work::Identify if self.wordy => {
+                let endless = || Some("\"".repeat(2_000));
+                Outcome::Identity(Identity {
+                    maker: endless(),
+                    model: endless(),
+                    firmware: endless(),
+                    serial: endless(),
+                })
+            }
             Work::Identify => Outcome::Identity(Identity { model: Some("M1".into()), ..Identity::default() }),
             Work::SelfTest | Work::Reset => Outcome::Tested(TestResult {
                 work,
@@ -130,7 +141,7 @@ impl Driver for Scripted {
     }
 
     fn line_opened(&mut self, _now: Mono) {
-        *self = Self { valuables: self.valuables, shy: self.shy, ..Self::default() };
+        *self = Self { valuables: self.valuables, shy: self.shy, wordy: self.wordy, ..Self::default() };
     }
 
     fn idle(&self, _now: Mono) -> bool {
@@ -157,6 +168,12 @@ pub(super) fn shy_device(name: &str, kind: &str) -> PeripheralSetup {
     PeripheralSetup { driver: Some(Box::new(driver)), ..device(name, kind, PortMode::Owned) }
 }
 
+/// Everything it says of itself is too long.
+pub(super) fn wordy_device(name: &str, kind: &str) -> PeripheralSetup {
+    let driver = Scripted { wordy: true, ..Scripted::default() };
+    PeripheralSetup { driver: Some(Box::new(driver)), ..device(name, kind, PortMode::Owned) }
+}
+
 pub(super) fn signer() -> CommandSigner {
     CommandSigner::from_secret("k1", &[7; 32])
 }
@@ -176,6 +193,7 @@ pub(super) struct Bench {
     pub(super) disk: bool,
     pub(super) kept: BTreeMap<CommandId, StoredCommand>,
     pub(super) counter: u64,
+    pub(super) known_since: Option<Timestamp>,
     due: Vec<(Mono, Input)>,
 }
 
@@ -195,7 +213,7 @@ impl Bench {
         let answers = devices.iter().map(|d| (d.config.name.to_string(), b"ok".to_vec())).collect();
         let mono = 1_000_000;
         let mut out = Vec::new();
-        let counter = facts.command_counter;
+        let (counter, known_since) = (facts.command_counter, facts.commands_known_since);
         let now = Now { wall: Timestamp(WALL), mono };
         let engine = Engine::new(config, devices, facts, now, &mut out).unwrap();
         let mut bench = Self {
@@ -208,6 +226,7 @@ impl Bench {
             disk: true,
             kept: BTreeMap::new(),
             counter,
+            known_since,
             due: Vec::new(),
         };
         bench.perform(out);
@@ -256,6 +275,7 @@ impl Bench {
                         self.due.push((self.mono, Input::Stored(persist.token)));
                     }
                 }
+                Effect::CommandsKnownSince(at) => self.known_since = Some(at),
                 _ => {}
             }
         }
@@ -327,7 +347,7 @@ impl Bench {
         let now = self.now().wall;
         let counter = self.counter + 1;
         Command {
-            id: CommandId(Uuid::from_u128(0x0193_a3a0_0000_7000_8000_0000_0000_0000 + u128::from(counter))),
+            id: command_id(now, counter),
             kiosk: KioskId::new("K-1").unwrap(),
             counter,
             issued_at: now,
@@ -390,6 +410,12 @@ pub(super) fn only(peripheral: &str) -> Value {
 
 pub(super) fn nothing() -> Value {
     Value::Object(Map::new())
+}
+
+/// Made at that time.
+pub(super) fn command_id(at: Timestamp, n: u64) -> CommandId {
+    let ms = u128::try_from(at.ms()).unwrap_or(0);
+    CommandId(Uuid::from_u128(ms << 80 | 0x7000_8000_0000_0000_0000 | u128::from(n)))
 }
 
 fn say(body: &Body) -> String {

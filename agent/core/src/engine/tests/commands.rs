@@ -71,6 +71,27 @@ fn a_self_test_of_everything_goes_one_by_one_and_shows_its_progress() {
 }
 
 #[test]
+fn nothing_begins_after_the_commands_time_although_it_was_begun_on_another_device() {
+    let devices = vec![device("printer", "printer", PortMode::Owned), device("ups", "ups", PortMode::Owned)];
+    let mut bench = Bench::new(ApplicationGate::None, devices);
+    bench.pass(5_000);
+    bench.forget_log();
+    let mut command = bench.command("self_test", nothing());
+    // The first device takes longer to answer.
+    command.not_after = bench.now().wall.plus_ms(10);
+    bench.send(&command);
+    bench.pass(5_000);
+    let told = bench.told(command.id);
+    assert_eq!(states(&told), ["accepted", "started", "failed: not_after"]);
+    let result = &told[2].result.as_ref().unwrap()["peripherals"];
+    assert_eq!(
+        (&result["printer"]["passed"], &result["ups"]["skipped"]),
+        (&json!(true), &json!("not_after"))
+    );
+    assert_eq!((bench.sent("printer", Work::SelfTest), bench.sent("ups", Work::SelfTest)), (1, 0));
+}
+
+#[test]
 fn a_device_that_does_not_answer_makes_the_command_fail_with_that_reason() {
     let mut bench = ready();
     bench.silence("printer");

@@ -26,13 +26,14 @@ fn a_start_says_boot_then_snapshot_then_what_it_sees() {
 
 #[test]
 fn a_boot_names_the_run_before_and_its_last_tick() {
-    let previous = PreviousRun { boot: BOOT, alive_until: Timestamp(WALL - 9_000), clean: false };
+    let previous =
+        PreviousRun { boot: BOOT, alive_until: Timestamp(WALL - 9_000), clean: false, unrecorded: true };
     let facts = BootFacts { previous: Some(previous), ..BootFacts::first_start(BOOT) };
     let bench = Bench::started(ApplicationGate::None, Vec::new(), facts);
     let Body::Boot(boot) = &bench.records()[0] else { panic!("the first record is the boot") };
     assert_eq!(boot.previous_boot, Some(BOOT));
     assert_eq!(boot.previous_alive_until, Some(Timestamp(WALL - 9_000)));
-    assert!(!boot.clean);
+    assert_eq!((boot.clean, boot.unrecorded), (false, true));
 }
 
 #[test]
@@ -41,7 +42,7 @@ fn a_fault_from_before_a_restart_is_neither_cleared_nor_raised_again() {
     first.answer("printer", "fault:paper_out");
     first.pass(5_000);
     let remembered = first.engine.snapshot(None);
-    let previous = PreviousRun { boot: BOOT, alive_until: Timestamp(WALL), clean: true };
+    let previous = PreviousRun { boot: BOOT, alive_until: Timestamp(WALL), clean: true, unrecorded: false };
     let facts =
         BootFacts { previous: Some(previous), remembered: Some(remembered), ..BootFacts::first_start(BOOT) };
     let mut bench =

@@ -4,3 +4,4 @@ mod life;
 mod peripherals;
 mod properties;
 mod restarts;
+mod sizes;

@@ -57,7 +57,12 @@ fn a_command_from_before_a_start_begins_only_at_a_time_that_the_server_told() {
     ] {
         let (command, facts) = waits();
         let until = Timestamp(WALL + alive_until);
-        let previous = PreviousRun { boot: BootId(Uuid::from_u128(1)), alive_until: until, clean: false };
+        let previous = PreviousRun {
+            boot: BootId(Uuid::from_u128(1)),
+            alive_until: until,
+            clean: false,
+            unrecorded: false,
+        };
         let mut bench = start(BootFacts { previous: Some(previous), ..facts });
         let case = format!("alive until {alive_until}, word {word:?}");
         assert_eq!(bench.sent("printer", Work::SelfTest), 0, "{case}");
@@ -70,28 +75,82 @@ fn a_command_from_before_a_start_begins_only_at_a_time_that_the_server_told() {
     }
 }
 
+/// An agent that starts at this time after the first one.
+fn start_at(after_ms: i64, wall_ahead_ms: i64, known_since: Option<Timestamp>) -> Bench {
+    let mut bench = start(BootFacts { commands_known_since: known_since, ..BootFacts::first_start(BOOT) });
+    bench.wall_offset += after_ms + wall_ahead_ms;
+    bench
+}
+
+/// What becomes of a self-test that was asked for that long after the first start, and is signed again now.
+fn ask(bench: &mut Bench, asked_ms: i64) -> String {
+    ask_by(bench, asked_ms, 0)
+}
+
+/// By a server to which the kiosk's clock is so far ahead.
+fn ask_by(bench: &mut Bench, asked_ms: i64, ahead_ms: i64) -> String {
+    let mut command = bench.command("self_test", only("printer"));
+    command.id = command_id(Timestamp(WALL + asked_ms), command.counter);
+    command.issued_at = bench.now().wall.plus_ms(-ahead_ms);
+    command.not_before = command.issued_at;
+    command.not_after = command.issued_at.plus_ms(5 * MINUTE);
+    bench.send(&command);
+    bench.pass(20_000);
+    states(&bench.told(command.id)).last().cloned().unwrap()
+}
+
+const REFUSED: &str = "refused: memory_lost";
+const DONE: &str = "succeeded";
+
 #[test]
 fn an_agent_that_lost_its_ids_refuses_what_it_may_have_known() {
-    for lost in [false, true] {
-        let mut bench = start(BootFacts { commands_lost: lost, ..BootFacts::first_start(BOOT) });
-        let mut send = |issued_ms: i64, word: bool| {
-            let now = bench.now().wall;
-            if word {
-                bench.input(Input::ServerTime(now));
-            }
-            let mut command = bench.command("self_test", only("printer"));
-            command.issued_at = Timestamp(WALL + issued_ms);
-            command.not_before = command.issued_at;
-            command.not_after = command.issued_at.plus_ms(5 * MINUTE);
-            bench.send(&command);
-            bench.pass(20_000);
-            states(&bench.told(command.id)).last().cloned().unwrap()
-        };
-        let refused = if lost { "refused: memory_lost" } else { "succeeded" };
-        assert_eq!(send(5_000, false), refused, "nobody has told the time");
-        assert_eq!(send(-1, true), refused);
-        assert_eq!(send(20_000, true), "succeeded", "issued since this start");
+    for known_since in [Some(Timestamp(i64::MIN)), None] {
+        let mut bench = start_at(0, 0, known_since);
+        let refused = if known_since.is_none() { REFUSED } else { DONE };
+        assert_eq!(ask(&mut bench, 5_000), refused, "nobody has told the time");
+        bench.input(Input::ServerTime(bench.now().wall));
+        assert_eq!(ask(&mut bench, -1), refused, "although it is signed again later");
+        assert_eq!(ask(&mut bench, 20_000), DONE, "asked for since this start");
     }
+}
+
+#[test]
+fn what_was_lost_stays_lost_over_further_starts_and_what_is_known_since_stays_known() {
+    let mut first = start_at(0, 0, None);
+    first.pass(10_000);
+    assert_eq!(first.known_since, None, "nobody has told the time");
+    // A word that our own clock does not bear out moves nothing that lasts.
+    first.input(Input::ServerTime(first.now().wall.plus_ms(HOUR)));
+    assert_eq!(first.known_since, None);
+    first.input(Input::ServerTime(first.now().wall));
+    let since = first.known_since;
+    assert!(since.is_some_and(|at| at.since(Timestamp(WALL)).abs() < 10_000), "{since:?}");
+    first.pass(30_000);
+    first.input(Input::ServerTime(first.now().wall));
+    assert_eq!(first.known_since, since, "it does not move on");
+
+    // Minutes later, whatever its clock shows and whoever has told the time.
+    for ahead in [0, -HOUR, HOUR] {
+        let mut again = start_at(2 * MINUTE, ahead, since);
+        again.input(Input::ServerTime(again.now().wall.plus_ms(-ahead)));
+        assert_eq!(ask_by(&mut again, -1, ahead), REFUSED, "{ahead}");
+        assert_eq!(
+            ask_by(&mut again, MINUTE, ahead),
+            DONE,
+            "{ahead}: asked for in the run before, all of it known"
+        );
+        assert_eq!(again.known_since, since, "{ahead}");
+    }
+}
+
+#[test]
+fn a_time_that_a_server_told_whose_clock_was_wrong_refuses_commands_only_until_it_is_right() {
+    let mut bench = start_at(0, 0, Some(Timestamp(WALL + 24 * HOUR)));
+    bench.pass(30_000);
+    assert_eq!(ask(&mut bench, 30_000), REFUSED);
+    bench.input(Input::ServerTime(bench.now().wall));
+    assert_eq!(ask(&mut bench, 30_000), DONE);
+    assert_eq!(ask(&mut bench, -1), REFUSED, "from before this start");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Who is taken into the fleet, and from when on.
-use kioskwatch_proto::{KioskId, journal::FaultState, presence::PresenceState, words::ServiceState};
+use kioskwatch_proto::{
+    KioskId, Timestamp, journal::FaultState, presence::PresenceState, words::ServiceState,
+};
 
 use super::journals::{started, upto};
 use crate::{
-    change::{Admission, KioskRow, ServiceSpan},
-    fleet::{Count, Input, MessageOutcome, Request},
+    change::{Admission, CommissionedRow, KioskRow, ServiceSpan},
+    fleet::{Count, Input, Look, MessageOutcome, Request},
     policy::{Policy, UnknownKiosks},
     testing::{ScriptedAgent, World},
     uptime::{Commissioned, Known},
@@ -166,4 +168,94 @@ fn dates_are_those_that_were_said_last_although_the_clock_was_set_back() {
         assert_eq!((newest.known_from, newest.stretches.newest()), (begun.plus_ms(known_after), Some(dates)));
         world.restart();
     }
+}
+
+/// What is left of a jam and its ticket once a kiosk is retired, at once or by a date that was said ahead.
+fn retired(said_ahead: bool, away_then: bool) -> (World, [String; 3]) {
+    let (mut world, mut agent) = started();
+    world.beat(&mut agent);
+    let end = world.now.plus_ms(60_000);
+    let row = KioskRow { decommissioned_at: Some(end), ..world.store.kiosks[&agent.id].clone() };
+    if said_ahead {
+        world.ask("admin", Request::PutKiosk(row.clone())).unwrap();
+    }
+    agent.fault(world.now, "printer", "paper_jam", FaultState::Raised);
+    world.send(&mut agent);
+    world.now = end.plus_ms(-1);
+    world.tell(&[Input::Sweep]);
+    let jam = |world: &World| world.store.incidents.values().next().unwrap().clone();
+    assert_eq!(jam(&world).closed_at, None, "it works until then");
+    world.now = if away_then { end.plus_ms(90_000) } else { end };
+    if away_then {
+        world.restart();
+    }
+    if !said_ahead {
+        world.ask("admin", Request::PutKiosk(row)).unwrap();
+    }
+    world.tell(&[Input::Sweep]);
+    let (jam, ticket) = (jam(&world), world.tickets(&agent.id)[0].clone());
+    assert_eq!(jam.closed_at, Some(end));
+    (
+        world,
+        [
+            jam.close_reason.unwrap_or_default(),
+            format!("{:?}", ticket.recovering_since),
+            ticket.due_at.map_or_else(String::new, |due| due.to_string()),
+        ],
+    )
+}
+
+#[test]
+fn what_is_open_when_a_retirement_that_was_said_ahead_comes_ends_as_by_one_that_is_said_then() {
+    let (mut world, at_once) = retired(false, false);
+    for away_then in [false, true] {
+        let (later, ahead) = retired(true, away_then);
+        assert_eq!(ahead, at_once, "{away_then}");
+        assert_eq!(
+            later.fleet.looks(later.now),
+            [Look::HEARING],
+            "nothing of it waits any more: {away_then}"
+        );
+        world = later;
+    }
+    // What is seen of it later is no part of its service, and nobody's work.
+    let id = world.fleet.kiosks().next().unwrap().id.clone();
+    world.pass(3_600_000, &mut []);
+    let offline: Vec<_> =
+        world.store.incidents.values().filter(|row| row.fault.as_str() == "kiosk_offline").collect();
+    assert_eq!((offline.len(), world.tickets(&id).len()), (1, 1));
+    assert!(offline[0].closed_at.is_none() && offline[0].triage == "suppressed", "{offline:?}");
+}
+
+#[test]
+fn dates_that_a_clock_noted_years_ahead_are_what_is_said_of_them_now() {
+    let mut world = World::new();
+    let id = world.kiosk("K-1", None).id;
+    let (since, begun) = (world.store.kiosks[&id].commissioned_at, world.now);
+    let dates = |days: i64| ServiceSpan {
+        commissioned_at: since,
+        decommissioned_at: Some(begun.plus_ms(days * 86_400_000)),
+    };
+    let put = |world: &mut World, at: Timestamp, dates: ServiceSpan| {
+        world.now = at;
+        world.restart();
+        let (before, noted) = (world.store.kiosks[&id].clone(), world.store.noted(&id));
+        let (after, before) = (Box::new(dates.put_into(&before)), Box::new(before));
+        world.ask("admin", Request::ChangeKiosk { before, after, noted }).unwrap();
+        let known = world.store.commissioned.values();
+        known.map(|row| (row.known_from, row.stretches.newest())).collect::<Vec<_>>()
+    };
+    let ahead = begun.plus_ms(400 * 86_400_000);
+    let always =
+        (CommissionedRow::ALWAYS, Some(ServiceSpan { commissioned_at: since, decommissioned_at: None }));
+    let told = |at, days| (at, Some(dates(days)));
+    assert_eq!(put(&mut world, ahead, dates(900)), [always, told(ahead, 900)]);
+    // The same again, and something else: both are known now, and when that time comes.
+    let [first, second] = [1, 2].map(|minute| begun.plus_ms(minute * 60_000));
+    assert_eq!(put(&mut world, first, dates(900)), [always, told(first, 900), told(ahead, 900)]);
+    let known = [always, told(first, 900), told(second, 800), told(ahead, 800)];
+    assert_eq!(put(&mut world, second, dates(800)), known);
+    assert_eq!(put(&mut world, second.plus_ms(1), dates(800)), known, "said already");
+    let noted = world.store.noted(&id);
+    assert_eq!(noted.before(Some(second.secs() + 1)).unwrap().newest(), Some(dates(800)));
 }

@@ -42,6 +42,44 @@ fn records_in_order_are_applied_once_and_acknowledged_after_the_commit() {
     assert_eq!(world.store.incidents.len(), 1);
 }
 
+/// Half an hour is recorded, then an hour is not, with one restart and a machine that was heard until near its end.
+#[test]
+fn what_was_heard_of_a_kiosk_without_room_on_its_disk_counts_and_the_rest_is_unknown() {
+    for disk_was_full in [false, true] {
+        let (mut world, mut agent) = started();
+        agent.service(world.now, ServiceState::InService);
+        world.send(&mut agent);
+        world.pass(1_800_000, &mut [&mut agent]);
+        let last_tick = world.now;
+        world.pass(1_800_000, &mut [&mut agent]);
+        // A run that could not write down its boot.
+        let kept = (agent.journal.clone(), agent.last_seq);
+        agent.reboot(world.now, last_tick);
+        (agent.journal, agent.last_seq) = kept;
+        world.pass(1_200_000, &mut [&mut agent]);
+        world.pass(600_000, &mut []);
+        world.tell(&[Input::FLUSH_ALL]);
+        agent.disk_was_full = disk_was_full;
+        agent.reboot(world.now, last_tick);
+        world.send(&mut agent);
+
+        let told_off: Vec<_> =
+            world.store.evidence().into_iter().filter(|row| row.state == EvidenceState::Off).collect();
+        let heard = world.store.evidence().into_iter().filter(|row| row.source == EvidenceSource::Live);
+        let heard_to = heard.map(|row| row.to).max().unwrap();
+        let span = (last_tick, world.now);
+        assert!(span.0.plus_ms(2_900_000) < heard_to && heard_to < span.1, "{heard_to}");
+        let journal = world.store.evidence().into_iter().filter(|row| row.source == EvidenceSource::Journal);
+        let recorded_to = journal.map(|row| row.to).max().unwrap();
+        if disk_was_full {
+            assert_eq!((told_off.len(), recorded_to), (0, last_tick));
+        } else {
+            // With ticks the journal is the better witness, whatever was heard.
+            assert_eq!(told_off.iter().map(|row| (row.from, row.to)).collect::<Vec<_>>(), [span]);
+        }
+    }
+}
+
 #[test]
 fn a_plan_that_is_dropped_leaves_the_fleet_as_before_and_its_records_come_again() {
     let (mut world, mut agent) = started();
@@ -362,6 +400,11 @@ fn a_flood_is_told_as_a_security_event_and_not_held_against_the_kiosk() {
     let told: Vec<_> = world.store.audit.iter().filter(|row| row.action == "flood").collect();
     assert_eq!(told.len(), 1, "of a kiosk we know");
     assert_eq!(told[0].object, format!("kiosk/{}", agent.id));
+    let ended =
+        |kiosk| Input::FloodEnded { kiosk, since: world.now, until: world.now.plus_ms(1), dropped: 7 };
+    world.tell(&[ended(agent.id.clone()), ended(KioskId::new("K-unheard-of").unwrap())]);
+    let told: Vec<_> = world.store.audit.iter().filter(|row| row.action == "flood_ended").collect();
+    assert!(told.len() == 1 && told[0].detail.contains("\"dropped\":7"), "{told:?}");
     agent.service(world.now, ServiceState::InService);
     assert_eq!(upto(&world.send(&mut agent)), 1);
 }
@@ -394,7 +437,7 @@ fn a_wrong_device_clock_is_corrected_by_the_quickest_heartbeat_of_the_boot() {
 #[test]
 fn a_boot_record_and_a_command_result_of_a_stranger_change_nothing_they_should_not() {
     let (mut world, mut agent) = started();
-    let boot = Boot { previous_boot: None, previous_alive_until: None, clean: true };
+    let boot = Boot { previous_boot: None, previous_alive_until: None, clean: true, unrecorded: false };
     agent.record(world.now, Body::Boot(boot));
     let command = kioskwatch_proto::CommandId(uuid::Uuid::from_u128(5));
     let result = CommandResult { command, state: CommandOutcome::Succeeded, reason: None, result: None };

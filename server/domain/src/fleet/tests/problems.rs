@@ -1,6 +1,13 @@
 use kioskwatch_proto::{
-    journal::FaultState::{Cleared, Raised},
-    words::{ServiceState, Severity},
+    PeripheralName,
+    faults::FaultCode,
+    heartbeat::PeripheralState,
+    journal::{
+        Body,
+        FaultState::{Cleared, Raised},
+        Snapshot,
+    },
+    words::{PeripheralStatus, ServiceState, Severity},
 };
 use uuid::Uuid;
 
@@ -64,6 +71,26 @@ fn a_snapshot_clears_what_it_does_not_name_and_raises_what_it_names() {
     assert_eq!(faults, ["cover_open", "note_jam(stacker)"]);
     let closed = world.store.incidents.values().find(|row| row.closed_at.is_some()).unwrap();
     assert_eq!(closed.close_reason.as_deref(), Some("not_in_snapshot"));
+}
+
+#[test]
+fn what_a_snapshot_leaves_out_for_want_of_room_is_not_over() {
+    for cut in [false, true] {
+        let (mut world, mut agent) = started();
+        agent.fault(world.now, "printer", "paper_out", Raised);
+        agent.fault(world.now, "printer", "cover_open", Raised);
+        let status = PeripheralStatus::UserError;
+        let told = PeripheralState { status, faults: vec![FaultCode::new("paper_out").unwrap()], cut };
+        let peripherals = [(PeripheralName::new("printer").unwrap(), told)].into();
+        let snapshot = Snapshot { service: ServiceState::InService, peripherals, previous_epoch: None };
+        agent.record(world.now, Body::Snapshot(snapshot));
+        world.send(&mut agent);
+        assert_eq!(open(&world).len(), if cut { 2 } else { 1 });
+        // The next one that is whole says so.
+        agent.snapshot(world.now, &[("printer", "paper_out")]);
+        world.send(&mut agent);
+        assert_eq!(open(&world).len(), 1);
+    }
 }
 
 #[test]

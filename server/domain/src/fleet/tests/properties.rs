@@ -395,6 +395,16 @@ fn a_quiet_kiosk_takes_less_than_one_kibibyte() {
     assert!(parts.iter().sum::<usize>() + heap < 1_024, "{parts:?} + {heap}");
 }
 
+#[test]
+fn nobody_has_room_for_what_few_have() {
+    use crate::fleet::kiosk::{Kiosk, Liveness};
+    let parts = [size_of::<Kiosk>(), size_of::<Liveness>()];
+    assert!(
+        parts[0] <= 368 && parts[1] <= 160,
+        "{parts:?}: a megabyte for every ten bytes of 100,000 kiosks"
+    );
+}
+
 /// Sites, each kiosk alone with what is its own, and the rest.
 fn parts(mut image: FleetImage) -> Vec<FleetImage> {
     let mut parts = vec![FleetImage { sites: std::mem::take(&mut image.sites), ..FleetImage::default() }];

@@ -112,7 +112,8 @@ fn a_record_whose_old_place_cannot_be_read_waits_and_is_quarantined_at_last() {
     let was = Some(Was { epoch: agent.epoch, seq: 1 });
     agent.epoch = Epoch(uuid::Uuid::from_u128(99));
     (agent.last_seq, agent.journal) = (0, Vec::new());
-    let body = Body::Boot(Boot { previous_boot: None, previous_alive_until: None, clean: true });
+    let body =
+        Body::Boot(Boot { previous_boot: None, previous_alive_until: None, clean: true, unrecorded: false });
     agent.record_was(world.now, body, was);
     agent.service(world.now, ServiceState::InService);
     let unreadable = |world: &World, agent: &ScriptedAgent| {

@@ -2,7 +2,7 @@ use chrono_tz::Asia::Shanghai;
 use kioskwatch_proto::{KioskId, SiteId};
 
 use super::*;
-use crate::change::{Admission, AssignmentRow, GroupKind, KioskRow};
+use crate::change::{Admission, AssignmentRow, CorrectionRow, GroupKind, KioskRow};
 use crate::interval::IntervalSet;
 use crate::uptime::Month;
 use crate::uptime::booking::{Booking, owners};
@@ -22,6 +22,8 @@ struct Ledger {
     engineer: &'static str,
     /// Of its site, each since a second.
     customers: Vec<(i64, &'static str)>,
+    /// What two people said of that, each approved at a second.
+    corrected: Vec<(CorrectionRow, i64)>,
     model: &'static str,
     commissioned: i64,
     decommissioned: Option<i64>,
@@ -49,6 +51,7 @@ impl Ledger {
             evidence: Vec::new(),
             engineer: "li",
             customers: vec![(0, "A")],
+            corrected: Vec::new(),
             model: "KT",
             commissioned: 0,
             decommissioned: None,
@@ -79,6 +82,9 @@ impl Ledger {
             let contract = Contract { region: "north".into(), customer: (*customer).into() };
             contracts.learn(&site, secs(*since), contract);
         }
+        for (row, said) in &self.corrected {
+            contracts.correct(row, secs(*said));
+        }
         contracts
     }
 
@@ -106,7 +112,8 @@ impl Ledger {
         let booking = Booking {
             month: self.month,
             kiosk: &kiosk,
-            owners: &self.contracts().divide(owners(&kiosk, &[&assignment])),
+            owners: &self.contracts().divide(owners(&kiosk, &[&assignment]), received_before),
+            corrected: &self.contracts().corrected(&site, received_before),
             target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),

@@ -142,3 +142,32 @@ async fn heartbeats_wait_for_company_unless_there_is_enough_of_it() {
     assert!(next_beat(&mut rig.hub.from_beats, again).await.is_some());
     assert!(again.is_none_or(|at| Instant::now() >= at));
 }
+
+#[tokio::test]
+async fn a_flood_is_shown_while_it_lasts_and_its_end_is_told_with_what_it_cost() {
+    const HOUR: i64 = 3_600_000;
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    rig.app.clock().fall_behind(HOUR);
+    let flooder = KioskId::new("K-1").unwrap();
+    let looks = async |rig: &mut Rig| {
+        let mut turn = Turn::default();
+        rig.hub.look_at_floods(&mut turn);
+        rig.hub.decide(turn).await.unwrap();
+        rig.app.floods().of(&flooder).map(|flood| flood.dropped)
+    };
+    for (messages, shown) in [(3, 6), (0, 6), (1, 8)] {
+        for _ in 0..messages {
+            for link in [&rig.hub.journal_link, &rig.hub.beats_link] {
+                link.counters().dropped_of("K-1");
+                link.counters().dropped_of("no kiosk's name");
+            }
+        }
+        assert_eq!(looks(&mut rig).await, Some(shown));
+        assert_eq!(rig.audit("flood").await, ["kiosk/K-1"], "once for both connections");
+    }
+    assert_eq!(rig.counted("security_events_total{event=\"flood\"}"), 1);
+    assert!(rig.audit("flood_ended").await.is_empty());
+    rig.app.clock().follow_jump();
+    assert_eq!(looks(&mut rig).await, None);
+    assert_eq!(rig.audit("flood_ended").await, ["kiosk/K-1"]);
+}

@@ -178,21 +178,75 @@ async fn a_sweep_that_panics_costs_one_deadline_and_nobody_else_anything() {
     the_fifth_is_left_alone(rig).await;
 }
 
+/// As an agent sends what it holds.
+fn batch_of(agent: &ScriptedAgent) -> Vec<u8> {
+    let records: Vec<&str> = agent.journal.iter().map(|(_, json)| json.as_str()).collect();
+    format!(r#"{{"epoch":"{}","first":1,"records":[{}]}}"#, agent.epoch, records.join(",")).into_bytes()
+}
+
+#[tokio::test]
+async fn a_record_whose_reading_panics_is_set_aside_with_its_bytes_and_the_rest_of_its_message_is_applied() {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    let now = rig.app.clock().now();
+    let mut agent = ScriptedAgent::new("K-1", now);
+    rig.hub.defect = Some(Defect::ReadingRecord("paper_out"));
+    agent.service(now, ServiceState::InService);
+    agent.fault(now, "printer", "paper_out", FaultState::Raised);
+    agent.service(now, ServiceState::Degraded);
+    // The acknowledgement may be lost: the same bytes again change nothing.
+    for _ in 0..2 {
+        rig.journal.message(received(&agent, Channel::Journal, batch_of(&agent), now)).await.unwrap();
+        let mut turn = Turn::default();
+        rig.hub.drain(&mut turn);
+        rig.hub.decide(turn).await.unwrap();
+        let upto = rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
+        assert_eq!(upto, Some(3), "the one before it and the one behind it");
+    }
+    let kept = async |seq| {
+        let record = rig.app.store().journal_record(&Scope::All, &agent.id, agent.epoch, seq).await.unwrap();
+        record.map(|row| (row.outcome, row.reason, row.raw.to_string()))
+    };
+    let reason = Some("reading it panicked: a defect".to_owned());
+    assert_eq!(kept(2).await, Some((RecordOutcome::Quarantined, reason, agent.journal[1].1.clone())));
+    assert_eq!(kept(3).await.map(|(outcome, ..)| outcome), Some(RecordOutcome::Applied));
+    assert_eq!(rig.audit("record_set_aside").await, ["kiosk/K-1"], "told once");
+    assert_eq!(rig.counted("panics_total{part=\"message\"}"), 2);
+    assert_eq!(rig.counted("messages_total{channel=\"journal_record\",outcome=\"quarantined\"}"), 1);
+}
+
+#[tokio::test]
+async fn a_record_whose_storing_panics_is_set_aside_by_itself_and_nobody_else_waits_for_it() {
+    let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    let [mut agent, mut neighbour] = ["K-1", "K-2"].map(|id| ScriptedAgent::new(id, now));
+    agent.service(now, ServiceState::InService);
+    agent.fault(now, "printer", StoreDefect::STRIKES, FaultState::Raised);
+    agent.service(now, ServiceState::Degraded);
+    let upto =
+        |rig: &Rig, agent: &ScriptedAgent| rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
+    for turn in 1..=3 {
+        neighbour.service(now, ServiceState::InService);
+        let inputs = vec![agent.batch(now), neighbour.batch(now)];
+        rig.hub.decide(Turn::of(inputs)).await.unwrap();
+        assert_eq!((upto(&rig, &agent), upto(&rig, &neighbour)), (Some(1), Some(turn)));
+    }
+    rig.decide(agent.batch(now)).await;
+    assert_eq!(upto(&rig, &agent), Some(3));
+    assert_eq!(rig.audit("record_failed").await, ["kiosk/K-1"; 3]);
+    assert_eq!(rig.audit("record_set_aside").await, ["kiosk/K-1"]);
+}
+
 /// What an agent sends again and again must not end every server that starts.
 #[tokio::test]
 async fn a_message_whose_reading_panics_costs_itself_and_nobody_else_anything() {
     let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
     let now = rig.app.clock().now();
     let mut agents = ["K-1", "K-2"].map(|id| ScriptedAgent::new(id, now));
-    let bytes = |agent: &mut ScriptedAgent| {
-        agent.service(now, ServiceState::InService);
-        let records: Vec<&str> = agent.journal.iter().map(|(_, json)| json.as_str()).collect();
-        format!(r#"{{"epoch":"{}","first":1,"records":[{}]}}"#, agent.epoch, records.join(",")).into_bytes()
-    };
     rig.hub.defect = Some(Defect::Reading(Topic::new(agents[0].id.clone(), Channel::Journal)));
     for _ in 0..2 {
         for agent in &mut agents {
-            let payload = bytes(agent);
+            agent.service(now, ServiceState::InService);
+            let payload = batch_of(agent);
             rig.journal.message(received(agent, Channel::Journal, payload, now)).await.unwrap();
         }
     }
@@ -240,7 +294,7 @@ async fn a_record_whose_old_place_is_damaged_is_quarantined_and_holds_nobody_up(
     (agent.last_seq, agent.journal) = (0, Vec::new());
     for seq in [2, 3] {
         let was = Some(Was { epoch: old, seq });
-        let boot = Boot { previous_boot: None, previous_alive_until: None, clean: true };
+        let boot = Boot { previous_boot: None, previous_alive_until: None, clean: true, unrecorded: false };
         agent.record_was(rig.app.clock().now(), Body::Boot(boot), was);
     }
     let upto = |rig: &Rig| rig.app.fleet().journal(&agent.id, agent.epoch).unwrap().0;

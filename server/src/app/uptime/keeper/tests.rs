@@ -7,6 +7,7 @@ use kioskwatch_domain::{
 };
 use uuid::Uuid;
 
+mod first_look;
 mod late;
 
 use std::collections::BTreeSet;
@@ -45,6 +46,15 @@ impl Office {
         };
         let (app, requests, folder) = testing::app(Config::default(), rows).await;
         Self { app, requests, folder }
+    }
+
+    /// As the hub does when they are committed.
+    fn note(&self, changes: &[Change]) {
+        self.app.books().note(changes, |kiosk| self.place(kiosk));
+    }
+
+    fn place(&self, kiosk: &KioskId) -> Option<Ix> {
+        self.app.fleet().place(kiosk)
     }
 
     /// Steps while the hub answers: what names `bad` can never be committed.
@@ -96,7 +106,10 @@ async fn late_evidence_and_the_round_take_turns_so_that_neither_waits_for_the_wh
     let mut left = Vec::new();
     for turn in 0..6 {
         // More comes in than a step can take.
-        (0..2 * KIOSKS_A_STEP).for_each(|n| office.app.books().dirty().kiosk(&id(n), Timestamp(0)));
+        for n in 0..2 * KIOSKS_A_STEP {
+            let kiosk = office.place(&id(n));
+            office.app.books().dirty().kiosk(kiosk, Timestamp(0));
+        }
         assert!(office.step(&mut keeper, None).await);
         assert_eq!(keeper.was_dirty, turn % 2 == 0, "turn {turn}");
         left.push(keeper.round.len() / KIOSKS_A_STEP);
@@ -112,24 +125,25 @@ async fn a_round_looks_at_those_whose_time_has_come_and_at_whoever_something_hap
     assert!(office.step(&mut keeper, None).await, "nobody was looked at since the start");
     let now = office.app.clock().now().secs();
     let later = now + i64::try_from(RENEWED_AFTER_S / 2).unwrap();
-    let leave_alone = |keeper: &mut Keeper, but: &KioskId, until: i64| {
-        keeper.due_at.values_mut().for_each(|at| *at = later);
-        keeper.due_at.insert(but.clone(), until);
+    let [k0, k1, k2, k3] = [0, 1, 2, 3].map(|n| office.place(&id(n)).unwrap());
+    let leave_alone = |keeper: &mut Keeper, but: Ix, until: i64| {
+        keeper.due_at.fill(later);
+        keeper.due_at[but as usize] = until;
         keeper.began = None;
     };
-    leave_alone(&mut keeper, &id(0), later);
+    leave_alone(&mut keeper, k0, later);
     assert!(!office.step(&mut keeper, None).await, "there is nothing to do");
-    leave_alone(&mut keeper, &id(1), now);
-    keeper.due_at.remove(&id(2));
+    leave_alone(&mut keeper, k1, now);
+    keeper.due_at[k2 as usize] = STRANGER;
     let round = keeper.begin_round().then(|| keeper.round.clone());
-    assert_eq!(round, Some(VecDeque::from([id(1), id(2)])), "its time has come, and nobody ever looked");
+    assert_eq!(round, Some(VecDeque::from([k1, k2])), "its time has come, and nobody ever looked");
     assert!(office.step(&mut keeper, None).await && keeper.round.is_empty());
-    leave_alone(&mut keeper, &id(0), later);
+    leave_alone(&mut keeper, k0, later);
     keeper.asked_at = now + 60;
     assert!(keeper.begin_round(), "our clock went back");
-    assert_eq!(keeper.round, (0..4).map(id).collect::<VecDeque<_>>());
+    assert_eq!(keeper.round, [k0, k1, k2, k3]);
     assert!(office.step(&mut keeper, None).await && keeper.round.is_empty());
-    leave_alone(&mut keeper, &id(0), later);
+    leave_alone(&mut keeper, k0, later);
     let at = Timestamp(now * 1_000);
     let silent = TransitionRow {
         kiosk: id(3),
@@ -141,10 +155,11 @@ async fn a_round_looks_at_those_whose_time_has_come_and_at_whoever_something_hap
         noticed_at: at,
         reason: String::new(),
     };
-    office.app.books().note(&[Change::Transition(silent)]);
+    office.note(&[Change::Transition(silent)]);
     assert!(office.step(&mut keeper, None).await);
-    let looked_at: Vec<_> = keeper.due_at.iter().filter(|(_, at)| **at != later).map(|(id, _)| id).collect();
-    assert_eq!(looked_at, [&id(3)]);
+    let looked_at: Vec<Ix> =
+        (0..).zip(&keeper.due_at).filter(|(_, at)| **at != later).map(|(k, _)| k).collect();
+    assert_eq!(looked_at, [k3]);
 }
 
 #[tokio::test]
@@ -276,12 +291,12 @@ async fn what_cannot_be_booked_any_more_does_not_go_on_as_it_did() {
     app.books().took_in(later);
     let shown = |kiosk: &KioskId, at| {
         let month = PERIODS.iter().position(|name| *name == "month").unwrap();
-        app.books().of_kiosks([kiosk].into_iter(), at)[0].1[month].unwrap()
+        app.books().of_kiosks(app.fleet().place(kiosk).into_iter(), at)[0][month].unwrap()
     };
     // It changes what is booked, so that it is booked anew.
     let model = KioskRow { model: "another".into(), ..stored(app.store(), &bad).await };
     app.store().commit(&[Change::Kiosk(model)]).await.unwrap();
-    app.books().dirty().kiosk(&bad, Timestamp(0));
+    app.books().dirty().kiosk(office.place(&bad), Timestamp(0));
     assert!(office.step(&mut keeper, Some(&bad)).await);
     assert!(keeper.skipped.contains_key(&bad));
     let now = app.clock().now();
@@ -362,12 +377,12 @@ async fn what_is_forgiven_to_a_site_is_looked_at_for_those_that_stood_there_then
         withdrawn: None,
         reason: "flood".into(),
     };
-    office.app.books().dirty().note(&[Change::Exclusion(window)]);
+    office.note(&[Change::Exclusion(window)]);
     let mut keeper = Keeper::new(office.app.clone());
     keeper.spread_sites().await.unwrap();
     let taken = office.app.books().dirty().take(9, |_| Timestamp(i64::MAX));
     // Who came after it is looked at for nothing.
-    assert_eq!(taken.into_keys().collect::<Vec<_>>(), [id(0), id(2), id(3)]);
+    assert_eq!(taken.into_keys().map(Some).collect::<Vec<_>>(), [0, 2, 3].map(|n| office.place(&id(n))));
 }
 
 #[tokio::test]
@@ -393,9 +408,9 @@ async fn sites_are_read_once_for_all_rounds_until_one_of_them_changes() {
             updated_at: Timestamp(0),
         });
         office.app.store().commit(std::slice::from_ref(&row)).await.unwrap();
-        office.app.books().note(&[row]);
+        office.note(&[row]);
         // Whatever it looks at next.
-        office.app.books().dirty().kiosk(&id(0), Timestamp(0));
+        office.app.books().dirty().kiosk(office.place(&id(0)), Timestamp(0));
         assert!(office.step(&mut keeper, None).await);
         let zone: Tz = timezone.parse().unwrap();
         assert_eq!(keeper.places().await.unwrap().zone_at(Some(&site)), zone);

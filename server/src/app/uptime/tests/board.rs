@@ -1,9 +1,14 @@
 //! What a scrape shows adds up, whoever it is shown by.
+use kioskwatch_domain::fleet::Ix;
+
 use super::*;
 use crate::app::uptime::{
     board::{Growth, Parts, Place},
     seconds::Seconds,
 };
+
+/// Where the kiosk stands in the fleet.
+const K: Ix = 3;
 
 /// Up for some seconds of a day, the rest down for one cause, and an hour of which nothing is known.
 fn figures(up_s: i64, cause: Cause) -> Figures {
@@ -22,11 +27,8 @@ fn figures(up_s: i64, cause: Cause) -> Figures {
 }
 
 fn place(site: Option<&str>, region: &str, customer: &str) -> Place {
-    Place {
-        site: site.map(|id| id.parse().unwrap()),
-        region: region.to_owned(),
-        customer: customer.to_owned(),
-    }
+    let site = site.map(|id| id.parse().unwrap());
+    Place { site, region: region.to_owned(), customer: customer.to_owned(), engineer: String::new() }
 }
 
 fn shown(parts: &[(Place, Figures)]) -> Shown {
@@ -55,7 +57,6 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
         ..Figures::default()
     };
     let part = || Parts::of(std::iter::once((shop.clone(), &second)));
-    let kiosk: KioskId = "k".parse().unwrap();
     let mut board = Board::default();
     let grows = Growth {
         place: shop.clone(),
@@ -66,18 +67,19 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
         today: Some((day, part())),
         month: Some((october(), part())),
         last_month: Some((october(), part())),
+        promised: None,
         grows: Some(grows),
     };
-    board.show(kiosk.clone(), shown.clone());
+    board.show(K, shown.clone());
     for (now, seconds) in [(0, 1), (10, 1), (11, 2), (39, 30), (40, 31), (90, 31)] {
         let now = Timestamp((begin + now) * 1_000);
-        let [today, month, last_month] = board.kiosk(&kiosk, now, EVER).map(Option::unwrap);
+        let [today, month, last_month] = board.kiosk(K, now, EVER).map(Option::unwrap);
         assert_eq!((today, month), (Seconds::of(&second).times(seconds), today), "{now}");
         assert_eq!(last_month, Seconds::of(&second), "it has ended");
         assert_eq!(board.totals(now, EVER)[0].sites["S-1"], today);
     }
     let books = Books::default();
-    books.show(vec![(kiosk.clone(), shown.clone())]);
+    books.show(vec![(K, shown.clone())]);
     books.shown_whole();
     let later = Timestamp((begin + 3 * 3_600) * 1_000);
     // Nothing is committed any more: the database or the hub is away.
@@ -85,11 +87,11 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
         books.took_in(Timestamp((begin + committed_s) * 1_000));
         let grown = Seconds::of(&second).times(seconds);
         assert_eq!(books.totals(later).unwrap()[0].fleet, grown, "{committed_s}");
-        assert_eq!(books.of_kiosks(std::iter::once(&kiosk), later)[0].1[1], Some(grown));
+        assert_eq!(books.of_kiosks(std::iter::once(K), later)[0][1], Some(grown));
     }
     // The next look says that nothing goes on.
-    board.show(kiosk.clone(), Shown { grows: None, ..shown });
-    assert_eq!(board.kiosk(&kiosk, Timestamp((begin + 30) * 1_000), EVER)[0], Some(Seconds::of(&second)));
+    board.show(K, Shown { grows: None, ..shown });
+    assert_eq!(board.kiosk(K, Timestamp((begin + 30) * 1_000), EVER)[0], Some(Seconds::of(&second)));
 }
 
 #[tokio::test]
@@ -106,7 +108,7 @@ async fn what_is_shown_of_who_works_on_is_what_a_later_look_counts_until_the_nex
     let look = async |after_ms: i64| {
         let kept = shelf.look_at("k", from + after_ms, &BTreeSet::new()).await;
         let mut board = Board::default();
-        board.show(id.clone(), kept.shown);
+        board.show(K, kept.shown);
         (board, kept.due_at - october().from)
     };
     for (at, due, later) in [
@@ -121,25 +123,28 @@ async fn what_is_shown_of_who_works_on_is_what_a_later_look_counts_until_the_nex
         assert_eq!(due_at, due, "{at}");
         // Five Thursdays and five Fridays of twelve hours, at any instant.
         for (board, at) in [(&board, at), (&counted, later)] {
-            let [_, month, _] = board.kiosk(&id, Timestamp(from + at), EVER).map(Option::unwrap_or_default);
+            let [_, month, _] = board.kiosk(K, Timestamp(from + at), EVER).map(Option::unwrap_or_default);
             assert_eq!(month.known_s + month.unknown_s + month.to_come_s, 10 * 12 * 3_600, "{at}");
         }
         let now = Timestamp(from + later);
-        assert_eq!(board.kiosk(&id, now, EVER), counted.kiosk(&id, now, EVER), "{at} to {later}");
+        assert_eq!(board.kiosk(K, now, EVER), counted.kiosk(K, now, EVER), "{at} to {later}");
         assert_eq!(board.totals(now, EVER), counted.totals(now, EVER));
     }
 }
 
 #[test]
-fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_avail_lacks() {
-    let (moved, lost): (KioskId, KioskId) = ("moved".parse().unwrap(), "lost".parse().unwrap());
+fn sites_regions_customers_engineers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_avail_lacks() {
+    let (moved, lost): (Ix, Ix) = (2, 5);
     let mut board = Board::default();
     let stood = [
         (place(Some("S-1"), "north", "Bank"), figures(80_000, Cause::Power)),
-        (place(Some("S-2"), "north", ""), figures(70_000, Cause::Hardware)),
+        (
+            Place { engineer: "Li".into(), ..place(Some("S-2"), "north", "") },
+            figures(70_000, Cause::Hardware),
+        ),
     ];
-    board.show(moved.clone(), shown(&stood));
-    board.show(lost.clone(), shown(&[(place(None, "", ""), figures(60_000, Cause::Network))]));
+    board.show(moved, shown(&stood));
+    board.show(lost, shown(&[(place(None, "", ""), figures(60_000, Cause::Network))]));
     let now = Timestamp(october().from * 1_000 + DAY);
     let [today, month, last_month] = board.totals(now, EVER);
     assert_eq!((today, last_month), (Default::default(), Default::default()), "nobody looked at them");
@@ -148,11 +153,12 @@ fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_ava
         (&month.sites, vec!["", "S-1", "S-2"]),
         (&month.regions, vec!["", "north"]),
         (&month.customers, vec!["", "Bank"]),
+        (&month.engineers, vec!["", "Li"]),
     ] {
         assert_eq!(groups.keys().map(String::as_str).collect::<Vec<_>>(), names);
         assert_eq!(sum(groups.values()), month.fleet);
     }
-    let kiosks = [&moved, &lost].map(|id| board.kiosk(id, now, EVER)[1].unwrap());
+    let kiosks = [moved, lost].map(|kiosk| board.kiosk(kiosk, now, EVER)[1].unwrap());
     assert_eq!(sum(kiosks.iter()), month.fleet);
     assert_eq!(kiosks[0].ratios[0], Ratio::new(150_000, 2 * 86_400));
     let avail = month.fleet.ratios[1];
@@ -161,6 +167,75 @@ fn sites_regions_customers_and_kiosks_add_up_to_the_fleet_and_causes_to_what_ava
     // A period that is over is nobody's month any more.
     let later = Timestamp(october().to * 1_000);
     assert_eq!(board.totals(later, EVER)[1].fleet, Seconds::default());
-    assert_eq!(board.kiosk(&moved, later, EVER), [None; 3]);
-    assert_eq!(board.kiosk(&"unknown".parse().unwrap(), now, EVER), [None; 3]);
+    assert_eq!(board.kiosk(moved, later, EVER), [None; 3]);
+    for unknown in [0, lost - 1, lost + 1] {
+        board.stop_growth(unknown, now);
+        assert_eq!(board.kiosk(unknown, now, EVER), [None; 3]);
+    }
+    assert_eq!(board.kiosks(), 2, "nothing is shown of those between them");
+}
+
+#[tokio::test]
+async fn the_first_look_after_a_start_shows_what_the_books_show_of_a_month_that_is_signed_and_of_one_that_is_not()
+ {
+    let shelf = moved_in_mid_month().await;
+    let (end, id): (i64, KioskId) = (october().to * 1_000, "k".parse().unwrap());
+    // In October; in November before and after its freeze; and with evidence that came later than that.
+    for (now, is_signed) in
+        [(end - 3 * DAY, false), (end + 3 * HOUR, false), (end + DAY, true), (end + 2 * DAY, true)]
+    {
+        if now == end + 2 * DAY {
+            let Change::Evidence(late) = full("k", end - 2 * DAY, end + DAY) else { unreachable!() };
+            let late = EvidenceRow { received_at: Some(Timestamp(end + 36 * HOUR)), ..late };
+            shelf.store.commit(&[Change::Evidence(late)]).await.unwrap();
+        }
+        let kept = shelf.look_at("k", now, &BTreeSet::new()).await;
+        let reader = shelf.reader(now);
+        let places = Arc::new(reader.places().await.unwrap());
+        let first = Look::for_scrape(&reader, places, vec![id.clone()]).await.unwrap();
+        let subject = &first.subjects[0];
+        assert_eq!(
+            subject.period.from > october().from + 5 * 86_400,
+            is_signed,
+            "of what is signed nothing is read"
+        );
+        let first = first.keep(subject, &mut Ids::seeded(1));
+        assert!(first.changes.is_empty(), "{:?}", first.changes);
+        let [first, kept] = [first.shown, kept.shown].map(|shown| {
+            let mut board = Board::default();
+            board.show(0, shown);
+            board
+        });
+        for later in [0, 600_000] {
+            let at = Timestamp(now + later);
+            assert_eq!(first.totals(at, EVER), kept.totals(at, EVER), "{now}");
+            assert!(first.kiosk(0, at, EVER).iter().all(Option::is_some), "{now}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn last_month_is_judged_by_what_was_promised_for_it_and_not_by_the_target_of_now() {
+    let mut shelf = moved_in_mid_month().await;
+    let end = october().to * 1_000;
+    shelf.keep("k", end + DAY).await;
+    shelf.config.uptime.target = [1, 2];
+    let mut board = Board::default();
+    let at = |ms: i64| Timestamp(end + ms);
+    assert_eq!(board.promised(at(DAY)), None, "nobody was looked at");
+    board.show("k".parse().unwrap(), shelf.keep("k", end + 2 * DAY).await);
+    assert_eq!(board.promised(at(2 * DAY)), Some((99, 100)));
+    let last_month = |valid: Interval, target| Shown {
+        last_month: Some((valid, Parts::default())),
+        promised: Some(target),
+        ..Shown::default()
+    };
+    let [november, december] =
+        ["2026-11", "2026-12"].map(|month| month.parse::<Month>().unwrap().period(chrono_tz::Asia::Shanghai));
+    board.show("other".parse().unwrap(), last_month(november, (995, 1_000)));
+    board.show("third".parse().unwrap(), last_month(november, (9, 10)));
+    assert_eq!(board.promised(at(2 * DAY)), Some((995, 1_000)), "the highest of the fleet");
+    board.show("k".parse().unwrap(), last_month(december, (1, 2)));
+    let december = Timestamp(december.from * 1_000);
+    assert_eq!(board.promised(december), Some((1, 2)), "of the month that is the last one now");
 }

@@ -81,7 +81,7 @@ async fn a_page_that_is_read_while_rows_are_committed_is_not_remembered() {
     page.books.committing(&changes);
     assert_eq!(page.looks(|_, _| {}).await, 2);
     assert!(!page.is_remembered().await, "some rows of before, some of after");
-    page.books.note(&changes);
+    page.books.note(&changes, |_| Some(0));
     assert_eq!(page.looks(|_, _| {}).await, 1);
     assert!(page.is_remembered().await);
 }

@@ -1,5 +1,10 @@
 //! Sites that change hands: a customer is owed the seconds in which a site was its, and no month that is over becomes
 //! another's.
+use kioskwatch_domain::{
+    change::{Correction, CorrectionRow, CorrectionState, Decided},
+    uptime::contracts::Renamed,
+};
+
 use super::{terms::Told, *};
 
 /// `A` since before October, which nobody signed.
@@ -80,7 +85,7 @@ async fn a_month_in_which_a_site_changed_hands_and_came_back_is_shared_out_to_th
     assert_eq!(rows.iter().filter(signed).map(|row| row.customer.as_str()).collect::<Vec<_>>(), ["A", "B"]);
     // The same on the board, under both customers.
     let mut board = Board::default();
-    board.show(id.clone(), shown);
+    board.show(0, shown);
     let [_, _, last_month] = board.totals(Timestamp(end + DAY), EVER);
     let of = |name: &str| last_month.customers.get(name).map(|seconds| seconds.known_s + seconds.unknown_s);
     assert_eq!((of("A"), of("B")), (Some(counted[0]), Some(counted[1])));
@@ -119,4 +124,86 @@ async fn of_a_few_kiosks_those_belong_to_a_group_that_were_its_own_within_the_mo
     let period = UptimePeriod::Month { year: 2026, month: 10 };
     let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
     assert_eq!(reader.members_among(&Scope::All, &query, vec![gone.clone()]).await.unwrap(), [gone]);
+}
+
+#[tokio::test]
+async fn a_month_that_two_people_move_whole_to_another_customer_is_booked_and_restated_to_them() {
+    let told = of_customer_a().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let (id, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
+    let said = |n: u128, customer: &str, at: i64| {
+        let after = Renamed { region: None, customer: Some(customer.into()) };
+        let decided = Decided { by: "boss".into(), at: Timestamp(at), reason: "r".into() };
+        CorrectionRow {
+            id: Uuid::from_u128(n),
+            what: Correction::Contract { site: "S-1".parse().unwrap(), before: Vec::new(), after },
+            from: Timestamp(from),
+            to: Timestamp(end),
+            reason: "r".into(),
+            state: CorrectionState::Approved,
+            requested_by: "dispatcher".into(),
+            requested_at: Timestamp(at),
+            decided: Some(decided),
+            effect: "{}".into(),
+        }
+    };
+    let shown = async |row: &CorrectionRow| {
+        let text = told.shelf.reader(end + HOUR).effect(row, chrono_tz::Asia::Shanghai).await.unwrap();
+        let text: serde_json::Value = serde_json::from_str(&text).unwrap();
+        ["before", "after"].map(|when| text["2026-10"][when]["accountable_s"].as_i64().unwrap())
+    };
+    told.shelf.keep("k", end).await;
+    let (all, before) = owed(&told, end + HOUR).await;
+    assert_eq!(before, [all, 0]);
+    // Before the freeze: open months follow.
+    let first = said(1, "B", end + HOUR);
+    assert_eq!(shown(&first).await, [0, all], "what it will owe to them");
+    told.shelf.store.commit(&[Change::Correction(Box::new(first))]).await.unwrap();
+    assert_eq!(owed(&told, end + 2 * HOUR).await, (all, [0, all]), "counted");
+    told.shelf.keep("k", end + 2 * HOUR).await;
+    assert_eq!(owed(&told, end + 2 * HOUR).await, (all, [0, all]), "booked");
+    told.shelf.keep("k", end + DAY).await;
+    // After it: the same figures of somebody else are a restatement.
+    let second = said(2, "A", end + 2 * DAY);
+    told.shelf.store.commit(&[Change::Correction(Box::new(second))]).await.unwrap();
+    told.shelf.keep("k", end + 2 * DAY).await;
+    assert_eq!(owed(&told, end + 2 * DAY).await, (all, [0, all]), "signed");
+    let proposed = told.shelf.store.restatements_of(std::slice::from_ref(&id), month).await.unwrap();
+    let [proposed] = proposed.as_slice() else { panic!("{proposed:?}") };
+    assert!(proposed.why.ends_with("this changed: owners"), "{}", proposed.why);
+    let rows = async || told.shelf.store.versions_of_month(&Scope::All, &id, month).await.unwrap();
+    let (known, reader) = (rows().await, told.shelf.reader(end + 3 * DAY));
+    let stored = books::Stored { rows: &known, restatements: std::slice::from_ref(proposed) };
+    let places = reader.places().await.unwrap();
+    let verdict = books::Verdict { approve: true, reason: "seen the contract".into() };
+    let (now, terms, boss) =
+        (Timestamp(end + 3 * DAY), books::Terms::default(), Actor { name: "boss".into() });
+    let decided = books::decide(now, &terms, &boss, proposed, (&stored, places.contracts()), &verdict);
+    told.shelf.store.commit(&decided.unwrap()).await.unwrap();
+    told.shelf.keep("k", end + 4 * DAY).await;
+    assert_eq!(owed(&told, end + 4 * DAY).await, (all, [all, 0]), "restated");
+    let all_of = told.shelf.store.restatements_of(std::slice::from_ref(&id), month).await.unwrap();
+    assert_eq!(all_of.len(), 1, "nothing is left to say");
+    // Each version is of whom it was known to be then.
+    let of = |rows: &[MonthRow], version| {
+        let signed = rows.iter().filter(|row| row.version == version && row.has_time());
+        signed.map(|row| row.customer.clone()).collect::<Vec<_>>()
+    };
+    let rows = rows().await;
+    assert_eq!((of(&rows, 1), of(&rows, 2)), (vec!["B".to_owned()], vec!["A".to_owned()]));
+    let asked = |customer: &str, at: i64| UptimeQuery {
+        scope: UptimeScope::Customer(customer.into()),
+        period: UptimePeriod::Between(Timestamp(from), Timestamp(end)),
+        as_of: Some(Timestamp(at)),
+    };
+    for (customer, at, counts) in [
+        ("A", end, all),
+        ("B", end, 0),
+        ("B", end + DAY, all),
+        ("A", end + DAY, 0),
+        ("A", end + 3 * DAY, all),
+    ] {
+        let told = told.shelf.reader(end + 4 * DAY).figures(&Scope::All, &asked(customer, at)).await.unwrap();
+        assert_eq!(told.sums.figures.accountable_s, counts, "{customer} as of {at}");
+    }
 }

@@ -192,7 +192,7 @@ async fn a_late_journal_corrects_an_open_month_by_itself_and_a_signed_one_by_a_d
     assert_eq!(signed(&after), signed(&rows), "version 1 is what it was");
 
     let mut board = Board::default();
-    board.show(kiosk, shown);
+    board.show(0, shown);
     let totals = board.totals(Timestamp(end + 7 * DAY), EVER);
     let avail = totals[2].fleet.ratios[1];
     assert_eq!(avail.den - avail.num, DAY / 1_000, "last month as signed");

@@ -84,8 +84,8 @@ impl Told {
         shelf.config.uptime.planned_notice_h = notice_h;
         let noted = shelf.store.calendar_terms().await.unwrap();
         let notice_h = i64::try_from(notice_h).unwrap();
-        let row = CalendarTermsRow::learned(&noted, &shelf.calendar, notice_h, Timestamp(now));
-        shelf.store.commit(&row.map(Change::CalendarTerms).into_iter().collect::<Vec<_>>()).await.unwrap();
+        let rows = CalendarTermsRow::learned(&noted, &shelf.calendar, notice_h, Timestamp(now)).into_iter();
+        shelf.store.commit(&rows.map(Change::CalendarTerms).collect::<Vec<_>>()).await.unwrap();
     }
 
     /// Work that was approved so many hours before it began, on the afternoon of a Friday.

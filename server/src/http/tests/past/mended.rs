@@ -176,6 +176,43 @@ async fn who_answered_for_a_kiosk_and_where_it_stood_is_mended_by_two_people_who
 }
 
 #[tokio::test]
+async fn who_does_not_see_where_a_kiosk_should_have_stood_does_not_decide_about_it() {
+    let fixture = Fixture::start().await;
+    let [manager, admin] = [fixture.token("manager", &[]).await, fixture.token("admin", &[]).await];
+    let near = fixture.token("manager", &["near"]).await;
+    let both = fixture.token("manager", &["near", "far"]).await;
+    let now = fixture.app.clock().now();
+    let (from, to) = (now.plus_ms(-4 * 3_600_000), now.plus_ms(-3 * 3_600_000));
+    let corrections = "/api/v1/corrections";
+    let ask = async |site: Option<&str>| {
+        let body = json!({ "kind": "stood_at", "kiosk": "K-1", "site": site, "from": from.to_string(),
+            "to": to.to_string(), "reason": "noted wrong" });
+        fixture.ask(Method::POST, corrections, &manager, Some(&body.to_string())).await.json()
+    };
+    let [far, nowhere] = [ask(Some("far")).await, ask(None).await];
+    for (token, seen) in
+        [(&near, vec![&nowhere]), (&both, vec![&nowhere, &far]), (&admin, vec![&nowhere, &far])]
+    {
+        let list = fixture.get(corrections, token).await.json();
+        let moves = list["items"].as_array().unwrap().iter().filter(|row| row["kind"] == "stood_at");
+        assert_eq!(moves.collect::<Vec<_>>(), seen);
+    }
+    let path = format!("{corrections}/{}", far["id"].as_str().unwrap());
+    assert_eq!(fixture.get(&path, &near).await.status, StatusCode::NOT_FOUND);
+    let decide = async |token: &str, how: &str| {
+        let reason = Some(r#"{"reason":"asked the caretaker"}"#);
+        fixture.ask(Method::POST, &format!("{path}/{how}"), token, reason).await
+    };
+    for how in ["approve", "reject"] {
+        let unseen = decide(&near, how).await;
+        assert_eq!(unseen.status, StatusCode::NOT_FOUND, "{}", unseen.text);
+    }
+    assert_eq!(fixture.get(&path, &admin).await.json()["state"], "requested");
+    let seen = decide(&both, "approve").await;
+    assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
+}
+
+#[tokio::test]
 async fn a_wrong_time_zone_is_mended_by_two_people() {
     let fixture = Fixture::start().await;
     let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];

@@ -99,11 +99,11 @@ async fn a_page_of_a_group_asks_the_books_again_when_rows_of_its_months_are_book
     let second = [row(month, 2, 9_000)];
     commit(&second).await;
     is(lost().await, [7_000, 7_000]);
-    books.note(&second);
+    books.note(&second, |_| Some(0));
     is(lost().await, [9_000, 9_000]);
     let next = [row(month.next(), 1, 500)];
     commit(&next).await;
-    books.note(&next);
+    books.note(&next, |_| Some(0));
     is(lost().await, [9_000, 9_500]);
 }
 
@@ -157,14 +157,17 @@ async fn a_name_longer_than_any_is_refused_with_the_limit() {
     let fixture = Fixture::start().await;
     let viewer = fixture.token("viewer", &[]).await;
     for scope in ["region", "customer", "engineer", "model", "kiosk", "site"] {
-        for path in ["/api/v1/uptime", "/uptime"] {
+        for (path, says) in [
+            ("/api/v1/uptime", "at most 1000 characters, this one has 1001"),
+            ("/uptime", "名称最多 1000 个字符，现为 1001 个"),
+        ] {
             let ask = async |letters: usize| {
                 let name = "%E5%8C%97".repeat(letters);
                 fixture.get(&format!("{path}?scope={scope}&id={name}"), &viewer).await
             };
             let refused = ask(1_001).await;
             assert_eq!(refused.status, 422, "{path} {scope}: {}", refused.text);
-            assert!(refused.text.contains("at most 1000 characters, this one has 1001"), "{}", refused.text);
+            assert!(refused.text.contains(says), "{}", refused.text);
             if !["kiosk", "site"].contains(&scope) {
                 assert_eq!(ask(1_000).await.status, 200, "{path} {scope}");
             }

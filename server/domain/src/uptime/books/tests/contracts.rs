@@ -103,3 +103,73 @@ fn seconds_that_move_from_one_customer_of_a_site_to_the_next_are_restated_to_who
         restated.iter().map(|row| (row.customer.as_str(), row.sums.figures.accountable_s)).collect();
     assert_eq!(shares, [("B", 10 * day)]);
 }
+
+impl Ledger {
+    /// Two people say to whom its site belonged from one second of its month to another.
+    fn correct(&mut self, span: Interval, customer: &str, approved_at: i64) {
+        let row = crate::uptime::contracts::tests::corrected("S-1", (span.from, span.to), customer);
+        self.corrected.push((row, approved_at));
+    }
+
+    /// Accountable hours of each customer in a version.
+    fn hours(&self, version: u32) -> Vec<(&str, i64)> {
+        let rows = self.rows.iter().filter(|row| row.version == version && row.has_time());
+        let mut hours: Vec<_> =
+            rows.map(|row| (row.customer.as_str(), row.sums.figures.accountable_s / HOUR)).collect();
+        hours.sort_unstable();
+        hours
+    }
+}
+
+#[test]
+fn a_signed_month_that_two_people_move_whole_to_another_customer_is_restated_to_them_and_back() {
+    let mut ledger = Ledger::october();
+    let (end, month) = (ledger.end(), ledger.month.period(Shanghai));
+    let all = month.length() / HOUR;
+    ledger.look(end + 24 * HOUR);
+    assert_eq!((ledger.hours(0), ledger.hours(1)), (vec![("A", all)], vec![("A", all)]));
+    for (version, customer, hour) in [(2, "B", 30), (3, "A", 40)] {
+        let now = end + hour * HOUR;
+        ledger.correct(month, customer, now);
+        ledger.look(now);
+        assert_eq!(ledger.states().last(), Some(&RestatementState::Proposed), "the same figures, of another");
+        assert!(ledger.restatements.last().unwrap().why.ends_with("this changed: owners"));
+        assert_eq!(ledger.hours(0), [(customer, all)]);
+        ledger.decide("manager", true, now + HOUR).unwrap();
+        ledger.look(now + 2 * HOUR);
+        assert_eq!(ledger.hours(version), [(customer, all)]);
+        assert!(!ledger.states().contains(&RestatementState::Proposed), "nothing is left to say");
+    }
+    assert_eq!((ledger.hours(1), ledger.hours(2)), (vec![("A", all)], vec![("B", all)]));
+}
+
+#[test]
+fn what_two_people_say_before_the_freeze_is_signed_and_what_they_say_later_is_not() {
+    let mut ledger = Ledger::october();
+    let (end, month) = (ledger.end(), ledger.month.period(Shanghai));
+    let (all, day) = (month.length() / HOUR, 24 * HOUR);
+    ledger.correct(Interval::new(month.from, month.from + 2 * day), "B", end + HOUR);
+    ledger.correct(Interval::new(month.from + day, month.from + 3 * day), "C", end + 24 * HOUR);
+    ledger.look(end + 25 * HOUR);
+    assert_eq!(ledger.hours(1), [("A", all - 48), ("B", 48)]);
+    assert_eq!(ledger.hours(0), [("A", all - 72), ("B", 24), ("C", 48)]);
+    ledger.look(end + 26 * HOUR);
+    assert_eq!(ledger.states(), [RestatementState::Proposed]);
+    ledger.decide("manager", true, end + 27 * HOUR).unwrap();
+    assert_eq!(ledger.hours(2), [("A", all - 72), ("B", 24), ("C", 48)]);
+}
+
+#[test]
+fn of_an_old_month_that_was_signed_for_somebody_else_what_two_people_said_counts_and_what_was_signed_for_the_rest()
+ {
+    let mut ledger = Ledger::october();
+    let (end, month) = (ledger.end(), ledger.month.period(Shanghai));
+    let all = month.length() / HOUR;
+    ledger.look(end + 24 * HOUR);
+    // Registered otherwise before that was kept.
+    ledger.customers = vec![(0, "Z")];
+    ledger.correct(Interval::new(month.from, month.from + 48 * HOUR), "B", end + 30 * HOUR);
+    ledger.look(end + 30 * HOUR);
+    ledger.decide("manager", true, end + 31 * HOUR).unwrap();
+    assert_eq!(ledger.hours(2), [("A", all - 48), ("B", 48)]);
+}

@@ -29,7 +29,7 @@ impl Office {
 
     async fn commit(&self, changes: &[Change]) {
         self.app.store().commit(changes).await.unwrap();
-        self.app.books().note(changes);
+        self.note(changes);
     }
 
     /// The server received then.
@@ -45,7 +45,7 @@ impl Office {
         // Dates of time that has been are never said without this; here the kiosk's own row says it all.
         let known_from = CommissionedRow::ALWAYS;
         let said = CommissionedRow { kiosk: id(0), known_from, stretches };
-        self.app.books().note(&[Change::Commissioned(said)]);
+        self.note(&[Change::Commissioned(said)]);
     }
 
     /// All that waits, and a round of all.
