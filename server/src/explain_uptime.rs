@@ -6,7 +6,7 @@ use kioskwatch_domain::{
     change::{EvidenceRow, ExclusionRow, MonthRow, MonthSums},
     interval::Interval,
     uptime::{
-        Explained, Figures, Margin, Month, Ratio, Reliability, Verdict, books::total,
+        Explained, Figures, Margin, Month, Proofs, Ratio, Reliability, Verdict, books::total,
         exclusion::NotAccountable,
     },
 };
@@ -74,7 +74,7 @@ pub(crate) fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<
         let (from, to) = (at(told.period.from), at(told.period.to));
         let ids = std::slice::from_ref(&kiosk);
         let evidence = store.evidence(&Scope::All, ids, from, to).await.map_err(Problem::failed)?;
-        list(&mut text, &told, evidence);
+        list(&mut text, &told, &evidence);
         store.close().await;
         print(&text)
     })
@@ -125,13 +125,12 @@ fn promise(text: &mut String, name: &str, ratio: Ratio, target: (i64, i64)) {
 }
 
 /// All of the month that has been, in order: what counted with what proves it, and what lies outside with the reason.
-fn list(text: &mut String, told: &UptimeExplained, mut evidence: Vec<EvidenceRow>) {
+fn list(text: &mut String, told: &UptimeExplained, evidence: &[EvidenceRow]) {
     let _ = writeln!(
         text,
         "\nfrom                 to                   seconds state    source  cause        on     avail  full   why"
     );
-    evidence.sort_by_key(|row| row.from);
-    let mut proofs = Proofs { zone: told.zone, coming: evidence.into_iter().peekable(), near: Vec::new() };
+    let mut proofs = Proofs::new(evidence);
     let mut outside = told.outside.iter().peekable();
     for piece in &told.intervals {
         while let Some((part, reason)) = outside.next_if(|(part, _)| part.from < piece.from) {
@@ -139,7 +138,7 @@ fn list(text: &mut String, told: &UptimeExplained, mut evidence: Vec<EvidenceRow
         }
         counted(text, told, piece);
         let span = Interval::new(piece.from, piece.to);
-        let _ = writeln!(text, "    {}", proofs.of(span, told));
+        let _ = writeln!(text, "    {}", proven(told, span, proofs.of(span)));
     }
     for (part, reason) in outside {
         not_counted(text, told, *part, *reason);
@@ -169,9 +168,7 @@ fn not_counted(text: &mut String, told: &UptimeExplained, part: Interval, reason
     if reason != NotAccountable::Excluded {
         return;
     }
-    let touches = |row: &&ExclusionRow| {
-        row.from.secs() < part.to && row.to.secs() > part.from && row.approved_at.is_some()
-    };
+    let touches = |row: &&ExclusionRow| row.from.secs() < part.to && row.to.secs() > part.from;
     for row in told.exclusions.iter().filter(touches) {
         let by = row.approved_by.as_deref().unwrap_or("-");
         let (class, reason, asked) = (&row.class, &row.reason, &row.requested_by);
@@ -182,47 +179,34 @@ fn not_counted(text: &mut String, told: &UptimeExplained, part: Interval, reason
     }
 }
 
-/// What speaks for one interval after the other, in one pass.
-struct Proofs<I: Iterator<Item = EvidenceRow>> {
-    zone: Tz,
-    /// By their beginning.
-    coming: std::iter::Peekable<I>,
-    /// Those that may reach into the next interval.
-    near: Vec<EvidenceRow>,
+/// What speaks for an interval, and what would have, had it arrived before the figures were fixed.
+fn proven(told: &UptimeExplained, span: Interval, rows: &[&EvidenceRow]) -> String {
+    let (known, late): (Vec<&EvidenceRow>, Vec<&EvidenceRow>) =
+        rows.iter().copied().partition(|row| told.knew(row));
+    let deaf = told.outages.clip(span);
+    let known = match (first_of(told.zone, &known), deaf.intervals().first()) {
+        (Some(says), _) => says,
+        (None, Some(outage)) => {
+            let (from, to) = (local(told.zone, outage.from), local(told.zone, outage.to));
+            format!("the server could not hear it from {from} to {to}")
+        }
+        (None, None) => "nobody said anything".to_owned(),
+    };
+    let late = first_of(told.zone, &late).map(|says| format!("; too late to count: {says}"));
+    known + &late.unwrap_or_default()
 }
 
-impl<I: Iterator<Item = EvidenceRow>> Proofs<I> {
-    /// The first thing that proves it, and how many more do.
-    fn of(&mut self, span: Interval, told: &UptimeExplained) -> String {
-        while let Some(row) = self.coming.next_if(|row| row.from.secs() < span.to) {
-            self.near.push(row);
-        }
-        self.near.retain(|row| row.to.secs() > span.from);
-        // A journal is believed before heartbeats are.
-        let first = self.near.iter().min_by_key(|row| row.seq.is_none());
-        let more = match self.near.len() {
-            0 | 1 => String::new(),
-            all => format!(", and {} more", all - 1),
-        };
-        let deaf = told.outages.clip(span);
-        match (first, deaf.intervals().first()) {
-            (Some(row), _) => format!("{}{more}", self.says(row)),
-            (None, Some(outage)) => {
-                let (from, to) = (local(self.zone, outage.from), local(self.zone, outage.to));
-                format!("the server could not hear it from {from} to {to}")
-            }
-            (None, None) => "nobody said anything".to_owned(),
-        }
-    }
-
-    fn says(&self, row: &EvidenceRow) -> String {
-        let (from, to) = (local(self.zone, row.from.secs()), local(self.zone, row.to.secs()));
-        let state = row.state.as_str();
-        match (row.epoch, row.seq) {
-            (Some(epoch), Some(seq)) => format!("journal record {seq} of {epoch}: {state} {from} to {to}"),
-            _ => format!("heartbeats: {state} {from} to {to}"),
-        }
-    }
+/// The first of these that is believed, and how many more there are.
+fn first_of(zone: Tz, rows: &[&EvidenceRow]) -> Option<String> {
+    // A journal is believed before heartbeats are.
+    let row = rows.iter().min_by_key(|row| row.seq.is_none())?;
+    let more = if rows.len() > 1 { format!(", and {} more", rows.len() - 1) } else { String::new() };
+    let (from, to) = (local(zone, row.from.secs()), local(zone, row.to.secs()));
+    let state = row.state.as_str();
+    Some(match (row.epoch, row.seq) {
+        (Some(epoch), Some(seq)) => format!("journal record {seq} of {epoch}: {state} {from} to {to}{more}"),
+        _ => format!("heartbeats: {state} {from} to {to}{more}"),
+    })
 }
 
 /// Every version of the month in the books, oldest first; what is known now comes before them.
@@ -310,13 +294,20 @@ mod tests {
         };
         let told = UptimeExplained {
             zone: Tz::UTC,
-            period: Interval::new(0, 700),
+            period: Interval::new(0, 800),
+            known_before: Some(9_000),
             site: None,
             commissioned_at: None,
             figures: Figures::default(),
             sums: MonthSums::default(),
             target: (1, 1),
-            intervals: vec![piece(100, 200), piece(300, 400), piece(400, 500), piece(500, 600)],
+            intervals: vec![
+                piece(100, 200),
+                piece(300, 400),
+                piece(400, 500),
+                piece(500, 600),
+                piece(700, 800),
+            ],
             outside: vec![
                 (Interval::new(0, 100), NotAccountable::NotCommissioned),
                 (Interval::new(200, 300), NotAccountable::Excluded),
@@ -327,9 +318,17 @@ mod tests {
             kept_from: 0,
         };
         // Out of order: the journal's rows are stored behind those of heartbeats.
-        let rows = vec![evidence(310, 390, None), evidence(90, 320, Some(7)), evidence(100, 150, None)];
+        let after_the_freeze = |row| EvidenceRow { received_at: Some(Timestamp(9_000_000)), ..row };
+        let rows = [
+            evidence(310, 390, None),
+            evidence(90, 320, Some(7)),
+            evidence(100, 150, None),
+            evidence(690, 810, None),
+            after_the_freeze(evidence(300, 310, Some(8))),
+            after_the_freeze(evidence(500, 600, Some(9))),
+        ];
         let mut text = String::new();
-        list(&mut text, &told, rows);
+        list(&mut text, &told, &rows);
         let lines: Vec<&str> = text.lines().skip(2).collect();
         let expected = [
             "not counted: not_commissioned",
@@ -339,12 +338,14 @@ mod tests {
             "not counted: excluded",
             "planned, new cabinet; asked li, approved zhao",
             "100 FULL",
-            "journal record 7",
+            ", and 1 more; too late to count: journal record 8",
             "100 FULL",
             "the server could not hear it from 1970-01-01 00:07:00 to 1970-01-01 00:08:00",
             "100 FULL",
-            "nobody said anything",
+            "nobody said anything; too late to count: journal record 9",
             "not counted: outside_service_hours",
+            "100 FULL",
+            "heartbeats: FULL 1970-01-01 00:11:30 to 1970-01-01 00:13:30",
         ];
         assert_eq!(lines.len(), expected.len(), "{text}");
         for (line, part) in lines.iter().zip(expected) {

@@ -10,6 +10,8 @@ use kioskwatch_tests::{
     roles::Role,
 };
 
+use kioskwatch_proto::Timestamp;
+
 use crate::program;
 
 struct Said {
@@ -199,15 +201,82 @@ fn deadlines_and_inspections_explain_themselves() {
     assert!(always.out.contains("due      2026-03-13 21:00:00"), "{}", always.out);
 }
 
+/// A time as `explain` writes it at a site in China.
+fn instant(text: &str) -> i64 {
+    let text = text.trim().replace(' ', "T");
+    Timestamp::parse(&format!("{text}+08:00")).unwrap_or_else(|error| panic!("{text}: {error}")).secs()
+}
+
+/// The integers of a line of the header: `on 3 / 4 75.00%`, `accountable 4 s, known 4 s`.
+fn integers(text: &str, name: &str) -> Vec<i64> {
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&format!("{name} ")))
+        .unwrap_or_else(|| panic!("{name}: {text}"));
+    line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Holds what `explain uptime` lists against what stands above it: every second once, and of each ratio as many that
+/// were up and counted.
+fn assert_the_list_is_the_sum(text: &str, now: std::ops::RangeInclusive<i64>) {
+    let (mut upto, mut counted, mut outside) = (None, [(0, 0); 3], 0);
+    for line in text.lines().skip_while(|line| !line.starts_with("from ")).skip(1) {
+        // What proves it.
+        if line.starts_with("    ") {
+            continue;
+        }
+        let (from, to) = (instant(&line[..19]), instant(&line[21..40]));
+        let words: Vec<&str> = line[41..].split_whitespace().collect();
+        assert_eq!(words[0], (to - from).to_string(), "{line}");
+        assert!(to > from && upto.is_none_or(|upto| from == upto), "nothing twice, nothing left out: {text}");
+        upto = Some(to);
+        if words[1] == "not" {
+            outside += to - from;
+            continue;
+        }
+        for ((up, all), verdict) in counted.iter_mut().zip(&words[4..7]) {
+            let (is_up, is_counted) = match *verdict {
+                "up" => (1, 1),
+                "down" => (0, 1),
+                "out" => (0, 0),
+                other => panic!("{other}: {line}"),
+            };
+            *up += (to - from) * is_up;
+            *all += (to - from) * is_counted;
+        }
+    }
+    for (name, (up, all)) in ["on", "avail", "full"].into_iter().zip(counted) {
+        let [num, den] = integers(text, name)[..] else { panic!("{text}") };
+        assert_eq!((up, all), (num, den), "{name}: {text}");
+    }
+    let begins = instant(
+        text.lines().next().and_then(|line| line.split("  ").nth(1)).unwrap().split(" to ").next().unwrap(),
+    );
+    let upto = upto.unwrap();
+    assert!(now.contains(&upto), "{upto} of {now:?}: {text}");
+    let accountable = integers(text, "accountable")[0];
+    assert_eq!(accountable + outside, upto - begins, "{text}");
+    assert!(accountable > 0 && outside > 0 && counted[0].0 > 0, "there was something to add up: {text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_look_from_the_command_line_disturbs_nothing() {
+async fn a_look_from_the_command_line_adds_up_and_disturbs_nothing() {
     let mut stack = Plan::new(program()).kiosk("K-0001", "S-01").start().await;
-    let month = &kioskwatch_server::clock::Clock::start().now().to_string()[..7];
-    let told =
-        stack.server.command(&["explain", "uptime", "--kiosk", "K-0001", "--month", month]).await.unwrap();
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    let text = String::from_utf8(told.stdout).unwrap();
-    assert!(text.contains("accountable") && text.contains("avail"), "{text}");
+    let clock = kioskwatch_server::clock::Clock::start();
+    let text = wait_until("seconds that it was up", PATIENCE, || async {
+        let before = clock.now();
+        let month = &before.plus_ms(8 * 3_600_000).to_string()[..7];
+        let command = ["explain", "uptime", "--kiosk", "K-0001", "--month", month];
+        let told = stack.server.command(&command).await.unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        let text = String::from_utf8(told.stdout).unwrap();
+        if integers(&text, "on")[0] == 0 {
+            return Err(text);
+        }
+        Ok((text, before.secs()..=clock.now().secs()))
+    })
+    .await;
+    assert_the_list_is_the_sum(&text.0, text.1);
     let audit = stack.server.command(&["audit", "verify"]).await.unwrap();
     assert!(String::from_utf8_lossy(&audit.stdout).starts_with("intact:"), "{audit:?}");
     let agent = stack.kiosks[0].dir.join("agent.toml");

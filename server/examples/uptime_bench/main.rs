@@ -223,13 +223,11 @@ impl Bench {
         Ok(())
     }
 
-    /// The fleet and its parts, for the running month, the last one and one eleven months ago.
+    /// The fleet and its parts, for each month there is.
     async fn groups(&self, running: Month, kiosks: u64) -> Result<()> {
         let app = self.app(Fleet::from_image(Arc::default(), Default::default()))?.0;
-        let year_ago = (0..11).fold(running, |month, _| month.previous());
-        let named =
-            [("running month", running), ("last month", running.previous()), ("a year ago", year_ago)];
-        for (name, month) in named {
+        let months = std::iter::successors(Some(running), |month| Some(month.previous())).take(13);
+        for (month, name) in months.map(|month| (month, month.to_string())) {
             let period = period_of(month);
             let scopes = [
                 ("fleet", UptimeScope::Fleet),

@@ -33,7 +33,7 @@ use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{ExclusionRow, LivenessRow, MonthSums},
+    change::{EvidenceRow, ExclusionRow, LivenessRow, MonthSums},
     interval::{Interval, IntervalSet},
     uptime::{Evidence, Explained, Figures, Month, exclusion::NotAccountable},
     wall,
@@ -191,10 +191,12 @@ pub struct UptimeExplained {
     pub sums: MonthSums,
     /// See [`UptimeAnswer::target`].
     pub target: (i64, i64),
+    /// Only what had been received and approved before this second counts; `None`: all that is known.
+    pub known_before: Option<i64>,
     pub intervals: Vec<Explained>,
     /// The rest of the period as far as it has happened, in order, and why nobody answers for it.
     pub outside: Vec<(Interval, NotAccountable)>,
-    /// Windows that somebody asked to have forgiven for this kiosk, granted or not.
+    /// The windows that are forgiven.
     pub exclusions: Vec<ExclusionRow>,
     /// When no server could receive from this kiosk, as far as anything is kept of it.
     pub outages: IntervalSet,
@@ -207,6 +209,11 @@ impl UptimeExplained {
     pub fn is_forgotten(&self, piece: &Explained) -> bool {
         piece.from < self.kept_from && piece.source.is_none()
     }
+
+    /// Whether a row had arrived when what counts was fixed. Others speak for the same time, and count for nothing here.
+    pub fn knew(&self, row: &EvidenceRow) -> bool {
+        self.known_before.is_none_or(|limit| Evidence::from(row).arrived_before(limit))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -218,6 +225,12 @@ pub enum UptimeError {
     NoMonth { year: i32, month: u32 },
     #[error("the period ends before it begins")]
     Backwards,
+    /// Only months without `as_of` are in the books.
+    #[error(
+        "a span, a day and a month with as_of are counted from the evidence of each kiosk, of at most {most} at once, and \
+         these are {kiosks}: ask for a smaller group, or for a month without as_of"
+    )]
+    TooMany { kiosks: usize, most: usize },
     #[error(transparent)]
     Store(#[from] StoreError),
 }

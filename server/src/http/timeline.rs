@@ -3,7 +3,7 @@ use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{EvidenceRow, TransitionRow},
     interval::{Interval, IntervalSet},
-    uptime::{self, Cause, Evidence, Inputs, Source, Timeline, sweep::Piece},
+    uptime::{self, Cause, Evidence, Inputs, Proofs, Source, Timeline, sweep::Piece},
 };
 use kioskwatch_proto::{Epoch, KioskId, PeripheralName, Timestamp};
 use serde::Serialize;
@@ -22,6 +22,9 @@ use crate::{
 
 /// Transitions of one answer; more are cut off, oldest first.
 const MAX_TRANSITIONS: usize = 2_000;
+/// Intervals of one answer and what proves them, counted together. A kiosk that flaps every minute has tens of
+/// thousands in a month.
+const MAX_LISTED: usize = 5_000;
 
 /// A kiosk's past.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,7 +40,11 @@ pub(crate) struct TimelineView {
     kept_from: Timestamp,
     /// Without gaps and overlaps, in order.
     intervals: Vec<IntervalView>,
-    /// What changed, newest first.
+    /// There are more intervals than one answer lists: ask again with this as `from` for those that follow. Only then.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    further_from: Option<Timestamp>,
+    /// What changed in the time of these intervals, newest first.
     transitions: Vec<TransitionView>,
 }
 
@@ -98,10 +105,12 @@ pub(crate) struct TransitionView {
 pub(crate) struct Past {
     /// Evidence of before this may be gone.
     kept_from: Timestamp,
+    /// What proves it.
+    rows: Vec<EvidenceRow>,
     pub(crate) spans: Vec<Span>,
 }
 
-/// A stretch of one state with what proves it.
+/// A stretch of one state.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) from: Timestamp,
@@ -111,10 +120,11 @@ pub(crate) struct Span {
     pub(crate) cause: Option<&'static str>,
     source: Option<&'static str>,
     server_down: bool,
-    evidence: Vec<EvidenceView>,
 }
 
 /// Intervals with state, cause and the evidence behind each.
+///
+/// At most so many that they and their evidence are 5,000; what follows is asked for with `from` = `further_from`.
 #[utoipa::path(get, path = "/api/v1/kiosks/{id}/timeline", tag = "fleet", operation_id = "get_timeline",
     params(("id" = String, Path), PeriodQuery), responses((status = 200, body = TimelineView), Failures))]
 pub(super) async fn get(
@@ -126,13 +136,15 @@ pub(super) async fn get(
     let (from, to) = query.period(web.app().clock().now())?;
     kiosk_in_scope(&web, &caller, &id).await?;
     let past = timeline_of(&web, &caller, &id, from, to).await?;
-    let transitions = transitions(&web, &caller, &id, from, to).await?;
+    let (intervals, further_from) = listed(&past, MAX_LISTED);
+    let transitions = transitions(&web, &caller, &id, from, further_from.unwrap_or(to)).await?;
     Ok(Json(TimelineView {
         kiosk: id,
         from,
         to,
         kept_from: past.kept_from,
-        intervals: past.spans.into_iter().map(IntervalView::from).collect(),
+        intervals,
+        further_from,
         transitions: transitions.into_iter().map(TransitionView::from).collect(),
     }))
 }
@@ -200,12 +212,29 @@ pub(crate) async fn timeline_of(
         received_before: None,
     };
     let timeline = Timeline::build(&inputs);
-    let spans = timeline.pieces().iter().map(|piece| Span::of(piece, &rows)).collect();
-    Ok(Past { kept_from: unheard.kept_from, spans })
+    let spans = timeline.pieces().iter().map(Span::of).collect();
+    Ok(Past { kept_from: unheard.kept_from, rows, spans })
+}
+
+/// As many intervals as one answer takes, each with what proves it, and where the next one begins if there is one.
+fn listed(past: &Past, limit: usize) -> (Vec<IntervalView>, Option<Timestamp>) {
+    let mut proofs = Proofs::new(&past.rows);
+    let (mut intervals, mut count) = (Vec::new(), 0);
+    for span in &past.spans {
+        let evidence = proofs.of(Interval::new(span.from.secs(), span.to.secs()));
+        count += 1 + evidence.len();
+        if count > limit && !intervals.is_empty() {
+            return (intervals, Some(span.from));
+        }
+        let &Span { from, to, state, cause, source, server_down } = span;
+        let evidence = evidence.iter().map(|row| EvidenceView::from(*row)).collect();
+        intervals.push(IntervalView { from, to, state, cause, source, server_down, evidence });
+    }
+    (intervals, None)
 }
 
 impl Span {
-    fn of(piece: &Piece, rows: &[EvidenceRow]) -> Self {
+    fn of(piece: &Piece) -> Self {
         let (from, to) = (Timestamp(piece.span.from * 1_000), Timestamp(piece.span.to * 1_000));
         let (state, source) = piece.basis.state.unzip();
         Self {
@@ -215,19 +244,7 @@ impl Span {
             cause: piece.basis.cause.map(Cause::as_str),
             source: source.map(Source::as_str),
             server_down: piece.basis.server_down,
-            evidence: rows
-                .iter()
-                .filter(|row| row.from.secs() < piece.span.to && row.to.secs() > piece.span.from)
-                .map(EvidenceView::from)
-                .collect(),
         }
-    }
-}
-
-impl From<Span> for IntervalView {
-    fn from(span: Span) -> Self {
-        let Span { from, to, state, cause, source, server_down, evidence } = span;
-        Self { from, to, state, cause, source, server_down, evidence }
     }
 }
 

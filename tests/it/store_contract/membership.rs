@@ -104,7 +104,7 @@ fn stretch(from: i64, to: Option<i64>) -> ServiceSpan {
     ServiceSpan { commissioned_at: Some(at(from)), decommissioned_at: to.map(at) }
 }
 
-fn commissioned(kiosk: &str, known_from: Timestamp, stretches: &[ServiceSpan]) -> Change {
+pub(super) fn commissioned(kiosk: &str, known_from: Timestamp, stretches: &[ServiceSpan]) -> Change {
     let stretches = Commissioned::of(stretches.iter().copied());
     Change::Commissioned(CommissionedRow { kiosk: kiosk_id(kiosk), known_from, stretches })
 }

@@ -1,6 +1,7 @@
 //! What the store promises, on both databases with the same words.
 //!
 //! Each promise is one function that gets an empty database; the table below runs it twice.
+mod cases;
 pub(crate) mod decided;
 mod durable;
 mod hostile;
@@ -124,6 +125,8 @@ promises! {
         what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;
     seals:
         what_was_signed_is_held_against_what_the_audit_says_was_signed;
+    cases:
+        cases_of_the_definition_come_to_the_same_from_rows;
     membership:
         those_who_belonged_to_a_group_are_found_by_their_assignments,
         forgiven_time_is_found_for_those_it_is_about,

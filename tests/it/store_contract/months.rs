@@ -185,6 +185,18 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     let worst = store.worst_of_month(&all, october(), "fleet", "").await.unwrap();
     let worst: Vec<_> = worst.iter().map(|one| (one.kiosk.as_str(), one.down_s)).collect();
     assert_eq!(worst, [("k2", 40), ("k1", 25)]);
+    // The ten that were down longest, of equals by their names, and none that never was.
+    let others: Vec<MonthRow> =
+        (10..20).map(|n| month(&format!("k{n}"), "s1", 0, i64::from(n > 10) * 30)).collect();
+    store.commit(&others.iter().map(booked).collect::<Vec<_>>()).await.unwrap();
+    let ask = async |kind, id| {
+        let worst = store.worst_of_month(&all, october(), kind, id).await.unwrap();
+        worst.into_iter().map(|one| (one.kiosk.to_string(), one.down_s)).collect::<Vec<_>>()
+    };
+    let thirty = (11..20).map(|n| (format!("k{n}"), 30));
+    let ten: Vec<_> = [("k2".to_owned(), 40)].into_iter().chain(thirty).collect();
+    assert_eq!(ask("fleet", "").await, ten, "the eleventh is left out");
+    assert_eq!(ask("site", "s2").await, [("k1".to_owned(), 5)]);
 }
 
 pub(crate) async fn the_parts_of_a_group_are_its_official_figures_worst_first(empty: Empty) {

@@ -13,7 +13,6 @@ use kioskwatch_domain::{
     uptime::{
         Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
         booking::Owner,
-        exclusion::granted,
         rows::{span, unheard, unstored},
     },
 };
@@ -241,8 +240,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Windows of this kiosk and of the reader's sites where it stood within the period, granted or not, as far
-    /// as they reach into `seen`; none that was taken back before these sets were known.
+    /// Windows that are forgiven, of this kiosk and of the reader's sites where it stood within the period, as far as
+    /// they reach into `seen`.
     pub(super) fn exclusions_about(
         &self,
         kiosk: &KioskId,
@@ -254,17 +253,19 @@ impl<'a> Frame<'a> {
         let sites: BTreeSet<&SiteId> = sets.sites().filter(|id| reader.shows(Some(*id))).collect();
         let theirs = sites.into_iter().filter_map(|id| self.exclusions_of_site.get(id)).flatten();
         let reaches = |row: &&ExclusionRow| !seen.clip(span(row.from, Some(row.to))).is_empty();
-        let is_gone = |row: &ExclusionRow| {
-            let gone = row.withdrawn.as_ref();
-            gone.is_some_and(|gone| sets.known_before.is_none_or(|limit| gone.at.secs() < limit))
-        };
-        own.chain(theirs).filter(reaches).filter(|row| !is_gone(row)).cloned().collect()
+        let all = own.chain(theirs).filter(reaches);
+        all.filter(|row| self.forgives(row, sets.known_before)).cloned().collect()
     }
 
     fn granted(&self, rows: Option<&Vec<ExclusionRow>>, known_before: Option<i64>) -> IntervalSet {
-        let all = rows.into_iter().flatten().filter_map(Exclusion::of_row);
-        let all: Vec<Exclusion> = all.filter(|one| one.stood(known_before)).collect();
-        granted(&all, self.calendars.known(known_before).1)
+        let granted = rows.into_iter().flatten().filter(|row| self.forgives(row, known_before));
+        granted.map(|row| span(row.from, Some(row.to))).collect()
+    }
+
+    /// Whether it stood by what was known before a second, and was approved in time.
+    fn forgives(&self, row: &ExclusionRow, known_before: Option<i64>) -> bool {
+        let (_, notice_s) = self.calendars.known(known_before);
+        Exclusion::of_row(row).is_some_and(|one| one.stood(known_before) && one.is_granted(notice_s))
     }
 }
 

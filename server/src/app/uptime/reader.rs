@@ -26,6 +26,10 @@ use crate::{
 /// Groups up to this size are counted to the second; larger ones are summed from the books.
 const COUNTED_KIOSKS: u64 = 150;
 
+/// Larger groups are not counted at all: half a millisecond each for a kiosk of a hundred intervals a month, while
+/// somebody waits.
+const COUNTED_AT_MOST: usize = 2_000;
+
 /// What a running server knows and has not written yet.
 pub trait Live: Sync {
     /// What heartbeats have said since evidence was last written.
@@ -83,6 +87,9 @@ impl UptimeReader<'_> {
             let mut members = self.members(reader, &query.scope, query.period.around()?).await?;
             if let Some(month) = query.month() {
                 members = self.with_booked(reader, month, &query.scope, members).await?;
+            }
+            if members.len() > COUNTED_AT_MOST {
+                return Err(UptimeError::TooMany { kiosks: members.len(), most: COUNTED_AT_MOST });
             }
             return self.counted(reader, query, &members).await;
         };
@@ -277,6 +284,7 @@ impl UptimeReader<'_> {
             figures: timeline.figures(),
             sums: measure(&inputs, &member),
             target,
+            known_before: subject.known_before,
             intervals: timeline.explain(),
             outside: outside.iter().flat_map(seen).collect(),
             exclusions: frame.exclusions_about(kiosk, &sets, &member, reader),

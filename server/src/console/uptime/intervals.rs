@@ -3,7 +3,7 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{EvidenceRow, ExclusionRow},
     interval::Interval,
-    uptime::{Explained, State, Verdict, exclusion::NotAccountable, explain::Why},
+    uptime::{Explained, Proofs, State, Verdict, exclusion::NotAccountable, explain::Why},
 };
 use kioskwatch_proto::{Epoch, Timestamp};
 use serde::Deserialize;
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::app::UptimeExplained;
 
-/// Intervals of one page. A kiosk that flaps every minute has tens of thousands in a month: the rest is added
-/// up, and a day shows them.
+/// Intervals of one page. A kiosk that flaps every minute has tens of thousands in a month: the others are added up, and
+/// a link leads on.
 pub(super) const MAX_LISTED: usize = 200;
 
 /// Which intervals a reader wants to see.
@@ -81,6 +81,13 @@ pub(super) struct Row {
     pub(super) is_forgotten: bool,
 }
 
+impl Row {
+    /// Nothing that counts speaks for it, and nothing is removed that did.
+    pub(super) fn is_unproven(&self) -> bool {
+        !self.is_forgotten && self.proofs.iter().all(|proof| proof.too_late)
+    }
+}
+
 /// One thing that speaks for an interval.
 #[derive(Debug)]
 pub(super) struct Proof {
@@ -91,6 +98,8 @@ pub(super) struct Proof {
     pub(super) record: Option<(Epoch, u64)>,
     /// When it arrived, where that was late.
     pub(super) arrived: Option<At>,
+    /// It arrived when the figures were fixed, and counts for nothing in them.
+    pub(super) too_late: bool,
 }
 
 /// The rows of a page, and what all of them add up to, listed or not.
@@ -99,9 +108,16 @@ pub(super) struct Listed {
     pub(super) rows: Vec<Row>,
     pub(super) count: usize,
     pub(super) seconds: i64,
-    /// Intervals that are not listed, and their seconds.
+    /// The second from which on intervals are listed; `None`: from the first one on.
+    after: Option<i64>,
+    /// Intervals before those that are listed, and their seconds.
+    pub(super) earlier: usize,
+    pub(super) earlier_s: i64,
+    /// Intervals that follow, and their seconds.
     pub(super) further: usize,
     pub(super) further_s: i64,
+    /// Where the first that follows begins.
+    pub(super) next: Option<i64>,
 }
 
 /// How times are told on the page.
@@ -135,15 +151,19 @@ impl Reader {
 }
 
 impl Listed {
+    fn after(after: Option<i64>) -> Self {
+        Self { after, ..Self::default() }
+    }
+
     /// The pieces of `span` that counted as `show` says.
     pub(super) fn pieces(
         reader: Reader,
         measure: Measure,
         show: Show,
         explained: &UptimeExplained,
-        span: Interval,
+        (span, after): (Interval, Option<i64>),
     ) -> Self {
-        let mut listed = Self::default();
+        let mut listed = Self::after(after);
         let wanted = |piece: &Explained| Some(measure.counted(piece).verdict) == show.verdict();
         for piece in within(&explained.intervals, span).filter(wanted) {
             listed.take(Interval::new(piece.from, piece.to), |span| {
@@ -167,17 +187,14 @@ impl Listed {
     /// What nobody answers for, with the windows that were granted.
     pub(super) fn outside(
         reader: Reader,
-        outside: &[(Interval, NotAccountable)],
-        exclusions: &[ExclusionRow],
-        span: Interval,
+        explained: &UptimeExplained,
+        (span, after): (Interval, Option<i64>),
     ) -> Self {
-        let mut listed = Self::default();
-        for (part, reason) in outside {
+        let mut listed = Self::after(after);
+        for (part, reason) in &explained.outside {
             listed.take(part.intersect(span), |part| {
-                let touches = |row: &&ExclusionRow| {
-                    row.from.secs() < part.to && row.to.secs() > part.from && row.approved_at.is_some()
-                };
-                let windows = exclusions.iter().filter(touches).map(|row| excused(reader, row));
+                let touches = |row: &&ExclusionRow| row.from.secs() < part.to && row.to.secs() > part.from;
+                let windows = explained.exclusions.iter().filter(touches).map(|row| excused(reader, row));
                 let proofs = if *reason == NotAccountable::Excluded { windows.collect() } else { Vec::new() };
                 Row { because: reader.t.word(reason.as_str()), proofs, ..reader.row(part) }
             });
@@ -191,11 +208,15 @@ impl Listed {
         }
         self.count += 1;
         self.seconds += span.length();
-        if self.rows.len() < MAX_LISTED {
+        if self.after.is_some_and(|after| span.from < after) {
+            self.earlier += 1;
+            self.earlier_s += span.length();
+        } else if self.rows.len() < MAX_LISTED {
             self.rows.push(row(span));
         } else {
             self.further += 1;
             self.further_s += span.length();
+            self.next.get_or_insert(span.from);
         }
     }
 
@@ -212,20 +233,17 @@ impl Listed {
         &mut self,
         reader: Reader,
         evidence: &[EvidenceRow],
-        outages: &[Interval],
+        explained: &UptimeExplained,
         clipped: bool,
     ) {
+        let mut proofs = Proofs::new(evidence);
         for row in &mut self.rows {
-            let touches = |from: i64, to: i64| from < row.span.to && to > row.span.from;
-            let records = evidence
-                .iter()
-                .filter(|one| touches(one.from.secs(), one.to.secs()))
-                .map(|one| claimed(reader, one, clipped.then_some(row.span)));
-            let outages = outages
-                .iter()
-                .filter(|one| touches(one.from, one.to))
-                .map(|one| deaf(reader, one.intersect(row.span)));
-            row.proofs.extend(records.chain(outages));
+            let records = proofs.of(row.span).iter().map(|one| Proof {
+                too_late: !explained.knew(one),
+                ..claimed(reader, one, clipped.then_some(row.span))
+            });
+            row.proofs.extend(records);
+            row.proofs.extend(explained.outages.clip(row.span).iter().map(|part| deaf(reader, part)));
         }
     }
 }
@@ -245,6 +263,7 @@ fn claimed(reader: Reader, row: &EvidenceRow, within: Option<Interval>) -> Proof
         span: Some(span),
         record,
         arrived: row.received_at.map(at),
+        too_late: false,
     }
 }
 
@@ -255,6 +274,7 @@ fn deaf(reader: Reader, span: Interval) -> Proof {
         span: Some((reader.at(span.from), reader.at(span.to))),
         record: None,
         arrived: None,
+        too_late: false,
     }
 }
 
@@ -277,6 +297,7 @@ fn excused(reader: Reader, row: &ExclusionRow) -> Proof {
         span: Some((at(row.from), at(row.to))),
         record: None,
         arrived: None,
+        too_late: false,
     }
 }
 

@@ -50,6 +50,8 @@ pub(in crate::console) struct Choice {
     show: Show,
     /// `2026-10-25`; none: the whole month.
     day: Option<String>,
+    /// Intervals that begin before this second are not listed.
+    after: Option<i64>,
 }
 
 #[derive(Template)]
@@ -152,8 +154,8 @@ pub(in crate::console) async fn page(
     let span = day.map_or(told.period, |day| span_of(zone, day));
     let reader = Reader { t, zone, now };
     let mut listed = match choice.show {
-        Show::Outside => Listed::outside(reader, &told.outside, &told.exclusions, span),
-        show => Listed::pieces(reader, choice.measure, show, &told, span),
+        Show::Outside => Listed::outside(reader, &told, (span, choice.after)),
+        show => Listed::pieces(reader, choice.measure, show, &told, (span, choice.after)),
     };
     if choice.show != Show::Outside
         && let Some(hull) = listed.hull()
@@ -162,7 +164,7 @@ pub(in crate::console) async fn page(
         // Of whomever it belongs to by now: only what speaks for an interval that this reader sees is shown.
         let rows = evidence_of(&web, &Scope::All, &id, at(hull.from), at(hull.to)).await?;
         let clipped = matches!(caller.scope(), Scope::Sites(_));
-        listed.prove(reader, &rows, told.outages.intervals(), clipped);
+        listed.prove(reader, &rows, &told, clipped);
     }
     let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
     let official = app.uptime(caller.scope(), &query).await?;

@@ -1,5 +1,6 @@
 //! The pages behind a percentage: what they list adds up to the figure they show.
 mod groups;
+mod listed;
 mod removed;
 
 use std::collections::BTreeMap;
@@ -67,22 +68,27 @@ async fn busy() -> (Fixture, String) {
             reason: "flood".into(),
         }),
     ];
-    let states = [EvidenceState::Off, EvidenceState::Full, EvidenceState::Oos, EvidenceState::Degraded];
-    for minute in 0..380_i64 {
-        let state = states[usize::try_from(minute % 4).unwrap()];
-        changes.push(Change::Evidence(EvidenceRow {
+    let evidence = |source, from: i64, to: i64, state| {
+        Change::Evidence(EvidenceRow {
             kiosk: kiosk.clone(),
-            source: EvidenceSource::Journal,
-            from: now.plus_ms(-(1_300 - minute) * MINUTE),
-            to: now.plus_ms(-(1_299 - minute) * MINUTE),
+            source,
+            from: now.plus_ms(-from * MINUTE),
+            to: now.plus_ms(-to * MINUTE),
             state,
             cause: (state == EvidenceState::Off).then(|| "power".into()),
             received_at: None,
             epoch: None,
             seq: None,
             interval_s: None,
-        }));
+        })
+    };
+    let states = [EvidenceState::Off, EvidenceState::Full, EvidenceState::Oos, EvidenceState::Degraded];
+    for minute in 0..380_i64 {
+        let state = states[usize::try_from(minute % 4).unwrap()];
+        changes.push(evidence(EvidenceSource::Journal, 1_300 - minute, 1_299 - minute, state));
     }
+    // Its heartbeats alone were heard.
+    changes.push(evidence(EvidenceSource::Live, 900, 880, EvidenceState::Full));
     fixture.app.store().commit(&changes).await.unwrap();
     let viewer = fixture.token("viewer", &[]).await;
     (fixture, viewer)
@@ -142,6 +148,16 @@ async fn the_days_add_up_to_the_month_and_the_month_to_the_api() {
     }
 }
 
+/// What is listed beside the interval in which a second lies.
+fn beside(pages: &str, second: i64) -> &str {
+    let mut all = pages.split("<details id=\"i").skip(1).map(|one| one.split("</details>").next().unwrap());
+    let found = all.find(|one| {
+        let from: i64 = one.split('"').next().unwrap().parse().unwrap();
+        (from..from + numbers(one, "data-seconds")[0]).contains(&second)
+    });
+    found.unwrap_or_else(|| panic!("nothing is listed of {second}: {pages}"))
+}
+
 #[tokio::test]
 async fn every_kind_of_evidence_is_named_beside_the_interval_it_speaks_for() {
     let (fixture, viewer) = busy().await;
@@ -155,15 +171,23 @@ async fn every_kind_of_evidence_is_named_beside_the_interval_it_speaks_for() {
         }
         pages
     };
-    let down = page("down", "avail").await;
+    let [journal, heartbeats, outage, exclusion] =
+        ["<b>终端日志</b>", "<b>心跳</b>", "<b>服务器无法接收或保存</b>", "<b>已批准剔除</b>"];
+    let speaks = |pages: &str, minutes_ago: i64, kinds: &[&str], words: &[&str]| {
+        let one = beside(pages, now.plus_ms(-minutes_ago * MINUTE).secs());
+        let all = [journal, heartbeats, outage, exclusion];
+        let named: Vec<&str> = all.into_iter().filter(|kind| one.contains(kind)).collect();
+        assert_eq!(named, kinds, "{one}");
+        assert!(words.iter().all(|word| one.contains(word)), "{words:?}: {one}");
+    };
     let record = format!("/kiosks/K-1/records/{}/1", epoch());
-    assert!(down.contains(&record), "the journal record that closed an interval");
+    // What it said while the server was away.
+    speaks(&page("down", "avail").await, 30, &[journal, outage], &[&record]);
     let shown = fixture.get(&record, &viewer).await.text;
     assert!(shown.contains("<pre class=\"raw\">") && shown.contains("{{7919*7907}}"), "{shown}");
-    let outside = page("outside", "on").await;
-    assert!(outside.contains("flood") && outside.contains("manager"), "the window that was granted");
-    let out = page("left_out", "on").await;
-    assert!(out.contains("服务器无法接收"), "the server's own outage");
+    speaks(&page("up", "full").await, 890, &[heartbeats], &[]);
+    speaks(&page("outside", "on").await, 100, &[exclusion], &["flood", "manager"]);
+    speaks(&page("left_out", "on").await, 300, &[outage], &[]);
     let elsewhere = fixture.token("viewer", &["far"]).await;
     assert_eq!(fixture.get("/kiosks/K-1/uptime", &elsewhere).await.status, 404);
     assert_eq!(fixture.get(&record, &elsewhere).await.status, 404);

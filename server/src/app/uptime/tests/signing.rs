@@ -38,7 +38,7 @@ async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
     });
     let Change::Evidence(late) = full("k", end - DAY, end - DAY / 2) else { unreachable!() };
     let late = EvidenceRow { received_at: Some(Timestamp(end + 2 * DAY)), ..late };
-    shelf.store.commit(&[flood, maintenance, Change::Evidence(late)]).await.unwrap();
+    shelf.store.commit(&[flood, maintenance, Change::Evidence(late.clone())]).await.unwrap();
     let now = end + 4 * DAY;
     let scope = UptimeScope::Kiosk(KioskId::new("k").unwrap());
     let explained = async || {
@@ -46,7 +46,12 @@ async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
         shelf.reader(now).explain(&Scope::All, &KioskId::new("k").unwrap(), period, None).await.unwrap()
     };
     let signed = shelf.month(scope.clone(), now).await;
-    assert_eq!((signed.version, &explained().await.figures), (1, &signed.sums.figures));
+    let counts = |told: &crate::app::UptimeExplained| {
+        (told.knew(&late), told.exclusions.iter().map(|row| row.id.as_u128()).collect::<Vec<_>>())
+    };
+    let told = explained().await;
+    assert_eq!((signed.version, &told.figures), (1, &signed.sums.figures));
+    assert_eq!(counts(&told), (false, vec![]), "what came after the freeze proves nothing of it");
     // Restated: everything that is known.
     shelf.keep("k", now).await;
     let (kiosk, month): (KioskId, Month) = ("k".parse().unwrap(), "2026-10".parse().unwrap());
@@ -58,7 +63,9 @@ async fn a_signed_month_is_explained_by_what_was_known_when_it_was_signed() {
         .collect();
     shelf.store.commit(&rows).await.unwrap();
     let restated = shelf.month(scope, now).await;
-    assert_eq!((restated.version, &explained().await.figures), (2, &restated.sums.figures));
+    let told = explained().await;
+    assert_eq!((restated.version, &told.figures), (2, &restated.sums.figures));
+    assert_eq!(counts(&told), (true, vec![7, 8]));
     assert_ne!(restated.sums.figures.on, signed.sums.figures.on);
     assert_eq!(restated.sums.excluded_s, (DAY + DAY / 4) / 1_000, "all that was approved counts by now");
 }

@@ -271,3 +271,68 @@ async fn a_quarter_says_that_its_outages_are_those_of_its_months() {
     assert!(page("quarter").await.contains(says));
     assert!(!page("month").await.contains(says));
 }
+
+#[tokio::test]
+async fn the_ten_that_were_down_longest_are_named_worst_first() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let name = |n: i64| format!("W-{n:02}");
+    let rows: Vec<Change> = (1..=11).map(|n| signed(month, &name(n), "near", None, 1, n * 60)).collect();
+    fixture.app.store().commit(&rows).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let ten: Vec<String> = (2..=11).rev().map(name).collect();
+    let answer = fixture.get(&format!("/api/v1/uptime?month={month}"), &viewer).await.json();
+    let worst = answer["worst"].as_array().unwrap();
+    assert_eq!(worst.iter().map(|one| one["kiosk"].as_str().unwrap()).collect::<Vec<_>>(), ten);
+    // Of availability, of which each lost twice what it lost of being on.
+    let whole = month.period(chrono_tz::Asia::Shanghai).length();
+    assert_eq!((&worst[0]["down_s"], &worst[0]["avail"]["num"]), (&1_320.into(), &(whole - 1_320).into()));
+    for span in ["month", "quarter"] {
+        let page = fixture.get(&format!("/uptime?month={month}&by=site&span={span}"), &viewer).await.text;
+        let listed = page.split("停机最长的十台").nth(1).unwrap().split("</ol>").next().unwrap();
+        let named = listed.split("/kiosks/").skip(1).map(|one| one.split('/').next().unwrap());
+        assert_eq!(named.collect::<Vec<_>>(), ten, "{span}: {listed}");
+    }
+}
+
+#[tokio::test]
+async fn how_often_and_how_long_it_broke_and_what_it_was_before_exclusions_stand_beside_the_figure() {
+    let fixture = Fixture::start().await;
+    let month: Month = "2026-04".parse().unwrap();
+    let Change::Month(mut row) = signed(month, "K-1", "near", None, 1, 21_600) else { unreachable!() };
+    // 12 of 720 hours down in 4 outages; without what was forgiven 36, 60 and 84 of 744 hours.
+    let hour = 3_600;
+    (row.sums.outages, row.sums.excluded_s, row.sums.longest_outage_s) = (4, 24 * hour, 5 * hour);
+    row.sums.outages_by_cause = BTreeMap::from([(Cause::Power, 4)]);
+    let raw = |down: i64| Ratio::new((744 - down) * hour, 744 * hour);
+    (row.sums.raw_on, row.sums.raw_avail, row.sums.raw_full) = (raw(36), raw(60), raw(84));
+    fixture.app.store().commit(&[Change::Month(row)]).await.unwrap();
+    let viewer = fixture.token("viewer", &[]).await;
+    let answer =
+        fixture.get(&format!("/api/v1/uptime?scope=kiosk&id=K-1&month={month}"), &viewer).await.json();
+    let outages = &answer["outages"];
+    assert_eq!((&outages["mtbf_s"], &outages["mttr_s"]), (&(177 * hour).into(), &(3 * hour).into()));
+    assert_eq!((&outages["count"], &outages["longest_s"]), (&4.into(), &(5 * hour).into()));
+    assert_eq!((&answer["excluded_s"], &answer["avail"]["num"]), (&(24 * hour).into(), &(708 * hour).into()));
+    for (name, down) in [("on", 36), ("avail", 60), ("full", 84)] {
+        let raw = &answer["raw"][name];
+        let expected = ((744 - down) * hour, 744 * hour);
+        assert_eq!((&raw["num"], &raw["den"]), (&expected.0.into(), &expected.1.into()), "{name}");
+    }
+    for page in ["/kiosks/K-1/uptime?", "/uptime?scope=site&id=near&"] {
+        for (measure, before) in [("on", "95.16%"), ("avail", "91.94%"), ("full", "88.71%")] {
+            let page = fixture.get(&format!("{page}month={month}&measure={measure}"), &viewer).await.text;
+            for (fact, says) in [
+                ("不可用次数", "4"),
+                ("最长不可用", "5 小时"),
+                ("平均无故障时间", "7 天 9 小时"),
+                ("平均修复时间", "3 小时"),
+                ("已批准剔除时间", "1 天"),
+                ("剔除前", before),
+            ] {
+                let shown = format!("<dt>{fact}</dt><dd>{says}</dd>");
+                assert!(page.contains(&shown), "{shown}: {page}");
+            }
+        }
+    }
+}
