@@ -182,7 +182,6 @@ async fn memory_stays_flat(stack: &Stack, pid: u32) {
     })
     .await;
     let after = resident_mib(pid);
-    println!("after {first} dropped messages {before} MiB, after {LATER} times as many {after} MiB");
     assert!(after <= before + LATER_MIB, "{before} MiB after {first}, {after} after {LATER} times as many");
 }
 
