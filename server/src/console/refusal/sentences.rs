@@ -73,7 +73,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("timezone is missing", "请填写时区"),
     ("from and to are missing: which time is it about?", "请填写开始和结束时间"),
     (
-        "kind is exclusion, withdrawal, stood_at, answered_for, service_hours, timezone or commissioning",
+        "kind is exclusion, withdrawal, stood_at, answered_for, belonged_to, service_hours, timezone or commissioning",
         "请选择更正的种类",
     ),
     ("a name has 1 to {} characters; left out: nobody", "名称须为 1 至 {} 个字符；留空表示无人"),
@@ -83,9 +83,12 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "与该时间段内已知的情况相同，没有任何改变",
     ),
     (
-        "to whom the kiosk belonged in that time was said anew since: ask again",
-        "该时间段内终端的归属已被更改，请重新申请",
+        "to whom the {} belonged in that time was said anew since: ask again",
+        "该时间段内{}的归属已被更改，请重新申请",
     ),
+    ("whose was it? name the site", "请指明是哪个网点"),
+    ("region, customer or both: to whom should it have belonged?", "请填写应归属的区域、客户或两者"),
+    ("a name has at most {} characters", "名称最多 {} 个字符"),
     ("it ends at {} and begins at {}: it must end later", "结束 {} 须晚于开始 {}"),
     ("it ends at {}, which has not been yet", "结束 {} 尚未到来"),
     ("it ends more than {} days ahead", "结束时间在 {} 天以后，过远"),

@@ -232,8 +232,8 @@ async fn last_month_is_judged_by_what_was_promised_for_it_and_not_by_the_target_
     };
     let [november, december] =
         ["2026-11", "2026-12"].map(|month| month.parse::<Month>().unwrap().period(chrono_tz::Asia::Shanghai));
-    board.show("other".parse().unwrap(), last_month(november, (995, 1_000)));
-    board.show("third".parse().unwrap(), last_month(november, (9, 10)));
+    board.show(1, last_month(november, (995, 1_000)));
+    board.show(2, last_month(november, (9, 10)));
     assert_eq!(board.promised(at(2 * DAY)), Some((995, 1_000)), "the highest of the fleet");
     board.show(0, last_month(december, (1, 2)));
     let december = Timestamp(december.from * 1_000);
