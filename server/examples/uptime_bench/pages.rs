@@ -59,7 +59,7 @@ impl Bench {
     async fn flapping(&self, address: &str, month: Month) -> Result<()> {
         let (id, period) = (kiosk_id(FLAPPING), month.period(ZONE));
         let (from, to) = (secs(period.from), secs(period.to));
-        let page = format!("/kiosks/{id}/uptime?month={month}&show=down");
+        let page = format!("/kiosks/{id}/uptime?month={month}&measure=avail&show=down");
         let timeline = format!("/api/v1/kiosks/{id}/timeline?from={from}&to={to}");
         let asked = [
             ("console page", page, "class=\"further\""),
