@@ -158,6 +158,8 @@ pub enum LocalRefusal {
     UnknownLease,
     /// No such open request to hold.
     UnknownRequest,
+    /// A grant that ends before the action could.
+    GrantTooShort,
     /// A duration or text outside its limit.
     OutOfRange,
     /// The agent is stopping.
@@ -174,6 +176,7 @@ impl LocalRefusal {
             Self::AlreadyLeased => "already_leased",
             Self::UnknownLease => "unknown_lease",
             Self::UnknownRequest => "unknown_request",
+            Self::GrantTooShort => "grant_too_short",
             Self::OutOfRange => "out_of_range",
             Self::Stopping => "stopping",
         }

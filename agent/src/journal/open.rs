@@ -312,10 +312,11 @@ fn check_chain(conn: &Connection, state: &State) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Lays the reserve for a full disk down, unless it is there. Without it the agent still works.
-pub(super) fn write_reserve(journal: &Path) {
+/// Lays the reserve for a full disk down, unless it is there; `false` where there is no room for it. Without it the agent
+/// still works.
+pub(super) fn write_reserve(journal: &Path) -> bool {
     if has_reserve(journal) {
-        return;
+        return true;
     }
     let path = beside(journal, ".reserve");
     // In small pieces: the allocator would remember one large one, and give no memory back from then on.
@@ -326,6 +327,7 @@ pub(super) fn write_reserve(journal: &Path) {
     if written.is_err() {
         drop(fs::remove_file(&path));
     }
+    written.is_ok()
 }
 
 pub(super) fn has_reserve(journal: &Path) -> bool {

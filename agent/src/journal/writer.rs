@@ -22,6 +22,8 @@ use super::{
 const RETRY: Duration = Duration::from_secs(1);
 /// While there is no room for a file of its own: that reads the damaged one whole.
 const RETRY_MOVING_IN_MS: u64 = 10_000;
+/// Groups of writes between two tries to lay the reserve down: minutes, when little happens.
+pub(super) const RESERVE_AGAIN_AFTER: u32 = 30;
 /// Requests with something important that may wait for room on the disk.
 pub(super) const MAX_STUCK: usize = 1000;
 
@@ -72,6 +74,7 @@ impl Journal {
             full: false,
             move_in_at: clock::mono_ms() + RETRY_MOVING_IN_MS,
             reserved: open::has_reserve(&config.path),
+            reserve_in: 0,
             lost: 0,
             notices: Vec::new(),
             _lock: lock,
@@ -150,6 +153,8 @@ struct Writer {
     move_in_at: u64,
     /// The reserve lies there, or found no room when it was to be laid down.
     reserved: bool,
+    /// Groups of writes before the next try to lay it down.
+    reserve_in: u32,
     /// Important records that found no place even there: the whole state is told once there is room.
     lost: u64,
     notices: Vec<Notice>,
@@ -276,8 +281,18 @@ impl Writer {
             tracing::info!("the journal has room again");
         }
         if !self.reserved {
-            self.reserved = true;
-            open::write_reserve(&self.store.config.path);
+            self.lay_reserve_down();
+        }
+    }
+
+    /// With the first write that finds room, and where there is none for it, again some writes later: a try writes all of it.
+    fn lay_reserve_down(&mut self) {
+        match self.reserve_in.checked_sub(1) {
+            Some(left) => self.reserve_in = left,
+            None => {
+                self.reserved = open::write_reserve(&self.store.config.path);
+                self.reserve_in = RESERVE_AGAIN_AFTER;
+            }
         }
     }
 
@@ -285,7 +300,7 @@ impl Writer {
         if !self.full {
             self.full = true;
             self.notices.push(Notice::DiskFull(true));
-            self.reserved = false;
+            (self.reserved, self.reserve_in) = (false, 0);
             let reserve = open::give_up_reserve(&self.store.config.path);
             tracing::error!(reserve, "no room for the journal: telemetry is dropped, faults wait for room");
         }

@@ -39,6 +39,9 @@ impl Problem {
             R::AlreadyLeased => (StatusCode::CONFLICT, "another lease of it is running"),
             R::UnknownLease => (StatusCode::NOT_FOUND, "no such lease, or it is over"),
             R::UnknownRequest => (StatusCode::NOT_FOUND, "no such open request to hold"),
+            R::GrantTooShort => {
+                (StatusCode::CONFLICT, "the grant ends before the action could: see seconds of the request")
+            }
             R::OutOfRange => (StatusCode::UNPROCESSABLE_ENTITY, "a duration or text is outside its limits"),
             R::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"),
         };

@@ -191,7 +191,7 @@ impl Cursor {
             let end = lived_until
                 .map_or(last.placed, |until| last.placed.plus_ms(until.since(last.at.at())))
                 .clamp(last.placed, placed);
-            if is_unrecorded(record) {
+            if is_unrecorded(record) && last.boot != boot {
                 // What was heard meanwhile counts; where nothing was, nobody knows.
                 push(&mut proofs, Proof { from: last.placed, to: end, state: held, cause: self.cause });
             } else if last.boot != boot {
@@ -238,6 +238,12 @@ impl Cursor {
     /// Records are lost: the time across them proves nothing.
     pub fn interrupt(&mut self) {
         *self = Self { outdated: true, ..Self::default() };
+    }
+
+    /// One record was set aside and uses up its number: the time across it proves nothing. What is remembered of the modules
+    /// goes on; without it a required one that is out of order would count as well until the next snapshot.
+    pub fn step_over(&mut self) {
+        *self = Self { outdated: self.outdated, ..Self::default() };
     }
 
     /// Whether what is remembered of the modules says anything about the time after the last record.

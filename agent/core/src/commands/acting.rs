@@ -139,7 +139,7 @@ impl Waiting {
             _ => return,
         }
         self.hold = Hold::Asked;
-        let worst: u64 = self
+        self.takes_ms = self
             .job
             .targets
             .iter()
@@ -151,7 +151,7 @@ impl Waiting {
             request: self.request(),
             action: self.job.action.to_string(),
             peripheral,
-            seconds: u32::try_from(worst.div_ceil(1000) + HOLD_MARGIN_S).unwrap_or(MAX_GRANT_S),
+            seconds: u32::try_from(self.takes_ms.div_ceil(1000) + HOLD_MARGIN_S).unwrap_or(MAX_GRANT_S),
             not_after: self.command.not_after,
         }));
     }

@@ -94,6 +94,8 @@ struct Waiting {
     blocked_since: Option<Mono>,
     told_deferred: bool,
     hold: Hold,
+    /// How long the action takes at most, when the application was asked.
+    takes_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,13 +255,19 @@ impl Commands {
             .chain(running)
             .find(|w| w.command.id.to_string() == request && !matches!(w.hold, Hold::NotAsked { .. }))
             .ok_or(LocalRefusal::UnknownRequest)?;
-        asked.hold = if grant.granted {
-            let seconds =
-                if grant.valid_for_s == 0 { MAX_GRANT_S } else { grant.valid_for_s.min(MAX_GRANT_S) };
-            Hold::Granted { until: now + u64::from(seconds) * 1000 }
-        } else {
-            Hold::NotAsked { not_before: now + ASK_AGAIN_MS }
-        };
+        let no = Hold::NotAsked { not_before: now + ASK_AGAIN_MS };
+        if !grant.granted {
+            asked.hold = no;
+            return Ok(());
+        }
+        let seconds = if grant.valid_for_s == 0 { MAX_GRANT_S } else { grant.valid_for_s.min(MAX_GRANT_S) };
+        let valid_ms = u64::from(seconds) * 1000;
+        if valid_ms < asked.takes_ms {
+            // Holding customers off for it would bring nothing.
+            asked.hold = no;
+            return Err(LocalRefusal::GrantTooShort);
+        }
+        asked.hold = Hold::Granted { until: now + valid_ms };
         Ok(())
     }
 
@@ -375,6 +383,7 @@ impl Waiting {
             blocked_since: None,
             told_deferred: false,
             hold: Hold::NotAsked { not_before: 0 },
+            takes_ms: 0,
         }
     }
 

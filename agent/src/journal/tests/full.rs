@@ -107,6 +107,22 @@ fn a_reserve_for_a_full_disk_is_laid_down_and_given_up() {
 }
 
 #[test]
+fn a_reserve_that_found_no_room_is_laid_down_when_there_is_some() {
+    let dir = TempDir::new();
+    let reserve = open::beside(&dir.journal(), ".reserve");
+    // Nothing can be written there.
+    std::fs::create_dir(&reserve).unwrap();
+    let (journal, _) = Journal::open(&config(dir.journal())).unwrap();
+    write(&journal, vec![status(1)]);
+    std::fs::remove_dir(&reserve).unwrap();
+    for at in 0..=i64::from(writer::RESERVE_AGAIN_AFTER) {
+        assert!(!reserve.exists(), "not tried with every write: {at}");
+        write(&journal, vec![status(at)]);
+    }
+    assert!(open::has_reserve(&dir.journal()));
+}
+
+#[test]
 fn a_start_knows_whether_the_run_before_had_room_until_the_end() {
     let dir = TempDir::new();
     let reserve = open::beside(&dir.journal(), ".reserve");

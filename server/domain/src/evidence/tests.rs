@@ -71,16 +71,20 @@ fn the_same_boot_after_an_agent_restart_is_on_and_nothing_more() {
 }
 
 #[test]
-fn between_a_last_tick_and_a_boot_nothing_is_proved_where_the_disk_had_no_room_for_ticks() {
-    for next in [1, 2] {
-        let (alive_until, clean) = (Some(Timestamp(80)), next == 1);
+fn between_a_last_tick_and_a_boot_only_a_machine_that_never_stopped_proves_more_where_the_disk_had_no_room() {
+    let was_on = (80, 500, "ON_ONLY", None);
+    for (next, between) in [(1, Some(was_on)), (2, None)] {
+        let (alive_until, clean) = (Some(Timestamp(80)), false);
         let boot = Boot { previous_boot: None, previous_alive_until: alive_until, clean, unrecorded: true };
         let got = proofs(&[
             record(1, 20, service()),
             record(next, 500, Body::Boot(boot)),
             record(next, 600, service()),
         ]);
-        assert_eq!(got, [(20, 80, "FULL", None), (500, 600, "ON_ONLY", None)], "boot {next}");
+        let last = (500, 600, "ON_ONLY", None);
+        let expected: Vec<_> =
+            [Some((20, 80, "FULL", None)), between, Some(last)].into_iter().flatten().collect();
+        assert_eq!(got, expected, "boot {next}");
     }
 }
 
@@ -100,6 +104,19 @@ fn a_last_tick_outside_its_bounds_is_held_inside_them() {
         let off_from = got.iter().find(|p| p.2 == "OFF").map_or(500, |p| p.0);
         assert_eq!(off_from, end);
     }
+}
+
+/// A required module that is out of order stops the kiosk whatever its application says: it must not be forgotten.
+#[test]
+fn across_a_record_that_was_set_aside_nothing_is_proved_and_modules_are_remembered() {
+    let mut cursor = Cursor::default();
+    cursor.advance(&record(1, 10, service()), Timestamp(10), None);
+    cursor.step_over();
+    assert!(cursor.advance(&record(1, 90, service()), Timestamp(90), None).is_empty());
+    assert!(cursor.knows_modules());
+    cursor.interrupt();
+    cursor.step_over();
+    assert!(!cursor.knows_modules(), "what a gap took is gone");
 }
 
 #[test]

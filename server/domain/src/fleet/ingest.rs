@@ -284,7 +284,7 @@ impl Draft<'_> {
         Rejected { seq, reason }
     }
 
-    /// In one line for each message: who sends nothing else fills no audit by it.
+    /// In one line for each message.
     fn tell_set_aside(&mut self, delivery: Delivery, records: &[Rejected]) {
         let Some(first) = records.first() else { return };
         let kiosk = self.kiosk(delivery.ix).id.clone();
@@ -300,9 +300,9 @@ impl Draft<'_> {
         match &incoming.parsed {
             Ok(record) => {
                 let of = self.cursor_delivery(delivery, record);
-                self.head_mut(of).cursor.interrupt();
+                self.head_mut(of).cursor.step_over();
             }
-            Err(_) => self.kiosk_mut(delivery.ix).heads.iter_mut().for_each(|head| head.cursor.interrupt()),
+            Err(_) => self.kiosk_mut(delivery.ix).heads.iter_mut().for_each(|head| head.cursor.step_over()),
         }
     }
 

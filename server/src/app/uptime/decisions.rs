@@ -68,6 +68,19 @@ pub struct MonthVersions {
     pub rows: Vec<MonthRow>,
 }
 
+/// Time at a site goes from one owner to another: whoever sees only some sites does not see whom it makes worse.
+fn sees_every_owner(reader: &Scope) -> Result<(), DecisionError> {
+    match reader {
+        Scope::All => Ok(()),
+        Scope::Sites(_) => Err(Refusal {
+            kind: RefusalKind::Forbidden,
+            rule: "2.8",
+            reason: "to whom a site belonged is said and decided by those who see all sites".to_owned(),
+        }
+        .into()),
+    }
+}
+
 pub(super) fn missing(what: &'static str) -> DecisionError {
     DecisionError::Uptime(UptimeError::NotFound(what))
 }
@@ -236,6 +249,7 @@ impl App {
     /// was is noted, and where it should have stood is a site that the reader sees.
     async fn note_held(&self, reader: &Scope, wanted: &mut Wanted) -> Result<(), DecisionError> {
         if let Correction::Contract { site, before, .. } = &mut wanted.what {
+            sees_every_owner(reader)?;
             *before = self.belonged(site, (wanted.from, wanted.to)).await?;
         }
         let Correction::Assignment { kiosk, group, before, after } = &mut wanted.what else { return Ok(()) };
@@ -297,6 +311,9 @@ impl App {
         wanted: &CorrectionRow,
         now: Timestamp,
     ) -> Result<(), DecisionError> {
+        if matches!(wanted.what, Correction::Contract { .. }) {
+            return sees_every_owner(reader);
+        }
         let (Scope::Sites(sites), Some(kiosk)) = (reader, corrections::place(&wanted.what).0) else {
             return Ok(());
         };
@@ -324,7 +341,8 @@ impl App {
             }
             (None, None) => Vec::new(),
         };
-        let mut names = BTreeSet::new();
+        // Those whom it names are measured by it, also where no kiosk stood.
+        let mut names = corrections::engineers(row, span, &[], &[]);
         for some in ids.chunks(KIOSKS_AT_ONCE) {
             let kiosks: Vec<KioskRow> =
                 store.kiosks_of(some).await?.into_iter().map(|view| view.kiosk).collect();

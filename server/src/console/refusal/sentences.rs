@@ -87,6 +87,10 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "该时间段内{}的归属已被更改，请重新申请",
     ),
     ("whose was it? name the site", "请指明是哪个网点"),
+    (
+        "to whom a site belonged is said and decided by those who see all sites",
+        "网点的归属只能由可见所有网点的人员申请和批准",
+    ),
     ("region, customer or both: to whom should it have belonged?", "请填写应归属的区域、客户或两者"),
     ("a name has at most {} characters", "名称最多 {} 个字符"),
     ("it ends at {} and begins at {}: it must end later", "结束 {} 须晚于开始 {}"),
@@ -95,7 +99,6 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("it begins more than {} days ago", "开始时间在 {} 天以前，过早"),
     ("time is forgiven to a kiosk or to a site: name one of them", "请指明一台终端或一个网点"),
     ("these are the service hours already", "与现有营业时间相同"),
-    ("{} is none of {}", "“{}”不是下列之一：{}"),
     (
         "agreed_at belongs to planned work that has begun: work to come is agreed when somebody else approves it",
         "约定时间仅用于已开始的计划维护；将来的维护以他人批准的时间为准",
@@ -123,7 +126,6 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "the site would be open as before in the time to correct: nothing would change",
         "更正时间段内网点的营业时间与原来相同，没有任何改变",
     ),
-    ("{} is no IANA zone like Asia/Shanghai", "“{}”不是 IANA 时区名（例如 Asia/Shanghai）"),
     ("this is the time zone already", "与现有时区相同"),
     (
         "no time that has been would change: give the site the zone without a correction",
@@ -231,6 +233,8 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("scope={} needs an id", "范围“{}”须指明编号"),
     ("id: a name has at most {} characters, this one has {}", "名称最多 {} 个字符，现为 {} 个"),
     ("scope is one of {}", "范围须为下列之一：{}"),
+    ("{} is none of {}", "“{}”不是下列之一：{}"),
+    ("{} is no IANA zone like Asia/Shanghai", "“{}”不是 IANA 时区名（例如 Asia/Shanghai）"),
     // Said of whatever is not there.
     ("no such kiosk", "没有此终端"),
     ("no such open command", "没有此项未完成的指令"),

@@ -165,6 +165,13 @@ fn every_refusal_that_rules_and_doors_can_give_is_known_in_chinese() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
     assert!(all.len() > 90, "they are looked for in the wrong places: {all:#?}");
+    // A rule that is looked for behind a more general one would be told in the words of that.
+    for (rule, told) in SENTENCES {
+        let own = (values_of(rule, rule).unwrap(), *told);
+        let found =
+            SENTENCES.iter().find_map(|(other, told)| Some((values_of(other, rule)?, *told))).unwrap();
+        assert_eq!(found, own, "{rule}");
+    }
     let unused = |(rule, _): &&(&str, &str)| !all.iter().any(|one| values_of(rule, one).is_some());
     let unused = SENTENCES.iter().filter(unused).map(|(rule, _)| *rule);
     let unused: Vec<&str> = unused.filter(|rule| !OF_TEXTS.contains(rule)).collect();

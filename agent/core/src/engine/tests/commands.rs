@@ -12,7 +12,7 @@ use super::bench::*;
 use crate::{
     config::{ApplicationGate, BootFacts},
     drivers::Work,
-    effect::{Effect, Note},
+    effect::{Effect, LocalRefusal, Note},
     input::{Input, Local},
 };
 
@@ -386,6 +386,14 @@ fn a_self_test_begins_only_where_there_is_time_to_end_it() {
         bench.local(Local::Grant { request: command.id.to_string(), grant });
         bench.pass(900);
         assert_eq!(bench.sent("printer", Work::SelfTest), usize::from(done), "granted for {seconds} s");
+        let refused =
+            |(_, effect): &(_, Effect)| matches!(effect, Effect::Refused(LocalRefusal::GrantTooShort));
+        assert_eq!(bench.log.iter().any(refused), !done, "the application is told, and need not hold");
+        for _ in 0..12 {
+            bench.pass(1_000);
+            bench.local(Local::Busy(FREE));
+        }
+        assert_eq!(asked(&bench), if done { 1 } else { 2 }, "and is asked again");
 
         let mut bench =
             Bench::new(ApplicationGate::None, vec![device("printer", "printer", PortMode::Lease)]);

@@ -7,6 +7,7 @@ async fn to_whom_a_site_belonged_is_mended_by_two_people_who_are_neither_of_them
     let [admin, manager] = [fixture.token("admin", &[]).await, fixture.token("manager", &[]).await];
     let bank = fixture.named_token("manager", "bank B", &[]).await;
     let far = fixture.token("manager", &["far"]).await;
+    let near = fixture.token("manager", &["near"]).await;
     let now = fixture.app.clock().now();
     let whole = |ms: i64| Timestamp((now.secs() + ms / 1_000) * 1_000);
     let (from, to) = (whole(-4 * 3_600_000), whole(-3 * 3_600_000));
@@ -32,6 +33,8 @@ async fn to_whom_a_site_belonged_is_mended_by_two_people_who_are_neither_of_them
         (&manager, json!({ "region": region }), StatusCode::UNPROCESSABLE_ENTITY, "nothing would change"),
         (&manager, json!({ "site": null, "region": "x" }), StatusCode::UNPROCESSABLE_ENTITY, "name the site"),
         (&far, json!({ "customer": "bank B" }), StatusCode::NOT_FOUND, "site"),
+        // Whoever it would be given to has no say, and is not seen.
+        (&near, json!({ "customer": "bank B" }), StatusCode::FORBIDDEN, "those who see all sites"),
         (
             &manager,
             json!({ "customer": "bank B", "to": whole(60_000).to_string() }),
@@ -58,6 +61,7 @@ async fn to_whom_a_site_belonged_is_mended_by_two_people_who_are_neither_of_them
         (&manager, StatusCode::FORBIDDEN),
         (&bank, StatusCode::FORBIDDEN),
         (&far, StatusCode::NOT_FOUND),
+        (&near, StatusCode::FORBIDDEN),
         (&admin, StatusCode::OK),
     ] {
         let decided = decide(token, &asked).await;
