@@ -86,7 +86,7 @@ pub struct StageOptions {
     /// A throw-away PostgreSQL in place of SQLite
     #[arg(long)]
     pub postgres: bool,
-    /// The server's program as it is shipped (`cargo build --release -p kioskwatch-server`); without it this program
+    /// The server's program as it is shipped (`cargo build --profile server -p kioskwatch-server`); without it this program
     /// plays it, which takes some more memory
     #[arg(long, value_name = "PROGRAM")]
     pub server: Option<PathBuf>,
