@@ -6,6 +6,8 @@ const DAY: i64 = 86_400_000;
 const NOW: Timestamp = Timestamp(1_795_248_000_000);
 const NOTICE_S: i64 = 24 * 3_600;
 
+mod owners;
+
 fn at(days: i64) -> Timestamp {
     NOW.plus_ms(days * DAY)
 }
@@ -433,106 +435,4 @@ fn an_approved_exclusion_is_taken_back_by_two_people_once() {
     let withdrawn = Withdrawn { by: "zhao".into(), at: NOW };
     assert_eq!(consequence, Some(Consequence::Withdrawal { exclusion: flood().id, withdrawn }));
     assert_eq!(say("zhao", false).unwrap().1, None);
-}
-
-#[test]
-fn who_answered_and_who_would_have_decide_about_no_assignment() {
-    let before = vec![Held { id: Some("wang".into()), from: at(-9), to: at(-8) }];
-    let (kiosk, after) = ("K-1".parse().unwrap(), Some("chen".to_owned()));
-    let what = Correction::Assignment { kiosk, group: GroupKind::Engineer, before: before.clone(), after };
-    let row = ask(what.clone(), -9, -8, "they swapped").unwrap();
-    assert_eq!((row.what.kind(), moves(&row, at(3))), ("answered_for", (at(-9), at(-8))));
-    let refused = ask(what, -1, 1, "they swap").unwrap_err();
-    assert!(refused.reason.contains("has not been yet"), "{}", refused.reason);
-    let kiosk = KioskRow {
-        id: "K-1".parse().unwrap(),
-        site: None,
-        admission: crate::change::Admission::Accepted,
-        model: String::new(),
-        serial_no: String::new(),
-        commissioned_at: Some(at(-100)),
-        decommissioned_at: None,
-        updated_at: at(-100),
-    };
-    let answered = AssignmentRow {
-        kiosk: kiosk.id.clone(),
-        group: GroupKind::Engineer,
-        group_id: "wang".into(),
-        from: at(-50),
-        to: None,
-        said: None,
-    };
-    let measured =
-        engineers(&row, moves(&row, NOW), std::slice::from_ref(&kiosk), std::slice::from_ref(&answered));
-    assert_eq!(measured, BTreeSet::from(["wang".to_owned(), "chen".to_owned()]));
-    let verdict = Verdict { approve: true, reason: "seen the roster".into() };
-    for (by, may) in [("wang", false), ("chen", false), ("li", false), ("zhao", true)] {
-        let decided = decide((NOW, NOTICE_S), &actor(by), (&row, &measured), &verdict, "{}".into());
-        assert_eq!(decided.is_ok(), may, "{by}");
-        assert!(decided.is_err() || decided.unwrap().1.is_none(), "the correction itself is what is known");
-    }
-    // Who answers for it now is another matter.
-    let rows = [answered, reassigned(&row, NOW).unwrap()];
-    let told = held(&kiosk, &rows, GroupKind::Engineer, (at(-10), at(-7)));
-    let told: Vec<_> = told.iter().map(|one| one.id.as_deref().unwrap()).collect();
-    assert_eq!(told, ["wang", "chen", "wang"]);
-    let moved = hand_over(NOW, &actor("admin"), &kiosk.id, &rows, Some("wang")).unwrap();
-    assert_eq!(moved, [], "nothing of it is handed over");
-}
-
-#[test]
-fn of_to_whom_a_site_belonged_neither_its_owners_nor_who_answered_there_decide() {
-    let belonged = |customer: &str| Belonged {
-        contract: Contract { region: "north".into(), customer: customer.into() },
-        from: at(-9),
-        to: at(-8),
-    };
-    let asked = |region: Option<&str>, customer: Option<&str>| {
-        let [region, customer] = [region, customer].map(|name| name.map(str::to_owned));
-        let site = "S-1".parse().unwrap();
-        Correction::Contract { site, before: vec![belonged("bank A")], after: Renamed { region, customer } }
-    };
-    for (what, to, says) in [
-        (asked(None, None), -8, "to whom should it have belonged"),
-        (asked(Some("north"), None), -8, "nothing would change"),
-        (asked(Some("north"), Some("bank A")), -8, "nothing would change"),
-        (asked(Some(&"n".repeat(1_001)), None), -8, "at most 1000 characters"),
-        (asked(None, Some("bank B")), 1, "has not been yet"),
-    ] {
-        let refused = ask(what, -9, to, "r").unwrap_err();
-        assert!(refused.reason.contains(says), "{says}: {}", refused.reason);
-    }
-    let row = ask(asked(None, Some("bank B")), -9, -8, "the contract says so").unwrap();
-    assert_eq!((row.what.kind(), moves(&row, at(3))), ("belonged_to", (at(-9), at(-8))));
-    let kiosk = KioskRow {
-        id: "K-1".parse().unwrap(),
-        site: Some("S-1".parse().unwrap()),
-        admission: crate::change::Admission::Accepted,
-        model: String::new(),
-        serial_no: String::new(),
-        commissioned_at: Some(at(-100)),
-        decommissioned_at: None,
-        updated_at: at(-100),
-    };
-    let answered = AssignmentRow {
-        kiosk: kiosk.id.clone(),
-        group: GroupKind::Engineer,
-        group_id: "wang".into(),
-        from: at(-50),
-        to: None,
-        said: None,
-    };
-    let measured =
-        engineers(&row, moves(&row, NOW), std::slice::from_ref(&kiosk), std::slice::from_ref(&answered));
-    assert_eq!(measured, ["bank A", "bank B", "north", "wang"].map(str::to_owned).into());
-    let verdict = Verdict { approve: true, reason: "seen the contract".into() };
-    for (by, may) in [("wang", false), ("bank B", false), ("bank A", false), ("li", false), ("zhao", true)] {
-        let decided = decide((NOW, NOTICE_S), &actor(by), (&row, &measured), &verdict, "{}".into());
-        assert_eq!(decided.is_ok(), may, "{by}");
-        assert!(decided.is_err() || decided.unwrap().1.is_none(), "the correction itself is what is known");
-    }
-    let [_, Change::Audit(audit)] = &requested(&row)[..] else { panic!() };
-    for part in ["belonged_to", "bank A", "bank B", "the contract says so"] {
-        assert!(audit.detail.contains(part), "{part}: {}", audit.detail);
-    }
 }

@@ -144,6 +144,11 @@ async fn a_jump_of_the_clock_that_cannot_be_committed_is_deafness_at_least() {
     assert!(heard.iter().any(|row| row.from >= jumped), "and we hear again: {heard:?}");
 }
 
+/// Up to which record its journal is applied.
+fn upto(rig: &Rig, agent: &ScriptedAgent) -> Option<u64> {
+    rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0)
+}
+
 #[tokio::test]
 async fn a_decision_that_panics_costs_one_record_and_nobody_else_anything() {
     let mut rig = Rig::start(|now| ["K-1", "K-2"].map(|id| kiosk_named(id, now)).into()).await;
@@ -153,8 +158,6 @@ async fn a_decision_that_panics_costs_one_record_and_nobody_else_anything() {
     agent.service(now, ServiceState::InService);
     agent.fault(now, "printer", "paper_out", FaultState::Raised);
     agent.service(now, ServiceState::Degraded);
-    let upto =
-        |rig: &Rig, agent: &ScriptedAgent| rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
     for turn in 1..=3 {
         neighbour.service(now, ServiceState::InService);
         let inputs = vec![agent.batch(now), neighbour.batch(now)];
@@ -199,8 +202,7 @@ async fn a_record_whose_reading_panics_is_set_aside_with_its_bytes_and_the_rest_
         let mut turn = Turn::default();
         rig.hub.drain(&mut turn);
         rig.hub.decide(turn).await.unwrap();
-        let upto = rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
-        assert_eq!(upto, Some(3), "the one before it and the one behind it");
+        assert_eq!(upto(&rig, &agent), Some(3), "the one before it and the one behind it");
     }
     let kept = async |seq| {
         let record = rig.app.store().journal_record(&Scope::All, &agent.id, agent.epoch, seq).await.unwrap();
@@ -222,8 +224,6 @@ async fn a_record_whose_storing_panics_is_set_aside_by_itself_and_nobody_else_wa
     agent.service(now, ServiceState::InService);
     agent.fault(now, "printer", StoreDefect::STRIKES, FaultState::Raised);
     agent.service(now, ServiceState::Degraded);
-    let upto =
-        |rig: &Rig, agent: &ScriptedAgent| rig.app.fleet().journal(&agent.id, agent.epoch).map(|at| at.0);
     for turn in 1..=3 {
         neighbour.service(now, ServiceState::InService);
         let inputs = vec![agent.batch(now), neighbour.batch(now)];
