@@ -156,7 +156,6 @@ impl Engine {
         let now = self.now.mono;
         let own = [
             Some(self.tick_at),
-            self.heartbeats.next_wake(),
             self.service.next_wake(),
             self.host.next_wake(),
             self.commands.next_wake(now),
@@ -164,7 +163,9 @@ impl Engine {
         ];
         let devices = self.peripherals.iter().filter_map(|p| p.next_wake(now));
         let next = own.into_iter().flatten().chain(devices).min().unwrap_or(self.tick_at);
-        next.max(now + MIN_WAKE_PAUSE_MS)
+        let next = next.max(now + MIN_WAKE_PAUSE_MS);
+        // A heartbeat is never late for the pause: the one after it is a whole interval ahead.
+        self.heartbeats.next_wake().map_or(next, |beat| beat.clamp(now + 1, next))
     }
 
     /// The whole hard state.

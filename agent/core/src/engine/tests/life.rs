@@ -141,6 +141,23 @@ fn heartbeats_go_out_only_while_connected_and_count_per_session() {
 }
 
 #[test]
+fn something_a_moment_before_does_not_make_a_heartbeat_late() {
+    let mut bench = Bench::printer();
+    bench.input(Input::ConnectionUp { session: SESSION });
+    bench.pass(30_000);
+    let last = |bench: &Bench| {
+        bench.log.iter().rev().find(|(_, e)| matches!(e, Effect::Heartbeat(_))).map(|(at, _)| *at).unwrap()
+    };
+    for before in 1..=6 {
+        let due = last(&bench) + 30_000;
+        bench.pass(due - before - bench.mono);
+        bench.local(Local::EndLease { lease: "none".into() });
+        bench.pass(before);
+        assert_eq!(last(&bench), due, "an input {before} ms before it was due");
+    }
+}
+
+#[test]
 fn alive_is_said_after_a_gap_and_not_after_a_hiccup() {
     let mut bench = Bench::printer();
     bench.pass(10_000);
