@@ -42,6 +42,11 @@ pub enum Input {
     ClockJumped {
         before: Timestamp,
     },
+    /// All that was received before `to` is among the inputs so far. Silence proves something up to there, however
+    /// much later a sweep is decided; until this was said once, a sweep judges up to its `now`.
+    Read {
+        to: Timestamp,
+    },
     /// Look for everything that has become due. Takes no other input and may come at any time.
     Sweep,
     /// A part of what [`Fleet::looks`](super::Fleet::looks) gave, because the whole could not be committed.

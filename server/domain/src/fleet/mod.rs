@@ -138,6 +138,8 @@ struct Server {
     id: Uuid,
     /// `None` while the broker or we are away.
     hearing_since: Option<Timestamp>,
+    /// What was received until then has been taken. `None`: nobody said so, and all of it has.
+    read_to: Option<Timestamp>,
     /// From `unknown` no verdict falls before this.
     settled_at: Timestamp,
     /// Whoever lost the broker may take this long: one that lost it more than once waits longer before each next try.
@@ -379,6 +381,11 @@ impl Fleet {
 }
 
 impl Server {
+    /// Up to when silence can be judged: what waits to be read may be the next sign of life.
+    fn silence_to(&self, now: Timestamp) -> Timestamp {
+        self.read_to.map_or(now, |read_to| read_to.min(now))
+    }
+
     fn hears(&self, now: Timestamp) -> bool {
         self.hearing_since.is_some() && self.settled_at <= now
     }

@@ -30,13 +30,13 @@ fn interval(seconds: u64) -> Interval {
 #[tokio::test]
 async fn messages_read_in_a_turn_without_a_tick_were_read() {
     let mut rig = Rig::start(|_| Vec::new()).await;
-    let before = rig.hub.last_turn;
+    let before = rig.hub.beats_read;
     while before.elapsed() < Duration::from_millis(5) {
         tokio::task::yield_now().await;
     }
     let waited = before.elapsed();
     rig.hub.drain(&mut Turn::default());
-    let read = rig.hub.last_turn.elapsed();
+    let read = rig.hub.beats_read.elapsed();
     assert!(read + waited <= before.elapsed(), "last read {read:?} ago, before that not for {waited:?}");
 }
 
@@ -48,13 +48,87 @@ async fn deafness_is_noticed_at_the_next_turn_however_seldom_the_server_sweeps()
     rig.hub.deaf_after = Duration::from_millis(5);
     let mut turn = Turn::default();
     rig.hub.notice_deafness(&mut turn);
-    let read = rig.hub.last_turn;
+    let read = rig.hub.beats_read;
     while read.elapsed() <= rig.hub.deaf_after {
         tokio::task::yield_now().await;
     }
     let mut turn = Turn::default();
     rig.hub.notice_deafness(&mut turn);
     assert!(matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::ReadsAgain]), "{:?}", turn.inputs);
+}
+
+/// A kiosk that was heard when nothing else waited.
+async fn heard() -> (Rig, ScriptedAgent) {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    rig.hub.lanes_up = [true; 2];
+    rig.decide(Input::BrokerUp).await;
+    let mut agent = ScriptedAgent::new("K-1", rig.app.clock().now());
+    beat(&rig, &mut agent).await;
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    rig.hub.decide(turn).await.unwrap();
+    assert_eq!(presence(&rig), PresenceVerdict::Online);
+    (rig, agent)
+}
+
+async fn beat(rig: &Rig, agent: &mut ScriptedAgent) {
+    let now = rig.app.clock().now();
+    let payload = serde_json::to_vec(&agent.heartbeat(now)).unwrap();
+    rig.beats.message(received(agent, Channel::Heartbeat, payload, now)).await.unwrap();
+}
+
+fn presence(rig: &Rig) -> PresenceVerdict {
+    rig.app.fleet().kiosk(&KioskId::new("K-1").unwrap()).unwrap().presence
+}
+
+/// Nobody looks at the clock meanwhile, as while a commit waits for the database.
+fn time_passes(rig: &Rig, ms: i64) {
+    rig.app.clock().fall_behind(ms);
+    rig.app.clock().follow_jump().unwrap();
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_decided_after_a_stall_judges_by_what_was_read_before_it() {
+    let (mut rig, mut agent) = heard().await;
+    // A sweep in a batch that the database did not take for ten minutes, and that is then decided piece by piece.
+    let to = rig.hub.read_to;
+    time_passes(&rig, 600_000);
+    beat(&rig, &mut agent).await;
+    for piece in [Input::Read { to }, Input::Sweep] {
+        rig.decide(piece).await;
+    }
+    assert_eq!(presence(&rig), PresenceVerdict::Online, "its heartbeat waits in our queue");
+    let incidents = rig.app.store().incidents(&Scope::All, &agent.id, &PageRequest::first()).await.unwrap();
+    assert!(incidents.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn heartbeats_that_wait_for_long_are_deafness_however_often_some_are_read() {
+    let (mut rig, mut agent) = heard().await;
+    rig.hub.deaf_after = Duration::from_millis(5);
+    let deaf = |rig: &mut Rig| {
+        let mut turn = Turn::default();
+        rig.hub.notice_deafness(&mut turn);
+        matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::ReadsAgain])
+    };
+    let read_to = rig.hub.read_to;
+    for n in 0..3 * MAX_BATCH {
+        rig.beats.message(heartbeat_of_a_stranger(n, rig.app.clock().now())).await.unwrap();
+    }
+    beat(&rig, &mut agent).await;
+    let began = rig.hub.beats_read;
+    while began.elapsed() <= rig.hub.deaf_after {
+        rig.hub.drain(&mut Turn::default());
+        for n in 0..MAX_BATCH {
+            rig.beats.message(heartbeat_of_a_stranger(n, rig.app.clock().now())).await.unwrap();
+        }
+    }
+    assert_eq!(rig.hub.read_to, read_to, "some wait");
+    assert!(deaf(&mut rig));
+    while !rig.hub.has_taken_all() {
+        rig.hub.drain(&mut Turn::default());
+    }
+    assert!(rig.hub.read_to > read_to && !deaf(&mut rig));
 }
 
 #[tokio::test]
