@@ -36,6 +36,7 @@ mod site;
 mod sweep;
 mod ticket_file;
 mod unstored;
+mod untold;
 mod view;
 mod watch;
 mod work;
@@ -73,6 +74,7 @@ use self::{
     site::Site,
     sweep::Aside,
     ticket_file::TicketFile,
+    untold::Untold,
 };
 use crate::{
     change::{CommandRow, IncidentRow, LivenessRow},
@@ -113,6 +115,8 @@ pub struct Fleet {
     failures: HashMap<(Ix, Epoch, u64), u8>,
     /// What the sweep leaves alone for a while.
     set_aside: BTreeMap<Look, Aside>,
+    /// Of whom records were set aside in this interval.
+    untold: BTreeMap<Ix, Untold>,
     last_number: u64,
     /// Kiosks that wait for approval.
     quarantined: usize,
@@ -130,6 +134,8 @@ enum Due {
     Command(CommandId),
     /// Its service ends, or ended, while problems of it are open.
     End(Ix),
+    /// Records of it were set aside of which the audit was not told.
+    Untold(Ix),
 }
 
 /// Whether we hear.
@@ -299,6 +305,14 @@ impl Fleet {
                 Some(aside) => self.set_aside.insert(look, aside),
                 None => self.set_aside.remove(&look),
             };
+        }
+        for (ix, untold) in over.untold {
+            let next = untold.as_ref().map(|untold| untold.due_at);
+            let before = match untold {
+                Some(untold) => self.untold.insert(ix, untold),
+                None => self.untold.remove(&ix),
+            };
+            self.move_due(Due::Untold(ix), before.map(|untold| untold.due_at), next);
         }
         self.last_number = over.last_number.unwrap_or(self.last_number);
         Ok(plan.committed)

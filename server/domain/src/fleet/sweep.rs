@@ -122,6 +122,7 @@ impl Draft<'_> {
                 }
                 What::Due(Due::Command(id)) => self.look_at_command(id),
                 What::Due(Due::End(ix)) => self.look_at_end(ix),
+                What::Due(Due::Untold(ix)) => self.look_at_untold(ix),
             }
             self.looked(look);
         }
@@ -157,7 +158,7 @@ impl Draft<'_> {
         self.over.set_aside.insert(look, Some(Aside { until, times: times + 1, since }));
         let (action, object) = match look.0 {
             What::Hearing => ("deadline_failed", "server".to_owned()),
-            What::Forget(ix) | What::Silence(ix) | What::Due(Due::End(ix)) => {
+            What::Forget(ix) | What::Silence(ix) | What::Due(Due::End(ix) | Due::Untold(ix)) => {
                 ("deadline_failed", format!("kiosk/{}", self.kiosk(ix).id))
             }
             What::Evidence(ix) => ("evidence_failed", format!("kiosk/{}", self.kiosk(ix).id)),
