@@ -190,7 +190,7 @@ impl Hub {
                 }
                 Wake::Sweep => {
                     self.drain(&mut turn);
-                    self.look_at_floods(&mut turn);
+                    self.look_at_floods(&mut turn, Instant::now());
                     // However long the decision takes, or the one that comes before it.
                     turn.inputs.extend([Input::Read { to: self.read_to }, Input::Sweep]);
                 }
@@ -287,12 +287,12 @@ impl Hub {
     }
 
     /// Whose messages were too many since the last look, and of whom none was for a while.
-    fn look_at_floods(&self, turn: &mut Turn) {
-        let now = self.app.clock().now();
+    fn look_at_floods(&self, turn: &mut Turn, now: Instant) {
+        let at = self.app.clock().now();
         let mut floods = self.app.floods();
         for link in [&self.journal_link, &self.beats_link] {
             for (kiosk, dropped) in link.counters().take_flooding() {
-                if floods.note(&kiosk, dropped, now) {
+                if floods.note(&kiosk, dropped, now, at) {
                     tracing::warn!(%kiosk, "a kiosk sends too much; dropping what is");
                     turn.inputs.push(Input::Flood { kiosk });
                 }

@@ -1,5 +1,6 @@
 //! What is taken from the queues, in which order, and when we were deaf.
 use super::*;
+use crate::app::floods::QUIET;
 
 #[tokio::test]
 async fn who_asks_again_and_again_keeps_no_deadline_from_being_looked_at() {
@@ -229,9 +230,10 @@ async fn a_flood_is_shown_while_it_lasts_and_its_end_is_told_with_what_it_cost()
     let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
     rig.app.clock().fall_behind(HOUR);
     let flooder = KioskId::new("K-1").unwrap();
-    let looks = async |rig: &mut Rig| {
+    let start = Instant::now();
+    let looks = async |rig: &mut Rig, now: Instant| {
         let mut turn = Turn::default();
-        rig.hub.look_at_floods(&mut turn);
+        rig.hub.look_at_floods(&mut turn, now);
         rig.hub.decide(turn).await.unwrap();
         rig.app.floods().of(&flooder).map(|flood| flood.dropped)
     };
@@ -242,12 +244,14 @@ async fn a_flood_is_shown_while_it_lasts_and_its_end_is_told_with_what_it_cost()
                 link.counters().dropped_of("no kiosk's name");
             }
         }
-        assert_eq!(looks(&mut rig).await, Some(shown));
+        assert_eq!(looks(&mut rig, start).await, Some(shown));
         assert_eq!(rig.audit("flood").await, ["kiosk/K-1"], "once for both connections");
     }
     assert_eq!(rig.counted("security_events_total{event=\"flood\"}"), 1);
     assert!(rig.audit("flood_ended").await.is_empty());
-    rig.app.clock().follow_jump();
-    assert_eq!(looks(&mut rig).await, None);
+    rig.app.clock().follow_jump().unwrap();
+    assert_eq!(looks(&mut rig, start).await, Some(8), "a clock that is set ends none");
+    assert!(rig.audit("flood_ended").await.is_empty());
+    assert_eq!(looks(&mut rig, start + QUIET).await, None);
     assert_eq!(rig.audit("flood_ended").await, ["kiosk/K-1"]);
 }
