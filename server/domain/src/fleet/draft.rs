@@ -13,6 +13,7 @@ use super::{
     site::Site,
     sweep::{Aside, Look},
     ticket_file::TicketFile,
+    untold::Untold,
 };
 use crate::{
     change::{
@@ -45,6 +46,8 @@ pub(super) struct Overlay {
     pub(super) failures: BTreeMap<(Ix, Epoch, u64), Option<u8>>,
     /// `None`: it does not fail any more.
     pub(super) set_aside: BTreeMap<Look, Option<Aside>>,
+    /// `None`: an interval without any is over.
+    pub(super) untold: BTreeMap<Ix, Option<Untold>>,
     pub(super) last_number: Option<u64>,
     /// Unknown ids that were put into quarantine.
     pub(super) met: usize,
