@@ -221,6 +221,12 @@ impl App {
         &self.shared.health
     }
 
+    /// As many as the hub takes into one plan: they come before figures.
+    pub(crate) fn messages_wait(&self) -> bool {
+        const A_PLAN: u64 = 1_000;
+        self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed) >= A_PLAN
+    }
+
     /// What keeps this server from being ready; empty when nothing does.
     pub fn missing(&self) -> Vec<&'static str> {
         let mut missing = self.health().missing();

@@ -24,6 +24,7 @@ use super::{
     dirty::Dirty,
     remembered::Remembered,
     seconds::Seconds,
+    turns::Turns,
 };
 use crate::store::Scope;
 
@@ -80,6 +81,7 @@ pub(crate) struct Books {
     /// Whose months cannot be booked.
     skipped: Mutex<BTreeSet<KioskId>>,
     pub(crate) decisions: Decisions,
+    pub(super) turns: Turns,
 }
 
 #[derive(Default)]
@@ -126,6 +128,7 @@ impl Default for Books {
             decided_to: watch::Sender::new(Timestamp(i64::MIN)),
             skipped: Mutex::default(),
             decisions: Decisions::default(),
+            turns: Turns::default(),
         }
     }
 }

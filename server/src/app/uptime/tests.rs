@@ -20,6 +20,7 @@ mod basis;
 mod board;
 mod booked;
 mod contracts;
+mod count;
 mod moves;
 mod outages;
 mod signing;
