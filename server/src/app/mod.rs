@@ -31,7 +31,10 @@ use kioskwatch_domain::{
 use kioskwatch_proto::command::CommandSigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub(crate) use self::floods::{Flood, Floods};
+pub(crate) use self::{
+    floods::{Flood, Floods},
+    uptime::MONTHS,
+};
 pub use self::{
     hub::{FLUSH_EVERY, Hub, HubError, HubOptions},
     inspections::{DueInspection, DuePage, inspection_policy},

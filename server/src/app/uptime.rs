@@ -7,7 +7,7 @@
 //!   ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common, [`places`]:
 //!   the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
 //!   answer about signed months; [`deciding`]: one at a time
 mod board;
@@ -30,6 +30,7 @@ mod register;
 mod remembered;
 mod restating;
 mod seconds;
+mod trend;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -53,6 +54,7 @@ pub(crate) use self::{
     deciding::Deciding,
     reader::Unheard,
     seconds::Seconds,
+    trend::MONTHS,
 };
 pub use self::{
     booked::Booked,

@@ -98,7 +98,7 @@ const SIGNED_TOTAL: Sql = sql!(
     " FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [signed]
 );
-const TARGETS: Sql = sql!(
+pub(super) const TARGETS: Sql = sql!(
     targets_of_month,
     "SELECT target_num, target_den FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
@@ -275,10 +275,18 @@ impl Store {
         bind: impl Fn(Query) -> Query,
     ) -> Result<MonthTotal, StoreError> {
         if total.has_several_targets {
-            let targets: Vec<Target> = self.rows(targets, bind).await?;
-            total.target = MonthTotal::highest(targets.into_iter().map(|target| target.0));
+            total.target = self.highest_target(targets, bind).await?;
         }
         Ok(total)
+    }
+
+    pub(super) async fn highest_target(
+        &self,
+        targets: &Sql,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        let targets: Vec<Target> = self.rows(targets, bind).await?;
+        Ok(MonthTotal::highest(targets.into_iter().map(|target| target.0)))
     }
 
     /// The ten kiosks of a group that were down longest, worst first.
@@ -304,7 +312,7 @@ impl Store {
     }
 }
 
-/// What every statement here asks for first.
-fn asked(query: Query, scope: &Scope, month: Month, (kind, id): (&'static str, &str)) -> Query {
+/// What every statement about a group's month asks for first.
+pub(super) fn asked(query: Query, scope: &Scope, month: Month, (kind, id): (&'static str, &str)) -> Query {
     query.bind(scope.to_json()).bind(month.to_string()).bind(kind).bind(id.to_owned())
 }

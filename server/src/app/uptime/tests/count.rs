@@ -1,4 +1,6 @@
 //! Any number of kiosks come to what each of them comes to by itself, whichever way it was found.
+use futures_util::FutureExt as _;
+
 use super::*;
 
 const KIOSKS: i64 = 60;
@@ -162,4 +164,25 @@ async fn of_many_problems_the_first_are_named_and_the_others_counted() {
     let answer = shelf.figures(UptimeScope::Fleet, 0, HOUR, 2 * HOUR).await;
     assert_eq!((answer.kiosks, answer.problems.len()), (103, 101));
     assert_eq!(answer.problems.last().unwrap(), "+ 3 more");
+}
+
+#[tokio::test]
+async fn who_asks_for_many_kiosks_while_the_line_is_full_is_told_so_and_who_asks_for_few_is_not() {
+    let rows = |now: Timestamp| {
+        let at = |n| (n == 0).then(|| SiteId::new("S-1").unwrap());
+        let kiosk = |n| KioskRow { site: at(n), ..testing::kiosk(id(n).parse().unwrap(), now) };
+        [site("S-1")].into_iter().chain((0..=2_000).map(|n| Change::Kiosk(kiosk(n)))).collect()
+    };
+    let (app, _requests, _folder) = testing::app(Config::default(), rows).await;
+    let now = app.clock().now();
+    let period = UptimePeriod::Between(now.plus_ms(-HOUR), now);
+    let ask = async |scope| app.uptime(&Scope::All, &UptimeQuery { scope, period, as_of: None }).await;
+    let turn = app.books().turns.begin(2_001).await.unwrap();
+    let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(app.books().turns.begin(2_001))).collect();
+    assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
+    assert!(matches!(ask(UptimeScope::Fleet).await, Err(UptimeError::Busy)));
+    assert!(ask(UptimeScope::Site(SiteId::new("S-1").unwrap())).await.is_ok());
+    // Everybody goes away.
+    drop((turn, waiting));
+    assert!(ask(UptimeScope::Fleet).await.is_ok());
 }
