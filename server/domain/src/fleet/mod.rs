@@ -24,6 +24,7 @@ mod kiosk;
 mod listen;
 mod live;
 mod load;
+mod models;
 mod operate;
 mod outage;
 mod plan;
@@ -59,6 +60,7 @@ pub use self::{
         TicketAction,
     },
     kiosk::MAX_EPOCHS,
+    models::remodel,
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     recall::Recalled,
     sweep::Look,

@@ -142,8 +142,8 @@ impl UptimeReader<'_> {
                 of(GroupKind::Site, names(&sites)).await?
             }
             UptimeScope::Engineer(_) => of(GroupKind::Engineer, vec![name]).await?,
-            UptimeScope::Model(name) => self.store.kiosks_of_model(Some(name)).await?,
-            UptimeScope::Fleet => self.store.kiosks_of_model(None).await?,
+            UptimeScope::Model(_) => of(GroupKind::Model, vec![name]).await?,
+            UptimeScope::Fleet => self.store.every_kiosk().await?,
         };
         if let Scope::Sites(sites) = reader {
             let seen: BTreeSet<KioskId> = of(GroupKind::Site, names(sites)).await?.into_iter().collect();
@@ -198,12 +198,11 @@ impl UptimeReader<'_> {
         for KioskView { kiosk, .. } in views {
             let its: Vec<AssignmentRow> = rows.iter().filter(|row| row.kiosk == kiosk.id).cloned().collect();
             let period = query.period.in_zone(places.zone(&kiosk, &its, until, None))?;
-            let is_model = !matches!(&query.scope, UptimeScope::Model(name) if kiosk.model != *name);
             let is_there = places.owners(&kiosk, &its, None).iter().any(|(owner, set)| {
                 let is_shown = belongs(owner, &query.scope) && reader.shows(owner.site.as_ref());
                 is_shown && !set.clip(period).is_empty()
             });
-            if is_model && is_there {
+            if is_there {
                 members.push(kiosk.id);
             }
         }
