@@ -288,7 +288,7 @@ impl App {
         let figures = self.uptime_reader();
         let asked = match figures.find(reader, query).await? {
             Found::Answer(answer) => return Ok(*answer),
-            Found::Asked(asked) => asked,
+            Found::Asked(asked) => *asked,
         };
         let _turn = self.books().turns.begin(asked.counted.len()).await?;
         // Time has passed in the line.

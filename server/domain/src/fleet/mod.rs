@@ -10,6 +10,7 @@ mod apply;
 mod changes;
 mod clock_jump;
 mod compare;
+mod condition;
 mod count;
 mod deadlines;
 mod directory;

@@ -80,14 +80,14 @@ pub(crate) struct Unheard {
 pub(super) enum Found {
     Answer(Box<UptimeAnswer>),
     /// See [`UptimeReader::count`].
-    Asked(Asked),
+    Asked(Box<Asked>),
 }
 
 impl UptimeReader<'_> {
     pub async fn figures(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         match self.find(reader, query).await? {
             Found::Answer(answer) => Ok(*answer),
-            Found::Asked(asked) => self.count(reader, query, asked).await,
+            Found::Asked(asked) => self.count(reader, query, *asked).await,
         }
     }
 
@@ -105,10 +105,10 @@ impl UptimeReader<'_> {
         };
         let Some(month) = query.official() else {
             let group = query.month().filter(|_| !matches!(query.scope, UptimeScope::Kiosk(_)));
-            return Ok(Found::Asked(match group {
+            return Ok(Found::Asked(Box::new(match group {
                 Some(month) => self.signed_and_rest(reader, month, query).await?,
                 None => all().await?,
-            }));
+            })));
         };
         let (kind, id) = query.scope.words();
         // Each reads the month's rows: at once on two connections.
@@ -129,7 +129,7 @@ impl UptimeReader<'_> {
         if (total.kiosks > 0 || is_over) && kiosks > COUNTED_KIOSKS {
             return Ok(Found::Answer(self.booked(total, worst).into()));
         }
-        Ok(Found::Asked(asked))
+        Ok(Found::Asked(asked.into()))
     }
 
     /// Of a group's month what stood signed at the instant that was asked for, whoever belongs to the group by now; the
