@@ -57,6 +57,12 @@ impl Draft<'_> {
             self.count(Count::Message(MessageOutcome::JournalUnreadable));
             return;
         }
+        let rest = |position| u64::try_from(batch.records.len() - position).unwrap_or(u64::MAX);
+        if self.forked.contains(&(ix, batch.epoch)) {
+            self.count_many(Count::Record(RecordFate::Forked), rest(0));
+            self.count(Count::Message(MessageOutcome::Applied));
+            return;
+        }
         let delivery = Delivery { ix, epoch: batch.epoch, received_at };
         self.open_journal(delivery);
         self.follow_epoch(ix, batch.epoch, received_at);
@@ -71,10 +77,16 @@ impl Draft<'_> {
                     self.count(Count::Record(RecordFate::Repeat));
                     self.reject_again(record, &mut rejected);
                 }
-                Admit::Fork => self.fork(delivery, &Because::OtherContent),
+                Admit::Fork => {
+                    // What follows continues another history. Its agent hears what we have under its number,
+                    // begins an epoch of its own, and sends again what it was told nothing about.
+                    self.fork(delivery, &Because::OtherContent);
+                    self.forked.insert((ix, batch.epoch));
+                    self.count_many(Count::Record(RecordFate::Forked), rest(position));
+                    break;
+                }
                 Admit::AfterGap => {
-                    let rest = u64::try_from(batch.records.len() - position).unwrap_or(u64::MAX);
-                    self.count_many(Count::Record(RecordFate::AfterGap), rest);
+                    self.count_many(Count::Record(RecordFate::AfterGap), rest(position));
                     break;
                 }
                 Admit::Drop { through } => set_aside.extend(self.drop_range(delivery, record, through)),

@@ -24,6 +24,7 @@ mod kiosk;
 mod listen;
 mod live;
 mod load;
+mod models;
 mod operate;
 mod outage;
 mod plan;
@@ -60,6 +61,7 @@ pub use self::{
         TicketAction,
     },
     kiosk::MAX_EPOCHS,
+    models::remodel,
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     recall::Recalled,
     sweep::Look,
