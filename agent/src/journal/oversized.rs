@@ -1,6 +1,9 @@
 //! Records of older agents that are larger than the wire takes. No server ever accepts one, and everything behind it
 //! would wait for ever: of a command its outcome stays, of all else the word that it is lost.
-use kioskwatch_proto::{journal::Record, limits::MAX_RECORD_BYTES};
+use kioskwatch_proto::{
+    journal::Record,
+    limits::{MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES},
+};
 use rusqlite::params;
 use serde_json::{Map, Value, json};
 
@@ -61,7 +64,9 @@ fn rows(store: &Store) -> Result<Vec<RecordRow>, JournalError> {
 fn shrunk(row: &RecordRow) -> Option<Record> {
     let mut fields: Map<String, Value> = serde_json::from_str(&row.json).ok()?;
     let kind = fields.get("kind")?.as_str()?.to_owned();
-    if kind == "command" {
+    // One that fits a message may have been sent, and set aside under its number: other bytes there would be another
+    // history. A `dropped` one never is.
+    if kind == "command" && row.json.len() > MAX_PAYLOAD_BYTES {
         fields.remove("result");
         fields.entry("reason").or_insert_with(|| RESULT_TOO_LARGE.into());
         if let Ok(record) = Record::parse(&Value::Object(fields.clone()).to_string()) {
