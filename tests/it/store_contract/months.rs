@@ -5,6 +5,7 @@ use kioskwatch_domain::{
     change::*,
     uptime::{Cause, Figures, Month, Ratio},
 };
+use kioskwatch_proto::KioskId;
 use kioskwatch_server::store::{MonthGroup, Scope, StoreError};
 use sqlx::{Connection as _, Executor as _};
 
