@@ -287,7 +287,7 @@ impl App {
     async fn look_up_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         let figures = self.uptime_reader();
         let asked = match figures.find(reader, query).await? {
-            Found::Answer(answer) => return Ok(*answer),
+            Found::Answer(answer) => return Ok(answer),
             Found::Asked(asked) => asked,
         };
         let _turn = self.books().turns.begin(asked.counted.len()).await?;

@@ -78,7 +78,7 @@ pub(crate) struct Unheard {
 
 /// What a question comes to.
 pub(super) enum Found {
-    Answer(Box<UptimeAnswer>),
+    Answer(UptimeAnswer),
     /// See [`UptimeReader::count`].
     Asked(Asked),
 }
@@ -86,7 +86,7 @@ pub(super) enum Found {
 impl UptimeReader<'_> {
     pub async fn figures(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         match self.find(reader, query).await? {
-            Found::Answer(answer) => Ok(*answer),
+            Found::Answer(answer) => Ok(answer),
             Found::Asked(asked) => self.count(reader, query, asked).await,
         }
     }
@@ -117,7 +117,7 @@ impl UptimeReader<'_> {
             self.worst(reader, month, &query.scope)
         )?;
         if total.oldest_version > 0 || total.kiosks > COUNTED_KIOSKS {
-            return Ok(Found::Answer(self.booked(total, worst).into()));
+            return Ok(Found::Answer(self.booked(total, worst)));
         }
         let asked = match total.newest_version {
             0 => all().await?,
@@ -127,7 +127,7 @@ impl UptimeReader<'_> {
         let is_over = around.to <= self.now.secs();
         let kiosks = asked.counted.len() as u64 + asked.signed.kiosks;
         if (total.kiosks > 0 || is_over) && kiosks > COUNTED_KIOSKS {
-            return Ok(Found::Answer(self.booked(total, worst).into()));
+            return Ok(Found::Answer(self.booked(total, worst)));
         }
         Ok(Found::Asked(asked))
     }

@@ -47,7 +47,7 @@ async fn before_it_the_fleets_year_is_summed_for_the_first_page() {
     let figures = Figures { accountable_s: 9, ..Figures::default() };
     let sums = MonthSums { figures, ..MonthSums::default() };
     let signed = Change::Month(Box::new(MonthRow { sums, ..signed }));
-    office.app.store().commit(&[signed.clone()]).await.unwrap();
+    office.app.store().commit(std::slice::from_ref(&signed)).await.unwrap();
     assert!(keeper.stage(&mut stage).await.unwrap() && matches!(stage, Stage::FirstLook));
     let known = |month| {
         let ratios =
