@@ -287,8 +287,8 @@ impl App {
     async fn look_up_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         let figures = self.uptime_reader();
         let asked = match figures.find(reader, query).await? {
-            Found::Answer(answer) => return Ok(*answer),
-            Found::Asked(asked) => *asked,
+            Found::Answer(answer) => return Ok(answer),
+            Found::Asked(asked) => asked,
         };
         let _turn = self.books().turns.begin(asked.counted.len()).await?;
         // Time has passed in the line.

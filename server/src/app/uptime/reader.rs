@@ -78,16 +78,16 @@ pub(crate) struct Unheard {
 
 /// What a question comes to.
 pub(super) enum Found {
-    Answer(Box<UptimeAnswer>),
+    Answer(UptimeAnswer),
     /// See [`UptimeReader::count`].
-    Asked(Box<Asked>),
+    Asked(Asked),
 }
 
 impl UptimeReader<'_> {
     pub async fn figures(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         match self.find(reader, query).await? {
-            Found::Answer(answer) => Ok(*answer),
-            Found::Asked(asked) => self.count(reader, query, *asked).await,
+            Found::Answer(answer) => Ok(answer),
+            Found::Asked(asked) => self.count(reader, query, asked).await,
         }
     }
 
@@ -105,10 +105,10 @@ impl UptimeReader<'_> {
         };
         let Some(month) = query.official() else {
             let group = query.month().filter(|_| !matches!(query.scope, UptimeScope::Kiosk(_)));
-            return Ok(Found::Asked(Box::new(match group {
+            return Ok(Found::Asked(match group {
                 Some(month) => self.signed_and_rest(reader, month, query).await?,
                 None => all().await?,
-            })));
+            }));
         };
         let (kind, id) = query.scope.words();
         // Each reads the month's rows: at once on two connections.
@@ -117,7 +117,7 @@ impl UptimeReader<'_> {
             self.worst(reader, month, &query.scope)
         )?;
         if total.oldest_version > 0 || total.kiosks > COUNTED_KIOSKS {
-            return Ok(Found::Answer(self.booked(total, worst).into()));
+            return Ok(Found::Answer(self.booked(total, worst)));
         }
         let asked = match total.newest_version {
             0 => all().await?,
@@ -127,9 +127,9 @@ impl UptimeReader<'_> {
         let is_over = around.to <= self.now.secs();
         let kiosks = asked.counted.len() as u64 + asked.signed.kiosks;
         if (total.kiosks > 0 || is_over) && kiosks > COUNTED_KIOSKS {
-            return Ok(Found::Answer(self.booked(total, worst).into()));
+            return Ok(Found::Answer(self.booked(total, worst)));
         }
-        Ok(Found::Asked(asked.into()))
+        Ok(Found::Asked(asked))
     }
 
     /// Of a group's month what stood signed at the instant that was asked for, whoever belongs to the group by now; the
