@@ -85,7 +85,11 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     let mut stage = Stage::Terms;
     loop {
         let watch = Stopwatch::start();
-        let step = keeper.stage(&mut stage).await;
+        // Who was not to decide would only be refused, again and again.
+        let step = match keeper.app.books().decisions.clock_is_behind() {
+            true => Ok(false),
+            false => keeper.stage(&mut stage).await,
+        };
         let lengths = if matches!(stage, Stage::FirstLook) { keeper.rest_at_first() } else { REST };
         // One that fails may have worked for long before it did.
         let rest = (watch.elapsed() * lengths).min(REST_AT_MOST);

@@ -41,6 +41,10 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     ("the month is not over", "该月尚未结束"),
     (
+        "the server's clock is behind what its database knows: nothing is decided until it is right",
+        "服务器时钟落后于数据库中的记录，时钟校正之前不能审批或登记",
+    ),
+    (
         "only month figures, restatements, corrections, calendars, engineers and models are booked",
         "只能登记月度数据、更正、日历、工程师和机型",
     ),
