@@ -34,7 +34,8 @@ pub(crate) struct UptimeParams {
     from: Option<String>,
     to: Option<String>,
     /// What had been received and approved at this instant about the time before it: of a month the version that
-    /// stood then; default now. With it, or with `from` and `to`, of at most 2,000 kiosks.
+    /// stood then; default now. What arrived within ten minutes of what it proves counts as received at once. With it, or
+    /// with `from` and `to`, of at most 2,000 kiosks.
     as_of: Option<String>,
 }
 
