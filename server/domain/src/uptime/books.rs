@@ -351,6 +351,13 @@ fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) ->
             .and_modify(|one| one.sums = [&one.sums, &row.sums].into_iter().sum())
             .or_insert(row);
     }
+    // Reachability is of the line as it was signed ("uptime definition 2.7"); only another time has another one.
+    for row in restated.values_mut() {
+        let time = |one: &MonthRow| (owner(one), one.sums.figures.accountable_s);
+        if let Some(one) = signed.iter().find(|one| time(one) == time(row)) {
+            row.sums.figures.online = one.sums.figures.online;
+        }
+    }
     restated.into_values().collect()
 }
 

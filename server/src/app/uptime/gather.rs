@@ -226,7 +226,12 @@ impl UptimeReader<'_> {
         let mut members = Vec::new();
         for KioskView { kiosk, .. } in views {
             let its: Vec<AssignmentRow> = rows.iter().filter(|row| row.kiosk == kiosk.id).cloned().collect();
-            let period = query.period.in_zone(places.zone(&kiosk, &its, until, None))?;
+            let period = match query.period.month() {
+                Some(month) => {
+                    places.unsigned((&kiosk, &its), month, (self.now.secs(), None), &self.terms()).1
+                }
+                None => query.period.in_zone(places.zone(&kiosk, &its, until, None))?,
+            };
             let is_there = places.owners(&kiosk, &its, None).iter().any(|(owner, set)| {
                 let is_shown = belongs(owner, &query.scope) && reader.shows(owner.site.as_ref());
                 is_shown && !set.clip(period).is_empty()
