@@ -6,7 +6,7 @@
 //! - [`reader`]: figures from a store; [`gather`]: what those of a few kiosks are computed from; [`frame`]: what
 //!   they have in common, [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`] into [`pieces`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
 //!   answer about signed months; [`deciding`]: one at a time
 mod board;
@@ -22,6 +22,7 @@ mod frame;
 mod gather;
 mod keeper;
 mod look;
+mod pieces;
 mod places;
 mod reader;
 mod register;
