@@ -7,7 +7,7 @@
 //!   ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common, [`places`]:
 //!   the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`] into [`pieces`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
 //!   answer about signed months; [`deciding`]: one at a time; [`configured`]: what a start says by itself
 mod board;
@@ -25,6 +25,7 @@ mod frame;
 mod gather;
 mod keeper;
 mod look;
+mod pieces;
 mod places;
 mod reader;
 mod register;

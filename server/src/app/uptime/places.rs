@@ -17,7 +17,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::SiteId;
 
 use super::UptimeScope;
-use crate::{config::Config, store::KioskView};
+use crate::{config::Config, store::KioskNow};
 
 /// A site as figures see it.
 #[derive(Clone)]
@@ -195,7 +195,7 @@ impl Places {
     }
 
     /// Of where it is registered now.
-    pub(super) fn zone_of(&self, view: &KioskView) -> Tz {
+    pub(super) fn zone_of(&self, view: &KioskNow) -> Tz {
         self.zone_at(view.kiosk.site.as_ref())
     }
 
