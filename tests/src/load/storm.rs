@@ -4,6 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use kioskwatch_agent::mqtt::jitter;
 use kioskwatch_proto::{
+    Timestamp,
     journal::Ack,
     topic::{Channel, Topic},
 };
@@ -42,23 +43,25 @@ const BACK_WITHIN: Duration = Duration::from_secs(120);
 /// Whose certificate all of them show: to make one for each takes longer than the storm.
 const SHOWN: &str = "K-0001";
 
-/// Where kiosks come in.
+/// What all kiosks of a run have in common.
 #[derive(Clone)]
-struct Door {
+struct Common {
     host: String,
     port: u16,
     transport: Transport,
+    interval_s: u32,
+    /// When their journals begin: a record that is told again is the same record.
+    began: Timestamp,
 }
 
-impl Door {
-    fn of(stage: &Stage) -> Result<Self, String> {
+impl Common {
+    fn of(stage: &Stage, interval_s: u32) -> Result<Self, String> {
         let plain = stage.mosquitto.address();
-        Ok(match &stage.tls {
-            None => Self { host: plain.ip().to_string(), port: plain.port(), transport: Transport::tcp() },
-            Some(tls) => {
-                Self { host: "localhost".to_owned(), port: tls.port, transport: tls.transport(SHOWN)? }
-            }
-        })
+        let (host, port, transport) = match &stage.tls {
+            None => (plain.ip().to_string(), plain.port(), Transport::tcp()),
+            Some(tls) => ("localhost".to_owned(), tls.port, tls.transport(SHOWN)?),
+        };
+        Ok(Self { host, port, transport, interval_s, began: now() })
     }
 }
 
@@ -68,19 +71,16 @@ struct Caller {
     client: AsyncClient,
     connection: u32,
     interval_s: u32,
+    began: Timestamp,
 }
 
 impl Caller {
     /// Connects, listens, says who it is and what it has, and beats once: as an agent does. What its journal begins with
     /// it tells with its first connection.
-    async fn open(
-        kiosk: VirtualKiosk,
-        connection: u32,
-        interval_s: u32,
-        door: Door,
-    ) -> Result<(Self, EventLoop), String> {
-        let mut options = MqttOptions::new(kiosk.id().as_str(), door.host, door.port);
-        options.set_transport(door.transport);
+    async fn open(kiosk: VirtualKiosk, connection: u32, common: Common) -> Result<(Self, EventLoop), String> {
+        let Common { host, port, transport, interval_s, began } = common;
+        let mut options = MqttOptions::new(kiosk.id().as_str(), host, port);
+        options.set_transport(transport);
         options.set_keep_alive(Duration::from_secs(60));
         options.set_clean_start(true);
         options.set_outgoing_inflight_upper_limit(16);
@@ -99,7 +99,7 @@ impl Caller {
                 _ => {}
             }
         }
-        let caller = Self { kiosk, client, connection, interval_s };
+        let caller = Self { kiosk, client, connection, interval_s, began };
         caller.say(Channel::Presence, kiosk.presence("online", connection, now()))?;
         caller.say(Channel::Inventory, kiosk.inventory())?;
         if connection == 1 {
@@ -123,7 +123,7 @@ impl Caller {
     }
 
     fn tell_journal(&self) -> Result<(), String> {
-        self.say(Channel::Journal, self.kiosk.journal(&self.kiosk.first_records(now())))
+        self.say(Channel::Journal, self.kiosk.journal(&self.kiosk.first_records(self.began)))
     }
 
     /// Beats until `until`; the connection is then torn without a goodbye, because it is dropped.
@@ -172,15 +172,15 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     let certificates: &[&str] = if options.tls { &[SHOWN] } else { &[] };
     let mut stage =
         Stage::set_with_doors_for(&options.stage, FloodLimit::Default, count, certificates).await?;
-    let door = Door::of(&stage)?;
+    let common = Common::of(&stage, interval_s)?;
     let connecting = Arc::new(Semaphore::new(CONNECTING_AT_ONCE));
     let (storm, is_storm) = tokio::sync::watch::channel(false);
     let mut before = JoinSet::new();
     for kiosk in (0..count).map(VirtualKiosk) {
-        let (connecting, mut is_storm, door) = (Arc::clone(&connecting), is_storm.clone(), door.clone());
+        let (connecting, mut is_storm, common) = (Arc::clone(&connecting), is_storm.clone(), common.clone());
         before.spawn(async move {
             let place = connecting.acquire_owned().await.map_err(|e| e.to_string())?;
-            let (caller, events) = Caller::open(kiosk, 1, interval_s, door).await?;
+            let (caller, events) = Caller::open(kiosk, 1, common).await?;
             drop(place);
             caller.stay(events, &mut is_storm).await.map(|()| kiosk)
         });
@@ -198,14 +198,14 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     let (back, mut returned) = tokio::sync::mpsc::unbounded_channel();
     let mut after = JoinSet::new();
     for kiosk in callers {
-        let (mut back, mut is_over, door) = (Some(back.clone()), is_over.clone(), door.clone());
+        let (mut back, mut is_over, common) = (Some(back.clone()), is_over.clone(), common.clone());
         after.spawn(async move {
             let (mut failures, mut connection) = (0, 1);
             while !*is_over.borrow() {
                 tokio::time::sleep(jitter::pause(failures, most_ms)).await;
                 connection += 1;
                 failures += 1;
-                let opened = Caller::open(kiosk, connection, interval_s, door.clone()).await;
+                let opened = Caller::open(kiosk, connection, common.clone()).await;
                 let Ok((caller, events)) = opened else { continue };
                 if let Some(back) = back.take() {
                     let _ = back.send((torn.elapsed(), failures));
