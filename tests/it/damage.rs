@@ -188,6 +188,37 @@ async fn a_log_that_is_gone_torn_or_of_another_database_is_noticed() {
     assert_eq!(mixed.open().await.unwrap(), image);
 }
 
+/// A power cut left a part of the last commit. Every byte of a log is cut in a test beside the code that reads it; here
+/// all that a server keeps stands in one.
+#[tokio::test]
+async fn a_log_whose_last_commit_is_cut_is_taken_with_all_that_was_acknowledged_before_it() {
+    const HEADER: usize = 24;
+    let place = Place::new();
+    let store = Store::open(&place.url()).await.unwrap();
+    let (changes, image) = everything();
+    store.commit(&changes).await.unwrap();
+    let audited = async |store: &Store| match store.verify_audit().await.unwrap() {
+        AuditVerdict::Intact { entries, .. } => entries,
+        broken => panic!("{broken:?}"),
+    };
+    let (before, begin) = (audited(&store).await, fs::metadata(place.file("-wal")).unwrap().len() as usize);
+    store.commit(&[Change::Audit(audit(1_000))]).await.unwrap();
+    let killed = place.copy();
+    store.close().await;
+    let log = fs::read(killed.file("-wal")).unwrap();
+    assert!(log.len() >= begin + 2 * (HEADER + PAGE), "{begin} of {}", log.len());
+    let in_frame = |cut: usize| (cut - begin) % (HEADER + PAGE);
+    let cuts = (begin..log.len()).filter(|&cut| in_frame(cut) <= HEADER || in_frame(cut) % 1_024 == 0);
+    for cut in cuts.chain([log.len()]) {
+        let copy = killed.copy();
+        fs::write(copy.file("-wal"), &log[..cut]).unwrap();
+        let store = Store::open(&copy.url()).await.unwrap();
+        assert_eq!(store.load_image(NOW).await.unwrap(), image, "cut at {cut}");
+        assert_eq!(audited(&store).await, before + u64::from(cut == log.len()), "cut at {cut}");
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn flipped_bits_of_the_header_are_refused_or_change_nothing() {
     let (place, image) = closed().await;

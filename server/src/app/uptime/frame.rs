@@ -12,7 +12,7 @@ use kioskwatch_domain::{
     interval::{BEGINNING, Interval, IntervalSet},
     uptime::{
         Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
-        booking::Owner,
+        booking::{self, Owner, models_told},
         rows::{span, unheard, unstored},
     },
 };
@@ -88,6 +88,8 @@ pub(super) struct Sets {
     pub(super) owners: Vec<(Owner, IntervalSet)>,
     /// The time of which two people said to whom its site belonged.
     pub(super) corrected: IntervalSet,
+    /// The time of which two people said which model it was.
+    pub(super) remodeled: IntervalSet,
     service: IntervalSet,
     commissioned: IntervalSet,
     exclusions: IntervalSet,
@@ -237,6 +239,7 @@ impl<'a> Frame<'a> {
             server_down: unheard(outages, live, period, interval_s),
             owners,
             corrected,
+            remodeled: models_told(booking::known_before(self.assignments(&kiosk.id), known_before)),
         }
     }
 

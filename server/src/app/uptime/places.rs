@@ -226,7 +226,8 @@ impl Places {
 /// Whether a second of this owner belongs to the group asked for (uptime definition 2.9).
 pub(super) fn belongs(owner: &Owner, scope: &UptimeScope) -> bool {
     match scope {
-        UptimeScope::Kiosk(_) | UptimeScope::Model(_) | UptimeScope::Fleet => true,
+        UptimeScope::Kiosk(_) | UptimeScope::Fleet => true,
+        UptimeScope::Model(name) => owner.model == *name,
         UptimeScope::Site(id) => owner.site.as_ref() == Some(id),
         UptimeScope::Engineer(name) => owner.engineer.as_ref() == Some(name),
         UptimeScope::Region(name) => owner.site.is_some() && owner.contract.region == *name,
