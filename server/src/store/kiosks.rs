@@ -72,17 +72,18 @@ const ASSIGNMENTS_BETWEEN: Sql = sql!(
 );
 const ASSIGNMENTS_OF: Sql = sql!(
     assignments_of_kiosks,
-    "SELECT " [noted_columns] " FROM assignment
+    "SELECT " [noted_columns] ", CAST(0 AS BIGINT) FROM assignment
      WHERE kiosk " AMONG_TEXTS " AND
        ((from_at < $3 AND (to_at IS NULL OR to_at > $2))
         OR (group_kind = 'site' AND from_at = (SELECT MIN(one.from_at) FROM assignment one
                                                WHERE one.kiosk = assignment.kiosk AND one.group_kind = 'site')))
      UNION ALL
-     SELECT kiosk, CASE kind WHEN 'stood_at' THEN 'site' ELSE 'engineer' END, after_value, from_at, to_at, decided_at
+     SELECT kiosk, CASE kind WHEN 'stood_at' THEN 'site' WHEN 'was_model' THEN 'model' ELSE 'engineer' END,
+            after_value, from_at, to_at, decided_at, approval
      FROM correction
-     WHERE kiosk " AMONG_TEXTS " AND kind IN ('stood_at', 'answered_for') AND state = 'approved'
+     WHERE kiosk " AMONG_TEXTS " AND kind IN ('stood_at', 'answered_for', 'was_model') AND state = 'approved'
        AND from_at < $3 AND to_at > $2
-     ORDER BY 1, 2, 3, 4"
+     ORDER BY 1, 2, 7, 3, 4"
 );
 const SERVICE_DATES: Sql = sql!(
     service_dates,

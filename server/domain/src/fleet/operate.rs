@@ -99,11 +99,12 @@ impl Draft<'_> {
                     | Change::Correction(_)
                     | Change::CalendarTerms(_)
                     | Change::Audit(_)
-                    | Change::Assignment(AssignmentRow { group: GroupKind::Engineer, .. })
+                    | Change::Assignment(AssignmentRow { group: GroupKind::Engineer | GroupKind::Model, .. })
             )
         };
         if !changes.iter().all(of_books) {
-            let reason = "only month figures, restatements, corrections, calendars and engineers are booked";
+            let reason =
+                "only month figures, restatements, corrections, calendars, engineers and models are booked";
             return Err(invalid("books", reason));
         }
         if let Some(request) = also {

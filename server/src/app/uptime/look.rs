@@ -307,6 +307,7 @@ impl<'a> Look<'a> {
             kiosk,
             owners: &sets.owners,
             corrected: &sets.corrected,
+            remodeled: &sets.remodeled,
             target: self.target,
             inputs: sets.inputs(&self.frame, self.claims(&kiosk.id)),
         }
