@@ -41,7 +41,7 @@ pub use self::{
     live::{LiveEvent, LiveKind},
     retention::{Retention, keep_to_retention},
     uptime::{
-        Booked, DecisionError, Live, MonthVersions, NotLive, Restated, UptimeAnswer, UptimeError,
+        Booked, DecisionError, Live, MonthVersions, NotLive, NoteError, Restated, UptimeAnswer, UptimeError,
         UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
     },
 };
@@ -235,6 +235,9 @@ impl App {
         let mut missing = self.health().missing();
         if self.store().is_damaged() {
             missing.push("a part of the database cannot be read: see `kioskwatch-server check`");
+        }
+        if self.books().decisions.clock_is_behind() {
+            missing.push("the clock is behind what the database knows");
         }
         missing
     }

@@ -7,13 +7,14 @@
 //!   of many in turn ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common,
 //!   [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`] into [`pieces`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
-//!   answer about signed months; [`deciding`]: one at a time
+//!   answer about signed months; [`deciding`]: one at a time; [`configured`]: what a start says by itself
 mod board;
 mod booked;
 mod books;
 mod calendars;
+mod configured;
 mod count;
 mod deciding;
 mod decisions;
@@ -25,6 +26,7 @@ mod gather;
 mod keeper;
 mod look;
 mod members;
+mod pieces;
 mod places;
 mod reader;
 mod register;
@@ -59,6 +61,7 @@ pub(crate) use self::{
 };
 pub use self::{
     booked::Booked,
+    configured::NoteError,
     decisions::{DecisionError, MonthVersions},
     keeper::keep_books,
     places::unreadable,

@@ -115,6 +115,28 @@ pub(crate) async fn a_month_in_which_a_site_changed_hands_has_a_row_for_each_of_
     }
 }
 
+pub(crate) async fn a_month_in_which_the_model_changed_has_a_row_for_each_of_them(empty: Empty) {
+    let store = empty.open().await;
+    let of = |version: u32, model: &str, down_s: i64| MonthRow {
+        model: model.into(),
+        fingerprint: "f".into(),
+        ..month("k1", "s1", version, down_s)
+    };
+    for version in [0, 1] {
+        let rows = [of(version, "", 1), of(version, "KT-1", 2), of(version, "KT-2", 4)];
+        store.commit(&rows.each_ref().map(booked)).await.unwrap();
+        store.commit(&rows.each_ref().map(booked)).await.unwrap();
+        let found = store.versions_of_month(&Scope::All, &kiosk_id("k1"), october()).await.unwrap();
+        assert_eq!(found.into_iter().filter(|row| row.version == version).collect::<Vec<_>>(), rows);
+        let whole = ("fleet", "");
+        let months = (october(), october());
+        let parts = store.groups_of_months(&Scope::All, months, whole, "model", "avail").await.unwrap();
+        let down = |one: &MonthGroup| (one.name.clone(), one.figures.avail.den - one.figures.avail.num);
+        let expected = [("KT-2", 4), ("KT-1", 2), ("", 1)].map(|(name, down_s)| (name.to_owned(), down_s));
+        assert_eq!(parts.iter().map(down).collect::<Vec<_>>(), expected);
+    }
+}
+
 pub(crate) async fn the_database_itself_keeps_signed_months(empty: Empty) {
     let store = empty.open().await;
     store.commit(&[booked(&month("k1", "s1", 0, 10)), booked(&month("k1", "s1", 1, 10))]).await.unwrap();
@@ -246,8 +268,7 @@ pub(crate) async fn what_was_signed_by_an_instant_is_the_version_that_stood_then
         let none = store.signed_total_of_month(&far, october(), ("fleet", ""), at(by)).await.unwrap();
         assert_eq!(none.kiosks, 0);
         let ids: Vec<KioskId> = unsigned.iter().map(|id| kiosk_id(id)).collect();
-        assert_eq!(store.unsigned_of_model(None, october(), at(by)).await.unwrap(), ids);
-        assert_eq!(store.unsigned_of_model(Some("KT-9"), october(), at(by)).await.unwrap(), []);
+        assert_eq!(store.every_unsigned(october(), at(by)).await.unwrap(), ids);
         let some = ["k2", "k4", "k9"].map(kiosk_id);
         let left: Vec<KioskId> = some.iter().filter(|id| ids.contains(id)).cloned().collect();
         assert_eq!(store.unsigned_among(&some, october(), at(by)).await.unwrap(), left);

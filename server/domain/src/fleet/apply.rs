@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     change::TransitionRow,
-    evidence::{Proof, state_of},
+    evidence::Proof,
     incident::{CloseReason, is_ours},
 };
 
@@ -92,8 +92,8 @@ impl Draft<'_> {
         }
         let kiosk = self.kiosk(delivery.ix);
         let is_known = current && self.head(cursor_of).cursor.knows_modules();
-        let (down, cause) = if is_known { (kiosk.required_down(), kiosk.cause()) } else { (false, None) };
-        self.head_mut(cursor_of).cursor.set_state(state_of(service, down), cause);
+        let (state, cause) = kiosk.proves(service, is_known);
+        self.head_mut(cursor_of).cursor.set_state(state, cause);
     }
 
     fn change_state(&mut self, ix: Ix, record: &Record, at: Timestamp) {
@@ -196,7 +196,7 @@ impl Draft<'_> {
     fn take_snapshot(&mut self, ix: Ix, snapshot: &Snapshot, at: Timestamp) {
         self.set_service(ix, snapshot.service, None, at);
         let before = self.kiosk(ix).state.peripherals.clone();
-        let after: Peripherals = snapshot
+        let after = snapshot
             .peripherals
             .iter()
             .map(|(name, told)| {
@@ -204,6 +204,7 @@ impl Draft<'_> {
                 (name.clone(), whole(told, known))
             })
             .collect();
+        let after = Peripherals::new(after);
         for (name, peripheral) in after.iter() {
             self.set_status(ix, name, &peripheral.status, at);
         }
@@ -254,8 +255,8 @@ impl Draft<'_> {
             }
         }
         let state = &mut self.kiosk_mut(ix).state;
-        if *state.peripherals != *all {
-            state.peripherals = all.into();
+        if **state.peripherals != *all {
+            state.peripherals = Peripherals::new(all.into());
         }
         true
     }

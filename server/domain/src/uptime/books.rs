@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use kioskwatch_proto::Timestamp;
 use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 
-use super::booking::{Booked, Owner, changed_inputs, contract, owner};
+use super::booking::{Booked, Owner, changed_inputs, contract, owner, tells_models};
 use super::contracts::{Contract, Contracts};
 use super::figures::Figures;
 use super::hurdle::Hurdle;
@@ -230,7 +230,8 @@ fn end(row: &RestatementRow, state: RestatementState) -> Change {
     Change::Restatement(Box::new(RestatementRow { state, ..row.clone() }))
 }
 
-/// Whether any contract ratio of the kiosk or of one of its owners moved enough to be seen in a report.
+/// Whether any contract ratio of the kiosk or of one of its owners, or what it weighs in a group, moved enough to be seen in
+/// a report.
 fn is_material(official: &[&MonthRow], current: &[MonthRow], contracts: &Contracts) -> bool {
     let by_owner = |rows: &[&MonthRow]| {
         let mut sums: BTreeMap<Owner, Figures> = BTreeMap::new();
@@ -325,6 +326,9 @@ pub fn decide(
 /// since that is kept (schema 20) is known, and holds also where the kiosk did not count in all of it. Of a month that
 /// was signed before, to somebody to whom by what is known now the site never belonged in it, what was signed counts,
 /// but for what two people said of it since.
+///
+/// The model is the one that was signed, but where it changed within the month, or two people said which it was: one that
+/// is registered anew is none of a month that is over.
 fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) -> Vec<MonthRow> {
     let Some(any) = signed.first() else { return rows.iter().map(|row| (*row).clone()).collect() };
     let period = Interval::new(any.period_from.secs(), any.period_to.secs());
@@ -339,12 +343,20 @@ fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) ->
         let is_kept = is_kept || row.site.as_ref().is_some_and(is_told);
         let belonged = its.filter(|_| !is_kept).unwrap_or(row);
         let Contract { region, customer } = contract(belonged);
-        let (target, frozen_at, model) = (any.target, any.frozen_at, any.model.clone());
+        let (target, frozen_at) = (any.target, any.frozen_at);
+        let model = if tells_models(&row.inputs) { &row.model } else { &any.model }.clone();
         let row = MonthRow { region, customer, model, target, frozen_at, ..(*row).clone() };
         restated
             .entry(owner(&row))
             .and_modify(|one| one.sums = [&one.sums, &row.sums].into_iter().sum())
             .or_insert(row);
+    }
+    // Reachability is of the line as it was signed ("uptime definition 2.7"); only another time has another one.
+    for row in restated.values_mut() {
+        let time = |one: &MonthRow| (owner(one), one.sums.figures.accountable_s);
+        if let Some(one) = signed.iter().find(|one| time(one) == time(row)) {
+            row.sums.figures.online = one.sums.figures.online;
+        }
     }
     restated.into_values().collect()
 }

@@ -52,6 +52,7 @@ pub mod figures;
 pub mod hurdle;
 pub mod known;
 pub mod live;
+pub mod lived;
 pub mod month;
 pub mod outages;
 pub mod outlook;

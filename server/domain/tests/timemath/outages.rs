@@ -1,10 +1,10 @@
 //! Outages, margins and shares, against counting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kioskwatch_domain::change::{Admission, AssignmentRow, GroupKind, KioskRow, MonthSums};
 use kioskwatch_domain::interval::{Interval, IntervalSet};
-use kioskwatch_domain::uptime::booking::{Booking, measure, owners};
+use kioskwatch_domain::uptime::booking::{Booking, Owner, measure, models_told, owner, owners};
 use kioskwatch_domain::uptime::{
     Cause, Evidence, Inputs, Margin, Month, Ratio, Reliability, Source, State, Timeline, Verdict,
 };
@@ -84,6 +84,21 @@ fn an_outage_counts_under_what_it_began_with() {
     assert_eq!((told(&sums), told(&both)), ([Some(1), Some(0)], [Some(2), None]));
 }
 
+#[test]
+fn of_an_outage_that_was_handed_over_each_has_its_seconds_and_the_first_has_it_in_the_number() {
+    let (day, always, none) = (Interval::new(0, 100), IntervalSet::always(), IntervalSet::empty());
+    let evidence = [full(0, 20), full(90, 95), full(97, 100)];
+    let of = |from, to| {
+        let set = IntervalSet::of(Interval::new(from, to));
+        let sums = with(day, &always, &none, &evidence, |inputs| measure(inputs, &set));
+        (sums.outages, sums.longest_outage_s, sums.longest_outage_at)
+    };
+    assert_eq!(of(0, 30), (1, 10, Some(Timestamp(20_000))));
+    assert_eq!(of(30, 100), (1, 60, Some(Timestamp(30_000))));
+    assert_eq!(of(88, 100), (1, 2, Some(Timestamp(88_000))), "of two as long the first");
+    assert_eq!(of(90, 95), (0, 0, None));
+}
+
 /// Outages by cause, one explained piece after the other.
 fn told_piece_by_piece(inputs: &Inputs<'_>) -> BTreeMap<Cause, i64> {
     let (mut numbers, mut is_down) = (BTreeMap::new(), false);
@@ -119,7 +134,8 @@ proptest! {
         claims in prop::collection::vec(
             (any::<i64>(), any::<i64>(), 0..5_usize, any::<bool>(), prop::option::of(any::<i64>()),
              prop::option::of(prop::sample::select(&Cause::ALL))), 0..20),
-        moves in prop::collection::vec((0..4_usize, -10..40_i64, prop::option::of(-10..40_i64), any::<bool>()), 0..8),
+        moves in prop::collection::vec((0..4_usize, -10..40_i64, prop::option::of(-10..40_i64), 0..GroupKind::ALL.len(), any::<bool>()),
+            0..10),
         near in any::<bool>(),
         now in 0..40_i64,
     ) {
@@ -153,12 +169,14 @@ proptest! {
         let at = |days: i64| Timestamp((period.from + days * day) * 1_000);
         let moved: Vec<AssignmentRow> = moves
             .iter()
-            .map(|(to, from, until, site)| AssignmentRow {
+            .map(|(to, from, until, group, said)| AssignmentRow {
                 kiosk: kiosk.id.clone(),
-                group: if *site { GroupKind::Site } else { GroupKind::Engineer },
+                group: GroupKind::ALL[*group],
                 group_id: format!("S-{to}"),
                 from: at(*from),
-                to: until.map(at), said: None })
+                to: until.map(at),
+                said: said.then_some(Timestamp(0)),
+            })
             .collect();
         let owners = owners(&kiosk, &moved.iter().collect::<Vec<_>>());
         let inputs = Inputs {
@@ -173,11 +191,34 @@ proptest! {
         };
         let whole = measure(&inputs, &IntervalSet::always());
         let booking =
-            Booking { month, kiosk: &kiosk, owners: &owners, corrected: &IntervalSet::empty(), target: (99, 100), inputs };
+            Booking { month, kiosk: &kiosk, owners: &owners, corrected: &IntervalSet::empty(), remodeled: &models_told(&moved), target: (99, 100), inputs };
         let rows = booking.book(0, Timestamp(0)).rows;
         let shares: MonthSums = rows.iter().map(|row| &row.sums).sum();
         prop_assert_eq!(&shares.figures, &whole.figures);
-        prop_assert_eq!((shares.outages, shares.longest_outage_s), (whole.outages, whole.longest_outage_s));
+        // Each second is of one model, and each owner has one row.
+        let mut models: BTreeMap<&str, i64> = BTreeMap::new();
+        rows.iter().for_each(|row| *models.entry(&row.model).or_default() += row.sums.figures.accountable_s);
+        prop_assert_eq!(models.values().sum::<i64>(), whole.figures.accountable_s);
+        let each: BTreeSet<_> = rows.iter().map(owner).collect();
+        prop_assert_eq!(each.len(), rows.len());
+        for (model, held) in models {
+            let was = |(one, set): &&(Owner, IntervalSet)| one.model == model && !set.is_empty();
+            let set = owners.iter().filter(was).fold(IntervalSet::empty(), |all, (_, set)| all.union(set));
+            prop_assert_eq!(held, measure(&inputs, &set).figures.accountable_s);
+        }
+        prop_assert_eq!(shares.outages, whole.outages);
+        // Whoever owned a part of an outage answers for that part: "longest" never says more than was down there.
+        let down = |sums: &MonthSums| sums.figures.avail.den - sums.figures.avail.num;
+        for sums in rows.iter().map(|row| &row.sums).chain([&whole]) {
+            prop_assert!(sums.longest_outage_s <= down(sums));
+            prop_assert_eq!(sums.longest_outage_s > 0, down(sums) > 0);
+            prop_assert_eq!(sums.longest_outage_at.is_some(), down(sums) > 0);
+        }
+        prop_assert!(shares.longest_outage_s <= whole.longest_outage_s);
+        if rows.iter().filter(|row| down(&row.sums) > 0).count() == 1 {
+            let longest = (whole.longest_outage_s, whole.longest_outage_at);
+            prop_assert_eq!((shares.longest_outage_s, shares.longest_outage_at), longest);
+        }
         prop_assert_eq!(&shares.outages_by_cause, &whole.outages_by_cause);
         for sums in rows.iter().map(|row| &row.sums).chain([&whole]) {
             prop_assert_eq!(sums.outages_by_cause.values().sum::<i64>(), sums.outages);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use kioskwatch_domain::{
     change::{
-        Change, ClockRow, ClockState, CommandRow, CommandState, MonthRow, MonthSums, RecordOutcome,
-        TicketRow, TicketSource, TicketState,
+        Change, ClockRow, ClockState, CommandRow, CommandState, MonthRow, MonthSums, PresenceVerdict,
+        RecordOutcome, TicketRow, TicketSource, TicketState,
     },
     fleet::{Actor, Beat, Plan, Request},
     retention::Kept,

@@ -99,12 +99,13 @@ impl UptimeReader<'_> {
             for subject in &gathered.subjects {
                 signed |= !subject.signed.is_empty();
                 let kiosk = &subject.view.kiosk;
-                // A month of another zone has another beginning, unless it was signed with this one or is by now.
+                // A month of another zone has another end, unless it was signed with this one or is by now.
                 let is_frozen = !subject.signed.is_empty()
                     || self.terms().freeze_at(subject.period.to) <= self.now.secs();
                 let period = match &row.what {
                     Correction::Timezone { .. } if !is_frozen => {
-                        month.period(then.zone_of(kiosk, month, self.now.secs(), None))
+                        let stood = (kiosk, then.assignments(&kiosk.id));
+                        then.places.unsigned(stood, month, (self.now.secs(), None), &self.terms()).1
                     }
                     _ => subject.period,
                 };

@@ -7,7 +7,9 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{AssignmentRow, CalendarTermsRow, EvidenceGapRow, LivenessRow, MonthRow, MonthSums, SiteRow},
+    change::{
+        AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums, SiteRow,
+    },
     interval::Interval,
     uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
@@ -20,14 +22,14 @@ use super::{
     places::Places,
     reader::{UptimeReader, ms, span_of},
 };
-use crate::store::{KioskView, PageRequest, Scope, StoreError};
+use crate::store::{KioskNow, PageRequest, Scope, StoreError};
 
 /// Kiosks whose evidence is read in one go.
 pub(super) const KIOSKS_AT_ONCE: usize = 500;
 
 /// A kiosk and the time asked for in its own zone.
 pub(super) struct Subject {
-    pub(super) view: KioskView,
+    pub(super) view: KioskNow,
     pub(super) zone: Tz,
     pub(super) period: Interval,
     /// The version of the month asked for that stands; none: not signed, or no month.
@@ -52,7 +54,7 @@ fn known_before(signed: &[MonthRow], as_of: Option<Timestamp>, terms: &Terms) ->
 
 impl Subject {
     pub(super) fn interval_s(&self) -> i64 {
-        self.view.state.as_ref().map_or(0, |state| i64::from(state.interval_s))
+        self.view.interval_s.map_or(0, i64::from)
     }
 
     /// What its figures are made of: those that were signed, or those that nobody signed yet.
@@ -283,7 +285,7 @@ fn heard_of(span: Interval) -> Interval {
 
 /// The sites where these kiosks are and were.
 pub(super) fn stood_at<'a>(
-    views: impl IntoIterator<Item = &'a KioskView>,
+    views: impl IntoIterator<Item = &'a KioskNow>,
     rows: &[AssignmentRow],
 ) -> BTreeSet<SiteId> {
     let assigned = rows.iter().filter(|row| row.group == GroupKind::Site);

@@ -85,11 +85,17 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     let mut stage = Stage::Terms;
     loop {
         let watch = Stopwatch::start();
-        let step = keeper.stage(&mut stage).await;
+        // Who was not to decide would only be refused, again and again.
+        let step = match keeper.app.books().decisions.clock_is_behind() {
+            true => Ok(false),
+            false => keeper.stage(&mut stage).await,
+        };
         let lengths = if matches!(stage, Stage::FirstLook) { keeper.rest_at_first() } else { REST };
         // One that fails may have worked for long before it did.
         let rest = (watch.elapsed() * lengths).min(REST_AT_MOST);
         let rest = match step {
+            // Others come meanwhile: to look at one costs nearly as much as to look at ten.
+            Ok(true) if keeper.left_nobody => rest.max(IDLE),
             Ok(true) => rest,
             Ok(false) => IDLE,
             Err(error) => {
@@ -129,6 +135,8 @@ pub(crate) struct Keeper {
     asked_at: i64,
     /// The last step was for those whose past had changed.
     was_dirty: bool,
+    /// It was for all of those.
+    left_nobody: bool,
     /// Those whose months could not be booked when they were last looked at.
     skipped: BTreeMap<KioskId, Since>,
     /// When they were last tried again.
@@ -149,6 +157,7 @@ impl Keeper {
             due_at: Vec::new(),
             asked_at: i64::MIN,
             was_dirty: false,
+            left_nobody: false,
             skipped: BTreeMap::new(),
             tried: None,
         }
@@ -184,10 +193,11 @@ impl Keeper {
             let dirty = self.take_dirty().await?;
             self.was_dirty = !dirty.is_empty();
             if self.was_dirty {
+                self.left_nobody = !round_waits && dirty.len() < KIOSKS_A_STEP;
                 return self.look_or_put_back(&dirty).await.map(|()| true);
             }
         }
-        self.was_dirty = false;
+        (self.was_dirty, self.left_nobody) = (false, false);
         if !round_waits {
             return Ok(false);
         }

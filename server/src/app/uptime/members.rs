@@ -15,7 +15,7 @@ use super::{
     places::belongs,
     reader::{UptimeReader, ms},
 };
-use crate::store::{KioskView, Scope, StoreError};
+use crate::store::{KioskNow, Scope, StoreError};
 
 impl UptimeReader<'_> {
     /// Those who may have belonged to a group within a time, as far as this reader sees it; who did is in their
@@ -37,8 +37,8 @@ impl UptimeReader<'_> {
                 of(GroupKind::Site, names(&sites)).await?
             }
             UptimeScope::Engineer(_) => of(GroupKind::Engineer, vec![name]).await?,
-            UptimeScope::Model(name) => self.store.kiosks_of_model(Some(name)).await?,
-            UptimeScope::Fleet => self.store.kiosks_of_model(None).await?,
+            UptimeScope::Model(_) => of(GroupKind::Model, vec![name]).await?,
+            UptimeScope::Fleet => self.store.every_kiosk().await?,
         };
         self.keep_seen(reader, &mut members, within).await?;
         Ok(members)
@@ -52,19 +52,13 @@ impl UptimeReader<'_> {
         within: Interval,
         (month, by): (Month, Timestamp),
     ) -> Result<Vec<KioskId>, StoreError> {
-        let of_model = async |model| {
-            let mut members = self.store.unsigned_of_model(model, month, by).await?;
-            self.keep_seen(reader, &mut members, within).await?;
-            Ok(members)
-        };
-        match scope {
-            UptimeScope::Fleet => of_model(None).await,
-            UptimeScope::Model(name) => of_model(Some(name)).await,
-            _ => {
-                let members = self.members(reader, scope, within).await?;
-                self.store.unsigned_among(&members, month, by).await
-            }
+        if !matches!(scope, UptimeScope::Fleet) {
+            let members = self.members(reader, scope, within).await?;
+            return self.store.unsigned_among(&members, month, by).await;
         }
+        let mut members = self.store.every_unsigned(month, by).await?;
+        self.keep_seen(reader, &mut members, within).await?;
+        Ok(members)
     }
 
     /// Those who may have stood at a site of this reader.
@@ -125,15 +119,19 @@ impl UptimeReader<'_> {
         let places = self.places_at(&stood_at(&views, &rows)).await?;
         let until = (query.period.in_zone(Tz::UTC)?.to - 1).min(self.now.secs());
         let mut members = Vec::new();
-        for KioskView { kiosk, .. } in views {
+        for KioskNow { kiosk, .. } in views {
             let its: Vec<AssignmentRow> = rows.iter().filter(|row| row.kiosk == kiosk.id).cloned().collect();
-            let period = query.period.in_zone(places.zone(&kiosk, &its, until, None))?;
-            let is_model = !matches!(&query.scope, UptimeScope::Model(name) if kiosk.model != *name);
+            let period = match query.period.month() {
+                Some(month) => {
+                    places.unsigned((&kiosk, &its), month, (self.now.secs(), None), &self.terms()).1
+                }
+                None => query.period.in_zone(places.zone(&kiosk, &its, until, None))?,
+            };
             let is_there = places.owners(&kiosk, &its, None).iter().any(|(owner, set)| {
                 let is_shown = belongs(owner, &query.scope) && reader.shows(owner.site.as_ref());
                 is_shown && !set.clip(period).is_empty()
             });
-            if is_model && is_there {
+            if is_there {
                 members.push(kiosk.id);
             }
         }

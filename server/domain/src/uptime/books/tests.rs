@@ -5,12 +5,13 @@ use super::*;
 use crate::change::{Admission, AssignmentRow, CorrectionRow, GroupKind, KioskRow};
 use crate::interval::IntervalSet;
 use crate::uptime::Month;
-use crate::uptime::booking::{Booking, owners};
+use crate::uptime::booking::{Booking, known_before, models_told, owners};
 use crate::uptime::contracts::Contracts;
 use crate::uptime::evidence::{Evidence, Source, State};
 use crate::uptime::sweep::Inputs;
 
 mod contracts;
+mod models;
 
 const TERMS: Terms = Terms { freeze_hours: 24, restate_days: 35 };
 const HOUR: i64 = 3_600;
@@ -25,6 +26,8 @@ struct Ledger {
     /// What two people said of that, each approved at a second.
     corrected: Vec<(CorrectionRow, i64)>,
     model: &'static str,
+    /// What was noted of its models, and what two people said of them.
+    models: Vec<AssignmentRow>,
     commissioned: i64,
     decommissioned: Option<i64>,
     exclusions: IntervalSet,
@@ -53,6 +56,7 @@ impl Ledger {
             customers: vec![(0, "A")],
             corrected: Vec::new(),
             model: "KT",
+            models: Vec::new(),
             commissioned: 0,
             decommissioned: None,
             exclusions: IntervalSet::empty(),
@@ -109,11 +113,14 @@ impl Ledger {
             said: None,
         };
         let always = IntervalSet::always();
+        let models: Vec<&AssignmentRow> = known_before(&self.models, received_before).collect();
+        let assignments: Vec<&AssignmentRow> = [&assignment].into_iter().chain(models).collect();
         let booking = Booking {
             month: self.month,
             kiosk: &kiosk,
-            owners: &self.contracts().divide(owners(&kiosk, &[&assignment]), received_before),
+            owners: &self.contracts().divide(owners(&kiosk, &assignments), received_before),
             corrected: &self.contracts().corrected(&site, received_before),
+            remodeled: &models_told(assignments.iter().copied()),
             target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),
@@ -395,6 +402,52 @@ fn a_month_that_moves_to_another_engineer_is_proposed_although_the_kiosk_did_the
     ledger.decide("manager", true, end + 49 * HOUR).unwrap();
     let signed: Vec<_> = ledger.rows.iter().filter(|row| row.version == 2).collect();
     assert_eq!((signed.len(), signed[0].engineer.as_deref()), (1, Some("wang")));
+}
+
+/// Two people put right who answered for it, or when it had to work: nobody's ratio moves, and every group's does.
+#[test]
+fn seconds_that_go_from_one_share_to_another_are_proposed_although_no_ratio_moved() {
+    let mut ledger = Ledger::october();
+    ledger.claim(ledger.end() - 10 * HOUR, ledger.end(), None);
+    ledger.look(ledger.end() + 24 * HOUR);
+    let signed: Vec<MonthRow> = ledger.rows.iter().filter(|row| row.version == 1).cloned().collect();
+    let share = |engineer: &str, days: i64| {
+        let mut row = signed[0].clone();
+        let all = crate::uptime::Ratio::new(days * 24 * HOUR, days * 24 * HOUR);
+        row.engineer = Some(engineer.into());
+        row.sums.figures =
+            Figures { accountable_s: all.den, on: all, avail: all, full: all, ..Figures::default() };
+        row
+    };
+    let contracts = ledger.contracts();
+    let material = |before: [i64; 2], after: [i64; 2]| {
+        let rows = |[li, wang]: [i64; 2]| [share("li", li), share("wang", wang)];
+        is_material(&rows(before).iter().collect::<Vec<_>>(), &rows(after), &contracts)
+    };
+    assert!(material([28, 3], [26, 5]), "two days of one become the other's");
+    assert!(material([14, 14], [7, 14]), "half the hours of one");
+    assert!(!material([28, 3], [28, 3]));
+}
+
+/// A diagnosis of the line, and no figure that anybody answers for: it stays as it was signed.
+#[test]
+fn reachability_is_not_restated_while_the_time_it_is_of_is_the_same() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    ledger.evidence.push(Evidence { src: Source::Live, ..ledger.evidence[0] });
+    ledger.claim(end - 10 * HOUR, end, Some(end + 30 * HOUR));
+    ledger.look(end + 31 * HOUR);
+    ledger.decide("manager", true, end + 32 * HOUR).unwrap();
+    let of = |version| ledger.rows.iter().find(|row| row.version == version).unwrap().sums.figures.clone();
+    assert_ne!(of(0).online, of(1).online, "by now it is known otherwise");
+    assert_eq!((of(2).online, of(2).avail), (of(1).online, of(0).avail));
+    // Of other time it is another one.
+    ledger.exclusions = IntervalSet::of(crate::interval::Interval::new(end - 9 * HOUR, end));
+    ledger.look(end + 50 * HOUR);
+    ledger.decide("manager", true, end + 51 * HOUR).unwrap();
+    let of = |version| ledger.rows.iter().find(|row| row.version == version).unwrap().sums.figures.clone();
+    assert_eq!(of(3).online, of(0).online);
 }
 
 #[test]
