@@ -39,13 +39,15 @@ impl Cause {
         Self::ALL.iter().copied().find(|cause| cause.as_str() == text)
     }
 
-    /// What a raised fault explains.
+    /// What a fault explains where it is what stops the kiosk. Power, network and host are the customer's ("uptime
+    /// definition 2.10"): of a fault only that the mains failed is. What is wrong with the terminal itself is ours.
     #[must_use]
-    pub fn of_fault(base: &str, on_host: bool) -> Self {
+    pub fn of_fault(base: &str) -> Self {
         match base {
-            codes::ON_BATTERY | codes::BATTERY_LOW | codes::UPS_SHUTDOWN_ACTIVE => Self::Power,
-            codes::KIOSK_OFFLINE | codes::SITE_OFFLINE => Self::Network,
-            codes::APPLICATION_DOWN => Self::Software,
+            codes::ON_BATTERY | codes::UPS_SHUTDOWN_ACTIVE => Self::Power,
+            codes::APPLICATION_DOWN | codes::DISK_FULL | codes::CLOCK_WRONG | codes::JOURNAL_CORRUPT => {
+                Self::Software
+            }
             codes::PAPER_LOW
             | codes::PAPER_OUT
             | codes::STACKER_FULL
@@ -53,15 +55,15 @@ impl Cause {
             | codes::CARD_STOCK_LOW
             | codes::CARD_STOCK_EMPTY
             | codes::CARD_BIN_FULL => Self::Supplies,
-            _ if on_host => Self::Host,
             _ => Self::Hardware,
         }
     }
 
+    /// A machine that is stopped in order is stopped by us, as is an agent: what the customer asked for is an exclusion.
     const fn of_shutdown(reason: ShutdownReason) -> Self {
         match reason {
             ShutdownReason::PowerLoss => Self::Power,
-            ShutdownReason::Planned | ShutdownReason::Reboot | ShutdownReason::Update => Self::Host,
+            ShutdownReason::Planned | ShutdownReason::Reboot | ShutdownReason::Update => Self::Software,
         }
     }
 }

@@ -31,7 +31,10 @@ use kioskwatch_domain::{
 use kioskwatch_proto::command::CommandSigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub(crate) use self::floods::{Flood, Floods};
+pub(crate) use self::{
+    floods::{Flood, Floods},
+    uptime::MONTHS,
+};
 pub use self::{
     hub::{FLUSH_EVERY, Hub, HubError, HubOptions},
     inspections::{DueInspection, DuePage, inspection_policy},
@@ -219,6 +222,12 @@ impl App {
 
     pub fn health(&self) -> &Health {
         &self.shared.health
+    }
+
+    /// As many as the hub takes into one plan: they come before figures.
+    pub(crate) fn messages_wait(&self) -> bool {
+        const A_PLAN: u64 = 1_000;
+        self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed) >= A_PLAN
     }
 
     /// What keeps this server from being ready; empty when nothing does.

@@ -90,6 +90,7 @@ pub struct MonthSums {
     /// The same by the cause of their first down second; they add up to `outages`, but for
     /// [`Self::not_told_by_cause`]. Only causes that began one.
     pub outages_by_cause: BTreeMap<Cause, i64>,
+    /// Of the longest part of an outage that lies here, also of one that began at another owner's.
     pub longest_outage_s: i64,
     pub longest_outage_at: Option<Timestamp>,
 }

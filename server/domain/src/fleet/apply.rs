@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     change::TransitionRow,
-    evidence::{Proof, state_of},
+    evidence::Proof,
     incident::{CloseReason, is_ours},
 };
 
@@ -92,8 +92,8 @@ impl Draft<'_> {
         }
         let kiosk = self.kiosk(delivery.ix);
         let is_known = current && self.head(cursor_of).cursor.knows_modules();
-        let (down, cause) = if is_known { (kiosk.required_down(), kiosk.cause()) } else { (false, None) };
-        self.head_mut(cursor_of).cursor.set_state(state_of(service, down), cause);
+        let (state, cause) = kiosk.proves(service, is_known);
+        self.head_mut(cursor_of).cursor.set_state(state, cause);
     }
 
     fn change_state(&mut self, ix: Ix, record: &Record, at: Timestamp) {

@@ -6,7 +6,7 @@ use kioskwatch_proto::{
     heartbeat::{HostLoad, PeripheralState},
     inventory::Inventory,
     journal::Digest,
-    words::{PeripheralStatus, PortMode, ServiceState},
+    words::{PortMode, ServiceState},
 };
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     change::{Admission, JournalHeadRow, KioskStateRow, PresenceRow, PresenceVerdict, ServiceSpan},
-    evidence::{BootClock, Cause, Cursor},
+    evidence::{BootClock, Cursor},
     journal::Remembered,
     moment::Moment,
     presence::PresenceReason,
@@ -289,32 +289,6 @@ impl Kiosk {
         let ServiceSpan { commissioned_at, decommissioned_at } = self.dates();
         let is_kept = |since: &Timestamp| decommissioned_at.is_none_or(|end| *since < end);
         commissioned_at.filter(is_kept).filter(|_| self.admission == Admission::Accepted)
-    }
-
-    /// Whether a required module is out of order, by its status.
-    pub(super) fn required_down(&self) -> bool {
-        let Some(profile) = &self.state.profile else { return false };
-        self.state.peripherals.iter().any(|(name, peripheral)| {
-            let broken = matches!(
-                peripheral.status,
-                PeripheralStatus::Offline
-                    | PeripheralStatus::PowerOff
-                    | PeripheralStatus::NoDevice
-                    | PeripheralStatus::HardwareError
-                    | PeripheralStatus::UserError
-                    | PeripheralStatus::FraudAttempt
-            );
-            broken && profile.items.iter().any(|item| item.required && item.name == *name)
-        })
-    }
-
-    /// Why it does not do its full work: the strongest of its raised faults.
-    pub(super) fn cause(&self) -> Option<Cause> {
-        let told = self.state.service_cause.as_ref().and_then(|cause| Cause::parse(cause));
-        let faults = self.state.peripherals.iter().flat_map(|(name, peripheral)| {
-            peripheral.faults.iter().map(|fault| Cause::of_fault(fault.base(), name.is_host()))
-        });
-        faults.chain(told).min()
     }
 
     /// The verdict, if nothing but it differs from what is stored.

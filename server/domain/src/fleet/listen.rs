@@ -42,6 +42,7 @@ impl Draft<'_> {
             Input::ReadsAgain => self.reads_again(),
             Input::BrokerDown { since } => self.broker_down(*since),
             Input::ClockJumped { before } => self.clock_jumped(*before),
+            Input::Read { to } => self.server_mut().read_to = Some(*to),
             Input::Sweep => self.sweep(),
             Input::SweepPart(looks) => self.sweep_part(looks),
             Input::LookFailed { look, reason } => self.look_failed(*look, reason),
@@ -197,8 +198,8 @@ impl Draft<'_> {
             return;
         }
         self.note_connection(ix, beat.session, beat.boot, Began { sent_at: beat.at.into(), at: at.into() });
-        let (cause, required_down) = (self.kiosk(ix).cause(), self.kiosk(ix).required_down());
-        self.edit_live(ix, LiveEdit::Beat { at, beat: Box::new(beat.clone()), cause, required_down });
+        let proved = self.kiosk(ix).proves(beat.service, true);
+        self.edit_live(ix, LiveEdit::Beat { at, beat: Box::new(beat.clone()), proved });
         self.alive(ix, at, PresenceReason::Heartbeat);
         self.arm(ix);
         let journal = beat.journal;

@@ -9,8 +9,8 @@ use super::{
     sweep::Look,
 };
 use crate::{
-    change::{EvidenceRow, PresenceVerdict, RunningSpan},
-    evidence::{BootClock, Cause, state_of},
+    change::{EvidenceRow, EvidenceState, PresenceVerdict, RunningSpan},
+    evidence::{BootClock, Cause},
     moment::Moment,
     uptime::live::LiveSpan,
 };
@@ -65,8 +65,7 @@ pub(super) enum LiveEdit {
     Beat {
         at: Timestamp,
         beat: Box<Heartbeat>,
-        cause: Option<Cause>,
-        required_down: bool,
+        proved: (EvidenceState, Option<Cause>),
     },
     /// A journal message or a birth.
     Life {
@@ -106,9 +105,7 @@ impl LiveEdit {
 impl Liveness {
     pub(super) fn apply(&mut self, edit: &LiveEdit) {
         match edit {
-            LiveEdit::Beat { at, beat, cause, required_down } => {
-                self.beat(*at, beat, *cause, *required_down);
-            }
+            LiveEdit::Beat { at, beat, proved } => self.beat(*at, beat, *proved),
             LiveEdit::Life { at } => {
                 self.set_last_seen(self.last_seen().max(Some(*at)));
                 self.forget_will(|_| true);
@@ -224,8 +221,7 @@ impl Liveness {
         &mut self,
         at: Timestamp,
         beat: &Heartbeat,
-        cause: Option<Cause>,
-        required_down: bool,
+        (state, cause): (EvidenceState, Option<Cause>),
     ) {
         // A journal message may have overtaken it; another heartbeat cannot.
         if self.span.is_some_and(|open| at < open.span.last) {
@@ -233,7 +229,6 @@ impl Liveness {
         }
         self.enter(beat.session, Began { sent_at: beat.at.into(), at: at.into() });
         self.learn_clock(at, beat);
-        let state = state_of(beat.service, required_down);
         let mut next = OpenSpan { span: LiveSpan::beat(at, beat.interval_s, state, cause), flushed_to: at };
         if let Some(open) = self.span.take() {
             let (ended, span) = open.span.followed_by(next.span, open.span.timeout_ms());
@@ -383,8 +378,7 @@ impl Fleet {
             || live.rare().outlived_since.is_some();
         // A second voice is judged by the plan, which must still see that it is one.
         if !second_voice {
-            let (cause, down) = (known.cause(), known.required_down());
-            live.beat(received_at, heartbeat, cause, down);
+            live.beat(received_at, heartbeat, known.proves(heartbeat.service, true));
             self.set_aside.remove(&Look::silence(ix));
         }
         Heard { durable }

@@ -52,6 +52,7 @@ impl Fleet {
             server: Server::default(),
             failures: HashMap::new(),
             set_aside: BTreeMap::new(),
+            untold: BTreeMap::new(),
             last_number: 0,
             quarantined: 0,
             progress: HashMap::new(),

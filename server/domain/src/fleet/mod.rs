@@ -10,6 +10,7 @@ mod apply;
 mod changes;
 mod clock_jump;
 mod compare;
+mod condition;
 mod count;
 mod deadlines;
 mod directory;
@@ -37,6 +38,7 @@ mod site;
 mod sweep;
 mod ticket_file;
 mod unstored;
+mod untold;
 mod view;
 mod watch;
 mod work;
@@ -75,6 +77,7 @@ use self::{
     site::Site,
     sweep::Aside,
     ticket_file::TicketFile,
+    untold::Untold,
 };
 use crate::{
     change::{CommandRow, IncidentRow, LivenessRow},
@@ -115,6 +118,8 @@ pub struct Fleet {
     failures: HashMap<(Ix, Epoch, u64), u8>,
     /// What the sweep leaves alone for a while.
     set_aside: BTreeMap<Look, Aside>,
+    /// Of whom records were set aside in this interval.
+    untold: BTreeMap<Ix, Untold>,
     last_number: u64,
     /// Kiosks that wait for approval.
     quarantined: usize,
@@ -132,6 +137,8 @@ enum Due {
     Command(CommandId),
     /// Its service ends, or ended, while problems of it are open.
     End(Ix),
+    /// Records of it were set aside of which the audit was not told.
+    Untold(Ix),
 }
 
 /// Whether we hear.
@@ -140,6 +147,8 @@ struct Server {
     id: Uuid,
     /// `None` while the broker or we are away.
     hearing_since: Option<Timestamp>,
+    /// What was received until then has been taken. `None`: nobody said so, and all of it has.
+    read_to: Option<Timestamp>,
     /// From `unknown` no verdict falls before this.
     settled_at: Timestamp,
     /// Whoever lost the broker may take this long: one that lost it more than once waits longer before each next try.
@@ -300,6 +309,14 @@ impl Fleet {
                 None => self.set_aside.remove(&look),
             };
         }
+        for (ix, untold) in over.untold {
+            let next = untold.as_ref().map(|untold| untold.due_at);
+            let before = match untold {
+                Some(untold) => self.untold.insert(ix, untold),
+                None => self.untold.remove(&ix),
+            };
+            self.move_due(Due::Untold(ix), before.map(|untold| untold.due_at), next);
+        }
         self.last_number = over.last_number.unwrap_or(self.last_number);
         Ok(plan.committed)
     }
@@ -381,6 +398,11 @@ impl Fleet {
 }
 
 impl Server {
+    /// Up to when silence can be judged: what waits to be read may be the next sign of life.
+    fn silence_to(&self, now: Timestamp) -> Timestamp {
+        self.read_to.map_or(now, |read_to| read_to.min(now))
+    }
+
     fn hears(&self, now: Timestamp) -> bool {
         self.hearing_since.is_some() && self.settled_at <= now
     }

@@ -97,10 +97,11 @@ impl Draft<'_> {
 
     /// Takes all steps that have become due; arms the next one.
     pub(super) fn judge_silence(&mut self, ix: Ix) {
+        let to = self.server().silence_to(self.now);
         while let Some(step) =
             self.silence(ix).and_then(|silence| silence.next(self.kiosk(ix).state.presence))
         {
-            if step.at > self.now {
+            if step.at > to {
                 break;
             }
             self.step(ix, step);
@@ -242,7 +243,7 @@ impl Draft<'_> {
         }
         let fleet: &Fleet = self.fleet;
         let before = self.rows.len();
-        for ix in fleet.silence_due.due(self.now) {
+        for ix in fleet.silence_due.due(self.server().silence_to(self.now)) {
             // Most were heard since and are only looked at later again: these make no rows, and do not count.
             if self.rows.len() - before >= MAX_PER_SWEEP {
                 break;

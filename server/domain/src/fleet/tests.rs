@@ -1,6 +1,7 @@
 //! The rules as tables with sentences for names.
 mod admission;
 mod books;
+mod causes;
 mod clock_jumps;
 mod commands;
 mod copies;

@@ -254,20 +254,21 @@ impl Measured {
 
     fn within(&self, set: &IntervalSet) -> MonthSums {
         let unforgiven = self.raw.within(set).figures();
-        let mine: Vec<&Outage> = self.outages.iter().filter(|outage| set.contains(outage.from)).collect();
         let mut by_cause: BTreeMap<Cause, i64> = BTreeMap::new();
-        mine.iter().for_each(|outage| *by_cause.entry(outage.cause).or_default() += 1);
-        let longest = mine.iter().max_by_key(|outage| (outage.down_s, -outage.from));
+        let began = self.outages.iter().filter(|outage| set.contains(outage.from));
+        began.for_each(|outage| *by_cause.entry(outage.cause).or_default() += 1);
+        let mine = self.timeline.within(set);
+        let (longest_outage_s, longest_outage_at) = mine.longest_of(&self.outages).unzip();
         MonthSums {
-            figures: self.timeline.within(set).figures(),
+            figures: mine.figures(),
             excluded_s: self.excluded.intersect(set).length(),
             raw_on: unforgiven.on,
             raw_avail: unforgiven.avail,
             raw_full: unforgiven.full,
-            outages: i64::try_from(mine.len()).unwrap_or(i64::MAX),
+            outages: by_cause.values().sum(),
             outages_by_cause: by_cause,
-            longest_outage_s: longest.map_or(0, |outage| outage.down_s),
-            longest_outage_at: longest.map(|outage| at(outage.from)),
+            longest_outage_s: longest_outage_s.unwrap_or(0),
+            longest_outage_at: longest_outage_at.map(at),
         }
     }
 }

@@ -230,7 +230,8 @@ fn end(row: &RestatementRow, state: RestatementState) -> Change {
     Change::Restatement(Box::new(RestatementRow { state, ..row.clone() }))
 }
 
-/// Whether any contract ratio of the kiosk or of one of its owners moved enough to be seen in a report.
+/// Whether any contract ratio of the kiosk or of one of its owners, or what it weighs in a group, moved enough to be seen in
+/// a report.
 fn is_material(official: &[&MonthRow], current: &[MonthRow], contracts: &Contracts) -> bool {
     let by_owner = |rows: &[&MonthRow]| {
         let mut sums: BTreeMap<Owner, Figures> = BTreeMap::new();

@@ -7,7 +7,7 @@ use crate::change::{EvidenceRow, EvidenceState, RunningSpan};
 use crate::evidence::Cause;
 
 /// A heartbeat's state holds to the next one within this many of its intervals, else for one.
-const HOLD_INTERVALS: i64 = 3;
+pub(super) const HOLD_INTERVALS: i64 = 3;
 
 /// A stretch of heartbeats that say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,13 +9,17 @@
 //! the longest within a month. That is our rule too: each month is signed by itself, and no row says how the one before
 //! it ended.
 //!
+//! It is of the owner of that first second, who alone has it in their number. Its seconds are of those who owned them: the
+//! longest of a share is the longest part of an outage within it.
+//!
 //! It counts under the cause of its first second that counted as down ("uptime definition 2.10": every down second
 //! has one cause), whatever it was down by later. That is our rule: so the numbers by cause add up to the outages.
 
 use super::causes::Cause;
 use super::explain::{Judged, Verdict};
 use super::ratio::Ratio;
-use super::sweep::Timeline;
+use super::sweep::{Piece, Timeline};
+use crate::interval::Interval;
 
 /// One outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,21 @@ impl Timeline {
             }
         }
         outages
+    }
+
+    /// Of these outages of the whole the one that is longest here: how many of its seconds, and the first of them. An owner
+    /// who took over a kiosk that was down, or gave one away, answers for the seconds that were theirs.
+    #[must_use]
+    pub fn longest_of(&self, outages: &[Outage]) -> Option<(i64, i64)> {
+        let is_down = |piece: &&Piece| Judged::of(&piece.basis).avail.verdict == Verdict::Down;
+        let down: Vec<Interval> = self.pieces().iter().filter(is_down).map(|piece| piece.span).collect();
+        let of_one = |outage: &Outage| {
+            let from = down.partition_point(|span| span.from < outage.from);
+            let to = down.partition_point(|span| span.from < outage.to);
+            let seconds = down[from..to].iter().map(|span| span.length()).sum::<i64>();
+            down[from..to].first().map(|first| (seconds, first.from))
+        };
+        outages.iter().filter_map(of_one).max_by_key(|(seconds, from)| (*seconds, -from))
     }
 }
 
@@ -116,7 +135,7 @@ impl Margin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interval::{Interval, IntervalSet};
+    use crate::interval::IntervalSet;
     use crate::uptime::{Evidence, Inputs, Source, State};
 
     #[test]

@@ -36,8 +36,15 @@ pub struct Delta {
 }
 
 impl Delta {
+    /// Alone, or as one of two with somebody of as many seconds who was always down or always up: a share whose seconds
+    /// change weighs otherwise in every group it is part of, also where its own ratio stays.
     fn is_material(self) -> bool {
-        self.was.differs_by(self.now, THRESHOLD.0, THRESHOLD.1)
+        let other = self.was.den.max(self.now.den);
+        [Ratio::default(), Ratio::new(0, other), Ratio::new(other, other)].into_iter().any(|beside| {
+            let [was, now] =
+                [self.was, self.now].map(|one| Ratio::new(one.num + beside.num, one.den + beside.den));
+            was.differs_by(now, THRESHOLD.0, THRESHOLD.1)
+        })
     }
 }
 
@@ -52,7 +59,7 @@ pub struct Proposal {
 }
 
 /// Compares stored figures with what all evidence says now. `None` when no ratio moved enough to
-/// matter; reachability is a diagnosis and never moves a version.
+/// matter, nor what it weighs in the ratio of a group; reachability is a diagnosis and never moves a version.
 #[must_use]
 pub fn proposal(stored: &Figures, now: &Figures) -> Option<Proposal> {
     let proposal = Proposal {

@@ -29,24 +29,41 @@ pub fn unstored(gaps: &[EvidenceGapRow]) -> IntervalSet {
     gaps.iter().map(|row| span(row.from, Some(row.to))).collect()
 }
 
-/// Our outages as the silence of one kiosk is judged by them: each ends later by an interval of its heartbeats.
-/// After we are back its next one is due within that, and not having heard it before says nothing about it.
+/// Our outages as the silence of one kiosk is judged by them: of one that was heard up to then each ends later by an
+/// interval of its heartbeats. After we are back its next one is due within that, and not having heard it before says
+/// nothing about it. Who was silent before is silent by itself, however often we start anew.
 ///
-/// The interval is the one of then: what the last heartbeats announced that began before we were back, else the
-/// first ones after. Whom nobody heard in the whole period promised nothing in it. `live` holds heartbeats alone, by
-/// their beginning; `unnoted_s` is the interval of those that were stored without one.
+/// The interval is the one of then: what the last heartbeats announced that began before we were back. Of an outage with
+/// which the period begins nobody here knows who was heard before it: whoever is heard within an interval after it was.
+/// `live` holds heartbeats alone, by their beginning; `unnoted_s` is the interval of those that were stored without one.
 #[must_use]
 pub fn unheard(outages: &IntervalSet, live: &[Evidence], period: Interval, unnoted_s: i64) -> IntervalSet {
     let heard: Vec<&Evidence> =
         live.iter().filter(|one| one.from < period.to && one.to > period.from).collect();
+    let interval_of = |one: &Evidence| one.interval_s.unwrap_or(unnoted_s);
+    // Nobody could hear it since it was due: of two outages one after the other the second waits as the first does.
+    let mut waited_to = BEGINNING;
     let longer = |outage: &Interval| {
         let after = heard.partition_point(|one| one.from < outage.to);
-        let told = after.checked_sub(1).and_then(|last| heard.get(last)).or(heard.first());
-        let due_s = told.map_or(0, |one| one.interval_s.unwrap_or(unnoted_s));
-        Interval::new(outage.from, outage.to.saturating_add(due_s))
+        let (told, heard_to) = match (heard[..after].last(), heard.first()) {
+            (Some(last), _) => (*last, last.to.max(waited_to)),
+            (None, Some(next)) if next.from <= outage.to.saturating_add(interval_of(next)) => {
+                (*next, period.from.max(waited_to))
+            }
+            _ => return *outage,
+        };
+        let due_s = interval_of(told);
+        if heard_to.saturating_add(SILENT_AFTER.saturating_mul(due_s)) < outage.from {
+            return *outage;
+        }
+        waited_to = outage.to.saturating_add(due_s);
+        Interval::new(outage.from, waited_to)
     };
     outages.intervals().iter().map(longer).collect()
 }
+
+/// A heartbeat holds for one interval, and after as many more nobody takes it for a pause ("uptime definition 2.6").
+const SILENT_AFTER: i64 = super::live::HOLD_INTERVALS - 1;
 
 impl From<EvidenceSource> for Source {
     fn from(source: EvidenceSource) -> Self {
@@ -141,8 +158,48 @@ mod tests {
         assert_eq!((until(410, 490, all), until(92, 95, all)), (490 + 5, 95 + 9));
         assert_eq!(until(610, 690, all), 690 + 7, "nobody noted what was announced");
         // Only what was heard in the period: whoever looks at more of the past says the same.
-        assert_eq!(until(210, 290, Interval::new(205, 1_000)), 290 + 5, "by the first ones after");
+        assert_eq!(until(210, 296, Interval::new(205, 1_000)), 296 + 5, "by the first ones after");
         assert_eq!(until(610, 690, Interval::new(605, 1_000)), 690, "nothing was heard of it");
+    }
+
+    #[test]
+    fn who_was_silent_before_an_outage_of_ours_is_forgiven_nothing_by_it() {
+        const DAY: i64 = 86_400;
+        let beats = |from, to| Evidence {
+            src: Source::Live,
+            from,
+            to,
+            state: State::Full,
+            cause: None,
+            recv: None,
+            interval_s: Some(3_600),
+        };
+        // Heard on the first day and on the last; in between it is dead, and we start anew each night.
+        let live = [beats(0, DAY), beats(29 * DAY, 30 * DAY)];
+        let nights: IntervalSet = (1..30).map(|day| Interval::new(day * DAY + 10, day * DAY + 70)).collect();
+        let period = Interval::new(0, 30 * DAY);
+        let forgiven = |nights: &IntervalSet| unheard(nights, &live, period, 60).length() - nights.length();
+        // The first night within three intervals of its last heartbeat, and the last one, in which it is heard.
+        assert_eq!(forgiven(&nights), 2 * 3_600);
+        // Of a month that begins while it is dead the same.
+        let rest = Interval::new(2 * DAY, 30 * DAY);
+        assert_eq!(unheard(&nights.clip(rest), &live, rest, 60).length(), nights.clip(rest).length() + 3_600);
+        // The month begins in an outage: who is heard right after it was not silent.
+        let begins = |outage, first| {
+            let period = Interval::new(DAY, 2 * DAY);
+            unheard(&IntervalSet::of(outage), &[beats(first, 2 * DAY)], period, 60).length() - outage.length()
+        };
+        let outage = Interval::new(DAY - 60, DAY + 60);
+        assert_eq!((begins(outage, DAY + 1_000), begins(outage, DAY + 60 + 3_601)), (3_600, 0));
+        // Two starts in a row: at the second its heartbeat was not due yet.
+        let twice: IntervalSet =
+            [Interval::new(DAY + 7_000, DAY + 7_100), Interval::new(DAY + 10_000, DAY + 10_100)]
+                .into_iter()
+                .collect();
+        assert_eq!(
+            unheard(&twice, &live, period, 60).intervals(),
+            [Interval::new(DAY + 7_000, DAY + 13_700)]
+        );
     }
 
     #[test]

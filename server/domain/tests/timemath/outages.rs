@@ -84,6 +84,21 @@ fn an_outage_counts_under_what_it_began_with() {
     assert_eq!((told(&sums), told(&both)), ([Some(1), Some(0)], [Some(2), None]));
 }
 
+#[test]
+fn of_an_outage_that_was_handed_over_each_has_its_seconds_and_the_first_has_it_in_the_number() {
+    let (day, always, none) = (Interval::new(0, 100), IntervalSet::always(), IntervalSet::empty());
+    let evidence = [full(0, 20), full(90, 95), full(97, 100)];
+    let of = |from, to| {
+        let set = IntervalSet::of(Interval::new(from, to));
+        let sums = with(day, &always, &none, &evidence, |inputs| measure(inputs, &set));
+        (sums.outages, sums.longest_outage_s, sums.longest_outage_at)
+    };
+    assert_eq!(of(0, 30), (1, 10, Some(Timestamp(20_000))));
+    assert_eq!(of(30, 100), (1, 60, Some(Timestamp(30_000))));
+    assert_eq!(of(88, 100), (1, 2, Some(Timestamp(88_000))), "of two as long the first");
+    assert_eq!(of(90, 95), (0, 0, None));
+}
+
 /// Outages by cause, one explained piece after the other.
 fn told_piece_by_piece(inputs: &Inputs<'_>) -> BTreeMap<Cause, i64> {
     let (mut numbers, mut is_down) = (BTreeMap::new(), false);
@@ -191,7 +206,19 @@ proptest! {
             let set = owners.iter().filter(was).fold(IntervalSet::empty(), |all, (_, set)| all.union(set));
             prop_assert_eq!(held, measure(&inputs, &set).figures.accountable_s);
         }
-        prop_assert_eq!((shares.outages, shares.longest_outage_s), (whole.outages, whole.longest_outage_s));
+        prop_assert_eq!(shares.outages, whole.outages);
+        // Whoever owned a part of an outage answers for that part: "longest" never says more than was down there.
+        let down = |sums: &MonthSums| sums.figures.avail.den - sums.figures.avail.num;
+        for sums in rows.iter().map(|row| &row.sums).chain([&whole]) {
+            prop_assert!(sums.longest_outage_s <= down(sums));
+            prop_assert_eq!(sums.longest_outage_s > 0, down(sums) > 0);
+            prop_assert_eq!(sums.longest_outage_at.is_some(), down(sums) > 0);
+        }
+        prop_assert!(shares.longest_outage_s <= whole.longest_outage_s);
+        if rows.iter().filter(|row| down(&row.sums) > 0).count() == 1 {
+            let longest = (whole.longest_outage_s, whole.longest_outage_at);
+            prop_assert_eq!((shares.longest_outage_s, shares.longest_outage_at), longest);
+        }
         prop_assert_eq!(&shares.outages_by_cause, &whole.outages_by_cause);
         for sums in rows.iter().map(|row| &row.sums).chain([&whole]) {
             prop_assert_eq!(sums.outages_by_cause.values().sum::<i64>(), sums.outages);

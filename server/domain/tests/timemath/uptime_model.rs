@@ -312,6 +312,15 @@ fn a_restatement_is_proposed_from_a_ten_thousandth_on() {
     assert_eq!((proposed.avail.was, proposed.engineer_kpi.now), (stored.avail, Ratio::new(500_000, 999_800)));
     let little = Figures { causes: [(Cause::Power, 199)].into(), ..stored.clone() };
     assert!(restate::proposal(&stored, &little).is_none());
+    // Never down, of fewer hours: what it lends to its site and its engineer is less.
+    let perfect = |seconds| {
+        let all = Ratio::new(seconds, seconds);
+        Figures { on: all, avail: all, full: all, ..Figures::default() }
+    };
+    assert!(restate::proposal(&perfect(1_000_000), &perfect(500_000)).is_some());
+    assert!(restate::proposal(&perfect(1_000_000), &perfect(999_500)).is_some());
+    assert!(restate::proposal(&perfect(1_000_000), &perfect(999_700)).is_none());
+    assert!(restate::proposal(&perfect(0), &perfect(0)).is_none());
     // A month that turns out to have been excluded as a whole.
     assert!(restate::proposal(&stored, &Figures::default()).is_some());
     assert_eq!((restate::freeze_at(1_000, 24), restate::proposals_until(0, 35)), (87_400, 3_024_000));

@@ -11,7 +11,7 @@ use kioskwatch_domain::{
         AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums, SiteRow,
     },
     interval::Interval,
-    uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
+    uptime::{Evidence, Month, booking::measure, books::Terms, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, limits::HEARTBEAT_INTERVAL_S};
 
@@ -145,11 +145,40 @@ impl UptimeReader<'_> {
             UptimeScope::Model(_) => of(GroupKind::Model, vec![name]).await?,
             UptimeScope::Fleet => self.store.every_kiosk().await?,
         };
-        if let Scope::Sites(sites) = reader {
-            let seen: BTreeSet<KioskId> = of(GroupKind::Site, names(sites)).await?.into_iter().collect();
-            members.retain(|kiosk| seen.contains(kiosk));
-        }
+        self.keep_seen(reader, &mut members, within).await?;
         Ok(members)
+    }
+
+    /// Of those who may have belonged to a group in a month the ones of whom nothing was signed by an instant.
+    pub(super) async fn unsigned(
+        &self,
+        reader: &Scope,
+        scope: &UptimeScope,
+        within: Interval,
+        (month, by): (Month, Timestamp),
+    ) -> Result<Vec<KioskId>, StoreError> {
+        if !matches!(scope, UptimeScope::Fleet) {
+            let members = self.members(reader, scope, within).await?;
+            return self.store.unsigned_among(&members, month, by).await;
+        }
+        let mut members = self.store.every_unsigned(month, by).await?;
+        self.keep_seen(reader, &mut members, within).await?;
+        Ok(members)
+    }
+
+    /// Those who may have stood at a site of this reader.
+    async fn keep_seen(
+        &self,
+        reader: &Scope,
+        members: &mut Vec<KioskId>,
+        within: Interval,
+    ) -> Result<(), StoreError> {
+        let Scope::Sites(sites) = reader else { return Ok(()) };
+        let (from, to) = (ms(within.from), ms(within.to));
+        let seen = self.store.kiosks_of_groups(GroupKind::Site, names(sites), from, to).await?;
+        let seen: BTreeSet<KioskId> = seen.into_iter().collect();
+        members.retain(|kiosk| seen.contains(kiosk));
+        Ok(())
     }
 
     /// Which of a few kiosks belonged to a group within a time, as far as this reader sees it: to the second, and from

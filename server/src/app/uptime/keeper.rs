@@ -5,7 +5,7 @@
 //! the size of the fleet. Those of which something was committed come first: evidence, a verdict, a correction. Of the
 //! others a round looks at those whose time has come: their hours begin or end, a month is to be signed, or their rows
 //! have become old. In between their figures are a function of time (`uptime::outlook`).
-//! After a start comes a look at what scrapes show ([`first_look`]), before any book.
+//! After a start come the sums of a year for pages, and a look at what scrapes show ([`first_look`]), before any book.
 //! What is decided is the domain's (`uptime::books`) and goes through the hub like everything else; after a
 //! crash the same is decided again.
 use std::{
@@ -111,6 +111,7 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Terms,
+    Year,
     FirstLook,
     Books,
 }
@@ -162,6 +163,10 @@ impl Keeper {
         match stage {
             Stage::Terms => {
                 self.tell_terms().await?;
+                *stage = Stage::Year;
+            }
+            Stage::Year => {
+                self.app.sum_up_the_year().await?;
                 *stage = Stage::FirstLook;
             }
             Stage::FirstLook => {

@@ -27,6 +27,9 @@ pub(super) const FREE: Busy =
 const ANSWER_AFTER_MS: u64 = 20;
 const TIMEOUT_MS: u64 = 100;
 
+/// An application that has to be there.
+pub(super) const REQUIRED: ApplicationGate = ApplicationGate::Required { down_after_ms: 60_000 };
+
 pub(super) fn name(text: &str) -> PeripheralName {
     PeripheralName::new(text).unwrap()
 }
@@ -204,6 +207,14 @@ impl Bench {
 
     pub(super) fn printer() -> Self {
         Self::new(ApplicationGate::None, vec![device("printer", "printer", PortMode::Owned)])
+    }
+
+    /// A printer beside an application that has to be asked; the first looks are over.
+    pub(super) fn gated() -> Self {
+        let mut bench = Self::new(REQUIRED, vec![device("printer", "printer", PortMode::Owned)]);
+        bench.pass(5_000);
+        bench.forget_log();
+        bench
     }
 
     pub(super) fn started(gate: ApplicationGate, devices: Vec<PeripheralSetup>, facts: BootFacts) -> Self {

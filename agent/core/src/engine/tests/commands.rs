@@ -1,10 +1,6 @@
 //! Commands: what is refused, what waits, what runs once.
 use kioskwatch_proto::{
-    KioskId, Timestamp,
-    command::CommandSigner,
-    journal::CommandOutcome,
-    local::{Busy, Grant, LeaseRequest},
-    words::PortMode,
+    KioskId, Timestamp, command::CommandSigner, journal::CommandOutcome, words::PortMode,
 };
 use serde_json::json;
 
@@ -12,28 +8,15 @@ use super::bench::*;
 use crate::{
     config::{ApplicationGate, BootFacts},
     drivers::Work,
-    effect::{Effect, LocalRefusal, Note},
-    input::{Input, Local},
+    effect::{Effect, Note},
+    input::Input,
 };
-
-const REQUIRED: ApplicationGate = ApplicationGate::Required { down_after_ms: 60_000 };
 
 fn ready() -> Bench {
     let mut bench = Bench::printer();
     bench.pass(5_000);
     bench.forget_log();
     bench
-}
-
-fn gated() -> Bench {
-    let mut bench = Bench::new(REQUIRED, vec![device("printer", "printer", PortMode::Owned)]);
-    bench.pass(5_000);
-    bench.forget_log();
-    bench
-}
-
-fn asked(bench: &Bench) -> usize {
-    bench.log.iter().filter(|(_, e)| matches!(e, Effect::HoldRequest(_))).count()
 }
 
 #[test]
@@ -240,7 +223,7 @@ fn after_a_server_whose_clock_was_years_ahead_commands_run_again_once_it_is_righ
 
 #[test]
 fn a_command_that_waits_is_over_when_it_was_to_be_though_the_time_is_taken_back() {
-    let mut bench = gated();
+    let mut bench = Bench::gated();
     let hour = 60 * 60 * 1000;
     let mut waits = bench.command("self_test", only("printer"));
     let window_ms = waits.not_after.since(waits.issued_at);
@@ -327,7 +310,7 @@ fn a_command_that_had_started_when_the_agent_died_ends_as_unknown() {
 
 #[test]
 fn a_waiting_command_survives_a_restart() {
-    let mut bench = gated();
+    let mut bench = Bench::gated();
     let command = bench.command("self_test", only("printer"));
     bench.send(&command);
     bench.pass(5_000);
@@ -345,120 +328,8 @@ fn a_waiting_command_survives_a_restart() {
 }
 
 #[test]
-fn a_self_test_needs_fresh_facts_and_the_applications_grant() {
-    let mut bench = gated();
-    let command = bench.command("self_test", only("printer"));
-    bench.send(&command);
-    bench.pass(2_000);
-    assert_eq!(asked(&bench), 0, "nobody is asked while nothing is known");
-    bench.local(Local::Busy(Busy { transaction: true, ..FREE }));
-    bench.pass(500);
-    assert_eq!(asked(&bench), 0);
-    bench.local(Local::Busy(FREE));
-    assert_eq!(asked(&bench), 1);
-    let request = command.id.to_string();
-    bench.local(Local::Grant { request: request.clone(), grant: Grant { granted: false, valid_for_s: 0 } });
-    bench.pass(1_000);
-    assert_eq!(bench.sent("printer", Work::SelfTest), 0);
-    bench.pass(10_000);
-    bench.local(Local::Busy(FREE));
-    assert_eq!(asked(&bench), 2);
-    bench.local(Local::Grant { request, grant: Grant { granted: true, valid_for_s: 30 } });
-    bench.pass(1_000);
-    assert_eq!(bench.sent("printer", Work::SelfTest), 1);
-    assert_eq!(
-        states(&bench.told(command.id)),
-        ["accepted", "deferred: no_busy_facts", "started", "succeeded"]
-    );
-    assert!(bench.log.iter().any(|(_, e)| matches!(e, Effect::HoldOver { .. })));
-}
-
-#[test]
-fn a_self_test_begins_only_where_there_is_time_to_end_it() {
-    // Its worst case takes two seconds.
-    for (seconds, done) in [(1, false), (3, true)] {
-        let mut bench = gated();
-        let command = bench.command("self_test", only("printer"));
-        bench.send(&command);
-        bench.pass(10);
-        bench.local(Local::Busy(FREE));
-        let grant = Grant { granted: true, valid_for_s: seconds };
-        bench.local(Local::Grant { request: command.id.to_string(), grant });
-        bench.pass(900);
-        assert_eq!(bench.sent("printer", Work::SelfTest), usize::from(done), "granted for {seconds} s");
-        let refused =
-            |(_, effect): &(_, Effect)| matches!(effect, Effect::Refused(LocalRefusal::GrantTooShort));
-        assert_eq!(bench.log.iter().any(refused), !done, "the application is told, and need not hold");
-        for _ in 0..12 {
-            bench.pass(1_000);
-            bench.local(Local::Busy(FREE));
-        }
-        assert_eq!(asked(&bench), if done { 1 } else { 2 }, "and is asked again");
-
-        let mut bench =
-            Bench::new(ApplicationGate::None, vec![device("printer", "printer", PortMode::Lease)]);
-        let request = LeaseRequest { peripheral: name("printer"), seconds: seconds + 1 };
-        bench.local(Local::Lease { lease: "l".into(), request });
-        // The first look at the device takes a part of it.
-        bench.pass(900);
-        let command = bench.command("self_test", only("printer"));
-        bench.send(&command);
-        bench.pass(100);
-        assert_eq!(bench.sent("printer", Work::SelfTest), usize::from(done), "lent for {seconds} s more");
-    }
-}
-
-#[test]
-fn a_customer_who_comes_while_the_disk_writes_is_not_disturbed() {
-    let mut bench = gated();
-    let command = bench.command("self_test", only("printer"));
-    bench.send(&command);
-    bench.pass(10);
-    bench.local(Local::Busy(FREE));
-    bench.disk = false;
-    let grant = Grant { granted: true, valid_for_s: 30 };
-    bench.local(Local::Grant { request: command.id.to_string(), grant });
-    assert_eq!(states(&bench.told(command.id)), ["accepted", "started"]);
-    bench.local(Local::Busy(Busy { escrow: true, ..FREE }));
-    bench.disk = true;
-    bench.input(Input::Stored(crate::effect::Token(2)));
-    bench.pass(10_000);
-    let told = bench.told(command.id);
-    assert_eq!(states(&told)[2..], ["failed: unsafe_now"]);
-    assert_eq!(told[2].result.as_ref().unwrap()["peripherals"]["printer"]["skipped"], "escrow");
-    assert_eq!(bench.sent("printer", Work::SelfTest), 0);
-}
-
-#[test]
-fn what_never_becomes_safe_expires() {
-    let mut bench = gated();
-    let command = bench.command("self_test", only("printer"));
-    bench.send(&command);
-    bench.pass(61_000);
-    assert_eq!(
-        states(&bench.told(command.id)),
-        ["accepted", "deferred: no_busy_facts", "expired: not_after"]
-    );
-}
-
-#[test]
-fn without_an_application_a_money_device_of_somebody_else_blocks_everything_that_moves() {
-    let devices = vec![
-        device("printer", "printer", PortMode::Owned),
-        device("acceptor", "bill_acceptor", PortMode::Pushed),
-    ];
-    let mut bench = Bench::new(ApplicationGate::None, devices);
-    bench.pass(5_000);
-    let told = bench.run("self_test", only("printer"));
-    assert_eq!(states(&told), ["accepted", "deferred: valuables_not_owned"]);
-    let told = bench.run("probe", only("printer"));
-    assert_eq!(states(&told), ["accepted", "started", "succeeded"], "reading disturbs nobody");
-    assert_eq!(states(&bench.run("probe", only("acceptor"))), ["refused: not_ours"]);
-}
-
-#[test]
 fn eight_commands_wait_and_the_ninth_is_refused() {
-    let mut bench = gated();
+    let mut bench = Bench::gated();
     let ids: Vec<_> = (0..9)
         .map(|_| {
             let command = bench.command("self_test", only("printer"));

@@ -14,8 +14,6 @@ use crate::{
     input::{Input, Local},
 };
 
-const REQUIRED: ApplicationGate = ApplicationGate::Required { down_after_ms: 60_000 };
-
 #[test]
 fn a_start_says_boot_then_snapshot_then_what_it_sees() {
     let mut bench = Bench::printer();

@@ -1,5 +1,6 @@
 mod bench;
 mod commands;
+mod gate;
 mod life;
 mod peripherals;
 mod properties;

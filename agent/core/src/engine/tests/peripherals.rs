@@ -15,8 +15,6 @@ use crate::{
     input::{Input, Local, PortTrouble},
 };
 
-const REQUIRED: ApplicationGate = ApplicationGate::Required { down_after_ms: 60_000 };
-
 #[test]
 fn a_fault_becomes_a_record_well_under_a_second_after_it_was_first_seen() {
     let mut bench = Bench::printer();

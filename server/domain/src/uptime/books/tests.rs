@@ -404,6 +404,31 @@ fn a_month_that_moves_to_another_engineer_is_proposed_although_the_kiosk_did_the
     assert_eq!((signed.len(), signed[0].engineer.as_deref()), (1, Some("wang")));
 }
 
+/// Two people put right who answered for it, or when it had to work: nobody's ratio moves, and every group's does.
+#[test]
+fn seconds_that_go_from_one_share_to_another_are_proposed_although_no_ratio_moved() {
+    let mut ledger = Ledger::october();
+    ledger.claim(ledger.end() - 10 * HOUR, ledger.end(), None);
+    ledger.look(ledger.end() + 24 * HOUR);
+    let signed: Vec<MonthRow> = ledger.rows.iter().filter(|row| row.version == 1).cloned().collect();
+    let share = |engineer: &str, days: i64| {
+        let mut row = signed[0].clone();
+        let all = crate::uptime::Ratio::new(days * 24 * HOUR, days * 24 * HOUR);
+        row.engineer = Some(engineer.into());
+        row.sums.figures =
+            Figures { accountable_s: all.den, on: all, avail: all, full: all, ..Figures::default() };
+        row
+    };
+    let contracts = ledger.contracts();
+    let material = |before: [i64; 2], after: [i64; 2]| {
+        let rows = |[li, wang]: [i64; 2]| [share("li", li), share("wang", wang)];
+        is_material(&rows(before).iter().collect::<Vec<_>>(), &rows(after), &contracts)
+    };
+    assert!(material([28, 3], [26, 5]), "two days of one become the other's");
+    assert!(material([14, 14], [7, 14]), "half the hours of one");
+    assert!(!material([28, 3], [28, 3]));
+}
+
 #[test]
 fn forgiven_time_stands_beside_the_raw_figure() {
     let mut ledger = Ledger::october();
