@@ -2,6 +2,8 @@
 //!
 //! Knows: device files and their traps. Must not know: what the bytes mean, or when to try again; both are
 //! the engine's. Nothing here ever waits for another port, and a write that blocks blocks only its own.
+mod orders;
+
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -20,10 +22,9 @@ use tokio::{
 };
 use tokio_serial::{ClearBuffer, SerialPort as _, SerialPortBuilderExt as _, SerialStream};
 
+use self::orders::{Giver, Order, Taker, orders};
 use crate::{port, proxy::ApplicationEnd};
 
-/// Orders that may wait for one port.
-const QUEUE: usize = 32;
 /// One read. At 115,200 baud a chunk of this size arrives in 45 ms.
 const CHUNK: usize = 512;
 /// A device that takes no bytes for this long is as good as gone.
@@ -49,16 +50,10 @@ pub enum PortEvent {
     Bytes(Vec<u8>),
 }
 
-enum Order {
-    Open,
-    Close,
-    Write(Vec<u8>),
-}
-
 /// The handle of one port's task, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Port {
-    orders: mpsc::Sender<Order>,
+    orders: Giver,
 }
 
 impl Port {
@@ -68,8 +63,8 @@ impl Port {
         events: mpsc::Sender<E>,
         wrap: fn(PeripheralName, PortEvent) -> E,
     ) -> Self {
-        let (orders, receiver) = mpsc::channel(QUEUE);
-        let task = Task { settings, orders: receiver, events, wrap };
+        let (orders, taker) = orders();
+        let task = Task { settings, orders: taker, events, wrap };
         tokio::spawn(task.run());
         Self { orders }
     }
@@ -87,7 +82,7 @@ impl Port {
     }
 
     fn order(&self, order: Order) {
-        if self.orders.try_send(order).is_err() {
+        if !self.orders.give(order) {
             // A port this far behind is stuck; the driver's timeouts find that out.
             tracing::warn!("a port takes no more orders");
         }
@@ -96,14 +91,14 @@ impl Port {
 
 struct Task<E> {
     settings: PortSettings,
-    orders: mpsc::Receiver<Order>,
+    orders: Taker,
     events: mpsc::Sender<E>,
     wrap: fn(PeripheralName, PortEvent) -> E,
 }
 
 impl<E: Send> Task<E> {
     async fn run(mut self) {
-        while let Some(order) = self.orders.recv().await {
+        while let Some(order) = self.orders.next().await {
             // Bytes for a closed port are nobody's: the engine hears of the closing soon.
             let Order::Open = order else { continue };
             match open(&self.settings).await {
@@ -155,7 +150,7 @@ impl<E: Send> Task<E> {
                     }
                     Err(error) => return Some(self.lost(&error.to_string())),
                 },
-                order = self.orders.recv() => match order {
+                order = self.orders.next() => match order {
                     None | Some(Order::Close) => return None,
                     Some(Order::Open) => self.tell(PortEvent::Opened).await,
                     Some(Order::Write(bytes)) => {

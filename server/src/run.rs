@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        App, DecisionError, FLUSH_EVERY, Hub, HubError, HubOptions, Parts, keep_books, keep_to_retention,
+        App, DecisionError, FLUSH_EVERY, Hub, HubError, HubOptions, NoteError, Parts, keep_books,
+        keep_to_retention,
         seed::{Seed, SeedError},
     },
     clock::Clock,
@@ -56,8 +57,10 @@ pub enum ServeError {
     Broker(#[from] crate::broker::BrokerError),
     #[error("[{section}] listen: cannot listen on {address}: {source}")]
     Listen { section: &'static str, address: std::net::SocketAddr, source: std::io::Error },
-    #[error("noting the calendar by which time is counted from now on: {0}")]
-    NoteCalendar(Box<DecisionError>),
+    #[error(transparent)]
+    Note(Box<NoteError>),
+    #[error("looking whether the clock is behind what the database knows: {0}")]
+    Clock(Box<DecisionError>),
     #[error(transparent)]
     Seed(#[from] SeedError),
     #[error(transparent)]
@@ -159,10 +162,10 @@ pub async fn serve(
     let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal)?, link(Lane::Beats)?);
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;
     let hub_task = tokio::spawn(hub.run());
-    app.note_calendar().await.map_err(|error| ServeError::NoteCalendar(Box::new(error)))?;
     // Before the bookkeeper begins: what the file says is decided in its turn, and its first looks take long.
-    if let Some(seed) = &seed {
-        app.seed(seed).await?;
+    let waits = app.look_at_clock().await.map_err(|error| ServeError::Clock(Box::new(error)))?;
+    if !waits {
+        note(app.note_configured(seed.as_ref()).await)?;
     }
     let mut books = tokio::spawn(keep_books(app.clone(), stop.clone()));
     let mut retention = tokio::spawn(keep_to_retention(app.clone(), stop.clone()));
@@ -183,10 +186,19 @@ pub async fn serve(
     let unasked = |what: &str, ended: String| {
         if *told.borrow() { Ok(None) } else { Err(ServeError::Ended(format!("{what} {ended}"))) }
     };
+    let until = stop.clone();
+    let noted = async {
+        if waits && let Err(error) = note(app.note_configured_later(seed.as_ref(), until).await) {
+            return error;
+        }
+        // It is done, and nobody waits for it.
+        std::future::pending().await
+    };
     let outcome = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => None,
         ended = &mut hub_task => Some(ended),
+        error = noted => return Err(error),
         ended = console => unasked("the console", how_it_ended(ended))?,
         ended = monitoring => unasked("monitoring", how_it_ended(ended))?,
         ended = &mut books => unasked("the bookkeeper", how_it_ended(ended))?,
@@ -212,6 +224,14 @@ pub async fn serve(
         Ok(result) => result.map_err(ServeError::Hub),
         Err(error) => Err(ServeError::Ended(format!("the hub {}", how_it_ended::<()>(Err(error))))),
     }
+}
+
+/// A fleet file that cannot be is told as what it is.
+fn note(outcome: Result<(), NoteError>) -> Result<(), ServeError> {
+    outcome.map_err(|error| match error {
+        NoteError::Seed(error) => ServeError::Seed(error),
+        other => ServeError::Note(Box::new(other)),
+    })
 }
 
 async fn listen(section: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, ServeError> {

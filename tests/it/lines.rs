@@ -216,9 +216,9 @@ async fn raised_once(store: &Store, id: &KioskId, written: &BTreeMap<u64, Value>
     }
 }
 
-/// With a keep-alive of 20 s at both ends: one and a half of it, and what a loaded machine takes. Two, as the client
-/// alone would take, are more.
-pub(crate) const FOUND_WITHIN: Duration = Duration::from_secs(30 + 5);
+/// With a keep-alive of 20 s at both ends: one and a half of it, a sixth of which is for a loaded machine. Two, as the
+/// client alone would take, are more.
+pub(crate) const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the server says when both its connections are gone.
 pub(crate) const BOTH_LANES: [&str; 2] =

@@ -74,10 +74,6 @@ async fn schedules_of_a_bad_line_of_the_server_lose_nothing_double_nothing_and_b
     }
 }
 
-/// Where the kiosks are heard all the while it is Mosquitto that gives up, after as long; it looks every five to six
-/// seconds.
-const MOSQUITTO_LOOKS_WITHIN: Duration = Duration::from_secs(6);
-
 /// A kiosk is heard each second all the while, where only one way is dead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_open_line_of_the_server_is_found_on_both_connections_whichever_way_is_dead() {
@@ -93,8 +89,6 @@ async fn a_half_open_line_of_the_server_is_found_on_both_connections_whichever_w
         (way, after)
     });
     for (way, after) in join_all(found).await {
-        let by_mosquitto =
-            if way == LineState::MuteToBroker { MOSQUITTO_LOOKS_WITHIN } else { Duration::ZERO };
-        assert!(after <= FOUND_WITHIN + by_mosquitto, "{way:?}: the server took {after:?}");
+        assert!(after <= FOUND_WITHIN, "{way:?}: the server took {after:?}");
     }
 }

@@ -126,6 +126,9 @@ enum Link {
     Waiting {
         until: Mono,
     },
+    /// The word did not come in time. One message asks for it: whether the server has our history is not known, and
+    /// one that begins behind another history would be taken for the end of that.
+    Asking,
     Flowing,
 }
 
@@ -261,7 +264,7 @@ impl Delivery {
             }
         }
         let first_word = matches!(self.link, Link::Waiting { .. });
-        if first_word {
+        if first_word || self.link == Link::Asking {
             self.link = Link::Flowing;
         }
         let before = std::mem::replace(&mut self.upto, ack.upto);
@@ -311,7 +314,7 @@ impl Delivery {
             self.not_sent(turn.now);
         }
         if matches!(self.link, Link::Waiting { until } if turn.now >= until) {
-            self.link = Link::Flowing;
+            self.link = Link::Asking;
         }
         if self.link == Link::Down {
             return;
@@ -338,13 +341,16 @@ impl Delivery {
     }
 
     fn room(&self) -> u64 {
+        if self.link == Link::Asking && !self.flights.is_empty() {
+            return 0;
+        }
         let in_flight: u64 = self.flights.iter().map(|f| f.records).sum();
         self.config.max_in_flight.saturating_sub(in_flight)
     }
 
     /// Whether there is something to send that only time holds back.
     fn may_send(&self, journal: &impl JournalView) -> bool {
-        self.link == Link::Flowing
+        matches!(self.link, Link::Asking | Link::Flowing)
             && !self.epoch_wanted
             && self.unreported.is_none()
             && self.room() > 0

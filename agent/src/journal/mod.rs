@@ -8,6 +8,7 @@
 mod evict;
 mod export;
 mod open;
+mod oversized;
 mod place;
 mod roomless;
 mod row;

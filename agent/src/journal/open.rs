@@ -16,7 +16,7 @@ use rustix::{
 use uuid::Uuid;
 
 use super::{
-    CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES, roomless,
+    CommandRow, Head, JournalConfig, JournalError, MIN_CAP_BYTES, Notice, RESERVE_BYTES, oversized, roomless,
     row::{RECORD_COLUMNS, RecordRow, State, known_since},
     salvage,
     store::{self, FORMAT, Store, sql},
@@ -253,7 +253,14 @@ pub(super) fn open_checked(config: &JournalConfig) -> Result<Store, JournalError
     // Read for its errors: a command that cannot be read is damage too.
     store::read_commands(&conn)?;
     let first = first_held(&conn, &state)?;
-    Ok(Store { conn, config: config.clone(), state, first, roomless: false })
+    let mut store = Store { conn, config: config.clone(), state, first, roomless: false };
+    match oversized::cut(&mut store) {
+        Err(error) if wants_room(&error) => {
+            tracing::error!(%error, "records that are too large stay until there is room");
+        }
+        cut => cut?,
+    }
+    Ok(store)
 }
 
 fn connect(config: &JournalConfig) -> Result<Connection, JournalError> {

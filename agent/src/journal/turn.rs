@@ -18,6 +18,8 @@ use super::{
     store::sql,
 };
 
+/// Why a command's record has no result.
+pub(super) const RESULT_TOO_LARGE: &str = "the result was too large for a record";
 /// Records aged out by one tick at most: a tick is small whatever piled up.
 const MAX_AGED: usize = 500;
 
@@ -166,7 +168,7 @@ fn cut(body: &mut Body, (seq, bytes): (u64, usize)) {
     if let Body::Command(result) = body {
         // The outcome matters more than its details.
         result.result = None;
-        let reason = result.reason.get_or_insert_with(|| "the result was too large for a record".to_owned());
+        let reason = result.reason.get_or_insert_with(|| RESULT_TOO_LARGE.to_owned());
         *reason = clean_text(reason);
     } else {
         *body = Body::Dropped(Dropped { through: seq, counts: [(kind, 1)].into() });

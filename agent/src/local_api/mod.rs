@@ -4,6 +4,7 @@
 //! [`Call`] to the loop, which answers. Who may connect is said by the socket's rights (0660).
 mod answer;
 mod holds;
+mod impatient;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -25,12 +26,16 @@ use tokio::{
     sync::{Semaphore, broadcast, mpsc, oneshot},
 };
 
+use self::impatient::Impatient;
+
 /// Connections at one time: an application needs two or three.
 pub const MAX_CONNECTIONS: usize = 16;
 /// One body; the same limit as a message to the server.
 pub const MAX_BODY: usize = kioskwatch_proto::limits::MAX_PAYLOAD_BYTES;
 /// A request must be complete by then.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// An application that takes none of its answers for so long is cut off, and may come again.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Events a listener may be behind before it is cut off and comes again.
 const HOLD_QUEUE: usize = 32;
 
@@ -92,6 +97,8 @@ struct Shared<E> {
     calls: mpsc::Sender<E>,
     wrap: fn(Call) -> E,
     holds: broadcast::Sender<HoldEvent>,
+    /// See [`ANSWER_LIMIT`].
+    answer_limit: Duration,
 }
 
 impl LocalApi {
@@ -101,9 +108,18 @@ impl LocalApi {
         calls: mpsc::Sender<E>,
         wrap: fn(Call) -> E,
     ) -> Result<Self, LocalApiError> {
+        Self::start_with(path, calls, wrap, ANSWER_LIMIT)
+    }
+
+    fn start_with<E: Send + 'static>(
+        path: &Path,
+        calls: mpsc::Sender<E>,
+        wrap: fn(Call) -> E,
+        answer_limit: Duration,
+    ) -> Result<Self, LocalApiError> {
         let listener = bind(path)?;
         let (holds, _) = broadcast::channel(HOLD_QUEUE);
-        let shared = Arc::new(Shared { calls, wrap, holds: holds.clone() });
+        let shared = Arc::new(Shared { calls, wrap, holds: holds.clone(), answer_limit });
         let task = tokio::spawn(accept(listener, shared));
         Ok(Self { holds, path: path.to_owned(), task })
     }
@@ -167,7 +183,7 @@ async fn serve<E: Send + 'static>(stream: UnixStream, shared: &Shared<E>) {
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_LIMIT)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Impatient::new(stream, shared.answer_limit)), service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection of the local interface ended early");

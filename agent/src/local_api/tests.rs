@@ -67,6 +67,17 @@ async fn what_the_application_says_reaches_the_loop_as_one_input() {
 }
 
 #[tokio::test]
+async fn who_reads_no_answer_loses_the_connection_and_its_place() {
+    let (calls, _loop) = mpsc::channel::<Call>(8);
+    let api = LocalApi::start_with(&socket(), calls, |call| call, Duration::from_millis(50)).unwrap();
+    let mut stream = UnixStream::connect(&api.path).await.unwrap();
+    let asks_on =
+        async { while stream.write_all(b"GET /v1/nothing HTTP/1.1\r\nhost: local\r\n\r\n").await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(120), asks_on).await.expect("it is cut off");
+    assert_eq!(ask(&api, "GET", "/v1/nothing", "").await.0, 404);
+}
+
+#[tokio::test]
 async fn bad_requests_are_named_with_a_stable_code() {
     let (api, _requests) = start(refuse);
     let huge = format!("{{\"state\":\"{}\"}}", "x".repeat(MAX_BODY));

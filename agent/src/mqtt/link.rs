@@ -104,9 +104,10 @@ impl<E: Send> Link<E> {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    /// The broker answers a ping each keep-alive: half of one more without a word, and the line is half-open.
+    /// The broker answers a ping each keep-alive: a third of one more without a word, and the line is half-open. Less
+    /// than one and a half keep-alives, with what a busy machine takes to notice.
     fn silence(&self) -> Duration {
-        Duration::from_secs(u64::from(self.setup.config.keep_alive_s)) * 3 / 2
+        Duration::from_secs(u64::from(self.setup.config.keep_alive_s)) * 4 / 3
     }
 
     fn kiosk(&self) -> &KioskId {

@@ -53,6 +53,21 @@ async fn bytes_go_both_ways_and_an_unplug_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_to_be_closed_is_closed_however_many_orders_wait() {
+    let (master, path) = pty();
+    let (port, mut events) = start(settings(path));
+    port.open();
+    assert_eq!(events.recv().await, Some(PortEvent::Opened));
+    // Its task does not run meanwhile, as while a write blocks.
+    (0..100).for_each(|_| port.write(vec![0]));
+    port.close();
+    let mut device = File::from(master);
+    // A device hears that the line is closed as an error of the pseudo-terminal.
+    let closed = tokio::task::spawn_blocking(move || std::io::copy(&mut device, &mut std::io::sink()));
+    assert!(timeout(Duration::from_secs(60), closed).await.expect("the port is closed").unwrap().is_err());
+}
+
+#[tokio::test]
 async fn a_held_port_is_busy_and_the_holder_is_named() {
     let (_master, path) = pty();
     let file = std::fs::OpenOptions::new().read(true).open(&path).unwrap();

@@ -40,6 +40,13 @@ struct SeqOnly {
 }
 
 #[derive(Deserialize)]
+struct RangeOnly<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    through: u64,
+}
+
+#[derive(Deserialize)]
 struct HeaderWire<'a> {
     seq: u64,
     boot: BootId,
@@ -95,6 +102,13 @@ impl Record {
             },
             Err(_) => RecordError::Unnumbered(reason(why)),
         }
+    }
+
+    /// The last number that a record uses up of which nothing else can be read: one that stands for a range goes
+    /// with all of it, because what is behind it comes under the number after that.
+    pub fn unread_through(json: &str) -> Option<u64> {
+        let range: RangeOnly<'_> = serde_json::from_str(json).ok()?;
+        (range.kind == "dropped" && range.through <= MAX_NUMBER).then_some(range.through)
     }
 
     /// The bytes the agent stores and sends: header first, then the body, the same text every time.

@@ -169,7 +169,7 @@ pub struct KioskRow {
 pub struct AssignmentRow {
     pub kiosk: KioskId,
     pub group: GroupKind,
-    /// Of what was said later: empty where it stood nowhere, or nobody answered for it.
+    /// Of what was said later: empty where it stood nowhere, or nobody answered for it. Of a model: empty where it had none.
     pub group_id: String,
     pub from: Timestamp,
     pub to: Option<Timestamp>,
@@ -182,6 +182,8 @@ pub struct AssignmentRow {
 pub enum GroupKind {
     Site,
     Engineer,
+    /// Noted only where it changed: of a kiosk that was ever one model alone it is the one that is registered.
+    Model,
 }
 
 /// Our verdict on a kiosk's connection (D2 of the design: judged on heartbeats).
@@ -467,7 +469,7 @@ pub struct AuditRow {
 
 stored_words!(Zone { Urban = "urban", Suburb = "suburb", Remote = "remote" });
 stored_words!(Admission { Accepted = "accepted", Quarantined = "quarantined", Refused = "refused" });
-stored_words!(GroupKind { Site = "site", Engineer = "engineer" });
+stored_words!(GroupKind { Site = "site", Engineer = "engineer", Model = "model" });
 stored_words!(PresenceVerdict { Unknown = "unknown", Online = "online", Late = "late", Offline = "offline" });
 stored_words!(RecordOutcome { Applied = "applied", Quarantined = "quarantined", Repeat = "repeat" });
 stored_words!(EvidenceSource { Journal = "journal", Live = "live" });

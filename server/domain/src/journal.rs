@@ -1,7 +1,7 @@
 //! Exactly once, and never stuck: what a journal's head makes of the next record.
 //!
 //! Pure arithmetic on numbers and contents; what an applied record *means* is the fleet's business.
-use kioskwatch_proto::journal::{Body, Digest, Record, RecordError};
+use kioskwatch_proto::journal::{Digest, Record, RecordError};
 use serde::{Deserialize, Serialize};
 
 /// Contents remembered behind the head, to tell a repeat from a fork. An older number counts as a repeat
@@ -104,7 +104,7 @@ impl Remembered {
 pub enum Admit {
     /// Its number is `upto + 1`.
     Apply,
-    /// A `dropped` record that covers `upto + 1`: the numbers up to `through` are used.
+    /// A `dropped` record that covers `upto + 1`: the numbers up to `through` are used, whatever else can be read of it.
     Drop { through: u64 },
     /// Applied before.
     Repeat,
@@ -116,25 +116,26 @@ pub enum Admit {
     Unreadable,
 }
 
-/// Decides about one record, given how far the journal is applied.
+/// Decides about one record, given how far the journal is applied. `through`: the last number of the range that it
+/// stands for, if it does.
 #[must_use]
 pub fn admit(
     upto: u64,
     remembered: &Remembered,
     digest: Digest,
     parsed: &Result<Record, RecordError>,
+    through: Option<u64>,
 ) -> Admit {
     let seq = match parsed {
         Ok(record) => record.header.seq,
         Err(RecordError::Bad { seq, .. }) => *seq,
         Err(RecordError::Unnumbered(_)) => return Admit::Unreadable,
     };
-    if let Ok(Record { body: Body::Dropped(dropped), .. }) = parsed
+    if let Some(through) = through.filter(|&through| through >= seq)
         && seq <= upto.saturating_add(1)
     {
         // The agent may have evicted what we applied while our ack was lost: no fork.
-        let new = dropped.through > upto;
-        return if new { Admit::Drop { through: dropped.through } } else { Admit::Repeat };
+        return if through > upto { Admit::Drop { through } } else { Admit::Repeat };
     }
     if seq <= upto {
         return match remembered.get(upto, seq) {

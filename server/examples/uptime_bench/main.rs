@@ -104,6 +104,7 @@ impl Bench {
         }
         self.one_kiosk(running, now).await?;
         self.groups(running, options.kiosks).await?;
+        self.counted(running.previous()).await?;
         self.pages(running).await?;
         self.start().await?;
         self.scrape().await
@@ -247,6 +248,21 @@ impl Bench {
                 self.line(&what, "< 1 s", &ms(first));
                 self.line("  asked again", "< 100 ms", &ms(again));
             }
+        }
+        Ok(())
+    }
+
+    /// What no books answer: a signed month as it stood at an instant, and a week from the evidence of every kiosk.
+    async fn counted(&self, month: Month) -> Result<()> {
+        let app = self.app(Fleet::from_image(Arc::default(), Default::default()))?.0;
+        let first = month.period(ZONE).from;
+        let week = UptimePeriod::Between(secs(first), secs(first + 7 * 86_400));
+        let signed = (period_of(month), Some(app.clock().now()), "last month as of now, signed", "< 1 s");
+        for (period, as_of, what, goal) in [signed, (week, None, "7 days, counted", "< 60 s")] {
+            let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of };
+            let watch = Stopwatch::start();
+            let answer = app.uptime(&Scope::All, &query).await?;
+            self.line(&format!("fleet of {}, {what}", answer.kiosks), goal, &ms(watch.elapsed()));
         }
         Ok(())
     }

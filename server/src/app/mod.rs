@@ -31,14 +31,17 @@ use kioskwatch_domain::{
 use kioskwatch_proto::command::CommandSigner;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub(crate) use self::floods::{Flood, Floods};
+pub(crate) use self::{
+    floods::{Flood, Floods},
+    uptime::MONTHS,
+};
 pub use self::{
     hub::{FLUSH_EVERY, Hub, HubError, HubOptions},
     inspections::{DueInspection, DuePage, inspection_policy},
     live::{LiveEvent, LiveKind},
     retention::{Retention, keep_to_retention},
     uptime::{
-        Booked, DecisionError, Live, MonthVersions, NotLive, Restated, UptimeAnswer, UptimeError,
+        Booked, DecisionError, Live, MonthVersions, NotLive, NoteError, Restated, UptimeAnswer, UptimeError,
         UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
     },
 };
@@ -221,11 +224,20 @@ impl App {
         &self.shared.health
     }
 
+    /// As many as the hub takes into one plan: they come before figures.
+    pub(crate) fn messages_wait(&self) -> bool {
+        const A_PLAN: u64 = 1_000;
+        self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed) >= A_PLAN
+    }
+
     /// What keeps this server from being ready; empty when nothing does.
     pub fn missing(&self) -> Vec<&'static str> {
         let mut missing = self.health().missing();
         if self.store().is_damaged() {
             missing.push("a part of the database cannot be read: see `kioskwatch-server check`");
+        }
+        if self.books().decisions.clock_is_behind() {
+            missing.push("the clock is behind what the database knows");
         }
         missing
     }

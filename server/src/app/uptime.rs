@@ -3,16 +3,19 @@
 //! The arithmetic is the domain's. A group's figures are sums over its kiosks, each limited to the time it
 //! belonged to the group.
 //!
-//! - [`reader`]: figures from a store; [`gather`]: what those of a few kiosks are computed from; [`frame`]: what
-//!   they have in common, [`places`]: the sites among it
+//! - [`reader`]: figures from a store; [`members`]: of whom; [`count`]: those of any number of kiosks from their evidence,
+//!   of many in turn ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common,
+//!   [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`] into [`pieces`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
-//!   answer about signed months; [`deciding`]: one at a time
+//!   answer about signed months; [`deciding`]: one at a time; [`configured`]: what a start says by itself
 mod board;
 mod booked;
 mod books;
 mod calendars;
+mod configured;
+mod count;
 mod deciding;
 mod decisions;
 mod dirty;
@@ -22,12 +25,16 @@ mod frame;
 mod gather;
 mod keeper;
 mod look;
+mod members;
+mod pieces;
 mod places;
 mod reader;
 mod register;
 mod remembered;
 mod restating;
 mod seconds;
+mod trend;
+mod turns;
 
 use std::collections::BTreeSet;
 
@@ -40,7 +47,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
-use self::books::Question;
+use self::{books::Question, reader::Found};
 use super::App;
 use crate::store::{Scope, StoreError, WorstKiosk};
 
@@ -50,9 +57,11 @@ pub(crate) use self::{
     deciding::Deciding,
     reader::Unheard,
     seconds::Seconds,
+    trend::MONTHS,
 };
 pub use self::{
     booked::Booked,
+    configured::NoteError,
     decisions::{DecisionError, MonthVersions},
     keeper::keep_books,
     places::unreadable,
@@ -170,7 +179,7 @@ pub struct UptimeAnswer {
     pub kiosks: usize,
     /// What availability is judged by: of a signed month, what was promised for it.
     pub target: (i64, i64),
-    /// Of a group's month: the ten that were down longest.
+    /// Of a group: the ten that were down longest.
     pub worst: Vec<WorstKiosk>,
     /// Sites whose service hours or zone could not be read; they count as always open. Kiosks whose evidence is gone:
     /// what nobody remembers is no downtime. Of a month also kiosks that the books may lack.
@@ -225,12 +234,11 @@ pub enum UptimeError {
     NoMonth { year: i32, month: u32 },
     #[error("the period ends before it begins")]
     Backwards,
-    /// Only months without `as_of` are in the books.
+    /// Only months are in the books; see [`turns`].
     #[error(
-        "a span, a day and a month with as_of are counted from the evidence of each kiosk, of at most {most} at once, and \
-         these are {kiosks}: ask for a smaller group, or for a month without as_of"
+        "others are asking for figures of many kiosks that are counted from their evidence; ask again in a minute"
     )]
-    TooMany { kiosks: usize, most: usize },
+    Busy,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -267,18 +275,36 @@ impl App {
     }
 
     async fn known_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
-        let figures = self.uptime_reader();
-        let Some(month) = query.official() else { return figures.figures(reader, query).await };
+        let Some(month) = query.official() else { return self.look_up_uptime(reader, query).await };
         let question = Question::of(reader, &query.scope, (month, month));
         let generation = match self.books().answer(&question) {
             Ok(answer) => return Ok(answer),
             Err(generation) => generation,
         };
-        let answer = figures.figures(reader, query).await?;
+        let answer = self.look_up_uptime(reader, query).await?;
         if answer.booked {
             self.books().remember(question, generation, &answer);
         }
         Ok(answer)
+    }
+
+    async fn look_up_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
+        let month = query.month().map(|month| (month, self.books().bookings(month)));
+        let mut found = self.uptime_reader().find(reader, query).await?;
+        // Who was signed during that look may be among both, or neither: it is taken once more.
+        if let Found::Asked(asked) = &found
+            && asked.signed.kiosks > 0
+            && month.is_some_and(|(month, bookings)| self.books().has_moved(month, bookings))
+        {
+            found = self.uptime_reader().find(reader, query).await?;
+        }
+        let asked = match found {
+            Found::Answer(answer) => return Ok(answer),
+            Found::Asked(asked) => asked,
+        };
+        let _turn = self.books().turns.begin(asked.counted.len()).await?;
+        // Time has passed in the line.
+        self.uptime_reader().count(reader, query, asked).await
     }
 
     /// Those whose rows of these months the bookkeeper cannot write. A group that is signed without them looks whole.
@@ -347,6 +373,10 @@ impl Live for App {
 
     fn unstored_since(&self, kiosk: &KioskId) -> Option<Timestamp> {
         self.fleet().unstored_since(kiosk, self.clock().now())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.messages_wait()
     }
 }
 

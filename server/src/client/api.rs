@@ -10,6 +10,8 @@ use ureq::{
 
 /// An ordinary answer comes within this time.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Figures of a large fleet may be counted from its evidence, and others may ask for such before us.
+const COUNTING_TIMEOUT: Duration = Duration::from_secs(600);
 /// The server's largest page.
 const PAGE: &str = "200";
 /// Rows a list is followed to; a script that needs more pages itself.
@@ -84,6 +86,11 @@ impl Api {
 
     pub(super) fn get(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Value, Failure> {
         json_of(self.request(path, query, Some(TIMEOUT))?)
+    }
+
+    /// As [`Self::get`], of what may have to be counted while we wait.
+    pub(super) fn get_counted(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Value, Failure> {
+        json_of(self.request(path, query, Some(COUNTING_TIMEOUT))?)
     }
 
     /// All rows of a list, page by page, under `items`; what else the first page says stays.

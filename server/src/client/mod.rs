@@ -167,7 +167,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 ("from", from.as_deref()),
                 ("to", to.as_deref()),
             ];
-            let figures = api.get("/uptime", &query)?;
+            let figures = api.get_counted("/uptime", &query)?;
             if json { show::json(&figures) } else { show::uptime(&figures, &zones()?) }
         }
         Question::Inspections => {

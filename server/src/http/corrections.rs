@@ -31,10 +31,11 @@ use crate::store::{CorrectionFilter, Scope};
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostCorrection {
     /// `exclusion`: time that should have been forgiven, or shall be. `withdrawal`: an approved exclusion that does not
-    /// hold. `stood_at`, `answered_for`: where a kiosk stood, or who answered for it, that was noted wrong. `belonged_to`: to which region or customer a site belonged. `service_hours`, `timezone`: a site's that were wrong.
+    /// hold. `stood_at`, `answered_for`, `was_model`: where a kiosk stood, who answered for it, or which model it was, that was
+    /// noted wrong. `belonged_to`: to which region or customer a site belonged. `service_hours`, `timezone`: a site's that were wrong.
     /// `commissioning`: a kiosk's dates of service that were wrong.
     kind: String,
-    /// Of an exclusion: this, or a site; of commissioning and of who answered for it: this; of where it stood both, and
+    /// Of an exclusion: this, or a site; of commissioning, of who answered for it and of its model: this; of where it stood both, and
     /// without a site nowhere. Of a withdrawal neither is asked.
     #[schema(value_type = Option<String>)]
     kiosk: Option<KioskId>,
@@ -51,6 +52,8 @@ pub(crate) struct PostCorrection {
     exclusion: Option<Uuid>,
     /// Of who answered for it: who did, by the name of their token; left out: nobody.
     engineer: Option<String>,
+    /// Of its model: the one it was; left out: none.
+    model: Option<String>,
     /// Of to whom a site belonged, one or both: as it should have been; left out: as it was; empty: to none.
     region: Option<String>,
     customer: Option<String>,
@@ -89,8 +92,8 @@ pub(crate) struct CorrectionView {
     /// Of a withdrawal: what is taken back.
     exclusion: Option<Uuid>,
     /// Of all but an exclusion and its withdrawal: as it was and as it should have been. Of dates the first stretch of service that they
-    /// replace, and all of them as `stretches`; none, where they are a further one. Of where it stood and who answered for
-    /// it each `id` with `from` and `to`, and after it the `id` of all that time; null: nobody. Of to whom a site belonged each
+    /// replace, and all of them as `stretches`; none, where they are a further one. Of where it stood, who answered for
+    /// it and which model it was each `id` with `from` and `to`, and after it the `id` of all that time; null: nobody. Of to whom a site belonged each
     /// `region` and `customer` with `from` and `to`, and after it those of all that time; null: as it was.
     before: Option<Value>,
     after: Option<Value>,
@@ -264,6 +267,12 @@ impl PostCorrection {
                 before: Vec::new(),
                 after: self.engineer.as_deref().map(clean_text),
             },
+            "was_model" => Correction::Assignment {
+                kiosk: self.kiosk.ok_or_else(|| Problem::invalid("what was it? name the kiosk"))?,
+                group: GroupKind::Model,
+                before: Vec::new(),
+                after: self.model.as_deref().map(clean_text),
+            },
             "belonged_to" => Correction::Contract {
                 site: self.site.ok_or_else(|| Problem::invalid("whose was it? name the site"))?,
                 // Noted when the site is looked up.
@@ -294,8 +303,8 @@ impl PostCorrection {
                 },
             },
             _ => {
-                let kinds = "kind is exclusion, withdrawal, stood_at, answered_for, belonged_to, service_hours, \
-                             timezone or commissioning";
+                let kinds = "kind is exclusion, withdrawal, stood_at, answered_for, was_model, belonged_to, \
+                             service_hours, timezone or commissioning";
                 return Err(Problem::invalid(kinds));
             }
         };

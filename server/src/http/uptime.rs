@@ -34,8 +34,9 @@ pub(crate) struct UptimeParams {
     from: Option<String>,
     to: Option<String>,
     /// What had been received and approved at this instant about the time before it: of a month the version that
-    /// stood then; default now. What arrived within ten minutes of what it proves counts as received at once. With it, or
-    /// with `from` and `to`, of at most 2,000 kiosks.
+    /// stood then; default now. What arrived within ten minutes of what it proves counts as received at once. What no
+    /// books say is counted from the evidence of each kiosk, of more than 2,000 for one question after the other: of a
+    /// large fleet that takes a minute, and 503 `busy` says that too many wait.
     as_of: Option<String>,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct UptimeView {
     #[schema(value_type = String, format = DateTime)]
     as_of: Timestamp,
     kiosks: usize,
-    /// Of a group's month: the ten kiosks that were down longest.
+    /// Of a group: the ten kiosks that were down longest.
     worst: Vec<WorstView>,
     /// Of an engineer: availability without the seconds that the customer's power, network or host caused.
     engineer: Option<RatioView>,
@@ -316,6 +317,7 @@ impl From<UptimeError> for Problem {
         match error {
             UptimeError::NotFound(what) => Self::not_found(what),
             UptimeError::Store(error) => error.into(),
+            UptimeError::Busy => Self::unavailable("busy", error.to_string()),
             error => Self::bad_request("bad_query", error.to_string()),
         }
     }

@@ -40,8 +40,9 @@ use crate::{
 };
 
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// The broker answers a ping each keep-alive: half of one more without a word, and the line is half-open.
-const SILENCE: Duration = Duration::from_secs(30);
+/// The broker answers a ping each keep-alive: a third of one more without a word, and the line is half-open. Less than
+/// one and a half keep-alives, with what a busy machine takes to notice.
+const SILENCE: Duration = KEEP_ALIVE.checked_mul(4).expect("short").checked_div(3).expect("not by nothing");
 const CONNECT_TIMEOUT_S: u64 = 10;
 /// First pause before a reconnect; doubles, with full jitter.
 const BACKOFF_BASE_MS: u64 = 250;
@@ -147,9 +148,10 @@ impl Keeper {
         loop {
             let event = {
                 // Kept over the canaries: a poll that is dropped may lose half a packet.
-                let mut poll = std::pin::pin!(timeout_at(silent_at, event_loop.poll()));
+                let dead_at = owed.answer_due().map_or(silent_at, |due| due.min(silent_at));
+                let mut poll = std::pin::pin!(timeout_at(dead_at, event_loop.poll()));
                 loop {
-                    let canary_due = canary.as_ref().map_or(silent_at, Canary::due);
+                    let canary_due = canary.as_ref().map_or(dead_at, Canary::due);
                     tokio::select! {
                         biased;
                         event = &mut poll => break event,
@@ -215,7 +217,9 @@ impl Keeper {
                     let at = self.clock.now();
                     let (topic, payload) = (publish.topic, publish.payload);
                     let received = Received { topic, payload, retained: publish.retain, at };
+                    let read = Instant::now();
                     self.hand_over(received).await;
+                    owed.held_back(read.elapsed());
                     match &mut canary {
                         Some(canary) if is_own => canary.came_back(Instant::now()),
                         Some(canary) => canary.heard(Instant::now()),

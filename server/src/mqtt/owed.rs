@@ -1,4 +1,5 @@
-//! What the broker owes a connection: acknowledgements of our messages. Pure: `now` is an argument.
+//! What the broker owes a connection: acknowledgements of our messages, and answers to our pings. Pure: `now` is an
+//! argument.
 use std::time::Duration;
 
 use rumqttc::{
@@ -13,12 +14,19 @@ use super::keeper::KEEP_ALIVE;
 /// fills up in silence and nothing leaves it any more: a new connection begins with an empty one.
 const WITHHELD: Duration = KEEP_ALIVE;
 
+/// An answer to a ping takes as long as a packet each way. Where only the way to the broker is dead, kiosks are heard all
+/// the while, and nothing else tells: with a ping each keep-alive it is found a third of one after that at the latest,
+/// before one and a half have passed.
+const ANSWERED_WITHIN: Duration = KEEP_ALIVE.checked_div(3).expect("not by nothing");
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     messages: u32,
     /// Since the last one that came, or since the first message.
     since: Option<Instant>,
+    /// When a ping has to be answered.
+    answer_due: Option<Instant>,
 }
 
 impl Owed {
@@ -34,9 +42,21 @@ impl Owed {
                 self.messages = self.messages.saturating_sub(1);
                 self.since = (self.messages > 0).then_some(now);
             }
+            Ok(Event::Outgoing(Outgoing::PingReq)) => self.answer_due = Some(now + ANSWERED_WITHIN),
+            Ok(Event::Incoming(Packet::PingResp(_))) => self.answer_due = None,
             _ => {}
         }
         self.since.is_some_and(|since| now.duration_since(since) > WITHHELD)
+    }
+
+    /// When the connection is dead unless everything that was delivered until then is read and an answer is among it.
+    pub(super) fn answer_due(&self) -> Option<Instant> {
+        self.answer_due
+    }
+
+    /// We did not read for so long: the answer may stand behind what waits.
+    pub(super) fn held_back(&mut self, for_: Duration) {
+        self.answer_due = self.answer_due.map(|due| due + for_);
     }
 }
 
@@ -75,5 +95,26 @@ mod tests {
             assert!(!owed.withheld(&Ok(acknowledged()), begun + WITHHELD * 3));
         }
         assert!(!owed.withheld(&Ok(Event::Incoming(Packet::PingResp(PingResp))), begun + WITHHELD * 9));
+    }
+
+    #[test]
+    fn a_ping_is_to_be_answered_before_one_and_a_half_keep_alives_and_time_in_which_we_did_not_read_is_ours()
+    {
+        let (mut owed, begun) = (Owed::default(), Instant::now());
+        let answer = || Ok(Event::Incoming(Packet::PingResp(PingResp)));
+        assert_eq!(owed.answer_due(), None);
+        assert!(!owed.withheld(&Ok(Event::Outgoing(Outgoing::PingReq)), begun));
+        let due = owed.answer_due().unwrap();
+        assert!(
+            due + KEEP_ALIVE <= begun + KEEP_ALIVE * 3 / 2 - Duration::from_secs(2),
+            "the line died just before"
+        );
+        // What others say is no answer.
+        assert!(!owed.withheld(&Ok(acknowledged()), begun));
+        owed.held_back(Duration::from_secs(30));
+        assert_eq!(owed.answer_due(), Some(due + Duration::from_secs(30)));
+        assert!(!owed.withheld(&answer(), begun));
+        owed.held_back(Duration::from_secs(30));
+        assert_eq!(owed.answer_due(), None);
     }
 }

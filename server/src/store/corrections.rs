@@ -69,12 +69,13 @@ const ONE: Sql = sql!(
 
 const ALL_OF_CONTRACTS: Sql = sql!(
     all_contract_corrections,
-    "SELECT " [columns] " FROM correction WHERE kind = 'belonged_to' AND state = 'approved' ORDER BY site, decided_at, id"
+    "SELECT " [columns] " FROM correction WHERE kind = 'belonged_to' AND state = 'approved' ORDER BY site, approval, decided_at, id"
 );
 const OF_CONTRACTS: Sql = sql!(
     contract_corrections,
     "SELECT " [columns] " FROM correction
-     WHERE site " AMONG_TEXTS " AND kind = 'belonged_to' AND state = 'approved' ORDER BY site, decided_at, id"
+     WHERE site " AMONG_TEXTS " AND kind = 'belonged_to' AND state = 'approved'
+     ORDER BY site, approval, decided_at, id"
 );
 
 /// `[from, to]` in milliseconds.
@@ -125,18 +126,20 @@ fn replaced(text: &str) -> Option<Commissioned> {
 
 impl Stored for CorrectionRow {
     const TABLE: &'static str = "correction";
-    /// A decision stands.
+    /// A decision stands. Each approval has a place behind those of before, whatever the clock says of it: what two people
+    /// say last holds, also over what was approved while the clock was ahead.
     const WRITE: Sql = sql!(
         store_corrections,
-        "INSERT INTO correction (" [columns] ")
+        "INSERT INTO correction (" [columns] ", approval)
          SELECT value->>0, value->>1, value->>2, value->>3, value->>4, CAST(value->>5 AS BIGINT),
                 CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT), value->>8, value->>9, value->>10,
                 value->>11, value->>12, value->>13, value->>14, value->>15, CAST(value->>16 AS BIGINT),
-                value->>17, CAST(value->>18 AS BIGINT), value->>19, value->>20
+                value->>17, CAST(value->>18 AS BIGINT), value->>19, value->>20,
+                CASE value->>14 WHEN 'approved' THEN (SELECT COALESCE(MAX(approval), 0) + 1 FROM correction) END
          FROM " ROWS " WHERE true
          ON CONFLICT (id) DO UPDATE SET
            state = excluded.state, decided_by = excluded.decided_by, decided_at = excluded.decided_at,
-           decision_reason = excluded.decision_reason, effect = excluded.effect
+           decision_reason = excluded.decision_reason, effect = excluded.effect, approval = excluded.approval
          WHERE correction.state = 'requested'"
     );
     type Key<'a> = Uuid;
@@ -232,8 +235,12 @@ impl Loaded for CorrectionRow {
             ("service_hours", Some(site), _, Some((before, after))) => {
                 Correction::ServiceHours { site, before, after }
             }
-            ("stood_at" | "answered_for", _, _, Some((before, after))) => {
-                let group = if kind == "stood_at" { GroupKind::Site } else { GroupKind::Engineer };
+            ("stood_at" | "answered_for" | "was_model", _, _, Some((before, after))) => {
+                let group = match kind.as_str() {
+                    "stood_at" => GroupKind::Site,
+                    "was_model" => GroupKind::Model,
+                    _ => GroupKind::Engineer,
+                };
                 let after = Some(after).filter(|id| !id.is_empty());
                 match (kiosk, held_of(&before)) {
                     (Some(kiosk), Some(before)) => Correction::Assignment { kiosk, group, before, after },

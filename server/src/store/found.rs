@@ -329,4 +329,56 @@ mod tests {
         }
         std::fs::remove_file(path).unwrap();
     }
+    async fn notes(path: &Path) -> Vec<String> {
+        let mut reader = open(path, "ro").await.unwrap();
+        let notes = texts(&mut reader, path, "SELECT text FROM note ORDER BY text").await.unwrap();
+        reader.close().await.unwrap();
+        notes
+    }
+
+    /// A power cut left a part of the last commit, the first one after a checkpoint or a later one.
+    #[tokio::test]
+    async fn a_log_cut_at_any_byte_of_its_last_commit_is_taken_with_all_that_came_before() {
+        let dir = std::env::temp_dir().join(format!("kw-cut-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&dir).unwrap();
+        let (path, cut_path) = (dir.join("written"), dir.join("cut"));
+        sqlx::any::install_default_drivers();
+        let mut writer = AnyConnection::connect(&sqlite_url(&path, "rwc")).await.unwrap();
+        for sql in [
+            "PRAGMA page_size = 512",
+            "PRAGMA journal_mode = WAL",
+            "CREATE TABLE _sqlx_migrations (a)",
+            "CREATE TABLE note (text, b)",
+            "INSERT INTO note VALUES ('first', randomblob(300))",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+        ] {
+            writer.execute(sql).await.unwrap();
+        }
+        let log = beside(&path, "-wal");
+        let mut before = vec!["first".to_owned()];
+        for sql in [
+            "INSERT INTO note VALUES ('second', randomblob(300))",
+            "INSERT INTO note VALUES ('third', randomblob(300))",
+        ] {
+            let begin = std::fs::metadata(&log).unwrap().len() as usize;
+            writer.execute(sql).await.unwrap();
+            let (file, bytes) = (std::fs::read(&path).unwrap(), std::fs::read(&log).unwrap());
+            let whole = notes(&path).await;
+            assert!(bytes.len() > begin + 512 && whole.len() == before.len() + 1, "{begin}, {}", bytes.len());
+            for cut in begin..=bytes.len() {
+                std::fs::write(&cut_path, &file).unwrap();
+                std::fs::write(beside(&cut_path, "-wal"), &bytes[..cut]).unwrap();
+                let found = look(&cut_path, true).unwrap();
+                if found == Found::Unclean {
+                    walk_log(&cut_path).unwrap();
+                }
+                recognise(&cut_path, found, None).await.unwrap();
+                let expected = if cut == bytes.len() { &whole } else { &before };
+                assert_eq!(&notes(&cut_path).await, expected, "cut at {cut} of {begin} to {}", bytes.len());
+            }
+            before = whole;
+        }
+        writer.close().await.unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

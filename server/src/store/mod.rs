@@ -37,6 +37,7 @@ mod lock;
 mod log;
 mod membership;
 mod month_groups;
+mod month_ratios;
 mod month_totals;
 mod months;
 mod open_months;
@@ -65,13 +66,14 @@ pub use evidence::MAX_EVIDENCE_KIOSKS;
 pub use journal::Place;
 pub use kiosks::ServiceDates;
 pub use month_groups::{MAX_GROUPS, MonthGroup};
+pub use month_ratios::MonthRatios;
 pub use month_totals::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
 pub use restatements::RestatementFilter;
 pub use retention::OldTickets;
 pub use seals::SealsVerdict;
 pub use view::{
-    AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskView, Lease, TicketFilter, TicketView,
+    AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskNow, KioskView, Lease, TicketFilter, TicketView,
     TokenHash, TokenRow,
 };
 

@@ -54,37 +54,71 @@ macro_rules! of_group {
 
 pub(super) use of_group;
 
-const TOTAL: Sql = sql!(
-    total_of_month,
-    "SELECT 'sum', " [sums] ", CAST(COALESCE(MAX(longest_outage_s), 0) AS BIGINT),
+/// What was signed of a kiosk by `$5` and stood then, of those who had time in it; see [`official`].
+macro_rules! signed {
+    () => {
+        "m.version = (SELECT MAX(later.version) FROM uptime_month later
+                      WHERE later.month = m.month AND later.kiosk = m.kiosk AND later.version > 0
+                        AND later.booked_at <= $5)
+         AND m.accountable_s + m.excluded_s > 0"
+    };
+}
+macro_rules! total {
+    () => {
+        "CAST(COALESCE(MAX(longest_outage_s), 0) AS BIGINT),
             CAST(COALESCE(MIN(as_of_at), 0) AS BIGINT), CAST(COALESCE(MAX(period_to_at), 0) AS BIGINT),
             CAST(MAX(frozen_at) AS BIGINT),
             CAST(COALESCE(MAX(version), 0) AS BIGINT),
             CAST(COALESCE(MIN(version), 0) AS BIGINT),
             CAST(COUNT(DISTINCT CASE WHEN accountable_s + excluded_s > 0 THEN kiosk END) AS BIGINT),
             CAST(COALESCE(MIN(target_num), 0) AS BIGINT), CAST(COALESCE(MAX(target_num), 0) AS BIGINT),
-            CAST(COALESCE(MIN(target_den), 0) AS BIGINT), CAST(COALESCE(MAX(target_den), 0) AS BIGINT)
-     FROM uptime_month m
+            CAST(COALESCE(MIN(target_den), 0) AS BIGINT), CAST(COALESCE(MAX(target_den), 0) AS BIGINT)"
+    };
+}
+macro_rules! worst {
+    () => {
+        "CAST(SUM(avail_of_s - avail_s) AS BIGINT), CAST(SUM(avail_of_s) AS BIGINT),
+            CAST(MAX(longest_outage_s) AS BIGINT)"
+    };
+}
+macro_rules! worst_first {
+    () => {
+        " GROUP BY kiosk HAVING SUM(avail_of_s - avail_s) > 0 ORDER BY 2 DESC, 1 LIMIT 10"
+    };
+}
+const TOTAL: Sql = sql!(
+    total_of_month,
+    "SELECT 'sum', " [sums] ", " [total]
+    " FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
 );
-const KIOSKS: Sql = sql!(
-    kiosks_of_month,
-    "SELECT DISTINCT m.kiosk FROM uptime_month m
-     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
+const SIGNED_TOTAL: Sql = sql!(
+    signed_total_of_month,
+    "SELECT 'sum', " [sums] ", " [total]
+    " FROM uptime_month m
+     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [signed]
 );
-const TARGETS: Sql = sql!(
+pub(super) const TARGETS: Sql = sql!(
     targets_of_month,
     "SELECT target_num, target_den FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
     " GROUP BY target_num, target_den"
 );
+const SIGNED_TARGETS: Sql = sql!(
+    signed_targets_of_month,
+    "SELECT target_num, target_den FROM uptime_month m
+     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [signed]
+    " GROUP BY target_num, target_den"
+);
 const WORST: Sql = sql!(
     worst_of_month,
-    "SELECT kiosk, CAST(SUM(avail_of_s - avail_s) AS BIGINT), CAST(SUM(avail_of_s) AS BIGINT),
-            CAST(MAX(longest_outage_s) AS BIGINT)
-     FROM uptime_month m
-     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
-    " GROUP BY kiosk HAVING SUM(avail_of_s - avail_s) > 0 ORDER BY 2 DESC, 1 LIMIT 10"
+    "SELECT kiosk, " [worst] " FROM uptime_month m
+     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official] [worst_first]
+);
+const SIGNED_WORST: Sql = sql!(
+    signed_worst_of_month,
+    "SELECT kiosk, " [worst] " FROM uptime_month m
+     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [signed] [worst_first]
 );
 /// The figures of a group in a month.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -178,17 +212,6 @@ impl Loaded for MonthTotal {
     }
 }
 
-/// A kiosk of a group.
-struct Member(KioskId);
-
-impl Loaded for Member {
-    const TABLE: &'static str = "uptime_month";
-
-    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        row.id().map(Self)
-    }
-}
-
 /// A kiosk among the worst of a month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorstKiosk {
@@ -227,27 +250,43 @@ impl Store {
             let rows = self.versions_of_month(&Scope::All, &kiosk, month).await?;
             return Ok(MonthTotal::of_kiosk(&rows, scope));
         }
-        let bind = |q: Query| q.bind(scope.to_json()).bind(month.to_string()).bind(kind);
-        let mut total: MonthTotal =
-            self.row(&TOTAL, |q| bind(q).bind(id.to_owned())).await?.unwrap_or_default();
+        let bind = |q| asked(q, scope, month, (kind, id));
+        let total = self.row(&TOTAL, bind).await?.unwrap_or_default();
+        self.with_highest_target(total, &TARGETS, bind).await
+    }
+
+    /// What had been signed of a group's kiosks by an instant, summed: of each the version that stood then.
+    pub async fn signed_total_of_month(
+        &self,
+        scope: &Scope,
+        month: Month,
+        group: (&'static str, &str),
+        by: Timestamp,
+    ) -> Result<MonthTotal, StoreError> {
+        let bind = |q| asked(q, scope, month, group).bind(by.ms());
+        let total = self.row(&SIGNED_TOTAL, bind).await?.unwrap_or_default();
+        self.with_highest_target(total, &SIGNED_TARGETS, bind).await
+    }
+
+    async fn with_highest_target(
+        &self,
+        mut total: MonthTotal,
+        targets: &Sql,
+        bind: impl Fn(Query) -> Query,
+    ) -> Result<MonthTotal, StoreError> {
         if total.has_several_targets {
-            let targets: Vec<Target> = self.rows(&TARGETS, |q| bind(q).bind(id.to_owned())).await?;
-            total.target = MonthTotal::highest(targets.into_iter().map(|target| target.0));
+            total.target = self.highest_target(targets, bind).await?;
         }
         Ok(total)
     }
 
-    /// Those whose official figures are those of the group, in no order.
-    pub async fn kiosks_of_month(
+    pub(super) async fn highest_target(
         &self,
-        scope: &Scope,
-        month: Month,
-        kind: &'static str,
-        id: &str,
-    ) -> Result<Vec<KioskId>, StoreError> {
-        let bind = |q: Query| q.bind(scope.to_json()).bind(month.to_string()).bind(kind);
-        let members: Vec<Member> = self.rows(&KIOSKS, |q| bind(q).bind(id.to_owned())).await?;
-        Ok(members.into_iter().map(|one| one.0).collect())
+        targets: &Sql,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        let targets: Vec<Target> = self.rows(targets, bind).await?;
+        Ok(MonthTotal::highest(targets.into_iter().map(|target| target.0)))
     }
 
     /// The ten kiosks of a group that were down longest, worst first.
@@ -258,7 +297,22 @@ impl Store {
         kind: &'static str,
         id: &str,
     ) -> Result<Vec<WorstKiosk>, StoreError> {
-        let bind = |q: Query| q.bind(scope.to_json()).bind(month.to_string()).bind(kind);
-        self.rows(&WORST, |q| bind(q).bind(id.to_owned())).await
+        self.rows(&WORST, |q| asked(q, scope, month, (kind, id))).await
     }
+
+    /// The same of what had been signed by an instant.
+    pub async fn signed_worst_of_month(
+        &self,
+        scope: &Scope,
+        month: Month,
+        group: (&'static str, &str),
+        by: Timestamp,
+    ) -> Result<Vec<WorstKiosk>, StoreError> {
+        self.rows(&SIGNED_WORST, |q| asked(q, scope, month, group).bind(by.ms())).await
+    }
+}
+
+/// What every statement about a group's month asks for first.
+pub(super) fn asked(query: Query, scope: &Scope, month: Month, (kind, id): (&'static str, &str)) -> Query {
+    query.bind(scope.to_json()).bind(month.to_string()).bind(kind).bind(id.to_owned())
 }

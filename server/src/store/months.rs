@@ -39,19 +39,19 @@ pub(super) use official;
 
 const OF_KIOSKS: Sql = sql!(
     months_of_kiosks,
-    "SELECT " [columns] " FROM uptime_month
-     WHERE kiosk " AMONG_TEXTS " AND month >= $2 ORDER BY kiosk, month, version, site, engineer, region, customer"
+    "SELECT " {columns, "kiosk, month, version, site, engineer, region, customer, model"} " FROM uptime_month
+     WHERE kiosk " AMONG_TEXTS " AND month >= $2"
 );
 const OF_KIOSK: Sql = sql!(
     versions_of_month,
     "SELECT " [columns] " FROM uptime_month
      WHERE kiosk = $2 AND month = $3 AND ($1 IS NULL OR site IN " TEXTS ")
-     ORDER BY version, site, engineer, region, customer"
+     ORDER BY version, site, engineer, region, customer, model"
 );
 const SIGNED: Sql = sql!(
     signed_months,
     "SELECT " [columns] " FROM uptime_month
-     WHERE kiosk " AMONG_TEXTS " AND month = $2 AND version > 0 ORDER BY kiosk, version, site, engineer, region, customer"
+     WHERE kiosk " AMONG_TEXTS " AND month = $2 AND version > 0 ORDER BY kiosk, version, site, engineer, region, customer, model"
 );
 /// What was known of a month that is signed and can no longer be restated.
 const PRUNE: Sql = sql!(
@@ -126,8 +126,8 @@ impl Stored for MonthRow {
                 CAST(value->>47 AS BIGINT), CAST(value->>48 AS BIGINT), value->>49, value->>50,
                 CAST(value->>51 AS BIGINT)
          FROM " ROWS " WHERE true
-         ON CONFLICT (month, kiosk, version, site, engineer, region, customer) DO UPDATE SET
-           model = excluded.model, state = excluded.state, period_from_at = excluded.period_from_at,
+         ON CONFLICT (month, kiosk, version, site, engineer, region, customer, model) DO UPDATE SET
+           state = excluded.state, period_from_at = excluded.period_from_at,
            period_to_at = excluded.period_to_at, as_of_at = excluded.as_of_at,
            booked_at = excluded.booked_at, target_num = excluded.target_num,
            target_den = excluded.target_den, accountable_s = excluded.accountable_s,
@@ -151,12 +151,19 @@ impl Stored for MonthRow {
            inputs = excluded.inputs, frozen_at = excluded.frozen_at
          WHERE uptime_month.version = 0"
     );
-    /// Of an owner: site, engineer, and the region and the customer of the site.
-    type Key<'a> = (Month, &'a KioskId, u32, Option<&'a SiteId>, Option<&'a str>, [&'a str; 2]);
+    /// Of an owner: site, engineer, the region and the customer of the site, and the model it was.
+    type Key<'a> = (Month, &'a KioskId, u32, Option<&'a SiteId>, Option<&'a str>, [&'a str; 3]);
 
     fn key(&self) -> Option<Self::Key<'_>> {
         let (site, engineer) = (self.site.as_ref(), self.engineer.as_deref());
-        Some((self.month, &self.kiosk, self.version, site, engineer, [&self.region, &self.customer]))
+        Some((
+            self.month,
+            &self.kiosk,
+            self.version,
+            site,
+            engineer,
+            [&self.region, &self.customer, &self.model],
+        ))
     }
 
     fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
@@ -272,7 +279,7 @@ impl Store {
         since: Month,
     ) -> Result<Vec<MonthRow>, StoreError> {
         let ids = id_array(kiosks.iter());
-        self.rows(&OF_KIOSKS, |q| q.bind(ids).bind(since.to_string())).await
+        self.gathered(&OF_KIOSKS, |q| q.bind(ids).bind(since.to_string())).await
     }
 
     /// What was signed of this month, of those of `kiosks` of which anything was; by kiosk and version, a row for

@@ -16,7 +16,9 @@ const fn themes(mistake: Mistake) -> Themes {
         | Mistake::StaleImage
         | Mistake::OwnDeafnessUnnoticed
         | Mistake::NoSettling => Themes { server_trouble: true, ..calm },
-        Mistake::AckOfReceived | Mistake::GapSkipped => Themes { bad_network: true, ..calm },
+        Mistake::AckOfReceived | Mistake::GapSkipped | Mistake::GapGivenUp => {
+            Themes { bad_network: true, ..calm }
+        }
         Mistake::WillIsVerdict | Mistake::PubackTrusted | Mistake::SentBeforeDurable => {
             Themes { kiosk_trouble: true, bad_network: true, ..calm }
         }

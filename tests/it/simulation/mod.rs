@@ -32,6 +32,7 @@ fn live_through(seeds: std::ops::Range<u64>, story: fn(u64) -> Story) {
     let most = total.records / EXCUSED_ONE_IN;
     assert!(total.excused <= most, "too much was lost that a promise excuses: {total:?}");
     assert!(total.compared_s * 2 > total.lived_s, "hardly anything was compared: {total:?}");
+    assert!(total.excuseless_s * 2 > total.lived_s, "hardly any verdict could be false: {total:?}");
     assert!(total.compared_episodes * 2 > total.episodes, "hardly any incident was compared: {total:?}");
     assert!(total.resolved * 2 > total.tickets, "hardly any ticket had to be resolved: {total:?}");
 }

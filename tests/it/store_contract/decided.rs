@@ -184,6 +184,7 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         (5, Correction::Commissioning { kiosk: kiosk_id("k3"), before: Commissioned::default(), after }),
         (8, assigned(GroupKind::Site, Some("s2"))),
         (9, assigned(GroupKind::Engineer, None)),
+        (12, assigned(GroupKind::Model, Some("KT-2"))),
         (6, withdrawal(Some("k1"), None)),
         (7, withdrawal(None, Some("s1"))),
         (10, belonged(None, Some("bank \"B\""))),
@@ -200,7 +201,7 @@ pub(crate) async fn corrections_are_decided_once_and_by_somebody_else(empty: Emp
         .await
         .unwrap()
         .items;
-    assert_eq!(list[9..], [second.clone(), first.clone()]);
+    assert_eq!(list[10..], [second.clone(), first.clone()]);
     let decide = |row: &CorrectionRow, by: &str, state| CorrectionRow {
         state,
         decided: Some(Decided { by: by.into(), at: at(9), reason: "ok".into() }),
@@ -286,6 +287,35 @@ pub(crate) async fn what_two_people_say_of_where_a_kiosk_stood_is_an_assignment_
     ] {
         assert_eq!(members(group, name, from, to).await, count, "{name} {from} {to}");
     }
+}
+
+pub(crate) async fn what_two_people_say_last_stands_last_whatever_the_clock_said_when_they_did(empty: Empty) {
+    let store = empty.open().await;
+    store.commit(&[Change::Kiosk(kiosk("k1", None))]).await.unwrap();
+    // The first of each is approved while the clock is ahead by years.
+    let said = [
+        (1, assigned(GroupKind::Model, Some("KT-2")), 900 * DAY),
+        (2, assigned(GroupKind::Model, Some("KT-1")), 20),
+        (3, belonged(None, Some("B")), 900 * DAY),
+        (4, belonged(None, Some("A")), 20),
+    ];
+    for (id, what, decided_at) in said {
+        let asked = request(id, what);
+        let decided = Some(Decided { by: "zhao".into(), at: at(decided_at), reason: "ok".into() });
+        let approved = CorrectionRow { state: CorrectionState::Approved, decided, ..asked.clone() };
+        for row in [asked, approved] {
+            store.commit(&[Change::Correction(Box::new(row))]).await.unwrap();
+        }
+    }
+    let models = store.assignments_of(&[kiosk_id("k1")], at(-DAY), at(0)).await.unwrap();
+    let models: Vec<_> = models.iter().map(|row| (row.group, row.group_id.as_str(), row.said)).collect();
+    let model = GroupKind::Model;
+    assert_eq!(models, [(model, "KT-2", Some(at(900 * DAY))), (model, "KT-1", Some(at(20)))]);
+    let contracts: Vec<_> =
+        store.contract_corrections(None).await.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(contracts, [uuid(3), uuid(4)]);
+    let was = async |name| store.kiosks_of_groups(model, vec![name], at(-DAY), at(0)).await.unwrap().len();
+    assert_eq!((was("KT-2").await, was("KT-9").await), (1, 0));
 }
 
 pub(crate) async fn what_waits_about_a_kiosks_past_is_seen_where_it_stood_then(empty: Empty) {

@@ -36,6 +36,8 @@ pub(crate) async fn those_who_belonged_to_a_group_are_found_by_their_assignments
             Change::Kiosk(KioskRow { model: "M-2".into(), ..kiosk("nowhere", None) }),
             assigned("left", GroupKind::Site, "s1", 0, Some(10)),
             assigned("left", GroupKind::Site, "s2", 10, None),
+            assigned("left", GroupKind::Model, "M-0", 0, Some(8)),
+            assigned("left", GroupKind::Model, "M-1", 8, None),
             assigned("nowhere", GroupKind::Engineer, "王", 0, None),
             // An engineer may be called like a site.
             assigned("nowhere", GroupKind::Engineer, "s1", 0, None),
@@ -51,8 +53,10 @@ pub(crate) async fn those_who_belonged_to_a_group_are_found_by_their_assignments
     assert_eq!(of(&store, GroupKind::Site, &["s1", "s2"], 0, 20).await, ["left", "registered"]);
     assert_eq!(of(&store, GroupKind::Engineer, &["王"], 5, 6).await, ["nowhere"]);
     assert_eq!(of(&store, GroupKind::Engineer, &["王"], -2, 0).await, [""; 0]);
-    assert_eq!(store.kiosks_of_model(Some("M-2")).await.unwrap(), [kiosk_id("nowhere")]);
-    assert_eq!(store.kiosks_of_model(None).await.unwrap().len(), 3);
+    assert_eq!(of(&store, GroupKind::Model, &["M-2"], 0, 20).await, ["nowhere"], "it is registered so");
+    assert_eq!(of(&store, GroupKind::Model, &["M-0"], 0, 8).await, ["left"], "it was one until then");
+    assert_eq!(of(&store, GroupKind::Model, &["M-0"], 8, 20).await, [""; 0]);
+    assert_eq!(store.every_kiosk().await.unwrap().len(), 3);
     for (kind, name, expected) in [("region", "south", "s2"), ("customer", "bank", "s1")] {
         assert_eq!(store.sites_of_contract(kind, name).await.unwrap(), [site_id(expected)]);
     }

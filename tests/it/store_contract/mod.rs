@@ -112,7 +112,9 @@ promises! {
         running_months_are_replaced_and_signed_ones_are_not,
         the_database_itself_keeps_signed_months,
         a_month_in_which_a_site_changed_hands_has_a_row_for_each_of_them,
+        a_month_in_which_the_model_changed_has_a_row_for_each_of_them,
         a_group_is_the_sum_of_its_official_figures,
+        what_was_signed_by_an_instant_is_the_version_that_stood_then,
         the_parts_of_a_group_are_its_official_figures_worst_first,
         what_was_taken_from_an_owner_counts_no_kiosk,
         months_that_nobody_signed_are_found_however_old_they_are;
@@ -122,6 +124,7 @@ promises! {
         corrections_are_decided_once_and_by_somebody_else,
         what_two_people_say_of_whose_a_site_was_is_known_once_it_is_approved,
         what_two_people_say_of_where_a_kiosk_stood_is_an_assignment_once_it_is_approved,
+        what_two_people_say_last_stands_last_whatever_the_clock_said_when_they_did,
         what_waits_about_a_kiosks_past_is_seen_where_it_stood_then;
     seals:
         what_was_signed_is_held_against_what_the_audit_says_was_signed;
@@ -155,7 +158,8 @@ promises! {
     upgrade:
         rows_of_an_older_server_are_all_there,
         outages_that_were_signed_without_causes_are_not_told_by_cause,
-        what_a_site_is_to_the_contract_at_an_upgrade_is_what_it_always_was;
+        what_a_site_is_to_the_contract_at_an_upgrade_is_what_it_always_was,
+        the_model_at_an_upgrade_is_what_a_kiosk_always_was_and_approvals_keep_their_order;
     hostile:
         no_text_is_dangerous,
         numbers_beyond_a_column_are_refused_before_the_database,

@@ -5,6 +5,7 @@ use kioskwatch_domain::{
     change::*,
     uptime::{Cause, Figures, Month, Ratio},
 };
+use kioskwatch_proto::KioskId;
 use kioskwatch_server::store::{MonthGroup, Scope, StoreError};
 use sqlx::{Connection as _, Executor as _};
 
@@ -114,6 +115,28 @@ pub(crate) async fn a_month_in_which_a_site_changed_hands_has_a_row_for_each_of_
     }
 }
 
+pub(crate) async fn a_month_in_which_the_model_changed_has_a_row_for_each_of_them(empty: Empty) {
+    let store = empty.open().await;
+    let of = |version: u32, model: &str, down_s: i64| MonthRow {
+        model: model.into(),
+        fingerprint: "f".into(),
+        ..month("k1", "s1", version, down_s)
+    };
+    for version in [0, 1] {
+        let rows = [of(version, "", 1), of(version, "KT-1", 2), of(version, "KT-2", 4)];
+        store.commit(&rows.each_ref().map(booked)).await.unwrap();
+        store.commit(&rows.each_ref().map(booked)).await.unwrap();
+        let found = store.versions_of_month(&Scope::All, &kiosk_id("k1"), october()).await.unwrap();
+        assert_eq!(found.into_iter().filter(|row| row.version == version).collect::<Vec<_>>(), rows);
+        let whole = ("fleet", "");
+        let months = (october(), october());
+        let parts = store.groups_of_months(&Scope::All, months, whole, "model", "avail").await.unwrap();
+        let down = |one: &MonthGroup| (one.name.clone(), one.figures.avail.den - one.figures.avail.num);
+        let expected = [("KT-2", 4), ("KT-1", 2), ("", 1)].map(|(name, down_s)| (name.to_owned(), down_s));
+        assert_eq!(parts.iter().map(down).collect::<Vec<_>>(), expected);
+    }
+}
+
 pub(crate) async fn the_database_itself_keeps_signed_months(empty: Empty) {
     let store = empty.open().await;
     store.commit(&[booked(&month("k1", "s1", 0, 10)), booked(&month("k1", "s1", 1, 10))]).await.unwrap();
@@ -172,16 +195,21 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     assert_eq!((total.sums.outages, total.sums.longest_outage_s, total.frozen_at), (6, 40, Some(at(6))));
     let by_cause = BTreeMap::from([(Cause::Power, 3), (Cause::Hardware, 3)]);
     assert_eq!((&total.sums.outages_by_cause, total.sums.not_told_by_cause()), (&by_cause, 0));
-    let mut members = store.kiosks_of_month(&all, october(), "site", "s1").await.unwrap();
-    members.sort();
-    assert_eq!(members, [kiosk_id("k1"), kiosk_id("k2")]);
-    assert_eq!(store.kiosks_of_month(&own, october(), "fleet", "").await.unwrap(), [kiosk_id("k1")]);
     for (kind, id, target) in
         [("fleet", "", Some((995, 1_000))), ("kiosk", "k1", Some((99, 100))), ("site", "s9", None)]
     {
         let total = store.total_of_month(&all, october(), kind, id).await.unwrap();
         assert_eq!(total.target, target, "{kind}: of several promises the highest");
     }
+    for (scope, group) in [(&all, ("fleet", "")), (&all, ("engineer", "李工")), (&own, ("fleet", ""))] {
+        let total = store.total_of_month(scope, october(), group.0, group.1).await.unwrap();
+        let ratios = store.ratios_of_month(scope, october(), group).await.unwrap();
+        let told = |figures: &Figures| (figures.on, figures.avail, figures.full, figures.coverage());
+        assert_eq!(told(&ratios.figures), told(&total.sums.figures), "{group:?}");
+        assert_eq!(ratios.promised, total.target, "{group:?}");
+    }
+    let nobody_signed = store.ratios_of_month(&all, october().next(), ("fleet", "")).await.unwrap();
+    assert_eq!((nobody_signed.figures.avail.num, nobody_signed.promised), (600, None));
     let worst = store.worst_of_month(&all, october(), "fleet", "").await.unwrap();
     let worst: Vec<_> = worst.iter().map(|one| (one.kiosk.as_str(), one.down_s)).collect();
     assert_eq!(worst, [("k2", 40), ("k1", 25)]);
@@ -197,6 +225,54 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     let ten: Vec<_> = [("k2".to_owned(), 40)].into_iter().chain(thirty).collect();
     assert_eq!(ask("fleet", "").await, ten, "the eleventh is left out");
     assert_eq!(ask("site", "s2").await, [("k1".to_owned(), 5)]);
+}
+
+pub(crate) async fn what_was_signed_by_an_instant_is_the_version_that_stood_then(empty: Empty) {
+    let store = empty.open().await;
+    let signed = |kiosk: &str, version, down_s, by| {
+        let row = month(kiosk, "s1", version, down_s);
+        MonthRow { booked_at: at(by), target: (98 + i64::from(version), 100), ..row }
+    };
+    // A share that was taken away stays as a row of nothing.
+    let mut gone = signed("k3", 2, 0, 30);
+    gone.sums = MonthSums::default();
+    let rows = [
+        signed("k1", 0, 100, 50),
+        signed("k1", 1, 20, 10),
+        signed("k1", 2, 30, 20),
+        signed("k2", 1, 5, 15),
+        signed("k3", 1, 1, 15),
+        gone,
+        signed("k4", 0, 400, 50),
+    ];
+    store.commit(&rows.each_ref().map(booked)).await.unwrap();
+    let kiosks: Vec<Change> =
+        ["k1", "k2", "k3", "k4"].iter().map(|id| Change::Kiosk(kiosk(id, Some("s1")))).collect();
+    store.commit(&kiosks).await.unwrap();
+    let (all, far) = (Scope::All, Scope::Sites([site_id("s2")].into()));
+    for (by, down, newest, target, worst, unsigned) in [
+        (9, (0, 0), 0, None, &[][..], &["k1", "k2", "k3", "k4"][..]),
+        (10, (20, 1), 1, Some((99, 100)), &["k1"][..], &["k2", "k3", "k4"][..]),
+        (15, (26, 3), 1, Some((99, 100)), &["k1", "k2", "k3"][..], &["k4"][..]),
+        (20, (36, 3), 2, Some((100, 100)), &["k1", "k2", "k3"][..], &["k4"][..]),
+        (60, (35, 2), 2, Some((100, 100)), &["k1", "k2"][..], &["k4"][..]),
+    ] {
+        for group in [("fleet", ""), ("site", "s1"), ("model", "KT-1")] {
+            let total = store.signed_total_of_month(&all, october(), group, at(by)).await.unwrap();
+            let avail = total.sums.figures.avail;
+            assert_eq!((avail.den - avail.num, total.kiosks), down, "{group:?} by {by}");
+            assert_eq!((total.newest_version, total.target), (newest, target), "{group:?} by {by}");
+            let found = store.signed_worst_of_month(&all, october(), group, at(by)).await.unwrap();
+            assert_eq!(found.iter().map(|one| one.kiosk.as_str()).collect::<Vec<_>>(), worst);
+        }
+        let none = store.signed_total_of_month(&far, october(), ("fleet", ""), at(by)).await.unwrap();
+        assert_eq!(none.kiosks, 0);
+        let ids: Vec<KioskId> = unsigned.iter().map(|id| kiosk_id(id)).collect();
+        assert_eq!(store.every_unsigned(october(), at(by)).await.unwrap(), ids);
+        let some = ["k2", "k4", "k9"].map(kiosk_id);
+        let left: Vec<KioskId> = some.iter().filter(|id| ids.contains(id)).cloned().collect();
+        assert_eq!(store.unsigned_among(&some, october(), at(by)).await.unwrap(), left);
+    }
 }
 
 pub(crate) async fn the_parts_of_a_group_are_its_official_figures_worst_first(empty: Empty) {

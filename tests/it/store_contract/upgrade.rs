@@ -15,6 +15,9 @@ const WITHOUT_CAUSES: i64 = 18;
 /// Before it was kept to whom sites belonged when.
 const WITHOUT_CONTRACTS: i64 = 19;
 
+/// Before it was kept which model a kiosk was when.
+const WITHOUT_MODELS: i64 = 23;
+
 /// An empty database as a server of that schema left it.
 async fn left_by(empty: &Empty, schema: i64) -> AnyConnection {
     // Only a server makes a file where nothing is.
@@ -105,6 +108,60 @@ pub(crate) async fn what_a_site_is_to_the_contract_at_an_upgrade_is_what_it_alwa
     let mut intruder = AnyConnection::connect(&super::raw_url(&empty)).await.unwrap();
     assert!(intruder.execute("UPDATE uptime_month SET customer = 'bank'").await.is_err());
     assert!(intruder.execute("DELETE FROM uptime_month").await.is_err());
+}
+
+pub(crate) async fn the_model_at_an_upgrade_is_what_a_kiosk_always_was_and_approvals_keep_their_order(
+    empty: Empty,
+) {
+    let mut older = left_by(&empty, WITHOUT_MODELS).await;
+    let approved = |id: u128, after: &str, decided_at: i64| {
+        format!(
+            "('{}', 'answered_for', 'k1', NULL, NULL, {}, {}, NULL, NULL, '[]', '{after}', NULL, NULL, 'r',
+              'approved', 'li', 1, 'zhao', {decided_at}, 'seen', '{{}}')",
+            uuid(id),
+            at(-DAY).ms(),
+            at(0).ms(),
+        )
+    };
+    let signed = "('2026-10', 'k1', 1, 's1', 'li', 'south', 'post', 'KT-0', 'frozen', 0, 1000, 1000, 2000, 99, 100, 1000, 900,
+        60, 1000, 1000, 980, 1000, 500, 1000, 800, 950, 1000, 1060, 980, 1060, 500, 1060, 0, 0, 0, 20, 0, 0, 0, 2, 20,
+        NULL, 'f', '{}', 1500, 0, 0, 0, 1, 0, 1, 0)";
+    let rows = format!(
+        "INSERT INTO assignment VALUES ('k1', 'site', 's1', 0, NULL), ('k1', 'engineer', 'li', 5, 9);
+         INSERT INTO correction VALUES {}, {}; INSERT INTO uptime_month VALUES {signed}",
+        approved(1, "wang", 30),
+        approved(2, "zhou", 20),
+    );
+    older.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(rows))).await.unwrap();
+    let before = columns(&mut older).await;
+    older.close().await.unwrap();
+
+    let store = empty.open().await;
+    let registered = KioskRow { model: "KT-1".into(), ..kiosk("k1", Some("s1")) };
+    store.commit(&[Change::Kiosk(registered)]).await.unwrap();
+    let found = async |from, to| {
+        let rows = store.assignments_of(&[kiosk_id("k1")], from, to).await.unwrap();
+        rows.into_iter()
+            .map(|row| (row.group.as_str(), row.group_id, row.said.map(|at| at.ms())))
+            .collect::<Vec<_>>()
+    };
+    let (first, last) = (kioskwatch_proto::Timestamp(0), at(0));
+    let expected = [
+        ("engineer", "li", None),
+        ("engineer", "zhou", Some(20)),
+        ("engineer", "wang", Some(30)),
+        ("site", "s1", None),
+    ];
+    assert_eq!(found(first, last).await, expected.map(|(group, id, said)| (group, id.to_owned(), said)));
+    let groups = (GroupKind::Model, vec!["KT-1"]);
+    assert_eq!(store.kiosks_of_groups(groups.0, groups.1, first, last).await.unwrap(), [kiosk_id("k1")]);
+    // What was signed is what it was, and stays so.
+    let october: Month = "2026-10".parse().unwrap();
+    let signed = store.months_of_kiosks(&[kiosk_id("k1")], october).await.unwrap().remove(0);
+    assert_eq!((signed.model.as_str(), signed.customer.as_str(), signed.sums.outages), ("KT-0", "post", 2));
+    let mut reader = AnyConnection::connect(&super::raw_url(&empty)).await.unwrap();
+    assert!(reader.execute("UPDATE uptime_month SET model = 'KT-1'").await.is_err());
+    assert_eq!(columns(&mut reader).await, before, "reports find what they found");
 }
 
 pub(crate) async fn rows_of_an_older_server_are_all_there(empty: Empty) {

@@ -98,10 +98,11 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let rate = total.worlds as f64 / seconds;
     let many::Total { worlds, failed, records, world_ms, kiosk_ms, lived_s, compared_s, .. } = total;
     let compared = 100 * compared_s / lived_s.max(1);
+    let excuseless = 100 * total.excuseless_s / lived_s.max(1);
     let episodes = 100 * total.compared_episodes / total.episodes.max(1);
     say(&format!(
         "{worlds} seeds of {from}..{to}: {failed} failed, {records} records ({} excused), evidence and figures compared with the \
-         truth for {compared} % of the kiosks' time and incidents for {episodes} % of {} episodes, {seconds:.1} s, {rate:.0} seeds/s, a minute: {:.0} simulated days, \
+         truth for {compared} % of the kiosks' time, no silence to be excused in {excuseless} % of it, and incidents for {episodes} % of {} episodes, {seconds:.1} s, {rate:.0} seeds/s, a minute: {:.0} simulated days, \
          {:.0} kiosk days",
         total.excused,
         total.episodes,

@@ -69,6 +69,14 @@ impl Inspection<'_> {
             }
             match change {
                 Change::Ticket(row) => self.ticket(row, ledgers),
+                Change::JournalGap(row)
+                    if row.reason == "lost" && !ledgers.ledger.was_told_gone(row.epoch, row.through_seq) =>
+                {
+                    let (at, from, through) = (clock(self.now), row.from_seq, row.through_seq);
+                    let problem =
+                        format!("{at} {}: {from} to {through} given up, and it has them", row.kiosk);
+                    ledgers.problems.push(problem);
+                }
                 Change::Incident(row) if row.closed_at.is_some_and(|at| at < row.opened_at) => {
                     ledgers.problems.push(format!("{} ends before it begins", row.fingerprint));
                 }

@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     pub(super) kept: Vec<Kept>,
     by_place: HashMap<(usize, Epoch, u64), usize>,
     by_digest: HashMap<Digest, usize>,
+    /// The highest number of each journal below which an agent said that it holds nothing.
+    firsts: HashMap<Epoch, u64>,
 }
 
 const EVERYTHING: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
@@ -142,6 +144,18 @@ impl Ledger {
         for kept in self.kept.iter_mut().filter(|k| k.machine == machine && k.at_ms > after_ms) {
             kept.gone = Some(why);
         }
+    }
+
+    /// An agent says below which number it holds nothing.
+    pub(super) fn told_first(&mut self, epoch: Epoch, first: u64) {
+        let highest = self.firsts.entry(epoch).or_default();
+        *highest = first.max(*highest);
+    }
+
+    /// Whether some agent said that it no longer holds this number.
+    #[must_use]
+    pub(super) fn was_told_gone(&self, epoch: Epoch, seq: u64) -> bool {
+        self.firsts.get(&epoch).is_some_and(|&first| seq < first)
     }
 
     /// The record with these bytes.

@@ -19,6 +19,7 @@ pub struct Total {
     /// As [`Tally`](super::Tally) has them.
     pub excused: u64,
     pub lived_s: i64,
+    pub excuseless_s: i64,
     pub compared_s: i64,
     pub episodes: u64,
     pub compared_episodes: u64,
@@ -36,6 +37,7 @@ impl Total {
             kiosk_ms: self.kiosk_ms + other.kiosk_ms,
             excused: self.excused + other.excused,
             lived_s: self.lived_s + other.lived_s,
+            excuseless_s: self.excuseless_s + other.excuseless_s,
             compared_s: self.compared_s + other.compared_s,
             episodes: self.episodes + other.episodes,
             compared_episodes: self.compared_episodes + other.compared_episodes,
@@ -71,6 +73,7 @@ pub fn live_through(
                     total.records += tally.records as u64;
                     total.excused += tally.excused;
                     total.lived_s += tally.lived_s;
+                    total.excuseless_s += tally.excuseless_s;
                     total.compared_s += tally.compared_s;
                     total.episodes += tally.episodes;
                     total.compared_episodes += tally.compared_episodes;

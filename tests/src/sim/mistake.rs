@@ -37,6 +37,8 @@ pub enum Mistake {
     DroppedLost,
     /// A resend begins behind the gap instead of at it.
     GapSkipped,
+    /// The server goes on where a message begins, and books what is missing before it as lost.
+    GapGivenUp,
     /// Triage books a problem as "ticket opened", and nobody opens one.
     TicketForgotten,
     /// The ticket of a problem that is gone stays open for ever.
@@ -61,6 +63,7 @@ impl Mistake {
         Self::WasStripped,
         Self::DroppedLost,
         Self::GapSkipped,
+        Self::GapGivenUp,
         Self::TicketForgotten,
         Self::TicketNeverResolved,
     ];

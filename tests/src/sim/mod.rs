@@ -68,6 +68,8 @@ pub struct Tally {
     pub resolved: u64,
     /// Seconds of all kiosks, until everything had healed.
     pub lived_s: i64,
+    /// Those of them in which silence of a kiosk would be nobody's fault but ours.
+    pub excuseless_s: i64,
     /// Those of them of which the evidence was held against what the kiosk was.
     pub compared_s: i64,
     /// Times that a fault was raised, by the records that agents committed.

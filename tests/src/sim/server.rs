@@ -311,7 +311,11 @@ impl Server {
                 if trusting && let Some(Ok(last)) = records.last().map(|last| &last.parsed) {
                     received_at = last.header.at;
                 }
-                Input::Batch { kiosk, received_at, batch: RecordBatch { epoch, first, records } }
+                let mut batch = RecordBatch { epoch, first, records };
+                if self.mistake == Some(Mistake::GapGivenUp) {
+                    wrong::begin_where_it_begins(&mut batch);
+                }
+                Input::Batch { kiosk, received_at, batch }
             }
         };
         self.hear_together();

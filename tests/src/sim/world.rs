@@ -112,6 +112,8 @@ pub(super) struct World<'a> {
     turn_at: Option<i64>,
     pub(super) ledger: Ledger,
     excused_until: BTreeMap<KioskId, i64>,
+    /// Stretches in which a kiosk's own trouble may explain its silence.
+    excuses: Vec<(i64, i64)>,
     pub(super) goodbyes: BTreeMap<KioskId, u32>,
     /// The highest number a server ever acknowledged, by kiosk and epoch.
     said: HashMap<(KioskId, Epoch), u64>,
@@ -166,6 +168,7 @@ impl<'a> World<'a> {
             turn_at: None,
             ledger: Ledger::default(),
             excused_until: BTreeMap::new(),
+            excuses: Vec::new(),
             goodbyes: BTreeMap::new(),
             said: HashMap::new(),
             clocks_known: HashSet::new(),
@@ -359,11 +362,13 @@ impl<'a> World<'a> {
         let tickets = self.server.disk.store.tickets.len() as u64;
         let kiosks = i64::try_from(self.story.kiosks).unwrap_or(1);
         let lived_s = self.marked_at / 1_000 * kiosks;
+        let excuses = self.excuses.iter().map(|&(from, until)| until.min(self.marked_at) - from);
         super::Tally {
             records: self.ledger.kept.len(),
             excused: self.excused,
             tickets,
             lived_s,
+            excuseless_s: lived_s - excuses.map(|ms| ms.max(0)).sum::<i64>() / 1_000,
             compared_s: self.compared_s,
             episodes: self.ledger.episodes(),
             compared_episodes: self.compared_episodes,

@@ -103,6 +103,21 @@ fn nothing_goes_out_before_the_servers_word_or_ten_seconds() {
 }
 
 #[test]
+fn without_the_servers_word_one_message_asks_for_it_and_nothing_follows_it() {
+    let mut bench = Bench::with(3);
+    bench.input(DeliveryInput::Connected(SESSION));
+    bench.pass(10_000);
+    bench.append(2);
+    bench.pass(5_000);
+    assert_eq!(bench.sent, [(1, 3)]);
+    bench.ack(3);
+    assert_eq!(bench.sent, [(1, 3), (4, 5)]);
+    bench.append(1);
+    bench.pass(1_000);
+    assert_eq!(bench.sent, [(1, 3), (4, 5), (6, 6)], "its word is known");
+}
+
+#[test]
 fn a_new_record_goes_out_at_once() {
     let mut bench = Bench::with(1);
     bench.input(DeliveryInput::Connected(SESSION));

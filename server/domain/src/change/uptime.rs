@@ -242,7 +242,7 @@ pub enum Correction {
         site: Option<SiteId>,
         class: String,
     },
-    /// Where a kiosk stood, or who answered for it: at all of this time another one, or nobody.
+    /// Where a kiosk stood, who answered for it, or which model it was: at all of this time another one, or none.
     Assignment { kiosk: KioskId, group: GroupKind, before: Vec<Held>, after: Option<String> },
     /// To whom a site belonged: at all of this time another region, another customer, or both.
     Contract { site: SiteId, before: Vec<Belonged>, after: Renamed },
@@ -397,6 +397,7 @@ impl Correction {
             Self::Withdrawal { .. } => "withdrawal",
             Self::Assignment { group: GroupKind::Site, .. } => "stood_at",
             Self::Assignment { group: GroupKind::Engineer, .. } => "answered_for",
+            Self::Assignment { group: GroupKind::Model, .. } => "was_model",
             Self::Contract { .. } => "belonged_to",
             Self::ServiceHours { .. } => "service_hours",
             Self::Timezone { .. } => "timezone",

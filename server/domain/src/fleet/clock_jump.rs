@@ -36,6 +36,7 @@ impl Draft<'_> {
             self.arm(ix);
         }
         self.try_again_what_failed();
+        self.tell_no_later();
         self.wait_for_what_was_left(by_ms);
     }
 

@@ -69,6 +69,8 @@ words!(
         RepeatOfOldEpoch = "repeat_of_old_epoch",
         /// After a number that is missing; the agent sends it again.
         AfterGap = "after_gap",
+        /// It, or one before it, has other content than what is applied under its number.
+        Forked = "forked",
         Quarantined = "quarantined",
         /// Without a readable number.
         Unreadable = "unreadable",

@@ -13,6 +13,7 @@ use super::{
     site::Site,
     sweep::{Aside, Look},
     ticket_file::TicketFile,
+    untold::Untold,
 };
 use crate::{
     change::{
@@ -45,6 +46,8 @@ pub(super) struct Overlay {
     pub(super) failures: BTreeMap<(Ix, Epoch, u64), Option<u8>>,
     /// `None`: it does not fail any more.
     pub(super) set_aside: BTreeMap<Look, Option<Aside>>,
+    /// `None`: an interval without any is over.
+    pub(super) untold: BTreeMap<Ix, Option<Untold>>,
     pub(super) last_number: Option<u64>,
     /// Unknown ids that were put into quarantine.
     pub(super) met: usize,
@@ -62,6 +65,8 @@ pub(super) struct Draft<'a> {
     pub(super) recalled: Vec<(Ix, Head)>,
     /// Journals of which nobody can tell how far they are applied.
     pub(super) unreadable: BTreeSet<(Ix, Epoch)>,
+    /// Journals of which a record of this plan has other content than what is applied.
+    pub(super) forked: BTreeSet<(Ix, Epoch)>,
     /// Records of this plan: what the store was asked for before it does not know them. `None`: no record of this
     /// plan had another number before.
     pub(super) kept: Option<HashMap<(Ix, Epoch, u64), Identity>>,
@@ -88,6 +93,7 @@ impl<'a> Draft<'a> {
             over: Overlay { generation: fleet.generation, ..Overlay::default() },
             recalled: Vec::new(),
             unreadable: BTreeSet::new(),
+            forked: BTreeSet::new(),
             kept: None,
             rows: Vec::new(),
             evidence: Vec::new(),

@@ -57,6 +57,12 @@ impl Draft<'_> {
             self.count(Count::Message(MessageOutcome::JournalUnreadable));
             return;
         }
+        let rest = |position| u64::try_from(batch.records.len() - position).unwrap_or(u64::MAX);
+        if self.forked.contains(&(ix, batch.epoch)) {
+            self.count_many(Count::Record(RecordFate::Forked), rest(0));
+            self.count(Count::Message(MessageOutcome::Applied));
+            return;
+        }
         let delivery = Delivery { ix, epoch: batch.epoch, received_at };
         self.open_journal(delivery);
         self.follow_epoch(ix, batch.epoch, received_at);
@@ -64,19 +70,26 @@ impl Draft<'_> {
         let (mut rejected, mut set_aside) = (Vec::new(), Vec::new());
         for (position, record) in batch.records.iter().enumerate() {
             let head = self.head(delivery);
-            match journal::admit(head.upto, &head.remembered, record.digest, &record.parsed) {
+            match journal::admit(head.upto, &head.remembered, record.digest, &record.parsed, record.through())
+            {
                 Admit::Unreadable => self.count(Count::Record(RecordFate::Unreadable)),
                 Admit::Repeat => {
                     self.count(Count::Record(RecordFate::Repeat));
                     self.reject_again(record, &mut rejected);
                 }
-                Admit::Fork => self.fork(delivery, &Because::OtherContent),
-                Admit::AfterGap => {
-                    let rest = u64::try_from(batch.records.len() - position).unwrap_or(u64::MAX);
-                    self.count_many(Count::Record(RecordFate::AfterGap), rest);
+                Admit::Fork => {
+                    // What follows continues another history. Its agent hears what we have under its number,
+                    // begins an epoch of its own, and sends again what it was told nothing about.
+                    self.fork(delivery, &Because::OtherContent);
+                    self.forked.insert((ix, batch.epoch));
+                    self.count_many(Count::Record(RecordFate::Forked), rest(position));
                     break;
                 }
-                Admit::Drop { through } => self.drop_range(delivery, record, through),
+                Admit::AfterGap => {
+                    self.count_many(Count::Record(RecordFate::AfterGap), rest(position));
+                    break;
+                }
+                Admit::Drop { through } => set_aside.extend(self.drop_range(delivery, record, through)),
                 Admit::Apply if self.must_wait(delivery, record) => break,
                 Admit::Apply => set_aside.extend(self.next_record(delivery, record)),
             }
@@ -146,12 +159,21 @@ impl Draft<'_> {
         }));
     }
 
-    /// The size cap of the agent evicted a range; this record stands for it, under the first free number.
-    fn drop_range(&mut self, delivery: Delivery, incoming: &IncomingRecord, through: u64) {
-        let Ok(record) = &incoming.parsed else { return };
+    /// The size cap of the agent evicted a range; this record stands for it, under the first free number. Set aside or
+    /// not, it uses up the range: what is behind it comes under the number after that.
+    fn drop_range(
+        &mut self,
+        delivery: Delivery,
+        incoming: &IncomingRecord,
+        through: u64,
+    ) -> Option<Rejected> {
         let from_seq = self.head(delivery).upto + 1;
         self.gap(delivery, (from_seq, through), "dropped");
         self.count_many(Count::Record(RecordFate::Dropped), through - from_seq + 1);
+        let record = match self.readable(delivery, incoming) {
+            Ok(record) => record,
+            Err(why) => return Some(self.quarantine(delivery, incoming, through, &why)),
+        };
         let (placed_at, _) = self.place(delivery, record);
         self.keep(delivery, incoming, Kept { seq: from_seq, placed_at, outcome: RecordOutcome::Applied });
         self.head_mut(delivery).cursor.blur();
@@ -163,25 +185,37 @@ impl Draft<'_> {
             self.head_mut(old).cursor.blur();
         }
         self.settle(delivery, incoming, through);
+        None
+    }
+
+    /// Or why it goes to quarantine. One that failed before and does not any more is no longer suspect.
+    fn readable<'a>(
+        &mut self,
+        delivery: Delivery,
+        incoming: &'a IncomingRecord,
+    ) -> Result<&'a Record, String> {
+        let record = match &incoming.parsed {
+            Ok(record) => record,
+            Err(RecordError::Bad { reason, .. } | RecordError::Unnumbered(reason)) => {
+                return Err(reason.clone());
+            }
+        };
+        let key = (delivery.ix, delivery.epoch, record.header.seq);
+        match self.failures(key) {
+            0 => {}
+            failures if failures < MAX_FAILURES => drop(self.over.failures.insert(key, None)),
+            failures => return Err(format!("failed {failures} times")),
+        }
+        Ok(record)
     }
 
     /// The record with the next number: applied, skipped as known from an older epoch, or quarantined.
     fn next_record(&mut self, delivery: Delivery, incoming: &IncomingRecord) -> Option<Rejected> {
         let seq = self.head(delivery).upto + 1;
-        let key = (delivery.ix, delivery.epoch, seq);
-        let failures = self.failures(key);
-        let record = match &incoming.parsed {
-            Ok(record) if failures < MAX_FAILURES => record,
-            Ok(_) => {
-                return Some(self.quarantine(delivery, incoming, &format!("failed {failures} times")));
-            }
-            Err(RecordError::Bad { reason, .. } | RecordError::Unnumbered(reason)) => {
-                return Some(self.quarantine(delivery, incoming, reason));
-            }
+        let record = match self.readable(delivery, incoming) {
+            Ok(record) => record,
+            Err(why) => return Some(self.quarantine(delivery, incoming, seq, &why)),
         };
-        if failures > 0 {
-            self.over.failures.insert(key, None);
-        }
         let (placed_at, ahead) = self.place(delivery, record);
         if ahead {
             self.count(Count::Record(RecordFate::ClockAhead));
@@ -258,8 +292,14 @@ impl Draft<'_> {
         self.audit("record_failed", format!("kiosk/{id}"), &detail);
     }
 
-    /// Its number is used up, its bytes are kept for people.
-    fn quarantine(&mut self, delivery: Delivery, incoming: &IncomingRecord, reason: &str) -> Rejected {
+    /// Its numbers, up to `upto`, are used up; its bytes are kept for people.
+    fn quarantine(
+        &mut self,
+        delivery: Delivery,
+        incoming: &IncomingRecord,
+        upto: u64,
+        reason: &str,
+    ) -> Rejected {
         let reason: String = reason.chars().take(MAX_TEXT_CHARS).collect();
         let seq = self.head(delivery).upto + 1;
         let row = JournalRecordRow {
@@ -278,20 +318,11 @@ impl Draft<'_> {
         self.rows.push(Change::JournalRecord(row));
         self.note_kept(delivery, incoming, seq);
         self.interrupt_evidence(delivery, incoming);
-        self.over.failures.insert((delivery.ix, delivery.epoch, seq), None);
+        let own = incoming.parsed.as_ref().map_or(seq, |record| record.header.seq);
+        self.over.failures.insert((delivery.ix, delivery.epoch, own), None);
         self.count(Count::Record(RecordFate::Quarantined));
-        self.settle(delivery, incoming, seq);
+        self.settle(delivery, incoming, upto);
         Rejected { seq, reason }
-    }
-
-    /// In one line for each message.
-    fn tell_set_aside(&mut self, delivery: Delivery, records: &[Rejected]) {
-        let Some(first) = records.first() else { return };
-        let kiosk = self.kiosk(delivery.ix).id.clone();
-        let detail = serde_json::json!({
-            "epoch": delivery.epoch, "seq": first.seq, "records": records.len(), "reason": first.reason,
-        });
-        self.audit("record_set_aside", format!("kiosk/{kiosk}"), &detail);
     }
 
     /// Nobody knows what it said: neither the state before it nor what follows tells what was in between. One that

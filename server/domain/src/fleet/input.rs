@@ -8,7 +8,7 @@ use kioskwatch_proto::{
     faults::FaultCode,
     heartbeat::Heartbeat,
     inventory::Inventory,
-    journal::{Digest, Record, RecordError, Was},
+    journal::{Body, Digest, Record, RecordError, Was},
     presence::Presence,
 };
 use serde_json::{Map, Value};
@@ -41,6 +41,11 @@ pub enum Input {
     /// to show the plan's `now`. Comes before what was received after the jump.
     ClockJumped {
         before: Timestamp,
+    },
+    /// All that was received before `to` is among the inputs so far. Silence proves something up to there, however
+    /// much later a sweep is decided; until this was said once, a sweep judges up to its `now`.
+    Read {
+        to: Timestamp,
     },
     /// Look for everything that has become due. Takes no other input and may come at any time.
     Sweep,
@@ -186,6 +191,15 @@ impl IncomingRecord {
     pub fn unread(raw: &str, why: &str) -> Self {
         let parsed = Err(Record::unread(raw, why));
         Self { raw: raw.into(), digest: Digest::of(raw.as_bytes()), parsed, stored: Stored::NotLookedUp }
+    }
+
+    /// The last number that it uses up, where it stands for a range.
+    pub(super) fn through(&self) -> Option<u64> {
+        match &self.parsed {
+            Ok(Record { body: Body::Dropped(dropped), .. }) => Some(dropped.through),
+            Ok(_) => None,
+            Err(_) => Record::unread_through(&self.raw),
+        }
     }
 
     /// Where it stood in an older epoch: before a plan, the store's record of that place is to be given to

@@ -42,6 +42,7 @@ impl Draft<'_> {
             Input::ReadsAgain => self.reads_again(),
             Input::BrokerDown { since } => self.broker_down(*since),
             Input::ClockJumped { before } => self.clock_jumped(*before),
+            Input::Read { to } => self.server_mut().read_to = Some(*to),
             Input::Sweep => self.sweep(),
             Input::SweepPart(looks) => self.sweep_part(looks),
             Input::LookFailed { look, reason } => self.look_failed(*look, reason),

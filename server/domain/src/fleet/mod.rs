@@ -25,6 +25,7 @@ mod kiosk;
 mod listen;
 mod live;
 mod load;
+mod models;
 mod operate;
 mod outage;
 mod plan;
@@ -37,6 +38,7 @@ mod site;
 mod sweep;
 mod ticket_file;
 mod unstored;
+mod untold;
 mod view;
 mod watch;
 mod work;
@@ -60,6 +62,7 @@ pub use self::{
         TicketAction,
     },
     kiosk::MAX_EPOCHS,
+    models::remodel,
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     recall::Recalled,
     sweep::Look,
@@ -74,6 +77,7 @@ use self::{
     site::Site,
     sweep::Aside,
     ticket_file::TicketFile,
+    untold::Untold,
 };
 use crate::{
     change::{CommandRow, IncidentRow, LivenessRow},
@@ -98,7 +102,7 @@ pub struct Fleet {
     kiosks: Vec<Kiosk>,
     live: Vec<Liveness>,
     places: Directory,
-    sites: BTreeMap<SiteId, Site>,
+    sites: BTreeMap<Arc<SiteId>, Site>,
     /// Open ones.
     incidents: HashMap<Uuid, IncidentRow>,
     /// Open ones, and closed ones that may come back.
@@ -114,6 +118,8 @@ pub struct Fleet {
     failures: HashMap<(Ix, Epoch, u64), u8>,
     /// What the sweep leaves alone for a while.
     set_aside: BTreeMap<Look, Aside>,
+    /// Of whom records were set aside in this interval.
+    untold: BTreeMap<Ix, Untold>,
     last_number: u64,
     /// Kiosks that wait for approval.
     quarantined: usize,
@@ -131,6 +137,8 @@ enum Due {
     Command(CommandId),
     /// Its service ends, or ended, while problems of it are open.
     End(Ix),
+    /// Records of it were set aside of which the audit was not told.
+    Untold(Ix),
 }
 
 /// Whether we hear.
@@ -139,6 +147,8 @@ struct Server {
     id: Uuid,
     /// `None` while the broker or we are away.
     hearing_since: Option<Timestamp>,
+    /// What was received until then has been taken. `None`: nobody said so, and all of it has.
+    read_to: Option<Timestamp>,
     /// From `unknown` no verdict falls before this.
     settled_at: Timestamp,
     /// Whoever lost the broker may take this long: one that lost it more than once waits longer before each next try.
@@ -243,7 +253,7 @@ impl Fleet {
         for (ix, at) in over.rearm {
             self.silence_due.set(ix, at);
         }
-        self.sites.extend(over.sites);
+        self.sites.extend(over.sites.into_iter().map(|(id, site)| (Arc::new(id), site)));
         for (id, row) in over.incidents {
             let key = Due::Incident(id);
             self.move_due(key, self.incidents.get(&id).and_then(|i| i.triage_due_at), row.triage_due_at);
@@ -299,6 +309,14 @@ impl Fleet {
                 None => self.set_aside.remove(&look),
             };
         }
+        for (ix, untold) in over.untold {
+            let next = untold.as_ref().map(|untold| untold.due_at);
+            let before = match untold {
+                Some(untold) => self.untold.insert(ix, untold),
+                None => self.untold.remove(&ix),
+            };
+            self.move_due(Due::Untold(ix), before.map(|untold| untold.due_at), next);
+        }
         self.last_number = over.last_number.unwrap_or(self.last_number);
         Ok(plan.committed)
     }
@@ -335,6 +353,11 @@ impl Fleet {
     /// Quiet kiosks look alike: they share one copy.
     fn share(&mut self, kiosk: &mut Kiosk) {
         kiosk.tidy();
+        if let Some(site) = &mut kiosk.site
+            && let Some((known, _)) = self.sites.get_key_value(&**site)
+        {
+            site.clone_from(known);
+        }
         let quiet = kiosk.state.peripherals.iter().all(|(_, peripheral)| peripheral.faults.is_empty());
         let key = Shared(kiosk.state.peripherals.clone());
         if let Some(Shared(known)) = self.shared.get(&key) {
@@ -380,6 +403,11 @@ impl Fleet {
 }
 
 impl Server {
+    /// Up to when silence can be judged: what waits to be read may be the next sign of life.
+    fn silence_to(&self, now: Timestamp) -> Timestamp {
+        self.read_to.map_or(now, |read_to| read_to.min(now))
+    }
+
     fn hears(&self, now: Timestamp) -> bool {
         self.hearing_since.is_some() && self.settled_at <= now
     }

@@ -99,11 +99,12 @@ impl Draft<'_> {
                     | Change::Correction(_)
                     | Change::CalendarTerms(_)
                     | Change::Audit(_)
-                    | Change::Assignment(AssignmentRow { group: GroupKind::Engineer, .. })
+                    | Change::Assignment(AssignmentRow { group: GroupKind::Engineer | GroupKind::Model, .. })
             )
         };
         if !changes.iter().all(of_books) {
-            let reason = "only month figures, restatements, corrections, calendars and engineers are booked";
+            let reason =
+                "only month figures, restatements, corrections, calendars, engineers and models are booked";
             return Err(invalid("books", reason));
         }
         if let Some(request) = also {
@@ -136,7 +137,7 @@ impl Draft<'_> {
             self.urge(actor, id, Because::RepeatCall(text).into());
             return Ok(Answer::Ticket(id));
         }
-        let (site, service) = (self.kiosk(ix).site.clone(), self.kiosk(ix).state.service);
+        let (site, service) = (self.kiosk(ix).site().cloned(), self.kiosk(ix).state.service);
         let class = self.class_of(&told.fault);
         let severity = ticket_severity(self.policy.catalogue.severity(&told.fault), service);
         let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.row.zone);

@@ -70,7 +70,7 @@ impl Draft<'_> {
     pub(super) fn step(&mut self, ix: Ix, step: Step) {
         let now = self.now;
         let kiosk = self.kiosk_mut(ix);
-        let (id, site, before) = (kiosk.id.clone(), kiosk.site.clone(), kiosk.state.presence);
+        let (id, site, before) = (kiosk.id.clone(), kiosk.site().cloned(), kiosk.state.presence);
         kiosk.state.presence = step.to;
         kiosk.state.presence_since = step.at;
         kiosk.state.presence_reason = step.reason;
@@ -97,10 +97,11 @@ impl Draft<'_> {
 
     /// Takes all steps that have become due; arms the next one.
     pub(super) fn judge_silence(&mut self, ix: Ix) {
+        let to = self.server().silence_to(self.now);
         while let Some(step) =
             self.silence(ix).and_then(|silence| silence.next(self.kiosk(ix).state.presence))
         {
-            if step.at > self.now {
+            if step.at > to {
                 break;
             }
             self.step(ix, step);
@@ -242,7 +243,7 @@ impl Draft<'_> {
         }
         let fleet: &Fleet = self.fleet;
         let before = self.rows.len();
-        for ix in fleet.silence_due.due(self.now) {
+        for ix in fleet.silence_due.due(self.server().silence_to(self.now)) {
             // Most were heard since and are only looked at later again: these make no rows, and do not count.
             if self.rows.len() - before >= MAX_PER_SWEEP {
                 break;
@@ -271,7 +272,7 @@ impl Draft<'_> {
         if !server.settled && server.hears(now) {
             self.server_mut().settled = true;
             let out = self.fleet.sites.iter().filter(|(_, site)| site.outage.is_some());
-            self.sites_to_judge.extend(out.map(|(id, _)| id.clone()));
+            self.sites_to_judge.extend(out.map(|(id, _)| SiteId::clone(id)));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Whoever cannot commit a sweep takes it apart ([`Fleet::looks`]) and hands back what fails
 //! ([`Input::LookFailed`](super::Input)): that is left alone for a while, and the rest is done.
-use kioskwatch_proto::Timestamp;
+use kioskwatch_proto::{Timestamp, faults::codes};
 
 use super::{Due, Fleet, Ix, draft::Draft, kiosk::Kiosk};
 use crate::change::PresenceVerdict;
@@ -65,7 +65,7 @@ impl Fleet {
     #[must_use]
     pub fn looks(&self, now: Timestamp) -> Vec<Look> {
         let forgotten = self.to_forget().map(What::Forget);
-        let silent = self.silence_due.due(now).into_iter().map(What::Silence);
+        let silent = self.silence_due.due(self.server.silence_to(now)).into_iter().map(What::Silence);
         let due = self.due.iter().take_while(|&&(at, _)| at <= now).map(|&(_, due)| What::Due(due));
         let all = std::iter::once(What::Hearing)
             .chain(forgotten.take(MAX_PER_SWEEP))
@@ -122,6 +122,7 @@ impl Draft<'_> {
                 }
                 What::Due(Due::Command(id)) => self.look_at_command(id),
                 What::Due(Due::End(ix)) => self.look_at_end(ix),
+                What::Due(Due::Untold(ix)) => self.look_at_untold(ix),
             }
             self.looked(look);
         }
@@ -157,7 +158,7 @@ impl Draft<'_> {
         self.over.set_aside.insert(look, Some(Aside { until, times: times + 1, since }));
         let (action, object) = match look.0 {
             What::Hearing => ("deadline_failed", "server".to_owned()),
-            What::Forget(ix) | What::Silence(ix) | What::Due(Due::End(ix)) => {
+            What::Forget(ix) | What::Silence(ix) | What::Due(Due::End(ix) | Due::Untold(ix)) => {
                 ("deadline_failed", format!("kiosk/{}", self.kiosk(ix).id))
             }
             What::Evidence(ix) => ("evidence_failed", format!("kiosk/{}", self.kiosk(ix).id)),
@@ -186,8 +187,11 @@ impl Draft<'_> {
 
     /// A held or suppressed incident whose time has come.
     fn look_at_incident(&mut self, id: uuid::Uuid) {
-        let due = self.incident(id).filter(|row| row.closed_at.is_none()).and_then(|row| row.triage_due_at);
-        if due.is_some_and(|at| at <= self.now) {
+        let Some(row) = self.incident(id).filter(|row| row.closed_at.is_none()) else { return };
+        // Who is called offline may be heard by what waits to be read.
+        let is_silent = matches!(row.fault.as_str(), codes::KIOSK_OFFLINE | codes::SITE_OFFLINE);
+        let to = if is_silent { self.server().silence_to(self.now) } else { self.now };
+        if row.triage_due_at.is_some_and(|at| at <= to) {
             self.triage(id);
         }
     }

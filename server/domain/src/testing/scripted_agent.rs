@@ -60,9 +60,10 @@ impl ScriptedAgent {
         agent
     }
 
+    /// Another one for each boot: copies of a disk draw their own.
     fn fresh(&mut self) -> Uuid {
         self.fresh += 1;
-        Uuid::from_u128(self.fresh)
+        Uuid::from_u128((self.boot.0.as_u128() & 0xffff) << 64 | self.fresh)
     }
 
     /// A record of the current boot; it stands in the journal until acknowledged.

@@ -22,6 +22,8 @@ pub struct Owner {
     pub engineer: Option<String>,
     /// What the site was to it then.
     pub contract: Contract,
+    /// Which model the kiosk was; empty: none that anybody named.
+    pub model: String,
 }
 
 /// Divides all of time among owners, without overlap and without a rest: groups add up to the whole.
@@ -29,7 +31,9 @@ pub struct Owner {
 /// Of two assignments that overlap, the one that began later holds: the kiosk was moved and nobody wrote down
 /// that it left. A kiosk whose moves were never written down belongs where it stands: `assignments` hold its first
 /// site, also one before or behind the time in question. Before that, and between two sites, it is nobody's.
-/// What two people said since of a time holds in all of it, and what they said last over what they said before.
+/// A kiosk of which no other model was ever noted was always the one that is registered.
+/// What two people said since of a time holds in all of it, and what they said last, which stands behind the others,
+/// over what they said before.
 /// Whom the sites belonged to is not known here: [`super::contracts::Contracts::divide`].
 #[must_use]
 pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, IntervalSet)> {
@@ -40,23 +44,43 @@ pub fn owners(kiosk: &KioskRow, assignments: &[&AssignmentRow]) -> Vec<(Owner, I
     correct(&mut sites, assignments, GroupKind::Site);
     let mut engineers = shares_of(assignments, GroupKind::Engineer);
     correct(&mut engineers, assignments, GroupKind::Engineer);
+    let mut models = shares_of(assignments, GroupKind::Model);
+    if !assignments.iter().any(|row| row.group == GroupKind::Model && row.said.is_none()) {
+        models.insert(kiosk.model.clone(), IntervalSet::always());
+    }
+    correct(&mut models, assignments, GroupKind::Model);
+    models.remove("");
     let with_rest = |shares: BTreeMap<String, IntervalSet>| {
         let owned = shares.values().fold(IntervalSet::empty(), |all, one| all.union(one));
         let rest = IntervalSet::always().subtract(&owned);
         shares.into_iter().map(|(id, set)| (Some(id), set)).chain([(None, rest)]).collect::<Vec<_>>()
     };
-    let engineers = with_rest(engineers);
+    let (engineers, models) = (with_rest(engineers), with_rest(models));
     let mut out = Vec::new();
     for (site, there) in with_rest(sites) {
+        let site: Option<SiteId> = site.as_deref().and_then(|id| id.parse().ok());
         for (engineer, theirs) in &engineers {
-            let set = there.intersect(theirs);
-            if !set.is_empty() {
-                let site = site.as_deref().and_then(|id| id.parse().ok());
-                out.push((Owner { site, engineer: engineer.clone(), ..Owner::default() }, set));
+            let held = there.intersect(theirs);
+            for (model, was) in models.iter().filter(|_| !held.is_empty()) {
+                let set = held.intersect(was);
+                if !set.is_empty() {
+                    let (engineer, model) = (engineer.clone(), model.clone().unwrap_or_default());
+                    out.push((
+                        Owner { site: site.clone(), engineer, model, contract: Contract::default() },
+                        set,
+                    ));
+                }
             }
         }
     }
     out
+}
+
+/// The time of which two people said which model a kiosk was.
+#[must_use]
+pub fn models_told<'a>(assignments: impl IntoIterator<Item = &'a AssignmentRow>) -> IntervalSet {
+    let told = assignments.into_iter().filter(|row| row.group == GroupKind::Model && row.said.is_some());
+    told.map(|row| super::rows::span(row.from, row.to)).collect()
 }
 
 /// Counted time of a kiosk whose stand was never written down: it belongs where the kiosk is registered, and to its
@@ -90,9 +114,7 @@ fn shares_of(assignments: &[&AssignmentRow], group: GroupKind) -> BTreeMap<Strin
 
 fn correct(shares: &mut BTreeMap<String, IntervalSet>, assignments: &[&AssignmentRow], group: GroupKind) {
     let said = |row: &&&AssignmentRow| row.group == group && row.said.is_some();
-    let mut rows: Vec<_> = assignments.iter().filter(said).collect();
-    rows.sort_by_key(|row| row.said);
-    for row in rows {
+    for row in assignments.iter().filter(said) {
         let span = IntervalSet::of(super::rows::span(row.from, row.to));
         shares.values_mut().for_each(|share| *share = share.subtract(&span));
         if !row.group_id.is_empty() {
@@ -102,7 +124,7 @@ fn correct(shares: &mut BTreeMap<String, IntervalSet>, assignments: &[&Assignmen
     }
 }
 
-/// What was known before a second of where a kiosk stood and who answered for it; `None`: what is.
+/// What was known before a second of where a kiosk stood, who answered for it and which model it was; `None`: what is.
 pub fn known_before(rows: &[AssignmentRow], second: Option<i64>) -> impl Iterator<Item = &AssignmentRow> {
     rows.iter().filter(move |row| match (row.said, second) {
         (Some(said), Some(limit)) => said.secs() < limit,
@@ -118,6 +140,8 @@ pub struct Booking<'a> {
     pub owners: &'a [(Owner, IntervalSet)],
     /// The time of which two people said to whom its site belonged.
     pub corrected: &'a IntervalSet,
+    /// The time of which two people said which model it was.
+    pub remodeled: &'a IntervalSet,
     /// Availability's target.
     pub target: (i64, i64),
     pub inputs: Inputs<'a>,
@@ -142,6 +166,7 @@ impl Booked {
             engineer: old.engineer.clone(),
             region: old.region.clone(),
             customer: old.customer.clone(),
+            model: old.model.clone(),
             ..self.nothing.clone()
         })
         .collect()
@@ -151,7 +176,8 @@ impl Booked {
 /// Whose share a row is.
 #[must_use]
 pub fn owner(row: &MonthRow) -> Owner {
-    Owner { site: row.site.clone(), engineer: row.engineer.clone(), contract: contract(row) }
+    let (site, engineer, model) = (row.site.clone(), row.engineer.clone(), row.model.clone());
+    Owner { site, engineer, contract: contract(row), model }
 }
 
 /// Under which contract it was booked.
@@ -186,6 +212,7 @@ impl Booking<'_> {
                 engineer: owner.engineer.clone(),
                 region: owner.contract.region.clone(),
                 customer: owner.contract.customer.clone(),
+                model: owner.model.clone(),
                 sums: measured.within(set),
                 ..nothing.clone()
             });
@@ -278,9 +305,10 @@ impl Fingerprint {
             ("owners", owned(booking.owners, booking.corrected, elapsed)),
             ("evidence", claims(inputs)),
         ];
+        let models = models(booking.owners, booking.remodeled, elapsed);
         let mut whole = Sha256::new();
         let mut names = serde_json::Map::new();
-        for (name, hash) in parts {
+        for (name, hash) in parts.into_iter().chain(models.map(|hash| (MODELS, hash))) {
             let hash = hash.finalize();
             whole.update(hash);
             names.insert(name.to_owned(), hex(&hash[..8]).into());
@@ -300,10 +328,13 @@ fn owned(owners: &[(Owner, IntervalSet)], corrected: &IntervalSet, elapsed: Inte
     for under in
         owners.chunk_by(|(one, _), (next, _)| (&one.site, &one.engineer) == (&next.site, &next.engineer))
     {
-        let shares: Vec<(&Contract, IntervalSet)> =
-            under.iter().map(|(owner, set)| (&owner.contract, set.clip(elapsed))).collect();
+        let mut shares: BTreeMap<&Contract, IntervalSet> = BTreeMap::new();
+        for (owner, set) in under {
+            let share = shares.entry(&owner.contract).or_default();
+            *share = share.union(&set.clip(elapsed));
+        }
         hash.update(format!("{:?}", (&under[0].0.site, &under[0].0.engineer)));
-        feed_set(&mut hash, &shares.iter().fold(IntervalSet::empty(), |all, (_, share)| all.union(share)));
+        feed_set(&mut hash, &shares.values().fold(IntervalSet::empty(), |all, share| all.union(share)));
         let held: Vec<_> = shares.iter().filter(|(_, share)| !share.is_empty()).collect();
         let is_told = |share: &IntervalSet| held.len() > 1 || !share.intersect(corrected).is_empty();
         for (contract, share) in held.iter().filter(|(_, share)| is_told(share)) {
@@ -312,6 +343,35 @@ fn owned(owners: &[(Owner, IntervalSet)], corrected: &IntervalSet, elapsed: Inte
         }
     }
     hash
+}
+
+/// The name of the part of which model a kiosk was when.
+const MODELS: &str = "models";
+
+/// Which model it was when. `None` where that was one and two people did not say so: servers of before schema 24 did not
+/// keep it, and what they signed and somebody rejected is known by its fingerprint.
+fn models(owners: &[(Owner, IntervalSet)], remodeled: &IntervalSet, elapsed: Interval) -> Option<Sha256> {
+    let mut held: BTreeMap<&str, IntervalSet> = BTreeMap::new();
+    for (owner, set) in owners {
+        let share = held.entry(&owner.model).or_default();
+        *share = share.union(&set.clip(elapsed));
+    }
+    held.retain(|_, share| !share.is_empty());
+    if held.len() < 2 && remodeled.clip(elapsed).is_empty() {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for (model, share) in held {
+        hash.update(format!("{model:?}"));
+        share.intervals().iter().for_each(|part| feed(&mut hash, *part));
+    }
+    Some(hash)
+}
+
+/// Whether figures were divided by what was said of the model: otherwise it is only the one that is registered.
+pub(super) fn tells_models(inputs: &str) -> bool {
+    let parts: serde_json::Value = serde_json::from_str(inputs).unwrap_or_default();
+    parts.get(MODELS).is_some()
 }
 
 /// The claims that counted, in an order of their own: the order they came in is no input.

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use kioskwatch_proto::limits::MAX_TEXT_CHARS;
 use kioskwatch_proto::{SiteId, Timestamp};
 
-use super::booking::{Booked, Owner, changed_inputs, contract, owner};
+use super::booking::{Booked, Owner, changed_inputs, contract, owner, tells_models};
 use super::contracts::{Contract, Contracts};
 use super::figures::Figures;
 use super::hurdle::Hurdle;
@@ -321,6 +321,9 @@ pub fn decide(
 /// since that is kept (schema 20) is known, and holds also where the kiosk did not count in all of it. Of a month that
 /// was signed before, to somebody to whom by what is known now the site never belonged in it, what was signed counts,
 /// but for what two people said of it since.
+///
+/// The model is the one that was signed, but where it changed within the month, or two people said which it was: one that
+/// is registered anew is none of a month that is over.
 fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) -> Vec<MonthRow> {
     let Some(any) = signed.first() else { return rows.iter().map(|row| (*row).clone()).collect() };
     let period = Interval::new(any.period_from.secs(), any.period_to.secs());
@@ -335,7 +338,8 @@ fn as_signed(rows: &[&MonthRow], signed: &[&MonthRow], contracts: &Contracts) ->
         let is_kept = is_kept || row.site.as_ref().is_some_and(is_told);
         let belonged = its.filter(|_| !is_kept).unwrap_or(row);
         let Contract { region, customer } = contract(belonged);
-        let (target, frozen_at, model) = (any.target, any.frozen_at, any.model.clone());
+        let (target, frozen_at) = (any.target, any.frozen_at);
+        let model = if tells_models(&row.inputs) { &row.model } else { &any.model }.clone();
         let row = MonthRow { region, customer, model, target, frozen_at, ..(*row).clone() };
         restated
             .entry(owner(&row))

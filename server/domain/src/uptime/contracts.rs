@@ -151,8 +151,8 @@ impl Contracts {
     /// The time of which two people said to whom a site belonged, as it was known before a second; `None`: by now.
     #[must_use]
     pub fn corrected(&self, site: &SiteId, known_before: Option<i64>) -> IntervalSet {
-        let corrected = self.0.get(site).map_or(&[][..], |history| history.known(known_before));
-        corrected.iter().map(|one| one.within).collect()
+        let corrected = self.0.get(site).into_iter().flat_map(|history| history.known(known_before));
+        corrected.map(|one| one.within).collect()
     }
 
     /// Divides the time of each site's owners among its contracts, without overlap and without a rest, as they were known
@@ -183,11 +183,9 @@ impl Contracts {
 }
 
 impl History {
-    fn known(&self, before: Option<i64>) -> &[Corrected] {
-        let known = before.map_or(self.corrected.len(), |limit| {
-            self.corrected.iter().take_while(|one| one.said < limit).count()
-        });
-        &self.corrected[..known]
+    /// What was said while the clock was ahead may stand before what was said since, and is known later.
+    fn known(&self, before: Option<i64>) -> impl Iterator<Item = &Corrected> {
+        self.corrected.iter().filter(move |one| before.is_none_or(|limit| one.said < limit))
     }
 
     fn spans(&self, known_before: Option<i64>) -> Vec<(Contract, Interval)> {
@@ -195,11 +193,11 @@ impl History {
     }
 
     /// From when to when each of what was said held, by these corrections; in order.
-    fn with(&self, corrected: &[Corrected]) -> Vec<(Contract, Interval)> {
+    fn with<'a>(&self, corrected: impl IntoIterator<Item = &'a Corrected>) -> Vec<(Contract, Interval)> {
         let ends = self.said.iter().skip(1).map(|(from, _)| *from).chain([END]);
         let said = self.said.iter().zip(ends);
         let spans = said.map(|((from, contract), to)| (contract.clone(), Interval::new(*from, to))).collect();
-        corrected.iter().fold(spans, |spans, one| {
+        corrected.into_iter().fold(spans, |spans, one| {
             spans.into_iter().flat_map(|(contract, span)| one.over(contract, span)).collect()
         })
     }
@@ -291,6 +289,29 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_two_people_say_now_holds_over_what_they_said_while_the_clock_was_ahead() {
+        let site = SiteId::new("S-1").unwrap();
+        let mut contracts = Contracts::default();
+        contracts.learn(&site, Timestamp(0), Contract { customer: "A".into(), ..Contract::default() });
+        for (span, customer, said) in [((0, 100), "B", 900_000), ((50, 100), "C", 2_000)] {
+            contracts.correct(&corrected("S-1", span, customer), Timestamp(said * 1_000));
+        }
+        let owner = Owner { site: Some(site), ..Owner::default() };
+        let told = |before| {
+            let all = IntervalSet::of(Interval::new(0, 100));
+            let shares = contracts.divide(vec![(owner.clone(), all)], before).into_iter();
+            shares.map(|(owner, set)| (owner.contract.customer, set.length())).collect::<Vec<_>>()
+        };
+        let is = |names: [&str; 2]| names.map(|name| (name.to_owned(), 50)).to_vec();
+        assert_eq!(
+            told(Some(3_000)),
+            is(["A", "C"]),
+            "what was signed before that time comes knew nothing else"
+        );
+        assert_eq!((told(Some(900_001)), told(None)), (is(["B", "C"]), is(["B", "C"])));
+    }
+
+    #[test]
     fn what_is_said_of_a_site_holds_from_then_on_and_its_time_adds_up() {
         let [here, there] = ["S-1", "S-2"].map(|id| SiteId::new(id).unwrap());
         let contract = |customer: &str| Contract { region: "north".into(), customer: customer.into() };
@@ -304,6 +325,7 @@ pub(super) mod tests {
             site: site.cloned(),
             engineer: Some("li".into()),
             contract,
+            ..Owner::default()
         };
         let of = |site: Option<&SiteId>| {
             contracts.divide(vec![(owner(site, Contract::default()), IntervalSet::of(within))], None)

@@ -121,8 +121,8 @@ pub fn request(
             }
             check_hours(around, before, after, wanted).map_err(invalid)?;
         }
-        Correction::Assignment { before, after, .. } => {
-            assigned::check(before, after.as_deref()).map_err(invalid)?;
+        Correction::Assignment { group, before, after, .. } => {
+            assigned::check(*group, before, after.as_deref()).map_err(invalid)?;
         }
         Correction::Contract { before, after, .. } => after.check(before).map_err(invalid)?,
         Correction::Withdrawal { .. } | Correction::Timezone { .. } | Correction::Commissioning { .. } => {}

@@ -1,10 +1,10 @@
 //! Outages, margins and shares, against counting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kioskwatch_domain::change::{Admission, AssignmentRow, GroupKind, KioskRow, MonthSums};
 use kioskwatch_domain::interval::{Interval, IntervalSet};
-use kioskwatch_domain::uptime::booking::{Booking, measure, owners};
+use kioskwatch_domain::uptime::booking::{Booking, Owner, measure, models_told, owner, owners};
 use kioskwatch_domain::uptime::{
     Cause, Evidence, Inputs, Margin, Month, Ratio, Reliability, Source, State, Timeline, Verdict,
 };
@@ -134,7 +134,8 @@ proptest! {
         claims in prop::collection::vec(
             (any::<i64>(), any::<i64>(), 0..5_usize, any::<bool>(), prop::option::of(any::<i64>()),
              prop::option::of(prop::sample::select(&Cause::ALL))), 0..20),
-        moves in prop::collection::vec((0..4_usize, -10..40_i64, prop::option::of(-10..40_i64), any::<bool>()), 0..8),
+        moves in prop::collection::vec((0..4_usize, -10..40_i64, prop::option::of(-10..40_i64), 0..GroupKind::ALL.len(), any::<bool>()),
+            0..10),
         near in any::<bool>(),
         now in 0..40_i64,
     ) {
@@ -168,12 +169,14 @@ proptest! {
         let at = |days: i64| Timestamp((period.from + days * day) * 1_000);
         let moved: Vec<AssignmentRow> = moves
             .iter()
-            .map(|(to, from, until, site)| AssignmentRow {
+            .map(|(to, from, until, group, said)| AssignmentRow {
                 kiosk: kiosk.id.clone(),
-                group: if *site { GroupKind::Site } else { GroupKind::Engineer },
+                group: GroupKind::ALL[*group],
                 group_id: format!("S-{to}"),
                 from: at(*from),
-                to: until.map(at), said: None })
+                to: until.map(at),
+                said: said.then_some(Timestamp(0)),
+            })
             .collect();
         let owners = owners(&kiosk, &moved.iter().collect::<Vec<_>>());
         let inputs = Inputs {
@@ -188,10 +191,21 @@ proptest! {
         };
         let whole = measure(&inputs, &IntervalSet::always());
         let booking =
-            Booking { month, kiosk: &kiosk, owners: &owners, corrected: &IntervalSet::empty(), target: (99, 100), inputs };
+            Booking { month, kiosk: &kiosk, owners: &owners, corrected: &IntervalSet::empty(), remodeled: &models_told(&moved), target: (99, 100), inputs };
         let rows = booking.book(0, Timestamp(0)).rows;
         let shares: MonthSums = rows.iter().map(|row| &row.sums).sum();
         prop_assert_eq!(&shares.figures, &whole.figures);
+        // Each second is of one model, and each owner has one row.
+        let mut models: BTreeMap<&str, i64> = BTreeMap::new();
+        rows.iter().for_each(|row| *models.entry(&row.model).or_default() += row.sums.figures.accountable_s);
+        prop_assert_eq!(models.values().sum::<i64>(), whole.figures.accountable_s);
+        let each: BTreeSet<_> = rows.iter().map(owner).collect();
+        prop_assert_eq!(each.len(), rows.len());
+        for (model, held) in models {
+            let was = |(one, set): &&(Owner, IntervalSet)| one.model == model && !set.is_empty();
+            let set = owners.iter().filter(was).fold(IntervalSet::empty(), |all, (_, set)| all.union(set));
+            prop_assert_eq!(held, measure(&inputs, &set).figures.accountable_s);
+        }
         prop_assert_eq!(shares.outages, whole.outages);
         // Whoever owned a part of an outage answers for that part: "longest" never says more than was down there.
         let down = |sums: &MonthSums| sums.figures.avail.den - sums.figures.avail.num;

@@ -69,8 +69,10 @@ pub struct Hub {
     beats_again: Option<Instant>,
     ids: Ids,
     lanes_up: [bool; 2],
-    /// When messages were last read: for noticing our own deafness.
-    last_turn: Stopwatch,
+    /// When no heartbeat waited to be read: for noticing our own deafness.
+    beats_read: Stopwatch,
+    /// The same by the clock: nobody is judged by silence after it.
+    read_to: Timestamp,
     /// See [`DEAF_AFTER`].
     deaf_after: Duration,
     flush_every: Duration,
@@ -116,6 +118,7 @@ impl Hub {
         (beats_link, from_beats): (Link, Outlet),
     ) -> Self {
         let ids = Ids::seeded(u128::from_le_bytes(crate::random::bytes()));
+        let read_to = app.clock().now();
         Self {
             app,
             requests: requests.0,
@@ -126,7 +129,8 @@ impl Hub {
             beats_again: None,
             ids,
             lanes_up: [false; 2],
-            last_turn: Stopwatch::start(),
+            beats_read: Stopwatch::start(),
+            read_to,
             deaf_after: DEAF_AFTER,
             flush_every: FLUSH_EVERY,
             stop: watch::channel(false).1,
@@ -171,7 +175,7 @@ impl Hub {
 
         let (mut shares, mut intake) = (Shares::default(), Intake::default());
 
-        self.last_turn = Stopwatch::start();
+        self.beats_read = Stopwatch::start();
         loop {
             let mut turn = Turn::default();
             let mut written = None;
@@ -186,8 +190,9 @@ impl Hub {
                 }
                 Wake::Sweep => {
                     self.drain(&mut turn);
-                    self.look_at_floods(&mut turn);
-                    turn.inputs.push(Input::Sweep);
+                    self.look_at_floods(&mut turn, Instant::now());
+                    // However long the decision takes, or the one that comes before it.
+                    turn.inputs.extend([Input::Read { to: self.read_to }, Input::Sweep]);
                 }
                 Wake::Flush => {
                     let kiosks = self.app.fleet().kiosks().len();
@@ -282,12 +287,12 @@ impl Hub {
     }
 
     /// Whose messages were too many since the last look, and of whom none was for a while.
-    fn look_at_floods(&self, turn: &mut Turn) {
-        let now = self.app.clock().now();
+    fn look_at_floods(&self, turn: &mut Turn, now: Instant) {
+        let at = self.app.clock().now();
         let mut floods = self.app.floods();
         for link in [&self.journal_link, &self.beats_link] {
             for (kiosk, dropped) in link.counters().take_flooding() {
-                if floods.note(&kiosk, dropped, now) {
+                if floods.note(&kiosk, dropped, now, at) {
                     tracing::warn!(%kiosk, "a kiosk sends too much; dropping what is");
                     turn.inputs.push(Input::Flood { kiosk });
                 }
@@ -302,7 +307,7 @@ impl Hub {
 
     /// Before anything is judged or claimed to be heard: silence that is our own, and a clock that shows another time.
     fn notice_deafness(&mut self, turn: &mut Turn) {
-        let deaf_for = self.last_turn.elapsed();
+        let deaf_for = self.beats_read.elapsed();
         let jump = self.app.clock().follow_jump();
         let now = self.app.clock().now();
         let before = now.plus_ms(jump.map_or(0, |jump| -jump.by_ms));
@@ -319,7 +324,10 @@ impl Hub {
         if was_deaf {
             turn.inputs.push(Input::ReadsAgain);
         }
-        self.last_turn = Stopwatch::start();
+        // Else it goes on until none waits any more: what found no room meanwhile was lost.
+        if was_deaf || !self.hears() {
+            self.beats_read = Stopwatch::start();
+        }
     }
 
     /// Everything that was sent to us before this has been taken. `None`: something waits.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use kioskwatch_domain::{
     change::{
-        Change, ClockRow, ClockState, CommandRow, CommandState, MonthRow, MonthSums, RecordOutcome,
-        TicketRow, TicketSource, TicketState,
+        Change, ClockRow, ClockState, CommandRow, CommandState, MonthRow, MonthSums, PresenceVerdict,
+        RecordOutcome, TicketRow, TicketSource, TicketState,
     },
     fleet::{Actor, Beat, Plan, Request},
     retention::Kept,
@@ -217,7 +217,8 @@ async fn sums_read_while_rows_are_committed_are_not_remembered() {
     let mut rig = Rig::start(|now| vec![kiosk(now), booked(month)]).await;
     let app = rig.app.clone();
     let are_remembered = async || {
-        let ask = async || app.booked(&Scope::All, &UptimeScope::Fleet, (month, month), None).await.unwrap();
+        let by = ("site", "avail");
+        let ask = async || app.booked(&Scope::All, &UptimeScope::Fleet, (month, month), by).await.unwrap();
         let first = ask().await;
         assert_eq!(first.months[0].kiosks, 1);
         Arc::ptr_eq(&first, &ask().await)

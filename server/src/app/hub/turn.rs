@@ -69,9 +69,10 @@ impl Hub {
         self.hear(turn);
         let many_wait = self.from_beats.waiting() >= BEATS_TOGETHER;
         self.beats_again = (!many_wait).then(|| Instant::now() + BEATS_EVERY);
-        if self.waiting() == 0 {
-            // Everything was read, whatever woke us.
-            self.last_turn = Stopwatch::start();
+        if self.from_beats.is_empty() {
+            // Whatever woke us, and whatever journals wait.
+            self.beats_read = Stopwatch::start();
+            self.read_to = self.app.clock().now();
         }
     }
 

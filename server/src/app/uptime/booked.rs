@@ -36,8 +36,7 @@ impl Booked {
 
 impl App {
     /// The official figures of a group in the months `from..=to`, and of its parts; `by`: how it is divided, and by which
-    /// ratio the worst come first; without it no parts. The parts
-    /// add up to the whole, unless rows of these months were booked during a look and during the next one too.
+    /// ratio the worst come first. The parts add up to the whole, unless rows of these months were booked during a look and during the next one too.
     /// Remembered until rows of these months are booked: of the month that runs, with the round of the bookkeeper.
     ///
     /// # Errors
@@ -47,9 +46,9 @@ impl App {
         reader: &Scope,
         scope: &UptimeScope,
         months: (Month, Month),
-        by: Option<(&'static str, &'static str)>,
+        by: (&'static str, &'static str),
     ) -> Result<Arc<Booked>, StoreError> {
-        let question = Question::of(reader, scope, months).by(by);
+        let question = Question::of(reader, scope, months).by(Some(by));
         self.books().divided(&question, || self.look_at_books(reader, scope, months, by)).await
     }
 
@@ -59,21 +58,28 @@ impl App {
         reader: &Scope,
         scope: &UptimeScope,
         (from, to): (Month, Month),
-        by: Option<(&'static str, &'static str)>,
+        (by, ratio): (&'static str, &'static str),
     ) -> Result<Booked, StoreError> {
-        let (kind, id) = scope.words();
+        let whole = scope.words();
         let store = self.store();
-        let mut booked = Booked { months: Vec::new(), parts: Vec::new(), kiosks: Vec::new() };
-        let mut month = from;
-        while month <= to {
-            booked.months.push(store.total_of_month(reader, month, kind, id).await?);
-            month = month.next();
-        }
-        if let Some((by, ratio)) = by {
-            let groups = |by| store.groups_of_months(reader, (from, to), (kind, id), by, ratio);
-            booked.kiosks = groups("kiosk").await?;
-            booked.parts = if by == "kiosk" { booked.kiosks.clone() } else { groups(by).await? };
-        }
-        Ok(booked)
+        let totals = async {
+            let mut months = Vec::new();
+            let mut month = from;
+            while month <= to {
+                months.push(store.total_of_month(reader, month, whole.0, whole.1).await?);
+                month = month.next();
+            }
+            Ok(months)
+        };
+        let groups = async |by| store.groups_of_months(reader, (from, to), whole, by, ratio).await;
+        let other_parts = async {
+            match by {
+                "kiosk" => Ok(None),
+                by => groups(by).await.map(Some),
+            }
+        };
+        // Each reads the rows of these months: at once on several connections.
+        let (months, kiosks, parts) = tokio::try_join!(totals, groups("kiosk"), other_parts)?;
+        Ok(Booked { months, parts: parts.unwrap_or_else(|| kiosks.clone()), kiosks })
     }
 }

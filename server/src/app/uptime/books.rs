@@ -24,11 +24,15 @@ use super::{
     dirty::Dirty,
     remembered::Remembered,
     seconds::Seconds,
+    turns::Turns,
 };
-use crate::store::Scope;
+use crate::store::{MonthRatios, Scope};
 
 /// What an answer weighs in memory, in rows of 200 bytes: its sums, and the ten that were down longest.
 const ROWS_OF_ANSWER: usize = 10;
+
+/// The ratios of a month in the same measure.
+const ROWS_OF_RATIOS: usize = 1;
 
 /// Figures go on by themselves for so long after the last of which everything is committed: some rounds in which the
 /// hub says so. Longer than that, nobody can tell whether there is anything to go on.
@@ -80,6 +84,7 @@ pub(crate) struct Books {
     /// Whose months cannot be booked.
     skipped: Mutex<BTreeSet<KioskId>>,
     pub(crate) decisions: Decisions,
+    pub(super) turns: Turns,
 }
 
 #[derive(Default)]
@@ -94,6 +99,7 @@ struct Answers {
     /// Months that run and changed in this round.
     running: Vec<Month>,
     known: Remembered<UptimeAnswer>,
+    ratios: Remembered<MonthRatios>,
     divided: Remembered<Arc<Booked>>,
 }
 
@@ -101,6 +107,7 @@ impl Answers {
     fn forget(&mut self, month: Month) {
         *self.generations.entry(month).or_default() += 1;
         self.known.forget(month);
+        self.ratios.forget(month);
         self.divided.forget(month);
     }
 
@@ -126,6 +133,7 @@ impl Default for Books {
             decided_to: watch::Sender::new(Timestamp(i64::MIN)),
             skipped: Mutex::default(),
             decisions: Decisions::default(),
+            turns: Turns::default(),
         }
     }
 }
@@ -259,6 +267,32 @@ impl Books {
         let mut answers = self.answers();
         if answers.generation(question.months) == generation {
             answers.known.insert(question, ROWS_OF_ANSWER, answer.clone());
+        }
+    }
+
+    /// What [`Self::has_moved`] is asked with.
+    pub(super) fn bookings(&self, month: Month) -> u64 {
+        self.answers().bookings((month, month))
+    }
+
+    /// Rows of this month were booked since, or may have been: several statements may have read some of them before and
+    /// some after.
+    pub(super) fn has_moved(&self, month: Month, bookings: u64) -> bool {
+        let answers = self.answers();
+        answers.bookings((month, month)) != bookings || answers.under_way.contains(&month)
+    }
+
+    /// As [`Self::answer`].
+    pub(super) fn ratios(&self, question: &Question) -> Result<MonthRatios, u64> {
+        let answers = self.answers();
+        answers.ratios.get(question).ok_or_else(|| answers.generation(question.months))
+    }
+
+    /// As [`Self::remember`].
+    pub(super) fn remember_ratios(&self, question: Question, generation: u64, ratios: &MonthRatios) {
+        let mut answers = self.answers();
+        if answers.generation(question.months) == generation {
+            answers.ratios.insert(question, ROWS_OF_RATIOS, ratios.clone());
         }
     }
 

@@ -4,7 +4,13 @@
 //! Whoever asked may give up or lose their connection while the hub goes on committing. So the turn to decide
 //! travels with the request: whoever looks next sees it committed, or that it never will be. The hub itself waits
 //! for no turn.
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use kioskwatch_domain::fleet::{Actor, Answer, Request};
 use tokio::{
@@ -16,27 +22,44 @@ use crate::app::{App, REQUEST_LIMIT, RequestError};
 
 /// Who decides next.
 #[derive(Default)]
-pub(crate) struct Decisions(Arc<Mutex<()>>);
+pub(crate) struct Decisions {
+    turn: Arc<Mutex<()>>,
+    /// Our clock is behind what the database knows: what would be decided now would stand before what was.
+    waits_for_clock: AtomicBool,
+}
 
 impl Decisions {
     /// # Errors
-    /// Of the decision before this one nobody knows yet what became of it.
+    /// Of the decision before this one nobody knows yet what became of it, or our clock is behind.
     pub(crate) async fn begin(&self) -> Result<Deciding, RequestError> {
         self.begin_within(REQUEST_LIMIT).await
     }
 
+    pub(crate) fn wait_for_clock(&self, waits: bool) {
+        self.waits_for_clock.store(waits, SeqCst);
+    }
+
+    pub(crate) fn clock_is_behind(&self) -> bool {
+        self.waits_for_clock.load(SeqCst)
+    }
+
     async fn begin_within(&self, limit: Duration) -> Result<Deciding, RequestError> {
+        if self.clock_is_behind() {
+            let why =
+                "the server's clock is behind what its database knows: nothing is decided until it is right";
+            return Err(RequestError::Unavailable(why.to_owned()));
+        }
         let late = |_| {
             RequestError::Unavailable(
                 "somebody else is deciding, or what was decided is not saved yet; try again".to_owned(),
             )
         };
-        timeout(limit, Arc::clone(&self.0).lock_owned()).await.map(Deciding).map_err(late)
+        timeout(limit, Arc::clone(&self.turn).lock_owned()).await.map(Deciding).map_err(late)
     }
 
     #[cfg(test)]
     pub(crate) fn is_anybody_deciding(&self) -> bool {
-        self.0.try_lock().is_err()
+        self.turn.try_lock().is_err()
     }
 }
 
@@ -63,6 +86,12 @@ mod tests {
         let second = decisions.begin_within(Duration::ZERO).await;
         assert!(matches!(second, Err(RequestError::Unavailable(_))));
         drop(first);
-        decisions.begin_within(Duration::ZERO).await.unwrap();
+        drop(decisions.begin_within(Duration::ZERO).await.unwrap());
+        decisions.wait_for_clock(true);
+        assert!(
+            matches!(decisions.begin().await, Err(RequestError::Unavailable(why)) if why.contains("clock"))
+        );
+        decisions.wait_for_clock(false);
+        decisions.begin().await.unwrap();
     }
 }

@@ -70,7 +70,8 @@ impl Dirty {
                 // Somebody decided so; what the bookkeeper signs it has counted itself.
                 Change::Month(row) if row.version > 1 => self.kiosk(place(&row.kiosk), FROM_NOW),
                 Change::EvidenceGap(row) => self.kiosk(place(&row.kiosk), row.from),
-                // Where it stood and when it counted are rows of their own; its model is that of months to be signed.
+                // Where it stood, when it counted and which model it was are rows of their own. The first model that anybody
+                // names is none: it is that of months to be signed.
                 Change::Kiosk(row) => self.kiosk(place(&row.id), FROM_NOW),
                 Change::Commissioned(row) => self.kiosk(place(&row.kiosk), ALWAYS),
                 Change::Assignment(row) => self.kiosk(place(&row.kiosk), row.from),

@@ -11,7 +11,7 @@ use kioskwatch_domain::{
     interval::{BEGINNING, Interval, IntervalSet},
     uptime::{
         Commissioned, Evidence, Exclusion, Inputs, Known, Source,
-        booking::Owner,
+        booking::{self, Owner, models_told},
         rows::{span, unheard, unstored},
     },
 };
@@ -87,6 +87,8 @@ pub(super) struct Sets {
     pub(super) owners: Vec<(Owner, IntervalSet)>,
     /// The time of which two people said to whom its site belonged.
     pub(super) corrected: IntervalSet,
+    /// The time of which two people said which model it was.
+    pub(super) remodeled: IntervalSet,
     service: IntervalSet,
     commissioned: IntervalSet,
     exclusions: IntervalSet,
@@ -230,6 +232,7 @@ impl<'a> Frame<'a> {
             server_down: unheard(outages, live, period, interval_s),
             owners,
             corrected,
+            remodeled: models_told(booking::known_before(self.assignments(&kiosk.id), known_before)),
         }
     }
 

@@ -5,7 +5,7 @@
 //! the size of the fleet. Those of which something was committed come first: evidence, a verdict, a correction. Of the
 //! others a round looks at those whose time has come: their hours begin or end, a month is to be signed, or their rows
 //! have become old. In between their figures are a function of time (`uptime::outlook`).
-//! After a start comes a look at what scrapes show ([`first_look`]), before any book.
+//! After a start come the sums of a year for pages, and a look at what scrapes show ([`first_look`]), before any book.
 //! What is decided is the domain's (`uptime::books`) and goes through the hub like everything else; after a
 //! crash the same is decided again.
 use std::{
@@ -85,11 +85,17 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
     let mut stage = Stage::Terms;
     loop {
         let watch = Stopwatch::start();
-        let step = keeper.stage(&mut stage).await;
+        // Who was not to decide would only be refused, again and again.
+        let step = match keeper.app.books().decisions.clock_is_behind() {
+            true => Ok(false),
+            false => keeper.stage(&mut stage).await,
+        };
         let lengths = if matches!(stage, Stage::FirstLook) { keeper.rest_at_first() } else { REST };
         // One that fails may have worked for long before it did.
         let rest = (watch.elapsed() * lengths).min(REST_AT_MOST);
         let rest = match step {
+            // Others come meanwhile: to look at one costs nearly as much as to look at ten.
+            Ok(true) if keeper.left_nobody => rest.max(IDLE),
             Ok(true) => rest,
             Ok(false) => IDLE,
             Err(error) => {
@@ -107,6 +113,7 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Terms,
+    Year,
     FirstLook,
     Books,
 }
@@ -128,6 +135,8 @@ pub(crate) struct Keeper {
     asked_at: i64,
     /// The last step was for those whose past had changed.
     was_dirty: bool,
+    /// It was for all of those.
+    left_nobody: bool,
     /// Those whose months could not be booked when they were last looked at.
     skipped: BTreeMap<KioskId, Since>,
     /// When they were last tried again.
@@ -148,6 +157,7 @@ impl Keeper {
             due_at: Vec::new(),
             asked_at: i64::MIN,
             was_dirty: false,
+            left_nobody: false,
             skipped: BTreeMap::new(),
             tried: None,
         }
@@ -158,6 +168,10 @@ impl Keeper {
         match stage {
             Stage::Terms => {
                 self.tell_terms().await?;
+                *stage = Stage::Year;
+            }
+            Stage::Year => {
+                self.app.sum_up_the_year().await?;
                 *stage = Stage::FirstLook;
             }
             Stage::FirstLook => {
@@ -179,10 +193,11 @@ impl Keeper {
             let dirty = self.take_dirty().await?;
             self.was_dirty = !dirty.is_empty();
             if self.was_dirty {
+                self.left_nobody = !round_waits && dirty.len() < KIOSKS_A_STEP;
                 return self.look_or_put_back(&dirty).await.map(|()| true);
             }
         }
-        self.was_dirty = false;
+        (self.was_dirty, self.left_nobody) = (false, false);
         if !round_waits {
             return Ok(false);
         }

@@ -17,7 +17,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::SiteId;
 
 use super::UptimeScope;
-use crate::{config::Config, store::KioskView};
+use crate::{config::Config, store::KioskNow};
 
 /// A site as figures see it.
 #[derive(Clone)]
@@ -195,7 +195,7 @@ impl Places {
     }
 
     /// Of where it is registered now.
-    pub(super) fn zone_of(&self, view: &KioskView) -> Tz {
+    pub(super) fn zone_of(&self, view: &KioskNow) -> Tz {
         self.zone_at(view.kiosk.site.as_ref())
     }
 
@@ -240,7 +240,8 @@ impl Places {
 /// Whether a second of this owner belongs to the group asked for (uptime definition 2.9).
 pub(super) fn belongs(owner: &Owner, scope: &UptimeScope) -> bool {
     match scope {
-        UptimeScope::Kiosk(_) | UptimeScope::Model(_) | UptimeScope::Fleet => true,
+        UptimeScope::Kiosk(_) | UptimeScope::Fleet => true,
+        UptimeScope::Model(name) => owner.model == *name,
         UptimeScope::Site(id) => owner.site.as_ref() == Some(id),
         UptimeScope::Engineer(name) => owner.engineer.as_ref() == Some(name),
         UptimeScope::Region(name) => owner.site.is_some() && owner.contract.region == *name,

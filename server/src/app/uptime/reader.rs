@@ -15,8 +15,8 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
-    UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeScope,
-    gather::{KIOSKS_AT_ONCE, Subject},
+    UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeScope, count::Asked,
+    gather::Subject,
 };
 use crate::{
     config::Config,
@@ -26,10 +26,6 @@ use crate::{
 /// Groups up to this size are counted to the second; larger ones are summed from the books.
 const COUNTED_KIOSKS: u64 = 150;
 
-/// Larger groups are not counted at all: half a millisecond each for a kiosk of a hundred intervals a month, while
-/// somebody waits.
-const COUNTED_AT_MOST: usize = 2_000;
-
 /// What a running server knows and has not written yet.
 pub trait Live: Sync {
     /// What heartbeats have said since evidence was last written.
@@ -38,6 +34,10 @@ pub trait Live: Sync {
     fn hearing(&self) -> Vec<LivenessRow>;
     /// Since when what was heard of a kiosk is not written because the database refuses it.
     fn unstored_since(&self, kiosk: &KioskId) -> Option<Timestamp>;
+    /// Whether messages wait: they come before figures.
+    fn is_busy(&self) -> bool {
+        false
+    }
 }
 
 /// Only what is written counts.
@@ -76,22 +76,39 @@ pub(crate) struct Unheard {
     pub(crate) kept_from: Timestamp,
 }
 
+/// What a question comes to.
+pub(super) enum Found {
+    Answer(UptimeAnswer),
+    /// See [`UptimeReader::count`].
+    Asked(Asked),
+}
+
 impl UptimeReader<'_> {
     pub async fn figures(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
+        match self.find(reader, query).await? {
+            Found::Answer(answer) => Ok(answer),
+            Found::Asked(asked) => self.count(reader, query, asked).await,
+        }
+    }
+
+    /// What the books answer, or whom they leave to be counted.
+    pub(super) async fn find(&self, reader: &Scope, query: &UptimeQuery) -> Result<Found, UptimeError> {
         if let UptimeScope::Site(id) = &query.scope
             && self.store.site(reader, id).await?.is_none()
         {
             return Err(UptimeError::NotFound("site"));
         }
+        let around = query.period.around()?;
+        let all = async || {
+            let counted = self.members(reader, &query.scope, around).await?;
+            Ok::<_, UptimeError>(Asked { counted, ..Asked::default() })
+        };
         let Some(month) = query.official() else {
-            let mut members = self.members(reader, &query.scope, query.period.around()?).await?;
-            if let Some(month) = query.month() {
-                members = self.with_booked(reader, month, &query.scope, members).await?;
-            }
-            if members.len() > COUNTED_AT_MOST {
-                return Err(UptimeError::TooMany { kiosks: members.len(), most: COUNTED_AT_MOST });
-            }
-            return self.counted(reader, query, &members).await;
+            let group = query.month().filter(|_| !matches!(query.scope, UptimeScope::Kiosk(_)));
+            return Ok(Found::Asked(match group {
+                Some(month) => self.signed_and_rest(reader, month, query).await?,
+                None => all().await?,
+            }));
         };
         let (kind, id) = query.scope.words();
         // Each reads the month's rows: at once on two connections.
@@ -100,87 +117,37 @@ impl UptimeReader<'_> {
             self.worst(reader, month, &query.scope)
         )?;
         if total.oldest_version > 0 || total.kiosks > COUNTED_KIOSKS {
-            return Ok(self.booked(total, worst));
+            return Ok(Found::Answer(self.booked(total, worst)));
         }
-        let mut members = self.members(reader, &query.scope, query.period.around()?).await?;
-        if total.newest_version > 0 {
-            members = self.with_booked(reader, month, &query.scope, members).await?;
-        }
+        let asked = match total.newest_version {
+            0 => all().await?,
+            _ => self.signed_and_rest(reader, month, query).await?,
+        };
         // Of a month that has just begun the books know few kiosks yet; of one that is over, what there is to know.
-        let is_over = query.period.around()?.to <= self.now.secs();
-        if (total.kiosks > 0 || is_over) && members.len() as u64 > COUNTED_KIOSKS {
-            return Ok(self.booked(total, worst));
+        let is_over = around.to <= self.now.secs();
+        let kiosks = asked.counted.len() as u64 + asked.signed.kiosks;
+        if (total.kiosks > 0 || is_over) && kiosks > COUNTED_KIOSKS {
+            return Ok(Found::Answer(self.booked(total, worst)));
         }
-        let mut answer = self.counted(reader, query, &members).await?;
-        answer.worst = worst;
-        Ok(answer)
+        Ok(Found::Asked(asked))
     }
 
-    /// What was signed for a group is its own, whoever belongs to it by now.
-    async fn with_booked(
+    /// Of a group's month what stood signed at the instant that was asked for, whoever belongs to the group by now; the
+    /// others of it are to be counted.
+    async fn signed_and_rest(
         &self,
         reader: &Scope,
         month: Month,
-        scope: &UptimeScope,
-        mut members: Vec<KioskId>,
-    ) -> Result<Vec<KioskId>, UptimeError> {
-        let (kind, id) = scope.words();
-        members.extend(self.store.kiosks_of_month(reader, month, kind, id).await?);
-        members.sort_unstable();
-        members.dedup();
-        Ok(members)
-    }
-
-    async fn counted(
-        &self,
-        reader: &Scope,
         query: &UptimeQuery,
-        members: &[KioskId],
-    ) -> Result<UptimeAnswer, UptimeError> {
-        let mut answer = UptimeAnswer { target: self.target(), signed: true, ..UptimeAnswer::default() };
-        let (mut promised, mut frozen_at) = (Vec::new(), None);
-        for kiosks in members.chunks(KIOSKS_AT_ONCE) {
-            let gathered = self.gather(kiosks, query.period, query.as_of).await?;
-            answer.as_of = ms(gathered.frame.as_of);
-            for subject in &gathered.subjects {
-                let kiosk = &subject.view.kiosk;
-                let Some((sums, sets)) = gathered.share(subject, &query.scope, reader) else {
-                    if matches!(query.scope, UptimeScope::Kiosk(_)) && !reader.shows(kiosk.site.as_ref()) {
-                        return Err(UptimeError::NotFound("kiosk"));
-                    }
-                    continue;
-                };
-                let is_of_group = !matches!(query.scope, UptimeScope::Kiosk(_));
-                if is_of_group && sums.figures.accountable_s + sums.excluded_s == 0 {
-                    continue;
-                }
-                answer.kiosks += 1;
-                answer.sums = [&answer.sums, &sums].into_iter().sum();
-                if let Some(row) = subject.signed.first() {
-                    answer.version = answer.version.max(row.version);
-                    promised.push(row.target);
-                    frozen_at = frozen_at.max(self.frozen_at(row.frozen_at, row.period_to));
-                }
-                let Some(sets) = sets else { continue };
-                answer.signed = false;
-                let kept_from = gathered.frame.kept_from(&kiosk.id);
-                if subject.period.from < kept_from {
-                    let day = wall::date_of(subject.zone, kept_from);
-                    answer.problems.push(format!("{}: evidence of before {day} may be gone", kiosk.id));
-                }
-                let places = &gathered.frame.places;
-                let shown = sets.sites().filter(|site| reader.shows(Some(*site)));
-                let problems = shown.filter_map(|site| places.get(Some(site))?.problem.as_ref());
-                answer.problems.extend(problems.map(|problem| format!("{}: {problem}", kiosk.id)));
-            }
-            if matches!(query.scope, UptimeScope::Kiosk(_)) && gathered.subjects.is_empty() {
-                return Err(UptimeError::NotFound("kiosk"));
-            }
-        }
-        answer.target = MonthTotal::highest(promised.into_iter()).unwrap_or(answer.target);
-        answer.signed &= answer.kiosks > 0;
-        answer.frozen_at = frozen_at.filter(|_| answer.signed);
-        Ok(answer)
+    ) -> Result<Asked, UptimeError> {
+        let by = query.as_of.map_or(Timestamp(i64::MAX), |at| at.min(self.now));
+        let group = query.scope.words();
+        let (signed, worst, counted) = tokio::try_join!(
+            self.store.signed_total_of_month(reader, month, group, by),
+            self.store.signed_worst_of_month(reader, month, group, by),
+            self.unsigned(reader, &query.scope, query.period.around()?, (month, by)),
+        )?;
+        Ok(Asked { signed, worst, counted })
     }
 
     /// What the books say: of a signed month, and of a group too large to be counted while somebody waits.
@@ -202,7 +169,7 @@ impl UptimeReader<'_> {
     }
 
     /// In seconds; of a month signed by a server that did not write it down, what would hold today.
-    fn frozen_at(&self, written: Option<Timestamp>, period_to: Timestamp) -> Option<i64> {
+    pub(super) fn frozen_at(&self, written: Option<Timestamp>, period_to: Timestamp) -> Option<i64> {
         Some(written.map_or_else(|| self.terms().freeze_at(period_to.secs()), Timestamp::secs))
     }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use kioskwatch_domain::{
     change::{AssignmentRow, GroupKind, KioskRow, PresenceVerdict, ServiceSpan, SiteRow},
-    fleet::{Actor, Request, hand_over},
+    fleet::{Actor, Request, hand_over, remodel},
     interval::IntervalSet,
     uptime::{
         Commissioned, Known, Verdict,
@@ -67,17 +67,22 @@ impl App {
         let noted = self.noted_of(&row.id).await?;
         self.check_kiosk(now, (known.as_ref(), &noted), &row).await?;
         let kiosk = row.id.clone();
+        // What a clock that was ahead noted of time to come ends with what is said now.
+        let open =
+            self.store().assignments_of(std::slice::from_ref(&kiosk), now, Timestamp(i64::MAX)).await?;
+        let mut changes = known.as_ref().map_or_else(Vec::new, |known| remodel(now, known, &row, &open));
         let put = match known {
             Some(known) => Request::ChangeKiosk { before: Box::new(known), after: Box::new(row), noted },
             None => Request::PutKiosk(row),
         };
-        let Some(engineer) = engineer else {
-            deciding.ask(self, actor, put).await?;
-            return Ok(());
+        if let Some(engineer) = engineer {
+            changes.extend(hand_over(now, &actor, &kiosk, &open, engineer)?);
+        }
+        let asked = match changes.is_empty() {
+            true => put,
+            false => Request::Book { changes, also: Some(Box::new(put)) },
         };
-        let open = self.store().assignments_of(std::slice::from_ref(&kiosk), now, now.plus_ms(1)).await?;
-        let changes = hand_over(now, &actor, &kiosk, &open, engineer)?;
-        deciding.ask(self, actor, Request::Book { changes, also: Some(Box::new(put)) }).await?;
+        deciding.ask(self, actor, asked).await?;
         Ok(())
     }
 

@@ -135,7 +135,10 @@ impl App {
         let sites: BTreeSet<SiteId> = rows.values().flatten().filter_map(|row| row.site.clone()).collect();
         let places = self.uptime_reader().places_at(&sites).await?;
         let terms = self.uptime_reader().terms();
-        let now = self.clock().now();
+        // An approval is of the second that begins next: it is explained by all that was known before it, and what somebody
+        // approved in this one, such as the exclusion that it is about, is part of that.
+        let asked_at = self.clock().now();
+        let now = if verdict.approve { ms(asked_at.secs() + 1) } else { asked_at };
         let mut outcomes: BTreeMap<Uuid, Result<Vec<Change>, Refusal>> = BTreeMap::new();
         for proposal in &asked {
             let rows = rows.get(&month_of(proposal)).map_or(&[][..], Vec::as_slice);

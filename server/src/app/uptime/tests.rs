@@ -20,6 +20,7 @@ mod basis;
 mod board;
 mod booked;
 mod contracts;
+mod count;
 mod moves;
 mod outages;
 mod signing;
@@ -30,7 +31,11 @@ use super::{
     look::{Look, Outcome},
     *,
 };
-use crate::{app::testing, config::Config, store::Store};
+use crate::{
+    app::testing,
+    config::Config,
+    store::{MonthRatios, Store},
+};
 
 const HOUR: i64 = 3_600_000;
 
@@ -322,9 +327,15 @@ fn what_was_answered_holds_until_its_month_is_booked_again() {
     assert_eq!(books.answer(&question(month)).unwrap().kiosks, 7, "a round that goes on");
     books.forget_running_sums();
     let generation = books.answer(&question(month)).unwrap_err();
+    let ratios = MonthRatios::default();
+    books.remember_ratios(question(month), generation, &ratios);
+    assert_eq!(books.ratios(&question(month)), Ok(ratios.clone()));
     books.month_changed(month, true);
     books.remember(question(month), generation, &answer);
     assert!(books.answer(&question(month)).is_err(), "computed from rows of before");
+    assert!(books.ratios(&question(month)).is_err(), "computed from rows of before");
+    books.remember_ratios(question(month), generation, &ratios);
+    assert!(books.ratios(&question(month)).is_err(), "computed from rows of before");
 }
 
 #[tokio::test]

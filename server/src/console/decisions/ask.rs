@@ -40,16 +40,17 @@ const EXACT: &str = "%Y-%m-%dT%H:%M:%S";
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]
 pub(in crate::console) struct Asked {
-    /// `withdrawal`, `stood_at`, `answered_for`, `belonged_to`, `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
+    /// `withdrawal`, `stood_at`, `answered_for`, `was_model`, `belonged_to`, `service_hours`, `timezone`, `commissioning`, or nothing for time to be forgiven.
     kind: String,
     kiosk: String,
     site: String,
     class: String,
     /// Of a withdrawal.
     exclusion: String,
-    /// Where a kiosk stood, or who answered for it; empty: nobody.
+    /// Where a kiosk stood, who answered for it, or which model it was; empty: nobody, or none.
     stood_at: String,
     engineer: String,
+    model: String,
     /// To whom a site belonged; empty: as it was.
     region: String,
     customer: String,
@@ -81,7 +82,7 @@ struct AskPage {
     classes: Vec<Class>,
     hours_now: String,
     /// Kinds of assignments that can be corrected: title, field, and what was typed.
-    assigned: [(&'static str, &'static str, &'static str, String); 2],
+    assigned: [(&'static str, &'static str, &'static str, String); 3],
     asked: Asked,
     problem: Option<String>,
 }
@@ -175,6 +176,7 @@ fn show(
         assigned: [
             ("stood_at", t.correction_stood_at, "stood_at", asked.stood_at.clone()),
             ("answered_for", t.correction_answered_for, "engineer", asked.engineer.clone()),
+            ("was_model", t.correction_was_model, "model", asked.model.clone()),
         ],
         problem: problem.map(|problem| refusal::told(t, place.zone, &problem.detail)),
         asked,
@@ -263,6 +265,12 @@ impl Asked {
                 group: GroupKind::Engineer,
                 before: Vec::new(),
                 after: named(&self.engineer),
+            },
+            ("was_model", Some(kiosk)) => Correction::Assignment {
+                kiosk: kiosk.id.clone(),
+                group: GroupKind::Model,
+                before: Vec::new(),
+                after: named(&self.model),
             },
             ("belonged_to", None) => Correction::Contract {
                 site: site().ok_or_else(|| Problem::invalid("whose was it? name the site"))?,

@@ -24,13 +24,13 @@ use super::{
     causes::Causes,
     chosen,
     facts::{self, Fact, facts},
-    kiosk::{FigureCard, MONTHS, Turn, coverage, insufficient},
+    kiosk::{FigureCard, Turn, coverage, insufficient},
     measure::{Measure, Tally},
     months_up_to, period, target, title,
     trend::{Judged, Trend},
 };
 use crate::{
-    app::{UptimeQuery, UptimeScope, unreadable},
+    app::{MONTHS, UptimeQuery, UptimeScope, unreadable},
     auth::Right,
     http::{Caller, May, Problem, See, Web, site_names, uptime_scope},
     store::{MAX_GROUPS, MonthGroup, MonthTotal},
@@ -150,8 +150,7 @@ pub(in crate::console) async fn page(
         return Err(Problem::not_found("site"));
     }
     let last = to.min(running);
-    let booked =
-        app.booked(caller.scope(), &scope, (from, last), Some((by, choice.measure.as_str()))).await?;
+    let booked = app.booked(caller.scope(), &scope, (from, last), (by, choice.measure.as_str())).await?;
     let mut problems = problems(t, &scope, &sites);
     problems.extend(app.not_booked(caller.scope(), &scope, (from, last)).await?.said(t.not_booked));
     let mut shown = Vec::new();
@@ -290,15 +289,13 @@ async fn trend(
     shown: &[(Month, Standing)],
     measure: Measure,
 ) -> Result<Vec<Judged>, Problem> {
+    let first = shown.first().map_or(last, |(month, _)| month.previous());
+    let before = months_up_to(first, MONTHS - shown.len());
+    let ratios = web.app().trend(caller.scope(), scope, &before).await?;
     let mut months = Vec::with_capacity(MONTHS);
-    let before = shown.first().map_or(last, |(month, _)| month.previous());
-    for month in months_up_to(before, MONTHS - shown.len()) {
-        let booked = web.app().booked(caller.scope(), scope, (month, month), None).await?;
-        let judged = |total: &MonthTotal| {
-            Judged::of(month, measure, &total.sums.figures, total.judged_by(target(web)))
-        };
-        months.extend(booked.months.iter().map(judged));
-    }
+    months.extend(before.into_iter().zip(ratios).map(|(month, ratios)| {
+        Judged::of(month, measure, &ratios.figures, ratios.promised.unwrap_or_else(|| target(web)))
+    }));
     let judged =
         |(month, one): &(Month, Standing)| Judged::of(*month, measure, &one.sums.figures, one.target);
     months.extend(shown.iter().map(judged));

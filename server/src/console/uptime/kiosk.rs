@@ -31,14 +31,11 @@ use super::{
     trend::{Judged, Trend},
 };
 use crate::{
-    app::{UptimeAnswer, UptimeError, UptimeExplained, UptimeQuery, UptimeScope, unreadable},
+    app::{MONTHS, UptimeAnswer, UptimeError, UptimeExplained, UptimeQuery, UptimeScope, unreadable},
     auth::Right,
     http::{Caller, Id, May, Problem, See, Web, evidence_of},
     store::{PageRequest, RestatementFilter, Scope},
 };
-
-/// Months of the trend.
-pub(super) const MONTHS: usize = 12;
 
 /// What a reader chose.
 #[derive(Debug, Clone, Default, Deserialize)]

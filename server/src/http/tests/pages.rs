@@ -227,8 +227,9 @@ async fn a_kiosk_that_floods_is_shown_with_since_when_and_how_much_was_dropped()
     }
     let since = fixture.app.clock().now().plus_ms(-60_000);
     let id = KioskId::new("K-1").unwrap();
-    assert!(fixture.app.floods().note(&id, 3, since));
-    fixture.app.floods().note(&id, 4_039, since.plus_ms(30_000));
+    let now = tokio::time::Instant::now();
+    assert!(fixture.app.floods().note(&id, 3, now, since));
+    fixture.app.floods().note(&id, 4_039, now, since.plus_ms(30_000));
     let expected = json!({ "since": since, "until": since.plus_ms(30_000), "dropped": 4_042 });
     assert_eq!(flood().await, expected);
     let page = fixture.english("/kiosks/K-1", &viewer).await;

@@ -1,7 +1,9 @@
 //! Time that has been: no one person moves it, two do, and the audit says what was before.
 mod belonged;
+mod clock;
 mod fleet_file;
 mod mended;
+mod models;
 
 use axum::http::{Method, StatusCode};
 use chrono_tz::Asia::Shanghai;

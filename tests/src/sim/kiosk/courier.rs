@@ -125,6 +125,7 @@ impl Machine {
         if io.mistake == Some(Mistake::PubackTrusted) {
             let Ok(()) = journal.ack(through, wall(io.now));
         }
+        io.ledger.told_first(journal.epoch(), journal.first());
         io.out.push(Out::Publish(Up { kiosk: self.id.clone(), body }));
         DeliveryInput::Sent { through, records }
     }

@@ -3,7 +3,7 @@ use std::sync::{Arc, LazyLock};
 
 use kioskwatch_domain::{
     change::{Change, IncidentRow},
-    fleet::Input,
+    fleet::{Input, RecordBatch},
     policy::Policy,
 };
 use kioskwatch_proto::{
@@ -55,6 +55,13 @@ pub(super) fn overstate(kiosk: &KioskId, ack: &mut Ack, inputs: &[Input]) {
             ack.upto = record.header.seq;
             ack.digest = Some(Digest::of(last.raw.as_bytes()));
         }
+    }
+}
+
+/// As if the agent held nothing before the first record of its message.
+pub(super) fn begin_where_it_begins(batch: &mut RecordBatch) {
+    if let Some(Ok(record)) = batch.records.first().map(|record| &record.parsed) {
+        batch.first = batch.first.max(record.header.seq);
     }
 }
 

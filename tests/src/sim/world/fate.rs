@@ -6,6 +6,7 @@ impl World<'_> {
         let kiosk = self.machines[k].id.clone();
         let until = until + EXCUSED_MS;
         let known = self.excused_until.entry(kiosk).or_default();
+        self.excuses.extend(Some((self.now.max(*known), until)).filter(|(from, until)| from < until));
         *known = (*known).max(until);
     }
 

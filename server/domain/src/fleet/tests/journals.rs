@@ -230,6 +230,33 @@ fn an_applied_number_with_other_content_is_a_fork_and_not_a_repeat() {
 }
 
 #[test]
+fn what_follows_another_history_is_not_applied_upon_ours() {
+    let (mut world, mut agent) = started();
+    agent.service(world.now, ServiceState::InService);
+    world.send(&mut agent);
+    // A copy of the disk goes on with another second record, and is cut off while it writes four of its own.
+    let mut copy = agent.clone();
+    agent.service(world.now, ServiceState::Degraded);
+    world.send(&mut agent);
+    world.now = world.now.plus_ms(1_000);
+    for state in [FaultState::Raised, FaultState::Cleared, FaultState::Raised, FaultState::Cleared] {
+        copy.fault(world.now, "printer", "paper_out", state);
+    }
+    let before = world.store.records.len();
+    let records: Vec<&str> =
+        copy.journal.iter().filter(|(seq, _)| *seq > 1).map(|(_, text)| text.as_str()).collect();
+    let (first, second) = records.split_at(1);
+    let first = copy.batch_of(world.now, 2, first.iter().copied());
+    // The message after it begins where ours would go on.
+    let second = copy.batch_of(world.now, 2, second.iter().copied());
+    let done = world.tell(&[first, second]);
+    assert_eq!((world.store.records.len(), fate(&done, RecordFate::Forked)), (before, 4));
+    let ours = world.store.records.iter().find(|((_, _, seq), _)| *seq == 2).unwrap().1.digest;
+    let ack = &done.acks[0].1;
+    assert_eq!((ack.upto, ack.digest), (2, Some(ours)), "what the copy cannot take for its own");
+}
+
+#[test]
 fn after_a_change_of_epoch_what_was_applied_is_skipped_and_the_rest_applied() {
     let (mut world, mut agent) = started();
     agent.service(world.now, ServiceState::InService);

@@ -308,3 +308,42 @@ fn a_shorter_promise_is_not_judged_by_the_longer_one_before_it() {
     world.tell(&[Input::Sweep]);
     assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"));
 }
+
+#[test]
+fn nobody_is_judged_by_the_time_that_a_sweep_took_to_be_decided() {
+    let (mut world, mut agent) = heard();
+    let last = world.now;
+    let beat = agent.heartbeat(last.plus_ms(30_000));
+    world.tell(&[Input::Read { to: last.plus_ms(1_000) }]);
+    // The database stalled between the reading of messages and this sweep; one of the kiosk waits to be read.
+    world.now = last.plus_ms(120_000);
+    world.tell(&[Input::Sweep]);
+    assert_eq!(verdict(&world, &agent), ("online", "birth"));
+    for look in world.fleet.looks(world.now) {
+        world.tell(&[Input::SweepPart(vec![look])]);
+    }
+    assert_eq!(verdict(&world, &agent), ("online", "birth"));
+    world.fleet.heard(last.plus_ms(30_000), &agent.id, &beat);
+    world.tell(&[Input::Read { to: world.now }, Input::Sweep]);
+    assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"));
+    let offline = world.store.transitions.last().unwrap();
+    assert_eq!(offline.at.since(last), 30_000 + 90_000, "by what was heard of it");
+}
+
+#[test]
+fn no_ticket_is_opened_for_a_kiosk_of_which_messages_wait_to_be_read() {
+    let (mut world, mut agent) = heard();
+    let hold_ms = world.fleet.policy().tickets.site_hold_ms;
+    world.now = world.now.plus_ms(91_000);
+    world.tell(&[Input::Read { to: world.now }, Input::Sweep]);
+    assert_eq!(verdict(&world, &agent).0, "offline");
+    let held = world.store.incidents.values().next().unwrap().triage_due_at.unwrap();
+    assert_eq!((world.store.tickets.len(), held.since(world.now) <= hold_ms), (0, true));
+    world.now = held.plus_ms(60_000);
+    world.tell(&[Input::Sweep]);
+    assert!(world.store.tickets.is_empty(), "it may have been heard before its hold was over");
+    world.beat(&mut agent);
+    world.tell(&[Input::Read { to: world.now }, Input::Sweep]);
+    assert!(world.store.tickets.is_empty());
+    assert_eq!(verdict(&world, &agent).0, "online");
+}

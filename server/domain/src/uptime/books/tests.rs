@@ -5,12 +5,13 @@ use super::*;
 use crate::change::{Admission, AssignmentRow, CorrectionRow, GroupKind, KioskRow};
 use crate::interval::IntervalSet;
 use crate::uptime::Month;
-use crate::uptime::booking::{Booking, owners};
+use crate::uptime::booking::{Booking, known_before, models_told, owners};
 use crate::uptime::contracts::Contracts;
 use crate::uptime::evidence::{Evidence, Source, State};
 use crate::uptime::sweep::Inputs;
 
 mod contracts;
+mod models;
 
 const TERMS: Terms = Terms { freeze_hours: 24, restate_days: 35 };
 const HOUR: i64 = 3_600;
@@ -25,6 +26,8 @@ struct Ledger {
     /// What two people said of that, each approved at a second.
     corrected: Vec<(CorrectionRow, i64)>,
     model: &'static str,
+    /// What was noted of its models, and what two people said of them.
+    models: Vec<AssignmentRow>,
     commissioned: i64,
     decommissioned: Option<i64>,
     exclusions: IntervalSet,
@@ -53,6 +56,7 @@ impl Ledger {
             customers: vec![(0, "A")],
             corrected: Vec::new(),
             model: "KT",
+            models: Vec::new(),
             commissioned: 0,
             decommissioned: None,
             exclusions: IntervalSet::empty(),
@@ -109,11 +113,14 @@ impl Ledger {
             said: None,
         };
         let always = IntervalSet::always();
+        let models: Vec<&AssignmentRow> = known_before(&self.models, received_before).collect();
+        let assignments: Vec<&AssignmentRow> = [&assignment].into_iter().chain(models).collect();
         let booking = Booking {
             month: self.month,
             kiosk: &kiosk,
-            owners: &self.contracts().divide(owners(&kiosk, &[&assignment]), received_before),
+            owners: &self.contracts().divide(owners(&kiosk, &assignments), received_before),
             corrected: &self.contracts().corrected(&site, received_before),
+            remodeled: &models_told(assignments.iter().copied()),
             target: self.promised,
             inputs: Inputs {
                 period: self.month.period(Shanghai),

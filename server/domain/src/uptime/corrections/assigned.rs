@@ -1,8 +1,8 @@
-//! Where a kiosk stood and who answered for it, as it was noted when it happened and as two people say it since.
+//! Where a kiosk stood, who answered for it and which model it was, as it was noted when it happened and as two people say it since.
 
 use std::collections::BTreeMap;
 
-use kioskwatch_proto::Timestamp;
+use kioskwatch_proto::{Timestamp, limits::MAX_TEXT_CHARS};
 
 use super::super::booking::owners;
 use crate::change::{AssignmentRow, Correction, CorrectionRow, GroupKind, Held, KioskRow};
@@ -10,9 +10,10 @@ use crate::fleet::MAX_NAME_CHARS;
 use crate::interval::{Interval, IntervalSet};
 
 /// Somebody else, or nobody, than it was in all of this time.
-pub(super) fn check(before: &[Held], after: Option<&str>) -> Result<(), String> {
-    if after.is_some_and(|id| id.trim().is_empty() || id.chars().count() > MAX_NAME_CHARS) {
-        return Err(format!("a name has 1 to {MAX_NAME_CHARS} characters; left out: nobody"));
+pub(super) fn check(group: GroupKind, before: &[Held], after: Option<&str>) -> Result<(), String> {
+    let most = if group == GroupKind::Model { MAX_TEXT_CHARS } else { MAX_NAME_CHARS };
+    if after.is_some_and(|id| id.trim().is_empty() || id.chars().count() > most) {
+        return Err(format!("a name has 1 to {most} characters; left out: nobody"));
     }
     match before.iter().all(|held| held.id.as_deref() == after) {
         true => Err("this is what is known of all of that time: nothing would change".to_owned()),
@@ -35,6 +36,7 @@ pub fn held(
         let id = match group {
             GroupKind::Site => owner.site.map(|site| site.to_string()),
             GroupKind::Engineer => owner.engineer,
+            GroupKind::Model => Some(owner.model).filter(|model| !model.is_empty()),
         };
         let share = shares.entry(id).or_default();
         *share = share.union(&set.clip(within));
@@ -132,10 +134,10 @@ mod tests {
     #[test]
     fn what_is_known_already_is_no_correction_and_a_name_is_one() {
         let held = |id: &str| Held { id: Some(id.into()), from: Timestamp(0), to: Timestamp(1) };
-        check(&[held("li"), held("wang")], Some("li")).unwrap();
-        check(&[held("li")], None).unwrap();
+        check(GroupKind::Engineer, &[held("li"), held("wang")], Some("li")).unwrap();
+        check(GroupKind::Engineer, &[held("li")], None).unwrap();
         for (after, says) in [(Some("li"), "nothing would change"), (Some(" "), "1 to 64 characters")] {
-            let refused = check(&[held("li")], after).unwrap_err();
+            let refused = check(GroupKind::Engineer, &[held("li")], after).unwrap_err();
             assert!(refused.contains(says), "{refused}");
         }
     }

@@ -1,5 +1,6 @@
 //! What is taken from the queues, in which order, and when we were deaf.
 use super::*;
+use crate::app::floods::QUIET;
 
 #[tokio::test]
 async fn who_asks_again_and_again_keeps_no_deadline_from_being_looked_at() {
@@ -30,13 +31,13 @@ fn interval(seconds: u64) -> Interval {
 #[tokio::test]
 async fn messages_read_in_a_turn_without_a_tick_were_read() {
     let mut rig = Rig::start(|_| Vec::new()).await;
-    let before = rig.hub.last_turn;
+    let before = rig.hub.beats_read;
     while before.elapsed() < Duration::from_millis(5) {
         tokio::task::yield_now().await;
     }
     let waited = before.elapsed();
     rig.hub.drain(&mut Turn::default());
-    let read = rig.hub.last_turn.elapsed();
+    let read = rig.hub.beats_read.elapsed();
     assert!(read + waited <= before.elapsed(), "last read {read:?} ago, before that not for {waited:?}");
 }
 
@@ -48,13 +49,93 @@ async fn deafness_is_noticed_at_the_next_turn_however_seldom_the_server_sweeps()
     rig.hub.deaf_after = Duration::from_millis(5);
     let mut turn = Turn::default();
     rig.hub.notice_deafness(&mut turn);
-    let read = rig.hub.last_turn;
+    let read = rig.hub.beats_read;
     while read.elapsed() <= rig.hub.deaf_after {
         tokio::task::yield_now().await;
     }
     let mut turn = Turn::default();
     rig.hub.notice_deafness(&mut turn);
     assert!(matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::ReadsAgain]), "{:?}", turn.inputs);
+}
+
+/// Beyond a kiosk's patience, and ours after a start.
+const STALL_MS: i64 = 600_000;
+
+/// A kiosk that was heard when nothing else waited.
+async fn heard() -> (Rig, ScriptedAgent) {
+    let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
+    rig.app.clock().fall_behind(STALL_MS);
+    rig.hub.lanes_up = [true; 2];
+    rig.decide(Input::BrokerUp).await;
+    let mut agent = ScriptedAgent::new("K-1", rig.app.clock().now());
+    beat(&rig, &mut agent).await;
+    let mut turn = Turn::default();
+    rig.hub.drain(&mut turn);
+    rig.hub.decide(turn).await.unwrap();
+    assert_eq!(presence(&rig), PresenceVerdict::Online);
+    (rig, agent)
+}
+
+async fn beat(rig: &Rig, agent: &mut ScriptedAgent) {
+    let now = rig.app.clock().now();
+    let payload = serde_json::to_vec(&agent.heartbeat(now)).unwrap();
+    rig.beats.message(received(agent, Channel::Heartbeat, payload, now)).await.unwrap();
+}
+
+fn presence(rig: &Rig) -> PresenceVerdict {
+    rig.app.fleet().kiosk(&KioskId::new("K-1").unwrap()).unwrap().presence
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_decided_after_a_stall_judges_by_what_was_read_before_it() {
+    let (mut rig, mut agent) = heard().await;
+    // A sweep in a batch that the database did not take for ten minutes, and that is then decided piece by piece.
+    let to = rig.hub.read_to;
+    rig.app.clock().follow_jump().unwrap();
+    beat(&rig, &mut agent).await;
+    for piece in [Input::Read { to }, Input::Sweep] {
+        rig.decide(piece).await;
+    }
+    assert_eq!(presence(&rig), PresenceVerdict::Online, "its heartbeat waits in our queue");
+    let incidents = rig.app.store().incidents(&Scope::All, &agent.id, &PageRequest::first()).await.unwrap();
+    assert!(incidents.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn heartbeats_that_wait_for_long_are_deafness_however_often_some_are_read() {
+    let (mut rig, _) = heard().await;
+    rig.app.clock().follow_jump().unwrap();
+    rig.hub.drain(&mut Turn::default());
+    let read_to = rig.hub.read_to;
+    let strangers = async |rig: &Rig, many| {
+        for n in 0..many {
+            rig.beats.message(heartbeat_of_a_stranger(n, rig.app.clock().now())).await.unwrap();
+        }
+    };
+    strangers(&rig, 3 * MAX_BATCH).await;
+    // Turn by turn some are read, and as many come.
+    let turn = async |rig: &mut Rig| {
+        let mut turn = Turn::default();
+        rig.hub.notice_deafness(&mut turn);
+        let deaf = matches!(turn.inputs[..], [Input::BrokerDown { .. }, Input::ReadsAgain]);
+        rig.hub.drain(&mut turn);
+        strangers(rig, MAX_BATCH).await;
+        deaf
+    };
+    let began = Stopwatch::start();
+    turn(&mut rig).await;
+    // No single turn is that long.
+    rig.hub.deaf_after = began.elapsed() * 8;
+    let mut deaf = false;
+    while !deaf && began.elapsed() <= rig.hub.deaf_after * 3 {
+        deaf = turn(&mut rig).await;
+    }
+    assert!(deaf);
+    assert_eq!(rig.hub.read_to, read_to, "and nobody is judged by what came later");
+    while !rig.hub.has_taken_all() {
+        rig.hub.drain(&mut Turn::default());
+    }
+    assert!(rig.hub.read_to > read_to);
 }
 
 #[tokio::test]
@@ -149,9 +230,10 @@ async fn a_flood_is_shown_while_it_lasts_and_its_end_is_told_with_what_it_cost()
     let mut rig = Rig::start(|now| vec![kiosk(now)]).await;
     rig.app.clock().fall_behind(HOUR);
     let flooder = KioskId::new("K-1").unwrap();
-    let looks = async |rig: &mut Rig| {
+    let start = Instant::now();
+    let looks = async |rig: &mut Rig, now: Instant| {
         let mut turn = Turn::default();
-        rig.hub.look_at_floods(&mut turn);
+        rig.hub.look_at_floods(&mut turn, now);
         rig.hub.decide(turn).await.unwrap();
         rig.app.floods().of(&flooder).map(|flood| flood.dropped)
     };
@@ -162,12 +244,14 @@ async fn a_flood_is_shown_while_it_lasts_and_its_end_is_told_with_what_it_cost()
                 link.counters().dropped_of("no kiosk's name");
             }
         }
-        assert_eq!(looks(&mut rig).await, Some(shown));
+        assert_eq!(looks(&mut rig, start).await, Some(shown));
         assert_eq!(rig.audit("flood").await, ["kiosk/K-1"], "once for both connections");
     }
     assert_eq!(rig.counted("security_events_total{event=\"flood\"}"), 1);
     assert!(rig.audit("flood_ended").await.is_empty());
-    rig.app.clock().follow_jump();
-    assert_eq!(looks(&mut rig).await, None);
+    rig.app.clock().follow_jump().unwrap();
+    assert_eq!(looks(&mut rig, start).await, Some(8), "a clock that is set ends none");
+    assert!(rig.audit("flood_ended").await.is_empty());
+    assert_eq!(looks(&mut rig, start + QUIET).await, None);
     assert_eq!(rig.audit("flood_ended").await, ["kiosk/K-1"]);
 }

@@ -16,10 +16,8 @@ use kioskwatch_proto::KioskId;
 use super::{super::dirty::Since, KIOSKS_A_STEP, Keeper, STRANGER, StepError};
 use crate::app::uptime::look::Look;
 
-/// Rest after a step, in lengths of the step, while sums of groups are missing …
+/// Rest after a step, in lengths of the step, while sums of groups are missing and few messages wait.
 const REST: u32 = 1;
-/// … and fewer messages wait than this: as many as the hub takes into one plan.
-const FEW_MESSAGES: u64 = 1_000;
 
 /// Whom it has still to look at.
 #[derive(Debug)]
@@ -70,9 +68,7 @@ impl Keeper {
 
     /// How long a step of it is rested from, in lengths of the step.
     pub(super) fn rest_at_first(&self) -> u32 {
-        use std::sync::atomic::Ordering::Relaxed;
-        let waiting = self.app.health().waiting_messages.load(Relaxed);
-        if waiting < FEW_MESSAGES { REST } else { super::REST }
+        if self.app.messages_wait() { super::REST } else { REST }
     }
 
     fn begin_first_look(&mut self) -> FirstLook {

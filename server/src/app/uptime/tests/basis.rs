@@ -30,28 +30,6 @@ async fn only_a_month_has_a_freeze_and_a_journal_of_days_later_counts_for_the_da
     }
 }
 
-#[tokio::test]
-async fn what_no_books_answer_is_refused_of_a_group_too_large_to_count_while_somebody_waits() {
-    let (from, to) = (october().from * 1_000, october().to * 1_000);
-    let mut rows = vec![site("S-1"), site("S-2"), alive(0, to + 9 * DAY)];
-    rows.extend((0..=2_000).map(|n| kiosk(&format!("k-{n}"), Some(if n == 0 { "S-1" } else { "S-2" }))));
-    let shelf = Shelf::with(&rows).await;
-    let (month, as_of) = (UptimePeriod::Month { year: 2026, month: 10 }, Some(Timestamp(to)));
-    let day = UptimePeriod::Between(Timestamp(from), Timestamp(from + DAY));
-    let ask = async |scope: UptimeScope, period, as_of| {
-        let query = UptimeQuery { scope, period, as_of };
-        shelf.reader(to + DAY).figures(&Scope::All, &query).await.map(|answer| answer.kiosks)
-    };
-    for (period, as_of) in [(month, as_of), (day, None)] {
-        let refused = ask(UptimeScope::Fleet, period, as_of).await.unwrap_err();
-        assert!(matches!(refused, UptimeError::TooMany { kiosks: 2_001, most: 2_000 }), "{refused}");
-        let one = UptimeScope::Site(SiteId::new("S-1").unwrap());
-        assert_eq!(ask(one, period, as_of).await.unwrap(), 1);
-    }
-    let rest = UptimeScope::Site(SiteId::new("S-2").unwrap());
-    assert_eq!(ask(rest, day, None).await.unwrap(), 2_000, "as many as are counted");
-}
-
 fn of_kiosk(id: &str) -> UptimeScope {
     UptimeScope::Kiosk(KioskId::new(id).unwrap())
 }

@@ -1,8 +1,13 @@
 //! What a scrape shows right after a start.
 use std::sync::atomic::Ordering::Relaxed;
 
+use kioskwatch_domain::{
+    change::{MonthRow, MonthSums},
+    uptime::Figures,
+};
+
 use super::*;
-use crate::metrics::UptimeFigure;
+use crate::{app::uptime::books::Question, metrics::UptimeFigure};
 
 /// Series of single kiosks, and of groups.
 async fn shown(office: &Office) -> (usize, usize) {
@@ -30,6 +35,33 @@ async fn sums_of_groups_are_shown_before_anybody_is_booked_and_never_of_those_wh
     // Then the books are kept as if there had been no first look.
     assert!(office.step(&mut keeper, None).await && office.step(&mut keeper, None).await);
     assert_eq!(office.booked().await.len(), KIOSKS_A_STEP + 1);
+}
+
+#[tokio::test]
+async fn before_it_the_fleets_year_is_summed_for_the_first_page() {
+    let office = Office::of(1, true).await;
+    let mut keeper = Keeper::new(office.app.clone());
+    let running = Month::at(office.app.default_zone(), office.app.clock().now().secs());
+    let (last, mut stage) = (running.previous(), Stage::Year);
+    let signed = MonthRow::nothing(id(0), last, last.period(chrono_tz::UTC), office.app.clock().now());
+    let figures = Figures { accountable_s: 9, ..Figures::default() };
+    let sums = MonthSums { figures, ..MonthSums::default() };
+    let signed = Change::Month(Box::new(MonthRow { sums, ..signed }));
+    office.app.store().commit(std::slice::from_ref(&signed)).await.unwrap();
+    assert!(keeper.stage(&mut stage).await.unwrap() && matches!(stage, Stage::FirstLook));
+    let known = |month| {
+        let ratios =
+            office.app.books().ratios(&Question::of(&Scope::All, &UptimeScope::Fleet, (month, month))).ok();
+        ratios.map(|ratios| ratios.figures.accountable_s)
+    };
+    let mut months = std::iter::successors(Some(last), |month| Some(month.previous()));
+    assert_eq!(
+        months.by_ref().take(11).map(known).collect::<Vec<_>>(),
+        [&[Some(9)][..], &[Some(0); 10]].concat()
+    );
+    assert_eq!([known(running), known(months.next().unwrap())], [None, None]);
+    office.note(&[signed]);
+    assert_eq!(known(last), None, "until rows of it are booked");
 }
 
 #[tokio::test]
