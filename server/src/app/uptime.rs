@@ -3,11 +3,11 @@
 //! The arithmetic is the domain's. A group's figures are sums over its kiosks, each limited to the time it
 //! belonged to the group.
 //!
-//! - [`reader`]: figures from a store; [`count`]: those of any number of kiosks from their evidence, of many in turn
-//!   ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common, [`places`]:
-//!   the sites among it
+//! - [`reader`]: figures from a store; [`members`]: of whom; [`count`]: those of any number of kiosks from their evidence,
+//!   of many in turn ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common,
+//!   [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`]
+//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`] into [`pieces`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
 //!   answer about signed months; [`deciding`]: one at a time; [`configured`]: what a start says by itself
 mod board;
@@ -25,6 +25,8 @@ mod frame;
 mod gather;
 mod keeper;
 mod look;
+mod members;
+mod pieces;
 mod places;
 mod reader;
 mod register;
@@ -287,8 +289,16 @@ impl App {
     }
 
     async fn look_up_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
-        let figures = self.uptime_reader();
-        let asked = match figures.find(reader, query).await? {
+        let month = query.month().map(|month| (month, self.books().bookings(month)));
+        let mut found = self.uptime_reader().find(reader, query).await?;
+        // Who was signed during that look may be among both, or neither: it is taken once more.
+        if let Found::Asked(asked) = &found
+            && asked.signed.kiosks > 0
+            && month.is_some_and(|(month, bookings)| self.books().has_moved(month, bookings))
+        {
+            found = self.uptime_reader().find(reader, query).await?;
+        }
+        let asked = match found {
             Found::Answer(answer) => return Ok(answer),
             Found::Asked(asked) => asked,
         };

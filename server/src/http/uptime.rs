@@ -34,8 +34,9 @@ pub(crate) struct UptimeParams {
     from: Option<String>,
     to: Option<String>,
     /// What had been received and approved at this instant about the time before it: of a month the version that
-    /// stood then; default now. What no books say is counted from the evidence of each kiosk, of more than 2,000 for
-    /// one question after the other: of a large fleet that takes a minute, and 503 `busy` says that too many wait.
+    /// stood then; default now. What arrived within ten minutes of what it proves counts as received at once. What no
+    /// books say is counted from the evidence of each kiosk, of more than 2,000 for one question after the other: of a
+    /// large fleet that takes a minute, and 503 `busy` says that too many wait.
     as_of: Option<String>,
 }
 

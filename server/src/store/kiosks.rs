@@ -1,11 +1,13 @@
 //! Kiosks: what was registered, and whom they belong to.
 use std::collections::HashMap;
 
-use kioskwatch_domain::change::{Admission, AssignmentRow, GroupKind, KioskRow, KioskStateRow};
+use kioskwatch_domain::change::{
+    Admission, AssignmentRow, GroupKind, KioskRow, KioskStateRow, PresenceVerdict,
+};
 use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
-    KioskFilter, KioskView, Page, PageRequest, Scope, Store, StoreError,
+    KioskFilter, KioskNow, KioskView, Page, PageRequest, Scope, Store, StoreError,
     image::Ends,
     row::{Loaded, RowReader, RowWriter, Stored},
     sql::{Sql, sql},
@@ -29,6 +31,12 @@ macro_rules! noted_columns {
     };
 }
 
+macro_rules! now_columns {
+    () => {
+        "id, site, admission, model, serial_no, commissioned_at, decommissioned_at, updated_at, presence, interval_s"
+    };
+}
+
 const NEXT: Sql = sql!(
     next_kiosks,
     "SELECT " {columns, "id"} " FROM (SELECT " [columns] " FROM kiosk WHERE id > $1 ORDER BY id LIMIT $2) AS part"
@@ -43,7 +51,7 @@ const LIST: Sql = sql!(
 );
 const THESE: Sql = sql!(
     these_kiosks,
-    "SELECT " [columns] " FROM kiosk WHERE id " AMONG_TEXTS " ORDER BY id"
+    "SELECT " {now_columns, "id"} " FROM kiosk LEFT JOIN kiosk_seen l ON l.kiosk = id WHERE id " AMONG_TEXTS
 );
 const ONE: Sql = sql!(
     one_kiosk,
@@ -129,6 +137,18 @@ impl Loaded for KioskRow {
             commissioned_at: row.opt_time()?,
             decommissioned_at: row.opt_time()?,
             updated_at: row.time()?,
+        })
+    }
+}
+
+impl Loaded for KioskNow {
+    const TABLE: &'static str = "kiosk";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            kiosk: KioskRow::decode(row)?,
+            presence: row.opt_word(PresenceVerdict::parse)?,
+            interval_s: row.opt_number()?,
         })
     }
 }
@@ -268,20 +288,9 @@ impl Store {
         self.rows(&SERVICE_DATES, |q| q).await
     }
 
-    /// Those of `ids` that exist, by id, with their states; nobody's open tickets are counted.
-    pub async fn kiosks_of(&self, ids: &[KioskId]) -> Result<Vec<KioskView>, StoreError> {
-        let ids = id_array(ids.iter());
-        let rows: Vec<KioskRow> = self.rows(&THESE, |q| q.bind(ids.clone())).await?;
-        let states = self.kiosk_states(&ids).await?;
-        let mut states: HashMap<KioskId, KioskStateRow> =
-            states.into_iter().map(|state| (state.kiosk.clone(), state)).collect();
-        let view = |kiosk: KioskRow| KioskView {
-            state: states.remove(&kiosk.id),
-            open_tickets: 0,
-            resolved_tickets: 0,
-            kiosk,
-        };
-        Ok(rows.into_iter().map(view).collect())
+    /// Those of `ids` that exist, by id.
+    pub async fn kiosks_of(&self, ids: &[KioskId]) -> Result<Vec<KioskNow>, StoreError> {
+        self.gathered(&THESE, |q| q.bind(id_array(ids.iter()))).await
     }
 
     /// Assignments of these kiosks that overlap `from..to`, with what two people said of them since, and of each its first site, whenever that was: who

@@ -73,7 +73,7 @@ pub use restatements::RestatementFilter;
 pub use retention::OldTickets;
 pub use seals::SealsVerdict;
 pub use view::{
-    AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskView, Lease, TicketFilter, TicketView,
+    AuditEntry, AuditVerdict, CommandView, KioskFilter, KioskNow, KioskView, Lease, TicketFilter, TicketView,
     TokenHash, TokenRow,
 };
 

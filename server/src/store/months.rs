@@ -39,8 +39,8 @@ pub(super) use official;
 
 const OF_KIOSKS: Sql = sql!(
     months_of_kiosks,
-    "SELECT " [columns] " FROM uptime_month
-     WHERE kiosk " AMONG_TEXTS " AND month >= $2 ORDER BY kiosk, month, version, site, engineer, region, customer, model"
+    "SELECT " {columns, "kiosk, month, version, site, engineer, region, customer, model"} " FROM uptime_month
+     WHERE kiosk " AMONG_TEXTS " AND month >= $2"
 );
 const OF_KIOSK: Sql = sql!(
     versions_of_month,
@@ -279,7 +279,7 @@ impl Store {
         since: Month,
     ) -> Result<Vec<MonthRow>, StoreError> {
         let ids = id_array(kiosks.iter());
-        self.rows(&OF_KIOSKS, |q| q.bind(ids).bind(since.to_string())).await
+        self.gathered(&OF_KIOSKS, |q| q.bind(ids).bind(since.to_string())).await
     }
 
     /// What was signed of this month, of those of `kiosks` of which anything was; by kiosk and version, a row for

@@ -65,9 +65,10 @@ macro_rules! sql {
     };
 }
 
+/// Materialized, because `json_each` makes each row a text anew for every column that is read of it.
 macro_rules! for_sqlite {
     (ROWS) => {
-        "json_each($1)"
+        "(WITH given(value) AS MATERIALIZED (SELECT value FROM json_each($1)) SELECT value FROM given)"
     };
     (TEXTS) => {
         "(SELECT value FROM json_each($1))"

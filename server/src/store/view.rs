@@ -19,6 +19,15 @@ pub struct KioskView {
     pub resolved_tickets: u64,
 }
 
+/// A kiosk as its figures are counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KioskNow {
+    pub kiosk: KioskRow,
+    /// `None`: never heard of since it was registered; so the interval.
+    pub presence: Option<PresenceVerdict>,
+    pub interval_s: Option<u32>,
+}
+
 /// Everything empty: no restriction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KioskFilter {

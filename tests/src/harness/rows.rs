@@ -123,6 +123,13 @@ impl Rows {
         Ok(rows.into_iter().map(ticket).collect())
     }
 
+    /// Who was called offline, for however short: once for each time.
+    pub async fn went_offline(&self) -> Answer<Vec<String>> {
+        let mut database = AnyConnection::connect(&self.url).await?;
+        let text = "SELECT kiosk FROM transition WHERE kind = 'presence' AND to_state = 'offline'";
+        sqlx::query_scalar(text).fetch_all(&mut database).await
+    }
+
     /// About whom tickets say that nobody is there.
     pub async fn offline_tickets(&self) -> Answer<Vec<String>> {
         let mut database = AnyConnection::connect(&self.url).await?;

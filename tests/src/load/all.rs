@@ -7,23 +7,28 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use super::{goal::Verdict, options::AllOptions};
 use crate::demo::tell;
 
-/// What is run, and whether the server is in the same process: then it gets the environment of the server's unit.
-const RUNS: [(&str, bool); 16] = [
+/// What is run, in the order of the README's table, which has the same commands; and whether the server is in the same
+/// process: then it gets the environment of the server's unit.
+const RUNS: [(&str, bool); 20] = [
     ("--kiosks 1000 --rate 5000", false),
     ("limit", false),
+    ("--kiosks 1000 --rate 5000 --postgres", false),
     ("--kiosks 10000 --connections 50 --seconds 60 --faults 5", false),
-    ("--kiosks 20000 --connections 50 --seconds 60 --faults 20", false),
-    ("--kiosks 100000 --connections 100 --seconds 60 --settle 300", false),
+    ("--kiosks 20000 --connections 50 --seconds 60 --faults 5", false),
     ("storm --interval 20", false),
-    ("storm --interval 20 --tls", false),
+    ("storm --tls", false),
     ("catchup", true),
     ("catchup --postgres", true),
     ("catchup --broker", false),
     ("catchup --broker --postgres", false),
+    ("catchup --broker --as-agents", false),
+    ("catchup --broker --as-agents --postgres", false),
     ("catchup --kiosks 10000 --records 100 --flapping", true),
     ("catchup --kiosks 10000 --records 100 --flapping --postgres", true),
-    ("direct --kiosks 1000000 --interval 60 --seconds 30", true),
+    ("direct --kiosks 100000 --seconds 20", true),
+    ("--kiosks 100000 --connections 100 --seconds 30", false),
     ("direct --scale --kiosks 1000000", true),
+    ("direct --kiosks 1000000 --interval 60 --seconds 30", true),
     ("agent", false),
 ];
 
@@ -35,7 +40,8 @@ pub async fn run(options: &AllOptions) -> Result<String, String> {
         let mut run = tokio::process::Command::new(&program);
         run.args(line.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         if in_process {
-            run.env("MALLOC_ARENA_MAX", "1").env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+            run.env("MALLOC_ARENA_MAX", "1");
+            run.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=131072");
         } else if line != "agent"
             && let Some(server) = &options.server
         {
@@ -78,6 +84,8 @@ fn table(figures: &[(&str, String, Verdict)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::Parser as _;
 
     use super::{super::options::Options, *};
@@ -88,6 +96,25 @@ mod tests {
             let asked = std::iter::once("kioskwatch-load").chain(line.split(' '));
             Options::try_parse_from(asked).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    /// The commands in the last column of the README's table of figures.
+    fn commands_of_the_readme() -> BTreeSet<&'static str> {
+        let readme = include_str!("../../README.md");
+        let (_, measured) = readme.split_once("\n### Measured\n").expect("the section");
+        let rows = measured.lines().skip_while(|line| !line.starts_with("|---"));
+        let rows = rows.skip(1).take_while(|line| line.starts_with('|'));
+        let last_cells = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+        let commands = last_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let commands = commands.filter(|command| !command.starts_with("cargo "));
+        commands.map(|command| command.split(" --server ").next().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn the_readmes_table_has_a_row_for_each_run_and_no_other() {
+        let runs: BTreeSet<_> = RUNS.into_iter().map(|(line, _)| line).collect();
+        assert_eq!(runs.len(), RUNS.len());
+        assert_eq!(commands_of_the_readme(), runs);
     }
 
     #[test]

@@ -11,10 +11,11 @@ use super::{
     fleet::Fleet,
     goal::Goal,
     ingest::{Database, Feed, Ingest},
-    kiosk::{VirtualKiosk, now},
-    live::{FloodLimit, Stage},
+    kiosk::{FIRST_RECORDS, VirtualKiosk, now},
     options::CatchupOptions,
     process::{process_cpu, thread_cpu},
+    returning,
+    stage::{FloodLimit, Stage},
 };
 
 /// That a virtual kiosk promises; none of them beats here.
@@ -90,20 +91,27 @@ async fn direct(options: &CatchupOptions, kiosks: u32, kept: Kept) -> Result<Tak
 }
 
 async fn through_a_broker(options: &CatchupOptions, kiosks: u32, kept: Kept) -> Result<Taken, String> {
-    let mut stage = Stage::set(&options.stage, FloodLimit::Default).await?;
+    let mut stage = Stage::set(&options.stage, FloodLimit::Default, kiosks).await?;
     let mut fleet =
         Fleet::connect(kiosks, options.connections, INTERVAL_S, stage.mosquitto.address()).await?;
     fleet.introduce_since(kept.since).await?;
     let process = stage.process()?;
     let (started, cpu) = (Stopwatch::start(), process.cpu()?);
-    let again = fleet.deliver(kept.records, |kiosk, seq| kept.record(kiosk, seq)).await?;
+    let record = |kiosk, seq| kept.record(kiosk, seq);
+    let again = if options.as_agents {
+        returning::deliver(&fleet, stage.mosquitto.address(), kept.records, record).await?
+    } else {
+        fleet.deliver(kept.records, record).await?
+    };
     let (took, cpu) = (started.elapsed(), process.cpu()?.saturating_sub(cpu));
     every_journal_is_committed(&stage.store, kiosks, kept.records).await?;
     let intervals = intervals_of(&stage.store, VirtualKiosk(0)).await?;
     stage.store.close().await;
     stage.server.stop().await.map_err(|e| e.to_string())?;
-    let way =
-        format!("Mosquitto, until the acknowledgement of each was back; {again} windows were sent again");
+    let who = if options.as_agents { "all at once as agents" } else { "a part of them at once" };
+    let way = format!(
+        "Mosquitto, {who}, until the acknowledgement of each was back; {again} windows were sent again"
+    );
     Ok(Taken { way, took, cpu, intervals })
 }
 
@@ -115,9 +123,10 @@ impl Kept {
     }
 
     fn record(self, kiosk: VirtualKiosk, seq: u64) -> String {
-        let at = self.since.plus_ms(self.step_ms * i64::try_from(seq).unwrap_or(0));
-        match seq % FAULT_EVERY {
-            _ if self.flapping => kiosk.service(seq, seq % 2 == 1, at),
+        let n = seq.saturating_sub(FIRST_RECORDS);
+        let at = self.since.plus_ms(self.step_ms * i64::try_from(n).unwrap_or(0));
+        match n % FAULT_EVERY {
+            _ if self.flapping => kiosk.service(seq, n.is_multiple_of(2), at),
             0 => kiosk.fault(seq, true, at),
             50 => kiosk.fault(seq, false, at),
             _ => kiosk.transaction(seq, at),
@@ -128,10 +137,10 @@ impl Kept {
 /// One window after the other, each kiosk in its turn. Gives the CPU time of the generator.
 fn put(feed: &Feed, kiosks: u32, kept: Kept) -> Result<Duration, String> {
     let cpu = thread_cpu();
-    // The first record is known already.
-    let mut seq = 2;
-    while seq < kept.records + 2 {
-        let end = (seq + MAX_IN_FLIGHT_RECORDS).min(kept.records + 2);
+    // What the journal begins with is known already.
+    let (mut seq, all) = (FIRST_RECORDS + 1, FIRST_RECORDS + kept.records + 1);
+    while seq < all {
+        let end = (seq + MAX_IN_FLIGHT_RECORDS).min(all);
         for kiosk in (0..kiosks).map(VirtualKiosk) {
             let some: Vec<String> = (seq..end).map(|seq| kept.record(kiosk, seq)).collect();
             feed.put(kiosk, Channel::Journal, kiosk.journal(&some))?;
@@ -147,8 +156,8 @@ async fn every_journal_is_committed(store: &Store, kiosks: u32, records: u64) ->
         let heads = store.journal_heads(&Scope::All, &kiosk.id()).await;
         let heads = heads.map_err(|e| e.to_string())?.unwrap_or_default();
         let upto = heads.first().map_or(0, |head| head.upto);
-        if upto != records + 1 {
-            return Err(format!("{} is committed up to {upto} of {}", kiosk.id(), records + 1));
+        if upto != records + FIRST_RECORDS {
+            return Err(format!("{} is committed up to {upto} of {}", kiosk.id(), records + FIRST_RECORDS));
         }
     }
     Ok(())

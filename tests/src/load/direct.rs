@@ -17,7 +17,7 @@ use super::{
     delay::Delays,
     goal::Goal,
     ingest::{Database, Feed, Ingest},
-    kiosk::{Beat, VirtualKiosk},
+    kiosk::{Beat, FIRST_RECORDS, VirtualKiosk},
     options::DirectOptions,
     process::{Watched, process_cpu, thread_cpu},
 };
@@ -101,7 +101,7 @@ fn put(feed: &Feed, pace: Pace, raised: &Raised) -> Result<Fed, String> {
                 seq: n / u64::from(pace.kiosks) + 1,
                 at: feed.now(),
                 interval_s: pace.interval_s,
-                records: 1,
+                records: FIRST_RECORDS,
                 faulty: false,
             };
             let kiosk = nth(n, pace.kiosks);
@@ -112,7 +112,7 @@ fn put(feed: &Feed, pace: Pace, raised: &Raised) -> Result<Fed, String> {
         let faults = (pace.faults_per_second * elapsed_ms / 1_000).min(u64::from(pace.kiosks));
         while fed.faults < faults {
             let kiosk = nth(fed.faults, pace.kiosks);
-            let message = kiosk.journal(&[kiosk.fault(2, true, feed.now())]);
+            let message = kiosk.journal(&[kiosk.fault(FIRST_RECORDS + 1, true, feed.now())]);
             faults_of(raised).raised.insert(kiosk, Stopwatch::start());
             feed.put(kiosk, Channel::Journal, message)?;
             fed.faults += 1;

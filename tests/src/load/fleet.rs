@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     delay::Delays,
-    kiosk::{Beat, VirtualKiosk, now},
+    kiosk::{Beat, FIRST_RECORDS, VirtualKiosk, now},
     line::Line,
 };
 
@@ -42,7 +42,18 @@ const STRIDE: u64 = 7_919;
 pub struct Sent {
     pub heartbeats: u64,
     pub raised: u64,
+    pub cleared: u64,
+    /// Due, but the kiosk's fault before was not acknowledged yet.
+    pub skipped: u64,
     pub seconds: f64,
+}
+
+impl Sent {
+    /// Heartbeats a second.
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    pub fn rate(&self) -> f64 {
+        self.heartbeats as f64 / self.seconds
+    }
 }
 
 /// What to send.
@@ -117,12 +128,16 @@ impl Fleet {
             heard.lock().unwrap_or_else(PoisonError::into_inner).heard(publish);
         })
         .await?;
-        let records = vec![1; kiosks as usize];
+        let records = vec![FIRST_RECORDS; kiosks as usize];
         Ok(Self { lines, acks, _ear: ear, records, interval_s, beats: 0, faults: 0, hushed: 0 })
     }
 
     fn acks(&self) -> std::sync::MutexGuard<'_, Acks> {
         self.acks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn kiosks(&self) -> impl Iterator<Item = VirtualKiosk> {
+        (0..self.count()).map(VirtualKiosk)
     }
 
     fn count(&self) -> u32 {
@@ -134,8 +149,8 @@ impl Fleet {
         self.introduce_since(now()).await
     }
 
-    /// Every kiosk says who it is and what it holds, until the server has committed the first record of each, which
-    /// is of `begin`.
+    /// Every kiosk says who it is and what it holds, until the server has committed the first records of each, which
+    /// are of `begin`.
     pub async fn introduce_since(&mut self, begin: Timestamp) -> Result<(), String> {
         let mut next = 0;
         let (mut known, mut since) = (0, Instant::now());
@@ -165,7 +180,7 @@ impl Fleet {
     async fn introduce_one(&self, kiosk: VirtualKiosk, begin: Timestamp) -> Result<(), String> {
         self.publish(kiosk, Channel::Presence, kiosk.presence("online", 1, now())).await?;
         self.publish(kiosk, Channel::Inventory, kiosk.inventory()).await?;
-        self.publish(kiosk, Channel::Journal, kiosk.journal(&[kiosk.snapshot(begin)])).await
+        self.publish(kiosk, Channel::Journal, kiosk.journal(&kiosk.first_records(begin))).await
     }
 
     /// So many further records of each kiosk as fast as they are taken, each kiosk with a window in flight as an
@@ -176,7 +191,7 @@ impl Fleet {
         records: u64,
         record: impl Fn(VirtualKiosk, u64) -> String,
     ) -> Result<u64, String> {
-        let last = records + 1;
+        let last = records + FIRST_RECORDS;
         let mut again = 0;
         let window = |kiosk: VirtualKiosk, from: u64| {
             let all: Vec<_> = (from..=last.min(from + MAX_IN_FLIGHT_RECORDS - 1)).collect();
@@ -230,7 +245,11 @@ impl Fleet {
             }
             while faults < pace.faults * elapsed_ms / 1_000 {
                 let kiosk = self.nth(self.faults.wrapping_mul(STRIDE));
-                sent.raised += u64::from(self.toggle_fault(kiosk, at).await?);
+                match self.toggle_fault(kiosk, at).await? {
+                    Some(true) => sent.raised += 1,
+                    Some(false) => sent.cleared += 1,
+                    None => sent.skipped += 1,
+                }
                 self.faults += 1;
                 faults += 1;
             }
@@ -257,12 +276,12 @@ impl Fleet {
         self.publish(kiosk, Channel::Heartbeat, kiosk.heartbeat(&beat)).await
     }
 
-    /// `true`: a fault was raised, and its delay is being measured.
-    async fn toggle_fault(&mut self, kiosk: VirtualKiosk, at: Timestamp) -> Result<bool, String> {
+    /// `Some(true)`: a fault was raised, and its delay is being measured. `None`: the one before is not acknowledged.
+    async fn toggle_fault(&mut self, kiosk: VirtualKiosk, at: Timestamp) -> Result<Option<bool>, String> {
         let place = kiosk.0 as usize;
         // The record before must be committed: what is sent out of order would measure the resend.
         if self.acks().upto[place] < self.records[place] {
-            return Ok(false);
+            return Ok(None);
         }
         self.records[place] += 1;
         let seq = self.records[place];
@@ -272,7 +291,13 @@ impl Fleet {
             self.acks().waiting.insert(kiosk, (seq, Instant::now()));
         }
         self.publish(kiosk, Channel::Journal, message).await?;
-        Ok(raised)
+        Ok(Some(raised))
+    }
+
+    /// How often each kiosk has raised its fault.
+    pub fn raised(&self) -> impl Iterator<Item = (VirtualKiosk, u64)> {
+        let times = |records: u64| records.saturating_sub(FIRST_RECORDS).div_ceil(2);
+        (0..).map(VirtualKiosk).zip(self.records.iter().map(move |records| times(*records)))
     }
 
     /// How long each raised fault took from being handed over for sending until its acknowledgement, which
@@ -293,7 +318,12 @@ impl Fleet {
         Ok(std::mem::take(&mut self.acks().delays))
     }
 
-    async fn publish(&self, kiosk: VirtualKiosk, channel: Channel, payload: String) -> Result<(), String> {
+    pub async fn publish(
+        &self,
+        kiosk: VirtualKiosk,
+        channel: Channel,
+        payload: String,
+    ) -> Result<(), String> {
         let line = &self.lines[kiosk.0 as usize % self.lines.len()];
         let qos = if channel.qos() == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
         let sent = line.client.publish(kiosk.topic(channel), qos, channel.retained(), payload);
@@ -301,29 +331,38 @@ impl Fleet {
     }
 }
 
-/// Record 1 is the snapshot of a kiosk that is well; then faults are raised and cleared in turns.
-pub const fn is_faulty(records: u64) -> bool {
-    records > 0 && records.is_multiple_of(2)
+/// A journal begins with a kiosk that is well; then faults are raised and cleared in turns.
+const fn is_faulty(records: u64) -> bool {
+    records.saturating_sub(FIRST_RECORDS) % 2 == 1
 }
 
 /// Receives heartbeats and does nothing with them: as fast as a subscriber can be here.
 pub struct BareSubscriber {
     received: Arc<AtomicU64>,
+    /// Microseconds from `since` to the last of them.
+    last_us: Arc<AtomicU64>,
+    since: Instant,
     _line: Line,
 }
 
 impl BareSubscriber {
     pub async fn start(broker: SocketAddr) -> Result<Self, String> {
-        let received = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&received);
+        let (received, last_us) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (counter, last, since) = (Arc::clone(&received), Arc::clone(&last_us), Instant::now());
         let filter = Some(Topic::fleet_filter(Channel::Heartbeat));
         let line = Line::open("load-bare".to_owned(), broker, filter, move |_| {
+            last.store(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX), Relaxed);
             counter.fetch_add(1, Relaxed);
         });
-        Ok(Self { received, _line: line.await? })
+        Ok(Self { received, last_us, since, _line: line.await? })
     }
 
     pub fn received(&self) -> u64 {
         self.received.load(Relaxed)
+    }
+
+    /// When the last of them came.
+    pub fn last_at(&self) -> Instant {
+        self.since + Duration::from_micros(self.last_us.load(Relaxed))
     }
 }

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kioskwatch_domain::{
-    change::{Admission, Change, JournalHeadRow, KioskRow, KioskStateRow, PresenceVerdict},
+    change::{Change, JournalHeadRow, KioskStateRow, PresenceVerdict},
     fleet::{Actor, Fleet, Request, TicketAction},
 };
 use kioskwatch_proto::{Timestamp, command::CommandSigner, topic::Channel, words::ServiceState};
@@ -19,11 +19,12 @@ use kioskwatch_server::{
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
-use super::kiosk::{PERIPHERALS, VirtualKiosk, now};
+use super::{
+    kiosk::{FIRST_RECORDS, PERIPHERALS, VirtualKiosk},
+    sites,
+};
 use crate::harness::{postgres::Postgres, server::Workdir, wait::wait_for};
 
-/// Kiosks made known in one commit.
-const SEED_AT_ONCE: u32 = 5_000;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// The partition of the whole fleet.
 const PARTITION: &str = "fleet";
@@ -58,30 +59,11 @@ impl Database {
 
 /// Makes kiosks known to an empty database.
 pub async fn seed(kiosks: u32, url: &str) -> Result<(), String> {
-    let text = |error: kioskwatch_server::store::StoreError| error.to_string();
-    let store = Store::open(url).await.map_err(text)?;
-    let at = now().plus_ms(-60_000);
-    for from in (0..kiosks).step_by(SEED_AT_ONCE as usize) {
-        let some = (from..kiosks.min(from + SEED_AT_ONCE)).map(VirtualKiosk);
-        let changes: Vec<Change> = some.flat_map(|kiosk| known(kiosk, at)).collect();
-        store.commit(&changes).await.map_err(text)?;
-    }
-    store.close().await;
-    Ok(())
+    sites::found(kiosks, url, known).await
 }
 
 /// What the first conversation with a kiosk leaves behind.
-fn known(kiosk: VirtualKiosk, at: Timestamp) -> [Change; 3] {
-    let row = KioskRow {
-        id: kiosk.id(),
-        site: None,
-        admission: Admission::Accepted,
-        model: String::new(),
-        serial_no: String::new(),
-        commissioned_at: Some(at),
-        decommissioned_at: None,
-        updated_at: at,
-    };
+fn known(kiosk: VirtualKiosk, at: Timestamp) -> [Change; 2] {
     let state = KioskStateRow {
         kiosk: kiosk.id(),
         presence: PresenceVerdict::Online,
@@ -103,12 +85,12 @@ fn known(kiosk: VirtualKiosk, at: Timestamp) -> [Change; 3] {
     let head = JournalHeadRow {
         kiosk: kiosk.id(),
         epoch: kiosk.epoch(),
-        upto: 1,
+        upto: FIRST_RECORDS,
         digest: None,
         first_seen_at: at,
         cursor: "{}".to_owned(),
     };
-    [Change::Kiosk(row), Change::KioskState(Box::new(state)), Change::JournalHead(head)]
+    [Change::KioskState(Box::new(state)), Change::JournalHead(head)]
 }
 
 /// A running server without a broker.

@@ -29,6 +29,12 @@ pub struct Beat {
 pub const PERIPHERALS: &str =
     r#"{"printer":{"status":"online","faults":[]},"ups":{"status":"online","faults":[]}}"#;
 
+/// A journal begins with the start of the agent and the whole state.
+pub const FIRST_RECORDS: u64 = 2;
+
+/// What its printer may have.
+pub const FAULT: &str = "paper_out";
+
 const NAME: &str = "L-";
 const EPOCH: u128 = 1;
 const BOOT: u128 = 2;
@@ -74,10 +80,11 @@ impl VirtualKiosk {
         )
     }
 
+    /// As an agent tells it once its devices have said what they are.
     pub fn inventory(self) -> String {
-        let (boot, epoch) = (self.boot(), self.epoch());
+        let (boot, epoch, place) = (self.boot(), self.epoch(), self.0);
         format!(
-            r#"{{"agent_version":"0.1.0","os":"Debian GNU/Linux 12","boot":"{boot}","epoch":"{epoch}","timezone":"Asia/Shanghai","config_hash":"9f86d081884c7d65","peripherals":[{{"name":"printer","kind":"printer","driver":"escpos","mode":"owned","required":true}},{{"name":"ups","kind":"ups","driver":"megatec","mode":"owned","required":false}}],"actions":["probe","identify","self_test"]}}"#
+            r#"{{"agent_version":"0.1.0","os":"Debian GNU/Linux 12 (bookworm) x86_64","boot":"{boot}","epoch":"{epoch}","timezone":"Asia/Shanghai","config_hash":"9f86d081884c7d65","peripherals":[{{"name":"printer","kind":"printer","driver":"escpos","mode":"owned","required":true,"model":"T-80","firmware":"1.02","serial":"80{place:08}"}},{{"name":"ups","kind":"ups","driver":"megatec","mode":"owned","required":false,"model":"PM-1000","firmware":"3.1"}}],"actions":["probe","identify","self_test","reset_peripheral","collect_diagnostics","read_log","ping_network","restart_application","restart_agent","reboot"]}}"#
         )
     }
 
@@ -97,20 +104,17 @@ impl VirtualKiosk {
         text
     }
 
-    /// The first record of a journal: the whole state.
-    pub fn snapshot(self, at: Timestamp) -> String {
-        self.record(
-            1,
-            at,
-            &format!(r#""kind":"snapshot","service":"in_service","peripherals":{PERIPHERALS}"#),
-        )
+    /// What a journal begins with.
+    pub fn first_records(self, at: Timestamp) -> [String; FIRST_RECORDS as usize] {
+        let snapshot = format!(r#""kind":"snapshot","service":"in_service","peripherals":{PERIPHERALS}"#);
+        [self.record(1, at, r#""kind":"boot","clean":false"#), self.record(FIRST_RECORDS, at, &snapshot)]
     }
 
     /// The printer runs out of paper, or gets some.
     pub fn fault(self, seq: u64, raised: bool, at: Timestamp) -> String {
         let state = if raised { "raised" } else { "cleared" };
         let body = format!(
-            r#""kind":"fault","peripheral":"printer","fault":"paper_out","state":"{state}","severity":"minor","detail":{{"raw":"1003127e","text":"paper end sensor"}}"#
+            r#""kind":"fault","peripheral":"printer","fault":"{FAULT}","state":"{state}","severity":"minor","detail":{{"raw":"1003127e","text":"paper end sensor"}}"#
         );
         self.record(seq, at, &body)
     }
@@ -179,11 +183,11 @@ mod tests {
         assert_eq!(presence.session, heartbeat.session);
         let inventory: Inventory = parse_payload(kiosk.inventory().as_bytes()).unwrap();
         assert_eq!(inventory.peripherals.len(), 2);
-        let journal = [kiosk.snapshot(at), kiosk.fault(2, true, at), kiosk.transaction(3, at)];
-        let service = [kiosk.service(4, false, at), kiosk.service(5, true, at)];
-        let message = kiosk.journal(&[&journal[..], &service].concat());
+        let journal = [kiosk.fault(3, true, at), kiosk.transaction(4, at)];
+        let service = [kiosk.service(5, false, at), kiosk.service(6, true, at)];
+        let message = kiosk.journal(&[&kiosk.first_records(at)[..], &journal, &service].concat());
         let batch: Batch<'_> = parse_payload(message.as_bytes()).unwrap();
-        assert_eq!(batch.records.len(), 5);
+        assert_eq!(batch.records.len(), 6);
         for raw in batch.records {
             kioskwatch_proto::journal::Record::parse(raw.get()).unwrap();
         }

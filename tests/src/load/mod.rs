@@ -17,8 +17,14 @@ pub mod live;
 pub mod options;
 pub mod page;
 pub mod process;
+pub mod returning;
 pub mod scale;
+pub mod silence;
+pub mod sites;
+pub mod span;
+pub mod stage;
 pub mod storm;
+pub mod tickets;
 
 use std::process::ExitCode;
 

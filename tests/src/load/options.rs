@@ -27,7 +27,7 @@ pub enum Mode {
     Storm(StormOptions),
     /// Rates that double until server, broker or generator fall behind
     Limit(LimitOptions),
-    /// Every measurement of the README's table, one after the other: some forty minutes
+    /// Every measurement of the README's table, one after the other: some fifty minutes
     All(AllOptions),
     /// One real agent with four devices, over TLS: memory, processor time, size on disk
     Agent(AgentOptions),
@@ -136,6 +136,10 @@ pub struct CatchupOptions {
     /// Through Mosquitto into a server of its own, with flush and bookkeeper
     #[arg(long)]
     pub broker: bool,
+    /// With --broker: all kiosks come back at once, each with the pace, the patience and the resends of an agent; else
+    /// 400 of them at a time, which no kiosk would wait for
+    #[arg(long, requires = "broker")]
+    pub as_agents: bool,
     /// With --broker: MQTT connections they share
     #[arg(long, default_value_t = 20)]
     pub connections: u32,

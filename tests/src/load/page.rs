@@ -36,10 +36,6 @@ impl Page {
         self.sum("kioskwatch_messages_total{", r#"channel="heartbeat",outcome="applied""#)
     }
 
-    pub fn tickets_opened(&self) -> u64 {
-        self.sum("kioskwatch_tickets_opened_total{", "")
-    }
-
     pub fn dropped(&self) -> u64 {
         self.sum("kioskwatch_dropped_total{", "")
     }

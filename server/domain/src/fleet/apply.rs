@@ -196,7 +196,7 @@ impl Draft<'_> {
     fn take_snapshot(&mut self, ix: Ix, snapshot: &Snapshot, at: Timestamp) {
         self.set_service(ix, snapshot.service, None, at);
         let before = self.kiosk(ix).state.peripherals.clone();
-        let after: Peripherals = snapshot
+        let after = snapshot
             .peripherals
             .iter()
             .map(|(name, told)| {
@@ -204,6 +204,7 @@ impl Draft<'_> {
                 (name.clone(), whole(told, known))
             })
             .collect();
+        let after = Peripherals::new(after);
         for (name, peripheral) in after.iter() {
             self.set_status(ix, name, &peripheral.status, at);
         }
@@ -254,8 +255,8 @@ impl Draft<'_> {
             }
         }
         let state = &mut self.kiosk_mut(ix).state;
-        if *state.peripherals != *all {
-            state.peripherals = all.into();
+        if **state.peripherals != *all {
+            state.peripherals = Peripherals::new(all.into());
         }
         true
     }

@@ -79,7 +79,7 @@ impl Fleet {
         // Also those of a site that could not be read.
         let mut elsewhere: BTreeMap<Option<&SiteId>, Vec<Ix>> = BTreeMap::new();
         for (ix, (kiosk, _)) in (0..).zip(self.kiosks.iter().zip(stands)).filter(|(_, (_, stands))| !stands) {
-            elsewhere.entry(kiosk.site.as_ref()).or_default().push(ix);
+            elsewhere.entry(kiosk.site()).or_default().push(ix);
         }
         for (site, kiosks) in elsewhere {
             self.count_at(site, true, &kiosks, now, &mut counts);

@@ -28,8 +28,8 @@ use crate::{
 pub const MAX_EPOCHS: usize = 16;
 
 /// All peripherals with their status and faults, in order of their names. Shared between kiosks that look
-/// the same.
-pub(super) type Peripherals = Arc<[(PeripheralName, PeripheralState)]>;
+/// the same. To point at a slice itself takes twice the room.
+pub(super) type Peripherals = Arc<Box<[(PeripheralName, PeripheralState)]>>;
 
 /// Peripherals as a key of what is shared.
 #[derive(Debug, PartialEq)]
@@ -51,22 +51,22 @@ impl std::hash::Hash for Shared {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Kiosk {
     pub(super) id: KioskId,
-    pub(super) site: Option<SiteId>,
+    /// Shared between the kiosks of a site: a name takes three times the room.
+    pub(super) site: Option<Arc<SiteId>>,
     /// Since when it belongs to the site.
     pub(super) assigned_from: Option<Moment>,
     /// It stood at some site before that.
     pub(super) moved: bool,
     pub(super) admission: Admission,
     pub(super) commissioned_at: Option<Moment>,
-    pub(super) decommissioned_at: Option<Moment>,
     pub(super) state: State,
     /// Nearly every kiosk has one: beside the rest of it, where a heartbeat looks.
     pub(super) heads: SmallVec<[Head; 1]>,
-    /// What a quiet kiosk has none of.
+    /// What a quiet kiosk in service has none of.
     busy: Option<Box<Busy>>,
 }
 
-/// What people or the sweep still have to do with a kiosk.
+/// What people or the sweep still have to do with a kiosk, and that it was or will be taken out of service.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Busy {
     /// Open ones.
@@ -76,10 +76,16 @@ pub(super) struct Busy {
     pub(super) commands: Vec<CommandId>,
     /// Approved exclusions of this kiosk alone.
     pub(super) windows: Vec<Window>,
+    pub(super) decommissioned_at: Option<Moment>,
 }
 
-static IDLE: Busy =
-    Busy { incidents: Vec::new(), tickets: Vec::new(), commands: Vec::new(), windows: Vec::new() };
+static IDLE: Busy = Busy {
+    incidents: Vec::new(),
+    tickets: Vec::new(),
+    commands: Vec::new(),
+    windows: Vec::new(),
+    decommissioned_at: None,
+};
 
 /// What a `KioskStateRow` holds beside the liveness.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,7 +217,7 @@ impl Kiosk {
             service: None,
             service_since: None,
             service_cause: None,
-            peripherals: Arc::new([]),
+            peripherals: Arc::default(),
             profile: None,
             inventory: None,
             command_counter: 0,
@@ -223,10 +229,20 @@ impl Kiosk {
             moved: false,
             admission,
             commissioned_at: None,
-            decommissioned_at: None,
             state,
             heads: SmallVec::new(),
             busy: None,
+        }
+    }
+
+    pub(super) fn site(&self) -> Option<&SiteId> {
+        self.site.as_deref()
+    }
+
+    pub(super) fn set_dates(&mut self, dates: ServiceSpan) {
+        self.commissioned_at = dates.commissioned_at.map(Moment::from);
+        if self.busy.is_some() || dates.decommissioned_at.is_some() {
+            self.busy_mut().decommissioned_at = dates.decommissioned_at.map(Moment::from);
         }
     }
 
@@ -270,7 +286,7 @@ impl Kiosk {
     /// Of its newest stretch of service.
     pub(super) fn dates(&self) -> ServiceSpan {
         let [commissioned_at, decommissioned_at] =
-            [self.commissioned_at, self.decommissioned_at].map(|date| date.map(Moment::at));
+            [self.commissioned_at, self.busy().decommissioned_at].map(|date| date.map(Moment::at));
         ServiceSpan { commissioned_at, decommissioned_at }
     }
 
@@ -281,7 +297,7 @@ impl Kiosk {
 
     /// When its service ends or ended.
     pub(super) fn ends_at(&self) -> Option<Timestamp> {
-        self.decommissioned_at.map(Moment::at).filter(|_| self.admission == Admission::Accepted)
+        self.busy().decommissioned_at.map(Moment::at).filter(|_| self.admission == Admission::Accepted)
     }
 
     /// When it comes into service or came, unless that was called off.
@@ -341,7 +357,7 @@ fn peripherals_text(peripherals: &[(PeripheralName, PeripheralState)]) -> String
 pub(super) fn peripherals_from_text(text: &str) -> Peripherals {
     let map: std::collections::BTreeMap<PeripheralName, PeripheralState> =
         serde_json::from_str(text).unwrap_or_default();
-    map.into_iter().collect()
+    Arc::new(map.into_iter().collect())
 }
 
 /// What heartbeats move without a commit. Rebuilt by listening after a restart.

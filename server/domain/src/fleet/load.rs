@@ -17,7 +17,7 @@ use super::{
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict},
+    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict, ServiceSpan},
     image::FleetImage,
     moment::Moment,
     policy::Policy,
@@ -64,7 +64,7 @@ impl Fleet {
     /// Takes in a part of what the store holds. A site comes before its kiosks, a kiosk with its states and
     /// journals, and what is going on after all of them.
     pub fn load(&mut self, image: FleetImage) {
-        self.sites.extend(image.sites.iter().map(|row| (row.id.clone(), Site::of(row))));
+        self.sites.extend(image.sites.iter().map(|row| (Arc::new(row.id.clone()), Site::of(row))));
         for (id, noted) in &image.terms_noted {
             if let Some(site) = self.sites.get_mut(id) {
                 site.terms_noted = Some(*noted);
@@ -83,9 +83,8 @@ impl Fleet {
         for row in &image.kiosks {
             self.quarantined += usize::from(row.admission == Admission::Quarantined);
             let mut kiosk = Kiosk::new(row.id.clone(), row.admission, row.updated_at);
-            kiosk.site.clone_from(&row.site);
-            kiosk.commissioned_at = row.commissioned_at.map(Moment::from);
-            kiosk.decommissioned_at = row.decommissioned_at.map(Moment::from);
+            kiosk.site = row.site.clone().map(Arc::new);
+            kiosk.set_dates(ServiceSpan::of(row));
             let mut live = Liveness::known(self.policy.presence.default_interval_s, None);
             if let Some(state) = states.remove(&row.id) {
                 // A verdict is stored at once; when a kiosk was heard last, only in rounds.

@@ -102,7 +102,7 @@ pub struct Fleet {
     kiosks: Vec<Kiosk>,
     live: Vec<Liveness>,
     places: Directory,
-    sites: BTreeMap<SiteId, Site>,
+    sites: BTreeMap<Arc<SiteId>, Site>,
     /// Open ones.
     incidents: HashMap<Uuid, IncidentRow>,
     /// Open ones, and closed ones that may come back.
@@ -253,7 +253,7 @@ impl Fleet {
         for (ix, at) in over.rearm {
             self.silence_due.set(ix, at);
         }
-        self.sites.extend(over.sites);
+        self.sites.extend(over.sites.into_iter().map(|(id, site)| (Arc::new(id), site)));
         for (id, row) in over.incidents {
             let key = Due::Incident(id);
             self.move_due(key, self.incidents.get(&id).and_then(|i| i.triage_due_at), row.triage_due_at);
@@ -353,6 +353,11 @@ impl Fleet {
     /// Quiet kiosks look alike: they share one copy.
     fn share(&mut self, kiosk: &mut Kiosk) {
         kiosk.tidy();
+        if let Some(site) = &mut kiosk.site
+            && let Some((known, _)) = self.sites.get_key_value(&**site)
+        {
+            site.clone_from(known);
+        }
         let quiet = kiosk.state.peripherals.iter().all(|(_, peripheral)| peripheral.faults.is_empty());
         let key = Shared(kiosk.state.peripherals.clone());
         if let Some(Shared(known)) = self.shared.get(&key) {

@@ -137,7 +137,7 @@ impl Draft<'_> {
             self.urge(actor, id, Because::RepeatCall(text).into());
             return Ok(Answer::Ticket(id));
         }
-        let (site, service) = (self.kiosk(ix).site.clone(), self.kiosk(ix).state.service);
+        let (site, service) = (self.kiosk(ix).site().cloned(), self.kiosk(ix).state.service);
         let class = self.class_of(&told.fault);
         let severity = ticket_severity(self.policy.catalogue.severity(&told.fault), service);
         let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.row.zone);

@@ -103,7 +103,7 @@ impl Draft<'_> {
             id,
             fingerprint: fingerprint(&kiosk.id, &problem.peripheral, &problem.fault),
             kiosk: Some(kiosk.id.clone()),
-            site: kiosk.site.clone(),
+            site: kiosk.site().cloned(),
             peripheral: Some(problem.peripheral.clone()),
             fault: problem.fault.clone(),
             severity: problem.severity,
@@ -187,7 +187,7 @@ impl Draft<'_> {
 
     fn case<'a>(&self, ix: Ix, row: &'a IncidentRow) -> Case<'a> {
         let (now, kiosk) = (self.now, self.kiosk(ix));
-        let site = kiosk.site.as_ref().and_then(|id| self.site(id));
+        let site = kiosk.site().and_then(|id| self.site(id));
         let windows = kiosk.busy().windows.iter().chain(site.into_iter().flat_map(|site| &site.windows));
         let excluded_until = windows.filter(|window| window.holds(now)).map(|window| window.to).max();
         let (policy, calendar) = (&self.policy.tickets, &self.policy.calendar);

@@ -146,7 +146,7 @@ impl Draft<'_> {
         let was = noted.or_of(dates, None);
         let is = was.put(self.now, dates, ServiceSpan::of(row)).map_err(|why| conflict("2.3", why))?;
         let ix = found.unwrap_or_else(|| self.add_kiosk(Kiosk::new(row.id.clone(), row.admission, self.now)));
-        let before = (self.kiosk(ix).site.clone(), self.kiosk(ix).dates());
+        let before = (self.kiosk(ix).site().cloned(), self.kiosk(ix).dates());
         let was_admitted = self.is_admitted(ix);
         let now = self.now;
         // Its dates are those of its newest stretch, and what is said of one that does not count yet.
@@ -154,8 +154,7 @@ impl Draft<'_> {
         let row = &KioskRow { updated_at: now, ..dates.put_into(row) };
         let kiosk = self.kiosk_mut(ix);
         kiosk.admission = row.admission;
-        kiosk.decommissioned_at = row.decommissioned_at.map(Moment::from);
-        kiosk.commissioned_at = row.commissioned_at.map(Moment::from);
+        kiosk.set_dates(ServiceSpan::of(row));
         self.assign(ix, row, is.first());
         self.rows.push(Change::Kiosk(row.clone()));
         let mut changed = changes::of_kiosk(known, row);
@@ -220,7 +219,7 @@ impl Draft<'_> {
     /// it stood since it was first put into service (`since`), whichever of the two was said first.
     fn assign(&mut self, ix: Ix, row: &KioskRow, since: Option<Timestamp>) {
         let (now, kiosk) = (self.now, self.kiosk(ix));
-        let (before, from) = (kiosk.site.clone(), kiosk.assigned_from.map(Moment::at));
+        let (before, from) = (kiosk.site().cloned(), kiosk.assigned_from.map(Moment::at));
         let begins = match kiosk.moved || (before.is_some() && before != row.site) {
             true => now,
             false => since.map_or(now, |since| since.min(now)),
@@ -257,7 +256,7 @@ impl Draft<'_> {
         }
         let kiosk = self.kiosk_mut(ix);
         kiosk.moved |= from.is_some_and(|from| from < now);
-        kiosk.site.clone_from(&row.site);
+        kiosk.site = row.site.clone().map(Arc::new);
         kiosk.assigned_from = row.site.as_ref().map(|_| begins.into());
         self.sites_to_judge.extend(before);
     }

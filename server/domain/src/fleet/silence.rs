@@ -70,7 +70,7 @@ impl Draft<'_> {
     pub(super) fn step(&mut self, ix: Ix, step: Step) {
         let now = self.now;
         let kiosk = self.kiosk_mut(ix);
-        let (id, site, before) = (kiosk.id.clone(), kiosk.site.clone(), kiosk.state.presence);
+        let (id, site, before) = (kiosk.id.clone(), kiosk.site().cloned(), kiosk.state.presence);
         kiosk.state.presence = step.to;
         kiosk.state.presence_since = step.at;
         kiosk.state.presence_reason = step.reason;
@@ -272,7 +272,7 @@ impl Draft<'_> {
         if !server.settled && server.hears(now) {
             self.server_mut().settled = true;
             let out = self.fleet.sites.iter().filter(|(_, site)| site.outage.is_some());
-            self.sites_to_judge.extend(out.map(|(id, _)| id.clone()));
+            self.sites_to_judge.extend(out.map(|(id, _)| SiteId::clone(id)));
         }
     }
 

@@ -65,7 +65,7 @@ impl Fleet {
         let state = &kiosk.state;
         KioskView {
             id: &kiosk.id,
-            site: kiosk.site.as_ref(),
+            site: kiosk.site(),
             admission: kiosk.admission,
             presence: state.presence,
             presence_since: state.presence_since,

@@ -24,7 +24,7 @@ impl Draft<'_> {
     pub(super) fn open_ticket(&mut self, ix: Ix, incident: Uuid) {
         let Some(cause) = self.incident(incident).cloned() else { return };
         let kiosk = self.kiosk(ix);
-        let (kiosk_id, site, service) = (kiosk.id.clone(), kiosk.site.clone(), kiosk.state.service);
+        let (kiosk_id, site, service) = (kiosk.id.clone(), kiosk.site().cloned(), kiosk.state.service);
         let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.row.zone);
         let class = self.class_of(&cause.fault);
         let severity = ticket_severity(cause.severity, service);

@@ -12,7 +12,10 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{SiteId, Timestamp};
 
-use super::seconds::{Seconds, read, write};
+use super::{
+    pieces::Pieces,
+    seconds::{Seconds, read, write},
+};
 use crate::store::MonthTotal;
 
 /// Where a share of a kiosk's time belongs.
@@ -96,8 +99,8 @@ pub(crate) struct Board {
     times: Numbered<Interval>,
     /// Packed as one share. Few: what a second adds is the same for most kiosks of a place.
     growths: Numbered<[u8]>,
-    /// By place in the fleet; empty of whom nobody has looked at.
-    kiosks: Vec<OfKiosk>,
+    /// What is shown of each kiosk ([`OfKiosk`]); empty of whom nobody has looked at.
+    kiosks: Pieces,
     /// What last months are judged by, each with the time in which it is that one: of one clock or a few.
     promised: Vec<(Interval, (i64, i64))>,
 }
@@ -114,18 +117,14 @@ impl Board {
             let each = self.pack(Parts(vec![(growth.place, growth.each)]));
             (growth.within, self.growths.number(each.into()))
         });
-        let place = kiosk as usize;
-        if place >= self.kiosks.len() {
-            self.kiosks.resize_with(place + 1, OfKiosk::default);
-        }
-        let entry = &mut self.kiosks[place];
-        let (known, _) = entry.read();
+        let (known, _) = self.of(kiosk).read();
         // A visit that did not look at a period says nothing new about it.
         let all = std::array::from_fn(|period| match &new[period] {
             Some((valid, shares)) => Some((*valid, shares.as_slice())),
             None => known[period],
         });
-        *entry = OfKiosk::of(&all, grows);
+        let packed = OfKiosk::pack(&all, grows);
+        self.kiosks.put(kiosk as usize, &packed);
     }
 
     /// The highest of a fleet counts; what was shown of a month that is last month no more is forgotten.
@@ -145,15 +144,21 @@ impl Board {
 
     /// What has grown by now stays; what comes has to be counted.
     pub(crate) fn stop_growth(&mut self, kiosk: Ix, at: Timestamp) {
-        let shown = self.kiosks.get_mut(kiosk as usize).filter(|kiosk| kiosk.is_shown());
-        let Some(entry) = shown else { return };
-        let (periods, grows) = entry.read();
+        if !self.of(kiosk).is_shown() {
+            return;
+        }
+        let (periods, grows) = self.of(kiosk).read();
         let stopped = |within: Interval| Interval { to: within.to.min(at.secs()).max(within.from), ..within };
-        *entry = OfKiosk::of(&periods, grows.map(|(within, number)| (stopped(within), number)));
+        let packed = OfKiosk::pack(&periods, grows.map(|(within, number)| (stopped(within), number)));
+        self.kiosks.put(kiosk as usize, &packed);
     }
 
     pub(super) fn kiosks(&self) -> usize {
-        self.kiosks.iter().filter(|kiosk| kiosk.is_shown()).count()
+        self.kiosks.iter().filter(|kiosk| OfKiosk(kiosk).is_shown()).count()
+    }
+
+    fn of(&self, kiosk: Ix) -> OfKiosk<'_> {
+        OfKiosk(self.kiosks.get(kiosk as usize))
     }
 
     /// The number of a place and its seconds, one share after the other.
@@ -170,7 +175,7 @@ impl Board {
     /// `heard_to`.
     pub(crate) fn totals(&self, now: Timestamp, heard_to: Timestamp) -> [Totals; 3] {
         let mut by_place = [(); 3].map(|()| vec![None::<Seconds>; self.places.all.len()]);
-        for kiosk in &self.kiosks {
+        for kiosk in self.kiosks.iter().map(OfKiosk) {
             for (period, found) in by_place.iter_mut().enumerate() {
                 for (number, seconds) in self.shares(kiosk, period, now, heard_to) {
                     if let Some(sum) = found.get_mut(number) {
@@ -196,7 +201,7 @@ impl Board {
 
     /// One kiosk, wherever it stood, in the order of [`PERIODS`]; `None` of what nobody has looked at.
     pub(crate) fn kiosk(&self, kiosk: Ix, now: Timestamp, heard_to: Timestamp) -> [Option<Seconds>; 3] {
-        let Some(kiosk) = self.kiosks.get(kiosk as usize) else { return [None; 3] };
+        let kiosk = self.of(kiosk);
         std::array::from_fn(|period| {
             self.shares(kiosk, period, now, heard_to).map(|(_, seconds)| seconds).reduce(|mut sum, more| {
                 sum += &more;
@@ -208,7 +213,7 @@ impl Board {
     /// Of a period that it is at this instant, by the number of the place.
     fn shares<'a>(
         &'a self,
-        kiosk: &'a OfKiosk,
+        kiosk: OfKiosk<'a>,
         period: usize,
         now: Timestamp,
         heard_to: Timestamp,
@@ -233,13 +238,13 @@ const LAST_MONTH: usize = 2;
 /// The number of the time in which a period is this one, and the shares of it.
 type Period<'a> = (usize, &'a [u8]);
 
-/// What is shown of one kiosk, in one piece of memory: of each period the number of its time, how many bytes its
-/// shares take, and those; then how they grow.
-#[derive(Debug, Default)]
-struct OfKiosk(Box<[u8]>);
+/// What is shown of one kiosk: of each period the number of its time, how many bytes its shares take, and those; then
+/// how they grow.
+#[derive(Debug, Clone, Copy)]
+struct OfKiosk<'a>(&'a [u8]);
 
-impl OfKiosk {
-    fn of(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<(Interval, usize)>) -> Self {
+impl<'a> OfKiosk<'a> {
+    fn pack(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<(Interval, usize)>) -> Vec<u8> {
         let mut bytes = Vec::new();
         for period in periods {
             // 0: nobody looked at it.
@@ -252,16 +257,15 @@ impl OfKiosk {
             write_interval(&mut bytes, within);
             write_number(&mut bytes, growth);
         }
-        // Not what is left of `bytes`: a piece cut off for each kiosk leaves holes.
-        Self(bytes.as_slice().into())
+        bytes
     }
 
-    fn is_shown(&self) -> bool {
+    fn is_shown(self) -> bool {
         !self.0.is_empty()
     }
 
-    fn read(&self) -> ([Option<Period<'_>>; PERIODS.len()], Option<(Interval, usize)>) {
-        let mut rest = &*self.0;
+    fn read(self) -> ([Option<Period<'a>>; PERIODS.len()], Option<(Interval, usize)>) {
+        let mut rest = self.0;
         let periods = [(); PERIODS.len()].map(|()| {
             let valid = read_number(&mut rest)?;
             let length = read_number(&mut rest)?;

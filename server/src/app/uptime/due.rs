@@ -15,7 +15,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 use super::{dirty::Since, frame::Counted, places::Places, reader::UptimeReader};
 use crate::{
     config::Config,
-    store::{KioskView, StoreError},
+    store::{KioskNow, StoreError},
 };
 
 /// The first month of which evidence is kept while `running` runs.
@@ -62,7 +62,7 @@ impl Due {
     /// `kiosks`: since when something has changed; `seen`: those that were looked at since our start.
     pub(super) async fn gather(
         reader: &UptimeReader<'_>,
-        views: &[KioskView],
+        views: &[KioskNow],
         (places, counted): (&Places, &Counted),
         kiosks: &BTreeMap<KioskId, Since>,
         seen: impl Fn(&KioskId) -> bool,
@@ -104,8 +104,8 @@ impl Due {
     }
 
     /// The months that a scrape shows: the running one and the last.
-    pub(super) fn for_scrape(now: Timestamp, views: &[KioskView], places: &Places) -> Self {
-        let last = |view: &KioskView| Month::at(places.zone_of(view), now.secs()).previous();
+    pub(super) fn for_scrape(now: Timestamp, views: &[KioskNow], places: &Places) -> Self {
+        let last = |view: &KioskNow| Month::at(places.zone_of(view), now.secs()).previous();
         let recent: BTreeMap<KioskId, Month> =
             views.iter().map(|view| (view.kiosk.id.clone(), last(view))).collect();
         let oldest = recent.values().copied().min();

@@ -5,13 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use chrono_tz::Tz;
 use kioskwatch_domain::{
     calendar::WorkCalendar,
     change::{AssignmentRow, CalendarTermsRow, EvidenceGapRow, ExclusionRow, KioskRow, ServiceSpan},
     interval::{BEGINNING, Interval, IntervalSet},
     uptime::{
-        Commissioned, Evidence, Exclusion, Inputs, Known, Month, Source,
+        Commissioned, Evidence, Exclusion, Inputs, Known, Source,
         booking::{self, Owner, models_told},
         rows::{span, unheard, unstored},
     },
@@ -21,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     UptimeScope,
-    places::{Place, Places, belongs, last_second},
+    places::{Place, Places, belongs},
 };
 use crate::{config::Config, store::Scope};
 
@@ -188,12 +187,6 @@ impl<'a> Frame<'a> {
     /// When and where a kiosk stood, as far as it was read.
     pub(super) fn assignments(&self, kiosk: &KioskId) -> &[AssignmentRow] {
         self.assignments.get(kiosk).map_or(&[], Vec::as_slice)
-    }
-
-    /// On whose wall clock a kiosk's month is: that of where it stood at its end, or now while it runs, as it was
-    /// known before a second; `None`: as it is known.
-    pub(super) fn zone_of(&self, kiosk: &KioskRow, month: Month, now: i64, known_before: Option<i64>) -> Tz {
-        self.places.zone(kiosk, self.assignments(&kiosk.id), last_second(month, now), known_before)
     }
 
     /// `known_before`: only what had been approved, received and known of places, dates and the calendar before this

@@ -1,7 +1,7 @@
-//! From a question to everything that the figures of a few kiosks are computed from: who is meant, where each
-//! stood, on whose wall clock the period lies. Nothing is read of anybody else.
+//! From a few kiosks to everything that their figures are computed from: where each stood, on whose wall clock the period
+//! lies. Nothing is read of anybody else.
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -11,25 +11,25 @@ use kioskwatch_domain::{
         AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums, SiteRow,
     },
     interval::Interval,
-    uptime::{Evidence, Month, booking::measure, books::Terms, rows::server_down},
+    uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, limits::HEARTBEAT_INTERVAL_S};
 
 use super::{
-    UptimeError, UptimePeriod, UptimeQuery, UptimeScope,
+    UptimeError, UptimePeriod, UptimeScope,
     due::kept_from,
     frame::{Calendars, Counted, Frame, Sets},
-    places::{Places, belongs},
+    places::Places,
     reader::{UptimeReader, ms, span_of},
 };
-use crate::store::{KioskView, PageRequest, Scope, StoreError};
+use crate::store::{KioskNow, PageRequest, Scope, StoreError};
 
 /// Kiosks whose evidence is read in one go.
 pub(super) const KIOSKS_AT_ONCE: usize = 500;
 
 /// A kiosk and the time asked for in its own zone.
 pub(super) struct Subject {
-    pub(super) view: KioskView,
+    pub(super) view: KioskNow,
     pub(super) zone: Tz,
     pub(super) period: Interval,
     /// The version of the month asked for that stands; none: not signed, or no month.
@@ -54,7 +54,7 @@ fn known_before(signed: &[MonthRow], as_of: Option<Timestamp>, terms: &Terms) ->
 
 impl Subject {
     pub(super) fn interval_s(&self) -> i64 {
-        self.view.state.as_ref().map_or(0, |state| i64::from(state.interval_s))
+        self.view.interval_s.map_or(0, i64::from)
     }
 
     /// What its figures are made of: those that were signed, or those that nobody signed yet.
@@ -123,121 +123,6 @@ impl Gathered<'_> {
 }
 
 impl UptimeReader<'_> {
-    /// Those who may have belonged to a group within a time, as far as this reader sees it; who did is in their
-    /// assignments.
-    pub(super) async fn members(
-        &self,
-        reader: &Scope,
-        scope: &UptimeScope,
-        within: Interval,
-    ) -> Result<Vec<KioskId>, StoreError> {
-        let (from, to) = (ms(within.from), ms(within.to));
-        let of = async |kind, names: Vec<&str>| self.store.kiosks_of_groups(kind, names, from, to).await;
-        let (kind, name) = scope.words();
-        let mut members = match scope {
-            UptimeScope::Kiosk(id) => return Ok(vec![id.clone()]),
-            UptimeScope::Site(_) => of(GroupKind::Site, vec![name]).await?,
-            UptimeScope::Region(_) | UptimeScope::Customer(_) => {
-                let sites = self.store.sites_of_contract(kind, name).await?;
-                of(GroupKind::Site, names(&sites)).await?
-            }
-            UptimeScope::Engineer(_) => of(GroupKind::Engineer, vec![name]).await?,
-            UptimeScope::Model(_) => of(GroupKind::Model, vec![name]).await?,
-            UptimeScope::Fleet => self.store.every_kiosk().await?,
-        };
-        self.keep_seen(reader, &mut members, within).await?;
-        Ok(members)
-    }
-
-    /// Of those who may have belonged to a group in a month the ones of whom nothing was signed by an instant.
-    pub(super) async fn unsigned(
-        &self,
-        reader: &Scope,
-        scope: &UptimeScope,
-        within: Interval,
-        (month, by): (Month, Timestamp),
-    ) -> Result<Vec<KioskId>, StoreError> {
-        if !matches!(scope, UptimeScope::Fleet) {
-            let members = self.members(reader, scope, within).await?;
-            return self.store.unsigned_among(&members, month, by).await;
-        }
-        let mut members = self.store.every_unsigned(month, by).await?;
-        self.keep_seen(reader, &mut members, within).await?;
-        Ok(members)
-    }
-
-    /// Those who may have stood at a site of this reader.
-    async fn keep_seen(
-        &self,
-        reader: &Scope,
-        members: &mut Vec<KioskId>,
-        within: Interval,
-    ) -> Result<(), StoreError> {
-        let Scope::Sites(sites) = reader else { return Ok(()) };
-        let (from, to) = (ms(within.from), ms(within.to));
-        let seen = self.store.kiosks_of_groups(GroupKind::Site, names(sites), from, to).await?;
-        let seen: BTreeSet<KioskId> = seen.into_iter().collect();
-        members.retain(|kiosk| seen.contains(kiosk));
-        Ok(())
-    }
-
-    /// Which of a few kiosks belonged to a group within a time, as far as this reader sees it: to the second, and from
-    /// what is stored of these kiosks only. A group may be the fleet. One of which that cannot be read may belong to any,
-    /// and is named to those who see all.
-    pub(super) async fn members_among(
-        &self,
-        reader: &Scope,
-        query: &UptimeQuery,
-        mut kiosks: Vec<KioskId>,
-    ) -> Result<Vec<KioskId>, UptimeError> {
-        match (&query.scope, reader) {
-            (UptimeScope::Fleet, Scope::All) => return Ok(kiosks),
-            (UptimeScope::Kiosk(id), _) => kiosks.retain(|kiosk| kiosk == id),
-            _ => {}
-        }
-        let mut members = Vec::new();
-        let mut steps: VecDeque<&[KioskId]> = kiosks.chunks(KIOSKS_AT_ONCE).collect();
-        while let Some(step) = steps.pop_front() {
-            match (self.belonging(reader, query, step).await, step) {
-                (Ok(found), _) => members.extend(found),
-                (Err(UptimeError::Store(error)), [one]) if error.is_lasting() => {
-                    members.extend(matches!(reader, Scope::All).then(|| one.clone()));
-                }
-                (Err(UptimeError::Store(error)), _) if error.is_lasting() => {
-                    step.chunks(1).rev().for_each(|one| steps.push_front(one));
-                }
-                (Err(error), _) => return Err(error),
-            }
-        }
-        Ok(members)
-    }
-
-    async fn belonging(
-        &self,
-        reader: &Scope,
-        query: &UptimeQuery,
-        kiosks: &[KioskId],
-    ) -> Result<Vec<KioskId>, UptimeError> {
-        let around = query.period.around()?;
-        let views = self.store.kiosks_of(kiosks).await?;
-        let rows = self.store.assignments_of(kiosks, ms(around.from), ms(around.to)).await?;
-        let places = self.places_at(&stood_at(&views, &rows)).await?;
-        let until = (query.period.in_zone(Tz::UTC)?.to - 1).min(self.now.secs());
-        let mut members = Vec::new();
-        for KioskView { kiosk, .. } in views {
-            let its: Vec<AssignmentRow> = rows.iter().filter(|row| row.kiosk == kiosk.id).cloned().collect();
-            let period = query.period.in_zone(places.zone(&kiosk, &its, until, None))?;
-            let is_there = places.owners(&kiosk, &its, None).iter().any(|(owner, set)| {
-                let is_shown = belongs(owner, &query.scope) && reader.shows(owner.site.as_ref());
-                is_shown && !set.clip(period).is_empty()
-            });
-            if is_there {
-                members.push(kiosk.id);
-            }
-        }
-        Ok(members)
-    }
-
     /// At most [`KIOSKS_AT_ONCE`]; those that do not exist are left out.
     pub(super) async fn gather(
         &self,
@@ -400,7 +285,7 @@ fn heard_of(span: Interval) -> Interval {
 
 /// The sites where these kiosks are and were.
 pub(super) fn stood_at<'a>(
-    views: impl IntoIterator<Item = &'a KioskView>,
+    views: impl IntoIterator<Item = &'a KioskNow>,
     rows: &[AssignmentRow],
 ) -> BTreeSet<SiteId> {
     let assigned = rows.iter().filter(|row| row.group == GroupKind::Site);

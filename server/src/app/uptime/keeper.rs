@@ -94,6 +94,8 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
         // One that fails may have worked for long before it did.
         let rest = (watch.elapsed() * lengths).min(REST_AT_MOST);
         let rest = match step {
+            // Others come meanwhile: to look at one costs nearly as much as to look at ten.
+            Ok(true) if keeper.left_nobody => rest.max(IDLE),
             Ok(true) => rest,
             Ok(false) => IDLE,
             Err(error) => {
@@ -133,6 +135,8 @@ pub(crate) struct Keeper {
     asked_at: i64,
     /// The last step was for those whose past had changed.
     was_dirty: bool,
+    /// It was for all of those.
+    left_nobody: bool,
     /// Those whose months could not be booked when they were last looked at.
     skipped: BTreeMap<KioskId, Since>,
     /// When they were last tried again.
@@ -153,6 +157,7 @@ impl Keeper {
             due_at: Vec::new(),
             asked_at: i64::MIN,
             was_dirty: false,
+            left_nobody: false,
             skipped: BTreeMap::new(),
             tried: None,
         }
@@ -188,10 +193,11 @@ impl Keeper {
             let dirty = self.take_dirty().await?;
             self.was_dirty = !dirty.is_empty();
             if self.was_dirty {
+                self.left_nobody = !round_waits && dirty.len() < KIOSKS_A_STEP;
                 return self.look_or_put_back(&dirty).await.map(|()| true);
             }
         }
-        self.was_dirty = false;
+        (self.was_dirty, self.left_nobody) = (false, false);
         if !round_waits {
             return Ok(false);
         }

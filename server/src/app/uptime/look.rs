@@ -30,7 +30,7 @@ use super::{
     reader::{UptimeReader, day_of, ms},
     seconds::Seconds,
 };
-use crate::store::{KioskView, MonthTotal};
+use crate::store::{KioskNow, MonthTotal};
 
 /// What follows for one kiosk.
 pub(super) struct Outcome {
@@ -97,7 +97,7 @@ impl<'a> Look<'a> {
         reader: &'a UptimeReader<'_>,
         places: Arc<Places>,
         purpose: Purpose,
-        (ids, views, counted): (Vec<KioskId>, Vec<KioskView>, Counted),
+        (ids, views, counted): (Vec<KioskId>, Vec<KioskNow>, Counted),
         due: Due,
     ) -> Result<Self, UptimeError> {
         let now = reader.now;
@@ -231,8 +231,7 @@ impl<'a> Look<'a> {
         let Outlook { each, until } = outlook(&inputs, &timeline);
         let now = self.frame.as_of;
         let is_unsaid = |last: &Piece| last.span.to == now && last.basis.state.is_none();
-        let is_online =
-            subject.view.state.as_ref().is_some_and(|state| state.presence == PresenceVerdict::Online);
+        let is_online = subject.view.presence == Some(PresenceVerdict::Online);
         // It has come back in this very second, or is silent soon: the silence before it says nothing of what comes.
         let until = if is_online && timeline.pieces().last().is_some_and(is_unsaid) { now } else { until };
         let Some((owner, set)) = sets.owners.iter().find(|(_, set)| set.contains(now)) else { return now };

@@ -17,7 +17,7 @@ use kioskwatch_domain::{
 use kioskwatch_proto::SiteId;
 
 use super::UptimeScope;
-use crate::{config::Config, store::KioskView};
+use crate::{config::Config, store::KioskNow};
 
 /// A site as figures see it.
 #[derive(Clone)]
@@ -162,26 +162,40 @@ impl Places {
     }
 
     /// A month of a kiosk that nobody signed, and the zone of its wall clock: that of where it stood at the month's end,
-    /// or stands while it runs, as it was known at `as_of`, or is by now. Past its freeze as it was known at that: so it
-    /// is signed, however late.
+    /// or stands while it runs. It begins where the month before it ended: a kiosk that moved to another zone, or whose
+    /// site did, has each of its hours in one month.
     pub(super) fn unsigned(
+        &self,
+        stood: (&KioskRow, &[AssignmentRow]),
+        month: Month,
+        asked_at: (i64, Option<i64>),
+        terms: &Terms,
+    ) -> (Tz, Interval) {
+        let (_, from) = self.end(stood, month.previous(), asked_at, terms);
+        let (zone, to) = self.end(stood, month, asked_at, terms);
+        (zone, Interval::new(from, to))
+    }
+
+    /// When a month ends, as it was known at `as_of`, or is by now. Past its freeze as it was known at that: so it is
+    /// signed, however late.
+    fn end(
         &self,
         (kiosk, assignments): (&KioskRow, &[AssignmentRow]),
         month: Month,
         (now, as_of): (i64, Option<i64>),
         terms: &Terms,
-    ) -> (Tz, Interval) {
+    ) -> (Tz, i64) {
         let known = |before| {
             let zone = self.zone(kiosk, assignments, last_second(month, now), before);
-            (zone, month.period(zone))
+            (zone, month.period(zone).to)
         };
-        let (zone, period) = known(as_of);
-        let freeze = terms.freeze_at(period.to);
-        if freeze <= as_of.unwrap_or(now) { known(Some(freeze)) } else { (zone, period) }
+        let (zone, to) = known(as_of);
+        let freeze = terms.freeze_at(to);
+        if freeze <= as_of.unwrap_or(now) { known(Some(freeze)) } else { (zone, to) }
     }
 
     /// Of where it is registered now.
-    pub(super) fn zone_of(&self, view: &KioskView) -> Tz {
+    pub(super) fn zone_of(&self, view: &KioskNow) -> Tz {
         self.zone_at(view.kiosk.site.as_ref())
     }
 
@@ -237,6 +251,6 @@ pub(super) fn belongs(owner: &Owner, scope: &UptimeScope) -> bool {
 
 /// Of a month, as far as it has been. It differs by hours with the zone that is looked for by it: that of UTC is near
 /// enough to all.
-pub(super) fn last_second(month: Month, now: i64) -> i64 {
+fn last_second(month: Month, now: i64) -> i64 {
     (month.period(Tz::UTC).to - 1).min(now)
 }

@@ -419,14 +419,34 @@ fn seconds_that_go_from_one_share_to_another_are_proposed_although_no_ratio_move
             Figures { accountable_s: all.den, on: all, avail: all, full: all, ..Figures::default() };
         row
     };
-    let contracts = ledger.contracts();
     let material = |before: [i64; 2], after: [i64; 2]| {
         let rows = |[li, wang]: [i64; 2]| [share("li", li), share("wang", wang)];
-        is_material(&rows(before).iter().collect::<Vec<_>>(), &rows(after), &contracts)
+        is_material(&rows(before).iter().collect::<Vec<_>>(), &rows(after))
     };
     assert!(material([28, 3], [26, 5]), "two days of one become the other's");
     assert!(material([14, 14], [7, 14]), "half the hours of one");
     assert!(!material([28, 3], [28, 3]));
+}
+
+/// A diagnosis of the line, and no figure that anybody answers for: it stays as it was signed.
+#[test]
+fn reachability_is_not_restated_while_the_time_it_is_of_is_the_same() {
+    let mut ledger = Ledger::october();
+    let end = ledger.end();
+    ledger.look(end + 24 * HOUR);
+    ledger.evidence.push(Evidence { src: Source::Live, ..ledger.evidence[0] });
+    ledger.claim(end - 10 * HOUR, end, Some(end + 30 * HOUR));
+    ledger.look(end + 31 * HOUR);
+    ledger.decide("manager", true, end + 32 * HOUR).unwrap();
+    let of = |version| ledger.rows.iter().find(|row| row.version == version).unwrap().sums.figures.clone();
+    assert_ne!(of(0).online, of(1).online, "by now it is known otherwise");
+    assert_eq!((of(2).online, of(2).avail), (of(1).online, of(0).avail));
+    // Of other time it is another one.
+    ledger.exclusions = IntervalSet::of(crate::interval::Interval::new(end - 9 * HOUR, end));
+    ledger.look(end + 50 * HOUR);
+    ledger.decide("manager", true, end + 51 * HOUR).unwrap();
+    let of = |version| ledger.rows.iter().find(|row| row.version == version).unwrap().sums.figures.clone();
+    assert_eq!(of(3).online, of(0).online);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use kioskwatch_domain::{
     uptime::contracts::Contracts,
 };
 
-use super::*;
+use super::{super::places::Places, *};
 
 fn site_in(id: &str, timezone: &str, region: &str) -> Change {
     let Change::Site(row) = site(id) else { unreachable!() };
@@ -62,6 +62,58 @@ async fn a_kiosk_moved_to_another_zone_does_not_take_its_past_months_along() {
     let rows = shelf.store.versions_of_month(&Scope::All, &id, november).await.unwrap();
     let new_york = november.period(chrono_tz::America::New_York);
     assert!(rows.iter().all(|row| row.period_to.secs() == new_york.to) && rows.len() == 2, "{rows:?}");
+    // Its midnight came twelve hours later there, when it was long November at the site where the kiosk stood.
+    assert!(rows.iter().all(|row| row.period_from.secs() == october().to), "{rows:?}");
+}
+
+/// Wherever it is carried, and whatever is said of that since: no hour is in no month, and none in two.
+#[test]
+fn the_months_of_a_kiosk_follow_one_another_without_a_gap() {
+    const ZONES: [&str; 4] = ["Asia/Shanghai", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago"];
+    let sites: Vec<SiteRow> = (0..ZONES.len())
+        .map(|n| match site_in(&format!("S-{n}"), ZONES[n], "R-1") {
+            Change::Site(row) => row,
+            _ => unreachable!(),
+        })
+        .collect();
+    let places = Places::of(&sites, &[], &[], &Config::default());
+    let terms = books::Terms::default();
+    let january: Month = "2026-01".parse().unwrap();
+    let months: Vec<Month> =
+        std::iter::successors(Some(january), |month| Some(month.next())).take(12).collect();
+    let begins = january.period(chrono_tz::UTC).from;
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |n: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from((random >> 33) % n).unwrap()
+    };
+    for _ in 0..300 {
+        // Most moves are near the end of a month, where zones differ in which month it is.
+        let rows: Vec<AssignmentRow> = (0..below(8))
+            .map(|_| {
+                let month = months[usize::try_from(below(12)).unwrap()].period(chrono_tz::UTC).from;
+                let from = month + below(60 * 3_600) - 30 * 3_600;
+                let to = (below(3) == 0).then(|| Timestamp((from + below(40 * 86_400)) * 1_000));
+                let said = (below(3) == 0).then(|| Timestamp((from + below(60 * 86_400)) * 1_000));
+                let Change::Assignment(row) =
+                    assigned(GroupKind::Site, "k", &format!("S-{}", below(4)), from * 1_000, None)
+                else {
+                    unreachable!()
+                };
+                AssignmentRow { to, said, ..row }
+            })
+            .collect();
+        let Change::Kiosk(kiosk) = kiosk("k", Some("S-0")) else { unreachable!() };
+        let now = begins + below(400 * 86_400);
+        let of = |month| places.unsigned((&kiosk, &rows), month, (now, None), &terms).1;
+        for pair in months.windows(2) {
+            let (this, next) = (of(pair[0]), of(pair[1]));
+            assert!(
+                this.from < this.to && this.to == next.from,
+                "{pair:?} at {now}: {this:?} {next:?} {rows:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -314,6 +366,19 @@ async fn where_a_kiosk_stood_and_who_answered_for_it_is_restated_and_what_was_si
         corrected(3, GroupKind::Engineer, Some("wang"), [2, 6], end + 2 * DAY),
         corrected(4, GroupKind::Site, Some("S-3"), [3, 5], end + 2 * DAY),
     ];
+    // Of another engineer nothing moves but whose days they are.
+    let Change::Correction(row) = &later[0] else { unreachable!() };
+    let shown = shelf.reader(end + 2 * DAY).effect(row, chrono_tz::Asia::Shanghai).await.unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let of = |when: &str, engineer: Option<&str>| {
+        let shares = shown["2026-10"][when]["shares"].as_array().unwrap().iter();
+        let theirs = shares.filter(|share| share["engineer"].as_str() == engineer);
+        theirs.map(|share| share["accountable_s"].as_i64().unwrap()).sum::<i64>() / 86_400
+    };
+    assert_eq!(shown["2026-10"]["before"]["avail"], shown["2026-10"]["after"]["avail"]);
+    assert_eq!(["before", "after"].map(|when| of(when, Some("li"))), [9, 5], "{shown}");
+    assert_eq!(["before", "after"].map(|when| of(when, Some("wang"))), [0, 4]);
+    assert_eq!(["before", "after"].map(|when| of(when, None)), [22, 22]);
     let Change::Correction(row) = &later[1] else { unreachable!() };
     let shown = shelf.reader(end + 2 * DAY).effect(row, chrono_tz::Asia::Shanghai).await.unwrap();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
