@@ -142,7 +142,7 @@ pub(crate) async fn the_model_at_an_upgrade_is_what_a_kiosk_always_was_and_appro
     let found = async |from, to| {
         let rows = store.assignments_of(&[kiosk_id("k1")], from, to).await.unwrap();
         rows.into_iter()
-            .map(|row| (row.group.as_str(), row.group_id, row.said.map(|at| at.ms())))
+            .map(|row| (row.group.as_str(), row.group_id, row.said.map(kioskwatch_proto::Timestamp::ms)))
             .collect::<Vec<_>>()
     };
     let (first, last) = (kioskwatch_proto::Timestamp(0), at(0));
