@@ -5,6 +5,7 @@ use kioskwatch_tests::{
     emulator::Phase,
     harness::{
         machine::{Machine, Sync},
+        postgres::Postgres,
         server::Workdir,
         stack::{PATIENCE, Plan, Stack},
         wait::wait_until,
@@ -12,7 +13,7 @@ use kioskwatch_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{possible::figures_are_possible, program};
+use crate::{past::Past, possible::figures_are_possible, program};
 
 const HOUR_MS: i64 = 3_600_000;
 const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
@@ -127,4 +128,48 @@ async fn a_kiosk_whose_clock_jumps_keeps_its_order_and_its_place() {
     all_works(&mut stack, Phase::StackerFull, "stacker_full").await;
     // Dated by the server's time, whatever the kiosk's clock said.
     figures_are_possible(&stack, "K-0001", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_with_its_clock_behind_notes_nothing_until_it_is_right() {
+    let place = Workdir::new("kioskwatch-it").unwrap();
+    let machine = Machine::new(place.path()).unwrap();
+    machine.set(Sync::Honest, 0).unwrap();
+    let cluster = Postgres::shared();
+    let url = cluster.fresh_database().await;
+    Past::write(&url, "K-0001", "S-01").await;
+    let plan = Plan::new(program()).kiosk("K-0001", "S-01").database(url.clone());
+    let mut stack = plan.server_env(machine.env()).start_without_kiosks().await;
+    let store = Store::open_beside(&url).await.unwrap();
+    let noted = async || {
+        let terms = store.calendar_terms().await.unwrap();
+        terms.iter().map(|row| (row.known_from.ms(), row.planned_notice_h)).collect::<Vec<_>>()
+    };
+    let before = noted().await;
+    stack.server.stop().await.unwrap();
+
+    machine.set(Sync::Honest, -40 * 24 * HOUR_MS).unwrap();
+    stack.server.set_env("KIOSKWATCH__UPTIME__PLANNED_NOTICE_H", "100");
+    stack.server.start().await.unwrap();
+    wait_until("the server to say that its clock is behind", PATIENCE, || async {
+        let said = stack.server.monitoring_api().get("/readyz").await?.body.to_string();
+        if said.contains("the clock is behind") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    let model = json!({ "site": "S-01", "model": "KT-9" });
+    let refused = stack.api().put("/api/v1/kiosks/K-0001", model.clone()).await.unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(noted().await, before, "over what was known since");
+
+    machine.set(Sync::Honest, 0).unwrap();
+    stack.server.ready(PATIENCE).await.unwrap();
+    wait_until("the notice to be noted", PATIENCE, || async {
+        let after = noted().await;
+        let is_noted = after.last().is_some_and(|(_, notice_h)| *notice_h == 100);
+        if is_noted && after.starts_with(&before) { Ok(()) } else { Err(format!("{after:?}")) }
+    })
+    .await;
+    let put = stack.api().put("/api/v1/kiosks/K-0001", model).await.unwrap();
+    assert_eq!(put.status, 200, "{put:?}");
+    store.close().await;
 }

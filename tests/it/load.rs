@@ -43,8 +43,10 @@ fn a_fleet_back_from_a_day_offline_is_committed_record_by_record() {
 #[test]
 fn a_fleet_back_from_a_day_offline_is_committed_through_a_broker() {
     let report = load(&["catchup", "--kiosks", "20", "--records", "230", "--flapping", "--broker"]);
-    assert!(report.contains("SQLite, Mosquitto"), "{report}");
+    assert!(report.contains("SQLite, Mosquitto, a part of them at once"), "{report}");
     assert!(intervals(&report).is_some_and(|intervals| intervals >= 229), "{report}");
+    let report = load(&["catchup", "--kiosks", "20", "--records", "230", "--broker", "--as-agents"]);
+    assert!(report.contains("all at once as agents"), "{report}");
     let refused = Command::new(env!("CARGO_BIN_EXE_kioskwatch-load"))
         .args(["catchup", "--server", "kioskwatch-server"])
         .output()
@@ -59,6 +61,8 @@ fn every_fault_of_a_fleet_is_a_ticket_through_a_broker_and_without_one() {
     let short = ["--seconds", "2", "--silent", "5"];
     let report = load(&[&paced[..], &short].concat());
     assert!(report.contains("of the bare subscriber"), "{report}");
+    assert!(report.contains("each one incident, in "), "{report}");
+    assert!(report.contains("  seen in the list after it") && report.contains("longest"), "{report}");
     assert!(report.contains("killed and started again\n  ready, everybody known"), "{report}");
     let report = load(&["direct", "--kiosks", "60", "--interval", "1", "--faults", "5", "--seconds", "2"]);
     assert!(report.contains(" of 10\n"), "{report}");

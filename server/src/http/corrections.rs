@@ -22,9 +22,9 @@ use super::{
     input::word,
     openapi::Failures,
     restatements::DecidedView,
-    view::{Listed, json},
+    view::{Listed, figures, json},
 };
-use crate::store::CorrectionFilter;
+use crate::store::{CorrectionFilter, Scope};
 
 /// A correction to ask for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -109,12 +109,13 @@ pub(crate) struct CorrectionView {
     requested_at: Timestamp,
     decided: Option<DecidedView>,
     /// Figures of the affected local months before and after, newest three; `months_not_shown` counts the rest. Of a
-    /// `closed` month the signed figures stay: it lies too far back to be restated.
+    /// `closed` month the signed figures stay: it lies too far back to be restated. Of where it stood and who answered for
+    /// it also the `shares` of each owner that the reader sees: what moves is there.
     effect: Value,
 }
 
-impl From<CorrectionRow> for CorrectionView {
-    fn from(row: CorrectionRow) -> Self {
+impl CorrectionView {
+    fn of(row: CorrectionRow, reader: &Scope) -> Self {
         let kind = row.what.kind();
         let exclusion = match row.what {
             Correction::Withdrawal { exclusion, .. } => Some(exclusion),
@@ -169,7 +170,7 @@ impl From<CorrectionRow> for CorrectionView {
             requested_by: row.requested_by,
             requested_at: row.requested_at,
             decided: row.decided.map(Into::into),
-            effect: json(&row.effect),
+            effect: figures(&row.effect, reader),
         }
     }
 }
@@ -206,7 +207,7 @@ pub(super) async fn list(
     let state = query.state.as_deref().map(|text| word("state", text, CorrectionState::parse)).transpose()?;
     let filter = CorrectionFilter { state, ..CorrectionFilter::default() };
     let page = web.app().store().corrections(caller.scope(), &filter, &page.page()).await?;
-    Ok(Json(Listed::of(page, CorrectionView::from)))
+    Ok(Json(Listed::of(page, |row| CorrectionView::of(row, caller.scope()))))
 }
 
 /// One correction.
@@ -218,7 +219,8 @@ pub(super) async fn get(
     Id(id): Id<Uuid>,
 ) -> Result<Json<CorrectionView>, Problem> {
     let row = web.app().store().correction(caller.scope(), id).await?;
-    row.map(|row| Json(row.into())).ok_or_else(|| Problem::not_found("correction"))
+    row.map(|row| Json(CorrectionView::of(row, caller.scope())))
+        .ok_or_else(|| Problem::not_found("correction"))
 }
 
 /// Asks for a correction. Somebody else decides about it.
@@ -231,7 +233,7 @@ pub(super) async fn post(
 ) -> Result<(StatusCode, Json<CorrectionView>), Problem> {
     let wanted = body.wanted()?;
     let row = web.app().request_correction(caller.actor(), caller.scope(), wanted).await?;
-    Ok((StatusCode::CREATED, Json(row.into())))
+    Ok((StatusCode::CREATED, Json(CorrectionView::of(row, caller.scope()))))
 }
 
 impl PostCorrection {
@@ -353,5 +355,5 @@ async fn decide(
     verdict: Verdict,
 ) -> Result<Json<CorrectionView>, Problem> {
     let row = web.app().decide_correction(caller.actor(), caller.scope(), id, &verdict).await?;
-    Ok(Json(row.into()))
+    Ok(Json(CorrectionView::of(row, caller.scope())))
 }

@@ -66,6 +66,8 @@ pub(crate) struct ShareView {
     engineer: Option<String>,
     region: String,
     customer: String,
+    /// Which one the kiosk was meanwhile; empty: none that anybody named.
+    model: String,
     accountable_s: i64,
     avail_s: i64,
     avail_of_s: i64,
@@ -116,6 +118,7 @@ fn share(row: &MonthRow) -> ShareView {
         engineer: row.engineer.clone(),
         region: row.region.clone(),
         customer: row.customer.clone(),
+        model: row.model.clone(),
         accountable_s: figures.accountable_s,
         avail_s: figures.avail.num,
         avail_of_s: figures.avail.den,

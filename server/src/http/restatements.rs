@@ -19,9 +19,9 @@ use super::{
     input::{parse, word},
     openapi::Failures,
     problem::ProblemView,
-    view::{Listed, json},
+    view::{Listed, figures},
 };
-use crate::store::RestatementFilter;
+use crate::store::{RestatementFilter, Scope};
 
 /// A proposal to restate a signed month.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,7 +39,7 @@ pub(crate) struct RestatementView {
     /// SHA-256 over everything the proposed figures were computed from.
     fingerprint: String,
     why: String,
-    /// Figures as signed.
+    /// Figures as signed: of the kiosk, and in `shares` of each site, engineer, region and customer that the reader sees.
     before: Value,
     /// Figures as proposed.
     after: Value,
@@ -64,8 +64,8 @@ impl From<Decided> for DecidedView {
     }
 }
 
-impl From<RestatementRow> for RestatementView {
-    fn from(row: RestatementRow) -> Self {
+impl RestatementView {
+    fn of(row: RestatementRow, reader: &Scope) -> Self {
         Self {
             id: row.id,
             kiosk: row.kiosk,
@@ -74,8 +74,8 @@ impl From<RestatementRow> for RestatementView {
             state: row.state.as_str(),
             fingerprint: row.fingerprint,
             why: row.why,
-            before: json(&row.before),
-            after: json(&row.after),
+            before: figures(&row.before, reader),
+            after: figures(&row.after, reader),
             proposed_at: row.proposed_at,
             decided: row.decided.map(Into::into),
         }
@@ -115,7 +115,7 @@ pub(super) async fn list(
         changed: query.changed.as_deref().map(|text| word("changed", text, InputKind::parse)).transpose()?,
     };
     let page = web.app().store().restatements(caller.scope(), &filter, &page.page()).await?;
-    Ok(Json(Listed::of(page, RestatementView::from)))
+    Ok(Json(Listed::of(page, |row| RestatementView::of(row, caller.scope()))))
 }
 
 /// One proposal.
@@ -127,7 +127,8 @@ pub(super) async fn get(
     Id(id): Id<Uuid>,
 ) -> Result<Json<RestatementView>, Problem> {
     let row = web.app().store().restatement(caller.scope(), id).await?;
-    row.map(|row| Json(row.into())).ok_or_else(|| Problem::not_found("restatement"))
+    row.map(|row| Json(RestatementView::of(row, caller.scope())))
+        .ok_or_else(|| Problem::not_found("restatement"))
 }
 
 /// The figures proposed become the next version of the month; the signed ones stay readable. Never by
@@ -244,5 +245,5 @@ async fn decide(
     verdict: Verdict,
 ) -> Result<Json<RestatementView>, Problem> {
     let row = web.app().decide_restatement(&caller.actor(), caller.scope(), id, &verdict).await?;
-    Ok(Json(row.into()))
+    Ok(Json(RestatementView::of(row, caller.scope())))
 }

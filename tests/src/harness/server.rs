@@ -94,7 +94,7 @@ impl Server {
             .arg(&config)
             // As the unit starts it.
             .env("MALLOC_ARENA_MAX", "1")
-            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=131072");
         Ok(Self { program, process: None, http, monitoring, config, data_dir })
     }
 

@@ -40,7 +40,8 @@ pub async fn run(options: &AllOptions) -> Result<String, String> {
         let mut run = tokio::process::Command::new(&program);
         run.args(line.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         if in_process {
-            run.env("MALLOC_ARENA_MAX", "1").env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+            run.env("MALLOC_ARENA_MAX", "1");
+            run.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=131072");
         } else if line != "agent"
             && let Some(server) = &options.server
         {

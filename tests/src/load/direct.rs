@@ -80,9 +80,14 @@ fn faults_of(raised: &Raised) -> std::sync::MutexGuard<'_, Faults> {
     raised.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// On a thread of its own, so that its CPU time can be told from the server's.
-pub(super) async fn feed(feed: Feed, pace: Pace, raised: Raised) -> Result<Fed, String> {
-    tokio::task::spawn_blocking(move || put(&feed, pace, &raised)).await.map_err(|e| e.to_string())?
+/// Until the last of it is taken: an ingest that lags behind takes longer. On a thread of its own, so that its CPU time
+/// can be told from the server's.
+pub(super) async fn feed(ingest: &Ingest, pace: Pace, raised: &Raised) -> Result<Fed, String> {
+    let (started, feed, raised) = (Stopwatch::start(), ingest.feed(), Raised::clone(raised));
+    let fed = tokio::task::spawn_blocking(move || put(&feed, pace, &raised)).await;
+    let fed = fed.map_err(|e| e.to_string())??;
+    ingest.drained().await?;
+    Ok(Fed { took: started.elapsed(), ..fed })
 }
 
 fn put(feed: &Feed, pace: Pace, raised: &Raised) -> Result<Fed, String> {
@@ -122,7 +127,7 @@ fn put(feed: &Feed, pace: Pace, raised: &Raised) -> Result<Fed, String> {
             std::thread::sleep(STEP);
         }
     }
-    (fed.cpu, fed.took) = (thread_cpu() - cpu, started.elapsed());
+    fed.cpu = thread_cpu() - cpu;
     Ok(fed)
 }
 
@@ -160,12 +165,11 @@ async fn paced(options: &DirectOptions) -> Result<String, String> {
         faults_per_second: 0,
     };
     let cost = Cost::start();
-    let first = feed(ingest.feed(), again, Arc::clone(&raised)).await?;
-    ingest.drained().await?;
+    let first = feed(&ingest, again, &raised).await?;
     let first_us = cost.micros(&first);
     // One whole round more: then every kiosk's evidence has a row, and heartbeats only make rows longer.
     let warm = Pace { from: again.heartbeats, ..again };
-    feed(ingest.feed(), warm, Arc::clone(&raised)).await?;
+    feed(&ingest, warm, &raised).await?;
     let bytes = || async { ingest.app.store().bytes().await.map_err(|e| e.to_string()) };
     let size = bytes().await?;
 
@@ -177,8 +181,7 @@ async fn paced(options: &DirectOptions) -> Result<String, String> {
         faults_per_second: options.faults,
         ..again
     };
-    let fed = feed(ingest.feed(), measured, Arc::clone(&raised)).await?;
-    ingest.drained().await?;
+    let fed = feed(&ingest, measured, &raised).await?;
     let each_us = cost.micros(&fed);
     let heard = || async {
         match faults_of(&raised).raised.len() {

@@ -114,15 +114,13 @@ pub async fn one_size(kiosks: u32, postgres: bool) -> Result<String, String> {
     let heartbeats = u64::from(kiosks);
     let mut pace =
         Pace { kiosks, interval_s: 3_600, from: 0, heartbeats, per_second: None, faults_per_second: 0 };
-    feed(ingest.feed(), pace, Raised::clone(&raised)).await?;
-    ingest.drained().await?;
+    feed(&ingest, pace, &raised).await?;
     let mut passes = Vec::with_capacity(PASSES);
     for _ in 0..PASSES {
         pace.from += pace.heartbeats;
         pace.heartbeats = heartbeats.max(PASS);
         let cost = Cost::start();
-        let fed = feed(ingest.feed(), pace, Raised::clone(&raised)).await?;
-        ingest.drained().await?;
+        let fed = feed(&ingest, pace, &raised).await?;
         passes.push(cost.micros(&fed));
     }
     let resident = Watched::this().resident_kib()?.own.saturating_sub(before);

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
-use kioskwatch_proto::Timestamp;
 use kioskwatch_proto::limits::MAX_TEXT_CHARS;
+use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::booking::{Booked, Owner, changed_inputs, contract, owner, tells_models};
 use super::contracts::{Contract, Contracts};
@@ -189,7 +189,8 @@ fn propose(
             && row.fingerprint == *fingerprint
             && matches!(row.state, RestatementState::Proposed | RestatementState::Rejected)
     };
-    let wanted = fingerprint != &base.fingerprint && is_material(&official, current, fresh.contracts);
+    let restated = as_signed(&current.iter().collect::<Vec<_>>(), &official, fresh.contracts);
+    let wanted = fingerprint != &base.fingerprint && is_material(&official, &restated);
     if wanted && stored.restatements.iter().any(|row| decided(&row)) {
         // Waits already, or somebody has seen exactly this and said no.
         let other = open.filter(|row| row.fingerprint != *fingerprint);
@@ -209,8 +210,8 @@ fn propose(
         state: RestatementState::Proposed,
         fingerprint: fingerprint.clone(),
         why: format!("since version {version} was signed, this changed: {why}"),
-        before: figures_json(&total(&official)),
-        after: figures_json(&total(&current.iter().collect::<Vec<_>>())),
+        before: shared_json(&shares(&official)),
+        after: shared_json(&shares(&restated.iter().collect::<Vec<_>>())),
         proposed_at: now,
         decided: None,
     };
@@ -232,18 +233,12 @@ fn end(row: &RestatementRow, state: RestatementState) -> Change {
 
 /// Whether any contract ratio of the kiosk or of one of its owners, or what it weighs in a group, moved enough to be seen in
 /// a report.
-fn is_material(official: &[&MonthRow], current: &[MonthRow], contracts: &Contracts) -> bool {
-    let by_owner = |rows: &[&MonthRow]| {
-        let mut sums: BTreeMap<Owner, Figures> = BTreeMap::new();
-        rows.iter().for_each(|row| *sums.entry(owner(row)).or_default() += &row.sums.figures);
-        sums
-    };
-    let restated = as_signed(&current.iter().collect::<Vec<_>>(), official, contracts);
-    let (before, after) = (by_owner(official), by_owner(&restated.iter().collect::<Vec<_>>()));
-    let whole = |sums: &BTreeMap<Owner, Figures>| sums.values().sum::<Figures>();
-    let nothing = Figures::default();
+fn is_material(official: &[&MonthRow], restated: &[MonthRow]) -> bool {
+    let (before, after) = (shares(official), shares(&restated.iter().collect::<Vec<_>>()));
+    let whole = |shares: &Shares| shares.values().map(|sums| &sums.figures).sum::<Figures>();
     let moved = |one: &Owner| {
-        let figures = |sums: &'_ BTreeMap<Owner, Figures>| sums.get(one).unwrap_or(&nothing).clone();
+        let figures =
+            |shares: &Shares| shares.get(one).map_or_else(Figures::default, |sums| sums.figures.clone());
         restate::proposal(&figures(&before), &figures(&after)).is_some()
     };
     restate::proposal(&whole(&before), &whole(&after)).is_some()
@@ -399,9 +394,42 @@ pub fn total(rows: &[&MonthRow]) -> MonthSums {
     rows.iter().map(|row| &row.sums).sum()
 }
 
+/// What each owner has of a kiosk's period.
+pub type Shares = BTreeMap<Owner, MonthSums>;
+
+/// Of those with time in it.
+fn shares(rows: &[&MonthRow]) -> Shares {
+    let mut shares = Shares::new();
+    for row in rows.iter().filter(|row| row.has_time()) {
+        let share = shares.entry(owner(row)).or_default();
+        *share = [&*share, &row.sums].into_iter().sum();
+    }
+    shares
+}
+
+/// The contract ratios of the whole, and beside them those of each share: where only the owner changes the whole stays.
+#[must_use]
+pub fn shared_json(shares: &Shares) -> String {
+    let mut told = told(&shares.values().sum());
+    let share = |(owner, sums): (&Owner, &MonthSums)| {
+        let mut share = self::told(sums);
+        share["site"] = owner.site.as_ref().map(SiteId::as_str).into();
+        share["engineer"] = owner.engineer.clone().into();
+        share["region"] = owner.contract.region.clone().into();
+        share["customer"] = owner.contract.customer.clone().into();
+        share
+    };
+    told["shares"] = shares.iter().map(share).collect();
+    told.to_string()
+}
+
 /// The contract ratios as they stand in proposals and audit entries.
 #[must_use]
 pub fn figures_json(sums: &MonthSums) -> String {
+    told(sums).to_string()
+}
+
+fn told(sums: &MonthSums) -> serde_json::Value {
     let figures = &sums.figures;
     let ratio = |ratio: super::Ratio| serde_json::json!({ "num": ratio.num, "den": ratio.den });
     serde_json::json!({
@@ -409,7 +437,6 @@ pub fn figures_json(sums: &MonthSums) -> String {
         "on": ratio(figures.on), "avail": ratio(figures.avail), "full": ratio(figures.full),
         "engineer_kpi": ratio(figures.engineer_kpi()),
     })
-    .to_string()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 //! | overlapping, duplicated, out of order | sets are painted: a second said twice counts once, in any order, with the same fingerprint | the same, and the count of every second in `uptime_model` |
 //! | contradictory, two agents with one id | the journal wins over heartbeats, within a source the worse state wins: two voices are never better than either; the second voice is a security event of its own | `uptime_model`, `fleet` |
 //! | a clock that jumped ten years | records are placed by their boot's monotonic clock, else between the record before and their arrival ([`crate::evidence::place`]) | `evidence::tests` |
-//! | a kiosk moved in mid-month | each site owns its own seconds under its own hours; of two assignments that overlap the later one holds; what nobody owned is a row of nobody ([`booking::owners`]) | `a_kiosk_moved_in_mid_month_owes_each_site_its_own_seconds` |
+//! | a kiosk moved or became another model in mid-month | each site owns its own seconds under its own hours, each model those in which it was one; of two assignments that overlap the later one holds; what nobody owned is a row of nobody ([`booking::owners`]) | `a_kiosk_moved_in_mid_month_owes_each_site_its_own_seconds` |
 //! | a schedule, an exclusion, a correction that ends before it begins | a window of hours runs over midnight, one that ends where it begins is refused where it is entered; exclusions and corrections are refused, and if one is stored it forgives nothing | `a_correction_that_cannot_be_is_refused_with_a_sentence` |
 //! | a zone or hours that cannot be read | refused where they are entered; if stored, the default zone and always open, and every answer names the site | `hours_and_zones_that_cannot_be_read_are_named_and_forgive_nothing` |
 //! | a ratio above 1, below 0, a false 100.00 % | impossible by construction of numerator and denominator from the same pieces, refused by the database's CHECKs, and never printed ([`Ratio::display`]) | `a_percentage_never_hides_a_second` |
@@ -34,6 +34,7 @@
 //!   found out that something signed was changed
 //! - [`contracts`]: to which region and customer sites belonged when
 //! - [`corrections`]: what people say was entered wrong; [`hurdle`]: who may not decide about it
+//! - [`lived`]: whether our clock is behind what is known
 //! - [`restate`]: the freeze, and when late evidence deserves a new version
 //! - [`month`]: the period of a contract figure; [`commissioned`]: when a kiosk counts at all; [`known`]: what was known
 //!   when

@@ -7,7 +7,7 @@ use kioskwatch_domain::{
     uptime::{
         Month,
         booking::measure,
-        books::figures_json,
+        books::{Shares, figures_json, shared_json},
         corrections::{self, Consequence},
     },
 };
@@ -84,6 +84,7 @@ impl UptimeReader<'_> {
         let there =
             self.places_at(&site.and_then(|row| row.group_id.parse().ok()).into_iter().collect()).await?;
         let (mut before, mut after) = (MonthSums::default(), MonthSums::default());
+        let (mut had, mut has) = (Shares::new(), Shares::new());
         for kiosks in members.chunks(KIOSKS_AT_ONCE) {
             let gathered = self.gather(kiosks, period, None).await?;
             let now = &gathered.frame;
@@ -109,8 +110,9 @@ impl UptimeReader<'_> {
                     }
                     _ => subject.period,
                 };
-                let both = [(now, subject.period, &mut before), (&then, period, &mut after)];
-                for (frame, period, total) in both {
+                let both =
+                    [(now, subject.period, &mut before, &mut had), (&then, period, &mut after, &mut has)];
+                for (frame, period, total, shares) in both {
                     // Both from all that is known: what late evidence moved is no effect of the correction.
                     let sets = frame.sets(kiosk, subject.interval_s(), period, None);
                     // Its site owes as much as before, and only to somebody else: what it owes to them is told.
@@ -120,12 +122,22 @@ impl UptimeReader<'_> {
                         }
                         _ => sets.membership(scope, &Scope::All),
                     };
-                    let sums = measure(&sets.inputs(frame, gathered.claims(subject)), &member);
-                    *total = [&*total, &sums].into_iter().sum();
+                    let inputs = sets.inputs(frame, gathered.claims(subject));
+                    *total = [&*total, &measure(&inputs, &member)].into_iter().sum();
+                    if moved.is_some() {
+                        let open = inputs.accountable();
+                        let owned = sets.owners.iter().filter(|(_, set)| !open.intersect(set).is_empty());
+                        shares.extend(owned.map(|(owner, set)| (owner.clone(), measure(&inputs, set))));
+                    }
                 }
             }
         }
-        Ok(Effect { before: figures_json(&before), after: figures_json(&after), signed })
+        // Of another place or engineer the whole may stay as it is: what moves stands with the owners.
+        let (before, after) = match &moved {
+            Some(_) => (shared_json(&had), shared_json(&has)),
+            None => (figures_json(&before), figures_json(&after)),
+        };
+        Ok(Effect { before, after, signed })
     }
 }
 

@@ -6,10 +6,12 @@ use super::seconds::{read, write};
 
 /// Neighbours that stand together. More of them would make each change dearer and save little.
 const TOGETHER: usize = 16;
+/// Groups take memory in steps of this: what one of them leaves is right for another, and most changes need none.
+const STEP: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// Of each neighbour how many bytes it has, and those.
+    /// Of each neighbour how many bytes it has, and those; then zeros.
     groups: Vec<Box<[u8]>>,
 }
 
@@ -33,15 +35,20 @@ impl Pieces {
             write(&mut bytes, i64::try_from(piece.len()).unwrap_or(i64::MAX));
             bytes.extend_from_slice(piece);
         }
-        // Not what is left of `bytes`: a piece cut off for each group leaves holes.
-        *group = bytes.as_slice().into();
+        bytes.resize(bytes.len().next_multiple_of(STEP), 0);
+        if group.len() == bytes.len() {
+            group.copy_from_slice(&bytes);
+        } else {
+            // Not `bytes` itself: a piece cut off for each group leaves holes.
+            *group = bytes.as_slice().into();
+        }
     }
 
     /// In order; also the empty ones between others.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.groups.iter().flat_map(|group| {
             let missing = if group.is_empty() { TOGETHER } else { 0 };
-            pieces(group).chain(std::iter::repeat_n(&[][..], missing))
+            pieces(group).take(TOGETHER).chain(std::iter::repeat_n(&[][..], missing))
         })
     }
 }

@@ -1,4 +1,6 @@
 //! Figures before and after, as a table and in one sentence.
+use std::collections::{BTreeMap, BTreeSet};
+
 use kioskwatch_domain::uptime::Ratio;
 use serde_json::Value;
 
@@ -41,15 +43,49 @@ pub(super) fn table(t: &'static Texts, before: &Value, after: &Value) -> Vec<Com
     rows
 }
 
-/// What moves by it, in one line.
-pub(super) fn in_short(t: &'static Texts, before: &str, after: &str) -> String {
-    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    let rows = table(t, &json(before), &json(after));
+/// What moves of somebody's share.
+pub(super) struct Share {
+    pub(super) owner: String,
+    pub(super) rows: Vec<Compared>,
+}
+
+/// The shares that move: where only the owner changes, nothing else does.
+pub(super) fn shares(t: &'static Texts, before: &Value, after: &Value) -> Vec<Share> {
+    let of = |figures: &Value| -> BTreeMap<String, Value> {
+        let shares = figures["shares"].as_array().into_iter().flatten();
+        shares.map(|share| (owner(t, share), share.clone())).collect()
+    };
+    let (before, after) = (of(before), of(after));
+    let owners: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let share = |owner: &String| {
+        let rows =
+            table(t, before.get(owner).unwrap_or(&Value::Null), after.get(owner).unwrap_or(&Value::Null));
+        Share { owner: owner.clone(), rows }
+    };
+    owners.into_iter().map(share).filter(|share| share.rows.iter().any(|row| row.moved)).collect()
+}
+
+fn owner(t: &'static Texts, share: &Value) -> String {
+    let engineer = share["engineer"].as_str().unwrap_or(t.unassigned);
+    let names = ["site", "region", "customer"].map(|name| share[name].as_str().unwrap_or_default());
+    [engineer].into_iter().chain(names).filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// What moves by it, in one line: of the whole, or of whose shares where the whole stays.
+pub(super) fn in_short(t: &'static Texts, before: &Value, after: &Value) -> String {
+    let rows = table(t, before, after);
     let moved =
         rows.iter().filter(|row| row.moved && row.name != t.accountable_time && row.name != t.excluded_time);
     let said: Vec<String> =
         moved.map(|row| format!("{} {} → {}", row.name, row.before.text, row.after.text)).collect();
-    said.join(" · ")
+    if !said.is_empty() {
+        return said.join(" · ");
+    }
+    let share = |share: &Share| {
+        let row = share.rows.iter().find(|row| row.name == t.accountable_time && row.moved)?;
+        Some(format!("{}: {} → {}", share.owner, row.before.text, row.after.text))
+    };
+    shares(t, before, after).iter().filter_map(share).collect::<Vec<_>>().join(" · ")
 }
 
 fn ratio(figures: &Value, name: &str) -> Option<Ratio> {
@@ -90,16 +126,44 @@ mod tests {
             let [on, avail, full] = [999, avail, 500].map(ratio);
             format!(r#"{{"accountable_s":1000,"excluded_s":60,"on":{on},"avail":{avail},"full":{full}}}"#)
         };
-        assert_eq!(in_short(t, &figures(990), &figures(995)), format!("{} 99.00% → 99.50%", t.uptime_avail));
-        assert_eq!(in_short(t, "{}", "{}"), "");
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let in_short = |before: &str, after: &str| in_short(t, &read(before), &read(after));
+        assert_eq!(in_short(&figures(990), &figures(995)), format!("{} 99.00% → 99.50%", t.uptime_avail));
+        assert_eq!(in_short("{}", "{}"), "");
         // A cause that became known late moves what the engineer answers for, and nothing else.
         let with_kpi =
             |den| figures(990).replacen('{', &format!(r#"{{"engineer_kpi":{{"num":990,"den":{den}}},"#), 1);
-        let said = in_short(t, &with_kpi(1_000), &with_kpi(990));
+        let said = in_short(&with_kpi(1_000), &with_kpi(990));
         assert_eq!(said, format!("{} 99.00% → 100.00%", t.engineer_kpi));
         let rows = table(t, &Value::Null, &serde_json::from_str(&figures(1_000)).unwrap());
         let shown: Vec<_> =
             rows.iter().map(|row| (row.before.text.as_str(), row.after.text.as_str())).collect();
         assert_eq!(shown[1..], [("—", "100.00%"), ("—", "50.00%"), ("—", "16 min 40 s"), ("—", "1 min")]);
+    }
+
+    #[test]
+    fn where_only_the_owner_changes_the_shares_say_what_moves() {
+        let t = Texts::of(Language::En);
+        let figures = |shares: &[(Option<&str>, i64)]| {
+            let told = |seconds: i64| {
+                let all = serde_json::json!({ "num": seconds, "den": seconds });
+                serde_json::json!({ "accountable_s": seconds, "excluded_s": 0, "on": all, "avail": all, "full": all })
+            };
+            let share = |(engineer, seconds): &(Option<&str>, i64)| {
+                let mut share = told(*seconds);
+                (share["site"], share["engineer"]) = ("S-1".into(), (*engineer).into());
+                share
+            };
+            let mut whole = told(shares.iter().map(|(_, seconds)| seconds).sum());
+            whole["shares"] = shares.iter().map(share).collect();
+            whole
+        };
+        let before = figures(&[(Some("li"), 7_200), (None, 60)]);
+        let after = figures(&[(Some("li"), 3_600), (Some("wang"), 3_600), (None, 60)]);
+        assert!(table(t, &before, &after).iter().all(|row| !row.moved));
+        let owners: Vec<String> = shares(t, &before, &after).into_iter().map(|share| share.owner).collect();
+        assert_eq!(owners, ["li · S-1", "wang · S-1"]);
+        assert_eq!(in_short(t, &before, &after), "li · S-1: 2 h → 1 h · wang · S-1: — → 1 h");
+        assert_eq!(in_short(t, &before, &before), "");
     }
 }

@@ -26,13 +26,13 @@ use super::{
         time::At,
         uptime,
     },
-    compared::{self, Compared},
+    compared::{self, Compared, Share},
     desk::{Desk, Outcome, Said},
     kind, site_of, site_row, tone,
 };
 use crate::{
     auth::Right,
-    http::{Caller, Id, May, Problem, Restate, See, Web, view::json},
+    http::{Caller, Id, May, Problem, Restate, See, Web, view::figures},
 };
 
 #[derive(Template)]
@@ -78,6 +78,8 @@ struct Effect {
     /// What was signed of it stays.
     closed: bool,
     compared: Vec<Compared>,
+    /// Where it stood and who answered for it may move them alone.
+    shares: Vec<Share>,
 }
 
 pub(in crate::console) async fn page(
@@ -136,6 +138,7 @@ async fn show(
         },
         _ => Withdrawal::None,
     };
+    let told = figures(&row.effect, caller.scope());
     render(&CorrectionPage {
         t,
         title: format!("{name} · {}", kind(t, &row.what)),
@@ -156,8 +159,8 @@ async fn show(
         },
         withdrawal,
         values: values(t, &row.what, at),
-        months: effects(t, &json(&row.effect)),
-        further: json(&row.effect)["months_not_shown"].as_u64().unwrap_or(0),
+        months: effects(t, &told),
+        further: told["months_not_shown"].as_u64().unwrap_or(0),
         outcome: Outcome::of(row.decided.as_ref(), at),
         desk: Desk::new(t, caller, (format!("/corrections/{id}"), t.approve_correction_hint), hurdle, tried),
         shell,
@@ -250,6 +253,7 @@ fn effects(t: &'static Texts, effect: &Value) -> Vec<Effect> {
             title: uptime::title(t, month),
             closed: both["closed"] == true,
             compared: compared::table(t, &both["before"], &both["after"]),
+            shares: compared::shares(t, &both["before"], &both["after"]),
         })
         .collect()
 }

@@ -34,8 +34,8 @@ use super::{
 };
 use crate::{
     auth::Right,
-    http::{Caller, May, Problem, See, Web, kiosk_in_scope, parse, site_names},
-    store::{CorrectionFilter, MAX_PAGE, PageRequest, RestatementFilter},
+    http::{Caller, May, Problem, See, Web, kiosk_in_scope, parse, site_names, view::figures},
+    store::{CorrectionFilter, MAX_PAGE, PageRequest, RestatementFilter, Scope},
 };
 
 /// Rows of a list that one reads.
@@ -137,7 +137,7 @@ async fn show(
         kiosk_in_scope(web, caller, id).await?;
     }
     let sites = site_names(web, caller).await?;
-    let scribe = Scribe { t, web, sites: &sites, now: web.app().clock().now() };
+    let scribe = Scribe { t, web, sites: &sites, reader: caller.scope(), now: web.app().clock().now() };
     let (store, scope) = (web.app().store(), caller.scope());
     let chooses = !decided && caller.identity.may(Right::Restate);
     let rows = if chooses { MAX_PAGE } else { ROWS };
@@ -245,6 +245,7 @@ struct Scribe<'a> {
     t: &'static Texts,
     web: &'a Web,
     sites: &'a BTreeMap<SiteId, SiteRow>,
+    reader: &'a Scope,
     now: Timestamp,
 }
 
@@ -265,7 +266,11 @@ impl Scribe<'_> {
             state: t.word(row.state.as_str()),
             at: self.at(site.as_ref(), row.proposed_at),
             who: format!("v{version} → v{} · {}", version + 1, restatement::changed(t, &row.why).join(", ")),
-            says: compared::in_short(t, &row.before, &row.after),
+            says: compared::in_short(
+                t,
+                &figures(&row.before, self.reader),
+                &figures(&row.after, self.reader),
+            ),
             outcome: outcome(row.decided.as_ref()),
             choice: None,
         }

@@ -17,11 +17,11 @@ use super::{
         time::At,
         uptime,
     },
-    compared::{self, Compared},
+    compared::{self, Compared, Share},
     desk::{Desk, Outcome, Said},
     site_of, site_row, tone,
 };
-use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::json};
+use crate::http::{Caller, Id, May, Problem, Restate, See, Web, view::figures};
 
 #[derive(Template)]
 #[template(path = "restatement.html")]
@@ -37,6 +37,7 @@ struct RestatementPage {
     proposed: At,
     changed: Vec<String>,
     compared: Vec<Compared>,
+    shares: Vec<Share>,
     fingerprint: String,
     outcome: Option<Outcome>,
     desk: Desk,
@@ -79,6 +80,7 @@ async fn show(
     let now = app.clock().now();
     let at = |at| At::new(zone, now, at);
     let tried = tried.map(|(problem, said)| (refusal::told(t, zone, &problem.detail), said));
+    let [before, after] = [&row.before, &row.after].map(|text| figures(text, caller.scope()));
     render(&RestatementPage {
         t,
         month: row.month.to_string(),
@@ -88,7 +90,8 @@ async fn show(
         base: row.base_version,
         proposed: at(row.proposed_at),
         changed: changed(t, &row.why),
-        compared: compared::table(t, &json(&row.before), &json(&row.after)),
+        compared: compared::table(t, &before, &after),
+        shares: compared::shares(t, &before, &after),
         fingerprint: row.fingerprint,
         outcome: Outcome::of(row.decided.as_ref(), at),
         desk: Desk::new(

@@ -13,7 +13,7 @@ pub(crate) use self::{
     site::SiteView,
     ticket::{TicketDetail, TicketView},
 };
-use crate::store::Page;
+use crate::store::{Page, Scope};
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,4 +33,23 @@ impl<T: ToSchema> Listed<T> {
 /// JSON that is kept as text; nothing when it is empty or unreadable.
 pub(crate) fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or(serde_json::Value::Null)
+}
+
+/// Figures before and after that are kept as JSON, with the shares of the sites that its reader sees and no other.
+pub(crate) fn figures(text: &str, reader: &Scope) -> serde_json::Value {
+    let mut told = json(text);
+    hide(&mut told, reader);
+    told
+}
+
+/// At any depth: a correction tells its months by name.
+fn hide(told: &mut serde_json::Value, reader: &Scope) {
+    for (name, value) in told.as_object_mut().into_iter().flatten() {
+        match value.as_array_mut().filter(|_| name == "shares") {
+            Some(shares) => shares.retain(|share| {
+                reader.shows(share["site"].as_str().and_then(|site| site.parse().ok()).as_ref())
+            }),
+            None => hide(value, reader),
+        }
+    }
 }

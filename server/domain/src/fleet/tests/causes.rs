@@ -98,8 +98,9 @@ fn a_state_is_explained_by_what_makes_it_bad_and_by_nothing_beside_it() {
     use ServiceState::{Degraded, InService, OutOfService};
     let jam = ("acceptor", "note_jam");
     let battery = ("ups", "on_battery");
+    type Case<'a> = (&'a [(&'a str, &'a str)], PeripheralStatus, ServiceState, Option<&'a str>, &'a str);
     #[rustfmt::skip]
-    let table: &[(&[(&str, &str)], PeripheralStatus, ServiceState, Option<&str>, &str)] = &[
+    let table: &[Case<'_>] = &[
         // A fault that stops nothing explains nothing.
         (&[jam, ("host", "clock_wrong"), ("host", "disk_full")], HardwareError, OutOfService, Some("acceptor: note_jam"), "hardware"),
         (&[jam, ("ups", "battery_low")], HardwareError, OutOfService, None, "hardware"),

@@ -138,6 +138,7 @@ async fn a_round_looks_at_those_whose_time_has_come_and_at_whoever_something_hap
     let round = keeper.begin_round().then(|| keeper.round.clone());
     assert_eq!(round, Some(VecDeque::from([k1, k2])), "its time has come, and nobody ever looked");
     assert!(office.step(&mut keeper, None).await && keeper.round.is_empty());
+    assert!(!keeper.left_nobody, "a round has its own pace");
     leave_alone(&mut keeper, k0, later);
     keeper.asked_at = now + 60;
     assert!(keeper.begin_round(), "our clock went back");
@@ -157,6 +158,7 @@ async fn a_round_looks_at_those_whose_time_has_come_and_at_whoever_something_hap
     };
     office.note(&[Change::Transition(silent)]);
     assert!(office.step(&mut keeper, None).await);
+    assert!(keeper.left_nobody, "the next ones are waited for, to be looked at together");
     let looked_at: Vec<Ix> =
         (0..).zip(&keeper.due_at).filter(|(_, at)| **at != later).map(|(k, _)| k).collect();
     assert_eq!(looked_at, [k3]);

@@ -366,6 +366,19 @@ async fn where_a_kiosk_stood_and_who_answered_for_it_is_restated_and_what_was_si
         corrected(3, GroupKind::Engineer, Some("wang"), [2, 6], end + 2 * DAY),
         corrected(4, GroupKind::Site, Some("S-3"), [3, 5], end + 2 * DAY),
     ];
+    // Of another engineer nothing moves but whose days they are.
+    let Change::Correction(row) = &later[0] else { unreachable!() };
+    let shown = shelf.reader(end + 2 * DAY).effect(row, chrono_tz::Asia::Shanghai).await.unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let of = |when: &str, engineer: Option<&str>| {
+        let shares = shown["2026-10"][when]["shares"].as_array().unwrap().iter();
+        let theirs = shares.filter(|share| share["engineer"].as_str() == engineer);
+        theirs.map(|share| share["accountable_s"].as_i64().unwrap()).sum::<i64>() / 86_400
+    };
+    assert_eq!(shown["2026-10"]["before"]["avail"], shown["2026-10"]["after"]["avail"]);
+    assert_eq!(["before", "after"].map(|when| of(when, Some("li"))), [9, 5], "{shown}");
+    assert_eq!(["before", "after"].map(|when| of(when, Some("wang"))), [0, 4]);
+    assert_eq!(["before", "after"].map(|when| of(when, None)), [22, 22]);
     let Change::Correction(row) = &later[1] else { unreachable!() };
     let shown = shelf.reader(end + 2 * DAY).effect(row, chrono_tz::Asia::Shanghai).await.unwrap();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();

@@ -236,7 +236,11 @@ async fn what_another_zone_would_do_to_a_signed_month_is_shown_as_it_is_restated
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     // In September it was never down, by either clock: other hours of a hundred per cent.
     let [proposed, _september] = proposed.as_slice() else { panic!("{proposed:?}") };
-    assert_eq!(json(&shown)["2026-10"]["after"], json(&proposed.after));
+    // A proposal says besides whose share it is.
+    let mut after = json(&proposed.after);
+    let shares = after.as_object_mut().unwrap().remove("shares").unwrap();
+    assert_eq!(shares[0]["accountable_s"], after["accountable_s"]);
+    assert_eq!(json(&shown)["2026-10"]["after"], after);
     assert_ne!(json(&proposed.before), json(&proposed.after));
 }
 

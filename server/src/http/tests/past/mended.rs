@@ -195,7 +195,22 @@ async fn who_does_not_see_where_a_kiosk_should_have_stood_does_not_decide_about_
     {
         let list = fixture.get(corrections, token).await.json();
         let moves = list["items"].as_array().unwrap().iter().filter(|row| row["kind"] == "stood_at");
-        assert_eq!(moves.collect::<Vec<_>>(), seen);
+        let moves: Vec<_> = moves.collect();
+        let ids = |rows: &[&Value]| rows.iter().map(|row| row["id"].clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&moves), ids(&seen));
+        // Of the shares before and after those of the sites that they see, and of no site in the whole alone.
+        let months = moves.iter().flat_map(|row| row["effect"].as_object().unwrap().values());
+        let shares = months.flat_map(|month| [&month["before"], &month["after"]]);
+        let sites: std::collections::BTreeSet<Option<&str>> = shares
+            .flat_map(|figures| figures["shares"].as_array().unwrap())
+            .map(|share| share["site"].as_str())
+            .collect();
+        let expected: &[Option<&str>] = match token {
+            _ if token == &near => &[Some("near")],
+            _ if token == &both => &[Some("far"), Some("near")],
+            _ => &[None, Some("far"), Some("near")],
+        };
+        assert_eq!(sites.into_iter().collect::<Vec<_>>(), expected);
     }
     let path = format!("{corrections}/{}", far["id"].as_str().unwrap());
     assert_eq!(fixture.get(&path, &near).await.status, StatusCode::NOT_FOUND);
