@@ -78,7 +78,7 @@ const OTHERS: [&str; 4] = ["tracing::", "NotFound(", "not_found(", "missing("];
 /// Said of what cannot be read, in functions that only say it.
 const OF_TEXTS: [&str; 2] = ["{} is no {} of this: expected {}", "a month is written like 2026-10"];
 /// Sentences that no page shows as a refusal, each with the reason.
-const NO_REFUSALS: [(&str, &str); 8] = [
+const NO_REFUSALS: [(&str, &str); 9] = [
     ("sign in, or send a valid token as `Authorization: Bearer …`", "the console leads to the login"),
     ("too many wrong tokens came from this address; wait a minute", "the login says so itself"),
     ("a defect of ours; the server's log says more under {}", "the page of a defect has its own words"),
@@ -86,6 +86,7 @@ const NO_REFUSALS: [(&str, &str); 8] = [
     ("this {} was kept for long enough and is removed", "the page of what is gone has its own words"),
     ("a request failed", "for the log"),
     ("a read failed", "for the log"),
+    ("failed {} times", "why a record is set aside: in the audit, and its own record says it"),
     ("a part of the database cannot be read", "for the log"),
 ];
 
