@@ -136,7 +136,8 @@ impl Caller {
         // Spread over the interval from the first one on.
         let first = Instant::now() + every.mul_f64(f64::from(self.kiosk.0 % 1_000) / 1_000.0);
         let mut beats = tokio::time::interval_at(first, every);
-        let (mut seq, mut upto) = (1, None);
+        // Until its first connection was answered it takes nothing for stored; then what the server says.
+        let (mut seq, mut upto) = (1, if self.connection == 1 { 0 } else { FIRST_RECORDS });
         loop {
             // Polled until it is done: a beat must not cut a half-written packet.
             let mut poll = pin!(events.poll());
@@ -146,8 +147,7 @@ impl Caller {
                     _ = beats.tick() => {
                         seq += 1;
                         let _ = self.beat(seq);
-                        // The server answers every connection with what it has.
-                        if upto.is_some_and(|upto| upto < FIRST_RECORDS) {
+                        if upto < FIRST_RECORDS {
                             let _ = self.tell_journal();
                         }
                     }
@@ -158,7 +158,7 @@ impl Caller {
             if let Event::Incoming(Packet::Publish(publish)) = event
                 && let Ok(ack) = serde_json::from_slice::<Ack>(&publish.payload)
             {
-                upto = Some(ack.upto);
+                upto = ack.upto;
             }
         }
     }
