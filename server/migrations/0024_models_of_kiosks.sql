@@ -124,7 +124,7 @@ CREATE TABLE uptime_month_by_model (
   down_supplies_s BIGINT NOT NULL,
   down_software_s BIGINT NOT NULL,
   down_unexplained_s BIGINT NOT NULL,
-  -- Outages that began here, and the longest of them.
+  -- Outages that began here; the longest stretch of one here, also of one that began at another owner's.
   outages BIGINT NOT NULL,
   longest_outage_s BIGINT NOT NULL,
   longest_outage_at BIGINT,

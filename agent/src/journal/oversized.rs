@@ -51,8 +51,9 @@ pub(super) fn cut(store: &mut Store) -> Result<(), JournalError> {
 }
 
 fn rows(store: &Store) -> Result<Vec<RecordRow>, JournalError> {
-    let statement =
-        format!("SELECT {RECORD_COLUMNS} FROM record WHERE length(CAST(json AS BLOB)) > ?1 ORDER BY seq");
+    let statement = format!(
+        "SELECT {RECORD_COLUMNS} FROM record WHERE acked_at IS NULL AND length(CAST(json AS BLOB)) > ?1 ORDER BY seq"
+    );
     let mut statement = store.conn.prepare(&statement).map_err(sql("reading"))?;
     let rows =
         statement.query_map([signed(MAX_RECORD_BYTES as u64)], RecordRow::read).map_err(sql("reading"))?;

@@ -109,8 +109,8 @@ pub(crate) struct CorrectionView {
     requested_at: Timestamp,
     decided: Option<DecidedView>,
     /// Figures of the affected local months before and after, newest three; `months_not_shown` counts the rest. Of a
-    /// `closed` month the signed figures stay: it lies too far back to be restated. Of where it stood and who answered for
-    /// it also the `shares` of each owner that the reader sees: what moves is there.
+    /// `closed` month the signed figures stay: it lies too far back to be restated. Of where it stood, who answered for it
+    /// and which model it was also the `shares` of each owner that the reader sees: what moves is there.
     effect: Value,
 }
 

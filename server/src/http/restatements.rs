@@ -39,7 +39,7 @@ pub(crate) struct RestatementView {
     /// SHA-256 over everything the proposed figures were computed from.
     fingerprint: String,
     why: String,
-    /// Figures as signed: of the kiosk, and in `shares` of each site, engineer, region and customer that the reader sees.
+    /// Figures as signed: of the kiosk, and in `shares` of each site, engineer, region, customer and model that the reader sees.
     before: Value,
     /// Figures as proposed.
     after: Value,

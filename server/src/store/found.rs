@@ -329,6 +329,7 @@ mod tests {
         }
         std::fs::remove_file(path).unwrap();
     }
+
     async fn notes(path: &Path) -> Vec<String> {
         let mut reader = open(path, "ro").await.unwrap();
         let notes = texts(&mut reader, path, "SELECT text FROM note ORDER BY text").await.unwrap();

@@ -183,7 +183,6 @@ impl Field {
     /// Incidents and tickets, if possible at a moment at which the tickets of what is gone are resolved; whether they are
     /// is the verdict's to say.
     pub(super) async fn work(&self) -> Result<(Vec<StoredIncident>, Vec<StoredTicket>), String> {
-        let mut both = self.still_work().await?;
         let look = || async {
             let (incidents, tickets) = self.still_work().await?;
             match unresolved(&incidents, &tickets).count() {
@@ -191,10 +190,10 @@ impl Field {
                 left => Err(format!("{left} tickets")),
             }
         };
-        if let Ok(resolved) = wait_for("tickets of what is gone to be resolved", PATIENCE, look).await {
-            both = resolved;
+        match wait_for("tickets of what is gone to be resolved", PATIENCE, look).await {
+            Ok(both) => Ok(both),
+            Err(_) => self.still_work().await,
         }
-        Ok(both)
     }
 
     /// The server goes on: what is read of both must be of one moment.

@@ -42,3 +42,12 @@ pub(super) fn changes(held: &[Held], fault: &str) -> (u32, u32) {
     }
     changes
 }
+
+/// How often a device broke since its agent was started last.
+pub(super) fn raised_since_start(held: &[Held], device: &str) -> usize {
+    let bodies =
+        held.iter().rev().filter_map(|record| Record::parse(&record.raw).ok()).map(|record| record.body);
+    let since = bodies.take_while(|body| !matches!(body, Body::Boot(_)));
+    let of_device = |body: &Body| matches!(body, Body::Fault(told) if told.peripheral.as_str() == device && told.state == FaultState::Raised);
+    since.filter(of_device).count()
+}

@@ -15,10 +15,17 @@ use crate::{
     sim::rng::Rng,
 };
 
-/// A device's fault, and the code that stands for it.
-type Harm = (&'static str, fn(&Devices, bool));
+/// A device's fault.
+#[derive(Clone, Copy)]
+struct Harm {
+    /// The code that stands for it.
+    code: &'static str,
+    device: &'static str,
+    turn: fn(&Devices, bool),
+}
 
-/// More than this within the window counts as flapping, and is no longer told each time.
+/// More than this within the window counts as flapping, and is no longer told each time: of one fault, and of all faults
+/// of one device, whose status each of them changes, since its agent was started.
 const EPISODES_OF_ONE: usize = 3;
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 /// An application does not wait longer for its agent.
@@ -27,23 +34,29 @@ const ANSWER: Duration = Duration::from_secs(5);
 const NOTICED: Duration = Duration::from_secs(60);
 
 // One code each: a roll that is out is also one that runs low.
-const HARMS: &[Harm] = &[
-    ("cover_open", |d, on| d.printer.set(|p| p.cover_open = on)),
-    ("paper_low", |d, on| d.printer.set(|p| p.paper = if on { Paper::NearEnd } else { Paper::Ok })),
-    ("cutter_error", |d, on| d.printer.set(|p| p.cutter_error = on)),
-    ("on_battery", |d, on| d.ups.set(|u| u.on_battery = on)),
-    ("ups_fault", |d, on| d.ups.set(|u| u.failed = on)),
-    ("stacker_full", |d, on| d.phase(on, Phase::StackerFull)),
-    ("stacker_removed", |d, on| d.phase(on, Phase::StackerRemoved)),
-    ("note_jam(validator)", |d, on| d.phase(on, Phase::ValidatorJam)),
-    ("note_jam(stacker)", |d, on| d.phase(on, Phase::StackerJam)),
-    ("fraud_attempt", |d, on| d.phase(on, Phase::Cheated)),
-    ("acceptor_failure(50)", |d, on| d.phase(on, Phase::Failure(0x50))),
-    ("acceptor_failure(51)", |d, on| d.phase(on, Phase::Failure(0x51))),
-    ("acceptor_failure(52)", |d, on| d.phase(on, Phase::Failure(0x52))),
-    ("acceptor_failure(55)", |d, on| d.phase(on, Phase::Failure(0x55))),
-    ("acceptor_failure(5f)", |d, on| d.phase(on, Phase::Failure(0x5f))),
+const HARMS: [Harm; 15] = [
+    harm("printer", "cover_open", |d, on| d.printer.set(|p| p.cover_open = on)),
+    harm("printer", "paper_low", |d, on| {
+        d.printer.set(|p| p.paper = if on { Paper::NearEnd } else { Paper::Ok });
+    }),
+    harm("printer", "cutter_error", |d, on| d.printer.set(|p| p.cutter_error = on)),
+    harm("ups", "on_battery", |d, on| d.ups.set(|u| u.on_battery = on)),
+    harm("ups", "ups_fault", |d, on| d.ups.set(|u| u.failed = on)),
+    harm("acceptor", "stacker_full", |d, on| d.phase(on, Phase::StackerFull)),
+    harm("acceptor", "stacker_removed", |d, on| d.phase(on, Phase::StackerRemoved)),
+    harm("acceptor", "note_jam(validator)", |d, on| d.phase(on, Phase::ValidatorJam)),
+    harm("acceptor", "note_jam(stacker)", |d, on| d.phase(on, Phase::StackerJam)),
+    harm("acceptor", "fraud_attempt", |d, on| d.phase(on, Phase::Cheated)),
+    harm("acceptor", "acceptor_failure(50)", |d, on| d.phase(on, Phase::Failure(0x50))),
+    harm("acceptor", "acceptor_failure(51)", |d, on| d.phase(on, Phase::Failure(0x51))),
+    harm("acceptor", "acceptor_failure(52)", |d, on| d.phase(on, Phase::Failure(0x52))),
+    harm("acceptor", "acceptor_failure(55)", |d, on| d.phase(on, Phase::Failure(0x55))),
+    harm("acceptor", "acceptor_failure(5f)", |d, on| d.phase(on, Phase::Failure(0x5f))),
 ];
+
+const fn harm(device: &'static str, code: &'static str, turn: fn(&Devices, bool)) -> Harm {
+    Harm { code, device, turn }
+}
 
 struct Devices {
     printer: Printer,
@@ -133,7 +146,7 @@ impl Living {
                 let cleared = self.turn(standing.harm, false).await?;
                 self.noticed(&cleared).await?;
             }
-            *self.books.episodes.entry(standing.harm.0).or_default() += 1;
+            *self.books.episodes.entry(standing.harm.code).or_default() += 1;
         }
         Ok(self.books)
     }
@@ -153,7 +166,7 @@ impl Living {
     async fn devices(&mut self) -> Result<(), String> {
         let Some(mut standing) = self.harm.take() else {
             if self.dice.per_mille(150)
-                && let Some(harm) = self.choose()
+                && let Some(harm) = self.choose().await?
             {
                 self.harm = Some(self.turn(harm, true).await?);
             }
@@ -169,26 +182,30 @@ impl Living {
         } else if standing.is_on {
             self.harm = Some(self.turn(standing.harm, false).await?);
         } else {
-            *self.books.episodes.entry(standing.harm.0).or_default() += 1;
+            *self.books.episodes.entry(standing.harm.code).or_default() += 1;
         }
         Ok(())
     }
 
-    /// A fault that has not come too often lately.
-    fn choose(&mut self) -> Option<Harm> {
+    /// A fault that has not come too often lately, of a device that has not broken too often.
+    async fn choose(&mut self) -> Result<Option<Harm>, String> {
         let harm = HARMS[self.dice.index(HARMS.len())];
-        let times = self.lately.entry(harm.0).or_default();
+        let times = self.lately.entry(harm.code).or_default();
         times.retain(|at| at.elapsed() < WINDOW);
         if times.len() >= EPISODES_OF_ONE {
-            return None;
+            return Ok(None);
+        }
+        let held = journal::read(self.books.journal.clone()).await?;
+        if journal::raised_since_start(&held, harm.device) >= EPISODES_OF_ONE {
+            return Ok(None);
         }
         times.push(Instant::now());
-        Some(harm)
+        Ok(Some(harm))
     }
 
     async fn turn(&mut self, harm: Harm, on: bool) -> Result<Standing, String> {
-        let before = self.count(harm.0, on).await?;
-        (harm.1)(&self.devices, on);
+        let before = self.count(harm.code, on).await?;
+        (harm.turn)(&self.devices, on);
         Ok(Standing { harm, is_on: on, wanted: before + 1, rests: 2 + self.dice.below(8) })
     }
 
@@ -199,11 +216,11 @@ impl Living {
     }
 
     async fn is_noticed(&self, standing: &Standing) -> Result<bool, String> {
-        Ok(self.count(standing.harm.0, standing.is_on).await? >= standing.wanted)
+        Ok(self.count(standing.harm.code, standing.is_on).await? >= standing.wanted)
     }
 
     async fn noticed(&self, standing: &Standing) -> Result<(), String> {
-        let what = format!("{} to write of {}", self.books.kiosk, standing.harm.0);
+        let what = format!("{} to write of {}", self.books.kiosk, standing.harm.code);
         let look =
             || async { if self.is_noticed(standing).await? { Ok(()) } else { Err("not yet".to_owned()) } };
         wait_for(&what, NOTICED, look).await.map_err(|error| error.to_string())

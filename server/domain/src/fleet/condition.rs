@@ -110,7 +110,11 @@ fn is_stopped(part: &PeripheralState) -> bool {
 
 /// Why a peripheral is out of work. One that is silent while the mains are away has no power: that is not its own fault.
 fn of_part(part: &PeripheralState, mains_failed: bool) -> Cause {
-    let is_silent = !part.status.works() && stopping(part).all(|fault| SILENT.contains(&fault));
+    let says_nothing = matches!(
+        part.status,
+        PeripheralStatus::Offline | PeripheralStatus::PowerOff | PeripheralStatus::NoDevice
+    );
+    let is_silent = says_nothing && stopping(part).all(|fault| SILENT.contains(&fault));
     let own = || stopping(part).map(Cause::of_fault).min().unwrap_or(Cause::Hardware);
     if mains_failed && is_silent { Cause::Power } else { own() }
 }

@@ -36,7 +36,7 @@ pub fn hand_over(
             && row.to.is_none_or(|to| to > now)
     };
     let held: Vec<&AssignmentRow> = open.iter().filter(mine).collect();
-    if held.iter().map(|row| row.group_id.as_str()).eq(engineer) {
+    if held.iter().map(|row| row.group_id.as_str()).eq(engineer) && held.iter().all(|row| row.from <= now) {
         return Ok(Vec::new());
     }
     let before: Vec<&str> = held.iter().map(|row| row.group_id.as_str()).collect();
@@ -93,6 +93,10 @@ mod tests {
         let nobody = say(9, &held(&second), None).unwrap();
         assert_eq!(rows(&nobody), [("wang", 7, Some(9))]);
         assert_eq!(say(9, &[], None).unwrap(), []);
+        // Named while the clock was ahead, named again once it is right.
+        let ahead = say(900, &[], Some("li")).unwrap();
+        let again = say(9, &held(&ahead), Some("li")).unwrap();
+        assert_eq!(rows(&again), [("li", 900, Some(900)), ("li", 9, None)]);
         let audit = nobody.iter().find_map(|change| match change {
             Change::Audit(row) => Some(row),
             _ => None,

@@ -417,6 +417,7 @@ pub fn shared_json(shares: &Shares) -> String {
         share["engineer"] = owner.engineer.clone().into();
         share["region"] = owner.contract.region.clone().into();
         share["customer"] = owner.contract.customer.clone().into();
+        share["model"] = owner.model.clone().into();
         share
     };
     told["shares"] = shares.iter().map(share).collect();

@@ -59,7 +59,13 @@ impl Hub {
         }
         // Beside whatever the journals bring: who is heard must not be called silent.
         let most = turn.inputs.len() + MAX_BATCH;
+        let mut none_waited = None;
         for _ in 0..RECEIVE_QUEUE {
+            let at = self.app.clock().now();
+            if self.from_beats.is_empty() {
+                none_waited = Some(at);
+                break;
+            }
             if turn.inputs.len() + turn.beats.len() >= most {
                 break;
             }
@@ -69,10 +75,10 @@ impl Hub {
         self.hear(turn);
         let many_wait = self.from_beats.waiting() >= BEATS_TOGETHER;
         self.beats_again = (!many_wait).then(|| Instant::now() + BEATS_EVERY);
-        if self.from_beats.is_empty() {
+        if let Some(at) = none_waited {
             // Whatever woke us, and whatever journals wait.
             self.beats_read = Stopwatch::start();
-            self.read_to = self.app.clock().now();
+            self.read_to = at;
         }
     }
 

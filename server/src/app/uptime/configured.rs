@@ -27,6 +27,18 @@ pub enum NoteError {
     Seed(#[from] SeedError),
 }
 
+impl NoteError {
+    /// Whether it may go well a moment later.
+    fn is_of_the_moment(&self) -> bool {
+        match self {
+            Self::Calendar(error) => error.is_of_the_moment(),
+            Self::Seed(SeedError::Request { source, .. }) => source.is_of_the_moment(),
+            Self::Seed(SeedError::Store(error)) => !error.is_lasting(),
+            Self::Seed(_) => false,
+        }
+    }
+}
+
 impl App {
     /// Whether our clock is behind when servers of this database were alive. As long as it is nobody decides about what
     /// was, the books wait, and `/readyz` says so.
@@ -97,7 +109,12 @@ impl App {
             }
             match self.look_at_clock().await {
                 Ok(true) => {}
-                Ok(false) => return self.note_configured(seed).await,
+                Ok(false) => match self.note_configured(seed).await {
+                    Err(error) if error.is_of_the_moment() => {
+                        tracing::warn!(%error, "what is configured is noted again in a moment");
+                    }
+                    outcome => return outcome,
+                },
                 Err(error) => tracing::warn!(%error, "the clock is looked at again"),
             }
         }

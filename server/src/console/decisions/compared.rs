@@ -50,24 +50,26 @@ pub(super) struct Share {
 }
 
 /// The shares that move: where only the owner changes, nothing else does.
-pub(super) fn shares(t: &'static Texts, before: &Value, after: &Value) -> Vec<Share> {
-    let of = |figures: &Value| -> BTreeMap<String, Value> {
+pub(super) fn shares<'a>(t: &'static Texts, before: &'a Value, after: &'a Value) -> Vec<Share> {
+    let of = |figures: &'a Value| -> BTreeMap<[&'a str; 5], &'a Value> {
         let shares = figures["shares"].as_array().into_iter().flatten();
-        shares.map(|share| (owner(t, share), share.clone())).collect()
+        shares.map(|share| (OWNER.map(|name| share[name].as_str().unwrap_or_default()), share)).collect()
     };
     let (before, after) = (of(before), of(after));
-    let owners: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let share = |owner: &String| {
-        let rows =
-            table(t, before.get(owner).unwrap_or(&Value::Null), after.get(owner).unwrap_or(&Value::Null));
-        Share { owner: owner.clone(), rows }
+    let owners: BTreeSet<[&str; 5]> = before.keys().chain(after.keys()).copied().collect();
+    let share = |owner: [&str; 5]| {
+        let [before, after] =
+            [&before, &after].map(|shares| shares.get(&owner).copied().unwrap_or(&Value::Null));
+        Share { owner: named(t, owner), rows: table(t, before, after) }
     };
     owners.into_iter().map(share).filter(|share| share.rows.iter().any(|row| row.moved)).collect()
 }
 
-fn owner(t: &'static Texts, share: &Value) -> String {
-    let engineer = share["engineer"].as_str().unwrap_or(t.unassigned);
-    let names = ["site", "region", "customer"].map(|name| share[name].as_str().unwrap_or_default());
+/// Of whom a share is, as [`books::shared_json`](kioskwatch_domain::uptime::books::shared_json) names them.
+const OWNER: [&str; 5] = ["engineer", "site", "region", "customer", "model"];
+
+fn named(t: &'static Texts, [engineer, names @ ..]: [&str; 5]) -> String {
+    let engineer = if engineer.is_empty() { t.unassigned } else { engineer };
     [engineer].into_iter().chain(names).filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 
@@ -115,6 +117,11 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
+    use kioskwatch_domain::{
+        change::MonthSums,
+        uptime::{Figures, booking::Owner, books::shared_json},
+    };
+
     use super::*;
     use crate::config::Language;
 
@@ -165,5 +172,20 @@ mod tests {
         assert_eq!(owners, ["li · S-1", "wang · S-1"]);
         assert_eq!(in_short(t, &before, &after), "li · S-1: 2 h → 1 h · wang · S-1: — → 1 h");
         assert_eq!(in_short(t, &before, &before), "");
+    }
+
+    #[test]
+    fn shares_that_differ_in_their_model_alone_stand_apart() {
+        let t = Texts::of(Language::En);
+        let told = |parts: &[(&str, i64)]| {
+            let share = |&(model, seconds): &(&str, i64)| {
+                let owner = Owner { engineer: Some("li".into()), model: model.into(), ..Owner::default() };
+                let figures = Figures { accountable_s: seconds, ..Figures::default() };
+                (owner, MonthSums { figures, ..MonthSums::default() })
+            };
+            serde_json::from_str::<Value>(&shared_json(&parts.iter().map(share).collect())).unwrap()
+        };
+        let moved = in_short(t, &told(&[("KT", 7_200)]), &told(&[("KT", 3_600), ("KT-2", 3_600)]));
+        assert_eq!(moved, "li · KT: 2 h → 1 h · li · KT-2: — → 1 h");
     }
 }

@@ -113,6 +113,8 @@ fn a_state_is_explained_by_what_makes_it_bad_and_by_nothing_beside_it() {
         (&[("acceptor", "comm_timeout"), battery], Offline, InService, None, "power"),
         (&[("acceptor", "comm_timeout")], Offline, InService, None, "hardware"),
         (&[battery], Online, OutOfService, None, "power"),
+        // What answers has power, also where its answer names no fault that we know.
+        (&[("acceptor", "unknown_code"), battery], HardwareError, OutOfService, None, "hardware"),
         // The application knows its own reason, and it alone knows the institution's host.
         (&[], Online, OutOfService, Some("host"), "host"),
         (&[], Online, OutOfService, Some("no idea"), ""),
