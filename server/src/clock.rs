@@ -30,7 +30,11 @@ impl Stopwatch {
 /// The server's wall time: it starts at the machine's wall clock and goes on by the steady one, so that an
 /// adjusted clock moves no deadline. A jump is followed only through [`Clock::follow_jump`], which says so.
 #[derive(Debug)]
-pub struct Clock(Mutex<Base>);
+pub struct Clock {
+    base: Mutex<Base>,
+    /// How far a clock of tests is ahead of the machine's.
+    ahead_ms: i64,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Base {
@@ -39,8 +43,8 @@ struct Base {
 }
 
 impl Base {
-    fn now() -> Self {
-        Self { wall_ms: wall_ms(), since: Stopwatch::start() }
+    fn now(ahead_ms: i64) -> Self {
+        Self { wall_ms: wall_ms() + ahead_ms, since: Stopwatch::start() }
     }
 
     fn read(self) -> i64 {
@@ -60,7 +64,14 @@ impl Clock {
     pub const TOLERATED_MS: i64 = 1_000;
 
     pub fn start() -> Self {
-        Self(Mutex::new(Base::now()))
+        Self { base: Mutex::new(Base::now(0)), ahead_ms: 0 }
+    }
+
+    /// As if this were the machine's wall clock now: a test asks the same of the same hour on every day.
+    #[cfg(test)]
+    pub(crate) fn at(now: Timestamp) -> Self {
+        let ahead_ms = now.ms() - wall_ms();
+        Self { base: Mutex::new(Base::now(ahead_ms)), ahead_ms }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -69,8 +80,8 @@ impl Clock {
 
     /// If the machine's wall clock and ours have come apart, takes over the machine's and says by how much.
     pub fn follow_jump(&self) -> Option<ClockJump> {
-        let mut base = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let machine = Base::now();
+        let mut base = self.base.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let machine = Base::now(self.ahead_ms);
         let by_ms = machine.wall_ms - base.read();
         if by_ms.abs() <= Self::TOLERATED_MS {
             return None;
@@ -82,10 +93,10 @@ impl Clock {
     /// As if the machine's wall clock had been set forward by this, and nobody had looked since.
     #[cfg(test)]
     pub(crate) fn fall_behind(&self, by_ms: i64) {
-        self.0.lock().unwrap().wall_ms -= by_ms;
+        self.base.lock().unwrap().wall_ms -= by_ms;
     }
 
     fn base(&self) -> Base {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.base.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -58,6 +58,9 @@ impl Drop for Folder {
     }
 }
 
+/// When every test begins: noon in Shanghai, in the middle of a month, so that an hour ago is the same day.
+const NOON: &str = "2026-11-18T04:00:00.000Z";
+
 /// With these rows committed and loaded; nobody takes its requests yet.
 pub(crate) async fn app(
     config: Config,
@@ -65,7 +68,7 @@ pub(crate) async fn app(
 ) -> (App, RequestReceiver, Folder) {
     let folder = Folder::new();
     let store = Store::open(&folder.database()).await.unwrap();
-    let clock = Arc::new(Clock::start());
+    let clock = Arc::new(Clock::at(Timestamp::parse(NOON).unwrap()));
     store.commit(&rows(clock.now())).await.unwrap();
     let image = store.load_image(clock.now()).await.unwrap();
     let policy = Arc::new(Policy { calendar: WorkCalendar::from_lists(&[], &[]), ..Policy::default() });

@@ -17,15 +17,16 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{AuditRow, Change, GroupKind},
+    change::{AuditRow, Change},
     fleet::{Actor, Ix, Request},
     ids::Ids,
     uptime::{Month, books::BOOKKEEPER},
 };
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::sync::watch;
 
 mod first_look;
+mod sites;
 
 use self::first_look::FirstLook;
 use super::{UptimeError, dirty::Since, look::Look, places::Places, reader::ms};
@@ -334,47 +335,6 @@ impl Keeper {
     fn renewed_after_s(&self) -> i64 {
         let half = self.oldest_row_s() / 2;
         i64::try_from(half + crate::random::below(half + 1)).unwrap_or(i64::MAX)
-    }
-
-    /// What changed at a site changed for those that have stood there since, wherever they stand now.
-    async fn spread_sites(&mut self) -> Result<(), StoreError> {
-        let sites = self.app.books().dirty().take_sites();
-        if sites.is_empty() {
-            return Ok(());
-        }
-        self.places = None;
-        let stood = self.stood_at(&sites).await;
-        match &stood {
-            Ok(kiosks) => self.put_back(kiosks.iter().map(|(id, since)| (id, since))),
-            Err(_) => {
-                let mut waiting = self.app.books().dirty();
-                sites.iter().for_each(|(id, since)| waiting.site(id, *since));
-            }
-        }
-        stood.map(drop)
-    }
-
-    async fn stood_at(&self, sites: &BTreeMap<SiteId, Since>) -> Result<Vec<(KioskId, Since)>, StoreError> {
-        let mut by_since: BTreeMap<Since, Vec<&str>> = BTreeMap::new();
-        for (id, since) in sites {
-            by_since.entry(*since).or_default().push(id.as_str());
-        }
-        let (store, now) = (self.app.store(), self.app.clock().now());
-        let mut stood = Vec::new();
-        for (since, names) in by_since {
-            let kiosks = store.kiosks_of_groups(GroupKind::Site, names, since, now).await?;
-            stood.extend(kiosks.into_iter().map(|id| (id, since)));
-        }
-        Ok(stood)
-    }
-
-    async fn places(&mut self) -> Result<Arc<Places>, StoreError> {
-        if let Some(places) = &self.places {
-            return Ok(Arc::clone(places));
-        }
-        let app = self.app.clone();
-        let places = app.uptime_reader().places().await?;
-        Ok(Arc::clone(self.places.insert(Arc::new(places))))
     }
 
     async fn take_dirty(&mut self) -> Result<BTreeMap<KioskId, Since>, StoreError> {

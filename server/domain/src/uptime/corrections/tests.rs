@@ -1,5 +1,9 @@
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::change::{AssignmentRow, GroupKind, KioskRow};
 use crate::fleet::hand_over;
+use crate::uptime::books::Verdict;
 use crate::uptime::contracts::Renamed;
 
 const DAY: i64 = 86_400_000;

@@ -1,10 +1,11 @@
 use kioskwatch_domain::{
     change::{
-        AssignmentRow, Change, EvidenceState, ExclusionRow, KioskRow, LivenessRow, RunningSpan, SeenRow,
-        SiteRow, TransitionRow, Zone,
+        AssignmentRow, Change, EvidenceState, ExclusionRow, GroupKind, KioskRow, LivenessRow, RunningSpan,
+        SeenRow, SiteRow, TransitionRow, Zone,
     },
     fleet::Answer,
 };
+use kioskwatch_proto::SiteId;
 use uuid::Uuid;
 
 mod first_look;
