@@ -12,7 +12,7 @@ use crate::change::{Correction, CorrectionRow};
 use crate::interval::{BEGINNING, END, Interval, IntervalSet};
 
 /// What a site is to the contract.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Contract {
     pub region: String,
     pub customer: String,
