@@ -70,8 +70,7 @@ pub(super) struct Alike {
 impl Alike {
     /// Hours that cannot be read count as always open.
     fn terms(&self, row: &SiteRow) -> Arc<Terms> {
-        let written =
-            Written { timezone: row.timezone.clone(), service_hours: row.service_hours.clone() };
+        let written = Written { timezone: row.timezone.clone(), service_hours: row.service_hours.clone() };
         if let Some(known) = self.terms.get(&written) {
             return Arc::clone(known);
         }
@@ -150,5 +149,60 @@ impl Site {
         if self.busy.as_deref() == Some(&IDLE) {
             self.busy = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(customer: &str, service_hours: &str) -> SiteRow {
+        SiteRow {
+            id: SiteId::new("S-1").unwrap(),
+            name: "hall".into(),
+            region: "north".into(),
+            customer: customer.into(),
+            zone: Zone::Urban,
+            timezone: "Asia/Shanghai".into(),
+            service_hours: service_hours.into(),
+            contacts: r#"[{"name":"Li"}]"#.into(),
+            remote_consent: true,
+            updated_at: Timestamp(7),
+        }
+    }
+
+    #[test]
+    fn sites_share_what_they_say_alike_and_each_is_stored_as_it_was_written() {
+        let day = r#"[{"weekly":{"mon":[["08:00","20:00"]]}}]"#;
+        let mut alike = Alike::default();
+        let mut kept = |customer, hours| {
+            // Both were written before either was kept, as in one plan.
+            let mut site = Site::of(&row(customer, hours), &Alike::default());
+            alike.share(&mut site);
+            assert_eq!(site.row(&"S-1".parse().unwrap()), row(customer, hours));
+            site
+        };
+        let [first, same, other] =
+            [("Bank", day), ("Bank", day), ("Shop", "no hours")].map(|(c, h)| kept(c, h));
+        assert!(Arc::ptr_eq(&first.terms, &same.terms) && Arc::ptr_eq(&first.contract, &same.contract));
+        assert!(!Arc::ptr_eq(&first.terms, &other.terms) && !Arc::ptr_eq(&first.contract, &other.contract));
+        assert_eq!(other.hours(), &Hours::always(), "nobody can read them");
+        let read_again = Site::of(&row("Bank", day), &alike);
+        assert!(Arc::ptr_eq(&read_again.terms, &first.terms), "hours are read once");
+    }
+
+    #[test]
+    fn what_sites_do_not_share_has_a_limit_and_takes_little_room() {
+        assert!(
+            size_of::<Site>() <= 112,
+            "{}: a megabyte for every thirty bytes of 33,000",
+            size_of::<Site>()
+        );
+        let mut alike = Alike::default();
+        for n in 0..=MAX_SHARED {
+            let mut site = Site::of(&row(&n.to_string(), &n.to_string()), &alike);
+            alike.share(&mut site);
+        }
+        assert_eq!((alike.terms.len(), alike.contracts.len()), (MAX_SHARED, MAX_SHARED));
     }
 }

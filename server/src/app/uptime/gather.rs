@@ -7,9 +7,7 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{
-        AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums,
-    },
+    change::{AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums},
     interval::Interval,
     uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };

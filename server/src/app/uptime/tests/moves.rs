@@ -4,7 +4,10 @@ use kioskwatch_domain::{
     uptime::contracts::Contracts,
 };
 
-use super::{super::places::{Alike, Places}, *};
+use super::{
+    super::places::{Alike, Places},
+    *,
+};
 
 fn site_in(id: &str, timezone: &str, region: &str) -> Change {
     let Change::Site(row) = site(id) else { unreachable!() };
