@@ -257,6 +257,7 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     };
     let in_time = tokio::time::timeout(BACK_WITHIN, collected).await.is_ok();
     // For as long as a wrong verdict could still fall.
+    complain(&format!("{} of {count} are back; who is called offline now?", returned.delays.len()));
     tokio::time::sleep_until(torn + Duration::from_secs(u64::from(interval_s) * 4)).await;
     let came_back = match in_time {
         true => everybody(&stage, count, "after the storm").await,
