@@ -136,7 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn a_kiosk_torn_off_at_any_moment_is_heard_before_it_is_judged_though_birth_and_first_heartbeat_are_dropped() {
+    fn a_kiosk_torn_off_at_any_moment_is_heard_before_it_is_judged_though_birth_and_first_heartbeat_are_dropped()
+     {
         // It beats on a grid of its own, and once more when it is back; both are lost while the queue is full.
         let interval_ms = 30_000_i64;
         for torn in (0..interval_ms).step_by(500) {

@@ -146,13 +146,14 @@ impl Rows {
                     WHERE kind = 'presence' AND to_state = 'offline' ORDER BY at, kiosk";
         let rows: Vec<(String, i64, i64, String, Option<i64>)> =
             sqlx::query_as(text).fetch_all(&mut database).await?;
-        let verdict = |(kiosk, at, noticed_at, reason, lifted_at): (_, _, _, _, Option<i64>)| OfflineVerdict {
-            kiosk,
-            at: Timestamp(at),
-            noticed_at: Timestamp(noticed_at),
-            reason,
-            lifted_at: lifted_at.map(Timestamp),
-        };
+        let verdict =
+            |(kiosk, at, noticed_at, reason, lifted_at): (_, _, _, _, Option<i64>)| OfflineVerdict {
+                kiosk,
+                at: Timestamp(at),
+                noticed_at: Timestamp(noticed_at),
+                reason,
+                lifted_at: lifted_at.map(Timestamp),
+            };
         Ok(rows.into_iter().map(verdict).collect())
     }
 

@@ -27,6 +27,7 @@ use super::{
     options::StormOptions,
     page::Page,
     process::{Watched, raise_file_limit},
+    progress::Progress,
     stage::{BrokerOptions, FloodLimit, Stage},
     tickets,
 };
@@ -42,8 +43,6 @@ const CONNECTING_AT_ONCE: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Everybody must be back by then.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
-/// How often it is told how far a run is.
-const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Of wrong verdicts.
 const SHOWN_VERDICTS: usize = 40;
 
@@ -243,16 +242,13 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     drop(back);
     let mut returned = Returned::default();
     let collected = async {
-        let mut told = Instant::now();
+        let progress = Progress::begin();
         while returned.delays.len() < count as usize {
             let Some((kiosk, delay, tried)) = come_back.recv().await else { break };
             returned.delays.add(delay);
             returned.attempts += tried;
             returned.after.insert(kiosk.id(), delay);
-            if told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
-                complain(&format!("{} of {count} are back", returned.delays.len()));
-            }
+            progress.tell(&format!("{} of {count} are back", returned.delays.len()));
         }
     };
     let in_time = tokio::time::timeout(BACK_WITHIN, collected).await.is_ok();
@@ -261,7 +257,9 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     tokio::time::sleep_until(torn + Duration::from_secs(u64::from(interval_s) * 4)).await;
     let came_back = match in_time {
         true => everybody(&stage, count, "after the storm").await,
-        false => Err(format!("{} of {count} are back after {} s", returned.delays.len(), BACK_WITHIN.as_secs())),
+        false => {
+            Err(format!("{} of {count} are back after {} s", returned.delays.len(), BACK_WITHIN.as_secs()))
+        }
     };
     // Of the whole run, asked of the database: a verdict that was lifted a moment later is one too.
     let offline = stage.rows().offline_verdicts().await.map_err(|e| e.to_string())?;
@@ -316,12 +314,9 @@ fn told(verdict: &OfflineVerdict, torn_at: Timestamp, back: &BTreeMap<KioskId, D
 
 /// Waits until all kiosks are online, and what their journals begin with is committed.
 async fn everybody(stage: &Stage, count: u32, when: &str) -> Result<(), String> {
-    let told = std::cell::Cell::new(Instant::now());
+    let progress = Progress::begin();
     let tell = |text: String| {
-        if told.get().elapsed() >= TELL_EVERY {
-            told.set(Instant::now());
-            complain(&format!("{when}: {text}"));
-        }
+        progress.tell(&format!("{when}: {text}"));
         text
     };
     let all = || async {
