@@ -263,12 +263,16 @@ impl Cursor {
     pub fn paint(&mut self, kiosk: &KioskId, proof: Proof, received_at: Timestamp) -> EvidenceRow {
         let late = received_at.since(proof.from) > PROMPT_MS;
         let received = late.then(|| Moment::from(received_at));
+        // What counts at an instant is told by the second of its arrival: a freeze, a decision and whoever asks say no
+        // less. A journal that is sent after a silence has many records in one.
+        let second = |received: Option<Moment>| received.map(|at| at.at().secs());
         let span = match self.open {
             Some(open)
                 if open.to == proof.from
-                    && (open.state, open.cause, open.received_at) == (proof.state, proof.cause, received) =>
+                    && (open.state, open.cause) == (proof.state, proof.cause)
+                    && second(open.received_at) == second(received) =>
             {
-                OpenSpan { to: proof.to, ..open }
+                OpenSpan { to: proof.to, received_at: received, ..open }
             }
             _ => OpenSpan {
                 from: proof.from,
