@@ -41,7 +41,7 @@ pub use self::{
     live::{LiveEvent, LiveKind},
     retention::{Retention, keep_to_retention},
     uptime::{
-        Booked, DecisionError, Live, MonthVersions, NotLive, NoteError, Restated, UptimeAnswer, UptimeError,
+        Booked, DecisionError, Live, Measure, MonthVersions, NotLive, NoteError, Restated, UptimeAnswer, UptimeError,
         UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
     },
 };

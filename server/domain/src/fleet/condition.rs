@@ -12,7 +12,8 @@ use kioskwatch_proto::{
 use super::kiosk::Kiosk;
 use crate::{
     change::EvidenceState,
-    evidence::{Cause, state_of},
+    cursor::state_of,
+    uptime::Cause,
 };
 
 /// Faults of a peripheral that is not heard, as it is without mains.
@@ -69,7 +70,7 @@ impl Kiosk {
         let of = |(_, part): &(PeripheralName, PeripheralState)| of_part(part, mains_failed);
         let said = told.and_then(|told| match told {
             codes::APPLICATION_DOWN => Some(Cause::Software),
-            word => Cause::parse(word),
+            word => Cause::named(word),
         });
         let known = parts().filter(stops).map(of).chain(said).min();
         known
@@ -80,7 +81,7 @@ impl Kiosk {
     /// Every raised fault takes something away.
     fn degraded_by(&self, service: ServiceState) -> Option<Cause> {
         let faults = self.faults().map(|fault| Cause::of_fault(fault.base()));
-        faults.chain(self.told(service).and_then(Cause::parse)).min()
+        faults.chain(self.told(service).and_then(Cause::named)).min()
     }
 
     fn faults(&self) -> impl Iterator<Item = &FaultCode> {

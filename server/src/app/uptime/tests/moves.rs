@@ -4,7 +4,7 @@ use kioskwatch_domain::{
     uptime::contracts::Contracts,
 };
 
-use super::{super::places::Places, *};
+use super::{super::places::{Alike, Places}, *};
 
 fn site_in(id: &str, timezone: &str, region: &str) -> Change {
     let Change::Site(row) = site(id) else { unreachable!() };
@@ -76,7 +76,8 @@ fn the_months_of_a_kiosk_follow_one_another_without_a_gap() {
             _ => unreachable!(),
         })
         .collect();
-    let places = Places::of(&sites, &[], &[], &Config::default());
+    let mut places = Places::none(&Config::default());
+    places.learn(&sites, &[], &mut Alike::default());
     let terms = books::Terms::default();
     let january: Month = "2026-01".parse().unwrap();
     let months: Vec<Month> =
@@ -162,7 +163,7 @@ async fn who_sees_some_sites_sees_running_groups_as_signed_ones() {
             [UptimeScope::Fleet, UptimeScope::Model(String::new()), UptimeScope::Region(String::new())]
         {
             let period = UptimePeriod::Month { year: 2026, month: 10 };
-            let query = UptimeQuery { scope, period, as_of: None };
+            let query = UptimeQuery::of(scope, period);
             let answer = shelf.reader(now).figures(&own, &query).await.unwrap();
             seen.push((answer.kiosks, answer.sums.figures));
         }
@@ -173,11 +174,8 @@ async fn who_sees_some_sites_sees_running_groups_as_signed_ones() {
     shelf.keep("k", end + DAY).await;
     assert_eq!(months(end + DAY).await, running, "it left, and its ten days here stay theirs to see");
     let other = Scope::Sites([SiteId::new("S-9").unwrap()].into());
-    let query = UptimeQuery {
-        scope: UptimeScope::Kiosk(KioskId::new("k").unwrap()),
-        period: UptimePeriod::Month { year: 2026, month: 10 },
-        as_of: None,
-    };
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let query = UptimeQuery::of(UptimeScope::Kiosk(KioskId::new("k").unwrap()), period);
     let hidden = shelf.reader(end + HOUR).figures(&other, &query).await;
     assert!(matches!(hidden, Err(UptimeError::NotFound("kiosk"))), "{hidden:?}");
 }
@@ -247,7 +245,7 @@ async fn who_sees_some_sites_is_told_of_a_kiosks_time_there_and_of_no_other() {
     shelf.store.commit(&windows).await.unwrap();
     let id = KioskId::new("k").unwrap();
     let period = UptimePeriod::Month { year: 2026, month: 10 };
-    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period, as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Kiosk(id.clone()), period);
     let moved = october().from + 10 * 86_400;
     for now in [end + HOUR, end + DAY] {
         if now == end + DAY {
@@ -302,7 +300,7 @@ async fn who_owns_a_month_does_not_depend_on_who_asks_nor_on_how_much_is_looked_
     assert_eq!(days.sums.figures.accountable_s, 0);
     let scoped = Scope::Sites([SiteId::new("S-1").unwrap()].into());
     let period = UptimePeriod::Between(Timestamp(from + 2 * DAY), Timestamp(from + 42 * DAY));
-    let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Fleet, period);
     let seen = shelf.reader(now).figures(&scoped, &query).await.unwrap();
     assert_eq!(seen.sums.figures.accountable_s, 2 * 86_400, "since it stands there");
     // The bookkeeper, whose look holds the assignment of November, says the same.
