@@ -105,7 +105,7 @@ impl<'a> Count<'a> {
             };
         };
         if is_of_group {
-            if sums.figures.accountable_s + sums.excluded_s == 0 {
+            if !sums.has_time() {
                 return Ok(());
             }
             self.worst.add(&kiosk.id, &sums);

@@ -294,7 +294,7 @@ async fn the_ten_that_were_down_longest_are_named_worst_first() {
         assert_eq!((&answer["worst_by"], &answer["worst"][0]["down_s"]), (&measure.into(), &down_s.into()));
     }
     let refused = fixture.get(&format!("/api/v1/uptime?month={month}&measure=best"), &viewer).await;
-    assert_eq!((refused.status, &refused.json()["code"]), (400, &"bad_query".into()));
+    assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (400, &"bad_query".into()));
     for span in ["month", "quarter"] {
         let page = fixture.get(&format!("/uptime?month={month}&by=site&span={span}"), &viewer).await.text;
         assert!(page.contains("停机最长的十台 · 开机率</h2>"), "{page}");
