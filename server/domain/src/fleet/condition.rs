@@ -10,11 +10,7 @@ use kioskwatch_proto::{
 };
 
 use super::kiosk::Kiosk;
-use crate::{
-    change::EvidenceState,
-    cursor::state_of,
-    uptime::Cause,
-};
+use crate::{change::EvidenceState, cursor::state_of, uptime::Cause};
 
 /// Faults of a peripheral that is not heard, as it is without mains.
 const SILENT: [&str; 3] = [codes::COMM_TIMEOUT, codes::PORT_MISSING, codes::PRINTER_OFFLINE];

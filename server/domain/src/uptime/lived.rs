@@ -45,7 +45,8 @@ pub fn behind(now: Timestamp, lived: &[LivenessRow], witnesses: Witnesses) -> Op
     let within = |from: i64, to: i64| alive.clip(Interval::new(from, to)).length();
     let soon = now.saturating_add(BEHIND_S);
     let later = within(soon, END);
-    let is_behind = !witnesses.vouch() && later > LIVED_S && (within(now, soon) > 0 || later > within(BEGINNING, now));
+    let is_behind =
+        !witnesses.vouch() && later > LIVED_S && (within(now, soon) > 0 || later > within(BEGINNING, now));
     lived.iter().map(|row| row.to).max().filter(|_| is_behind)
 }
 
@@ -92,7 +93,8 @@ mod tests {
             (20, vec![], false, "there was none"),
         ] {
             let newest = spans.iter().map(|(_, to)| Timestamp(*to)).max().filter(|_| is_behind);
-            let told = |agree, differ| behind(Timestamp(now * DAY), &lived(&spans), Witnesses { agree, differ });
+            let told =
+                |agree, differ| behind(Timestamp(now * DAY), &lived(&spans), Witnesses { agree, differ });
             assert_eq!(told(0, 0), newest, "{why}");
             assert_eq!(told(2, 0), newest, "{why}, and two may be wrong alike");
             assert_eq!(told(4, 2), newest, "{why}, and kiosks disagree");

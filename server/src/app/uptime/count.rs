@@ -71,7 +71,12 @@ struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    fn of(uptime: &'a UptimeReader<'a>, reader: &'a Scope, query: &'a UptimeQuery, asked: &SignedMonth) -> Self {
+    fn of(
+        uptime: &'a UptimeReader<'a>,
+        reader: &'a Scope,
+        query: &'a UptimeQuery,
+        asked: &SignedMonth,
+    ) -> Self {
         let signed = &asked.total;
         let answer = UptimeAnswer {
             sums: signed.sums.clone(),
