@@ -7,7 +7,7 @@
 //!   of many in turn ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common,
 //!   [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`] into [`pieces`]
+//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed into [`pieces`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
 //!   answer about signed months; [`deciding`]: one at a time; [`configured`]: what a start says by itself
 mod board;
@@ -33,7 +33,6 @@ mod reader;
 mod register;
 mod remembered;
 mod restating;
-mod seconds;
 mod trend;
 mod turns;
 
@@ -52,14 +51,6 @@ use self::{books::Question, reader::Found};
 use super::App;
 use crate::store::{Scope, StoreError, WorstKiosk};
 
-pub(crate) use self::{
-    board::{PERIODS, Totals},
-    books::Books,
-    deciding::Deciding,
-    reader::Unheard,
-    seconds::Seconds,
-    trend::MONTHS,
-};
 pub use self::{
     booked::Booked,
     configured::NoteError,
@@ -70,6 +61,7 @@ pub use self::{
     reader::{Live, NotLive, UptimeReader},
     restating::Restated,
 };
+pub(crate) use self::{books::Books, deciding::Deciding, reader::Unheard, trend::MONTHS};
 
 /// Whose figures are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

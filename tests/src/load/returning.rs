@@ -18,10 +18,13 @@ use super::{
     kiosk::{FIRST_RECORDS, VirtualKiosk, now},
     line::Line,
 };
+use crate::demo::complain;
 
 /// Between two looks at who is due.
 const STEP: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(900);
+/// How often it is told how far a run is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// The connection that they come back with.
 const CONNECTION: u32 = 2;
 
@@ -160,7 +163,13 @@ pub async fn deliver(
         let input = DeliveryInput::Connected(kiosk.session(CONNECTION));
         publish(kiosk, returning.step(turn(), input, |seq| record(kiosk, seq))?).await?;
     }
+    let mut told = Instant::now();
     while !kiosks.iter().all(Returning::is_done) {
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            let done = kiosks.iter().filter(|kiosk| kiosk.is_done()).count();
+            complain(&format!("{done} of {} kiosks are acknowledged", kiosks.len()));
+        }
         while let Ok((kiosk, ack)) = news.try_recv() {
             let Some(returning) = kiosks.get_mut(kiosk.0 as usize) else { continue };
             let messages = returning.step(turn(), DeliveryInput::Ack(ack), |seq| record(kiosk, seq))?;

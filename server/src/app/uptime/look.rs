@@ -28,9 +28,11 @@ use super::{
     gather::{Subject, names, stood_at},
     places::Places,
     reader::{UptimeReader, day_of, ms},
-    seconds::Seconds,
 };
-use crate::store::{KioskNow, MonthTotal};
+use crate::{
+    metrics::Seconds,
+    store::{KioskNow, MonthTotal},
+};
 
 /// What follows for one kiosk.
 pub(super) struct Outcome {

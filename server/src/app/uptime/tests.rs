@@ -34,6 +34,7 @@ use super::{
 use crate::{
     app::testing,
     config::Config,
+    metrics::{Seconds, UptimeFigure, UptimeFigures},
     store::{MonthRatios, Store},
 };
 
@@ -100,6 +101,15 @@ impl Shelf {
         let period = UptimePeriod::Between(Timestamp(from), Timestamp(to));
         reader.figures(&Scope::All, &UptimeQuery::of(scope, period)).await.unwrap()
     }
+}
+
+/// What a scrape shows of a period.
+fn of_period<'a>(figures: &'a UptimeFigures, period: &'static str) -> impl Iterator<Item = UptimeFigure<'a>> {
+    figures.iter().filter(move |one| one.period == period)
+}
+
+fn of_fleet(figures: &UptimeFigures, period: &'static str) -> Seconds {
+    of_period(figures, period).find(|one| one.scope == "fleet").unwrap().seconds
 }
 
 fn site(id: &str) -> Change {

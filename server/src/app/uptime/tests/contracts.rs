@@ -86,8 +86,11 @@ async fn a_month_in_which_a_site_changed_hands_and_came_back_is_shared_out_to_th
     // The same on the board, under both customers.
     let mut board = Board::default();
     board.show(0, shown);
-    let [_, _, last_month] = board.totals(Timestamp(end + DAY), EVER);
-    let of = |name: &str| last_month.customers.get(name).map(|seconds| seconds.known_s + seconds.unknown_s);
+    let last_month = board.totals(Timestamp(end + DAY), EVER);
+    let of = |name: &str| {
+        let mut customers = of_period(&last_month, "last_month").filter(|one| one.scope == "customer");
+        customers.find(|one| one.id == name).map(|one| one.seconds.known_s + one.seconds.unknown_s)
+    };
     assert_eq!((of("A"), of("B")), (Some(counted[0]), Some(counted[1])));
     // Whoever asks why is told of all of it.
     let period = UptimePeriod::Month { year: 2026, month: 10 };

@@ -4,7 +4,11 @@ use kioskwatch_domain::{
     uptime::contracts::Contracts,
 };
 
-use super::{super::places::Places, basis::flood, *};
+use super::{
+    super::places::{Alike, Places},
+    basis::flood,
+    *,
+};
 
 fn site_in(id: &str, timezone: &str, region: &str) -> Change {
     let Change::Site(row) = site(id) else { unreachable!() };
@@ -95,7 +99,8 @@ fn the_months_of_a_kiosk_follow_one_another_without_a_gap() {
             _ => unreachable!(),
         })
         .collect();
-    let places = Places::of(&sites, &[], &[], &Config::default());
+    let mut places = Places::none(&Config::default());
+    places.learn(&sites, &[], &mut Alike::default());
     let terms = books::Terms::default();
     let january: Month = "2026-01".parse().unwrap();
     let months: Vec<Month> =
