@@ -12,7 +12,7 @@ use kioskwatch_tests::{
         client::Client,
         monitoring::prometheus,
         postgres::Postgres,
-        server::Workdir,
+        server::{QUICK, Workdir},
         stack::{PATIENCE, Plan, Stack},
         wait::wait_until,
     },
@@ -309,7 +309,7 @@ async fn every_panel_that_asks_prometheus_answers_with_sqlite_alone() {
 async fn answer(boards: Vec<Board>, url: &str, has_postgres: bool) -> (Stack, Sources) {
     Past::write(url, "K-0001", "S-01").await;
     let plan = Plan::new(program()).database(url.to_owned());
-    let plan = plan.settings("[flood]\nmessages_per_s = 5\nmessage_burst = 100\n");
+    let plan = plan.settings(&format!("{QUICK}\n[flood]\nmessages_per_s = 5\nmessage_burst = 100\n"));
     let mut stack = plan.kiosk("K-0001", "S-01").kiosk("K-0002", "S-02").start().await;
     let (process, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
     let postgres = match has_postgres {
