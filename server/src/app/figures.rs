@@ -11,9 +11,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
 use super::App;
 use crate::{
     config::PerKiosk,
-    metrics::{
-        FleetFigures, KioskFigure, PERIODS, PeripheralFigure, Seconds, UptimeFigure, UptimeFigures,
-    },
+    metrics::{FleetFigures, KioskFigure, PERIODS, PeripheralFigure, Seconds, UptimeFigure, UptimeFigures},
 };
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.

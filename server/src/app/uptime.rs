@@ -51,12 +51,6 @@ use self::{books::Question, reader::Found};
 use super::App;
 use crate::store::{Scope, StoreError, WorstKiosk};
 
-pub(crate) use self::{
-    books::Books,
-    deciding::Deciding,
-    reader::Unheard,
-    trend::MONTHS,
-};
 pub use self::{
     booked::Booked,
     configured::NoteError,
@@ -67,6 +61,7 @@ pub use self::{
     reader::{Live, NotLive, UptimeReader},
     restating::Restated,
 };
+pub(crate) use self::{books::Books, deciding::Deciding, reader::Unheard, trend::MONTHS};
 
 /// Whose figures are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -258,7 +258,8 @@ pub(crate) async fn what_was_signed_by_an_instant_is_the_version_that_stood_then
         (60, (35, 2), 2, Some((100, 100)), &["k1", "k2"][..], &["k4"][..]),
     ] {
         for group in [("fleet", ""), ("site", "s1"), ("model", "KT-1")] {
-            let signed = store.signed_of_month(&all, (october(), at(by)), group, "avail", None).await.unwrap();
+            let signed =
+                store.signed_of_month(&all, (october(), at(by)), group, "avail", None).await.unwrap();
             let (total, found) = (signed.total, signed.worst);
             let avail = total.sums.figures.avail;
             assert_eq!((avail.den - avail.num, total.kiosks), down, "{group:?} by {by}");

@@ -164,7 +164,9 @@ impl Draft<'_> {
         let day = site.hours().date(row.t1);
         let is_parent = |t: &Uuid| {
             self.ticket(*t).is_some_and(|file| {
-                file.row.fault == row.fault && file.row.state.is_open() && site.hours().date(file.row.t1) == day
+                file.row.fault == row.fault
+                    && file.row.state.is_open()
+                    && site.hours().date(file.row.t1) == day
             })
         };
         if let Some(parent) = site.busy().tickets.iter().copied().find(is_parent) {

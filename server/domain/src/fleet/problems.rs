@@ -188,14 +188,16 @@ impl Draft<'_> {
     fn case<'a>(&self, ix: Ix, row: &'a IncidentRow) -> Case<'a> {
         let (now, kiosk) = (self.now, self.kiosk(ix));
         let site = kiosk.site().and_then(|id| self.site(id));
-        let windows = kiosk.busy().windows.iter().chain(site.into_iter().flat_map(|site| &site.busy().windows));
+        let windows =
+            kiosk.busy().windows.iter().chain(site.into_iter().flat_map(|site| &site.busy().windows));
         let excluded_until = windows.filter(|window| window.holds(now)).map(|window| window.to).max();
         let (policy, calendar) = (&self.policy.tickets, &self.policy.calendar);
         let offline = row.fault.as_str() == codes::KIOSK_OFFLINE;
         let opens_at = site.filter(|_| offline && policy.wait_for_opening).and_then(|site| {
             let search_ends = now.plus_ms(i64::from(policy.look_ahead_days) * 86_400_000);
             let closed = !site.hours().is_open(calendar, now);
-            closed.then(|| site.hours().next_open(calendar, now, policy.look_ahead_days).unwrap_or(search_ends))
+            closed
+                .then(|| site.hours().next_open(calendar, now, policy.look_ahead_days).unwrap_or(search_ends))
         });
         let (open_ticket, returning_ticket) = self.tickets_for(ix, row);
         Case {

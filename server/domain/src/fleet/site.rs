@@ -70,8 +70,7 @@ pub(super) struct Alike {
 impl Alike {
     /// Hours that cannot be read count as always open.
     fn terms(&self, row: &SiteRow) -> Arc<Terms> {
-        let written =
-            Written { timezone: row.timezone.clone(), service_hours: row.service_hours.clone() };
+        let written = Written { timezone: row.timezone.clone(), service_hours: row.service_hours.clone() };
         if let Some(known) = self.terms.get(&written) {
             return Arc::clone(known);
         }

@@ -210,7 +210,9 @@ impl History {
     fn with<'a>(&self, corrected: impl IntoIterator<Item = &'a Corrected>) -> Vec<(Contract, Interval)> {
         let ends = self.said.iter().skip(1).map(|(from, _)| *from).chain([END]);
         let said = self.said.iter().zip(ends);
-        let spans = said.map(|((from, contract), to)| (Contract::clone(contract), Interval::new(*from, to))).collect();
+        let spans = said
+            .map(|((from, contract), to)| (Contract::clone(contract), Interval::new(*from, to)))
+            .collect();
         corrected.into_iter().fold(spans, |spans, one| {
             spans.into_iter().flat_map(|(contract, span)| one.over(contract, span)).collect()
         })

@@ -71,7 +71,12 @@ struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    fn of(uptime: &'a UptimeReader<'a>, reader: &'a Scope, query: &'a UptimeQuery, asked: &SignedMonth) -> Self {
+    fn of(
+        uptime: &'a UptimeReader<'a>,
+        reader: &'a Scope,
+        query: &'a UptimeQuery,
+        asked: &SignedMonth,
+    ) -> Self {
         let signed = &asked.total;
         let answer = UptimeAnswer {
             sums: signed.sums.clone(),
@@ -105,7 +110,7 @@ impl<'a> Count<'a> {
             };
         };
         if is_of_group {
-            if sums.figures.accountable_s + sums.excluded_s == 0 {
+            if !sums.has_time() {
                 return Ok(());
             }
             self.worst.add(&kiosk.id, &sums);

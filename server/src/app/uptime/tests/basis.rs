@@ -40,7 +40,7 @@ fn told(id: &str, from: i64, to: i64, received_at: i64) -> Change {
     Change::Evidence(EvidenceRow { received_at: Some(Timestamp(received_at)), ..row })
 }
 
-fn flood(id: &str, from: i64, to: i64, approved_at: i64) -> Change {
+pub(super) fn flood(id: &str, from: i64, to: i64, approved_at: i64) -> Change {
     Change::Exclusion(ExclusionRow {
         id: Uuid::from_u128(u128::from(approved_at.unsigned_abs())),
         kiosk: Some(KioskId::new(id).unwrap()),
