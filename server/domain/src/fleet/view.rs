@@ -1,4 +1,6 @@
 //! What the fleet shows: borrowed, for metrics, the API and tests.
+use std::sync::Arc;
+
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
     heartbeat::{HostLoad, PeripheralState},
@@ -8,7 +10,7 @@ use kioskwatch_proto::{
 use uuid::Uuid;
 
 use super::{Fleet, Ix};
-use crate::change::{Admission, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
+use crate::change::{Admission, ClockRow, CommandRow, IncidentRow, PresenceVerdict, SiteRow, TicketRow};
 use crate::moment::Moment;
 
 /// One kiosk as of now: the committed state plus what heartbeats said since.
@@ -111,6 +113,22 @@ impl Fleet {
     #[must_use]
     pub fn ticket(&self, id: Uuid) -> Option<&TicketRow> {
         self.tickets.get(&id).map(|file| &file.row)
+    }
+
+    /// The clocks of a ticket; none of one that is not [here](Self::tickets).
+    #[must_use]
+    pub fn clocks(&self, ticket: Uuid) -> &[ClockRow] {
+        self.tickets.get(&ticket).map_or(&[], |file| &file.clocks)
+    }
+
+    /// By id.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<SiteRow>> {
+        self.sites.values().map(|site| &site.row)
+    }
+
+    #[must_use]
+    pub fn site(&self, id: &SiteId) -> Option<&Arc<SiteRow>> {
+        self.sites.get(id).map(|site| &site.row)
     }
 
     /// Open commands, and those of which the truth may still come.
