@@ -9,7 +9,7 @@ mod text;
 mod uptime;
 
 use futures_util::{FutureExt as _, Stream, stream::unfold};
-use kioskwatch_domain::fleet::ClockName;
+use kioskwatch_domain::fleet::{ClockName, SecurityEvent};
 use kioskwatch_proto::Timestamp;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
@@ -90,6 +90,19 @@ impl Counters {
         registry.register(Box::new(all_removed.clone()))?;
         let breaches = counter("kioskwatch_sla_breaches_total", "Service clocks that ran out.", &["clock"])?;
         ClockName::ALL.iter().for_each(|clock| drop(breaches.with_label_values(&[clock.as_str()])));
+        // A series that begins with its first event has no increase, and nobody sees that one.
+        let security = counter(
+            "kioskwatch_security_events_total",
+            "Forked journals, doubled identities and the like.",
+            &["event"],
+        )?;
+        SecurityEvent::ALL.iter().for_each(|event| drop(security.with_label_values(&[event.as_str()])));
+        let commit_failures = counter(
+            "kioskwatch_commit_failures_total",
+            "Commits that failed and were tried again, by reason.",
+            &["reason"],
+        )?;
+        ["poisoned", "unavailable"].iter().for_each(|why| drop(commit_failures.with_label_values(&[why])));
         Ok(Self {
             messages: counter(
                 "kioskwatch_messages_total",
@@ -129,18 +142,10 @@ impl Counters {
                 "Notices to people by channel and outcome. The log is the only channel so far: nobody is called.",
                 &["channel", "outcome"],
             )?,
-            security: counter(
-                "kioskwatch_security_events_total",
-                "Forked journals, doubled identities and the like.",
-                &["event"],
-            )?,
+            security,
             sweep: histogram("kioskwatch_sweep_seconds", "How long one look for due deadlines took.", QUICK)?,
             commit: histogram("kioskwatch_commit_seconds", "How long one database commit took.", QUICK)?,
-            commit_failures: counter(
-                "kioskwatch_commit_failures_total",
-                "Commits that failed and were tried again, by reason.",
-                &["reason"],
-            )?,
+            commit_failures,
             panics: counter(
                 "kioskwatch_panics_total",
                 "Defects of ours that were caught, by what they ended: a request, a connection, a message, a decision.",

@@ -68,7 +68,7 @@ impl Fleet {
         let site = |row: &SiteRow| {
             let mut site = Site::of(row, &self.alike);
             self.alike.share(&mut site);
-            (Arc::new(row.id.clone()), site)
+            (site.key(), site)
         };
         // One by one in their order they would fill half of the map's room.
         self.sites.append(&mut image.sites.iter().map(site).collect());

@@ -272,18 +272,6 @@ impl Books {
         }
     }
 
-    /// What [`Self::has_moved`] is asked with.
-    pub(super) fn bookings(&self, month: Month) -> u64 {
-        self.answers().bookings((month, month))
-    }
-
-    /// Rows of this month were booked since, or may have been: several statements may have read some of them before and
-    /// some after.
-    pub(super) fn has_moved(&self, month: Month, bookings: u64) -> bool {
-        let answers = self.answers();
-        answers.bookings((month, month)) != bookings || answers.under_way.contains(&month)
-    }
-
     /// As [`Self::answer`].
     pub(super) fn ratios(&self, question: &Question) -> Result<MonthRatios, u64> {
         let answers = self.answers();

@@ -166,12 +166,11 @@ impl UptimeReader<'_> {
             subjects.push(Subject { view, zone, period: span, signed, known_before });
         }
         let span = span_of(&subjects).unwrap_or(around);
-        let zones = subjects.iter().map(|subject| (subject.view.kiosk.id.clone(), subject.zone)).collect();
         let mut about = names(places.sites());
         about.extend(kiosks.iter().map(KioskId::as_str));
         let (mut frame, kept, evidence) = tokio::try_join!(
             self.frame(Arc::clone(&places), &about, (span, as_of), heard),
-            kept_from(self, places.zone_at(None), &zones),
+            kept_from(self, places.zone_at(None), &subjects, period.month()),
             self.evidence_of(kiosks, span),
         )?;
         frame.assign(rows);

@@ -213,6 +213,7 @@ impl<'a> Look<'a> {
                 shown.month = Some((period, Parts::of(parts()).with_to_come(coming)));
             } else if month.next() == running {
                 shown.promised = MonthTotal::highest(figures.iter().map(|row| row.target));
+                // It is shown until the running one ends, which is where the kiosk stands now, wherever that one began.
                 shown.last_month = Some((running.period(subject.zone), Parts::of(parts())));
             }
         }

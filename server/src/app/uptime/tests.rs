@@ -75,7 +75,7 @@ impl Shelf {
 
     async fn month(&self, scope: UptimeScope, now: i64) -> UptimeAnswer {
         let period = UptimePeriod::Month { year: 2026, month: 10 };
-        let query = UptimeQuery { scope, period, as_of: None };
+        let query = UptimeQuery::of(scope, period);
         self.reader(now).figures(&Scope::All, &query).await.unwrap()
     }
 
@@ -99,7 +99,7 @@ impl Shelf {
     async fn figures(&self, scope: UptimeScope, from: i64, to: i64, now: i64) -> UptimeAnswer {
         let reader = self.reader(now);
         let period = UptimePeriod::Between(Timestamp(from), Timestamp(to));
-        reader.figures(&Scope::All, &UptimeQuery { scope, period, as_of: None }).await.unwrap()
+        reader.figures(&Scope::All, &UptimeQuery::of(scope, period)).await.unwrap()
     }
 }
 
@@ -195,7 +195,7 @@ async fn silence_counts_from_when_a_server_listens_and_not_from_its_first_row() 
             Listening(LivenessRow { server: Uuid::nil(), from: Timestamp(from), to: Timestamp(to) });
         let reader = UptimeReader { live: &listening, ..shelf.reader(to) };
         let period = UptimePeriod::Between(Timestamp(0), Timestamp(10 * HOUR));
-        let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+        let query = UptimeQuery::of(UptimeScope::Fleet, period);
         let answer = reader.figures(&Scope::All, &query).await.unwrap();
         assert_eq!(answer.sums.figures.on, Ratio::new(6 * 3_600, 6 * 3_600 + silent_s));
     }

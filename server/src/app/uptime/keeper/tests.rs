@@ -178,7 +178,7 @@ async fn a_kiosk_that_cannot_be_booked_stops_no_other_and_is_booked_when_it_can_
     let problems = async |app: &App, scope| {
         let month = Month::at(chrono_tz::Asia::Shanghai, app.clock().now().secs());
         let period = UptimePeriod::Month { year: month.year(), month: month.month() };
-        let query = UptimeQuery { scope, period, as_of: None };
+        let query = UptimeQuery::of(scope, period);
         app.uptime(&Scope::All, &query).await.unwrap().problems
     };
     let told = problems(&office.app, UptimeScope::Fleet).await;
