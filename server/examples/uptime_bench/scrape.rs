@@ -130,7 +130,7 @@ fn link(app: &App, lane: Lane) -> (Link, kioskwatch_server::mqtt::Outlet) {
     let address = BrokerAddress { host, port, tls: None, user: None, password_file: None };
     let allowance = app.config().flood.allowance();
     let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
-    Link::start(options, Arc::clone(app.clock()))
+    Link::start(options, Arc::clone(app.clock())).expect("the system has threads")
 }
 
 /// A kiosk that was heard just now and told of four devices.

@@ -10,14 +10,14 @@ use super::{
     Due, Fleet, Ix, Server,
     deadlines::Deadlines,
     directory::Directory,
-    hours::Window,
-    kiosk::{Head, Kiosk, Liveness, Profile, State, peripherals_from_text},
+    hours::{Hours, Window},
+    kiosk::{Head, Kiosk, Liveness, Peripherals, Profile, State, peripherals_from_text},
     push_sparingly,
     site::Site,
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict, ServiceSpan},
+    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict, ServiceSpan, SiteRow},
     image::FleetImage,
     moment::Moment,
     policy::Policy,
@@ -63,8 +63,8 @@ impl Fleet {
 
     /// Takes in a part of what the store holds. A site comes before its kiosks, a kiosk with its states and
     /// journals, and what is going on after all of them.
-    pub fn load(&mut self, image: FleetImage) {
-        self.sites.extend(image.sites.iter().map(|row| (Arc::new(row.id.clone()), Site::of(row))));
+    pub fn load(&mut self, mut image: FleetImage) {
+        self.load_sites(std::mem::take(&mut image.sites));
         for (id, noted) in &image.terms_noted {
             if let Some(site) = self.sites.get_mut(id) {
                 site.terms_noted = Some(*noted);
@@ -75,7 +75,21 @@ impl Fleet {
         self.load_work(image);
     }
 
+    /// Many sites keep the same hours: to read them takes longer than all else.
+    fn load_sites(&mut self, rows: Vec<SiteRow>) {
+        let mut read: Vec<(Arc<SiteRow>, Arc<Hours>)> = Vec::new();
+        for row in rows.into_iter().map(Arc::new) {
+            let alike = read.iter().find(|(known, _)| known.has_terms_of(&row));
+            let hours = alike.map_or_else(|| Arc::new(Hours::of(&row)), |(_, hours)| Arc::clone(hours));
+            if alike.is_none() {
+                read.push((Arc::clone(&row), Arc::clone(&hours)));
+            }
+            self.sites.insert(Arc::new(row.id.clone()), Site::with(row, hours));
+        }
+    }
+
     fn load_kiosks(&mut self, image: &FleetImage) {
+        let mut peripherals = HashMap::new();
         let mut states: HashMap<&KioskId, &KioskStateRow> =
             image.states.iter().map(|s| (&s.kiosk, s)).collect();
         let mut members: BTreeMap<SiteId, Vec<Ix>> = BTreeMap::new();
@@ -94,7 +108,7 @@ impl Fleet {
                 live.set_last_seen(live.last_seen().max(heard_at));
                 live.session = state.session;
                 live.set_offset_ms(state.clock_offset_ms);
-                kiosk.state = load_state(state);
+                kiosk.state = load_state(state, &mut peripherals);
             }
             let ix = Ix::try_from(self.kiosks.len()).expect("fewer than four thousand million kiosks");
             if let Some(site) = &row.site {
@@ -240,8 +254,9 @@ impl Fleet {
     }
 }
 
-fn load_state(row: &KioskStateRow) -> State {
-    let inventory: Option<kioskwatch_proto::inventory::Inventory> = serde_json::from_str(&row.inventory).ok();
+/// `peripherals`: those that were read before, by their texts. Most kiosks of a fleet look alike.
+fn load_state<'a>(row: &'a KioskStateRow, peripherals: &mut HashMap<&'a str, Peripherals>) -> State {
+    let profile: Option<Profile> = serde_json::from_str(&row.inventory).ok();
     State {
         presence: row.presence,
         presence_since: row.presence_since,
@@ -252,8 +267,11 @@ fn load_state(row: &KioskStateRow) -> State {
         service: row.service,
         service_since: row.service_since.map(Moment::from),
         service_cause: row.service_cause.clone().map(Arc::new),
-        peripherals: peripherals_from_text(&row.peripherals),
-        profile: inventory.map(|inventory| Arc::new(Profile::of(&inventory))),
+        peripherals: peripherals
+            .entry(&row.peripherals)
+            .or_insert_with_key(|text| peripherals_from_text(text))
+            .clone(),
+        profile: profile.map(Arc::new),
         inventory: (!row.inventory.is_empty()).then(|| Digest::of(row.inventory.as_bytes())),
         command_counter: row.command_counter,
     }

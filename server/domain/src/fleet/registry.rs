@@ -26,7 +26,8 @@ use crate::{
 
 impl Draft<'_> {
     pub(super) fn put_site(&mut self, actor: &Actor, row: &SiteRow) -> Result<Answer, Refusal> {
-        Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
+        let hours = Hours::parse(&row.timezone, &row.service_hours);
+        let hours = Arc::new(hours.map_err(|e| invalid("service_hours", e))?);
         let row = SiteRow { updated_at: self.now, ..row.clone() };
         let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_noted));
         let (known, noted) = was.map_or((None, None), |(known, noted)| (Some(known), noted));
@@ -36,7 +37,7 @@ impl Draft<'_> {
             true => Some(self.note_terms(known.as_deref(), noted, &row)),
             false => noted,
         };
-        let fresh = Site { terms_noted, ..Site::of(&row) };
+        let fresh = Site { terms_noted, ..Site::with(Arc::new(row.clone()), hours) };
         let site = match self.site_mut(&row.id) {
             Some(known) => Site {
                 kiosks: known.kiosks.clone(),

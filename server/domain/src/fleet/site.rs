@@ -25,13 +25,12 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// A new site from its row; hours that cannot be read count as always open.
-    pub(super) fn of(row: &SiteRow) -> Self {
-        let hours = Hours::parse(&row.timezone, &row.service_hours).unwrap_or_else(|_| Hours::always());
+    /// A new site with the hours that its row says.
+    pub(super) fn with(row: Arc<SiteRow>, hours: Arc<Hours>) -> Self {
         Self {
-            row: Arc::new(row.clone()),
+            row,
             terms_noted: None,
-            hours: Arc::new(hours),
+            hours,
             kiosks: Arc::default(),
             outage: None,
             tickets: Vec::new(),
