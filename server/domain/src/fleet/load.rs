@@ -13,7 +13,7 @@ use super::{
     hours::Window,
     kiosk::{Head, Kiosk, Liveness, Profile, State, peripherals_from_text},
     push_sparingly,
-    site::Site,
+    site::{Alike, Site},
     ticket_file::TicketFile,
 };
 use crate::{
@@ -58,13 +58,18 @@ impl Fleet {
             progress: HashMap::new(),
             shared: HashSet::new(),
             profiles: HashSet::new(),
+            alike: Alike::default(),
         }
     }
 
     /// Takes in a part of what the store holds. A site comes before its kiosks, a kiosk with its states and
     /// journals, and what is going on after all of them.
     pub fn load(&mut self, image: FleetImage) {
-        self.sites.extend(image.sites.iter().map(|row| (Arc::new(row.id.clone()), Site::of(row))));
+        for row in &image.sites {
+            let mut site = Site::of(row, &self.alike);
+            self.alike.share(&mut site);
+            self.sites.insert(Arc::new(row.id.clone()), site);
+        }
         for (id, noted) in &image.terms_noted {
             if let Some(site) = self.sites.get_mut(id) {
                 site.terms_noted = Some(*noted);
@@ -107,7 +112,7 @@ impl Fleet {
         }
         for (site, kiosks) in members {
             if let Some(site) = self.sites.get_mut(&site) {
-                Arc::make_mut(&mut site.kiosks).extend(kiosks);
+                site.kiosks = site.kiosks.iter().copied().chain(kiosks).collect();
             }
         }
         for row in &image.heads {
@@ -139,7 +144,7 @@ impl Fleet {
                 kiosk.busy_mut().windows.push(window);
             }
             if let Some(site) = row.site.as_ref().and_then(|id| self.sites.get_mut(id)) {
-                site.windows.push(window);
+                site.busy_mut().windows.push(window);
             }
         }
     }
@@ -174,7 +179,7 @@ impl Fleet {
                 }
                 (None, Some(site)) => {
                     if let Some(site) = self.sites.get_mut(&site) {
-                        site.tickets.push(id);
+                        site.busy_mut().tickets.push(id);
                     }
                 }
                 (None, None) => {}
@@ -210,7 +215,7 @@ impl Fleet {
                 }
                 (None, Some(site)) => {
                     if let Some(site) = self.sites.get_mut(site) {
-                        site.outage = Some(row.id);
+                        site.busy_mut().outage = Some(row.id);
                     }
                 }
                 (None, None) => {}
