@@ -1,7 +1,7 @@
 //! The first page: the fleet as it is now, problems first.
 mod glance;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::{
@@ -160,7 +160,7 @@ impl FleetPart {
             Some(Card::new(app, t, now, zone_of(site), &kiosk, model))
         };
         let site_card = |group: Group| {
-            let row = group.site.as_ref().and_then(|id| sites.get(id)).map(Arc::as_ref);
+            let row = group.site.as_ref().and_then(|id| sites.get(id));
             let cards = |ids: &[KioskId]| ids.iter().filter_map(|id| card(id, row)).collect();
             SiteCard {
                 id: row.map(|row| row.id.clone()),

@@ -1,5 +1,5 @@
 //! What the fleet shows: borrowed, for metrics, the API and tests.
-use std::sync::Arc;
+use std::ops::Bound;
 
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
@@ -121,14 +121,15 @@ impl Fleet {
         self.tickets.get(&ticket).map_or(&[], |file| &file.clocks)
     }
 
-    /// By id.
-    pub fn sites(&self) -> impl Iterator<Item = &Arc<SiteRow>> {
-        self.sites.values().map(|site| &site.row)
+    /// By id, those behind this one.
+    pub fn sites_after(&self, id: Option<&SiteId>) -> impl Iterator<Item = SiteRow> {
+        let behind = (id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        self.sites.range::<SiteId, _>(behind).map(|(id, site)| site.row(id))
     }
 
     #[must_use]
-    pub fn site(&self, id: &SiteId) -> Option<&Arc<SiteRow>> {
-        self.sites.get(id).map(|site| &site.row)
+    pub fn site(&self, id: &SiteId) -> Option<SiteRow> {
+        self.sites.get(id).map(|site| site.row(id))
     }
 
     /// Open commands, and those of which the truth may still come.

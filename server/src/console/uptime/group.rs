@@ -1,6 +1,6 @@
 //! The uptime of a fleet, a region, a site, a customer, an engineer or a model: a month or a quarter of it,
 //! divided among its parts, the worst first.
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::{
@@ -219,7 +219,7 @@ fn problems(t: &Texts, scope: &UptimeScope, sites: &Sites) -> Vec<String> {
     // Tens of thousands of sites have the same few hours.
     let mut read: HashMap<(&str, &str), Option<String>> = HashMap::new();
     let mut found = Vec::new();
-    for site in sites.values().map(Arc::as_ref).filter(about) {
+    for site in sites.values().filter(about) {
         let (zone, hours) = (site.timezone.as_str(), site.service_hours.as_str());
         let problem = read.entry((zone, hours)).or_insert_with(|| unreadable(zone, hours));
         found.extend(problem.as_ref().map(|problem| format!("{}: {}: {problem}", t.unreadable, site.name)));
