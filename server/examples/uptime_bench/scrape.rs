@@ -19,7 +19,7 @@ use super::{
 
 const SCRAPES: usize = 15;
 /// Heartbeats whose way is timed, with nothing beside them and beside scrapes.
-const BEATS: u64 = 2_000;
+const BEATS: u64 = 300;
 /// Up, in service, expected, last heard, four devices.
 const OWN_SERIES: usize = 8;
 /// This month: up and counted for three ratios.

@@ -111,7 +111,7 @@ impl App {
     /// The wall clock of a site; without a valid zone it follows the default one.
     fn zone_of(&self, site: Option<&SiteId>) -> chrono_tz::Tz {
         let fleet = self.fleet();
-        let named = site.and_then(|id| fleet.site(id)).and_then(|site| site.timezone.parse().ok());
+        let named = site.and_then(|id| fleet.site(id)).and_then(|site| site.timezone().parse().ok());
         named.unwrap_or_else(|| self.default_zone())
     }
 

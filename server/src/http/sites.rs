@@ -1,9 +1,10 @@
 //! `/sites`: places with kiosks.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{SiteRow, Zone},
+    fleet::WrittenSite,
     service_hours::Schedule,
 };
 use kioskwatch_proto::{SiteId, clean_text};
@@ -140,25 +141,15 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-pub(crate) type Sites = BTreeMap<SiteId, SiteRow>;
+/// Sites by id, as the fleet in memory has them.
+pub(crate) type Sites = BTreeMap<SiteId, Arc<WrittenSite>>;
 
-/// Sites that are copied before the hub has its turn.
-const AT_ONCE: usize = 2_000;
-
-/// All sites of a reader, for pages that name them: from memory, for a fleet has tens of thousands.
+/// All sites of a reader, for pages that name them. A fleet has tens of thousands: no page reads them from the database.
 pub(crate) fn site_names(web: &Web, caller: &Caller) -> Sites {
-    let named = |site: SiteRow| (site.id.clone(), site);
-    if let Scope::Sites(ids) = caller.scope() {
-        let fleet = web.app().fleet();
-        return ids.iter().filter_map(|id| fleet.site(id)).map(named).collect();
-    }
-    let mut sites = Sites::new();
-    loop {
-        let last = sites.last_key_value().map(|(id, _)| id.clone());
-        let some: Vec<SiteRow> = web.app().fleet().sites_after(last.as_ref()).take(AT_ONCE).collect();
-        if some.is_empty() {
-            return sites;
-        }
-        sites.extend(some.into_iter().map(named));
+    let fleet = web.app().fleet();
+    let named = |site: &Arc<WrittenSite>| (site.id().clone(), Arc::clone(site));
+    match caller.scope() {
+        Scope::All => fleet.sites().map(named).collect(),
+        Scope::Sites(ids) => ids.iter().filter_map(|id| fleet.site(id)).map(named).collect(),
     }
 }

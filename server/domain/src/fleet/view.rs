@@ -1,5 +1,5 @@
 //! What the fleet shows: borrowed, for metrics, the API and tests.
-use std::ops::Bound;
+use std::sync::Arc;
 
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
@@ -9,8 +9,8 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use super::{Fleet, Ix};
-use crate::change::{Admission, ClockRow, CommandRow, IncidentRow, PresenceVerdict, SiteRow, TicketRow};
+use super::{Fleet, Ix, WrittenSite};
+use crate::change::{Admission, ClockRow, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
 use crate::moment::Moment;
 
 /// One kiosk as of now: the committed state plus what heartbeats said since.
@@ -121,15 +121,14 @@ impl Fleet {
         self.tickets.get(&ticket).map_or(&[], |file| &file.clocks)
     }
 
-    /// By id, those behind this one.
-    pub fn sites_after(&self, id: Option<&SiteId>) -> impl Iterator<Item = SiteRow> {
-        let behind = (id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        self.sites.range::<SiteId, _>(behind).map(|(id, site)| site.row(id))
+    /// By id.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<WrittenSite>> {
+        self.sites.values().map(|site| &site.written)
     }
 
     #[must_use]
-    pub fn site(&self, id: &SiteId) -> Option<SiteRow> {
-        self.sites.get(id).map(|site| site.row(id))
+    pub fn site(&self, id: &SiteId) -> Option<&Arc<WrittenSite>> {
+        self.sites.get(id).map(|site| &site.written)
     }
 
     /// Open commands, and those of which the truth may still come.
