@@ -105,7 +105,7 @@ impl Bench {
         let watch = Stopwatch::start();
         server.tell(one, &[one.service(1, false, at(2)), one.service(2, true, at(3))]).await?;
         let (mut after, mut took) = asked(server, month).await?;
-        while after.sums == before.sums {
+        while after.sums.figures.known_s == before.sums.figures.known_s {
             tokio::time::sleep(Duration::from_millis(1)).await;
             (after, took) = asked(server, month).await?;
         }

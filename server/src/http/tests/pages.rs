@@ -215,7 +215,7 @@ async fn a_fleet_of_many_sites_is_counted_whole_drawn_in_part_and_found_by_model
             let site = SiteId::new(&format!("S-{}", n / 3)).unwrap();
             let id = KioskId::new(&format!("M-{n:04}")).unwrap();
             let model = if n == 1_599 { "Rare-9" } else { "KT-1" };
-            rows.push(Change::Site(testing::site(site.clone(), now)));
+            rows.push(Change::Site(testing::site(site.clone())));
             let kiosk = KioskRow { site: Some(site), model: model.into(), ..testing::kiosk(id, now) };
             rows.push(Change::Kiosk(kiosk));
         }
