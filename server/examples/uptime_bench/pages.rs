@@ -34,7 +34,7 @@ impl Bench {
             ("the fleet", "", "class=\"counts\""),
             ("the fleet, problems only", "?show=problems", "class=\"counts\""),
             ("the fleet, looked for by a kiosk", "?q=k-000001", "K-000001"),
-            ("the fleet, looked for by a model", "?q=kt-1", "K-000001"),
+            ("the fleet, looked for by a model", "?q=kt-1", "KT-1"),
             ("a kiosk", kiosk.as_str(), "class=\"card"),
             ("open tickets", "tickets", "K-0"),
             ("closed tickets", "tickets?show=closed", "<main"),

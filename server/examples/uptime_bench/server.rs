@@ -37,7 +37,7 @@ pub(crate) struct Server {
 }
 
 impl Bench {
-    /// One that hears.
+    /// One that takes what it is told.
     pub(crate) async fn serve(&self, config: Config, image: FleetImage) -> Result<Server> {
         let (app, requests) = self.app_of(config, Fleet::from_image(Arc::default(), image))?;
         let ((journal, from_journal), (beats, from_beats)) = (queue(), queue());
@@ -52,7 +52,6 @@ impl Bench {
         for (inlet, lane) in [(&journal, Lane::Journal), (&beats, Lane::Beats)] {
             inlet.say(LinkEvent::Up(lane)).await.map_err(|_| "the hub ended")?;
         }
-        until("the hub hears", || app.fleet().hears(app.clock().now())).await?;
         let books = tokio::spawn(keep_books(app.clone(), stopped));
         Ok(Server { app, stop, journal, beats, hub, books })
     }

@@ -10,7 +10,7 @@ use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use super::App;
 use crate::{
     config::Config,
-    store::{KioskFilter, KioskView, PageRequest, Scope, StoreError},
+    store::{KioskFilter, PageRequest, Scope, StoreError},
 };
 
 /// One inspection of one kiosk.
@@ -54,10 +54,35 @@ impl App {
         now: Timestamp,
         page: &PageRequest,
     ) -> Result<DuePage, StoreError> {
-        let zones = self.zones().await?;
-        self.inspections_in(&zones, reader, now, page).await
+        let policy = inspection_policy(self.config());
+        let found = self.store().kiosks(reader, &KioskFilter::default(), page).await?;
+        let mut items = Vec::new();
+        let mut problems = Vec::new();
+        for view in found.items {
+            // Nobody inspects what was never taken into service.
+            if view.kiosk.commissioned_at.is_none() {
+                continue;
+            }
+            let zone = self.zone_of(view.kiosk.site.as_ref());
+            let planner = Planner { policy: &policy, zone, calendar: self.calendar() };
+            let kiosk = KioskInService {
+                commissioned_at: view.kiosk.commissioned_at.map(Timestamp::secs),
+                decommissioned_at: view.kiosk.decommissioned_at.map(Timestamp::secs),
+                done: &[],
+            };
+            match due_list(&planner, &kiosk, now.secs()) {
+                Ok(list) => items.extend(list.into_iter().map(|due| DueInspection {
+                    kiosk: view.kiosk.id.clone(),
+                    site: view.kiosk.site.clone(),
+                    zone,
+                    due,
+                })),
+                Err(problem) => problems.push(format!("{}: {problem}", view.kiosk.id)),
+            }
+        }
+        problems.dedup();
+        Ok(DuePage { items, next_cursor: found.next_cursor, problems })
     }
-
     /// How many inspections of the whole fleet stand how, by kind and state.
     pub(super) async fn inspection_counts(&self) -> Result<BTreeMap<(String, String), u64>, StoreError> {
         let now = self.clock().now().secs();
@@ -83,62 +108,11 @@ impl App {
         Ok(counts.into_iter().map(owned).collect())
     }
 
-    /// The wall clock of every site; a site without a valid zone follows the default one.
-    async fn zones(&self) -> Result<BTreeMap<SiteId, chrono_tz::Tz>, StoreError> {
-        let mut zones = BTreeMap::new();
-        let mut page = PageRequest::first();
-        loop {
-            // Of all sites: a zone is no secret of a kiosk that may be seen.
-            let found = self.store().sites(&Scope::All, &page).await?;
-            zones.extend(
-                found.items.into_iter().filter_map(|site| Some((site.id, site.timezone.parse().ok()?))),
-            );
-            match found.next_cursor {
-                Some(cursor) => page = page.after(cursor),
-                None => return Ok(zones),
-            }
-        }
-    }
-
-    async fn inspections_in(
-        &self,
-        zones: &BTreeMap<SiteId, chrono_tz::Tz>,
-        reader: &Scope,
-        now: Timestamp,
-        page: &PageRequest,
-    ) -> Result<DuePage, StoreError> {
-        let policy = inspection_policy(self.config());
-        let found = self.store().kiosks(reader, &KioskFilter::default(), page).await?;
-        let zone_of = |view: &KioskView| {
-            let site = view.kiosk.site.as_ref();
-            site.and_then(|id| zones.get(id)).copied().unwrap_or_else(|| self.default_zone())
-        };
-        let mut items = Vec::new();
-        let mut problems = Vec::new();
-        for view in found.items {
-            // Nobody inspects what was never taken into service.
-            if view.kiosk.commissioned_at.is_none() {
-                continue;
-            }
-            let zone = zone_of(&view);
-            let planner = Planner { policy: &policy, zone, calendar: self.calendar() };
-            let kiosk = KioskInService {
-                commissioned_at: view.kiosk.commissioned_at.map(Timestamp::secs),
-                decommissioned_at: view.kiosk.decommissioned_at.map(Timestamp::secs),
-                done: &[],
-            };
-            match due_list(&planner, &kiosk, now.secs()) {
-                Ok(list) => items.extend(list.into_iter().map(|due| DueInspection {
-                    kiosk: view.kiosk.id.clone(),
-                    site: view.kiosk.site.clone(),
-                    zone,
-                    due,
-                })),
-                Err(problem) => problems.push(format!("{}: {problem}", view.kiosk.id)),
-            }
-        }
-        problems.dedup();
-        Ok(DuePage { items, next_cursor: found.next_cursor, problems })
+    /// The wall clock of a site; without a valid zone it follows the default one.
+    fn zone_of(&self, site: Option<&SiteId>) -> chrono_tz::Tz {
+        let fleet = self.fleet();
+        let named = site.and_then(|id| fleet.site(id)).and_then(|site| site.timezone().parse().ok());
+        named.unwrap_or_else(|| self.default_zone())
     }
 
     /// The local year and month of an instant where no site is meant.

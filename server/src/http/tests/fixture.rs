@@ -87,6 +87,11 @@ impl Fixture {
     }
 
     pub(super) async fn with(config: Config) -> Self {
+        Self::of(config, rows).await
+    }
+
+    /// With what a server finds at its start.
+    pub(super) async fn of(config: Config, rows: impl FnOnce(Timestamp) -> Vec<Change>) -> Self {
         let (app, requests, folder) = testing::app(config, rows).await;
         let link = |lane| testing::link(&app, lane);
         let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal), link(Lane::Beats));
@@ -163,7 +168,7 @@ impl Fixture {
     }
 }
 
-fn rows(now: Timestamp) -> Vec<Change> {
+pub(super) fn rows(now: Timestamp) -> Vec<Change> {
     let mut rows = Vec::new();
     for (n, site) in [(1, "near"), (2, "far")] {
         let hostile = HOSTILE[..4].join(" ");

@@ -3,11 +3,12 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode},
 };
-use kioskwatch_proto::KioskId;
+use kioskwatch_domain::change::{Change, KioskRow};
+use kioskwatch_proto::{KioskId, SiteId};
 use serde_json::{Value, json};
 
-use super::fixture::{Answered, Fixture, HOSTILE, command_id, decision_id, epoch, ticket_id};
-use crate::config::Config;
+use super::fixture::{Answered, Fixture, HOSTILE, command_id, decision_id, epoch, rows, ticket_id};
+use crate::{app::testing, config::Config};
 
 fn pages() -> Vec<String> {
     vec![
@@ -203,6 +204,37 @@ async fn a_language_is_chosen_and_leads_back_to_a_page_of_ours() {
     }
     let unknown = form(&fixture, "/language", "language=xx&back=/", &ours).await;
     assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_fleet_of_many_sites_is_counted_whole_drawn_in_part_and_found_by_model() {
+    // Of nobody but the first two anything was heard.
+    let silent = |now| {
+        let mut rows = rows(now);
+        for n in 0..1_600 {
+            let site = SiteId::new(&format!("S-{}", n / 3)).unwrap();
+            let id = KioskId::new(&format!("M-{n:04}")).unwrap();
+            let model = if n == 1_599 { "Rare-9" } else { "KT-1" };
+            rows.push(Change::Site(testing::site(site.clone())));
+            let kiosk = KioskRow { site: Some(site), model: model.into(), ..testing::kiosk(id, now) };
+            rows.push(Change::Kiosk(kiosk));
+        }
+        rows
+    };
+    let fixture = Fixture::of(Config::default(), silent).await;
+    let admin = fixture.token("admin", &[]).await;
+    let drawn = |page: &str| page.matches("href=\"/kiosks/").count();
+    let page = fixture.get("/", &admin).await.text;
+    assert!(page.contains("<strong>1602</strong>") && page.contains("(102)"), "{page}");
+    assert_eq!((drawn(&page), page.matches("<article").count()), (1_500, 502));
+    let page = fixture.get("/?q=rare", &admin).await.text;
+    assert!(drawn(&page) == 1 && page.contains("/kiosks/M-1599") && page.contains("Rare-9"), "{page}");
+    let near = fixture.token("viewer", &["near"]).await;
+    let page = fixture.get("/?q=rare", &near).await.text;
+    assert!(drawn(&page) == 0 && page.contains("<strong>1</strong>"), "{page}");
+    let offered = |page: &str| page.contains("<select name=\"site\">");
+    assert!(!offered(&fixture.get("/decisions", &admin).await.text), "nobody chooses among 536");
+    assert!(offered(&fixture.get("/decisions", &near).await.text));
 }
 
 #[tokio::test]

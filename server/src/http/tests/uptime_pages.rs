@@ -16,8 +16,8 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 use uuid::Uuid;
 
-use super::fixture::{Fixture, HOSTILE, epoch};
-use crate::store::Scope;
+use super::fixture::{Fixture, HOSTILE, epoch, rows};
+use crate::config::Config;
 
 const MINUTE: i64 = 60_000;
 
@@ -324,11 +324,19 @@ async fn whom_a_kiosk_left_still_reads_its_time_with_them_and_nothing_of_what_ca
 
 #[tokio::test]
 async fn hours_that_cannot_be_read_are_a_caution_on_the_pages_that_count_by_them() {
-    let fixture = Fixture::start().await;
+    let unread = |now| {
+        let mut rows = rows(now);
+        for change in &mut rows {
+            if let Change::Site(site) = change
+                && site.id.as_str() == "near"
+            {
+                site.timezone = "Mars/Base".into();
+            }
+        }
+        rows
+    };
+    let fixture = Fixture::of(Config::default(), unread).await;
     let admin = fixture.token("admin", &[]).await;
-    let site = fixture.app.store().site(&Scope::All, &"near".parse().unwrap()).await.unwrap().unwrap();
-    let row = kioskwatch_domain::change::SiteRow { timezone: "Mars/Base".into(), ..site };
-    fixture.app.store().commit(&[Change::Site(row)]).await.unwrap();
     for path in ["/uptime", "/uptime?scope=site&id=near", "/kiosks/K-1/uptime"] {
         let page = fixture.get(path, &admin).await.text;
         assert!(page.contains("营业时间或时区无法读取") && page.contains("Mars/Base"), "{path}: {page}");

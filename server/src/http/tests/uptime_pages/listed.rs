@@ -8,7 +8,7 @@ async fn counted_since(fixture: &Fixture, month: Month) -> impl Fn(i64) -> Times
     let store = fixture.app.store();
     let begins = Timestamp(month.period(ZONE).from * 1_000);
     let id = KioskId::new("K-1").unwrap();
-    let mut kiosk = store.kiosk(&Scope::All, &id).await.unwrap().unwrap().kiosk;
+    let mut kiosk = store.kiosk(&crate::store::Scope::All, &id).await.unwrap().unwrap().kiosk;
     kiosk.commissioned_at = Some(begins);
     let to = fixture.app.clock().now();
     let listening = LivenessRow { server: Uuid::from_u128(77), from: begins, to };
