@@ -15,6 +15,7 @@ mod tests;
 
 use std::{
     collections::HashMap,
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
@@ -30,7 +31,10 @@ use rumqttc::v5::{
     AsyncClient,
     mqttbytes::{QoS, v5::PublishProperties},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::{JoinHandle, coop::unconstrained},
+};
 
 use self::{
     flood::Senders,
@@ -85,6 +89,11 @@ impl Lane {
         }
     }
 
+    /// Whether its connection may rest without keeping anybody else waiting.
+    const fn has_own_thread(self) -> bool {
+        matches!(self, Self::Beats)
+    }
+
     /// On which channel the server speaks to itself: one that nobody but servers reads.
     const fn canary_channel(self) -> Channel {
         match self {
@@ -111,6 +120,9 @@ impl Lane {
         self.channels().iter().copied().filter(|channel| channel.retained())
     }
 }
+
+/// Of a thread that reads one connection.
+const STACK_BYTES: usize = 512 << 10;
 
 /// A message as it came.
 #[derive(Debug, Clone)]
@@ -185,7 +197,10 @@ pub enum MqttConfigError {
 
 impl Link {
     /// Connects in the background, for ever, until stopped. Gives also what it hears.
-    pub fn start(options: LinkOptions, clock: Arc<Clock>) -> (Self, Outlet) {
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub fn start(options: LinkOptions, clock: Arc<Clock>) -> io::Result<(Self, Outlet)> {
         let (events, taken) = queue();
         let (client_tx, client) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
@@ -205,8 +220,11 @@ impl Link {
             told_unanswered: false,
             missed: false,
         };
-        let task = tokio::spawn(keeper.run(stopped));
-        (Self { client, counters, proven, stop, task }, taken)
+        let task = match keeper.options.lane.has_own_thread() {
+            true => alone(keeper.run(stopped))?,
+            false => tokio::spawn(keeper.run(stopped)),
+        };
+        Ok((Self { client, counters, proven, stop, task }, taken))
     }
 
     pub fn counters(&self) -> &LinkCounters {
@@ -257,4 +275,21 @@ impl Link {
             task.abort();
         }
     }
+}
+
+/// Runs on a thread of its own, where nobody minds that it sleeps. It ends when nobody waits for it any more.
+fn alone(task: impl Future<Output = ()> + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut ends, ended) = oneshot::channel::<()>();
+    std::thread::Builder::new().name("beats".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                // It has no neighbours to make room for: to be stopped in the middle of what waits would look like
+                // having read all of it.
+                () = unconstrained(task) => {}
+                () = ends.closed() => {}
+            }
+        });
+    })?;
+    Ok(tokio::spawn(async { drop(ended.await) }))
 }

@@ -52,6 +52,8 @@ pub enum ServeError {
     Store(#[from] StoreError),
     #[error("[mqtt] url: {0}")]
     Mqtt(String),
+    #[error("starting a thread for a connection to the broker: {0}")]
+    Thread(std::io::Error),
     #[cfg(feature = "embedded-broker")]
     #[error(transparent)]
     Broker(#[from] crate::broker::BrokerError),
@@ -157,7 +159,7 @@ pub async fn serve(
         let short = server.simple().to_string();
         let client_id = format!("{}-{}-{}", mqtt.client_id, lane.name(), &short[short.len() - 8..]);
         let options = LinkOptions { address, client_id, lane, allowance: app.config().flood.allowance() };
-        Ok(Link::start(options, Arc::clone(&clock)))
+        Link::start(options, Arc::clone(&clock)).map_err(ServeError::Thread)
     };
     let mut hub = Hub::new(app.clone(), requests, link(Lane::Journal)?, link(Lane::Beats)?);
     hub.begin(&HubOptions { server, last_alive_at, flush_every: FLUSH_EVERY }, stop.clone()).await?;

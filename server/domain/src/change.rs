@@ -62,6 +62,9 @@ pub enum Change {
     Seen(SeenRow),
     /// Update the verdict in the kiosk's state and nothing else.
     Presence(PresenceRow),
+    /// Of every kiosk of which there is a verdict, from one id to another: nothing is known of it any more, and a
+    /// transition says so.
+    Forgotten(ForgottenRow),
     /// Insert or replace the head of one journal.
     JournalHead(JournalHeadRow),
     /// Insert; the same key with the same bytes changes nothing, with other bytes the commit fails.
@@ -273,6 +276,25 @@ pub struct PresenceRow {
     pub presence: PresenceVerdict,
     pub presence_since: Timestamp,
     pub presence_reason: PresenceReason,
+}
+
+/// Neighbours of whom nothing is known any more. The store finds out who they are and what was known of each: a row
+/// for each of a large fleet is most of what its start would take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenRow {
+    pub first: KioskId,
+    pub last: KioskId,
+    pub since: Timestamp,
+    pub noticed_at: Timestamp,
+    pub reason: PresenceReason,
+}
+
+impl ForgottenRow {
+    /// Since when nothing is known of a kiosk on which there is a verdict since then: that was true until it was made.
+    #[must_use]
+    pub fn since(since: Timestamp, verdict_since: Timestamp, noticed_at: Timestamp) -> Timestamp {
+        since.max(verdict_since).min(noticed_at)
+    }
 }
 
 /// How far one journal of a kiosk is applied.

@@ -87,7 +87,7 @@ fn nowhere(app: &App, lane: Lane) -> Link {
     let address = BrokerAddress { host, port, tls: None, user: None, password_file: None };
     let allowance = app.config().flood.allowance();
     let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
-    Link::start(options, Arc::clone(app.clock())).0
+    Link::start(options, Arc::clone(app.clock())).expect("the system has threads").0
 }
 
 /// Kiosks that were heard just now and told of four devices.

@@ -142,5 +142,5 @@ pub(crate) fn link(app: &App, lane: Lane) -> (Link, Outlet) {
         BrokerAddress { host: "127.0.0.1".into(), port: 1, tls: None, user: None, password_file: None };
     let allowance = app.config().flood.allowance();
     let options = LinkOptions { address, client_id: "test".into(), lane, allowance };
-    Link::start(options, Arc::clone(app.clock()))
+    Link::start(options, Arc::clone(app.clock())).unwrap()
 }

@@ -91,7 +91,7 @@ fn link(address: SocketAddr, lane: Lane) -> (Link, Outlet) {
         lane,
         allowance: Allowance { messages: bucket, bytes: Bucket { burst: 1 << 30, ..bucket } },
     };
-    Link::start(options, Arc::new(Clock::start()))
+    Link::start(options, Arc::new(Clock::start())).unwrap()
 }
 
 /// The journal's connection, with everything granted.
@@ -168,4 +168,45 @@ async fn presence_and_inventory_that_were_given_up_are_asked_for_again_when_ther
     // The connection is the same.
     assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Message(_)));
     link.stop().await;
+}
+
+/// What the broker reads until the connection is gone.
+async fn gone(session: &mut Session) {
+    let mut rest = Vec::new();
+    // A reset is as good as an end.
+    let _ = session.0.read_to_end(&mut rest).await;
+}
+
+#[tokio::test]
+async fn heartbeats_that_come_while_their_connection_rests_are_all_read_and_it_ends_when_it_is_told_to() {
+    const MANY: usize = 3_000;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Beats);
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[GRANTED]).await;
+    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Beats)));
+    let topic = Topic::new(KioskId::new("K-1").unwrap(), Channel::Heartbeat);
+    let sending = tokio::spawn(async move {
+        for _ in 0..MANY {
+            session.publish(&topic, &[b'x'; 400]).await;
+        }
+        session
+    });
+    for _ in 0..MANY {
+        assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Message(_)));
+    }
+    let mut session = sending.await.unwrap();
+    link.stop().await;
+    gone(&mut session).await;
+}
+
+#[tokio::test]
+async fn a_connection_of_heartbeats_that_hangs_ends_all_the_same() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, _events) = link(listener.local_addr().unwrap(), Lane::Beats);
+    let mut session = Session(listener.accept().await.unwrap().0);
+    assert_eq!(session.packet().await.0 >> 4, 1, "CONNECT, which nobody answers");
+    link.stop().await;
+    gone(&mut session).await;
 }

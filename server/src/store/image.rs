@@ -1,5 +1,8 @@
 //! What a server starts from: everything that can still change.
-use kioskwatch_domain::{change::KioskRow, image::FleetImage};
+use kioskwatch_domain::{
+    change::{KioskRow, SiteRow},
+    image::FleetImage,
+};
 use kioskwatch_proto::Timestamp;
 
 use super::{Scope, Store, StoreError, sql::Query};
@@ -12,19 +15,25 @@ const KEEP_EXCLUSIONS_MS: i64 = 62 * DAY_MS;
 
 /// Kiosks of one part: what is read of them lives beside the fleet while it is taken in.
 const KIOSKS_A_PART: i64 = 250;
+const SITES_A_PART: i64 = 250;
 
-/// The first and the last kiosk of a part.
+/// The first and the last kiosk or site of a part.
 pub(super) struct Ends(String, String);
 
 impl Ends {
-    fn of(kiosks: &[KioskRow]) -> Option<Self> {
-        Some(Self(kiosks.first()?.id.to_string(), kiosks.last()?.id.to_string()))
+    fn of<T: ToString>(mut ids: impl DoubleEndedIterator<Item = T>) -> Option<Self> {
+        let first = ids.next()?.to_string();
+        let last = ids.next_back().map_or_else(|| first.clone(), |id| id.to_string());
+        Some(Self(first, last))
     }
 
     pub(super) fn bind(&self, query: Query) -> Query {
         query.bind(self.0.clone()).bind(self.1.clone())
     }
 }
+
+/// What is known of some rows, and the rows behind them. `None`: there are none.
+type Part<T> = Option<(FleetImage, Vec<T>)>;
 
 impl Store {
     /// Hands out the image part by part, so that a large fleet is never in memory twice: sites, then some
@@ -35,24 +44,10 @@ impl Store {
         now: Timestamp,
         mut take: impl FnMut(FleetImage),
     ) -> Result<Option<Timestamp>, StoreError> {
-        take(FleetImage {
-            sites: self.all_sites().await?,
-            terms_noted: self.terms_noted().await?,
-            ..FleetImage::default()
-        });
-        let mut kiosks = self.next_kiosks(None, KIOSKS_A_PART).await?;
-        let mut read = None;
-        loop {
-            // The next part is read meanwhile, by another thread: to understand it is half of the work.
-            let reading = tokio::spawn(self.clone().part_of(kiosks));
-            read.take().into_iter().for_each(&mut take);
-            let next = match reading.await {
-                Ok(next) => next?,
-                Err(ended) => std::panic::resume_unwind(ended.into_panic()),
-            };
-            let Some((part, behind)) = next else { break };
-            (read, kiosks) = (Some(part), behind);
-        }
+        let sites = self.next_sites(None, SITES_A_PART).await?;
+        self.take_parts(sites, Self::part_of_sites, &mut take).await?;
+        let kiosks = self.next_kiosks(None, KIOSKS_A_PART).await?;
+        self.take_parts(kiosks, Self::part_of_kiosks, &mut take).await?;
         let closed_since = now.plus_ms(-KEEP_CLOSED_TICKETS_MS);
         let excluded_since = now.plus_ms(-KEEP_EXCLUSIONS_MS);
         let last_alive_at = self.last_alive_at().await?;
@@ -70,9 +65,42 @@ impl Store {
         Ok(last_alive_at)
     }
 
-    /// What is known of these kiosks, and the kiosks behind them. `None`: there are none.
-    async fn part_of(self, kiosks: Vec<KioskRow>) -> Result<Option<(FleetImage, Vec<KioskRow>)>, StoreError> {
-        let Some(ends) = Ends::of(&kiosks) else { return Ok(None) };
+    /// Part by part, beginning with these rows.
+    async fn take_parts<T, P>(
+        &self,
+        mut rows: Vec<T>,
+        part_of: impl Fn(Self, Vec<T>) -> P,
+        mut take: impl FnMut(FleetImage),
+    ) -> Result<(), StoreError>
+    where
+        T: Send + 'static,
+        P: Future<Output = Result<Part<T>, StoreError>> + Send + 'static,
+    {
+        let mut read = None;
+        loop {
+            // The next part is read meanwhile, by another thread: to understand it is half of the work.
+            let reading = tokio::spawn(part_of(self.clone(), rows));
+            read.take().into_iter().for_each(&mut take);
+            let next = match reading.await {
+                Ok(next) => next?,
+                Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+            };
+            let Some((part, behind)) = next else { return Ok(()) };
+            (read, rows) = (Some(part), behind);
+        }
+    }
+
+    async fn part_of_sites(self, sites: Vec<SiteRow>) -> Result<Part<SiteRow>, StoreError> {
+        let Some(ends) = Ends::of(sites.iter().map(|row| &row.id)) else { return Ok(None) };
+        let (behind, terms_noted) = tokio::try_join!(
+            self.next_sites(sites.last().map(|row| &row.id), SITES_A_PART),
+            self.terms_noted_between(&ends),
+        )?;
+        Ok(Some((FleetImage { sites, terms_noted, ..FleetImage::default() }, behind)))
+    }
+
+    async fn part_of_kiosks(self, kiosks: Vec<KioskRow>) -> Result<Part<KioskRow>, StoreError> {
+        let Some(ends) = Ends::of(kiosks.iter().map(|row| &row.id)) else { return Ok(None) };
         let (behind, assignments, states, heads) = tokio::try_join!(
             self.next_kiosks(kiosks.last().map(|row| &row.id), KIOSKS_A_PART),
             self.assignments_between(&ends),

@@ -80,7 +80,7 @@ pub use view::{
 };
 
 use database::{Database, Opener};
-use row::{Loaded, RowReader};
+use row::{Cell, Loaded, RowReader};
 use sql::{Backend, Connection, Query, Sql, sql};
 
 /// What is in use, the log not counted. The two databases have no words in common here.
@@ -193,7 +193,7 @@ impl Store {
         let texts = self.database.read(sql.name, bind(sql.query(self.backend())), text).await?;
         let mut rows = Vec::new();
         for text in texts {
-            let cells: Vec<Vec<serde_json::Value>> = serde_json::from_str(&text).map_err(|error| {
+            let cells: Vec<Vec<Cell<'_>>> = serde_json::from_str(&text).map_err(|error| {
                 StoreError::Inconsistent { table: T::TABLE, id: "all".into(), what: error.to_string() }
             })?;
             for row in &cells {

@@ -9,9 +9,9 @@ use std::{
 
 use kioskwatch_domain::change::{
     AssignmentRow, AuditRow, CalendarTermsRow, Change, ClockRow, CommandEventRow, CommandRow,
-    CommissionedRow, CorrectionRow, EvidenceGapRow, EvidenceRow, ExclusionRow, IncidentRow, JournalGapRow,
-    JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow, PresenceRow,
-    RestatementRow, SeenRow, SiteRow, SiteTermsRow, TicketEventRow, TicketRow, TransitionRow,
+    CommissionedRow, CorrectionRow, EvidenceGapRow, EvidenceRow, ExclusionRow, ForgottenRow, IncidentRow,
+    JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow, MonthRow,
+    PresenceRow, RestatementRow, SeenRow, SiteRow, SiteTermsRow, TicketEventRow, TicketRow, TransitionRow,
 };
 use kioskwatch_proto::KioskId;
 use sha2::{Digest as _, Sha256};
@@ -55,6 +55,7 @@ struct Groups<'a> {
     kiosks: Vec<&'a KioskRow>,
     assignments: Vec<&'a AssignmentRow>,
     commissioned: Vec<&'a CommissionedRow>,
+    forgotten: Vec<&'a ForgottenRow>,
     states: Vec<&'a KioskStateRow>,
     seen: Vec<&'a SeenRow>,
     verdicts: Vec<&'a PresenceRow>,
@@ -89,6 +90,8 @@ impl<'a> Plan<'a> {
         plan.add(&groups.kiosks)?;
         plan.add(&groups.assignments)?;
         plan.add(&groups.commissioned)?;
+        // What was known of them is read before it is written over.
+        plan.add(&groups.forgotten)?;
         plan.add(&groups.states)?;
         plan.add(&groups.seen)?;
         plan.add(&groups.verdicts)?;
@@ -212,6 +215,7 @@ impl<'a> Groups<'a> {
                     last_state.insert(&row.kiosk, place);
                     groups.states.push(row);
                 }
+                Change::Forgotten(row) => groups.forgotten.push(row),
                 Change::Seen(row) => groups.seen.push(row),
                 Change::Presence(row) => verdicts.push((place, row)),
                 Change::JournalHead(row) => groups.heads.push(row),

@@ -1,8 +1,8 @@
 //! Rows on their way in (JSON arrays) and out (columns in the order of the SELECT).
-use std::{borrow::Cow, hash::Hash, str::FromStr};
+use std::{borrow::Cow, fmt, hash::Hash, str::FromStr};
 
 use kioskwatch_proto::Timestamp;
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use sqlx::{Column, Row as _, any::AnyRow};
 
 use super::{StoreError, sql::Sql};
@@ -160,21 +160,74 @@ impl<'a> RowWriter<'a> {
     }
 }
 
+/// One column of one of many rows that come in one text. Most texts are read once, where they stand.
+#[derive(Debug)]
+pub(super) enum Cell<'a> {
+    Null,
+    Int(i64),
+    Text(Cow<'a, str>),
+    /// Of no column of ours.
+    Fraction,
+}
+
+impl<'de> Deserialize<'de> for Cell<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CellVisitor)
+    }
+}
+
+struct CellVisitor;
+
+impl<'de> Visitor<'de> for CellVisitor {
+    type Value = Cell<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, an integer or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Cell<'de>, E> {
+        Ok(Cell::Null)
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Int(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Cell<'de>, E> {
+        i64::try_from(value).map(Cell::Int).map_err(E::custom)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Fraction)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Owned(text.to_owned())))
+    }
+}
+
 /// The columns of one row, as they come.
 #[derive(Clone, Copy)]
 enum Cells<'a> {
     Row(&'a AnyRow),
     /// Of many rows in one text.
-    Json(&'a [Value]),
+    Json(&'a [Cell<'a>]),
 }
 
-impl Cells<'_> {
-    fn text(&self, index: usize) -> Result<Option<String>, String> {
-        match self {
-            Self::Row(row) => row.try_get(index).map_err(|e| e.to_string()),
+impl<'a> Cells<'a> {
+    fn text(&self, index: usize) -> Result<Option<Cow<'a, str>>, String> {
+        match *self {
+            Self::Row(row) => {
+                let text: Result<Option<String>, _> = row.try_get(index);
+                text.map(|text| text.map(Cow::Owned)).map_err(|e| e.to_string())
+            }
             Self::Json(cells) => match cells.get(index) {
-                Some(Value::String(text)) => Ok(Some(text.clone())),
-                Some(Value::Null) => Ok(None),
+                Some(Cell::Text(text)) => Ok(Some(Cow::Borrowed(text))),
+                Some(Cell::Null) => Ok(None),
                 other => Err(format!("{other:?} is no text")),
             },
         }
@@ -184,8 +237,8 @@ impl Cells<'_> {
         match self {
             Self::Row(row) => row.try_get(index).map_err(|e| e.to_string()),
             Self::Json(cells) => match cells.get(index) {
-                Some(Value::Null) => Ok(None),
-                Some(Value::Number(number)) if number.is_i64() => Ok(number.as_i64()),
+                Some(Cell::Null) => Ok(None),
+                Some(Cell::Int(number)) => Ok(Some(*number)),
                 other => Err(format!("{other:?} is no integer")),
             },
         }
@@ -212,14 +265,14 @@ impl<'a> RowReader<'a> {
         Self { cells: Cells::Row(row), table, next: 0 }
     }
 
-    pub(super) fn of_json(cells: &'a [Value], table: &'static str) -> Self {
+    pub(super) fn of_json(cells: &'a [Cell<'a>], table: &'static str) -> Self {
         Self { cells: Cells::Json(cells), table, next: 0 }
     }
 
     /// The row is known by its first column.
     pub(super) fn senseless(&self, what: String) -> StoreError {
         let id = self.cells.text(0).ok().flatten().unwrap_or_else(|| "?".into());
-        StoreError::Inconsistent { table: self.table, id, what }
+        StoreError::Inconsistent { table: self.table, id: id.into_owned(), what }
     }
 
     fn column(&mut self) -> usize {
@@ -231,15 +284,21 @@ impl<'a> RowReader<'a> {
         self.senseless(format!("column {}: {what}", self.cells.name(index)))
     }
 
-    pub(super) fn opt_text(&mut self) -> Result<Option<String>, StoreError> {
+    fn opt_letters(&mut self) -> Result<Option<Cow<'a, str>>, StoreError> {
         let index = self.column();
         self.cells.text(index).map_err(|e| self.bad(index, &e))
     }
 
+    fn letters(&mut self) -> Result<Cow<'a, str>, StoreError> {
+        self.opt_letters()?.ok_or_else(|| self.bad(self.next - 1, &NOTHING))
+    }
+
+    pub(super) fn opt_text(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.opt_letters()?.map(Cow::into_owned))
+    }
+
     pub(super) fn text(&mut self) -> Result<String, StoreError> {
-        let index = self.column();
-        let text = self.cells.text(index).map_err(|e| self.bad(index, &e))?;
-        text.ok_or_else(|| self.bad(index, &NOTHING))
+        self.letters().map(Cow::into_owned)
     }
 
     pub(super) fn opt_int(&mut self) -> Result<Option<i64>, StoreError> {
@@ -276,7 +335,7 @@ impl<'a> RowReader<'a> {
 
     /// A word of one of our enums, or a name with a constructor that may refuse.
     pub(super) fn word<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
-        let text = self.text()?;
+        let text = self.letters()?;
         parse(&text)
             .ok_or_else(|| self.bad(self.next - 1, &format_args!("{text:?} is no word of this column")))
     }
@@ -285,7 +344,7 @@ impl<'a> RowReader<'a> {
         &mut self,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
-        let Some(text) = self.opt_text()? else { return Ok(None) };
+        let Some(text) = self.opt_letters()? else { return Ok(None) };
         let word = parse(&text);
         word.map(Some)
             .ok_or_else(|| self.bad(self.next - 1, &format_args!("{text:?} is no word of this column")))

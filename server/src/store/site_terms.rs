@@ -6,6 +6,7 @@ use kioskwatch_proto::{SiteId, Timestamp};
 
 use super::{
     Store, StoreError,
+    image::Ends,
     row::{Loaded, RowReader, RowWriter, Stored, text_array},
     sql::{Sql, sql},
 };
@@ -20,10 +21,17 @@ const THESE: Sql = sql!(
      WHERE site " AMONG_TEXTS " ORDER BY site, known_from_at"
 );
 
+macro_rules! noted_columns {
+    () => {
+        "site, first_at, newest_at"
+    };
+}
+
 const SINCE: Sql = sql!(
     site_terms_since,
-    "SELECT site, MIN(known_from_at) AS first_at, MAX(known_from_at) AS newest_at
-     FROM site_terms GROUP BY site ORDER BY site"
+    "SELECT " {noted_columns, "site"} "
+     FROM (SELECT site, MIN(known_from_at) AS first_at, MAX(known_from_at) AS newest_at
+           FROM site_terms WHERE site >= $1 AND site <= $2 GROUP BY site) AS part"
 );
 
 impl Stored for SiteTermsRow {
@@ -90,9 +98,12 @@ impl Loaded for Noted {
 }
 
 impl Store {
-    /// Of each site of which anything was ever noted.
-    pub(super) async fn terms_noted(&self) -> Result<Vec<(SiteId, TermsNoted)>, StoreError> {
-        let rows: Vec<Noted> = self.rows(&SINCE, |q| q).await?;
+    /// Of those of which anything was ever noted.
+    pub(super) async fn terms_noted_between(
+        &self,
+        ends: &Ends,
+    ) -> Result<Vec<(SiteId, TermsNoted)>, StoreError> {
+        let rows: Vec<Noted> = self.gathered(&SINCE, |q| ends.bind(q)).await?;
         Ok(rows.into_iter().map(|Noted(site, noted)| (site, noted)).collect())
     }
 

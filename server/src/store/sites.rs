@@ -14,7 +14,10 @@ macro_rules! columns {
     };
 }
 
-const ALL: Sql = sql!(all_sites, "SELECT " [columns] " FROM site ORDER BY id");
+const NEXT: Sql = sql!(
+    next_sites,
+    "SELECT " {columns, "id"} " FROM (SELECT " [columns] " FROM site WHERE id > $1 ORDER BY id LIMIT $2) AS part"
+);
 const LIST: Sql = sql!(
     list_sites,
     "SELECT " [columns] " FROM site
@@ -82,8 +85,14 @@ impl Loaded for SiteRow {
 }
 
 impl Store {
-    pub(super) async fn all_sites(&self) -> Result<Vec<SiteRow>, StoreError> {
-        self.rows(&ALL, |q| q).await
+    /// The next `limit` sites by id; from the first without an id.
+    pub(super) async fn next_sites(
+        &self,
+        after: Option<&SiteId>,
+        limit: i64,
+    ) -> Result<Vec<SiteRow>, StoreError> {
+        let after = after.map_or(String::new(), SiteId::to_string);
+        self.gathered(&NEXT, |q| q.bind(after).bind(limit)).await
     }
 
     /// By id.

@@ -1,7 +1,7 @@
 //! The current state of each kiosk, as of the last commit.
 use std::borrow::Cow;
 
-use kioskwatch_domain::change::{KioskStateRow, PresenceRow, PresenceVerdict};
+use kioskwatch_domain::change::{ForgottenRow, KioskStateRow, PresenceRow, PresenceVerdict};
 use kioskwatch_proto::{KioskId, words::ServiceState};
 
 use super::{
@@ -113,6 +113,52 @@ impl Stored for PresenceRow {
         row.text(self.presence.as_str());
         row.time(self.presence_since);
         row.text(self.presence_reason.as_str());
+        Ok(())
+    }
+}
+
+/// As [`ForgottenRow::since`].
+macro_rules! forgotten_since {
+    () => {
+        "CASE WHEN presence_since <= CAST(value->>2 AS BIGINT) THEN CAST(value->>2 AS BIGINT)
+              WHEN presence_since <= CAST(value->>3 AS BIGINT) THEN presence_since
+              ELSE CAST(value->>3 AS BIGINT) END"
+    };
+}
+
+impl Stored for ForgottenRow {
+    const TABLE: &'static str = "kiosk_seen";
+    /// Before the verdicts that they name are gone. Something else may have become true of a kiosk in that millisecond.
+    const ELSEWHERE: Option<Sql> = Some(sql!(
+        store_forgetting,
+        "INSERT INTO transition (kiosk, at, n, kind, peripheral, from_state, to_state, noticed_at, reason)
+         SELECT known.kiosk, known.at,
+                1 + COALESCE((
+                  SELECT MAX(t.n) FROM transition t WHERE t.kiosk = known.kiosk AND t.at = known.at), 0),
+                'presence', NULL, known.presence, 'unknown', known.noticed_at, known.reason
+         FROM (SELECT s.kiosk, s.presence, " [forgotten_since] " AS at,
+                      CAST(value->>3 AS BIGINT) AS noticed_at, value->>4 AS reason
+               FROM " ROWS " JOIN kiosk_seen s ON s.kiosk >= value->>0 AND s.kiosk <= value->>1
+               WHERE s.presence <> 'unknown') AS known"
+    ));
+    const WRITE: Sql = sql!(
+        store_forgotten,
+        "UPDATE kiosk_seen SET
+           presence = 'unknown', presence_since = " [forgotten_since] ", presence_reason = value->>4
+         FROM " ROWS " WHERE kiosk >= value->>0 AND kiosk <= value->>1 AND presence <> 'unknown'"
+    );
+    type Key<'a> = &'a KioskId;
+
+    fn key(&self) -> Option<&KioskId> {
+        Some(&self.first)
+    }
+
+    fn encode(&self, row: &mut RowWriter<'_>) -> Result<(), StoreError> {
+        row.text(self.first.as_str());
+        row.text(self.last.as_str());
+        row.time(self.since);
+        row.time(self.noticed_at);
+        row.text(self.reason.as_str());
         Ok(())
     }
 }

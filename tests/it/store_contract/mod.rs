@@ -95,6 +95,7 @@ promises! {
         being_seen_updates_that_and_nothing_else,
         a_stretch_of_heartbeats_is_evidence_while_it_runs_and_after_it_was_replaced,
         a_verdict_updates_that_and_nothing_else,
+        neighbours_are_forgotten_from_their_verdicts_on_and_each_has_a_transition,
         a_state_without_inventory_keeps_the_stored_one;
     reading:
         pages_follow_each_other_without_gap_or_repeat,

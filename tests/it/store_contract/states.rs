@@ -1,6 +1,6 @@
 //! Commits of what is known of a kiosk now: its state, its verdict, when it was heard.
 use kioskwatch_domain::{change::*, presence::PresenceReason};
-use kioskwatch_server::store::Scope;
+use kioskwatch_server::store::{PageRequest, Scope};
 
 use super::{Empty, rows::*};
 
@@ -110,6 +110,84 @@ pub(crate) async fn a_verdict_updates_that_and_nothing_else(empty: Empty) {
         ..full_state("k1")
     };
     assert_eq!(store.load_image(NOW).await.unwrap().states, [updated, full_state("k2")]);
+}
+
+pub(crate) async fn neighbours_are_forgotten_from_their_verdicts_on_and_each_has_a_transition(empty: Empty) {
+    use PresenceVerdict::{Late, Offline, Online, Unknown};
+    const SINCE: i64 = 10;
+    const NOTICED: i64 = 100;
+    let verdict = |kiosk: &str, presence, offset_ms| KioskStateRow {
+        presence,
+        presence_since: at(offset_ms),
+        presence_reason: "heartbeat".into(),
+        ..full_state(kiosk)
+    };
+    // Before that, after it, ahead of the clock, in the very millisecond; of k3 and of those outside nothing changes.
+    let states = [
+        verdict("k0", Online, 1),
+        verdict("k1", Online, 1),
+        verdict("k2", Offline, 50),
+        verdict("k3", Unknown, 5),
+        verdict("k4", Late, 200),
+        verdict("k5", Online, SINCE),
+        verdict("k6", Online, 1),
+    ];
+    let told = |kiosk: &str, from: PresenceVerdict, to: PresenceVerdict, offset_ms| TransitionRow {
+        kiosk: kiosk_id(kiosk),
+        kind: "presence".into(),
+        peripheral: None,
+        from: from.as_str().into(),
+        to: to.as_str().into(),
+        at: at(offset_ms),
+        noticed_at: at(NOTICED),
+        reason: PresenceReason::ServerStarted.as_str().into(),
+    };
+    let store = empty.open().await;
+    let mut changes: Vec<Change> = states.iter().map(|s| Change::KioskState(Box::new(s.clone()))).collect();
+    changes.extend(states.iter().map(|state| Change::Kiosk(kiosk(state.kiosk.as_str(), None))));
+    changes.extend([seen("nobody", 5), Change::Transition(told("k5", Late, Online, SINCE))]);
+    store.commit(&changes).await.unwrap();
+    let forgotten = Change::Forgotten(ForgottenRow {
+        first: kiosk_id("k1"),
+        last: kiosk_id("k5"),
+        since: at(SINCE),
+        noticed_at: at(NOTICED),
+        reason: PresenceReason::ServerStarted,
+    });
+    // Twice is as good as once.
+    for commits in 1..=2 {
+        store.commit(std::slice::from_ref(&forgotten)).await.unwrap();
+        let found = store.load_image(NOW).await.unwrap().states;
+        for (found, before) in found.iter().zip(&states) {
+            let id = before.kiosk.as_str();
+            let from = |from, offset_ms| Some((from, told(id, from, Unknown, offset_ms)));
+            let expected = match id {
+                "k1" => from(Online, SINCE),
+                "k2" => from(Offline, 50),
+                "k4" => from(Late, NOTICED),
+                "k5" => from(Online, SINCE),
+                _ => None,
+            };
+            let mut rows: Vec<_> = expected.iter().map(|(_, row)| row.clone()).collect();
+            let state = expected.map_or_else(
+                || before.clone(),
+                |(_, row)| KioskStateRow {
+                    presence: Unknown,
+                    presence_since: row.at,
+                    presence_reason: row.reason,
+                    ..before.clone()
+                },
+            );
+            assert_eq!(*found, state, "{commits}");
+            if id == "k5" {
+                rows.push(told(id, Late, Online, SINCE));
+            }
+            let page = PageRequest::first();
+            let all = store.transitions(&Scope::All, &before.kiosk, at(0), at(HOUR), &page).await.unwrap();
+            assert_eq!(all.unwrap().items, rows, "the newest first, {commits}");
+        }
+        assert_eq!(found.len(), states.len());
+    }
 }
 
 pub(crate) async fn a_state_without_inventory_keeps_the_stored_one(empty: Empty) {

@@ -140,7 +140,7 @@ impl Ingest {
         });
         let ((journal, from_journal), (beats, from_beats)) = (queue(), queue());
         let link = |lane| nowhere(lane, &clock);
-        let (on_journal, on_beats) = ((link(Lane::Journal), from_journal), (link(Lane::Beats), from_beats));
+        let (on_journal, on_beats) = ((link(Lane::Journal)?, from_journal), (link(Lane::Beats)?, from_beats));
         let mut hub = Hub::new(app.clone(), requests, on_journal, on_beats);
         let (stop, stopped) = watch::channel(false);
         let options = HubOptions { server, last_alive_at, flush_every };
@@ -209,13 +209,13 @@ impl Ingest {
 }
 
 /// A connection to nobody: what is told to kiosks is made and thrown away.
-fn nowhere(lane: Lane, clock: &Arc<Clock>) -> Link {
+fn nowhere(lane: Lane, clock: &Arc<Clock>) -> Result<Link, String> {
     let address =
         BrokerAddress { host: "127.0.0.1".to_owned(), port: 1, tls: None, user: None, password_file: None };
     let allowance = Config::default().flood.allowance();
     let options = LinkOptions { address, client_id: "load".to_owned(), lane, allowance };
     // Nobody listens to it, so it gives up after the first try.
-    Link::start(options, Arc::clone(clock)).0
+    Link::start(options, Arc::clone(clock)).map(|(link, _)| link).map_err(|e| e.to_string())
 }
 
 impl Feed {

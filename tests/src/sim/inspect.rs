@@ -44,6 +44,9 @@ impl Inspection<'_> {
         // offline when the ticket was opened.
         let mut back = BTreeSet::new();
         for change in changes {
+            if let Change::Forgotten(row) = change {
+                back.extend(self.offline.keys().filter(|id| (&row.first..=&row.last).contains(id)).cloned());
+            }
             if let Change::Transition(row) = change
                 && row.kind == "presence"
             {
@@ -51,7 +54,7 @@ impl Inspection<'_> {
                     back.remove(&row.kiosk);
                     self.verdict(row, ledgers);
                 } else {
-                    back.insert(&row.kiosk);
+                    back.insert(row.kiosk.clone());
                 }
             }
         }

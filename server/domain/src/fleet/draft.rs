@@ -80,6 +80,8 @@ pub(super) struct Draft<'a> {
     pub(super) replies: Vec<(usize, Result<Answer, Refusal>)>,
     pub(super) counts: BTreeMap<Count, u64>,
     /// Sites whose outage must be judged again at the end of the input.
+    /// Those whose verdict one row for all of them takes back.
+    pub(super) forgotten: BTreeSet<Ix>,
     pub(super) sites_to_judge: BTreeSet<SiteId>,
 }
 
@@ -103,6 +105,7 @@ impl<'a> Draft<'a> {
             effects: Vec::new(),
             replies: Vec::new(),
             counts: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             sites_to_judge: BTreeSet::new(),
         }
     }
@@ -297,7 +300,9 @@ impl<'a> Draft<'a> {
             if inventory.is_none()
                 && let Some(verdict) = before.and_then(|before| kiosk.verdict_alone(before))
             {
-                changes.push(Change::Presence(verdict));
+                if !self.forgotten.contains(&ix) {
+                    changes.push(Change::Presence(verdict));
+                }
             } else if let Some(live) = live
                 && (before.is_none_or(|b| b.state != kiosk.state) || inventory.is_some())
             {
@@ -350,25 +355,27 @@ fn rank(change: &Change) -> u8 {
         Change::Site(_) | Change::SiteTerms(_) | Change::CalendarTerms(_) => 0,
         Change::Kiosk(_) => 1,
         Change::Assignment(_) | Change::Commissioned(_) => 2,
-        Change::KioskState(_) => 3,
-        Change::Seen(_) | Change::Presence(_) => 4,
-        Change::JournalHead(_) => 5,
-        Change::JournalRecord(_) => 6,
-        Change::JournalGap(_) => 7,
-        Change::Evidence(_) => 8,
-        Change::Transition(_) => 9,
-        Change::Ticket(ticket) => 10 + u8::from(ticket.parent.is_some()),
-        Change::Incident(incident) => 12 + u8::from(incident.parent.is_some()),
-        Change::TicketEvent(_) => 14,
-        Change::Clock(_) => 15,
-        Change::Command(_) => 16,
-        Change::CommandEvent(_) => 17,
-        Change::Exclusion(_) => 18,
-        Change::Liveness(_) | Change::EvidenceGap(_) => 19,
-        Change::Month(_) => 20,
-        Change::Restatement(_) => 21,
-        Change::Correction(_) => 22,
-        Change::Audit(_) => 23,
+        // What was known of them is read before it is written over.
+        Change::Forgotten(_) => 3,
+        Change::KioskState(_) => 4,
+        Change::Seen(_) | Change::Presence(_) => 5,
+        Change::JournalHead(_) => 6,
+        Change::JournalRecord(_) => 7,
+        Change::JournalGap(_) => 8,
+        Change::Evidence(_) => 9,
+        Change::Transition(_) => 10,
+        Change::Ticket(ticket) => 11 + u8::from(ticket.parent.is_some()),
+        Change::Incident(incident) => 13 + u8::from(incident.parent.is_some()),
+        Change::TicketEvent(_) => 15,
+        Change::Clock(_) => 16,
+        Change::Command(_) => 17,
+        Change::CommandEvent(_) => 18,
+        Change::Exclusion(_) => 19,
+        Change::Liveness(_) | Change::EvidenceGap(_) => 20,
+        Change::Month(_) => 21,
+        Change::Restatement(_) => 22,
+        Change::Correction(_) => 23,
+        Change::Audit(_) => 24,
     }
 }
 

@@ -1,5 +1,5 @@
 //! One kiosk in memory: what is committed, and what heartbeats said since.
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
@@ -107,15 +107,17 @@ pub(super) struct State {
     pub(super) command_counter: u64,
 }
 
-/// What the inventory says, as far as decisions need it. Shared between kiosks of one make.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What the inventory says, as far as decisions need it, and read of its text without the rest. Shared between kiosks of
+/// one make.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Deserialize)]
 pub(super) struct Profile {
+    #[serde(rename = "peripherals")]
     pub(super) items: Vec<Item>,
     pub(super) actions: Vec<String>,
     pub(super) agent_version: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Deserialize)]
 pub(super) struct Item {
     pub(super) name: PeripheralName,
     pub(super) kind: String,
@@ -154,11 +156,18 @@ pub(super) struct Head {
     pub(super) remembered: Remembered,
 }
 
-#[derive(serde::Serialize, serde::Deserialize)]
-struct CursorText {
+#[derive(serde::Serialize)]
+struct CursorText<'a> {
     #[serde(flatten)]
-    cursor: Cursor,
+    cursor: &'a Cursor,
     recent: String,
+}
+
+/// Of the same text. Each is read by itself: both together would be kept and sorted before they are understood.
+#[derive(serde::Deserialize)]
+struct RecentText<'a> {
+    #[serde(borrow)]
+    recent: Cow<'a, str>,
 }
 
 impl Head {
@@ -179,7 +188,7 @@ impl Head {
     }
 
     pub(super) fn to_row(&self, kiosk: &KioskId) -> JournalHeadRow {
-        let text = CursorText { cursor: self.cursor.clone(), recent: self.remembered.to_text() };
+        let text = CursorText { cursor: &self.cursor, recent: self.remembered.to_text() };
         JournalHeadRow {
             kiosk: kiosk.clone(),
             epoch: self.epoch,
@@ -192,8 +201,9 @@ impl Head {
 
     /// A cursor that cannot be read proves nothing: evidence begins anew.
     pub(super) fn from_row(row: &JournalHeadRow) -> Self {
-        let text: Option<CursorText> = serde_json::from_str(&row.cursor).ok();
-        let (cursor, recent) = text.map_or_else(Default::default, |t| (t.cursor, t.recent));
+        let cursor: Option<Cursor> = serde_json::from_str(&row.cursor).ok();
+        let recent: Option<RecentText<'_>> = serde_json::from_str(&row.cursor).ok();
+        let (cursor, recent) = cursor.zip(recent.map(|text| text.recent)).unwrap_or_default();
         Self {
             epoch: row.epoch,
             upto: row.upto,

@@ -11,7 +11,7 @@ use super::{
     deadlines::Deadlines,
     directory::Directory,
     hours::Window,
-    kiosk::{Head, Kiosk, Liveness, Profile, State, peripherals_from_text},
+    kiosk::{Head, Kiosk, Liveness, Peripherals, Profile, State, peripherals_from_text},
     push_sparingly,
     site::{Alike, Site},
     ticket_file::TicketFile,
@@ -65,13 +65,7 @@ impl Fleet {
     /// Takes in a part of what the store holds. A site comes before its kiosks, a kiosk with its states and
     /// journals, and what is going on after all of them.
     pub fn load(&mut self, image: FleetImage) {
-        let site = |row: &SiteRow| {
-            let mut site = Site::of(row, &self.alike);
-            self.alike.share(&mut site);
-            (site.key(), site)
-        };
-        // One by one in their order they would fill half of the map's room.
-        self.sites.append(&mut image.sites.iter().map(site).collect());
+        self.load_sites(&image.sites);
         for (id, noted) in &image.terms_noted {
             if let Some(site) = self.sites.get_mut(id) {
                 site.terms_noted = Some(*noted);
@@ -82,7 +76,18 @@ impl Fleet {
         self.load_work(image);
     }
 
+    fn load_sites(&mut self, rows: &[SiteRow]) {
+        let site = |row: &SiteRow| {
+            let mut site = Site::of(row, &self.alike);
+            self.alike.share(&mut site);
+            (site.key(), site)
+        };
+        // One by one in their order they would fill half of the map's room.
+        self.sites.append(&mut rows.iter().map(site).collect());
+    }
+
     fn load_kiosks(&mut self, image: &FleetImage) {
+        let mut peripherals = HashMap::new();
         let mut states: HashMap<&KioskId, &KioskStateRow> =
             image.states.iter().map(|s| (&s.kiosk, s)).collect();
         let mut members: BTreeMap<SiteId, Vec<Ix>> = BTreeMap::new();
@@ -101,7 +106,7 @@ impl Fleet {
                 live.set_last_seen(live.last_seen().max(heard_at));
                 live.session = state.session;
                 live.set_offset_ms(state.clock_offset_ms);
-                kiosk.state = load_state(state);
+                kiosk.state = load_state(state, &mut peripherals);
             }
             let ix = Ix::try_from(self.kiosks.len()).expect("fewer than four thousand million kiosks");
             if let Some(site) = &row.site {
@@ -247,8 +252,9 @@ impl Fleet {
     }
 }
 
-fn load_state(row: &KioskStateRow) -> State {
-    let inventory: Option<kioskwatch_proto::inventory::Inventory> = serde_json::from_str(&row.inventory).ok();
+/// `peripherals`: those that were read before, by their texts. Most kiosks of a fleet look alike.
+fn load_state<'a>(row: &'a KioskStateRow, peripherals: &mut HashMap<&'a str, Peripherals>) -> State {
+    let profile: Option<Profile> = serde_json::from_str(&row.inventory).ok();
     State {
         presence: row.presence,
         presence_since: row.presence_since,
@@ -259,8 +265,11 @@ fn load_state(row: &KioskStateRow) -> State {
         service: row.service,
         service_since: row.service_since.map(Moment::from),
         service_cause: row.service_cause.clone().map(Arc::new),
-        peripherals: peripherals_from_text(&row.peripherals),
-        profile: inventory.map(|inventory| Arc::new(Profile::of(&inventory))),
+        peripherals: peripherals
+            .entry(&row.peripherals)
+            .or_insert_with_key(|text| peripherals_from_text(text))
+            .clone(),
+        profile: profile.map(Arc::new),
         inventory: (!row.inventory.is_empty()).then(|| Digest::of(row.inventory.as_bytes())),
         command_counter: row.command_counter,
     }

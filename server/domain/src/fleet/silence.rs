@@ -10,13 +10,15 @@ use super::{
     sweep::{Look, MAX_PER_SWEEP},
 };
 use crate::{
-    change::{Change, LivenessRow, PresenceVerdict, SeenRow, TransitionRow},
+    change::{Change, ForgottenRow, LivenessRow, PresenceVerdict, SeenRow, TransitionRow},
     incident::CloseReason,
     presence::{PresenceReason, Silence, Step},
 };
 
 /// Kiosks of which one plan says that nothing is known: two rows each.
 const FORGOTTEN_AT_ONCE: usize = 2_000;
+/// The same where one row says it of all of them.
+const FORGOTTEN_AS_ONE: usize = 10_000;
 
 impl Draft<'_> {
     /// What the silence of a kiosk is judged on. `None`: it was never heard, or we do not hear.
@@ -68,26 +70,30 @@ impl Draft<'_> {
 
     /// Changes the verdict and what hangs on it.
     pub(super) fn step(&mut self, ix: Ix, step: Step) {
-        let now = self.now;
-        let kiosk = self.kiosk_mut(ix);
-        let (id, site, before) = (kiosk.id.clone(), kiosk.site().cloned(), kiosk.state.presence);
-        kiosk.state.presence = step.to;
-        kiosk.state.presence_since = step.at;
-        kiosk.state.presence_reason = step.reason;
+        let (now, kiosk) = (self.now, self.kiosk(ix));
         self.transition(TransitionRow {
-            kiosk: id,
+            kiosk: kiosk.id.clone(),
             kind: "presence".into(),
             peripheral: None,
-            from: before.as_str().into(),
+            from: kiosk.state.presence.as_str().into(),
             to: step.to.as_str().into(),
             at: step.at,
             noticed_at: now,
             reason: step.reason.as_str().into(),
         });
+        self.set_verdict(ix, step);
         if step.to == PresenceVerdict::Offline {
             let severity = self.fault_severity(codes::KIOSK_OFFLINE, Severity::Major);
             self.raise(ix, &Problem::of_host(codes::KIOSK_OFFLINE, severity, step.at, step.reason.as_str()));
         }
+    }
+
+    fn set_verdict(&mut self, ix: Ix, step: Step) {
+        let kiosk = self.kiosk_mut(ix);
+        let site = kiosk.site().cloned();
+        kiosk.state.presence = step.to;
+        kiosk.state.presence_since = step.at;
+        kiosk.state.presence_reason = step.reason;
         // A whole fleet that comes back is not counted site by site for each kiosk.
         let outage = |site: &SiteId| self.site(site).is_some_and(|site| site.busy().outage.is_some());
         if let Some(site) = site.filter(|site| step.to == PresenceVerdict::Offline || outage(site)) {
@@ -195,16 +201,22 @@ impl Draft<'_> {
 
     fn forget_more(&mut self) {
         let Some((from, since, reason)) = self.server_mut().forgetting.take() else { return };
+        // At a start nobody looks on who would have to be told of each; and what fails has to be found one by one.
+        let as_one = reason == PresenceReason::ServerStarted && self.fleet.forgets().next().is_none();
+        let at_once = if as_one { FORGOTTEN_AS_ONE } else { FORGOTTEN_AT_ONCE };
         let mut forgotten = 0;
         for ix in from..self.fleet_len() {
             if !self.is_known(ix) || !self.may_look(Look::forget(ix)) {
                 continue;
             }
-            if forgotten == FORGOTTEN_AT_ONCE {
+            if forgotten == at_once {
                 self.server_mut().forgetting = Some((ix, since, reason));
                 return;
             }
-            self.forget_one(ix, since, reason);
+            match as_one {
+                true => self.forget_beside(ix, since, reason),
+                false => self.forget_one(ix, since, reason),
+            }
             forgotten += 1;
         }
         // Of whom that could not be stored, the next silence is judged from what was known.
@@ -216,9 +228,26 @@ impl Draft<'_> {
     }
 
     fn forget_one(&mut self, ix: Ix, since: Timestamp, reason: PresenceReason) {
-        let at = since.max(self.kiosk(ix).state.presence_since).min(self.now);
+        let at = ForgottenRow::since(since, self.kiosk(ix).state.presence_since, self.now);
         self.step(ix, Step { to: PresenceVerdict::Unknown, at, reason });
         self.arm(ix);
+    }
+
+    /// The same in one row with those that were forgotten before it.
+    fn forget_beside(&mut self, ix: Ix, since: Timestamp, reason: PresenceReason) {
+        let (id, noticed_at) = (self.kiosk(ix).id.clone(), self.now);
+        let at = ForgottenRow::since(since, self.kiosk(ix).state.presence_since, noticed_at);
+        self.set_verdict(ix, Step { to: PresenceVerdict::Unknown, at, reason });
+        self.arm(ix);
+        self.forgotten.insert(ix);
+        // A store that sorts otherwise than we do is told of more rows.
+        match self.rows.last_mut() {
+            Some(Change::Forgotten(row)) if row.last < id => row.last = id,
+            _ => {
+                let (first, last) = (id.clone(), id);
+                self.rows.push(Change::Forgotten(ForgottenRow { first, last, since, noticed_at, reason }));
+            }
+        }
     }
 
     /// One of those that are still to be forgotten.

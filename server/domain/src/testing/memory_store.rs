@@ -11,9 +11,9 @@ use crate::{
     change::{
         AssignmentRow, AuditRow, CalendarTermsRow, Change, ClockRow, CommandEventRow, CommandRow,
         CommissionedRow, CorrectionRow, EvidenceGapRow, EvidenceRow, EvidenceSource, ExclusionRow,
-        IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow, LivenessRow,
-        MonthRow, RestatementRow, RunningSpan, SiteRow, SiteTermsRow, TicketEventRow, TicketRow,
-        TicketSource, TransitionRow,
+        ForgottenRow, IncidentRow, JournalGapRow, JournalHeadRow, JournalRecordRow, KioskRow, KioskStateRow,
+        LivenessRow, MonthRow, PresenceVerdict, RestatementRow, RunningSpan, SiteRow, SiteTermsRow,
+        TicketEventRow, TicketRow, TicketSource, TransitionRow,
     },
     command::may_be_corrected,
     fleet::Recalled,
@@ -231,6 +231,27 @@ impl MemoryStore {
                     state.last_seen_at = Some(row.last_seen_at);
                     state.interval_s = row.interval_s;
                     state.clock_offset_ms = row.clock_offset_ms;
+                }
+            }
+            Change::Forgotten(row) => {
+                for (kiosk, state) in self.states.range_mut(row.first..=row.last) {
+                    if state.presence == PresenceVerdict::Unknown {
+                        continue;
+                    }
+                    let at = ForgottenRow::since(row.since, state.presence_since, row.noticed_at);
+                    self.transitions.push(TransitionRow {
+                        kiosk: kiosk.clone(),
+                        kind: "presence".to_owned(),
+                        peripheral: None,
+                        from: state.presence.as_str().to_owned(),
+                        to: PresenceVerdict::Unknown.as_str().to_owned(),
+                        at,
+                        noticed_at: row.noticed_at,
+                        reason: row.reason.as_str().to_owned(),
+                    });
+                    state.presence = PresenceVerdict::Unknown;
+                    state.presence_since = at;
+                    state.presence_reason = row.reason.as_str().to_owned();
                 }
             }
             Change::Presence(row) => {

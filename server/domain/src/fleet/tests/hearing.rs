@@ -242,7 +242,9 @@ fn a_large_fleet_is_forgotten_in_several_plans_and_nobody_is_left_out() {
         world.tell(&[Input::Sweep]);
         plans += 1;
     }
-    assert_eq!((plans, world.fleet.presence_counts().unknown), (6, many));
+    assert_eq!((plans, world.fleet.presence_counts().unknown), (2, many));
+    let told = world.store.transitions.iter().filter(|row| row.reason == "server_started");
+    assert_eq!(told.count() as u64, many, "each of them has a transition");
     // Each of them is judged again when the fleet has settled.
     world.now = world.now.plus_ms(3_600_000);
     while world.fleet.next_deadline().is_some_and(|at| at <= world.now) && plans < 20 {
@@ -250,4 +252,15 @@ fn a_large_fleet_is_forgotten_in_several_plans_and_nobody_is_left_out() {
         plans += 1;
     }
     assert_eq!(world.fleet.presence_counts().offline, many);
+
+    // Pages look on while a server lives: each kiosk has rows of its own, and a plan has fewer of them.
+    world.tell(&[Input::BrokerDown { since: world.now }]);
+    world.now = world.now.plus_ms(3_600_000);
+    world.tell(&[Input::Sweep]);
+    let mut plans = 1;
+    while world.fleet.forgetting_from().is_some() {
+        world.tell(&[Input::Sweep]);
+        plans += 1;
+    }
+    assert_eq!((plans, world.fleet.presence_counts().unknown), (6, many));
 }

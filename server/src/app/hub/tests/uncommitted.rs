@@ -120,6 +120,30 @@ async fn a_server_hears_again_although_what_it_forgot_of_one_kiosk_cannot_be_com
 }
 
 #[tokio::test]
+async fn a_start_forgets_everybody_but_whom_it_cannot_commit() {
+    let ids = ["K-1", "K-2", "K-3"];
+    let mut rig = Rig::start(|now| ids.map(|id| kiosk_named(id, now)).into()).await;
+    let now = rig.app.clock().now();
+    rig.decide(Input::BrokerUp).await;
+    for id in ids {
+        rig.decide(ScriptedAgent::new(id, now).connect(now)).await;
+    }
+    rig.sabotage(
+        "CREATE TRIGGER poison BEFORE INSERT ON transition WHEN NEW.kiosk = 'K-2'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END",
+    )
+    .await;
+    rig.decide(Input::ServerStarted { server: uuid::Uuid::now_v7(), last_alive_at: Some(now) }).await;
+    for _ in 0..3 {
+        rig.decide(Input::Sweep).await;
+        let presence = |id| rig.app.fleet().kiosk(&KioskId::new(id).unwrap()).unwrap().presence.as_str();
+        assert_eq!(ids.map(presence), ["unknown", "online", "unknown"]);
+        assert_eq!(rig.audit("deadline_failed").await, ["kiosk/K-2", "server"]);
+    }
+    assert_eq!(rig.app.fleet().forgetting_from(), None);
+}
+
+#[tokio::test]
 async fn a_jump_of_the_clock_that_cannot_be_committed_is_deafness_at_least() {
     let mut rig = Rig::start(|_| Vec::new()).await;
     rig.hub.lanes_up = [true; 2];
