@@ -9,7 +9,10 @@ use axum::{
     response::Html,
 };
 use chrono_tz::Tz;
-use kioskwatch_domain::change::{Admission, PresenceVerdict, SiteRow};
+use kioskwatch_domain::{
+    change::{Admission, PresenceVerdict},
+    fleet::WrittenSite,
+};
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::Severity};
 use serde::Deserialize;
 
@@ -151,10 +154,10 @@ impl FleetPart {
         let registered = app.store().kiosks_of(&drawn).await?;
         let models: HashMap<KioskId, String> =
             registered.into_iter().map(|one| (one.kiosk.id, one.kiosk.model)).collect();
-        let zone_of = |site: Option<&SiteRow>| zone(web, site.map(|site| site.timezone.as_str()));
+        let zone_of = |site: Option<&WrittenSite>| zone(web, site.map(|site| site.timezone()));
         let deaf_since = app.fleet().deaf_since();
         let deaf = deaf_since.map(|since| ago(t, zone_of(None), now, since));
-        let card = |id: &KioskId, site: Option<&SiteRow>| {
+        let card = |id: &KioskId, site: Option<&WrittenSite>| {
             let kiosk = live(app, id)?;
             let model = models.get(id).cloned().unwrap_or_default();
             Some(Card::new(app, t, now, zone_of(site), &kiosk, model))
@@ -163,7 +166,7 @@ impl FleetPart {
             let row = group.site.as_ref().and_then(|id| sites.get(id)).map(Arc::as_ref);
             let cards = |ids: &[KioskId]| ids.iter().filter_map(|id| card(id, row)).collect();
             SiteCard {
-                id: row.map(|row| row.id.clone()),
+                id: row.map(|row| row.id().clone()),
                 name: group.name,
                 detail: row.map_or_else(String::new, |row| detail(t, row)),
                 total: group.total,
@@ -186,8 +189,8 @@ fn live(app: &App, id: &KioskId) -> Option<KioskNow> {
     Some(KioskNow { flood: floods.of(id), ..KioskNow::live(&fleet, &kiosk) })
 }
 
-fn detail(t: &'static Texts, row: &SiteRow) -> String {
-    let words = [row.region.as_str(), row.customer.as_str(), t.word(row.zone.as_str())];
+fn detail(t: &'static Texts, row: &WrittenSite) -> String {
+    let words = [&row.contract().region, &row.contract().customer, t.word(row.zone().as_str())];
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 

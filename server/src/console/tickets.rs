@@ -178,12 +178,12 @@ impl TicketLine {
         clocks: &[ClockRow],
     ) -> Self {
         let site = row.site.as_ref().and_then(|id| sites.get(id));
-        let zone = zone(web, site.map(|site| site.timezone.as_str()));
+        let zone = zone(web, site.map(|site| site.timezone()));
         let device = row.peripheral.as_ref().filter(|name| !name.is_host());
         let place = [
             row.kiosk.as_ref().map(KioskId::as_str),
             device.map(|name| t.word(name.as_str())),
-            site.map(|site| site.name.as_str()),
+            site.map(|site| site.name()),
         ];
         Self {
             id: row.id,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{SiteRow, Zone},
+    fleet::WrittenSite,
     service_hours::Schedule,
 };
 use kioskwatch_proto::{SiteId, clean_text};
@@ -141,12 +142,12 @@ fn text_of(value: &Value) -> String {
 }
 
 /// Sites by id, as the fleet in memory has them.
-pub(crate) type Sites = BTreeMap<SiteId, Arc<SiteRow>>;
+pub(crate) type Sites = BTreeMap<SiteId, Arc<WrittenSite>>;
 
 /// All sites of a reader, for pages that name them. A fleet has tens of thousands: no page reads them from the database.
 pub(crate) fn site_names(web: &Web, caller: &Caller) -> Sites {
     let fleet = web.app().fleet();
-    let named = |site: &Arc<SiteRow>| (site.id.clone(), Arc::clone(site));
+    let named = |site: &Arc<WrittenSite>| (site.id().clone(), Arc::clone(site));
     match caller.scope() {
         Scope::All => fleet.sites().map(named).collect(),
         Scope::Sites(ids) => ids.iter().filter_map(|id| fleet.site(id)).map(named).collect(),

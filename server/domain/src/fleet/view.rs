@@ -9,8 +9,8 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use super::{Fleet, Ix};
-use crate::change::{Admission, ClockRow, CommandRow, IncidentRow, PresenceVerdict, SiteRow, TicketRow};
+use super::{Fleet, Ix, WrittenSite};
+use crate::change::{Admission, ClockRow, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
 use crate::moment::Moment;
 
 /// One kiosk as of now: the committed state plus what heartbeats said since.
@@ -122,13 +122,13 @@ impl Fleet {
     }
 
     /// By id.
-    pub fn sites(&self) -> impl Iterator<Item = &Arc<SiteRow>> {
-        self.sites.values().map(|site| &site.row)
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<WrittenSite>> {
+        self.sites.values().map(|site| &site.written)
     }
 
     #[must_use]
-    pub fn site(&self, id: &SiteId) -> Option<&Arc<SiteRow>> {
-        self.sites.get(id).map(|site| &site.row)
+    pub fn site(&self, id: &SiteId) -> Option<&Arc<WrittenSite>> {
+        self.sites.get(id).map(|site| &site.written)
     }
 
     /// Open commands, and those of which the truth may still come.

@@ -220,9 +220,9 @@ impl Which {
             .into_iter()
             .flat_map(Sites::values)
             .map(|site| Offer {
-                chosen: site.id.as_str() == self.site,
-                value: site.id.to_string(),
-                text: site.name.clone(),
+                chosen: site.id().as_str() == self.site,
+                value: site.id().to_string(),
+                text: site.name().to_owned(),
             })
             .collect();
         sites.sort_by(|one, other| one.text.cmp(&other.text));
@@ -258,7 +258,7 @@ struct Scribe<'a> {
 impl Scribe<'_> {
     fn at(&self, site: Option<&SiteId>, at: Timestamp) -> At {
         let site = site.and_then(|id| self.sites.get(id));
-        At::new(zone(self.web, site.map(|site| site.timezone.as_str())), self.now, at)
+        At::new(zone(self.web, site.map(|site| site.timezone())), self.now, at)
     }
 
     fn restatement(&self, row: &RestatementRow) -> Line {
@@ -320,7 +320,7 @@ async fn site_row(web: &Web, caller: &Caller, id: Option<&SiteId>) -> Result<Opt
 }
 
 fn site_name(sites: &Sites, id: &SiteId) -> String {
-    sites.get(id).map_or_else(|| id.to_string(), |site| site.name.clone())
+    sites.get(id).map_or_else(|| id.to_string(), |site| site.name().to_owned())
 }
 
 /// What a correction is about: the class of forgiven time, or that hours were wrong.

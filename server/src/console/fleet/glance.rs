@@ -46,9 +46,11 @@ impl<'a> Wanted<'a> {
             return Ok(wanted);
         }
         let named = sites.values().filter(|site| {
-            [site.name.as_str(), site.id.as_str(), &site.region].into_iter().any(|text| wanted.has(text))
+            [site.name(), site.id().as_str(), &site.contract().region]
+                .into_iter()
+                .any(|text| wanted.has(text))
         });
-        wanted.sites = named.map(|site| &site.id).collect();
+        wanted.sites = named.map(|site| site.id()).collect();
         // Models stand in the register, not in the fleet's memory.
         let models = app.store().models().await?;
         let models: Vec<&str> = models.iter().map(String::as_str).filter(|model| wanted.has(model)).collect();
@@ -192,7 +194,7 @@ impl Group {
         let name = match (&site, site.as_ref().and_then(|id| sites.get(id))) {
             (None, _) => t.without_site.to_owned(),
             (Some(id), None) => id.to_string(),
-            (Some(_), Some(row)) => row.name.clone(),
+            (Some(_), Some(row)) => row.name().to_owned(),
         };
         Self { site, name, worst, total, need, problems, healthy }
     }

@@ -8,7 +8,8 @@ use axum::{
     response::Html,
 };
 use kioskwatch_domain::{
-    change::{MonthSums, SiteRow},
+    change::MonthSums,
+    fleet::WrittenSite,
     uptime::{Month, Ratio},
 };
 use kioskwatch_proto::{SiteId, Timestamp};
@@ -210,19 +211,19 @@ pub(in crate::console) async fn page(
 
 /// Of the sites that a page is about; of people and models, of all.
 fn problems(t: &Texts, scope: &UptimeScope, sites: &Sites) -> Vec<String> {
-    let about = |site: &&SiteRow| match scope {
-        UptimeScope::Site(id) => site.id == *id,
-        UptimeScope::Region(name) => site.region == *name,
-        UptimeScope::Customer(name) => site.customer == *name,
+    let about = |site: &&WrittenSite| match scope {
+        UptimeScope::Site(id) => site.id() == id,
+        UptimeScope::Region(name) => site.contract().region == *name,
+        UptimeScope::Customer(name) => site.contract().customer == *name,
         _ => true,
     };
     // Tens of thousands of sites have the same few hours.
     let mut read: HashMap<(&str, &str), Option<String>> = HashMap::new();
     let mut found = Vec::new();
     for site in sites.values().map(Arc::as_ref).filter(about) {
-        let (zone, hours) = (site.timezone.as_str(), site.service_hours.as_str());
+        let (zone, hours) = (site.timezone(), site.service_hours());
         let problem = read.entry((zone, hours)).or_insert_with(|| unreadable(zone, hours));
-        found.extend(problem.as_ref().map(|problem| format!("{}: {}: {problem}", t.unreadable, site.name)));
+        found.extend(problem.as_ref().map(|problem| format!("{}: {}: {problem}", t.unreadable, site.name())));
         if found.len() == MAX_PROBLEMS {
             break;
         }
@@ -319,7 +320,7 @@ fn name_of(t: &Texts, kind: &str, id: &str, sites: &Sites) -> String {
 
 fn site_name(sites: &Sites, id: &str) -> String {
     let site = SiteId::new(id).ok().and_then(|id| sites.get(&id));
-    site.map_or_else(|| id.to_owned(), |site| site.name.clone())
+    site.map_or_else(|| id.to_owned(), |site| site.name().to_owned())
 }
 
 /// What the addresses of a page have in common.
