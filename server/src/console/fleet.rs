@@ -154,7 +154,7 @@ impl FleetPart {
         let registered = app.store().kiosks_of(&drawn).await?;
         let models: HashMap<KioskId, String> =
             registered.into_iter().map(|one| (one.kiosk.id, one.kiosk.model)).collect();
-        let zone_of = |site: Option<&WrittenSite>| zone(web, site.map(|site| site.timezone()));
+        let zone_of = |site: Option<&WrittenSite>| zone(web, site.map(WrittenSite::timezone));
         let deaf_since = app.fleet().deaf_since();
         let deaf = deaf_since.map(|since| ago(t, zone_of(None), now, since));
         let card = |id: &KioskId, site: Option<&WrittenSite>| {
