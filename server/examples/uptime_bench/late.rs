@@ -150,7 +150,7 @@ impl Bench {
 }
 
 async fn asked(server: &Server, month: Month) -> Result<(UptimeAnswer, Duration)> {
-    let query = UptimeQuery { scope: UptimeScope::Fleet, period: period_of(month), as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Fleet, period_of(month));
     let watch = Stopwatch::start();
     let answer = server.app.uptime(&Scope::All, &query).await?;
     Ok((answer, watch.elapsed()))
