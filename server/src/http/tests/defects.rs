@@ -68,8 +68,14 @@ impl Line {
             assert!(read > 0, "the connection stays open");
             let text = String::from_utf8_lossy(&answer);
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-            if body.len() == length.parse::<usize>().unwrap() {
+            let is_whole = match head.lines().find_map(|line| line.strip_prefix("content-length: ")) {
+                Some(length) => body.len() == length.parse::<usize>().unwrap(),
+                None => {
+                    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+                    body.ends_with("\r\n0\r\n\r\n")
+                }
+            };
+            if is_whole {
                 return text.into_owned();
             }
         }
