@@ -58,7 +58,7 @@ pub(crate) fn uptime(config: Option<&Path>, kiosk: &str, month: &str) -> Result<
             );
         }
         beside(&mut text, &told.sums, told.target, told.zone);
-        let query = UptimeQuery { scope: UptimeScope::Kiosk(kiosk.clone()), period, as_of: None };
+        let query = UptimeQuery::of(UptimeScope::Kiosk(kiosk.clone()), period);
         let official = reader.figures(&Scope::All, &query).await.map_err(Problem::failed)?;
         for problem in &official.problems {
             let _ = writeln!(text, "note: {problem}");

@@ -3,7 +3,7 @@ pub mod calendar;
 pub mod cases;
 pub mod change;
 pub mod command;
-pub mod evidence;
+pub mod cursor;
 pub mod fleet;
 pub mod ids;
 pub mod image;

@@ -1,7 +1,9 @@
 //! Whether we hear a kiosk (D2): a verdict from heartbeats, not an event from a broker.
 //!
 //! `unknown → online → late → offline`. Each step is stamped when it became true, not when it was noticed.
-//! A last will of the current session shortens the wait to one interval; nothing else ever shortens it.
+//! A last will of the current session shortens the wait: from the will on, the kiosk may be as late as anybody. Most
+//! are torn off for a moment and are back at once, and of those who tell it some are not heard, because a broker whose
+//! queue is full drops births and first heartbeats. The next heartbeat settles it. Nothing else ever shortens the wait.
 use kioskwatch_proto::Timestamp;
 
 use crate::{change::PresenceVerdict, fleet::count_words as words};
@@ -65,8 +67,9 @@ impl Silence {
     #[must_use]
     pub fn next(&self, verdict: PresenceVerdict) -> Option<Step> {
         let interval_ms = i64::from(self.interval_s) * 1_000;
+        let late_after_ms = interval_ms + interval_ms / 2;
         let missed = self.since.plus_ms(interval_ms.saturating_mul(i64::from(self.missed_heartbeats)));
-        let by_will = self.will_at.map(|will| self.since.plus_ms(interval_ms).max(will));
+        let by_will = self.will_at.map(|will| self.since.max(will).plus_ms(late_after_ms));
         let offline = match by_will {
             Some(at) if at <= missed => {
                 Step { to: PresenceVerdict::Offline, at, reason: PresenceReason::LastWill }
@@ -76,7 +79,7 @@ impl Silence {
         let offline = Step { at: offline.at.max(self.settled_at), ..offline };
         match verdict {
             PresenceVerdict::Online => {
-                let at = self.since.plus_ms(interval_ms + interval_ms / 2);
+                let at = self.since.plus_ms(late_after_ms);
                 let late = Step { to: PresenceVerdict::Late, at, reason: PresenceReason::HeartbeatLate };
                 Some(if offline.at <= late.at { offline } else { late })
             }
@@ -112,12 +115,39 @@ mod tests {
     }
 
     #[test]
-    fn a_will_shortens_the_wait_to_one_interval_and_never_below_its_own_arrival() {
+    fn after_a_will_a_kiosk_may_be_as_late_as_anybody_and_never_waits_longer_than_without_it() {
         let with = |will: i64| Silence { will_at: Some(Timestamp(100_000 + will)), ..silence() };
-        assert_eq!(next(with(5_000), PresenceVerdict::Online), Some(("offline", 30_000, "last_will")));
-        assert_eq!(next(with(60_000), PresenceVerdict::Online), Some(("late", 45_000, "heartbeat_late")));
-        assert_eq!(next(with(60_000), PresenceVerdict::Late), Some(("offline", 60_000, "last_will")));
-        assert_eq!(next(with(95_000), PresenceVerdict::Late), Some(("offline", 90_000, "missed_heartbeats")));
+        let late = Some(("late", 45_000, "heartbeat_late"));
+        for (will, offline, reason) in [
+            // Sent before what was heard last, and delivered after it.
+            (-3_000, 45_000, "last_will"),
+            (0, 45_000, "last_will"),
+            (5_000, 50_000, "last_will"),
+            // A moment before the heartbeat that was due: its return may take that moment, and be dropped on the way.
+            (29_900, 74_900, "last_will"),
+            (45_000, 90_000, "last_will"),
+            (45_001, 90_000, "missed_heartbeats"),
+            (95_000, 90_000, "missed_heartbeats"),
+        ] {
+            let late = if offline == 45_000 { Some(("offline", offline, reason)) } else { late };
+            assert_eq!(next(with(will), PresenceVerdict::Online), late, "{will}");
+            assert_eq!(next(with(will), PresenceVerdict::Late), Some(("offline", offline, reason)), "{will}");
+        }
+    }
+
+    #[test]
+    fn a_kiosk_torn_off_at_any_moment_is_heard_before_it_is_judged_though_birth_and_first_heartbeat_are_dropped()
+     {
+        // It beats on a grid of its own, and once more when it is back; both are lost while the queue is full.
+        let interval_ms = 30_000_i64;
+        for torn in (0..interval_ms).step_by(500) {
+            for full_for in (0..interval_ms / 2).step_by(500) {
+                let next_heard = (torn + full_for).div_euclid(interval_ms) * interval_ms + interval_ms;
+                let judged = Silence { will_at: Some(Timestamp(100_000 + torn)), ..silence() };
+                let offline = judged.next(PresenceVerdict::Late).unwrap();
+                assert!(100_000 + next_heard < offline.at.ms(), "torn after {torn}, dropped for {full_for}");
+            }
+        }
     }
 
     #[test]

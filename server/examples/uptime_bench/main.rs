@@ -217,7 +217,7 @@ impl Bench {
             (last, "month of one kiosk as signed"),
         ] {
             let scope = UptimeScope::Kiosk(kiosk_id(0));
-            let query = UptimeQuery { scope, period: period_of(month), as_of: None };
+            let query = UptimeQuery::of(scope, period_of(month));
             let took = best(async || reader.figures(&Scope::All, &query).await.map(drop)).await?;
             self.line(what, "< 5 ms", &ms(took));
         }
@@ -237,7 +237,7 @@ impl Bench {
                 ("site", UptimeScope::Site(site_id(0))),
             ];
             for (what, scope) in scopes {
-                let query = UptimeQuery { scope, period, as_of: None };
+                let query = UptimeQuery::of(scope, period);
                 let watch = Stopwatch::start();
                 let answer = app.uptime(&Scope::All, &query).await?;
                 let first = watch.elapsed();
@@ -259,7 +259,7 @@ impl Bench {
         let week = UptimePeriod::Between(secs(first), secs(first + 7 * 86_400));
         let signed = (period_of(month), Some(app.clock().now()), "last month as of now, signed", "< 1 s");
         for (period, as_of, what, goal) in [signed, (week, None, "7 days, counted", "< 60 s")] {
-            let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of };
+            let query = UptimeQuery { as_of, ..UptimeQuery::of(UptimeScope::Fleet, period) };
             let watch = Stopwatch::start();
             let answer = app.uptime(&Scope::All, &query).await?;
             self.line(&format!("fleet of {}, {what}", answer.kiosks), goal, &ms(watch.elapsed()));

@@ -8,13 +8,10 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
 
-use super::{
-    App,
-    uptime::{PERIODS, Seconds, Totals},
-};
+use super::App;
 use crate::{
     config::PerKiosk,
-    metrics::{FleetFigures, KioskFigure, PeripheralFigure, SiteKiosks, UptimeFigure},
+    metrics::{FleetFigures, KioskFigure, PERIODS, PeripheralFigure, Seconds, UptimeFigure, UptimeFigures},
 };
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
@@ -52,7 +49,7 @@ impl App {
             PerKiosk::Auto => fleet.size_in_service(now) <= AUTO_PER_KIOSK,
         };
         // The hub waits meanwhile.
-        let counts = fleet.site_counts(now);
+        figures.site_kiosks = fleet.site_counts(now);
         if each {
             figures.each = fleet.in_service(now).map(|one| kiosk_figure(&fleet, &one)).collect();
         }
@@ -82,10 +79,12 @@ impl App {
             *oldest = (*oldest).min(ticket.opened_at.ms());
         }
         drop(fleet);
-        for SiteCount { site, presence, kiosks, expected } in counts {
+        let in_order = |a: &SiteCount, b: &SiteCount| {
+            (&a.site, a.presence.as_str()).cmp(&(&b.site, b.presence.as_str()))
+        };
+        figures.site_kiosks.sort_by(in_order);
+        for SiteCount { presence, kiosks, .. } in &figures.site_kiosks {
             *figures.kiosks.entry(presence.as_str()).or_default() += kiosks;
-            let at = (text_of(site.as_ref()), presence.as_str());
-            figures.site_kiosks.insert(at, SiteKiosks { kiosks, expected });
         }
         figures.uptime_target = self.config().uptime.target;
         figures
@@ -95,17 +94,8 @@ impl App {
     /// bookkeeper left them, once it has looked at everybody since our start; of single kiosks, where they have series of
     /// their own, this month, also of those that were in service for a part of it: together they hold the same seconds
     /// as the fleet.
-    fn uptime_figures(&self, each: &[KioskFigure], now: Timestamp) -> Vec<UptimeFigure> {
-        let mut figures = Vec::new();
-        for (period, totals) in PERIODS.into_iter().zip(self.books().totals(now).into_iter().flatten()) {
-            figures.push(uptime_figure("fleet", String::new(), period, &totals.fleet));
-            let Totals { fleet: _, sites, regions, customers, engineers } = totals;
-            let groups =
-                [("site", sites), ("region", regions), ("customer", customers), ("engineer", engineers)];
-            for (scope, sums) in groups {
-                figures.extend(sums.into_iter().map(|(id, sums)| uptime_figure(scope, id, period, &sums)));
-            }
-        }
+    fn uptime_figures(&self, each: &[KioskFigure], now: Timestamp) -> UptimeFigures {
+        let mut figures = self.books().totals(now);
         let in_service: HashSet<&KioskId> = each.iter().map(|one| &one.kiosk).collect();
         let all: Vec<KioskId> = match each {
             [] => Vec::new(),
@@ -115,8 +105,9 @@ impl App {
             for (period, seconds) in PERIODS.into_iter().zip(periods).filter(|(name, _)| *name == "month") {
                 let counts = |seconds: &Seconds| seconds.known_s + seconds.unknown_s > 0;
                 let seconds = seconds.filter(|seconds| in_service.contains(kiosk) || counts(seconds));
-                let shown = |seconds| uptime_figure("kiosk", kiosk.to_string(), period, &seconds);
-                figures.extend(seconds.map(shown));
+                if let Some(seconds) = seconds {
+                    figures.push(&UptimeFigure { scope: "kiosk", id: kiosk.as_str(), period, seconds });
+                }
             }
         }
         figures
@@ -145,19 +136,6 @@ fn kiosk_figure(fleet: &Fleet, InService { kiosk, expected }: &InService<'_>) ->
 /// As a label: empty for a kiosk that stands nowhere.
 fn text_of(site: Option<&SiteId>) -> String {
     site.map_or_else(String::new, ToString::to_string)
-}
-
-fn uptime_figure(scope: &'static str, id: String, period: &'static str, seconds: &Seconds) -> UptimeFigure {
-    UptimeFigure {
-        scope,
-        id,
-        period,
-        ratios: seconds.ratios.map(|ratio| (ratio.num, ratio.den)),
-        known_s: seconds.known_s,
-        unknown_s: seconds.unknown_s,
-        down_s: seconds.down_s,
-        to_come_s: seconds.to_come_s,
-    }
 }
 
 #[cfg(test)]

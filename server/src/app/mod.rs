@@ -41,8 +41,9 @@ pub use self::{
     live::{LiveEvent, LiveKind},
     retention::{Retention, keep_to_retention},
     uptime::{
-        Booked, DecisionError, Live, MonthVersions, NotLive, NoteError, Restated, UptimeAnswer, UptimeError,
-        UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books, unreadable,
+        Booked, DecisionError, Live, Measure, MonthVersions, NotLive, NoteError, Restated, UptimeAnswer,
+        UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeReader, UptimeScope, keep_books,
+        unreadable,
     },
 };
 use crate::{clock::Clock, config::Config, metrics::Counters, store::Store};

@@ -7,7 +7,7 @@
 //!   of many in turn ([`turns`]); [`gather`]: what those of a few are computed from; [`frame`]: what they have in common,
 //!   [`places`]: the sites among it
 //! - [`keeper`]: month figures brought up to date, signed and proposed anew; [`books`]: what that leaves in
-//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed by [`seconds`] into [`pieces`]
+//!   memory for those who ask, [`booked`] and [`trend`] for pages, as far as it fits ([`remembered`]); [`board`]: what a scrape shows, packed into [`pieces`]
 //! - [`decisions`]: what people ask and answer about the past, and the [`effect`] they are shown; [`restating`]: what they
 //!   answer about signed months; [`deciding`]: one at a time; [`configured`]: what a start says by itself
 mod board;
@@ -25,6 +25,7 @@ mod frame;
 mod gather;
 mod keeper;
 mod look;
+mod measure;
 mod members;
 mod pieces;
 mod places;
@@ -32,7 +33,6 @@ mod reader;
 mod register;
 mod remembered;
 mod restating;
-mod seconds;
 mod trend;
 mod turns;
 
@@ -51,23 +51,17 @@ use self::{books::Question, reader::Found};
 use super::App;
 use crate::store::{Scope, StoreError, WorstKiosk};
 
-pub(crate) use self::{
-    board::{PERIODS, Totals},
-    books::Books,
-    deciding::Deciding,
-    reader::Unheard,
-    seconds::Seconds,
-    trend::MONTHS,
-};
 pub use self::{
     booked::Booked,
     configured::NoteError,
     decisions::{DecisionError, MonthVersions},
     keeper::keep_books,
+    measure::Measure,
     places::unreadable,
     reader::{Live, NotLive, UptimeReader},
     restating::Restated,
 };
+pub(crate) use self::{books::Books, deciding::Deciding, reader::Unheard, trend::MONTHS};
 
 /// Whose figures are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +108,8 @@ pub struct UptimeQuery {
     /// What had been received and approved at this instant about the time before it: of a month the version that
     /// stood then; default now.
     pub as_of: Option<Timestamp>,
+    /// By which ratio the worst of a group are the worst.
+    pub worst_by: Measure,
 }
 
 impl UptimePeriod {
@@ -151,6 +147,11 @@ impl UptimePeriod {
 }
 
 impl UptimeQuery {
+    /// As of now, the worst by availability, whose outages are told beside them.
+    pub const fn of(scope: UptimeScope, period: UptimePeriod) -> Self {
+        Self { scope, period, as_of: None, worst_by: Measure::Avail }
+    }
+
     /// The month, when its official figures are meant.
     fn official(&self) -> Option<Month> {
         self.month().filter(|_| self.as_of.is_none())
@@ -179,7 +180,7 @@ pub struct UptimeAnswer {
     pub kiosks: usize,
     /// What availability is judged by: of a signed month, what was promised for it.
     pub target: (i64, i64),
-    /// Of a group: the ten that were down longest.
+    /// Of a group: the ten that lost most of [`UptimeQuery::worst_by`].
     pub worst: Vec<WorstKiosk>,
     /// Sites whose service hours or zone could not be read; they count as always open. Kiosks whose evidence is gone:
     /// what nobody remembers is no downtime. Of a month also kiosks that the books may lack.
@@ -276,7 +277,8 @@ impl App {
 
     async fn known_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
         let Some(month) = query.official() else { return self.look_up_uptime(reader, query).await };
-        let question = Question::of(reader, &query.scope, (month, month));
+        let by = Some(("kiosk", query.worst_by.as_str()));
+        let question = Question::of(reader, &query.scope, (month, month)).by(by);
         let generation = match self.books().answer(&question) {
             Ok(answer) => return Ok(answer),
             Err(generation) => generation,
@@ -289,20 +291,12 @@ impl App {
     }
 
     async fn look_up_uptime(&self, reader: &Scope, query: &UptimeQuery) -> Result<UptimeAnswer, UptimeError> {
-        let month = query.month().map(|month| (month, self.books().bookings(month)));
-        let mut found = self.uptime_reader().find(reader, query).await?;
-        // Who was signed during that look may be among both, or neither: it is taken once more.
-        if let Found::Asked(asked) = &found
-            && asked.signed.kiosks > 0
-            && month.is_some_and(|(month, bookings)| self.books().has_moved(month, bookings))
-        {
-            found = self.uptime_reader().find(reader, query).await?;
-        }
+        let found = self.uptime_reader().find(reader, query).await?;
         let asked = match found {
             Found::Answer(answer) => return Ok(answer),
             Found::Asked(asked) => asked,
         };
-        let _turn = self.books().turns.begin(asked.counted.len()).await?;
+        let _turn = self.books().turns.begin(asked.rest.len()).await?;
         // Time has passed in the line.
         self.uptime_reader().count(reader, query, asked).await
     }
@@ -319,7 +313,7 @@ impl App {
         let months = std::iter::successors(Some(from), |month| Some(month.next()));
         for month in months.take_while(|month| *month <= to && !skipped.is_empty()) {
             let period = UptimePeriod::Month { year: month.year(), month: month.month() };
-            let query = UptimeQuery { scope: scope.clone(), period, as_of: None };
+            let query = UptimeQuery::of(scope.clone(), period);
             lacking.extend(self.uptime_reader().members_among(reader, &query, skipped.clone()).await?);
         }
         Ok(NotBooked(lacking))

@@ -91,6 +91,9 @@ enum Question {
         /// End of the span, RFC 3339; default now.
         #[arg(long, requires = "from")]
         to: Option<String>,
+        /// By which ratio the worst kiosks of a group are named: on, avail (default), full.
+        #[arg(long)]
+        measure: Option<String>,
     },
     /// Inspections that are due.
     Inspections,
@@ -159,13 +162,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let ticket = api.get(&format!("/tickets/{}", api::segment(named)), &[])?;
             if json { show::json(&ticket) } else { show::ticket(&ticket, &zones()?) }
         }
-        Question::Uptime { scope, id, month, from, to } => {
+        Question::Uptime { scope, id, month, from, to, measure } => {
             let query = [
                 ("scope", Some(scope.as_str())),
                 ("id", id.as_deref()),
                 ("month", month.as_deref()),
                 ("from", from.as_deref()),
                 ("to", to.as_deref()),
+                ("measure", measure.as_deref()),
             ];
             let figures = api.get_counted("/uptime", &query)?;
             if json { show::json(&figures) } else { show::uptime(&figures, &zones()?) }

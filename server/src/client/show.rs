@@ -231,7 +231,7 @@ pub(super) fn uptime(figures: &Value, zones: &Zones) -> String {
     }
     let _ = writeln!(
         out,
-        "outages {}, longest {} s, MTBF {} s, MTTR {} s",
+        "outages of avail {}, longest {} s, MTBF {} s, MTTR {} s",
         text(figures, "/outages/count"),
         text(figures, "/outages/longest_s"),
         text(figures, "/outages/mtbf_s"),
@@ -249,9 +249,12 @@ pub(super) fn uptime(figures: &Value, zones: &Zones) -> String {
     if not_told > 0 {
         let _ = writeln!(out, "not told by cause: {not_told} outages");
     }
+    // A server of before knows the worst by availability only.
+    let by = figures["worst_by"].as_str().map_or_else(|| "avail".to_owned(), clean);
     for one in list(figures, "worst") {
-        let (kiosk, ratio, down) = (text(one, "/kiosk"), text(one, "/avail/ratio"), text(one, "/down_s"));
-        let _ = writeln!(out, "worst: {kiosk}  avail {ratio}, down {down} s");
+        let ratio = text(one, &format!("/{by}/ratio"));
+        let (kiosk, down) = (text(one, "/kiosk"), text(one, "/down_s"));
+        let _ = writeln!(out, "worst: {kiosk}  {by} {ratio}, down {down} s");
     }
     for problem in list(figures, "problems") {
         let _ = writeln!(out, "note: {}", clean(problem.as_str().unwrap_or("")));

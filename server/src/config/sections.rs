@@ -232,7 +232,7 @@ pub struct Uptime {
     /// A month is fixed this long after its end. What arrives within [`PROMPT_MS`] of what it proves is kept without its
     /// arrival and in time for any freeze, also for one of 0.
     ///
-    /// [`PROMPT_MS`]: kioskwatch_domain::evidence::PROMPT_MS
+    /// [`PROMPT_MS`]: kioskwatch_domain::cursor::PROMPT_MS
     pub freeze_hours: u64,
     /// A planned exclusion must be approved this long before it starts.
     pub planned_notice_h: u64,

@@ -307,7 +307,7 @@ async fn uptime(
     ];
     let mut periods = Vec::new();
     for (name, period, link) in wanted {
-        let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period, as_of: None };
+        let query = UptimeQuery::of(UptimeScope::Kiosk(id.clone()), period);
         let answer = web.app().uptime(caller.scope(), &query).await?;
         periods.push(Period::new(t, name, link, &answer.sums.figures, web.app().config().uptime.target));
     }

@@ -1,12 +1,16 @@
 //! `/metrics`, `/livez`, `/readyz`: on an address of their own, without a token.
+use std::convert::Infallible;
+
 use axum::{
     Router,
+    body::Body,
     extract::State,
     http::{StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures_util::StreamExt as _;
 
 use super::{defects, headers};
 use crate::app::App;
@@ -37,6 +41,6 @@ async fn readyz(State(app): State<App>) -> Response {
 
 async fn metrics(State(app): State<App>) -> Response {
     let figures = app.figures().await;
-    let page = app.counters().page(&figures);
+    let page = Body::from_stream(app.counters().pieces(figures).map(Ok::<_, Infallible>));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

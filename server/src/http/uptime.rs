@@ -17,7 +17,7 @@ use super::{
     openapi::Failures,
 };
 use crate::{
-    app::{DecisionError, UptimeError, UptimePeriod, UptimeQuery, UptimeScope},
+    app::{DecisionError, Measure, UptimeError, UptimePeriod, UptimeQuery, UptimeScope},
     store::WorstKiosk,
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct UptimeParams {
     /// books say is counted from the evidence of each kiosk, of more than 2,000 for one question after the other: of a
     /// large fleet that takes a minute, and 503 `busy` says that too many wait.
     as_of: Option<String>,
+    /// By which ratio the worst of a group are named: `on`, `avail` (default) or `full`. Outages are those of `avail`.
+    measure: Option<String>,
 }
 
 /// The figures of a scope and period.
@@ -56,8 +58,10 @@ pub(crate) struct UptimeView {
     #[schema(value_type = String, format = DateTime)]
     as_of: Timestamp,
     kiosks: usize,
-    /// Of a group: the ten kiosks that were down longest.
+    /// Of a group: the ten kiosks that lost most of `worst_by`.
     worst: Vec<WorstView>,
+    /// `on`, `avail` or `full`, as was asked for.
+    worst_by: &'static str,
     /// Of an engineer: availability without the seconds that the customer's power, network or host caused.
     engineer: Option<RatioView>,
     /// What could not be read and how it was counted instead.
@@ -104,7 +108,7 @@ pub(crate) struct RawView {
     full: RatioView,
 }
 
-/// Stretches that were down and never up; closed and forgiven time neither ends nor lengthens one.
+/// Stretches that `avail` counts as down, whichever ratio is looked at; closed and forgiven time neither ends nor lengthens one.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Outages)]
 pub(crate) struct OutagesView {
@@ -142,8 +146,12 @@ pub(crate) struct TargetView {
 #[schema(as = WorstKiosk)]
 pub(crate) struct WorstView {
     kiosk: String,
+    /// Seconds that it lost of `worst_by`.
     down_s: i64,
+    on: RatioView,
     avail: RatioView,
+    full: RatioView,
+    /// Of `avail`.
     longest_outage_s: i64,
 }
 
@@ -200,8 +208,10 @@ impl From<WorstKiosk> for WorstView {
     fn from(one: WorstKiosk) -> Self {
         Self {
             kiosk: one.kiosk.to_string(),
-            down_s: one.down_s,
-            avail: Ratio::new(one.avail_of_s - one.down_s, one.avail_of_s).into(),
+            down_s: one.lost_s,
+            on: one.on.into(),
+            avail: one.avail.into(),
+            full: one.full.into(),
             longest_outage_s: one.longest_outage_s,
         }
     }
@@ -240,6 +250,7 @@ pub(super) async fn get(
         as_of: answer.as_of,
         kiosks: answer.kiosks,
         worst: answer.worst.into_iter().map(Into::into).collect(),
+        worst_by: query.worst_by.as_str(),
         engineer: matches!(query.scope, UptimeScope::Engineer(_))
             .then(|| answer.sums.figures.engineer_kpi().into()),
         problems: answer.problems,
@@ -253,6 +264,7 @@ impl UptimeParams {
             scope: uptime_scope(self.scope.as_deref().unwrap_or("fleet"), self.id.as_deref())?,
             period: self.period(web)?,
             as_of,
+            worst_by: self.measure.as_deref().map_or(Ok(Measure::Avail), measure)?,
         })
     }
 
@@ -281,6 +293,11 @@ impl UptimeParams {
             _ => Err(Problem::bad_request("bad_query", "give month, or from and to")),
         }
     }
+}
+
+fn measure(text: &str) -> Result<Measure, Problem> {
+    let unknown = || Problem::bad_request("bad_query", "measure is one of on, avail, full");
+    Measure::named(text).ok_or_else(unknown)
 }
 
 /// The scope of a kind and the id or name that goes with it.

@@ -1,10 +1,16 @@
 //! The fleet as it is now, as metrics.
 use std::collections::BTreeMap;
 
-use kioskwatch_domain::uptime::Cause;
-use kioskwatch_proto::KioskId;
+use kioskwatch_domain::{fleet::SiteCount, uptime::Cause};
+use kioskwatch_proto::{KioskId, SiteId};
 
-use super::text::Family;
+use super::{
+    text::{Family, Page},
+    uptime::{UptimeFigure, UptimeFigures},
+};
+
+/// In the order of [`Seconds::ratios`](super::Seconds).
+const RATIOS: [&str; 3] = ["on", "avail", "full"];
 
 /// One scrape's worth of state.
 #[derive(Debug, Clone, Default)]
@@ -12,8 +18,8 @@ pub struct FleetFigures {
     /// `unknown`, `online`, `late`, `offline` → kiosks in service; retired ones and those that were never admitted
     /// stand nowhere here.
     pub kiosks: BTreeMap<&'static str, u64>,
-    /// (site, presence) → kiosks.
-    pub site_kiosks: BTreeMap<(String, &'static str), SiteKiosks>,
+    /// By site and presence.
+    pub site_kiosks: Vec<SiteCount>,
     /// Empty when per-kiosk series are off.
     pub each: Vec<KioskFigure>,
     /// (peripheral kind, fault, severity) → open incidents.
@@ -26,7 +32,7 @@ pub struct FleetFigures {
     pub oldest_ticket_ms: BTreeMap<&'static str, i64>,
     /// (kind, state) → inspections.
     pub inspections: BTreeMap<(String, String), u64>,
-    pub uptime: Vec<UptimeFigure>,
+    pub uptime: UptimeFigures,
     /// What is promised, as the fraction of the configuration.
     pub uptime_target: [u64; 2],
     /// What was promised for the last month: the highest target that any of its figures is judged by.
@@ -35,13 +41,6 @@ pub struct FleetFigures {
     pub queues: BTreeMap<&'static str, u64>,
     /// 1 while the broker and the database are there and the fleet has settled.
     pub ready: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SiteKiosks {
-    pub kiosks: u64,
-    /// Of these, those that should be on now: see [`InService`](kioskwatch_domain::fleet::InService).
-    pub expected: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -64,43 +63,23 @@ pub struct PeripheralFigure {
     pub up: bool,
 }
 
-/// Seconds, never ratios: ratios are divided at the end, after summing.
-#[derive(Debug, Clone)]
-pub struct UptimeFigure {
-    /// `fleet`, `site`, `region`, `customer`, `engineer` or `kiosk`. Each of them holds the same time: never add up two.
-    pub scope: &'static str,
-    /// "" is the fleet, and what belongs to no site, region, customer or engineer.
-    pub id: String,
-    /// `today`, `month`, `last_month`.
-    pub period: &'static str,
-    /// Of `on`, `avail`, `full`: seconds up, and seconds that count.
-    pub ratios: [(i64, i64); 3],
-    /// Seconds we answer for and know the state of, and those of which nothing is known.
-    pub known_s: i64,
-    pub unknown_s: i64,
-    /// In the order of [`Cause::ALL`]; they add up to what avail lacks.
-    pub down_s: [i64; Cause::ALL.len()],
-    /// What of the period is still to count, by the hours, dates and exclusions known now.
-    pub to_come_s: i64,
-}
-
 impl FleetFigures {
-    pub(super) fn write(&self, page: &mut String) {
+    pub(super) async fn write(&self, page: &mut Page) {
         let mut family = Family::gauge(page, "kioskwatch_kiosks", "Kiosks in service by presence.");
         for (state, count) in &self.kiosks {
             family.sample(&[("state", state)], count);
         }
         let help = "Kiosks in service at a site by presence.";
         let mut family = Family::gauge(page, "kioskwatch_site_kiosks", help);
-        for ((site, state), count) in &self.site_kiosks {
-            family.sample(&[("site", site), ("state", state)], count.kiosks);
+        for count in &self.site_kiosks {
+            family.next(&site_labels(count), count.kiosks).await;
         }
         let help = "Those of them that should be on now: commissioned, the site open, no approved exclusion.";
         let mut family = Family::gauge(page, "kioskwatch_site_kiosks_expected", help);
-        for ((site, state), count) in &self.site_kiosks {
-            family.sample(&[("site", site), ("state", state)], count.expected);
+        for count in &self.site_kiosks {
+            family.next(&site_labels(count), count.expected).await;
         }
-        self.write_each(page);
+        self.write_each(page).await;
         let mut family = Family::gauge(page, "kioskwatch_faults_active", "Open incidents.");
         for ((kind, fault, severity), count) in &self.faults {
             family.sample(&[("kind", kind), ("fault", fault), ("severity", severity)], count);
@@ -125,7 +104,7 @@ impl FleetFigures {
         for ((kind, state), count) in &self.inspections {
             family.sample(&[("kind", kind), ("state", state)], count);
         }
-        self.write_uptime(page);
+        self.write_uptime(page).await;
         let help = "The share of accountable time that is promised ([uptime] target).";
         let mut family = Family::gauge(page, "kioskwatch_uptime_target_ratio", help);
         let [a, b] = self.uptime_target;
@@ -153,62 +132,65 @@ impl FleetFigures {
             .sample(&[], u8::from(self.ready));
     }
 
-    fn write_uptime(&self, page: &mut String) {
+    async fn write_uptime(&self, page: &mut Page) {
         let help = "Seconds up within accountable time. Divide sums, and of one scope only.";
         let mut family = Family::gauge(page, "kioskwatch_uptime_up_seconds", help);
-        for (labels, (up_s, _)) in self.uptime.iter().flat_map(UptimeFigure::ratios) {
-            family.sample(&labels, up_s);
+        for figure in self.uptime.iter() {
+            for (ratio, seconds) in RATIOS.into_iter().zip(figure.seconds.ratios) {
+                family.next(&figure.labels_with(("ratio", ratio)), seconds.num).await;
+            }
         }
         let help = "Seconds that count for the ratio (its denominator).";
         let mut family = Family::gauge(page, "kioskwatch_uptime_accountable_seconds", help);
-        for (labels, (_, counted_s)) in self.uptime.iter().flat_map(UptimeFigure::ratios) {
-            family.sample(&labels, counted_s);
+        for figure in self.uptime.iter() {
+            for (ratio, seconds) in RATIOS.into_iter().zip(figure.seconds.ratios) {
+                family.next(&figure.labels_with(("ratio", ratio)), seconds.den).await;
+            }
         }
         let help =
             "Seconds to answer for in which the state was known; with the unknown ones they are all of them.";
         let mut family = Family::gauge(page, "kioskwatch_uptime_known_seconds", help);
         for figure in self.of_groups() {
-            family.sample(&figure.labels(), figure.known_s);
+            family.next(&figure.labels(), figure.seconds.known_s).await;
         }
         let help = "Seconds to answer for of which nothing is known.";
         let mut family = Family::gauge(page, "kioskwatch_uptime_unknown_seconds", help);
         for figure in self.of_groups() {
-            family.sample(&figure.labels(), figure.unknown_s);
+            family.next(&figure.labels(), figure.seconds.unknown_s).await;
         }
         let help =
             "Seconds of the month that are still to count, by the hours, dates and exclusions known now.";
         let mut family = Family::gauge(page, "kioskwatch_uptime_to_come_seconds", help);
         for figure in self.of_groups().filter(|figure| figure.period == "month") {
-            family.sample(&figure.labels(), figure.to_come_s);
+            family.next(&figure.labels(), figure.seconds.to_come_s).await;
         }
         let help = "Seconds down by cause; together what avail lacks. Only causes that occurred.";
         let mut family = Family::gauge(page, "kioskwatch_uptime_down_seconds", help);
         for figure in self.of_groups() {
-            let [scope, id, period] = figure.labels();
-            for (cause, down_s) in Cause::ALL.iter().zip(figure.down_s).filter(|(_, down_s)| *down_s > 0) {
-                family.sample(&[scope, id, ("cause", cause.as_str()), period], down_s);
+            let down_s = Cause::ALL.iter().zip(figure.seconds.down_s);
+            for (cause, down_s) in down_s.filter(|(_, down_s)| *down_s > 0) {
+                family.next(&figure.labels_with(("cause", cause.as_str())), down_s).await;
             }
         }
     }
 
     /// Single kiosks have few series: a page that Prometheus finds too long it refuses whole.
-    fn of_groups(&self) -> impl Iterator<Item = &UptimeFigure> {
+    fn of_groups(&self) -> impl Iterator<Item = UptimeFigure<'_>> {
         self.uptime.iter().filter(|figure| figure.scope != "kiosk")
     }
 
-    fn write_each(&self, page: &mut String) {
+    async fn write_each(&self, page: &mut Page) {
         if self.each.is_empty() {
             return;
         }
         let mut family = Family::gauge(page, "kioskwatch_kiosk_up", "1 while the kiosk is online or late.");
         for kiosk in &self.each {
-            family.sample(&[("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)], u8::from(kiosk.up));
+            family.next(&kiosk.labels(), u8::from(kiosk.up)).await;
         }
         let help = "1 while the kiosk should be on: commissioned, its site open, no approved exclusion.";
         let mut family = Family::gauge(page, "kioskwatch_kiosk_expected", help);
         for kiosk in &self.each {
-            let labels = [("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)];
-            family.sample(&labels, u8::from(kiosk.expected));
+            family.next(&kiosk.labels(), u8::from(kiosk.expected)).await;
         }
         let mut family = Family::gauge(
             page,
@@ -217,7 +199,7 @@ impl FleetFigures {
         );
         for kiosk in &self.each {
             if let Some(ms) = kiosk.last_heartbeat_ms {
-                family.sample(&[("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)], seconds(ms));
+                family.next(&kiosk.labels(), seconds(ms)).await;
             }
         }
         let mut family = Family::gauge(
@@ -226,40 +208,38 @@ impl FleetFigures {
             "1 while the kiosk serves customers, degraded or not.",
         );
         for kiosk in &self.each {
-            family.sample(
-                &[("kiosk", kiosk.kiosk.as_str()), ("site", &kiosk.site)],
-                u8::from(kiosk.in_service),
-            );
+            family.next(&kiosk.labels(), u8::from(kiosk.in_service)).await;
         }
         let mut family = Family::gauge(page, "kioskwatch_peripheral_up", "1 while the peripheral works.");
         for kiosk in &self.each {
             for p in &kiosk.peripherals {
-                family.sample(
-                    &[
-                        ("kiosk", kiosk.kiosk.as_str()),
-                        ("site", &kiosk.site),
-                        ("peripheral", &p.name),
-                        ("kind", &p.kind),
-                    ],
-                    u8::from(p.up),
-                );
+                let [of, site] = kiosk.labels();
+                let labels = [of, site, ("peripheral", p.name.as_str()), ("kind", p.kind.as_str())];
+                family.next(&labels, u8::from(p.up)).await;
             }
         }
     }
 }
 
-impl UptimeFigure {
-    /// `on`, `avail`, `full`, each with its labels, seconds up and seconds that count.
-    fn ratios(&self) -> impl Iterator<Item = ([(&str, &str); 4], (i64, i64))> {
-        ["on", "avail", "full"].into_iter().zip(self.ratios).map(|(ratio, seconds)| {
-            let [scope, id, period] = self.labels();
-            ([scope, id, ("ratio", ratio), period], seconds)
-        })
+impl KioskFigure {
+    fn labels(&self) -> [(&str, &str); 2] {
+        [("kiosk", self.kiosk.as_str()), ("site", &self.site)]
+    }
+}
+
+impl<'a> UptimeFigure<'a> {
+    fn labels(&self) -> [(&'a str, &'a str); 3] {
+        [("scope", self.scope), ("id", self.id), ("period", self.period)]
     }
 
-    fn labels(&self) -> [(&str, &str); 3] {
-        [("scope", self.scope), ("id", &self.id), ("period", self.period)]
+    fn labels_with(&self, one: (&'a str, &'a str)) -> [(&'a str, &'a str); 4] {
+        let [scope, id, period] = self.labels();
+        [scope, id, one, period]
     }
+}
+
+fn site_labels(count: &SiteCount) -> [(&str, &str); 2] {
+    [("site", count.site.as_ref().map_or("", SiteId::as_str)), ("state", count.presence.as_str())]
 }
 
 /// Milliseconds as Prometheus writes an instant.

@@ -4,16 +4,24 @@
 //! in metric objects at all: it is written as text from one snapshot at each scrape, because per-series state
 //! is what costs at fleet scale.
 mod figures;
+pub(crate) mod seconds;
 mod text;
+mod uptime;
 
-use kioskwatch_domain::fleet::ClockName;
+use futures_util::{FutureExt as _, Stream, stream::unfold};
+use kioskwatch_domain::fleet::{ClockName, SecurityEvent};
 use kioskwatch_proto::Timestamp;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
+use tokio::sync::mpsc;
 
-pub use figures::{FleetFigures, KioskFigure, PeripheralFigure, SiteKiosks, UptimeFigure};
+pub use figures::{FleetFigures, KioskFigure, PeripheralFigure};
+pub use seconds::Seconds;
+pub use text::Page;
+pub(crate) use uptime::PERIODS;
+pub use uptime::{UptimeFigure, UptimeFigures};
 
 /// Buckets from 1 ms to 10 s, for what should be quick.
 const QUICK: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -82,6 +90,19 @@ impl Counters {
         registry.register(Box::new(all_removed.clone()))?;
         let breaches = counter("kioskwatch_sla_breaches_total", "Service clocks that ran out.", &["clock"])?;
         ClockName::ALL.iter().for_each(|clock| drop(breaches.with_label_values(&[clock.as_str()])));
+        // A series that begins with its first event has no increase, and nobody sees that one.
+        let security = counter(
+            "kioskwatch_security_events_total",
+            "Forked journals, doubled identities and the like.",
+            &["event"],
+        )?;
+        SecurityEvent::ALL.iter().for_each(|event| drop(security.with_label_values(&[event.as_str()])));
+        let commit_failures = counter(
+            "kioskwatch_commit_failures_total",
+            "Commits that failed and were tried again, by reason.",
+            &["reason"],
+        )?;
+        ["poisoned", "unavailable"].iter().for_each(|why| drop(commit_failures.with_label_values(&[why])));
         Ok(Self {
             messages: counter(
                 "kioskwatch_messages_total",
@@ -121,18 +142,10 @@ impl Counters {
                 "Notices to people by channel and outcome. The log is the only channel so far: nobody is called.",
                 &["channel", "outcome"],
             )?,
-            security: counter(
-                "kioskwatch_security_events_total",
-                "Forked journals, doubled identities and the like.",
-                &["event"],
-            )?,
+            security,
             sweep: histogram("kioskwatch_sweep_seconds", "How long one look for due deadlines took.", QUICK)?,
             commit: histogram("kioskwatch_commit_seconds", "How long one database commit took.", QUICK)?,
-            commit_failures: counter(
-                "kioskwatch_commit_failures_total",
-                "Commits that failed and were tried again, by reason.",
-                &["reason"],
-            )?,
+            commit_failures,
             panics: counter(
                 "kioskwatch_panics_total",
                 "Defects of ours that were caught, by what they ended: a request, a connection, a message, a decision.",
@@ -223,11 +236,32 @@ impl Counters {
 
     /// The whole page in the Prometheus text format.
     pub fn page(&self, figures: &FleetFigures) -> String {
-        let mut page = Vec::new();
+        // One that is kept whole waits for nobody.
+        self.write(figures, Page::default()).now_or_never().unwrap_or_default()
+    }
+
+    /// The same in pieces, each written when it is asked for.
+    pub fn pieces(&self, figures: FleetFigures) -> impl Stream<Item = String> + Send + use<> {
+        let (reader, pieces) = mpsc::channel(1);
+        let counters = self.clone();
+        let writing = async move { drop(counters.write(&figures, Page::read_by(reader)).await) };
+        // Who writes hands out what was written last, and is asked only when nothing waits.
+        unfold((Box::pin(writing.fuse()), pieces), |(mut writing, mut pieces)| async move {
+            let piece = tokio::select! {
+                biased;
+                piece = pieces.recv() => piece,
+                () = &mut writing => pieces.recv().await,
+            };
+            Some((piece?, (writing, pieces)))
+        })
+    }
+
+    async fn write(&self, figures: &FleetFigures, mut page: Page) -> String {
+        let mut counted = Vec::new();
         // Writing into memory cannot fail; a family without samples is left out by the encoder.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut page);
-        let mut page = String::from_utf8(page).unwrap_or_default();
-        figures.write(&mut page);
-        page
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut counted);
+        page.push_str(&String::from_utf8(counted).unwrap_or_default());
+        figures.write(&mut page).await;
+        page.end().await
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use sqlx::{AnyPool, Executor as _, Row as _, migrate::MigrateError, pool::PoolConnection};
+use sqlx::{AnyPool, Connection as _, Executor as _, Row as _, migrate::MigrateError, pool::PoolConnection};
 
 use super::{
     StoreError, audit,
@@ -24,7 +24,7 @@ use super::{
     found::{self, Found},
     lock::{FileLock, PRIVATE},
     months,
-    sql::{Backend, Query, Sql, sql},
+    sql::{Backend, Connection, Query, Sql, sql},
 };
 
 /// One statement on a read connection. Reports over a month of a large fleet stay below it.
@@ -275,16 +275,31 @@ impl Database {
         decode: impl Fn(&sqlx::any::AnyRow) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut connection = reader.acquire().await.map_err(|e| StoreError::of("acquire_reader", e))?;
+        let answer = tokio::time::timeout(READ_TIMEOUT, fetch(&mut connection, query, decode)).await;
+        self.noted(statement, settle(statement, READ_TIMEOUT, connection, answer))?.into_iter().collect()
+    }
+
+    /// What `look` reads by several statements, none of which sees what was committed after the first began.
+    pub(super) async fn read_at_once<T>(
+        &self,
+        statement: &'static str,
+        look: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let failed = |e| StoreError::of(statement, e);
+        let mut connection = self.reader.acquire().await.map_err(failed)?;
         let all = async {
-            let mut rows = query.fetch(&mut *connection);
-            let mut decoded = Vec::new();
-            while let Some(row) = rows.try_next().await? {
-                decoded.push(decode(&row));
-            }
-            Ok(decoded)
+            let mut transaction = connection.begin_with(self.backend.begin_read()).await.map_err(failed)?;
+            let looked = look(&mut transaction).await?;
+            // It changed nothing; a rollback that fails takes nothing away.
+            drop(transaction.rollback().await);
+            Ok(looked)
         };
         let answer = tokio::time::timeout(READ_TIMEOUT, all).await;
-        self.noted(statement, settle(statement, READ_TIMEOUT, connection, answer))?.into_iter().collect()
+        let answer = answer.unwrap_or_else(|_| Err(stalled(statement, READ_TIMEOUT)));
+        if answer.as_ref().is_err_and(StoreError::is_retryable) {
+            drop(connection.detach());
+        }
+        self.noted(statement, answer)
     }
 
     /// Which statements meet damage now.
@@ -315,6 +330,24 @@ impl Database {
     }
 }
 
+/// Each row of a statement, decoded as it comes.
+pub(super) async fn fetch<T>(
+    connection: &mut Connection,
+    query: Query,
+    decode: impl Fn(&sqlx::any::AnyRow) -> Result<T, StoreError>,
+) -> Result<Vec<Result<T, StoreError>>, sqlx::Error> {
+    let mut rows = query.fetch(connection);
+    let mut decoded = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        decoded.push(decode(&row));
+    }
+    Ok(decoded)
+}
+
+fn stalled(statement: &'static str, limit: Duration) -> StoreError {
+    StoreError::Stalled { statement, limit_ms: limit.as_millis() as u64 }
+}
+
 /// A connection that did not answer is not given back: the next caller gets a new one.
 pub(super) fn settle<T>(
     statement: &'static str,
@@ -324,7 +357,7 @@ pub(super) fn settle<T>(
 ) -> Result<T, StoreError> {
     let result = match answer {
         Ok(result) => result.map_err(|e| StoreError::of(statement, e)),
-        Err(_) => Err(StoreError::Stalled { statement, limit_ms: limit.as_millis() as u64 }),
+        Err(_) => Err(stalled(statement, limit)),
     };
     if result.as_ref().is_err_and(StoreError::is_retryable) {
         drop(connection.detach());

@@ -1,11 +1,10 @@
 //! Who stood where and belonged to whom within a time: the kiosks a question is about, without a look at the rest
 //! of the fleet.
-use kioskwatch_domain::{change::GroupKind, uptime::Month};
+use kioskwatch_domain::change::GroupKind;
 use kioskwatch_proto::{KioskId, SiteId, Timestamp};
 
 use super::{
     Store, StoreError,
-    kiosks::id_array,
     row::{Loaded, RowReader, text_array},
     sql::{Query, Sql, sql},
 };
@@ -22,22 +21,6 @@ const OF_GROUPS: Sql = sql!(
      UNION SELECT id FROM kiosk WHERE $2 = 'model' AND model " AMONG_TEXTS " ORDER BY 1"
 );
 const EVERY: Sql = sql!(every_kiosk, "SELECT id FROM kiosk ORDER BY id");
-/// A look for each kiosk, as in `months::official`.
-const EVERY_UNSIGNED: Sql = sql!(
-    every_unsigned_kiosk,
-    "SELECT k.id FROM kiosk k
-     WHERE (SELECT MAX(m.version) FROM uptime_month m
-            WHERE m.month = $1 AND m.kiosk = k.id AND m.version > 0 AND m.booked_at <= $2) IS NULL
-     ORDER BY k.id"
-);
-const UNSIGNED_AMONG: Sql = sql!(
-    unsigned_among,
-    "SELECT k.id FROM kiosk k
-     WHERE k.id " AMONG_TEXTS "
-       AND (SELECT MAX(m.version) FROM uptime_month m
-            WHERE m.month = $2 AND m.kiosk = k.id AND m.version > 0 AND m.booked_at <= $3) IS NULL
-     ORDER BY k.id"
-);
 const OF_CONTRACT: Sql = sql!(
     sites_of_contract,
     "SELECT id FROM site WHERE ($1 = 'region' AND region = $2) OR ($1 = 'customer' AND customer = $2)
@@ -85,26 +68,6 @@ impl Store {
     /// By id.
     pub async fn every_kiosk(&self) -> Result<Vec<KioskId>, StoreError> {
         let kiosks: Vec<Kiosk> = self.rows(&EVERY, |q| q).await?;
-        Ok(kiosks.into_iter().map(|kiosk| kiosk.0).collect())
-    }
-
-    /// Those of whom nothing of a month had been signed by an instant, by id.
-    pub async fn every_unsigned(&self, month: Month, by: Timestamp) -> Result<Vec<KioskId>, StoreError> {
-        let bind = |q: Query| q.bind(month.to_string()).bind(by.ms());
-        let kiosks: Vec<Kiosk> = self.rows(&EVERY_UNSIGNED, bind).await?;
-        Ok(kiosks.into_iter().map(|kiosk| kiosk.0).collect())
-    }
-
-    /// The same of these kiosks.
-    pub async fn unsigned_among(
-        &self,
-        kiosks: &[KioskId],
-        month: Month,
-        by: Timestamp,
-    ) -> Result<Vec<KioskId>, StoreError> {
-        let ids = id_array(kiosks.iter());
-        let bind = |q: Query| q.bind(ids).bind(month.to_string()).bind(by.ms());
-        let kiosks: Vec<Kiosk> = self.rows(&UNSIGNED_AMONG, bind).await?;
         Ok(kiosks.into_iter().map(|kiosk| kiosk.0).collect())
     }
 

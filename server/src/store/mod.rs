@@ -38,6 +38,7 @@ mod log;
 mod membership;
 mod month_groups;
 mod month_ratios;
+mod month_signed;
 mod month_totals;
 mod months;
 mod open_months;
@@ -67,6 +68,7 @@ pub use journal::Place;
 pub use kiosks::ServiceDates;
 pub use month_groups::{MAX_GROUPS, MonthGroup};
 pub use month_ratios::MonthRatios;
+pub use month_signed::SignedMonth;
 pub use month_totals::{MonthTotal, WorstKiosk};
 pub use page::{DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Scope};
 pub use restatements::RestatementFilter;
@@ -79,7 +81,7 @@ pub use view::{
 
 use database::{Database, Opener};
 use row::{Cell, Loaded, RowReader};
-use sql::{Backend, Query, Sql, sql};
+use sql::{Backend, Connection, Query, Sql, sql};
 
 /// What is in use, the log not counted. The two databases have no words in common here.
 const BYTES: Sql = Sql {
@@ -167,6 +169,18 @@ impl Store {
     ) -> Result<Vec<T>, StoreError> {
         let decode = |row: &AnyRow| T::decode(&mut RowReader::new(row, T::TABLE));
         self.database.read(sql.name, bind(sql.query(self.backend())), decode).await
+    }
+
+    /// As [`Self::rows`], of a look of several statements; see [`Database::read_at_once`].
+    async fn rows_on<T: Loaded>(
+        &self,
+        connection: &mut Connection,
+        sql: &Sql,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<Vec<T>, StoreError> {
+        let decode = |row: &AnyRow| T::decode(&mut RowReader::new(row, T::TABLE));
+        let rows = database::fetch(connection, bind(sql.query(self.backend())), decode).await;
+        rows.map_err(|e| StoreError::of(sql.name, e))?.into_iter().collect()
     }
 
     /// As [`Self::rows`], of a statement that gives all of them in one text (`{columns, …}`).

@@ -1,7 +1,7 @@
 //! Month figures of a group, summed.
 use kioskwatch_domain::{
     change::{MonthRow, MonthSums},
-    uptime::Month,
+    uptime::{Month, Ratio},
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 
@@ -52,17 +52,6 @@ macro_rules! of_group {
     };
 }
 
-pub(super) use of_group;
-
-/// What was signed of a kiosk by `$5` and stood then, of those who had time in it; see [`official`].
-macro_rules! signed {
-    () => {
-        "m.version = (SELECT MAX(later.version) FROM uptime_month later
-                      WHERE later.month = m.month AND later.kiosk = m.kiosk AND later.version > 0
-                        AND later.booked_at <= $5)
-         AND m.accountable_s + m.excluded_s > 0"
-    };
-}
 macro_rules! total {
     () => {
         "CAST(COALESCE(MAX(longest_outage_s), 0) AS BIGINT),
@@ -75,28 +64,22 @@ macro_rules! total {
             CAST(COALESCE(MIN(target_den), 0) AS BIGINT), CAST(COALESCE(MAX(target_den), 0) AS BIGINT)"
     };
 }
+/// One of the worst, without the seconds by which it is one.
 macro_rules! worst {
     () => {
-        "CAST(SUM(avail_of_s - avail_s) AS BIGINT), CAST(SUM(avail_of_s) AS BIGINT),
+        "CAST(SUM(on_s) AS BIGINT), CAST(SUM(on_of_s) AS BIGINT), CAST(SUM(avail_s) AS BIGINT),
+            CAST(SUM(avail_of_s) AS BIGINT), CAST(SUM(full_s) AS BIGINT), CAST(SUM(full_of_s) AS BIGINT),
             CAST(MAX(longest_outage_s) AS BIGINT)"
     };
 }
-macro_rules! worst_first {
-    () => {
-        " GROUP BY kiosk HAVING SUM(avail_of_s - avail_s) > 0 ORDER BY 2 DESC, 1 LIMIT 10"
-    };
-}
+
+pub(super) use {of_group, sums, total, worst};
+
 const TOTAL: Sql = sql!(
     total_of_month,
     "SELECT 'sum', " [sums] ", " [total]
     " FROM uptime_month m
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
-);
-const SIGNED_TOTAL: Sql = sql!(
-    signed_total_of_month,
-    "SELECT 'sum', " [sums] ", " [total]
-    " FROM uptime_month m
-     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [signed]
 );
 pub(super) const TARGETS: Sql = sql!(
     targets_of_month,
@@ -104,22 +87,15 @@ pub(super) const TARGETS: Sql = sql!(
      WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official]
     " GROUP BY target_num, target_den"
 );
-const SIGNED_TARGETS: Sql = sql!(
-    signed_targets_of_month,
-    "SELECT target_num, target_den FROM uptime_month m
-     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [signed]
-    " GROUP BY target_num, target_den"
-);
 const WORST: Sql = sql!(
     worst_of_month,
-    "SELECT kiosk, " [worst] " FROM uptime_month m
-     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official] [worst_first]
+    "SELECT kiosk,
+            CAST(SUM(CASE $5 WHEN 'on' THEN on_of_s - on_s WHEN 'full' THEN full_of_s - full_s
+                     ELSE avail_of_s - avail_s END) AS BIGINT), " [worst] " FROM uptime_month m
+     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [official] "
+     GROUP BY kiosk ORDER BY 2 DESC, 1 LIMIT 10"
 );
-const SIGNED_WORST: Sql = sql!(
-    signed_worst_of_month,
-    "SELECT kiosk, " [worst] " FROM uptime_month m
-     WHERE m.month = $2 AND " [of_group] " AND ($1 IS NULL OR m.site IN " TEXTS ") AND " [signed] [worst_first]
-);
+
 /// The figures of a group in a month.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MonthTotal {
@@ -138,7 +114,7 @@ pub struct MonthTotal {
     /// What was promised for it, as numerator and denominator; of several promises the highest.
     pub target: Option<(i64, i64)>,
     /// Its rows were booked under several promises.
-    has_several_targets: bool,
+    pub(super) has_several_targets: bool,
 }
 
 impl MonthTotal {
@@ -149,7 +125,7 @@ impl MonthTotal {
 }
 
 /// A promise of a month.
-struct Target((i64, i64));
+pub(super) struct Target(pub(super) (i64, i64));
 
 impl Loaded for Target {
     const TABLE: &'static str = "uptime_month";
@@ -216,8 +192,11 @@ impl Loaded for MonthTotal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorstKiosk {
     pub kiosk: KioskId,
-    pub down_s: i64,
-    pub avail_of_s: i64,
+    /// What it lost of the ratio that was asked for.
+    pub lost_s: i64,
+    pub on: Ratio,
+    pub avail: Ratio,
+    pub full: Ratio,
     pub longest_outage_s: i64,
 }
 
@@ -225,12 +204,18 @@ impl Loaded for WorstKiosk {
     const TABLE: &'static str = "uptime_month";
 
     fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            kiosk: row.id()?,
-            down_s: row.int()?,
-            avail_of_s: row.int()?,
-            longest_outage_s: row.int()?,
-        })
+        let (kiosk, lost_s) = (row.id()?, row.int()?);
+        let mut ratio = || Ok::<_, StoreError>(Ratio::new(row.int()?, row.int()?));
+        let (on, avail, full) = (ratio()?, ratio()?, ratio()?);
+        Ok(Self { kiosk, lost_s, on, avail, full, longest_outage_s: row.int()? })
+    }
+}
+
+impl WorstKiosk {
+    /// Who lost nothing is none of them.
+    pub(super) fn listed(mut ten: Vec<Self>) -> Vec<Self> {
+        ten.retain(|one| one.lost_s > 0);
+        ten
     }
 }
 
@@ -251,31 +236,9 @@ impl Store {
             return Ok(MonthTotal::of_kiosk(&rows, scope));
         }
         let bind = |q| asked(q, scope, month, (kind, id));
-        let total = self.row(&TOTAL, bind).await?.unwrap_or_default();
-        self.with_highest_target(total, &TARGETS, bind).await
-    }
-
-    /// What had been signed of a group's kiosks by an instant, summed: of each the version that stood then.
-    pub async fn signed_total_of_month(
-        &self,
-        scope: &Scope,
-        month: Month,
-        group: (&'static str, &str),
-        by: Timestamp,
-    ) -> Result<MonthTotal, StoreError> {
-        let bind = |q| asked(q, scope, month, group).bind(by.ms());
-        let total = self.row(&SIGNED_TOTAL, bind).await?.unwrap_or_default();
-        self.with_highest_target(total, &SIGNED_TARGETS, bind).await
-    }
-
-    async fn with_highest_target(
-        &self,
-        mut total: MonthTotal,
-        targets: &Sql,
-        bind: impl Fn(Query) -> Query,
-    ) -> Result<MonthTotal, StoreError> {
+        let mut total: MonthTotal = self.row(&TOTAL, bind).await?.unwrap_or_default();
         if total.has_several_targets {
-            total.target = self.highest_target(targets, bind).await?;
+            total.target = self.highest_target(&TARGETS, bind).await?;
         }
         Ok(total)
     }
@@ -289,26 +252,15 @@ impl Store {
         Ok(MonthTotal::highest(targets.into_iter().map(|target| target.0)))
     }
 
-    /// The ten kiosks of a group that were down longest, worst first.
+    /// The ten kiosks of a group that lost most of `ratio` (`on`, `avail` or `full`), worst first.
     pub async fn worst_of_month(
         &self,
         scope: &Scope,
         month: Month,
-        kind: &'static str,
-        id: &str,
-    ) -> Result<Vec<WorstKiosk>, StoreError> {
-        self.rows(&WORST, |q| asked(q, scope, month, (kind, id))).await
-    }
-
-    /// The same of what had been signed by an instant.
-    pub async fn signed_worst_of_month(
-        &self,
-        scope: &Scope,
-        month: Month,
         group: (&'static str, &str),
-        by: Timestamp,
+        ratio: &'static str,
     ) -> Result<Vec<WorstKiosk>, StoreError> {
-        self.rows(&SIGNED_WORST, |q| asked(q, scope, month, group).bind(by.ms())).await
+        self.rows(&WORST, |q| asked(q, scope, month, group).bind(ratio)).await.map(WorstKiosk::listed)
     }
 }
 

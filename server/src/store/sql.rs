@@ -29,6 +29,14 @@ impl Backend {
             Self::Postgres => "BEGIN",
         }
     }
+
+    /// How one begins of which every statement sees what was committed when the first began.
+    pub(super) const fn begin_read(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
 }
 
 pub(super) type Query = sqlx::query::Query<'static, Any, <Any as sqlx::Database>::Arguments>;

@@ -1,20 +1,25 @@
 //! Every query put to the sources of a running stack, and every link followed.
 use std::{collections::BTreeSet, fs, time::Duration};
 
+use kioskwatch_proto::{
+    KioskId,
+    topic::{Channel, Topic},
+};
 use kioskwatch_server::clock::Clock;
 use kioskwatch_tests::{
     emulator::{Paper, Phase},
     harness::{
+        client::Client,
         monitoring::prometheus,
         postgres::Postgres,
-        server::Workdir,
+        server::{QUICK, Workdir},
         stack::{PATIENCE, Plan, Stack},
         wait::wait_until,
     },
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 use super::{
     answer::{Answer, Choice, Chosen, Sources},
@@ -68,6 +73,40 @@ async fn reader(url: &str) -> PgConnection {
     reader
 }
 
+/// Whoever speaks for a kiosk that is off: more than one may send, and nothing that can be read.
+struct Nonsense(JoinHandle<()>);
+
+impl Nonsense {
+    async fn begin(stack: &Stack, kiosk: &str) -> Self {
+        let kiosk = KioskId::new(kiosk).unwrap();
+        let topic = Topic::new(kiosk.clone(), Channel::Journal).to_string();
+        let filters = Topic::agent_filters(&kiosk);
+        let mut client = Client::connect(stack.broker.address(), "nonsense", &filters).await.unwrap();
+        Self(tokio::spawn(async move { while client.say(&topic, "nonsense", false).await.is_ok() {} }))
+    }
+}
+
+impl Drop for Nonsense {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A kiosk that is out of service, and nobody told those who were to repair it.
+async fn retire(stack: &Stack, id: &str) {
+    let path = format!("/api/v1/kiosks/{id}");
+    let api = stack.api();
+    let put = api.put(&path, json!({ "site": "S-01", "model": "test-terminal" })).await.unwrap();
+    assert!(matches!(put.status, 200 | 201), "{put:?}");
+    let ticket = json!({ "kiosk": id, "fault": "paper_jam", "source": "call", "text": "no paper comes" });
+    let opened = api.post("/api/v1/tickets", ticket).await.unwrap();
+    assert_eq!(opened.status, 201, "{opened:?}");
+    let now = Clock::start().now();
+    let gone = json!({ "site": "S-01", "model": "test-terminal", "commissioned_at": now, "decommissioned_at": now.plus_ms(1_000) });
+    let put = api.put(&path, gone).await.unwrap();
+    assert_eq!(put.status, 200, "{put:?}");
+}
+
 /// Work for the panels to show: a fault that nobody is sent for, one that was mended, one that stops the kiosk and
 /// another on top of it, a kiosk that fell silent, a command.
 async fn work(stack: &mut Stack) {
@@ -88,6 +127,7 @@ async fn work(stack: &mut Stack) {
     let given = stack.api().post("/api/v1/kiosks/K-0001/commands", command).await.unwrap();
     assert_eq!(given.status, 202, "{given:?}");
     stack.ticket("K-0002", "kiosk_offline").await;
+    retire(stack, "K-0003").await;
 }
 
 /// One panel with one choice of variables; what it says within its patience.
@@ -269,6 +309,7 @@ async fn every_panel_that_asks_prometheus_answers_with_sqlite_alone() {
 async fn answer(boards: Vec<Board>, url: &str, has_postgres: bool) -> (Stack, Sources) {
     Past::write(url, "K-0001", "S-01").await;
     let plan = Plan::new(program()).database(url.to_owned());
+    let plan = plan.settings(&format!("{QUICK}\n[flood]\nmessages_per_s = 5\nmessage_burst = 100\n"));
     let mut stack = plan.kiosk("K-0001", "S-01").kiosk("K-0002", "S-02").start().await;
     let (process, prometheus) = prometheus(stack.dir.path(), stack.server.monitoring, None).unwrap();
     let postgres = match has_postgres {
@@ -283,6 +324,7 @@ async fn answer(boards: Vec<Board>, url: &str, has_postgres: bool) -> (Stack, So
     })
     .await;
     work(&mut stack).await;
+    let _nonsense = Nonsense::begin(&stack, "K-0002").await;
     let sources = Sources { prometheus, postgres, clock: Clock::start(), _process: process };
     let mut asked = 0;
     let least = boards.len() * 10;

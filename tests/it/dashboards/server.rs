@@ -78,20 +78,17 @@ fn series() -> Vec<Panel> {
             .prom("commit p99", &quantile("0.99", "commit"))
             .prom("sweep p99", &quantile("0.99", "sweep"))
             .unit("s"),
-        Panel::series("提交失败 / Commits that failed")
-            .prom(
-                "{{reason}}",
-                "sum by (reason) (increase(kioskwatch_commit_failures_total[$__rate_interval]))",
-            )
-            .may_be_empty(GOOD),
+        Panel::series("提交失败 / Commits that failed").prom(
+            "{{reason}}",
+            "sum by (reason) (increase(kioskwatch_commit_failures_total[$__rate_interval]))",
+        ),
         Panel::series("队列 / Queues").prom("{{queue}}", "max by (queue) (kioskwatch_queue_depth)"),
         Panel::series("丢弃 / Dropped").prom("{{queue}} {{reason}}", dropped).may_be_empty(GOOD),
         Panel::series("命令 / Commands per hour")
             .prom("{{action}} {{state}}", &per_hour("commands", "action, state"))
             .may_be_empty("没有人下发命令 / nobody gave a command"),
         Panel::series("安全事件 / Security events per hour")
-            .prom("{{event}}", &per_hour("security_events", "event"))
-            .may_be_empty(GOOD),
+            .prom("{{event}}", &per_hour("security_events", "event")),
         Panel::series("清理的行数 / Rows removed per day")
             .prom("{{table}}", "sum by (table) (increase(kioskwatch_retention_removed_total[1d])) > 0")
             .may_be_empty("没有到期的数据 / nothing was old enough"),

@@ -22,6 +22,7 @@ const fn themes(mistake: Mistake) -> Themes {
         Mistake::WillIsVerdict | Mistake::PubackTrusted | Mistake::SentBeforeDurable => {
             Themes { kiosk_trouble: true, bad_network: true, ..calm }
         }
+        Mistake::NoTimeAfterWill => Themes { tears: true, ..calm },
         Mistake::OwnClockJumpUnnoticed => Themes { clocks: true, ..calm },
         Mistake::DeviceClockTrusted => Themes { clocks: true, kiosk_trouble: true, ..calm },
         Mistake::DigestIgnored | Mistake::AckAboveLastObeyed | Mistake::WasStripped => {

@@ -257,3 +257,10 @@ fn a_site_called_dark_on_a_wrong_clock_leaves_no_ticket_open_when_it_is_right_ag
         ],
     );
 }
+
+/// A will was judged an interval after the last sign of life, which left a kiosk whose heartbeat was due no time to come
+/// back: a moment of a tear that took everybody, and the site was dark.
+#[test]
+fn a_fleet_torn_off_by_its_broker_has_time_to_come_back() {
+    holds(20, 2, CALM, &[(2_880_394, Happening::Tear { ms: 8_667 })]);
+}

@@ -237,7 +237,7 @@ async fn counted(store: &Store, case: &Value, interval_s: Option<u32>) -> BTreeM
     };
     let as_of = case.get("as_of").map_or(period.to + FREEZE_S, |at| instant(tz, at));
     let figures = async |scope, as_of| {
-        let query = UptimeQuery { scope, period: asked, as_of };
+        let query = UptimeQuery { as_of, ..UptimeQuery::of(scope, asked) };
         reader.figures(&Scope::All, &query).await.unwrap().sums.figures
     };
     let mut found = BTreeMap::new();

@@ -249,7 +249,7 @@ pub(crate) async fn who_was_away_counts_before_and_after_and_not_between(empty: 
     let now = when("2026-05-01T00:00:00");
     let reader = UptimeReader { store: &store, config: &config, calendar: &calendar, now, live: &NotLive };
     let period = UptimePeriod::Month { year: 2026, month: 3 };
-    let query = UptimeQuery { scope: UptimeScope::Site(site_id("s1")), period, as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Site(site_id("s1")), period);
     let figures = reader.figures(&Scope::All, &query).await.unwrap().sums.figures;
     assert_eq!((figures.accountable_s, figures.known_s), (1_382_400, 1_382_400));
     assert_eq!(

@@ -116,6 +116,8 @@ promises! {
         a_month_in_which_the_model_changed_has_a_row_for_each_of_them,
         a_group_is_the_sum_of_its_official_figures,
         what_was_signed_by_an_instant_is_the_version_that_stood_then,
+        the_worst_are_those_that_lost_most_of_the_ratio_that_is_asked_for,
+        whoever_is_signed_during_a_look_is_among_the_signed_or_the_rest,
         the_parts_of_a_group_are_its_official_figures_worst_first,
         what_was_taken_from_an_owner_counts_no_kiosk,
         months_that_nobody_signed_are_found_however_old_they_are;

@@ -210,16 +210,16 @@ pub(crate) async fn a_group_is_the_sum_of_its_official_figures(empty: Empty) {
     }
     let nobody_signed = store.ratios_of_month(&all, october().next(), ("fleet", "")).await.unwrap();
     assert_eq!((nobody_signed.figures.avail.num, nobody_signed.promised), (600, None));
-    let worst = store.worst_of_month(&all, october(), "fleet", "").await.unwrap();
-    let worst: Vec<_> = worst.iter().map(|one| (one.kiosk.as_str(), one.down_s)).collect();
+    let worst = store.worst_of_month(&all, october(), ("fleet", ""), "avail").await.unwrap();
+    let worst: Vec<_> = worst.iter().map(|one| (one.kiosk.as_str(), one.lost_s)).collect();
     assert_eq!(worst, [("k2", 40), ("k1", 25)]);
     // The ten that were down longest, of equals by their names, and none that never was.
     let others: Vec<MonthRow> =
         (10..20).map(|n| month(&format!("k{n}"), "s1", 0, i64::from(n > 10) * 30)).collect();
     store.commit(&others.iter().map(booked).collect::<Vec<_>>()).await.unwrap();
     let ask = async |kind, id| {
-        let worst = store.worst_of_month(&all, october(), kind, id).await.unwrap();
-        worst.into_iter().map(|one| (one.kiosk.to_string(), one.down_s)).collect::<Vec<_>>()
+        let worst = store.worst_of_month(&all, october(), (kind, id), "avail").await.unwrap();
+        worst.into_iter().map(|one| (one.kiosk.to_string(), one.lost_s)).collect::<Vec<_>>()
     };
     let thirty = (11..20).map(|n| (format!("k{n}"), 30));
     let ten: Vec<_> = [("k2".to_owned(), 40)].into_iter().chain(thirty).collect();
@@ -258,21 +258,86 @@ pub(crate) async fn what_was_signed_by_an_instant_is_the_version_that_stood_then
         (60, (35, 2), 2, Some((100, 100)), &["k1", "k2"][..], &["k4"][..]),
     ] {
         for group in [("fleet", ""), ("site", "s1"), ("model", "KT-1")] {
-            let total = store.signed_total_of_month(&all, october(), group, at(by)).await.unwrap();
+            let signed =
+                store.signed_of_month(&all, (october(), at(by)), group, "avail", None).await.unwrap();
+            let (total, found) = (signed.total, signed.worst);
             let avail = total.sums.figures.avail;
             assert_eq!((avail.den - avail.num, total.kiosks), down, "{group:?} by {by}");
             assert_eq!((total.newest_version, total.target), (newest, target), "{group:?} by {by}");
-            let found = store.signed_worst_of_month(&all, october(), group, at(by)).await.unwrap();
             assert_eq!(found.iter().map(|one| one.kiosk.as_str()).collect::<Vec<_>>(), worst);
         }
-        let none = store.signed_total_of_month(&far, october(), ("fleet", ""), at(by)).await.unwrap();
-        assert_eq!(none.kiosks, 0);
+        let of_fleet = async |scope, among| {
+            store.signed_of_month(scope, (october(), at(by)), ("fleet", ""), "avail", among).await.unwrap()
+        };
+        assert_eq!(of_fleet(&far, None).await.total.kiosks, 0);
         let ids: Vec<KioskId> = unsigned.iter().map(|id| kiosk_id(id)).collect();
-        assert_eq!(store.every_unsigned(october(), at(by)).await.unwrap(), ids);
+        assert_eq!(of_fleet(&all, None).await.rest, ids);
         let some = ["k2", "k4", "k9"].map(kiosk_id);
         let left: Vec<KioskId> = some.iter().filter(|id| ids.contains(id)).cloned().collect();
-        assert_eq!(store.unsigned_among(&some, october(), at(by)).await.unwrap(), left);
+        assert_eq!(of_fleet(&all, Some(&some)).await.rest, left);
     }
+}
+
+pub(crate) async fn the_worst_are_those_that_lost_most_of_the_ratio_that_is_asked_for(empty: Empty) {
+    let store = empty.open().await;
+    let lost = |kiosk: &str, on, avail, full| {
+        let mut row = month(kiosk, "s1", 1, 0);
+        let figures = &mut row.sums.figures;
+        for (ratio, lost) in [(&mut figures.on, on), (&mut figures.avail, avail), (&mut figures.full, full)] {
+            ratio.num = ratio.den - lost;
+        }
+        figures.causes = BTreeMap::from([(Cause::Power, avail)]);
+        (row.sums.raw_on, row.sums.raw_avail, row.sums.raw_full) = (figures.on, figures.avail, figures.full);
+        booked(&row)
+    };
+    store.commit(&[lost("k1", 0, 20, 21), lost("k2", 5, 10, 30), lost("k3", 9, 9, 9)]).await.unwrap();
+    for (ratio, expected) in [
+        ("on", vec![("k3", 9), ("k2", 5)]),
+        ("avail", vec![("k1", 20), ("k2", 10), ("k3", 9)]),
+        ("full", vec![("k2", 30), ("k1", 21), ("k3", 9)]),
+    ] {
+        let fleet = ("fleet", "");
+        let official = store.worst_of_month(&Scope::All, october(), fleet, ratio).await.unwrap();
+        let by = (october(), at(60));
+        let signed = store.signed_of_month(&Scope::All, by, fleet, ratio, None).await.unwrap();
+        assert_eq!(official, signed.worst, "{ratio}");
+        let told: Vec<_> = official.iter().map(|one| (one.kiosk.as_str(), one.lost_s)).collect();
+        assert_eq!(told, expected, "{ratio}");
+        let lost = |ratio: Ratio| ratio.den - ratio.num;
+        let k3 = official.iter().find(|one| one.kiosk.as_str() == "k3").unwrap();
+        assert_eq!([lost(k3.on), lost(k3.avail), lost(k3.full)], [9; 3]);
+    }
+}
+
+/// The bookkeeper signs one kiosk after the other while somebody asks for their group.
+pub(crate) async fn whoever_is_signed_during_a_look_is_among_the_signed_or_the_rest(empty: Empty) {
+    let store = empty.open().await;
+    let names: Vec<String> = (0..200).map(|n| format!("k{n:03}")).collect();
+    let kiosks: Vec<Change> = names.iter().map(|id| Change::Kiosk(kiosk(id, Some("s1")))).collect();
+    store.commit(&kiosks).await.unwrap();
+    let among: Vec<KioskId> = names.iter().map(|id| kiosk_id(id)).collect();
+    let signing = async {
+        for id in &names {
+            store.commit(&[booked(&month(id, "s1", 1, 5))]).await.unwrap();
+        }
+    };
+    let asking = async {
+        let mut torn = Vec::new();
+        loop {
+            for among in [None, Some(&among[..])] {
+                let by = (october(), at(60));
+                let look =
+                    store.signed_of_month(&Scope::All, by, ("site", "s1"), "avail", among).await.unwrap();
+                let (signed, rest) = (look.total.kiosks, look.rest.len());
+                torn.extend((signed + rest as u64 != 200).then_some((signed, rest)));
+                if rest == 0 {
+                    return torn;
+                }
+            }
+        }
+    };
+    let ((), torn) = tokio::join!(signing, asking);
+    assert_eq!(torn, [], "signed and left of 200");
 }
 
 pub(crate) async fn the_parts_of_a_group_are_its_official_figures_worst_first(empty: Empty) {

@@ -1,4 +1,5 @@
 //! What a server has written, read around it: a judge does not ask the accused.
+use kioskwatch_proto::Timestamp;
 use sqlx::{AnyConnection, Connection as _};
 
 /// One record as the server keeps it.
@@ -33,6 +34,17 @@ pub struct StoredTicket {
     pub kiosk: String,
     pub fault: String,
     pub state: String,
+}
+
+/// A kiosk was called offline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfflineVerdict {
+    pub kiosk: String,
+    pub at: Timestamp,
+    pub noticed_at: Timestamp,
+    pub reason: String,
+    /// When it was called online again.
+    pub lifted_at: Option<Timestamp>,
 }
 
 /// A server's database, by its URL. Each question is a connection of its own: the database may die between two.
@@ -124,10 +136,25 @@ impl Rows {
     }
 
     /// Who was called offline, for however short: once for each time.
-    pub async fn went_offline(&self) -> Answer<Vec<String>> {
+    pub async fn offline_verdicts(&self) -> Answer<Vec<OfflineVerdict>> {
         let mut database = AnyConnection::connect(&self.url).await?;
-        let text = "SELECT kiosk FROM transition WHERE kind = 'presence' AND to_state = 'offline'";
-        sqlx::query_scalar(text).fetch_all(&mut database).await
+        let text = "SELECT kiosk, at, noticed_at, reason,
+                           (SELECT MIN(later.at) FROM transition AS later
+                            WHERE later.kiosk = verdict.kiosk AND later.kind = 'presence'
+                                  AND later.to_state = 'online' AND later.at >= verdict.at)
+                    FROM transition AS verdict
+                    WHERE kind = 'presence' AND to_state = 'offline' ORDER BY at, kiosk";
+        let rows: Vec<(String, i64, i64, String, Option<i64>)> =
+            sqlx::query_as(text).fetch_all(&mut database).await?;
+        let verdict =
+            |(kiosk, at, noticed_at, reason, lifted_at): (_, _, _, _, Option<i64>)| OfflineVerdict {
+                kiosk,
+                at: Timestamp(at),
+                noticed_at: Timestamp(noticed_at),
+                reason,
+                lifted_at: lifted_at.map(Timestamp),
+            };
+        Ok(rows.into_iter().map(verdict).collect())
     }
 
     /// About whom tickets say that nobody is there.

@@ -17,6 +17,7 @@ pub mod live;
 pub mod options;
 pub mod page;
 pub mod process;
+pub mod progress;
 pub mod returning;
 pub mod scale;
 pub mod silence;

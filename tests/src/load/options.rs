@@ -162,6 +162,9 @@ pub struct StormOptions {
     /// the same certificate
     #[arg(long)]
     pub tls: bool,
+    /// Messages that Mosquitto keeps for the server before it drops, its max_queued_messages
+    #[arg(long, default_value_t = 1_000)]
+    pub queue: u32,
     #[command(flatten)]
     pub stage: StageOptions,
 }

@@ -36,6 +36,11 @@ impl Page {
         self.sum("kioskwatch_messages_total{", r#"channel="heartbeat",outcome="applied""#)
     }
 
+    /// Births, wills and inventories that reached the server, whatever it made of them.
+    pub fn introductions(&self) -> u64 {
+        self.sum("kioskwatch_messages_total{", r#"channel="other""#)
+    }
+
     pub fn dropped(&self) -> u64 {
         self.sum("kioskwatch_dropped_total{", "")
     }

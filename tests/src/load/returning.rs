@@ -17,6 +17,7 @@ use super::{
     fleet::Fleet,
     kiosk::{FIRST_RECORDS, VirtualKiosk, now},
     line::Line,
+    progress::Progress,
 };
 
 /// Between two looks at who is due.
@@ -160,7 +161,10 @@ pub async fn deliver(
         let input = DeliveryInput::Connected(kiosk.session(CONNECTION));
         publish(kiosk, returning.step(turn(), input, |seq| record(kiosk, seq))?).await?;
     }
+    let progress = Progress::begin();
     while !kiosks.iter().all(Returning::is_done) {
+        let done = kiosks.iter().filter(|kiosk| kiosk.is_done()).count();
+        progress.tell(&format!("{done} of {} kiosks are acknowledged", kiosks.len()));
         while let Ok((kiosk, ack)) = news.try_recv() {
             let Some(returning) = kiosks.get_mut(kiosk.0 as usize) else { continue };
             let messages = returning.step(turn(), DeliveryInput::Ack(ack), |seq| record(kiosk, seq))?;

@@ -45,6 +45,15 @@ impl FloodLimit {
     }
 }
 
+/// What is asked of the broker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BrokerOptions<'a> {
+    /// Certificates for those that come in over TLS, by name; none: no such door.
+    pub over_tls: &'a [&'a str],
+    /// What it keeps for a client before it drops; `None`: Mosquitto's default, which is what we ship.
+    pub queue: Option<u32>,
+}
+
 /// Broker, server and database of one run.
 pub struct Stage {
     pub mosquitto: Broker,
@@ -60,25 +69,26 @@ pub struct Stage {
 impl Stage {
     /// Of so many kiosks, which the database knows and nobody has heard yet.
     pub async fn set(options: &StageOptions, flood: FloodLimit, kiosks: u32) -> Result<Self, String> {
-        Self::set_with_doors_for(options, flood, kiosks, &[]).await
+        Self::set_with_broker(options, flood, kiosks, &BrokerOptions::default()).await
     }
 
-    /// With certificates for those that come in over TLS.
-    pub async fn set_with_doors_for(
+    /// With a broker of another kind.
+    pub async fn set_with_broker(
         options: &StageOptions,
         flood: FloodLimit,
         kiosks: u32,
-        over_tls: &[&str],
+        broker: &BrokerOptions<'_>,
     ) -> Result<Self, String> {
         let text = |error: std::io::Error| error.to_string();
         let dir = Workdir::new("kioskwatch-load").map_err(text)?;
-        let tls = match over_tls {
+        let tls = match broker.over_tls {
             [] => None,
-            _ => Some(Tls::new(dir.path().join("tls"), over_tls)?),
+            names => Some(Tls::new(dir.path().join("tls"), names)?),
         };
         let listener = tls.as_ref().map_or_else(String::new, Tls::listener);
+        let queue = broker.queue.map_or_else(String::new, |most| format!("max_queued_messages {most}\n"));
         let mosquitto =
-            Broker::start_with(dir.path(), &format!("{AS_SHIPPED}{listener}")).await.map_err(text)?;
+            Broker::start_with(dir.path(), &format!("{AS_SHIPPED}{queue}{listener}")).await.map_err(text)?;
         let postgres = options.postgres.then(Postgres::start);
         let database = match &postgres {
             Some(postgres) => Some(postgres.fresh_database().await),

@@ -1,10 +1,10 @@
 //! Every connection drops at once, without a goodbye, and returns with full jitter: who is back when, and
 //! what the server made of it.
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use kioskwatch_agent::mqtt::jitter;
 use kioskwatch_proto::{
-    Timestamp,
+    KioskId, Timestamp,
     journal::Ack,
     topic::{Channel, Topic},
 };
@@ -27,10 +27,14 @@ use super::{
     options::StormOptions,
     page::Page,
     process::{Watched, raise_file_limit},
-    stage::{FloodLimit, Stage},
+    progress::Progress,
+    stage::{BrokerOptions, FloodLimit, Stage},
     tickets,
 };
-use crate::harness::wait::wait_for;
+use crate::{
+    demo::complain,
+    harness::{rows::OfflineVerdict, wait::wait_for},
+};
 
 /// Descriptors of each process beside the connections.
 const OTHER_FILES: u64 = 500;
@@ -39,6 +43,8 @@ const CONNECTING_AT_ONCE: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Everybody must be back by then.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
+/// Of wrong verdicts.
+const SHOWN_VERDICTS: usize = 40;
 
 /// Whose certificate all of them show: to make one for each takes longer than the storm.
 const SHOWN: &str = "K-0001";
@@ -164,14 +170,22 @@ impl Caller {
     }
 }
 
+/// Who is back, when, and what it took.
+#[derive(Default)]
+struct Returned {
+    delays: Delays,
+    attempts: u32,
+    after: BTreeMap<KioskId, Duration>,
+}
+
 pub async fn run(options: &StormOptions) -> Result<String, String> {
     let (count, interval_s, most_ms) =
         (options.connections.max(1), options.interval, u64::from(options.spread) * 1_000);
     raise_file_limit(u64::from(count) + OTHER_FILES)?;
     kioskwatch_server::run::install_tls_provider();
-    let certificates: &[&str] = if options.tls { &[SHOWN] } else { &[] };
-    let mut stage =
-        Stage::set_with_doors_for(&options.stage, FloodLimit::Default, count, certificates).await?;
+    let over_tls: &[&str] = if options.tls { &[SHOWN] } else { &[] };
+    let broker = BrokerOptions { over_tls, queue: Some(options.queue) };
+    let mut stage = Stage::set_with_broker(&options.stage, FloodLimit::Default, count, &broker).await?;
     let common = Common::of(&stage, interval_s)?;
     let connecting = Arc::new(Semaphore::new(CONNECTING_AT_ONCE));
     let (storm, is_storm) = tokio::sync::watch::channel(false);
@@ -185,9 +199,17 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
             caller.stay(events, &mut is_storm).await.map(|()| kiosk)
         });
     }
-    everybody(&stage, count).await?;
+    tokio::select! {
+        all = everybody(&stage, count, "before the storm") => all?,
+        Some(ended) = before.join_next() => {
+            let ended = ended.map_err(|e| e.to_string())?;
+            return Err(format!("a connection ended before the storm: {}", ended.err().unwrap_or_default()));
+        }
+    }
+    let heard = Page::read(&stage.server).await?.introductions();
 
     // Torn: every process forgets its connection at the same moment, and the broker speaks the wills.
+    let torn_at = now();
     let _ = storm.send(true);
     let mut callers = Vec::new();
     while let Some(caller) = before.join_next().await {
@@ -195,7 +217,7 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     }
     let torn = Instant::now();
     let (over, is_over) = tokio::sync::watch::channel(false);
-    let (back, mut returned) = tokio::sync::mpsc::unbounded_channel();
+    let (back, mut come_back) = tokio::sync::mpsc::unbounded_channel();
     let mut after = JoinSet::new();
     for kiosk in callers {
         let (mut back, mut is_over, common) = (Some(back.clone()), is_over.clone(), common.clone());
@@ -208,7 +230,7 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
                 let opened = Caller::open(kiosk, connection, common.clone()).await;
                 let Ok((caller, events)) = opened else { continue };
                 if let Some(back) = back.take() {
-                    let _ = back.send((torn.elapsed(), failures));
+                    let _ = back.send((kiosk, torn.elapsed(), failures));
                 }
                 // Whoever loses it again comes back again, as an agent would.
                 if caller.stay(events, &mut is_over).await.is_err() {
@@ -218,22 +240,31 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
         });
     }
     drop(back);
-    // For as long as a wrong verdict could still fall.
-    let watched = tokio::time::sleep_until(torn + Duration::from_secs(u64::from(interval_s) * 4));
+    let mut returned = Returned::default();
     let collected = async {
-        let (mut delays, mut attempts) = (Delays::default(), 0);
-        while delays.len() < count as usize {
-            let Some((delay, tried)) = returned.recv().await else { break };
-            delays.add(delay);
-            attempts += tried;
+        let progress = Progress::begin();
+        while returned.delays.len() < count as usize {
+            let Some((kiosk, delay, tried)) = come_back.recv().await else { break };
+            returned.delays.add(delay);
+            returned.attempts += tried;
+            returned.after.insert(kiosk.id(), delay);
+            progress.tell(&format!("{} of {count} are back", returned.delays.len()));
         }
-        (delays, attempts)
     };
-    let ((delays, attempts), ()) = tokio::join!(collected, watched);
-    everybody(&stage, count).await?;
+    let in_time = tokio::time::timeout(BACK_WITHIN, collected).await.is_ok();
+    // For as long as a wrong verdict could still fall.
+    complain(&format!("{} of {count} are back; who is called offline now?", returned.delays.len()));
+    tokio::time::sleep_until(torn + Duration::from_secs(u64::from(interval_s) * 4)).await;
+    let came_back = match in_time {
+        true => everybody(&stage, count, "after the storm").await,
+        false => {
+            Err(format!("{} of {count} are back after {} s", returned.delays.len(), BACK_WITHIN.as_secs()))
+        }
+    };
     // Of the whole run, asked of the database: a verdict that was lifted a moment later is one too.
-    let offline = stage.rows().went_offline().await.map_err(|e| e.to_string())?.len();
+    let offline = stage.rows().offline_verdicts().await.map_err(|e| e.to_string())?;
     let tickets: Vec<_> = tickets::opened(&stage.store).await?.into_values().collect();
+    let heard = Page::read(&stage.server).await?.introductions().saturating_sub(heard);
     let memory = stage.process()?.resident_kib()?;
     let own = Watched::this().resident_kib()?.all;
     let _ = over.send(true);
@@ -242,36 +273,61 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     stage.server.stop().await.map_err(|e| e.to_string())?;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let mib = |kib: u64| kib as f64 / 1_024.0;
+    let Returned { delays, attempts, after } = returned;
     let report = format!(
         "{count} connections at {interval_s} s drop at once and return with full jitter, {}, Mosquitto\n  \
          back again     {delays}; {attempts} attempts\n  \
+         the server     {heard:>6} wills, births and inventories reached it, of {} at least\n  \
          false offline  {:>6} verdicts, however short, {} tickets\n  \
          server memory  {:>6.1} MiB at most{} (Zabbix 6.0 with its database 458); generator {:.1} MiB\n",
         if options.tls { "TLS 1.3 with certificates" } else { "without TLS" },
-        offline,
+        u64::from(count) * 3,
+        offline.len(),
         tickets.len(),
         mib(memory.most),
         Goal::of_memory(count).map_or(String::new(), |goal| format!(" {}", goal.of(mib(memory.most)))),
         mib(own),
     );
-    let in_time = delays.quantile(1.0).is_some_and(|longest| longest <= BACK_WITHIN);
-    if delays.len() < count as usize || !in_time || offline > 0 || !tickets.is_empty() {
-        return Err(format!("the fleet did not come back unharmed\n{report}{}", tickets.join("\n")));
+    match came_back {
+        Ok(()) if offline.is_empty() && tickets.is_empty() => Ok(report),
+        came_back => {
+            let mut lines: Vec<_> = came_back.err().into_iter().chain(tickets).collect();
+            lines.extend(offline.iter().take(SHOWN_VERDICTS).map(|verdict| told(verdict, torn_at, &after)));
+            Err(format!("the fleet did not come back unharmed\n{report}{}", lines.join("\n")))
+        }
     }
-    Ok(report)
+}
+
+/// A verdict in seconds after the storm.
+fn told(verdict: &OfflineVerdict, torn_at: Timestamp, back: &BTreeMap<KioskId, Duration>) -> String {
+    let after = |at: Timestamp| format!("{} ms", at.since(torn_at));
+    let OfflineVerdict { kiosk, at, noticed_at, reason, lifted_at } = verdict;
+    let back = KioskId::new(kiosk).ok().and_then(|id| back.get(&id));
+    format!(
+        "{kiosk} offline after {}, {reason}, noticed after {}; back after {}, online again after {}",
+        after(*at),
+        after(*noticed_at),
+        back.map_or_else(|| "never".to_owned(), |back| format!("{} ms", back.as_millis())),
+        lifted_at.map_or_else(|| "never".to_owned(), after),
+    )
 }
 
 /// Waits until all kiosks are online, and what their journals begin with is committed.
-async fn everybody(stage: &Stage, count: u32) -> Result<(), String> {
+async fn everybody(stage: &Stage, count: u32, when: &str) -> Result<(), String> {
+    let progress = Progress::begin();
+    let tell = |text: String| {
+        progress.tell(&format!("{when}: {text}"));
+        text
+    };
     let all = || async {
         let online = Page::read(&stage.server).await?.kiosks("online");
         if online < u64::from(count) {
-            return Err(format!("{online} of {count} are online"));
+            return Err(tell(format!("{online} of {count} are online")));
         }
         let heads = stage.rows().heads().await.map_err(|e| e.to_string())?;
         match heads.iter().filter(|(_, upto)| *upto >= FIRST_RECORDS).count() {
             told if told >= count as usize => Ok(()),
-            told => Err(format!("the journals of {told} of {count} are committed")),
+            told => Err(tell(format!("the journals of {told} of {count} are committed"))),
         }
     };
     wait_for("every kiosk's verdict and journal", PATIENCE, all).await.map_err(|e| e.to_string())

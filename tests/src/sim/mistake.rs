@@ -15,6 +15,8 @@ pub enum Mistake {
     StaleImage,
     /// A last will counts as a verdict.
     WillIsVerdict,
+    /// After a last will a kiosk is judged from its last sign of life on: its return gets no time.
+    NoTimeAfterWill,
     /// The server does not notice that it was cut off, and blames the kiosks.
     OwnDeafnessUnnoticed,
     /// Nobody is given time to come back after the server was away: silence is judged at once.
@@ -52,6 +54,7 @@ impl Mistake {
         Self::HeadsForgotten,
         Self::StaleImage,
         Self::WillIsVerdict,
+        Self::NoTimeAfterWill,
         Self::OwnDeafnessUnnoticed,
         Self::NoSettling,
         Self::OwnClockJumpUnnoticed,

@@ -288,8 +288,15 @@ impl Server {
                 if message.state == PresenceState::Online && living {
                     hear(&mut self.heard, &kiosk, now);
                 }
-                if message.state == PresenceState::Offline && self.mistake == Some(Mistake::WillIsVerdict) {
-                    message.state = PresenceState::Planned;
+                match self.mistake {
+                    Some(Mistake::WillIsVerdict) if message.state == PresenceState::Offline => {
+                        message.state = PresenceState::Planned;
+                    }
+                    Some(Mistake::NoTimeAfterWill) if message.state == PresenceState::Offline => {
+                        let heard = self.heard.get(&kiosk).and_then(|times| times.last());
+                        received_at = heard.map_or(received_at, |&heard| self.clock(heard));
+                    }
+                    _ => {}
                 }
                 Input::Presence { kiosk, received_at, retained, message }
             }

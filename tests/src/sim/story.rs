@@ -125,6 +125,11 @@ pub enum Happening {
     BrokerDeath {
         ms: i64,
     },
+    /// Every connection is torn off at once, and for so long the broker's queue for the server is full: what the kiosks
+    /// tell is dropped. All wills come before.
+    Tear {
+        ms: i64,
+    },
     /// The server loses its connection to the broker.
     ServerCutOff {
         ms: i64,
@@ -153,6 +158,7 @@ pub struct Themes {
     pub clones: bool,
     pub clocks: bool,
     pub restores: bool,
+    pub tears: bool,
 }
 
 impl Themes {
@@ -165,6 +171,7 @@ impl Themes {
         clones: false,
         clocks: false,
         restores: false,
+        tears: false,
     };
 
     /// Some of them, so that each is met alone and in company.
@@ -177,9 +184,15 @@ impl Themes {
             clones: rng.per_mille(150),
             clocks: rng.per_mille(250),
             restores: rng.per_mille(200),
+            tears: rng.branch(TEARS).per_mille(300),
         }
     }
 }
+
+/// What the dice of tears are for: see [`Rng::branch`].
+const TEARS: u64 = 2;
+/// How long a queue is full: a fleet is back within seconds.
+const LONGEST_TEAR_MS: i64 = 10_000;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -220,6 +233,13 @@ impl Story {
             for _ in 0..rng.between(1, 2 * shared) {
                 let what = of_server(rng, themes);
                 events.push(Timed { at_ms: rng.between(0, length_ms - 1), what });
+            }
+        }
+        if themes.tears {
+            let mut dice = rng.branch(TEARS);
+            for _ in 0..dice.between(1, 2 * shared) {
+                let what = Happening::Tear { ms: dice.between(0, LONGEST_TEAR_MS) };
+                events.push(Timed { at_ms: dice.between(0, length_ms - 1), what });
             }
         }
         events.sort_by_key(|event| event.at_ms);
@@ -356,6 +376,9 @@ impl fmt::Display for Happening {
                 write!(f, "the server's wall clock jumps by {by_ms} ms for {}", clock(ms))
             }
             Self::BrokerDeath { ms } => write!(f, "the broker dies for {}", clock(ms)),
+            Self::Tear { ms } => {
+                write!(f, "all connections are torn off, and the broker drops for {}", clock(ms))
+            }
             Self::ServerCutOff { ms } => write!(f, "the server is cut off from the broker for {}", clock(ms)),
             Self::ServerCrash { crash, ms } => write!(f, "the server dies ({crash:?}) for {}", clock(ms)),
             Self::CommitsFail { times } => write!(f, "{times} commits fail"),

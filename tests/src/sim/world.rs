@@ -30,6 +30,8 @@ use super::{
 const KEEP_ALIVE_MS: i64 = 45_000;
 /// After its own trouble a kiosk may still be silent: the longest backoff, the missed heartbeats, the hold.
 const EXCUSED_MS: i64 = 300_000;
+/// A kiosk that has been connected for three intervals was heard, and comes back at once.
+const STEADY_MS: i64 = 90_000;
 /// From the healing to the last record of each kiosk, and from there to the end.
 const SETTLE_MS: i64 = 8 * 60_000;
 const AFTER_MARK_MS: i64 = 90_000;
@@ -91,6 +93,7 @@ struct Connection {
     open: bool,
     /// Nothing overtakes in good weather.
     last_arrival: i64,
+    since: i64,
 }
 
 pub(super) struct World<'a> {
@@ -105,6 +108,8 @@ pub(super) struct World<'a> {
     conns: Vec<Connection>,
     broker: Broker,
     broker_back: i64,
+    /// Until then the broker drops what it should pass on to the server.
+    queue_full_until: i64,
     pub(super) server: Server,
     server_back: i64,
     link: u64,
@@ -161,6 +166,7 @@ impl<'a> World<'a> {
             conns: Vec::new(),
             broker: Broker::new(),
             broker_back: 0,
+            queue_full_until: 0,
             server: Server::new(story.seed, story.mistake),
             server_back: 0,
             link: 0,

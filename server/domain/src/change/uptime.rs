@@ -71,7 +71,7 @@ impl MonthRow {
     /// Whether its owner had any time in the month: what was taken from an owner stays as a row of nothing.
     #[must_use]
     pub const fn has_time(&self) -> bool {
-        self.sums.figures.accountable_s + self.sums.excluded_s > 0
+        self.sums.has_time()
     }
 }
 
@@ -96,6 +96,12 @@ pub struct MonthSums {
 }
 
 impl MonthSums {
+    /// Whether there was any time to answer for, or to be forgiven.
+    #[must_use]
+    pub const fn has_time(&self) -> bool {
+        self.figures.accountable_s + self.excluded_s > 0
+    }
+
     /// Outages in rows that were booked by a server that did not note their cause: what was signed so stays so.
     #[must_use]
     pub fn not_told_by_cause(&self) -> i64 {

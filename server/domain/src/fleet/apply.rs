@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     change::TransitionRow,
-    evidence::Proof,
+    cursor::Proof,
     incident::{CloseReason, is_ours},
 };
 

@@ -10,10 +10,7 @@ use kioskwatch_proto::{
 };
 
 use super::kiosk::Kiosk;
-use crate::{
-    change::EvidenceState,
-    evidence::{Cause, state_of},
-};
+use crate::{change::EvidenceState, cursor::state_of, uptime::Cause};
 
 /// Faults of a peripheral that is not heard, as it is without mains.
 const SILENT: [&str; 3] = [codes::COMM_TIMEOUT, codes::PORT_MISSING, codes::PRINTER_OFFLINE];
@@ -60,16 +57,22 @@ impl Kiosk {
     /// The strongest of what stops it; where nobody says what does, of what could.
     fn stopped_by(&self, service: ServiceState) -> Option<Cause> {
         let told = self.told(service);
-        let named = told.and_then(|told| told.split_once(": ")).map_or("", |(name, _)| name);
+        let (named, why) = told.and_then(|told| told.split_once(": ")).unwrap_or_default();
+        // The mains, the line and the host are the customer's: they are no detail of a module.
+        let why = Some(Cause::of_fault(why)).filter(|cause| *cause == Cause::Supplies);
         let mains_failed = self.faults().any(|fault| Cause::of_fault(fault.base()) == Cause::Power);
         let parts = || self.state.peripherals.iter();
         let stops = |(name, part): &&(PeripheralName, PeripheralState)| {
             name.as_str() == named || ((name.is_host() || self.is_required(name)) && is_stopped(part))
         };
-        let of = |(_, part): &(PeripheralName, PeripheralState)| of_part(part, mains_failed);
+        let of = |(name, part): &(PeripheralName, PeripheralState)| {
+            // Of a module that says nothing of itself the application says it.
+            let told = why.filter(|_| name.as_str() == named && !is_stopped(part));
+            told.unwrap_or_else(|| of_part(part, mains_failed))
+        };
         let said = told.and_then(|told| match told {
             codes::APPLICATION_DOWN => Some(Cause::Software),
-            word => Cause::parse(word),
+            word => Cause::named(word).or(why),
         });
         let known = parts().filter(stops).map(of).chain(said).min();
         known
@@ -80,7 +83,7 @@ impl Kiosk {
     /// Every raised fault takes something away.
     fn degraded_by(&self, service: ServiceState) -> Option<Cause> {
         let faults = self.faults().map(|fault| Cause::of_fault(fault.base()));
-        faults.chain(self.told(service).and_then(Cause::parse)).min()
+        faults.chain(self.told(service).and_then(Cause::named)).min()
     }
 
     fn faults(&self) -> impl Iterator<Item = &FaultCode> {

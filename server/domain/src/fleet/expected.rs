@@ -39,7 +39,7 @@ impl Kiosk {
 impl Site {
     /// Open, and no approved exclusion.
     pub(super) fn works(&self, calendar: &WorkCalendar, now: Timestamp) -> bool {
-        self.hours.is_open(calendar, now) && !self.windows.iter().any(|window| window.holds(now))
+        self.hours().is_open(calendar, now) && !self.busy().windows.iter().any(|window| window.holds(now))
     }
 }
 
@@ -67,14 +67,14 @@ impl Fleet {
     pub fn site_counts(&self, now: Timestamp) -> Vec<SiteCount> {
         let mut counts = Vec::with_capacity(self.sites.len());
         let mut stands = vec![false; self.kiosks.len()];
-        for site in self.sites.values().filter(|site| !site.kiosks.is_empty()) {
+        for (id, site) in self.sites.iter().filter(|(_, site)| !site.kiosks.is_empty()) {
             for &ix in site.kiosks.iter() {
                 if let Some(stands) = stands.get_mut(ix as usize) {
                     *stands = true;
                 }
             }
             let works = site.works(&self.policy.calendar, now);
-            self.count_at(Some(&site.row.id), works, &site.kiosks, now, &mut counts);
+            self.count_at(Some(id), works, &site.kiosks, now, &mut counts);
         }
         // Also those of a site that could not be read.
         let mut elsewhere: BTreeMap<Option<&SiteId>, Vec<Ix>> = BTreeMap::new();

@@ -7,7 +7,7 @@ use kioskwatch_proto::Timestamp;
 
 use crate::{
     calendar::WorkCalendar,
-    change::{ExclusionRow, SiteRow},
+    change::ExclusionRow,
     service_hours::{Schedule, Stretch},
 };
 
@@ -68,13 +68,9 @@ impl Hours {
         Ok(Self { zone, schedule, last: LastStretch::default() })
     }
 
-    /// As a row says. One that cannot be read means always open, so that no problem is hidden.
-    pub(super) fn of(row: &SiteRow) -> Self {
-        Self::parse(&row.timezone, &row.service_hours).unwrap_or_else(|_| Self {
-            zone: Tz::UTC,
-            schedule: Schedule::always_open(),
-            last: LastStretch::default(),
-        })
+    /// What a row that cannot be read means: always open, so that no problem is hidden.
+    pub(super) fn always() -> Self {
+        Self { zone: Tz::UTC, schedule: Schedule::always_open(), last: LastStretch::default() }
     }
 
     /// By the same hours as figures: their versions, exceptions, and the calendar where the site keeps one. The calendar

@@ -273,7 +273,7 @@ impl Draft<'_> {
 
     pub(super) fn place(&self, delivery: Delivery, record: &Record) -> (Timestamp, bool) {
         let clocks = self.live(delivery.ix).clocks();
-        crate::evidence::place(record, delivery.received_at, clocks, &self.head(delivery).cursor)
+        crate::cursor::place(record, delivery.received_at, clocks, &self.head(delivery).cursor)
     }
 
     fn failures(&self, key: (Ix, Epoch, u64)) -> u8 {

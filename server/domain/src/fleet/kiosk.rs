@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     change::{Admission, JournalHeadRow, KioskStateRow, PresenceRow, PresenceVerdict, ServiceSpan},
-    evidence::{BootClock, Cursor},
+    cursor::{BootClock, Cursor},
     journal::Remembered,
     moment::Moment,
     presence::PresenceReason,

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     change::{EvidenceRow, EvidenceState, PresenceVerdict, RunningSpan},
-    evidence::{BootClock, Cause},
+    cursor::BootClock,
     moment::Moment,
-    uptime::live::LiveSpan,
+    uptime::{Cause, live::LiveSpan},
 };
 
 /// Ended spans kept for the next flush; the oldest goes first, and from when to when that was is all that is known of it.

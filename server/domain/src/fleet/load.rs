@@ -10,14 +10,14 @@ use super::{
     Due, Fleet, Ix, Server,
     deadlines::Deadlines,
     directory::Directory,
-    hours::{Hours, Window},
+    hours::Window,
     kiosk::{Head, Kiosk, Liveness, Peripherals, Profile, State, peripherals_from_text},
     push_sparingly,
-    site::Site,
+    site::{Alike, Site},
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict, ServiceSpan, SiteRow},
+    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict, ServiceSpan},
     image::FleetImage,
     moment::Moment,
     policy::Policy,
@@ -58,13 +58,18 @@ impl Fleet {
             progress: HashMap::new(),
             shared: HashSet::new(),
             profiles: HashSet::new(),
+            alike: Alike::default(),
         }
     }
 
     /// Takes in a part of what the store holds. A site comes before its kiosks, a kiosk with its states and
     /// journals, and what is going on after all of them.
-    pub fn load(&mut self, mut image: FleetImage) {
-        self.load_sites(std::mem::take(&mut image.sites));
+    pub fn load(&mut self, image: FleetImage) {
+        for row in &image.sites {
+            let mut site = Site::of(row, &self.alike);
+            self.alike.share(&mut site);
+            self.sites.insert(Arc::new(row.id.clone()), site);
+        }
         for (id, noted) in &image.terms_noted {
             if let Some(site) = self.sites.get_mut(id) {
                 site.terms_noted = Some(*noted);
@@ -73,19 +78,6 @@ impl Fleet {
         self.load_kiosks(&image);
         self.load_windows(&image);
         self.load_work(image);
-    }
-
-    /// Many sites keep the same hours: to read them takes longer than all else.
-    fn load_sites(&mut self, rows: Vec<SiteRow>) {
-        let mut read: Vec<(Arc<SiteRow>, Arc<Hours>)> = Vec::new();
-        for row in rows.into_iter().map(Arc::new) {
-            let alike = read.iter().find(|(known, _)| known.has_terms_of(&row));
-            let hours = alike.map_or_else(|| Arc::new(Hours::of(&row)), |(_, hours)| Arc::clone(hours));
-            if alike.is_none() {
-                read.push((Arc::clone(&row), Arc::clone(&hours)));
-            }
-            self.sites.insert(Arc::new(row.id.clone()), Site::with(row, hours));
-        }
     }
 
     fn load_kiosks(&mut self, image: &FleetImage) {
@@ -121,7 +113,7 @@ impl Fleet {
         }
         for (site, kiosks) in members {
             if let Some(site) = self.sites.get_mut(&site) {
-                Arc::make_mut(&mut site.kiosks).extend(kiosks);
+                site.kiosks = site.kiosks.iter().copied().chain(kiosks).collect();
             }
         }
         for row in &image.heads {
@@ -153,7 +145,7 @@ impl Fleet {
                 kiosk.busy_mut().windows.push(window);
             }
             if let Some(site) = row.site.as_ref().and_then(|id| self.sites.get_mut(id)) {
-                site.windows.push(window);
+                site.busy_mut().windows.push(window);
             }
         }
     }
@@ -188,7 +180,7 @@ impl Fleet {
                 }
                 (None, Some(site)) => {
                     if let Some(site) = self.sites.get_mut(&site) {
-                        site.tickets.push(id);
+                        site.busy_mut().tickets.push(id);
                     }
                 }
                 (None, None) => {}
@@ -224,7 +216,7 @@ impl Fleet {
                 }
                 (None, Some(site)) => {
                     if let Some(site) = self.sites.get_mut(site) {
-                        site.outage = Some(row.id);
+                        site.busy_mut().outage = Some(row.id);
                     }
                 }
                 (None, None) => {}

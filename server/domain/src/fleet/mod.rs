@@ -74,7 +74,7 @@ use self::{
     draft::{Draft, is_forgotten},
     hearing::Hearing,
     kiosk::{Kiosk, Liveness, Profile, Shared},
-    site::Site,
+    site::{Alike, Site},
     sweep::Aside,
     ticket_file::TicketFile,
     untold::Untold,
@@ -127,6 +127,7 @@ pub struct Fleet {
     progress: HashMap<CommandId, u16>,
     shared: HashSet<Shared>,
     profiles: HashSet<Arc<Profile>>,
+    alike: Alike,
 }
 
 /// Something with a stored deadline.
@@ -253,7 +254,11 @@ impl Fleet {
         for (ix, at) in over.rearm {
             self.silence_due.set(ix, at);
         }
-        self.sites.extend(over.sites.into_iter().map(|(id, site)| (Arc::new(id), site)));
+        for (id, mut site) in over.sites {
+            site.tidy();
+            self.alike.share(&mut site);
+            self.sites.insert(Arc::new(id), site);
+        }
         for (id, row) in over.incidents {
             let key = Due::Incident(id);
             self.move_due(key, self.incidents.get(&id).and_then(|i| i.triage_due_at), row.triage_due_at);

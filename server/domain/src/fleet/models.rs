@@ -12,12 +12,22 @@ use crate::{
 /// From when on a kiosk was its first model: always.
 const ALWAYS: Timestamp = Timestamp(0);
 
+/// Whoever registers a kiosk sees what was typed wrong when it is put up, and not later: no month that holds more of it is
+/// signed by then.
+const FIRST_DAY_MS: i64 = 86_400_000;
+
 /// From now on a kiosk is of the model that `is` says. `noted`: its assignments that have not ended, or will begin.
-/// Nothing follows where it is so already, nor where it gets the first model that anybody names: that one it always was.
+/// `first`: since when it has ever counted; `None`: it never did. Nothing follows where it is so already, nor where it gets
+/// the first model that anybody names, or another one within the first day that counts: that one it always was.
 ///
 /// What is put right within the time that typing takes ([`entered`]) holds since what it puts right.
 #[must_use]
-pub fn remodel(now: Timestamp, was: &KioskRow, is: &KioskRow, noted: &[AssignmentRow]) -> Vec<Change> {
+pub fn remodel(
+    now: Timestamp,
+    (was, is): (&KioskRow, &KioskRow),
+    first: Option<Timestamp>,
+    noted: &[AssignmentRow],
+) -> Vec<Change> {
     let row = |model: &str, from, to| {
         Change::Assignment(AssignmentRow {
             kiosk: is.id.clone(),
@@ -35,7 +45,8 @@ pub fn remodel(now: Timestamp, was: &KioskRow, is: &KioskRow, noted: &[Assignmen
         .collect();
     if held.is_empty() {
         // The months that are signed say by themselves which model they were of.
-        return match was.model.is_empty() || was.model == is.model {
+        let is_new = first.is_none_or(|first| now.since(first) < FIRST_DAY_MS);
+        return match is_new || was.model.is_empty() || was.model == is.model {
             true => Vec::new(),
             false => vec![row(&was.model, ALWAYS, Some(now)), row(&is.model, now, None)],
         };
@@ -63,8 +74,12 @@ mod tests {
 
     const DAY: i64 = 86_400_000;
 
-    /// What is stored of a kiosk's models after each of these was said.
+    /// What is stored of the models of a kiosk that always counted after each of these was said.
     fn said(all: &[(i64, &str)]) -> (KioskRow, Vec<AssignmentRow>) {
+        said_of(Some(Timestamp(0)), all)
+    }
+
+    fn said_of(first: Option<Timestamp>, all: &[(i64, &str)]) -> (KioskRow, Vec<AssignmentRow>) {
         let mut kiosk = KioskRow {
             id: "K-1".parse().unwrap(),
             site: None,
@@ -78,7 +93,7 @@ mod tests {
         let mut stored: Vec<AssignmentRow> = Vec::new();
         for (now, model) in &all[1..] {
             let is = KioskRow { model: (*model).to_owned(), ..kiosk.clone() };
-            for change in remodel(Timestamp(*now), &kiosk, &is, &stored) {
+            for change in remodel(Timestamp(*now), (&kiosk, &is), first, &stored) {
                 let Change::Assignment(row) = change else { panic!("no other rows") };
                 stored.retain(|old| (&old.group_id, old.from) != (&row.group_id, row.from));
                 stored.push(row);
@@ -109,6 +124,22 @@ mod tests {
         let changed = [(0, "A"), (DAY, "B"), (2 * DAY, "B"), (3 * DAY, ""), (4 * DAY, "A")];
         let expected = [("A", 0, DAY), ("B", DAY, 3 * DAY), ("", 3 * DAY, 4 * DAY), ("A", 4 * DAY, 5 * DAY)];
         assert_eq!(told(&changed, 5 * DAY), is(&expected));
+    }
+
+    #[test]
+    fn a_model_put_right_on_the_first_day_that_counts_divides_nothing() {
+        let [soon, never] = [Some(Timestamp(9 * DAY)), None];
+        let typed = |at: i64| [(DAY, "A"), (at, "B")];
+        for (first, at, is_divided, why) in [
+            (soon, 2 * DAY, false, "it is to begin"),
+            (soon, 9 * DAY + 1, false, "it began"),
+            (soon, 10 * DAY - 1, false, "to the end of its first day"),
+            (soon, 10 * DAY, true, "later it was the other one until then"),
+            (never, 400 * DAY, false, "it never counted"),
+        ] {
+            let (kiosk, rows) = said_of(first, &typed(at));
+            assert_eq!((kiosk.model.as_str(), !rows.is_empty()), ("B", is_divided), "{why}");
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Draft<'_> {
         }
         if let Some(id) = &row.site {
             let site = self.site_mut(id).ok_or_else(|| invalid("site", format!("no site {id}")))?;
-            put_window(&mut site.windows, row.id, window);
+            put_window(&mut site.busy_mut().windows, row.id, window);
             of.extend_from_slice(&site.kiosks);
         }
         self.rows.push(Change::Exclusion(row.clone()));
@@ -140,7 +140,7 @@ impl Draft<'_> {
         let (site, service) = (self.kiosk(ix).site().cloned(), self.kiosk(ix).state.service);
         let class = self.class_of(&told.fault);
         let severity = ticket_severity(self.policy.catalogue.severity(&told.fault), service);
-        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.row.zone);
+        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.zone);
         let row = TicketRow {
             kiosk: Some(told.kiosk.clone()),
             site,

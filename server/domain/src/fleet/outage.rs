@@ -38,7 +38,7 @@ impl Draft<'_> {
 
     fn judge_site(&mut self, id: &SiteId) {
         let Some(site) = self.site(id) else { return };
-        let (outage, now) = (site.outage, self.now);
+        let (outage, now) = (site.busy().outage, self.now);
         let works = site.works(&self.policy.calendar, now);
         let heads = self.headcount(id);
         match outage {
@@ -97,7 +97,7 @@ impl Draft<'_> {
         };
         self.over.incidents.insert(incident, row);
         if let Some(site) = self.site_mut(id) {
-            site.outage = Some(incident);
+            site.busy_mut().outage = Some(incident);
         }
         for &child in dropped {
             self.note_decision(child, &Decision::Attach(incident, ShareReason::SiteOutage));
@@ -121,7 +121,7 @@ impl Draft<'_> {
     /// The site's ticket for a fault: open, or to be brought back for the reason.
     fn site_ticket(&self, id: &SiteId, code: &str) -> Option<(Uuid, Option<ShareReason>)> {
         let site = self.site(id)?;
-        site.tickets.iter().rev().find_map(|&ticket| {
+        site.busy().tickets.iter().rev().find_map(|&ticket| {
             let file = self.ticket(ticket).filter(|file| file.row.fault.as_str() == code)?;
             let recent = |at: Timestamp| self.now.since(at) <= self.policy.tickets.reopen_ms;
             match file.row.state {
@@ -147,7 +147,7 @@ impl Draft<'_> {
             }
         }
         if let Some(site) = self.site_mut(id) {
-            site.outage = None;
+            site.busy_mut().outage = None;
         }
         self.close_incident(incident, self.now, CloseReason::SiteBack);
     }
@@ -156,17 +156,20 @@ impl Draft<'_> {
     /// each new ticket of a kiosk; tickets of which nobody has departed wait for the region's decision.
     pub(super) fn join_batch(&mut self, ticket: Uuid) {
         let Some(row) = self.ticket(ticket).map(|file| file.row.clone()) else { return };
-        let Some(site) = row.site.as_ref().and_then(|id| self.site(id)) else { return };
+        let Some(id) = row.site.clone() else { return };
+        let Some(site) = self.site(&id) else { return };
         if matches!(row.fault.as_str(), codes::KIOSK_OFFLINE | codes::SITE_OFFLINE) {
             return;
         }
-        let (id, day) = (site.row.id.clone(), site.hours.date(row.t1));
+        let day = site.hours().date(row.t1);
         let is_parent = |t: &Uuid| {
             self.ticket(*t).is_some_and(|file| {
-                file.row.fault == row.fault && file.row.state.is_open() && site.hours.date(file.row.t1) == day
+                file.row.fault == row.fault
+                    && file.row.state.is_open()
+                    && site.hours().date(file.row.t1) == day
             })
         };
-        if let Some(parent) = site.tickets.iter().copied().find(is_parent) {
+        if let Some(parent) = site.busy().tickets.iter().copied().find(is_parent) {
             self.put_into_batch(ticket, parent);
             return;
         }
@@ -175,7 +178,7 @@ impl Draft<'_> {
             let same = self.kiosk(ix).busy().tickets.iter().copied().find(|&t| {
                 self.ticket(t).is_some_and(|file| {
                     let other = &file.row;
-                    other.fault == row.fault && other.parent.is_none() && site.hours.date(other.t1) == day
+                    other.fault == row.fault && other.parent.is_none() && site.hours().date(other.t1) == day
                 })
             });
             members.extend(same);

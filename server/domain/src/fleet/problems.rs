@@ -188,14 +188,16 @@ impl Draft<'_> {
     fn case<'a>(&self, ix: Ix, row: &'a IncidentRow) -> Case<'a> {
         let (now, kiosk) = (self.now, self.kiosk(ix));
         let site = kiosk.site().and_then(|id| self.site(id));
-        let windows = kiosk.busy().windows.iter().chain(site.into_iter().flat_map(|site| &site.windows));
+        let windows =
+            kiosk.busy().windows.iter().chain(site.into_iter().flat_map(|site| &site.busy().windows));
         let excluded_until = windows.filter(|window| window.holds(now)).map(|window| window.to).max();
         let (policy, calendar) = (&self.policy.tickets, &self.policy.calendar);
         let offline = row.fault.as_str() == codes::KIOSK_OFFLINE;
         let opens_at = site.filter(|_| offline && policy.wait_for_opening).and_then(|site| {
             let search_ends = now.plus_ms(i64::from(policy.look_ahead_days) * 86_400_000);
-            let closed = !site.hours.is_open(calendar, now);
-            closed.then(|| site.hours.next_open(calendar, now, policy.look_ahead_days).unwrap_or(search_ends))
+            let closed = !site.hours().is_open(calendar, now);
+            closed
+                .then(|| site.hours().next_open(calendar, now, policy.look_ahead_days).unwrap_or(search_ends))
         });
         let (open_ticket, returning_ticket) = self.tickets_for(ix, row);
         Case {
@@ -205,7 +207,7 @@ impl Draft<'_> {
             in_service: kiosk.counts(now),
             begins_at: kiosk.begins_at(),
             excluded_until,
-            site_outage: site.and_then(|site| site.outage),
+            site_outage: site.and_then(|site| site.busy().outage),
             opens_at,
             hold: if offline { self.offline_hold(ix, row) } else { None },
             open_ticket,
@@ -282,13 +284,13 @@ impl Draft<'_> {
         if let Some(ix) = kiosk.and_then(|kiosk| self.find(&kiosk)) {
             self.kiosk_mut(ix).busy_mut().incidents.retain(|&known| known != id);
         } else if let Some(site) = site.as_ref().and_then(|site| self.site_mut(site)) {
-            site.outage = None;
+            site.busy_mut().outage = None;
         }
         if let Some(ticket) = ticket {
             self.fault_gone(ticket, id, at);
         }
         if let (codes::KIOSK_OFFLINE, Some(site)) = (fault.as_str(), site)
-            && self.site(&site).is_some_and(|site| site.outage.is_some())
+            && self.site(&site).is_some_and(|site| site.busy().outage.is_some())
         {
             self.sites_to_judge.insert(site);
         }

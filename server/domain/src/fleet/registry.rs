@@ -26,30 +26,24 @@ use crate::{
 
 impl Draft<'_> {
     pub(super) fn put_site(&mut self, actor: &Actor, row: &SiteRow) -> Result<Answer, Refusal> {
-        let hours = Hours::parse(&row.timezone, &row.service_hours);
-        let hours = Arc::new(hours.map_err(|e| invalid("service_hours", e))?);
+        Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
         let row = SiteRow { updated_at: self.now, ..row.clone() };
-        let was = self.site(&row.id).map(|site| (Arc::clone(&site.row), site.terms_noted));
+        let was = self.site(&row.id).map(|site| (site.row(&row.id), site.terms_noted));
         let (known, noted) = was.map_or((None, None), |(known, noted)| (Some(known), noted));
         let is_anew =
             known.as_ref().is_none_or(|known| !row.has_terms_of(known) || !row.has_contract_of(known));
         let terms_noted = match is_anew {
-            true => Some(self.note_terms(known.as_deref(), noted, &row)),
+            true => Some(self.note_terms(known.as_ref(), noted, &row)),
             false => noted,
         };
-        let fresh = Site { terms_noted, ..Site::with(Arc::new(row.clone()), hours) };
-        let site = match self.site_mut(&row.id) {
-            Some(known) => Site {
-                kiosks: known.kiosks.clone(),
-                outage: known.outage,
-                tickets: known.tickets.clone(),
-                windows: known.windows.clone(),
-                ..fresh
-            },
+        let fresh = Site::of(&row, &self.fleet.alike);
+        let mut site = match self.site(&row.id) {
+            Some(known) => known.rewritten(fresh),
             None => fresh,
         };
+        site.terms_noted = terms_noted;
         self.over.sites.insert(row.id.clone(), site);
-        let changed = changes::of_site(known.as_deref(), &row);
+        let changed = changes::of_site(known.as_ref(), &row);
         let detail =
             serde_json::json!({ "zone": row.zone.as_str(), "timezone": row.timezone, "changed": changed });
         self.audit_by(&actor.name, "put_site", format!("site/{}", row.id), &detail);
@@ -91,7 +85,7 @@ impl Draft<'_> {
         if known.service_hours != before {
             return Err(conflict("2.8", "the site's service hours were changed since: ask again"));
         }
-        self.put_site(actor, &SiteRow { service_hours: after.to_owned(), ..(*known).clone() })
+        self.put_site(actor, &SiteRow { service_hours: after.to_owned(), ..known })
     }
 
     pub(super) fn put_timezone(
@@ -105,12 +99,12 @@ impl Draft<'_> {
         if known.timezone != before {
             return Err(conflict("2.8", "the site's time zone was changed since: ask again"));
         }
-        self.put_site(actor, &SiteRow { timezone: after.to_owned(), ..(*known).clone() })
+        self.put_site(actor, &SiteRow { timezone: after.to_owned(), ..known })
     }
 
-    fn site_row(&self, id: &SiteId) -> Result<Arc<SiteRow>, Refusal> {
+    fn site_row(&self, id: &SiteId) -> Result<SiteRow, Refusal> {
         let missing = || Refusal::new(RefusalKind::NotFound, "site", format!("no site {id}"));
-        Ok(Arc::clone(&self.site(id).ok_or_else(missing)?.row))
+        Ok(self.site(id).ok_or_else(missing)?.row(id))
     }
 
     /// Whoever looked at its dates judged by them.
@@ -247,12 +241,12 @@ impl Draft<'_> {
             self.rows.push(assignment(site, from, Some(now)));
         }
         if let Some(site) = before.as_ref().and_then(|id| self.site_mut(id)) {
-            Arc::make_mut(&mut site.kiosks).retain(|&known| known != ix);
+            site.kiosks = site.kiosks.iter().copied().filter(|&known| known != ix).collect();
         }
         if let Some(id) = &row.site {
             self.rows.push(assignment(id, begins, None));
             if let Some(site) = self.site_mut(id) {
-                Arc::make_mut(&mut site.kiosks).push(ix);
+                site.kiosks = site.kiosks.iter().copied().chain([ix]).collect();
             }
         }
         let kiosk = self.kiosk_mut(ix);

@@ -95,7 +95,7 @@ impl Draft<'_> {
         kiosk.state.presence_since = step.at;
         kiosk.state.presence_reason = step.reason;
         // A whole fleet that comes back is not counted site by site for each kiosk.
-        let outage = |site: &SiteId| self.site(site).is_some_and(|site| site.outage.is_some());
+        let outage = |site: &SiteId| self.site(site).is_some_and(|site| site.busy().outage.is_some());
         if let Some(site) = site.filter(|site| step.to == PresenceVerdict::Offline || outage(site)) {
             self.sites_to_judge.insert(site);
         }
@@ -300,7 +300,7 @@ impl Draft<'_> {
         }
         if !server.settled && server.hears(now) {
             self.server_mut().settled = true;
-            let out = self.fleet.sites.iter().filter(|(_, site)| site.outage.is_some());
+            let out = self.fleet.sites.iter().filter(|(_, site)| site.busy().outage.is_some());
             self.sites_to_judge.extend(out.map(|(id, _)| SiteId::clone(id)));
         }
     }

@@ -25,7 +25,7 @@ impl Draft<'_> {
         let Some(cause) = self.incident(incident).cloned() else { return };
         let kiosk = self.kiosk(ix);
         let (kiosk_id, site, service) = (kiosk.id.clone(), kiosk.site().cloned(), kiosk.state.service);
-        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.row.zone);
+        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.zone);
         let class = self.class_of(&cause.fault);
         let severity = ticket_severity(cause.severity, service);
         let source =
@@ -50,7 +50,7 @@ impl Draft<'_> {
 
     pub(super) fn open_site_ticket(&mut self, site: &SiteId, incident: Uuid) {
         let Some(cause) = self.incident(incident).cloned() else { return };
-        let zone = self.site(site).map_or(Zone::Urban, |site| site.row.zone);
+        let zone = self.site(site).map_or(Zone::Urban, |site| site.zone);
         let row = TicketRow {
             site: Some(site.clone()),
             class: FaultClass::Maintenance,
@@ -86,7 +86,7 @@ impl Draft<'_> {
         if let Some(ix) = kiosk.as_ref().and_then(|kiosk| self.find(kiosk)) {
             self.kiosk_mut(ix).busy_mut().tickets.push(id);
         } else if let Some(site) = site.as_ref().and_then(|site| self.site_mut(site)) {
-            site.tickets.push(id);
+            site.busy_mut().tickets.push(id);
         }
         self.ticket_step(id, Step { actor: BY_RULE, action: Deed::Open, to: Some(state), reason: why });
         if state == TicketState::New {
@@ -261,7 +261,7 @@ impl Draft<'_> {
         if let Some(ix) = kiosk.and_then(|kiosk| self.find(&kiosk)) {
             self.kiosk_mut(ix).busy_mut().tickets.retain(|&known| known != id);
         } else if let Some(site) = site.and_then(|site| self.site_mut(&site)) {
-            site.tickets.retain(|&known| known != id);
+            site.busy_mut().tickets.retain(|&known| known != id);
         }
         self.over.forgotten_tickets.insert(id);
     }

@@ -2,9 +2,13 @@
 //! no time that has been is ever another customer's by the word of one (uptime definition 2.9). What two people say of a
 //! time that has been holds over it, from its approval on.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use kioskwatch_proto::{SiteId, Timestamp, limits::MAX_TEXT_CHARS};
+use smallvec::SmallVec;
 
 use super::booking::Owner;
 use super::past::entered;
@@ -12,7 +16,7 @@ use crate::change::{Correction, CorrectionRow};
 use crate::interval::{BEGINNING, END, Interval, IntervalSet};
 
 /// What a site is to the contract.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Contract {
     pub region: String,
     pub customer: String,
@@ -65,12 +69,16 @@ pub struct Belonged {
 
 /// What is known of each site.
 #[derive(Debug, Clone, Default)]
-pub struct Contracts(BTreeMap<SiteId, History>);
+pub struct Contracts {
+    of: BTreeMap<SiteId, History>,
+    /// Each once: many sites are one customer's in one region.
+    alike: HashSet<Arc<Contract>>,
+}
 
 #[derive(Debug, Clone, Default)]
 struct History {
     /// Each with the second from which on it holds; the first holds since ever.
-    said: Vec<(i64, Contract)>,
+    said: SmallVec<[(i64, Arc<Contract>); 1]>,
     /// In the order in which two people said so.
     corrected: Vec<Corrected>,
 }
@@ -87,7 +95,12 @@ impl Contracts {
     /// Behind everything said of this site so far. What is put right within the time that typing takes
     /// ([`entered`]) holds since what it puts right: nobody else can give these minutes back.
     pub fn learn(&mut self, site: &SiteId, since: Timestamp, contract: Contract) {
-        let said = &mut self.0.entry(site.clone()).or_default().said;
+        let contract = match self.alike.get(&contract) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(contract),
+        };
+        self.alike.insert(Arc::clone(&contract));
+        let said = &mut self.of.entry(site.clone()).or_default().said;
         if let [_, .., (from, last)] = said.as_mut_slice()
             && *from >= entered(since).secs()
         {
@@ -102,13 +115,14 @@ impl Contracts {
     pub fn correct(&mut self, row: &CorrectionRow, said: Timestamp) {
         let Correction::Contract { site, after, .. } = &row.what else { return };
         let within = Interval::new(row.from.secs(), row.to.secs());
-        let corrected = &mut self.0.entry(site.clone()).or_default().corrected;
+        let corrected = &mut self.of.entry(site.clone()).or_default().corrected;
         corrected.push(Corrected { said: said.secs(), within, to: after.clone() });
     }
 
     /// With everything said of other sites.
     pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+        self.of.extend(others.of);
+        self.alike.extend(others.alike);
     }
 
     /// To whom a site belonged within a time, in order, as is known.
@@ -116,7 +130,7 @@ impl Contracts {
     pub fn belonged(&self, site: &SiteId, (from, to): (Timestamp, Timestamp)) -> Vec<Belonged> {
         let within = Interval::new(from.secs(), to.secs());
         let at = |secs: i64| Timestamp(secs.saturating_mul(1_000));
-        let spans = self.0.get(site).map(|history| history.spans(None)).unwrap_or_default();
+        let spans = self.of.get(site).map(|history| history.spans(None)).unwrap_or_default();
         let mut belonged: Vec<Belonged> = Vec::new();
         for (contract, span) in spans {
             let span = span.intersect(within);
@@ -132,7 +146,7 @@ impl Contracts {
     /// Whether a site was under this contract at any second of a time, by what is known or ever was.
     #[must_use]
     pub fn held(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {
-        let Some(history) = self.0.get(site) else { return false };
+        let Some(history) = self.of.get(site) else { return false };
         let stages = (0..=history.corrected.len()).map(|known| history.with(&history.corrected[..known]));
         stages.flatten().any(|(one, span)| one == *contract && !span.intersect(within).is_empty())
     }
@@ -140,7 +154,7 @@ impl Contracts {
     /// Whether two people said that a site was under this contract at any second of a time, and nobody otherwise since.
     #[must_use]
     pub fn was_corrected_to(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {
-        let Some(history) = self.0.get(site) else { return false };
+        let Some(history) = self.of.get(site) else { return false };
         let corrected = self.corrected(site, None).clip(within);
         history
             .spans(None)
@@ -151,7 +165,7 @@ impl Contracts {
     /// The time of which two people said to whom a site belonged, as it was known before a second; `None`: by now.
     #[must_use]
     pub fn corrected(&self, site: &SiteId, known_before: Option<i64>) -> IntervalSet {
-        let corrected = self.0.get(site).into_iter().flat_map(|history| history.known(known_before));
+        let corrected = self.of.get(site).into_iter().flat_map(|history| history.known(known_before));
         corrected.map(|one| one.within).collect()
     }
 
@@ -165,7 +179,7 @@ impl Contracts {
     ) -> Vec<(Owner, IntervalSet)> {
         let mut divided = Vec::with_capacity(owners.len());
         for (owner, set) in owners {
-            let Some(history) = owner.site.as_ref().and_then(|site| self.0.get(site)) else {
+            let Some(history) = owner.site.as_ref().and_then(|site| self.of.get(site)) else {
                 divided.push((owner, set));
                 continue;
             };
@@ -196,7 +210,9 @@ impl History {
     fn with<'a>(&self, corrected: impl IntoIterator<Item = &'a Corrected>) -> Vec<(Contract, Interval)> {
         let ends = self.said.iter().skip(1).map(|(from, _)| *from).chain([END]);
         let said = self.said.iter().zip(ends);
-        let spans = said.map(|((from, contract), to)| (contract.clone(), Interval::new(*from, to))).collect();
+        let spans = said
+            .map(|((from, contract), to)| (Contract::clone(contract), Interval::new(*from, to)))
+            .collect();
         corrected.into_iter().fold(spans, |spans, one| {
             spans.into_iter().flat_map(|(contract, span)| one.over(contract, span)).collect()
         })

@@ -1,14 +1,16 @@
 //! What was known when: signed figures were made of what was known at their signature, and are explained by that.
 
 use kioskwatch_proto::Timestamp;
+use smallvec::SmallVec;
 
-/// Values of one thing, each with the instant since which it was known, in that order.
+/// Values of one thing, each with the instant since which it was known, in that order. Of most things one was ever known:
+/// it stands in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known<T>(Vec<(Timestamp, T)>);
+pub struct Known<T>(SmallVec<[(Timestamp, T); 1]>);
 
 impl<T> Default for Known<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(SmallVec::new())
     }
 }
 

@@ -2,9 +2,8 @@
 
 use kioskwatch_proto::{KioskId, Timestamp};
 
-use super::evidence::Evidence;
+use super::{causes::Cause, evidence::Evidence};
 use crate::change::{EvidenceRow, EvidenceState, RunningSpan};
-use crate::evidence::Cause;
 
 /// A heartbeat's state holds to the next one within this many of its intervals, else for one.
 pub(super) const HOLD_INTERVALS: i64 = 3;

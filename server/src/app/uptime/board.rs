@@ -1,10 +1,10 @@
 //! What a scrape shows of uptime, kept by the bookkeeper: nothing is computed while somebody waits for it.
 use std::{
-    collections::{BTreeMap, HashMap},
-    hash::Hash,
-    sync::Arc,
+    borrow::Borrow,
+    hash::{BuildHasher as _, Hash, RandomState},
 };
 
+use hashbrown::HashTable;
 use kioskwatch_domain::{
     fleet::Ix,
     interval::Interval,
@@ -12,11 +12,14 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{SiteId, Timestamp};
 
-use super::{
-    pieces::Pieces,
-    seconds::{Seconds, read, write},
+use super::pieces::Pieces;
+use crate::{
+    metrics::{
+        PERIODS, Seconds, UptimeFigure, UptimeFigures,
+        seconds::{read, write},
+    },
+    store::MonthTotal,
 };
-use crate::store::MonthTotal;
 
 /// Where a share of a kiosk's time belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -79,26 +82,20 @@ pub(crate) struct Growth {
     pub(super) within: Interval,
 }
 
-/// The names of the periods in metrics.
-pub(crate) const PERIODS: [&str; 3] = ["today", "month", "last_month"];
-
-/// Sums by name. What belongs to no site, region, customer or engineer has the name "": each kind adds up to the fleet.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Totals {
-    pub(crate) fleet: Seconds,
-    pub(crate) sites: BTreeMap<String, Seconds>,
-    pub(crate) regions: BTreeMap<String, Seconds>,
-    pub(crate) customers: BTreeMap<String, Seconds>,
-    pub(crate) engineers: BTreeMap<String, Seconds>,
-}
+/// To whom time belongs, by the names of the scopes in metrics. What belongs to no site, region, customer or engineer has
+/// the name "": each kind adds up to the fleet.
+const OWNERS: [&str; 4] = ["site", "region", "customer", "engineer"];
 
 #[derive(Debug, Default)]
 pub(crate) struct Board {
-    places: Numbered<Place>,
+    /// Of each of the [`OWNERS`].
+    names: [Numbered<Box<str>>; OWNERS.len()],
+    /// Where shares belong: the numbers of their owners' names.
+    places: Numbered<[u32; OWNERS.len()]>,
     /// Times in which a period is today, the month and the last one: those of a zone.
     times: Numbered<Interval>,
-    /// Packed as one share. Few: what a second adds is the same for most kiosks of a place.
-    growths: Numbered<[u8]>,
+    /// Packed. Few: what a second adds is the same for most kiosks.
+    growths: Numbered<Box<[u8]>>,
     /// What is shown of each kiosk ([`OfKiosk`]); empty of whom nobody has looked at.
     kiosks: Pieces,
     /// What last months are judged by, each with the time in which it is that one: of one clock or a few.
@@ -112,10 +109,12 @@ impl Board {
         }
         let new = [shown.today, shown.month, shown.last_month];
         let new =
-            new.map(|one| one.map(|(valid, parts)| (self.times.number(valid.into()), self.pack(parts))));
+            new.map(|one| one.map(|(valid, parts)| (self.times.number(&valid, || valid), self.pack(parts))));
         let grows = shown.grows.map(|growth| {
-            let each = self.pack(Parts(vec![(growth.place, growth.each)]));
-            (growth.within, self.growths.number(each.into()))
+            let mut each = Vec::new();
+            growth.each.pack(&mut each);
+            let each = self.growths.number(each.as_slice(), || each.as_slice().into());
+            Grows { within: growth.within, place: self.place(&growth.place), each }
         });
         let (known, _) = self.of(kiosk).read();
         // A visit that did not look at a period says nothing new about it.
@@ -149,7 +148,8 @@ impl Board {
         }
         let (periods, grows) = self.of(kiosk).read();
         let stopped = |within: Interval| Interval { to: within.to.min(at.secs()).max(within.from), ..within };
-        let packed = OfKiosk::pack(&periods, grows.map(|(within, number)| (stopped(within), number)));
+        let stopped = grows.map(|grows| Grows { within: stopped(grows.within), ..grows });
+        let packed = OfKiosk::pack(&periods, stopped);
         self.kiosks.put(kiosk as usize, &packed);
     }
 
@@ -165,38 +165,50 @@ impl Board {
     fn pack(&mut self, parts: Parts) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (place, seconds) in parts.0 {
-            write_number(&mut bytes, self.places.number(place.into()));
+            write_number(&mut bytes, self.place(&place));
             seconds.pack(&mut bytes);
         }
         bytes
     }
 
-    /// In the order of [`PERIODS`], of what belongs to each period at this instant; what goes on by itself does so up to
-    /// `heard_to`.
-    pub(crate) fn totals(&self, now: Timestamp, heard_to: Timestamp) -> [Totals; 3] {
-        let mut by_place = [(); 3].map(|()| vec![None::<Seconds>; self.places.all.len()]);
-        for kiosk in self.kiosks.iter().map(OfKiosk) {
-            for (period, found) in by_place.iter_mut().enumerate() {
-                for (number, seconds) in self.shares(kiosk, period, now, heard_to) {
-                    if let Some(sum) = found.get_mut(number) {
-                        *sum.get_or_insert_default() += &seconds;
-                    }
+    fn place(&mut self, place: &Place) -> usize {
+        let site = place.site.as_ref().map_or("", SiteId::as_str);
+        let mut names = self.names.iter_mut();
+        let owners = [site, &place.region, &place.customer, &place.engineer].map(|name| {
+            let number = names.next().map_or(0, |names| names.number(name, || name.into()));
+            u32::try_from(number).unwrap_or(u32::MAX)
+        });
+        self.places.number(&owners, || owners)
+    }
+
+    /// Sums of the fleet and of each owner, of what belongs to each period at this instant; what goes on by itself does
+    /// so up to `heard_to`.
+    pub(crate) fn totals(&self, now: Timestamp, heard_to: Timestamp) -> UptimeFigures {
+        let mut figures = UptimeFigures::default();
+        // One after the other: the sums of tens of thousands of places are some megabytes.
+        for (number, period) in PERIODS.into_iter().enumerate() {
+            let mut by_place = Sums::of(self.places.all.len());
+            for kiosk in self.kiosks.iter().map(OfKiosk) {
+                let shares = self.shares(kiosk, number, now, heard_to);
+                shares.for_each(|(place, seconds)| by_place.add(place, &seconds));
+            }
+            let mut fleet = Seconds::default();
+            by_place.iter().for_each(|(_, seconds)| fleet += seconds);
+            figures.push(&UptimeFigure { scope: "fleet", id: "", period, seconds: fleet });
+            for (owner, (scope, names)) in OWNERS.into_iter().zip(&self.names).enumerate() {
+                let mut by_name = Sums::of(names.all.len());
+                for (place, seconds) in by_place.iter() {
+                    by_name.add(self.places.all[place][owner] as usize, seconds);
+                }
+                let mut named: Vec<_> =
+                    by_name.iter().map(|(name, seconds)| (&*names.all[name], seconds)).collect();
+                named.sort_unstable_by_key(|(name, _)| *name);
+                for (id, seconds) in named {
+                    figures.push(&UptimeFigure { scope, id, period, seconds: *seconds });
                 }
             }
         }
-        by_place.map(|found| {
-            let mut totals = Totals::default();
-            for (place, seconds) in self.places.all.iter().zip(found) {
-                let Some(seconds) = seconds else { continue };
-                let site = place.site.as_ref().map_or("", SiteId::as_str);
-                totals.fleet += &seconds;
-                *totals.sites.entry(site.to_owned()).or_default() += &seconds;
-                *totals.regions.entry(place.region.clone()).or_default() += &seconds;
-                *totals.customers.entry(place.customer.clone()).or_default() += &seconds;
-                *totals.engineers.entry(place.engineer.clone()).or_default() += &seconds;
-            }
-            totals
-        })
+        figures
     }
 
     /// One kiosk, wherever it stood, in the order of [`PERIODS`]; `None` of what nobody has looked at.
@@ -223,10 +235,10 @@ impl Board {
         let is_now = |number: usize| self.times.all.get(number).is_some_and(|valid| valid.contains(now));
         let shown = periods[period].filter(|(valid, _)| is_now(*valid));
         let grown = grows.filter(|_| shown.is_some() && period != LAST_MONTH);
-        let grown = grown.and_then(|(within, number)| Some((within, self.growths.all.get(number)?)));
-        let grown = grown.into_iter().flat_map(move |(within, each)| {
+        let grown = grown.and_then(|Grows { within, place, each }| {
+            let each = Seconds::unpack(&mut &**self.growths.all.get(each)?)?;
             let seconds = grown_to.min(within.to) - within.from;
-            unpacked(each).map(move |(number, each)| (number, each.times(seconds.max(0))))
+            Some((place, each.times(seconds.max(0))))
         });
         unpacked(shown.map_or(&[], |(_, shares)| shares)).chain(grown)
     }
@@ -244,7 +256,7 @@ type Period<'a> = (usize, &'a [u8]);
 struct OfKiosk<'a>(&'a [u8]);
 
 impl<'a> OfKiosk<'a> {
-    fn pack(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<(Interval, usize)>) -> Vec<u8> {
+    fn pack(periods: &[Option<Period<'_>>; PERIODS.len()], grows: Option<Grows>) -> Vec<u8> {
         let mut bytes = Vec::new();
         for period in periods {
             // 0: nobody looked at it.
@@ -253,9 +265,10 @@ impl<'a> OfKiosk<'a> {
             write_number(&mut bytes, shares.len());
             bytes.extend_from_slice(shares);
         }
-        if let Some((within, growth)) = grows {
+        if let Some(Grows { within, place, each }) = grows {
             write_interval(&mut bytes, within);
-            write_number(&mut bytes, growth);
+            write_number(&mut bytes, place);
+            write_number(&mut bytes, each);
         }
         bytes
     }
@@ -264,7 +277,7 @@ impl<'a> OfKiosk<'a> {
         !self.0.is_empty()
     }
 
-    fn read(self) -> ([Option<Period<'a>>; PERIODS.len()], Option<(Interval, usize)>) {
+    fn read(self) -> ([Option<Period<'a>>; PERIODS.len()], Option<Grows>) {
         let mut rest = self.0;
         let periods = [(); PERIODS.len()].map(|()| {
             let valid = read_number(&mut rest)?;
@@ -273,8 +286,40 @@ impl<'a> OfKiosk<'a> {
             rest = behind;
             Some((valid.checked_sub(1)?, shares))
         });
-        let grows = read_interval(&mut rest).zip(read_number(&mut rest));
-        (periods, grows)
+        (periods, Grows::read(&mut rest))
+    }
+}
+
+/// A [`Growth`] by the numbers of its place and of what a second adds.
+#[derive(Debug, Clone, Copy)]
+struct Grows {
+    within: Interval,
+    place: usize,
+    each: usize,
+}
+
+impl Grows {
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self { within: read_interval(bytes)?, place: read_number(bytes)?, each: read_number(bytes)? })
+    }
+}
+
+/// Sums by number; of what nothing was added to there is none.
+struct Sums(Vec<Option<Seconds>>);
+
+impl Sums {
+    fn of(numbers: usize) -> Self {
+        Self(vec![None; numbers])
+    }
+
+    fn add(&mut self, number: usize, seconds: &Seconds) {
+        if let Some(sum) = self.0.get_mut(number) {
+            *sum.get_or_insert_default() += seconds;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &Seconds)> {
+        self.0.iter().enumerate().filter_map(|(number, sum)| Some((number, sum.as_ref()?)))
     }
 }
 
@@ -302,23 +347,33 @@ fn unpacked(mut rest: &[u8]) -> impl Iterator<Item = (usize, Seconds)> {
 
 /// Things that are many times the same, by number.
 #[derive(Debug)]
-struct Numbered<T: ?Sized> {
-    all: Vec<Arc<T>>,
-    numbers: HashMap<Arc<T>, usize>,
+struct Numbered<T> {
+    all: Vec<T>,
+    numbers: HashTable<u32>,
+    hasher: RandomState,
 }
 
-impl<T: ?Sized + Eq + Hash> Numbered<T> {
-    fn number(&mut self, one: Arc<T>) -> usize {
-        let all = &mut self.all;
-        *self.numbers.entry(one).or_insert_with_key(|one| {
-            all.push(Arc::clone(one));
-            all.len() - 1
-        })
+impl<T> Numbered<T> {
+    /// `make`: one that nobody has numbered yet.
+    fn number<Q>(&mut self, one: &Q, make: impl FnOnce() -> T) -> usize
+    where
+        T: Borrow<Q>,
+        Q: ?Sized + Eq + Hash,
+    {
+        let Self { all, numbers, hasher } = self;
+        let hash = hasher.hash_one(one);
+        if let Some(&known) = numbers.find(hash, |&number| all[number as usize].borrow() == one) {
+            return known as usize;
+        }
+        let number = u32::try_from(all.len()).expect("fewer than four thousand million of them");
+        all.push(make());
+        numbers.insert_unique(hash, number, |&number| hasher.hash_one(all[number as usize].borrow()));
+        number as usize
     }
 }
 
-impl<T: ?Sized> Default for Numbered<T> {
+impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self { all: Vec::new(), numbers: HashMap::new() }
+        Self { all: Vec::new(), numbers: HashTable::new(), hasher: RandomState::new() }
     }
 }

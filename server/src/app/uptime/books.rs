@@ -18,15 +18,17 @@ use tokio::{
 
 use super::{
     UptimeAnswer, UptimeScope,
-    board::{Board, Shown, Totals},
+    board::{Board, Shown},
     booked::Booked,
     deciding::Decisions,
     dirty::Dirty,
     remembered::Remembered,
-    seconds::Seconds,
     turns::Turns,
 };
-use crate::store::{MonthRatios, Scope};
+use crate::{
+    metrics::{Seconds, UptimeFigures},
+    store::{MonthRatios, Scope},
+};
 
 /// What an answer weighs in memory, in rows of 200 bytes: its sums, and the ten that were down longest.
 const ROWS_OF_ANSWER: usize = 10;
@@ -209,11 +211,11 @@ impl Books {
         self.is_whole.store(true, SeqCst);
     }
 
-    /// `None` as long as it would be the sum of those who happened to be looked at first.
-    pub(crate) fn totals(&self, now: Timestamp) -> Option<[Totals; 3]> {
+    /// None as long as they would be the sums of those who happened to be looked at first.
+    pub(crate) fn totals(&self, now: Timestamp) -> UptimeFigures {
         let is_whole = self.is_whole.load(SeqCst);
         let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        is_whole.then(|| board.totals(now, self.heard_to()))
+        if is_whole { board.totals(now, self.heard_to()) } else { UptimeFigures::default() }
     }
 
     /// By what last month is judged, once everybody was looked at.
@@ -268,18 +270,6 @@ impl Books {
         if answers.generation(question.months) == generation {
             answers.known.insert(question, ROWS_OF_ANSWER, answer.clone());
         }
-    }
-
-    /// What [`Self::has_moved`] is asked with.
-    pub(super) fn bookings(&self, month: Month) -> u64 {
-        self.answers().bookings((month, month))
-    }
-
-    /// Rows of this month were booked since, or may have been: several statements may have read some of them before and
-    /// some after.
-    pub(super) fn has_moved(&self, month: Month, bookings: u64) -> bool {
-        let answers = self.answers();
-        answers.bookings((month, month)) != bookings || answers.under_way.contains(&month)
     }
 
     /// As [`Self::answer`].

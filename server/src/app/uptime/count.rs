@@ -6,43 +6,34 @@ use kioskwatch_domain::{change::MonthSums, interval::Interval, wall};
 use kioskwatch_proto::KioskId;
 
 use super::{
-    UptimeAnswer, UptimeError, UptimeQuery, UptimeScope,
+    Measure, UptimeAnswer, UptimeError, UptimeQuery, UptimeScope,
     gather::{Gathered, KIOSKS_AT_ONCE, Subject},
     reader::{UptimeReader, ms},
 };
 use crate::{
     clock::Stopwatch,
-    store::{MonthTotal, Scope, WorstKiosk},
+    store::{MonthTotal, Scope, SignedMonth, WorstKiosk},
 };
 
 /// Days of evidence of one kiosk that are read in one go: a month of [`KIOSKS_AT_ONCE`] kiosks.
 const KIOSK_DAYS_AT_ONCE: i64 = 31 * KIOSKS_AT_ONCE as i64;
 /// Kiosks that are counted before whatever else waits for this thread has its turn.
 const COUNTED_IN_A_ROW: usize = 20;
-/// Kiosks that are listed as down longest.
+/// Kiosks that are listed as the worst.
 const WORST: usize = 10;
 /// Problems that are named; of the others it is said how many they are.
 const PROBLEMS: usize = 100;
-
-/// What a question comes to: what was signed of its group, as the books sum it up, and those who are counted.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    pub(super) signed: MonthTotal,
-    pub(super) worst: Vec<WorstKiosk>,
-    /// Of these nothing was signed, or only one kiosk is asked for.
-    pub(super) counted: Vec<KioskId>,
-}
 
 impl UptimeReader<'_> {
     pub(super) async fn count(
         &self,
         reader: &Scope,
         query: &UptimeQuery,
-        asked: Asked,
+        asked: SignedMonth,
     ) -> Result<UptimeAnswer, UptimeError> {
         let mut count = Count::of(self, reader, query, &asked);
         let step = kiosks_at_once(query.period.around()?);
-        for kiosks in asked.counted.chunks(step) {
+        for kiosks in asked.rest.chunks(step) {
             let watch = Stopwatch::start();
             let gathered = self.gather(kiosks, query.period, query.as_of).await?;
             if matches!(query.scope, UptimeScope::Kiosk(_)) && gathered.subjects.is_empty() {
@@ -80,8 +71,13 @@ struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    fn of(uptime: &'a UptimeReader<'a>, reader: &'a Scope, query: &'a UptimeQuery, asked: &Asked) -> Self {
-        let signed = &asked.signed;
+    fn of(
+        uptime: &'a UptimeReader<'a>,
+        reader: &'a Scope,
+        query: &'a UptimeQuery,
+        asked: &SignedMonth,
+    ) -> Self {
+        let signed = &asked.total;
         let answer = UptimeAnswer {
             sums: signed.sums.clone(),
             version: signed.newest_version,
@@ -91,7 +87,7 @@ impl<'a> Count<'a> {
             ..UptimeAnswer::default()
         };
         let frozen_at = uptime.frozen_at(signed.frozen_at, signed.period_to).filter(|_| signed.kiosks > 0);
-        let worst = Worst(asked.worst.clone());
+        let worst = Worst { by: query.worst_by, ten: asked.worst.clone() };
         Self {
             uptime,
             reader,
@@ -114,7 +110,7 @@ impl<'a> Count<'a> {
             };
         };
         if is_of_group {
-            if sums.figures.accountable_s + sums.excluded_s == 0 {
+            if !sums.has_time() {
                 return Ok(());
             }
             self.worst.add(&kiosk.id, &sums);
@@ -154,7 +150,7 @@ impl<'a> Count<'a> {
         answer.target = self.promised.unwrap_or_else(|| self.uptime.target());
         answer.signed &= answer.kiosks > 0;
         answer.frozen_at = self.frozen_at.filter(|_| answer.signed);
-        answer.worst = self.worst.0;
+        answer.worst = self.worst.ten;
         if self.unnamed > 0 {
             answer.problems.push(format!("+ {} more", self.unnamed));
         }
@@ -162,26 +158,32 @@ impl<'a> Count<'a> {
     }
 }
 
-/// Those that were down longest, worst first.
-struct Worst(Vec<WorstKiosk>);
+/// Those that lost most of a ratio, worst first.
+struct Worst {
+    by: Measure,
+    ten: Vec<WorstKiosk>,
+}
 
 impl Worst {
     fn add(&mut self, kiosk: &KioskId, sums: &MonthSums) {
-        let avail = sums.figures.avail;
-        let down_s = avail.den - avail.num;
-        let least = self.0.get(WORST - 1).map_or(1, |last| last.down_s);
-        if down_s < least {
+        let figures = &sums.figures;
+        let ratio = self.by.of(figures);
+        let lost_s = ratio.den - ratio.num;
+        let least = self.ten.get(WORST - 1).map_or(1, |last| last.lost_s);
+        if lost_s < least {
             return;
         }
-        self.0.push(WorstKiosk {
+        self.ten.push(WorstKiosk {
             kiosk: kiosk.clone(),
-            down_s,
-            avail_of_s: avail.den,
+            lost_s,
+            on: figures.on,
+            avail: figures.avail,
+            full: figures.full,
             longest_outage_s: sums.longest_outage_s,
         });
-        self.0.sort_by(|one, other| {
-            (Reverse(one.down_s), &one.kiosk).cmp(&(Reverse(other.down_s), &other.kiosk))
+        self.ten.sort_by(|one, other| {
+            (Reverse(one.lost_s), &one.kiosk).cmp(&(Reverse(other.lost_s), &other.kiosk))
         });
-        self.0.truncate(WORST);
+        self.ten.truncate(WORST);
     }
 }

@@ -12,7 +12,7 @@ use kioskwatch_domain::{
 };
 use kioskwatch_proto::{KioskId, Timestamp};
 
-use super::{dirty::Since, frame::Counted, places::Places, reader::UptimeReader};
+use super::{dirty::Since, frame::Counted, gather::Subject, places::Places, reader::UptimeReader};
 use crate::{
     config::Config,
     store::{KioskNow, StoreError},
@@ -23,21 +23,28 @@ pub(super) fn first_kept(config: &Config, running: Month) -> Month {
     retention::first_kept(config.uptime.keep_evidence_months, running)
 }
 
-/// The second before which evidence of each of these kiosks may be gone, on the clock of its zone. What a month that
-/// nobody signed is made of stays: as of that month, nothing of its kiosk is gone. `zone`: by which old rows go.
+/// The second before which evidence of each of these kiosks may be gone, on the clock of its zone; where the first month
+/// that is kept is the one they are asked about, its beginning: of a kiosk that moved it begins on another clock. What a
+/// month that nobody signed is made of stays: as of that month, nothing of its kiosk is gone. `zone`: by which old rows go.
 pub(super) async fn kept_from(
     reader: &UptimeReader<'_>,
     zone: Tz,
-    kiosks: &BTreeMap<KioskId, Tz>,
+    subjects: &[Subject],
+    asked: Option<Month>,
 ) -> Result<BTreeMap<KioskId, i64>, StoreError> {
     let first = first_kept(reader.config, Month::at(zone, reader.now.secs()));
-    let ids: Vec<KioskId> = kiosks.keys().cloned().collect();
+    let ids: Vec<KioskId> = subjects.iter().map(|subject| subject.view.kiosk.id.clone()).collect();
     let unsigned = by_kiosk(reader.store.open_months(&ids, first).await?);
-    let of = |(id, zone): (&KioskId, &Tz)| {
+    let of = |subject: &Subject| {
+        let id = &subject.view.kiosk.id;
         let first = unsigned.get(id).and_then(BTreeSet::first).unwrap_or(&first);
-        (id.clone(), first.period(*zone).from)
+        let from = match asked == Some(*first) {
+            true => subject.period.from,
+            false => first.period(subject.zone).from,
+        };
+        (id.clone(), from)
     };
-    Ok(kiosks.iter().map(of).collect())
+    Ok(subjects.iter().map(of).collect())
 }
 
 /// The first month that can still be restated while `running` runs: up to two months after its end.

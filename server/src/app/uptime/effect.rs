@@ -125,9 +125,10 @@ impl UptimeReader<'_> {
                     let inputs = sets.inputs(frame, gathered.claims(subject));
                     *total = [&*total, &measure(&inputs, &member)].into_iter().sum();
                     if moved.is_some() {
-                        let open = inputs.accountable();
-                        let owned = sets.owners.iter().filter(|(_, set)| !open.intersect(set).is_empty());
-                        shares.extend(owned.map(|(owner, set)| (owner.clone(), measure(&inputs, set))));
+                        // As a month has rows: also of who owned nothing but time that is forgiven.
+                        let owned = sets.owners.iter().map(|(owner, set)| (owner, measure(&inputs, set)));
+                        let owned = owned.filter(|(_, sums)| sums.has_time());
+                        shares.extend(owned.map(|(owner, sums)| (owner.clone(), sums)));
                     }
                 }
             }

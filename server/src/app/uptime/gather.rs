@@ -7,9 +7,7 @@ use std::{
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
-    change::{
-        AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums, SiteRow,
-    },
+    change::{AssignmentRow, CalendarTermsRow, EvidenceGapRow, GroupKind, LivenessRow, MonthRow, MonthSums},
     interval::Interval,
     uptime::{Evidence, booking::measure, books::Terms, rows::server_down},
 };
@@ -19,7 +17,7 @@ use super::{
     UptimeError, UptimePeriod, UptimeScope,
     due::kept_from,
     frame::{Calendars, Counted, Frame, Sets},
-    places::Places,
+    places::{Alike, Places},
     reader::{UptimeReader, ms, span_of},
 };
 use crate::store::{KioskNow, PageRequest, Scope, StoreError};
@@ -168,12 +166,11 @@ impl UptimeReader<'_> {
             subjects.push(Subject { view, zone, period: span, signed, known_before });
         }
         let span = span_of(&subjects).unwrap_or(around);
-        let zones = subjects.iter().map(|subject| (subject.view.kiosk.id.clone(), subject.zone)).collect();
         let mut about = names(places.sites());
         about.extend(kiosks.iter().map(KioskId::as_str));
         let (mut frame, kept, evidence) = tokio::try_join!(
             self.frame(Arc::clone(&places), &about, (span, as_of), heard),
-            kept_from(self, places.zone_at(None), &zones),
+            kept_from(self, places.zone_at(None), &subjects, period.month()),
             self.evidence_of(kiosks, span),
         )?;
         frame.assign(rows);
@@ -207,25 +204,28 @@ impl UptimeReader<'_> {
     pub(super) async fn places_at(&self, sites: &BTreeSet<SiteId>) -> Result<Places, StoreError> {
         let ids = names(sites);
         let sites = self.store.sites_of(&ids).await?;
-        let terms = self.store.site_terms(Some(&ids)).await?;
-        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(Some(&ids)).await?, self.config))
+        let mut places = Places::none(self.config);
+        places.learn(&sites, &self.store.site_terms(Some(&ids)).await?, &mut Alike::default());
+        places.correct(&self.store.contract_corrections(Some(&ids)).await?);
+        Ok(places)
     }
 
-    /// All sites.
+    /// All sites, some at a time: their rows together are most of a large fleet's memory.
     pub(super) async fn places(&self) -> Result<Places, StoreError> {
-        let mut sites: Vec<SiteRow> = Vec::new();
+        let (mut places, mut alike) = (Places::none(self.config), Alike::default());
         let mut page = PageRequest::first();
         loop {
             // Of all sites: hours and zones are no secret of a figure that may be seen.
             let found = self.store.sites(&Scope::All, &page).await?;
-            sites.extend(found.items);
+            let ids: Vec<&str> = found.items.iter().map(|site| site.id.as_str()).collect();
+            places.learn(&found.items, &self.store.site_terms(Some(&ids)).await?, &mut alike);
             match found.next_cursor {
                 Some(cursor) => page = page.after(cursor),
                 None => break,
             }
         }
-        let terms = self.store.site_terms(None).await?;
-        Ok(Places::of(&sites, &terms, &self.store.contract_corrections(None).await?, self.config))
+        places.correct(&self.store.contract_corrections(None).await?);
+        Ok(places)
     }
 
     /// Read before evidence is: what we claim to have heard by then is in it, or in a gap.

@@ -28,9 +28,11 @@ use super::{
     gather::{Subject, names, stood_at},
     places::Places,
     reader::{UptimeReader, day_of, ms},
-    seconds::Seconds,
 };
-use crate::store::{KioskNow, MonthTotal};
+use crate::{
+    metrics::Seconds,
+    store::{KioskNow, MonthTotal},
+};
 
 /// What follows for one kiosk.
 pub(super) struct Outcome {
@@ -211,6 +213,7 @@ impl<'a> Look<'a> {
                 shown.month = Some((period, Parts::of(parts()).with_to_come(coming)));
             } else if month.next() == running {
                 shown.promised = MonthTotal::highest(figures.iter().map(|row| row.target));
+                // It is shown until the running one ends, which is where the kiosk stands now, wherever that one began.
                 shown.last_month = Some((running.period(subject.zone), Parts::of(parts())));
             }
         }

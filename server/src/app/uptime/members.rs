@@ -5,9 +5,8 @@ use chrono_tz::Tz;
 use kioskwatch_domain::{
     change::{AssignmentRow, GroupKind},
     interval::Interval,
-    uptime::Month,
 };
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_proto::KioskId;
 
 use super::{
     UptimeError, UptimeQuery, UptimeScope,
@@ -44,25 +43,8 @@ impl UptimeReader<'_> {
         Ok(members)
     }
 
-    /// Of those who may have belonged to a group in a month the ones of whom nothing was signed by an instant.
-    pub(super) async fn unsigned(
-        &self,
-        reader: &Scope,
-        scope: &UptimeScope,
-        within: Interval,
-        (month, by): (Month, Timestamp),
-    ) -> Result<Vec<KioskId>, StoreError> {
-        if !matches!(scope, UptimeScope::Fleet) {
-            let members = self.members(reader, scope, within).await?;
-            return self.store.unsigned_among(&members, month, by).await;
-        }
-        let mut members = self.store.every_unsigned(month, by).await?;
-        self.keep_seen(reader, &mut members, within).await?;
-        Ok(members)
-    }
-
     /// Those who may have stood at a site of this reader.
-    async fn keep_seen(
+    pub(super) async fn keep_seen(
         &self,
         reader: &Scope,
         members: &mut Vec<KioskId>,

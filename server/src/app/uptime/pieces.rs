@@ -2,7 +2,7 @@
 //!
 //! Some neighbours stand together in one piece of memory: by itself each would take another 24 bytes or more, for where
 //! it stands and for the heap's own books.
-use super::seconds::{read, write};
+use crate::metrics::seconds::{read, write};
 
 /// Neighbours that stand together. More of them would make each change dearer and save little.
 const TOGETHER: usize = 16;

@@ -1,5 +1,8 @@
 //! Sites as figures see them: wall clock, service hours, to whom they belong; and what was known of them when.
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono_tz::Tz;
 use kioskwatch_domain::{
@@ -52,66 +55,84 @@ pub fn unreadable(timezone: &str, service_hours: &str) -> Option<String> {
     Schedule::of_site(service_hours).err().map(|error| error.to_string()).or(zone)
 }
 
+/// Zones and hours as people wrote them: an office writes the same at thousands of sites, which share one place.
+#[derive(Default)]
+pub(super) struct Alike(HashMap<(String, String), Arc<Place>>);
+
+impl Alike {
+    fn place(&mut self, timezone: &str, service_hours: &str, default_zone: Tz) -> Arc<Place> {
+        let place = || Arc::new(Place::of(timezone, service_hours, default_zone));
+        let written = (timezone.to_owned(), service_hours.to_owned());
+        Arc::clone(self.0.entry(written).or_insert_with(place))
+    }
+}
+
+/// What is known of one site.
+#[derive(Clone, Default)]
+struct Told {
+    /// `None`: it was registered while the others were read.
+    now: Option<Arc<Place>>,
+    /// Whatever was noted of it.
+    noted: Known<Arc<Place>>,
+}
+
 /// Sites: all, or those that a question is about.
 #[derive(Clone)]
 pub(super) struct Places {
-    by_site: BTreeMap<SiteId, Place>,
-    /// Those of which anything else was ever known.
-    known: BTreeMap<SiteId, Known<Place>>,
+    sites: BTreeMap<SiteId, Told>,
     contracts: Contracts,
     default_zone: Tz,
 }
 
 impl Places {
-    /// `terms`: what was ever noted of them, read after the sites: of one that changed meanwhile it says what it was.
-    /// `corrected`: what two people said of to whom they belonged.
-    pub(super) fn of(
-        sites: &[SiteRow],
-        terms: &[SiteTermsRow],
-        corrected: &[CorrectionRow],
-        config: &Config,
-    ) -> Self {
+    pub(super) fn none(config: &Config) -> Self {
         let default_zone = config.console.timezone.parse().unwrap_or(chrono_tz::UTC);
-        let mut contracts = Contracts::default();
-        let mut known: BTreeMap<SiteId, Known<Place>> = BTreeMap::new();
+        Self { sites: BTreeMap::new(), contracts: Contracts::default(), default_zone }
+    }
+
+    /// Sites that were not among them. `terms`: what was ever noted of these, read after them: of one that changed
+    /// meanwhile it says what it was.
+    pub(super) fn learn(&mut self, sites: &[SiteRow], terms: &[SiteTermsRow], alike: &mut Alike) {
         for row in terms {
-            let place = Place::of(&row.timezone, &row.service_hours, default_zone);
-            known.entry(row.site.clone()).or_default().learn(row.known_from, place);
+            let place = alike.place(&row.timezone, &row.service_hours, self.default_zone);
+            self.sites.entry(row.site.clone()).or_default().noted.learn(row.known_from, place);
             let (region, customer) = (row.region.clone(), row.customer.clone());
-            contracts.learn(&row.site, row.known_from, Contract { region, customer });
+            self.contracts.learn(&row.site, row.known_from, Contract { region, customer });
         }
-        for site in sites.iter().filter(|site| !known.contains_key(&site.id)) {
-            let (region, customer) = (site.region.clone(), site.customer.clone());
-            contracts.learn(&site.id, SiteTermsRow::ALWAYS, Contract { region, customer });
+        for site in sites {
+            let told = self.sites.entry(site.id.clone()).or_default();
+            told.now = Some(alike.place(&site.timezone, &site.service_hours, self.default_zone));
+            if told.noted.before(None).is_none() {
+                let (region, customer) = (site.region.clone(), site.customer.clone());
+                self.contracts.learn(&site.id, SiteTermsRow::ALWAYS, Contract { region, customer });
+            }
         }
+    }
+
+    /// What two people said of to whom the sites belonged.
+    pub(super) fn correct(&mut self, corrected: &[CorrectionRow]) {
         for row in corrected {
-            contracts.correct(row, row.decided.as_ref().map_or(row.requested_at, |decided| decided.at));
-        }
-        let place = |site: &SiteRow| Place::of(&site.timezone, &site.service_hours, default_zone);
-        Self {
-            by_site: sites.iter().map(|site| (site.id.clone(), place(site))).collect(),
-            known,
-            contracts,
-            default_zone,
+            self.contracts.correct(row, row.decided.as_ref().map_or(row.requested_at, |decided| decided.at));
         }
     }
 
     /// The same, with other service hours at one site.
     pub(super) fn with_hours(&self, site: &SiteId, hours: &str) -> Self {
-        let mut other = self.clone();
-        if let Some(place) = other.by_site.get_mut(site)
-            && let Ok(schedule) = Schedule::of_site(hours)
-        {
-            place.schedule = schedule;
+        match Schedule::of_site(hours) {
+            Ok(schedule) => self.with_place(site, |place| place.schedule = schedule),
+            Err(_) => self.clone(),
         }
-        other
     }
 
     /// The same, on another wall clock at one site.
     pub(super) fn with_zone(&self, site: &SiteId, zone: Tz) -> Self {
+        self.with_place(site, |place| place.zone = zone)
+    }
+
+    fn with_place(&self, site: &SiteId, change: impl FnOnce(&mut Place)) -> Self {
         let mut other = self.clone();
-        if let Some(place) = other.by_site.get_mut(site) {
-            place.zone = zone;
+        if let Some(place) = other.sites.get_mut(site).and_then(|told| told.now.as_mut()) {
+            change(Arc::make_mut(place));
         }
         other
     }
@@ -126,24 +147,27 @@ impl Places {
     /// The same, with sites that were not among them.
     pub(super) fn with(&self, others: Self) -> Self {
         let mut all = self.clone();
-        all.by_site.extend(others.by_site);
-        all.known.extend(others.known);
+        all.sites.extend(others.sites);
         all.contracts.extend(others.contracts);
         all
     }
 
     pub(super) fn get(&self, site: Option<&SiteId>) -> Option<&Place> {
-        site.and_then(|id| self.by_site.get(id))
+        self.told(site)?.now.as_deref()
+    }
+
+    fn told(&self, site: Option<&SiteId>) -> Option<&Told> {
+        site.and_then(|id| self.sites.get(id))
     }
 
     /// As it was known before a second; `None`: as it is known.
     pub(super) fn known(&self, site: Option<&SiteId>, before: Option<i64>) -> Option<&Place> {
-        let noted = site.filter(|_| before.is_some()).and_then(|id| self.known.get(id));
-        noted.and_then(|known| known.before(before)).or_else(|| self.get(site))
+        let noted = self.told(site).filter(|_| before.is_some());
+        noted.and_then(|told| told.noted.before(before)).map(Arc::as_ref).or_else(|| self.get(site))
     }
 
     pub(super) fn sites(&self) -> impl Iterator<Item = &SiteId> {
-        self.by_site.keys()
+        self.sites.iter().filter(|(_, told)| told.now.is_some()).map(|(id, _)| id)
     }
 
     /// Whose wall clock a kiosk follows at an instant: that of the site where it stood then, as it was known before a

@@ -15,12 +15,11 @@ use kioskwatch_domain::{
 use kioskwatch_proto::{KioskId, Timestamp};
 
 use super::{
-    UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeScope, count::Asked,
-    gather::Subject,
+    UptimeAnswer, UptimeError, UptimeExplained, UptimePeriod, UptimeQuery, UptimeScope, gather::Subject,
 };
 use crate::{
     config::Config,
-    store::{MonthTotal, Scope, Store, StoreError, WorstKiosk},
+    store::{MonthTotal, Scope, SignedMonth, Store, StoreError, WorstKiosk},
 };
 
 /// Groups up to this size are counted to the second; larger ones are summed from the books.
@@ -79,8 +78,8 @@ pub(crate) struct Unheard {
 /// What a question comes to.
 pub(super) enum Found {
     Answer(UptimeAnswer),
-    /// See [`UptimeReader::count`].
-    Asked(Asked),
+    /// What was signed of it, and who is to be counted: of these nothing was, or only one kiosk is asked for.
+    Asked(SignedMonth),
 }
 
 impl UptimeReader<'_> {
@@ -100,8 +99,8 @@ impl UptimeReader<'_> {
         }
         let around = query.period.around()?;
         let all = async || {
-            let counted = self.members(reader, &query.scope, around).await?;
-            Ok::<_, UptimeError>(Asked { counted, ..Asked::default() })
+            let rest = self.members(reader, &query.scope, around).await?;
+            Ok::<_, UptimeError>(SignedMonth { rest, ..SignedMonth::default() })
         };
         let Some(month) = query.official() else {
             let group = query.month().filter(|_| !matches!(query.scope, UptimeScope::Kiosk(_)));
@@ -114,7 +113,7 @@ impl UptimeReader<'_> {
         // Each reads the month's rows: at once on two connections.
         let (total, worst) = tokio::try_join!(
             self.store.total_of_month(reader, month, kind, id),
-            self.worst(reader, month, &query.scope)
+            self.worst(reader, month, query)
         )?;
         if total.oldest_version > 0 || total.kiosks > COUNTED_KIOSKS {
             return Ok(Found::Answer(self.booked(total, worst)));
@@ -125,7 +124,7 @@ impl UptimeReader<'_> {
         };
         // Of a month that has just begun the books know few kiosks yet; of one that is over, what there is to know.
         let is_over = around.to <= self.now.secs();
-        let kiosks = asked.counted.len() as u64 + asked.signed.kiosks;
+        let kiosks = asked.rest.len() as u64 + asked.total.kiosks;
         if (total.kiosks > 0 || is_over) && kiosks > COUNTED_KIOSKS {
             return Ok(Found::Answer(self.booked(total, worst)));
         }
@@ -139,15 +138,21 @@ impl UptimeReader<'_> {
         reader: &Scope,
         month: Month,
         query: &UptimeQuery,
-    ) -> Result<Asked, UptimeError> {
+    ) -> Result<SignedMonth, UptimeError> {
         let by = query.as_of.map_or(Timestamp(i64::MAX), |at| at.min(self.now));
-        let group = query.scope.words();
-        let (signed, worst, counted) = tokio::try_join!(
-            self.store.signed_total_of_month(reader, month, group, by),
-            self.store.signed_worst_of_month(reader, month, group, by),
-            self.unsigned(reader, &query.scope, query.period.around()?, (month, by)),
-        )?;
-        Ok(Asked { signed, worst, counted })
+        let (scope, within) = (&query.scope, query.period.around()?);
+        // Whoever is signed from here on may be named here, and is counted by what was signed.
+        let among = match scope {
+            UptimeScope::Fleet => None,
+            _ => Some(self.members(reader, scope, within).await?),
+        };
+        let (group, ratio) = (scope.words(), query.worst_by.as_str());
+        let mut signed =
+            self.store.signed_of_month(reader, (month, by), group, ratio, among.as_deref()).await?;
+        if among.is_none() {
+            self.keep_seen(reader, &mut signed.rest, within).await?;
+        }
+        Ok(signed)
     }
 
     /// What the books say: of a signed month, and of a group too large to be counted while somebody waits.
@@ -177,13 +182,13 @@ impl UptimeReader<'_> {
         &self,
         reader: &Scope,
         month: Month,
-        scope: &UptimeScope,
+        query: &UptimeQuery,
     ) -> Result<Vec<WorstKiosk>, StoreError> {
-        if matches!(scope, UptimeScope::Kiosk(_)) {
+        if matches!(query.scope, UptimeScope::Kiosk(_)) {
             return Ok(Vec::new());
         }
-        let (kind, id) = scope.words();
-        self.store.worst_of_month(reader, month, kind, id).await
+        let (group, ratio) = (query.scope.words(), query.worst_by.as_str());
+        self.store.worst_of_month(reader, month, group, ratio).await
     }
 
     /// The contract's times, as configured.

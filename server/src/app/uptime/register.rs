@@ -70,7 +70,8 @@ impl App {
         // What a clock that was ahead noted of time to come ends with what is said now.
         let open =
             self.store().assignments_of(std::slice::from_ref(&kiosk), now, Timestamp(i64::MAX)).await?;
-        let mut changes = known.as_ref().map_or_else(Vec::new, |known| remodel(now, known, &row, &open));
+        let first = known.as_ref().and_then(|was| noted.or_of(ServiceSpan::of(was), None).first());
+        let mut changes = known.as_ref().map_or_else(Vec::new, |was| remodel(now, (was, &row), first, &open));
         let put = match known {
             Some(known) => Request::ChangeKiosk { before: Box::new(known), after: Box::new(row), noted },
             None => Request::PutKiosk(row),

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     app::testing,
     config::Config,
+    metrics::{Seconds, UptimeFigure, UptimeFigures},
     store::{MonthRatios, Store},
 };
 
@@ -74,7 +75,7 @@ impl Shelf {
 
     async fn month(&self, scope: UptimeScope, now: i64) -> UptimeAnswer {
         let period = UptimePeriod::Month { year: 2026, month: 10 };
-        let query = UptimeQuery { scope, period, as_of: None };
+        let query = UptimeQuery::of(scope, period);
         self.reader(now).figures(&Scope::All, &query).await.unwrap()
     }
 
@@ -98,8 +99,17 @@ impl Shelf {
     async fn figures(&self, scope: UptimeScope, from: i64, to: i64, now: i64) -> UptimeAnswer {
         let reader = self.reader(now);
         let period = UptimePeriod::Between(Timestamp(from), Timestamp(to));
-        reader.figures(&Scope::All, &UptimeQuery { scope, period, as_of: None }).await.unwrap()
+        reader.figures(&Scope::All, &UptimeQuery::of(scope, period)).await.unwrap()
     }
+}
+
+/// What a scrape shows of a period.
+fn of_period<'a>(figures: &'a UptimeFigures, period: &'static str) -> impl Iterator<Item = UptimeFigure<'a>> {
+    figures.iter().filter(move |one| one.period == period)
+}
+
+fn of_fleet(figures: &UptimeFigures, period: &'static str) -> Seconds {
+    of_period(figures, period).find(|one| one.scope == "fleet").unwrap().seconds
 }
 
 fn site(id: &str) -> Change {
@@ -185,7 +195,7 @@ async fn silence_counts_from_when_a_server_listens_and_not_from_its_first_row() 
             Listening(LivenessRow { server: Uuid::nil(), from: Timestamp(from), to: Timestamp(to) });
         let reader = UptimeReader { live: &listening, ..shelf.reader(to) };
         let period = UptimePeriod::Between(Timestamp(0), Timestamp(10 * HOUR));
-        let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+        let query = UptimeQuery::of(UptimeScope::Fleet, period);
         let answer = reader.figures(&Scope::All, &query).await.unwrap();
         assert_eq!(answer.sums.figures.on, Ratio::new(6 * 3_600, 6 * 3_600 + silent_s));
     }

@@ -267,7 +267,7 @@ impl Standing {
                 kiosks: total.kiosks,
             });
         }
-        let query = UptimeQuery { scope: scope.clone(), period: period(month), as_of: None };
+        let query = UptimeQuery::of(scope.clone(), period(month));
         let answer = web.app().uptime(caller.scope(), &query).await?;
         Ok(Self {
             sums: answer.sums,

@@ -163,7 +163,7 @@ pub(in crate::console) async fn page(
         let clipped = matches!(caller.scope(), Scope::Sites(_));
         listed.prove(reader, &rows, &told, clipped);
     }
-    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period: period(month), as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Kiosk(id.clone()), period(month));
     let official = app.uptime(caller.scope(), &query).await?;
     let target = official.target;
     let tally = Tally::of(choice.measure, &told.intervals, span);
@@ -231,7 +231,7 @@ async fn months(
     let mut months = Vec::with_capacity(shown.len());
     for &month in shown {
         let scope = UptimeScope::Kiosk(id.clone());
-        let query = UptimeQuery { scope, period: period(month), as_of: None };
+        let query = UptimeQuery::of(scope, period(month));
         let answer = match web.app().uptime(caller.scope(), &query).await {
             // It stood elsewhere for all of it.
             Err(UptimeError::NotFound(_)) => UptimeAnswer::default(),

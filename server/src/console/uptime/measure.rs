@@ -1,63 +1,21 @@
-//! Which of the three ratios a reader looks at, and seconds by how they counted in it.
+//! What a reader is shown of the ratio it looks at, and seconds by how they counted in it.
 use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
     interval::Interval,
     uptime::{Cause, Counted, Explained, Figures, Ratio, State, Verdict},
 };
-use serde::Deserialize;
 
 use super::super::texts::Texts;
-
-/// One of the contract ratios.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Measure {
-    /// 开机率.
-    #[default]
-    On,
-    /// 可用率.
-    Avail,
-    /// 全功能率.
-    Full,
-}
+pub(crate) use crate::app::Measure;
 
 impl Measure {
-    pub(crate) const ALL: [Self; 3] = [Self::On, Self::Avail, Self::Full];
-
-    /// As it stands in an address.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::On => "on",
-            Self::Avail => "avail",
-            Self::Full => "full",
-        }
-    }
-
     pub(crate) const fn name(self, t: &Texts) -> &'static str {
         match self {
             Self::On => t.uptime_on,
             Self::Avail => t.uptime_avail,
             Self::Full => t.uptime_full,
         }
-    }
-
-    pub(crate) const fn of(self, figures: &Figures) -> Ratio {
-        match self {
-            Self::On => figures.on,
-            Self::Avail => figures.avail,
-            Self::Full => figures.full,
-        }
-    }
-
-    /// The target is a promise about being on and in service; full function is nobody's (service rules 2).
-    pub(crate) const fn is_promised(self) -> bool {
-        !matches!(self, Self::Full)
-    }
-
-    /// Whether the promise is kept; `None` where there is none, or nothing was counted.
-    pub(crate) fn meets(self, ratio: Ratio, (a, b): (i64, i64)) -> Option<bool> {
-        (self.is_promised() && ratio.den > 0).then(|| ratio.meets(a, b))
     }
 
     /// How a piece counted.

@@ -77,6 +77,7 @@ impl World<'_> {
             Happening::DiskRestore { k, ms } => self.restore_disk(k, ms),
             Happening::Clone { k, ms } => self.add_clone(k, ms),
             Happening::BrokerDeath { ms } => self.kill_broker(ms),
+            Happening::Tear { ms } => self.tear(ms),
             Happening::ServerCutOff { ms } => {
                 self.link_back = self.link_back.max(now + ms);
                 self.cut_server_link();
@@ -112,6 +113,22 @@ impl World<'_> {
             machine.truth.give_up_from(if told { since } else { 0 });
         }
         self.plan_turn(0);
+    }
+
+    /// Trouble of no kiosk: it excuses only those that had not been back for long.
+    fn tear(&mut self, ms: i64) {
+        for m in 0..self.machines.len() {
+            let conn = self.connection[m].take();
+            let since = conn.map(|conn| self.conns[usize::try_from(conn.0).unwrap_or(0)].since);
+            if since.is_none_or(|since| self.now - since < STEADY_MS) {
+                self.excuse(self.machines[m].kiosk, self.now + ms);
+            }
+            if let Some(conn) = conn {
+                self.closed(conn, true);
+                self.with(m, Machine::disconnected);
+            }
+        }
+        self.queue_full_until = self.queue_full_until.max(self.now + ms);
     }
 
     pub(super) fn power_cut(&mut self, k: usize, ms: i64, in_order: bool) {
@@ -180,6 +197,7 @@ impl World<'_> {
         let now = self.now;
         (self.broker_back, self.link_back, self.server_back) = (now, now, now);
         (self.server.failing, self.server.crash) = (0, None);
+        self.queue_full_until = now;
         for m in 0..self.machines.len() {
             let was_away = self.trouble[m].link > now || self.trouble[m].half_open > now;
             self.excuse(self.machines[m].kiosk, if was_away { now } else { 0 });

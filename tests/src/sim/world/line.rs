@@ -31,7 +31,7 @@ impl World<'_> {
             return self.with(m, Machine::disconnected);
         }
         let conn = Conn(self.conns.len() as u64);
-        self.conns.push(Connection { machine: m, open: true, last_arrival: self.now });
+        self.conns.push(Connection { machine: m, open: true, last_arrival: self.now, since: self.now });
         let session = SessionId(uuid::Uuid::from_u64_pair(self.rng.bits(), self.rng.bits()));
         let machine = &self.machines[m];
         let kiosk = machine.id.clone();
@@ -129,7 +129,7 @@ impl World<'_> {
         if matches!(message.body, UpBody::Presence(_)) {
             self.broker.take(message);
         }
-        if self.server.linked {
+        if self.server.linked && self.queue_full_until <= self.now {
             let (link, at) = (self.link, self.now + self.rng.between(1, 5));
             self.at(at, Event::AtServer { link, message: message.clone(), retained });
         }

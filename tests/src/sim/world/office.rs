@@ -125,6 +125,7 @@ impl World<'_> {
     pub(super) fn kill_broker(&mut self, ms: i64) {
         self.broker_back = self.broker_back.max(self.now + ms);
         self.broker.die();
+        self.queue_full_until = self.now;
         for conn in &mut self.conns {
             conn.open = false;
         }

@@ -118,6 +118,12 @@ fn a_state_is_explained_by_what_makes_it_bad_and_by_nothing_beside_it() {
         // The application knows its own reason, and it alone knows the institution's host.
         (&[], Online, OutOfService, Some("host"), "host"),
         (&[], Online, OutOfService, Some("no idea"), ""),
+        // And what is empty, of a module that does not say so itself, or that the agent does not know.
+        (&[], Online, OutOfService, Some("acceptor: stacker_full"), "supplies"),
+        (&[], Online, OutOfService, Some("receipts: paper_out"), "supplies"),
+        (&[jam], HardwareError, OutOfService, Some("acceptor: stacker_full"), "hardware"),
+        (&[], Online, OutOfService, Some("acceptor: on_battery"), "hardware"),
+        (&[], Online, OutOfService, Some("receipts: on_battery"), ""),
         (&[("host", "application_down")], Online, OutOfService, Some("application_down"), "software"),
         (&[("host", "disk_full"), ("printer", "paper_low")], Online, Degraded, None, "supplies"),
     ];

@@ -135,16 +135,18 @@ fn a_heartbeat_brings_a_kiosk_back_and_ends_its_incident() {
 }
 
 #[test]
-fn the_will_of_the_current_session_shortens_the_wait_to_one_interval() {
+fn after_the_will_of_the_current_session_a_kiosk_may_be_as_late_as_anybody_and_is_then_offline() {
     let (mut world, agent) = heard();
     let last = world.now;
     world.now = last.plus_ms(10_000);
     world.tell(&[agent.presence(world.now, PresenceState::Offline)]);
     assert_eq!(verdict(&world, &agent).0, "online", "a will is a hint");
-    world.pass(21_000, &mut []);
+    world.pass(44_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "late");
+    world.pass(2_000, &mut []);
     assert_eq!(verdict(&world, &agent), ("offline", "last_will"));
     let since = world.fleet.kiosk(&agent.id).unwrap().presence_since;
-    assert_eq!(since.since(last), 30_000);
+    assert_eq!(since.since(last), 10_000 + 45_000);
 }
 
 #[test]

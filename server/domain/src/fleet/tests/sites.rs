@@ -1,6 +1,7 @@
 use kioskwatch_proto::{
     KioskId, Timestamp,
     journal::FaultState::{Cleared, Raised},
+    presence::PresenceState,
 };
 
 use crate::{
@@ -40,6 +41,27 @@ fn one_site_down_is_one_ticket() {
             assert_eq!(children.count(), down);
         }
     }
+}
+
+#[test]
+fn a_site_torn_off_for_a_moment_is_no_outage_though_the_broker_drops_births_and_first_heartbeats() {
+    let (mut world, mut agents) = site_of(3);
+    // A moment before their heartbeats are due.
+    world.pass(29_900, &mut []);
+    let wills: Vec<_> =
+        agents.iter().map(|agent| agent.presence(world.now, PresenceState::Offline)).collect();
+    world.tell(&wills);
+    for agent in &mut agents {
+        let _dropped = agent.connect(world.now);
+    }
+    // The next ones come an interval after their return.
+    world.pass(32_000, &mut []);
+    for agent in &mut agents {
+        world.beat(agent);
+    }
+    world.pass(120_000, &mut agents.iter_mut().collect::<Vec<_>>());
+    let offline = world.store.transitions.iter().filter(|row| row.to == "offline").count();
+    assert_eq!((offline, world.store.tickets.len()), (0, 0));
 }
 
 #[test]

@@ -18,9 +18,10 @@ use crate::{
     app::{
         Asked, RequestReceiver,
         testing::{self, Folder},
-        uptime::{PERIODS, UptimePeriod, UptimeQuery, UptimeScope},
+        uptime::{UptimePeriod, UptimeQuery, UptimeScope},
     },
     config::Config,
+    metrics::PERIODS,
     store::{Scope, Store},
 };
 
@@ -177,7 +178,7 @@ async fn a_kiosk_that_cannot_be_booked_stops_no_other_and_is_booked_when_it_can_
     let problems = async |app: &App, scope| {
         let month = Month::at(chrono_tz::Asia::Shanghai, app.clock().now().secs());
         let period = UptimePeriod::Month { year: month.year(), month: month.month() };
-        let query = UptimeQuery { scope, period, as_of: None };
+        let query = UptimeQuery::of(scope, period);
         app.uptime(&Scope::All, &query).await.unwrap().problems
     };
     let told = problems(&office.app, UptimeScope::Fleet).await;
@@ -230,7 +231,7 @@ async fn single_kiosks_hold_the_seconds_of_the_fleet_also_those_of_one_that_was_
     assert_eq!(figures.each.len(), 1, "the other one is nobody's problem any more");
     let up_s = |scope: &str| -> i64 {
         let of = figures.uptime.iter().filter(|figure| figure.scope == scope && figure.period == "month");
-        of.map(|figure| figure.ratios[0].0).sum()
+        of.map(|figure| figure.seconds.ratios[0].num).sum()
     };
     assert_eq!(up_s("kiosk"), up_s("fleet"));
     assert!(up_s("fleet") > 0);
@@ -260,7 +261,7 @@ async fn sums_of_groups_are_shown_once_everybody_was_looked_at_or_cannot_be() {
     let shown = async |office: &Office| {
         let figures = office.app.figures().await.uptime;
         let of_groups = figures.iter().filter(|figure| figure.scope != "kiosk").count();
-        (figures.len() - of_groups, of_groups)
+        (figures.iter().count() - of_groups, of_groups)
     };
     let bad = Some(&id(KIOSKS_A_STEP));
     assert!(office.step(&mut keeper, bad).await);

@@ -21,7 +21,7 @@ async fn only_a_month_has_a_freeze_and_a_journal_of_days_later_counts_for_the_da
     let whole = Ratio::new(86_400, 86_400);
     let between = UptimePeriod::Between(Timestamp(day), Timestamp(day + DAY));
     for period in [between, UptimePeriod::DayOf(Timestamp(day + HOUR))] {
-        let query = UptimeQuery { scope: scope.clone(), period, as_of: None };
+        let query = UptimeQuery::of(scope.clone(), period);
         let answer = shelf.reader(from + 19 * DAY).figures(&Scope::All, &query).await.unwrap();
         assert_eq!(answer.sums.figures.on, whole, "{period:?}");
         let id = KioskId::new("k").unwrap();
@@ -40,7 +40,7 @@ fn told(id: &str, from: i64, to: i64, received_at: i64) -> Change {
     Change::Evidence(EvidenceRow { received_at: Some(Timestamp(received_at)), ..row })
 }
 
-fn flood(id: &str, from: i64, to: i64, approved_at: i64) -> Change {
+pub(super) fn flood(id: &str, from: i64, to: i64, approved_at: i64) -> Change {
     Change::Exclusion(ExclusionRow {
         id: Uuid::from_u128(u128::from(approved_at.unsigned_abs())),
         kiosk: Some(KioskId::new(id).unwrap()),
@@ -71,7 +71,7 @@ impl Shelf {
 
     async fn october_as_of(&self, scope: UptimeScope, as_of: Option<i64>, now: i64) -> UptimeAnswer {
         let period = UptimePeriod::Month { year: 2026, month: 10 };
-        let query = UptimeQuery { scope, period, as_of: as_of.map(Timestamp) };
+        let query = UptimeQuery { as_of: as_of.map(Timestamp), ..UptimeQuery::of(scope, period) };
         self.reader(now).figures(&Scope::All, &query).await.unwrap()
     }
 }

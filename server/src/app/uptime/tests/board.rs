@@ -2,10 +2,7 @@
 use kioskwatch_domain::fleet::Ix;
 
 use super::*;
-use crate::app::uptime::{
-    board::{Growth, Parts, Place},
-    seconds::Seconds,
-};
+use crate::app::uptime::board::{Growth, Parts, Place};
 
 /// Where the kiosk stands in the fleet.
 const K: Ix = 3;
@@ -76,7 +73,9 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
         let [today, month, last_month] = board.kiosk(K, now, EVER).map(Option::unwrap);
         assert_eq!((today, month), (Seconds::of(&second).times(seconds), today), "{now}");
         assert_eq!(last_month, Seconds::of(&second), "it has ended");
-        assert_eq!(board.totals(now, EVER)[0].sites["S-1"], today);
+        let totals = board.totals(now, EVER);
+        let shown = |scope: &str| of_period(&totals, "today").find(|one| one.scope == scope).unwrap();
+        assert_eq!((shown("site").id, shown("site").seconds), ("S-1", today));
     }
     let books = Books::default();
     books.show(vec![(K, shown.clone())]);
@@ -86,7 +85,7 @@ fn what_goes_on_grows_in_the_periods_that_run_until_something_may_begin() {
     for (committed_s, seconds) in [(-200, 1), (-100, 11), (10, 31)] {
         books.took_in(Timestamp((begin + committed_s) * 1_000));
         let grown = Seconds::of(&second).times(seconds);
-        assert_eq!(books.totals(later).unwrap()[0].fleet, grown, "{committed_s}");
+        assert_eq!(of_fleet(&books.totals(later), "today"), grown, "{committed_s}");
         assert_eq!(books.of_kiosks(std::iter::once(K), later)[0][1], Some(grown));
     }
     // The next look says that nothing goes on.
@@ -146,27 +145,32 @@ fn sites_regions_customers_engineers_and_kiosks_add_up_to_the_fleet_and_causes_t
     board.show(moved, shown(&stood));
     board.show(lost, shown(&[(place(None, "", ""), figures(60_000, Cause::Network))]));
     let now = Timestamp(october().from * 1_000 + DAY);
-    let [today, month, last_month] = board.totals(now, EVER);
-    assert_eq!((today, last_month), (Default::default(), Default::default()), "nobody looked at them");
-    assert_eq!(month.fleet.ratios[1], Ratio::new(210_000, 3 * 86_400));
-    for (groups, names) in [
-        (&month.sites, vec!["", "S-1", "S-2"]),
-        (&month.regions, vec!["", "north"]),
-        (&month.customers, vec!["", "Bank"]),
-        (&month.engineers, vec!["", "Li"]),
+    let totals = board.totals(now, EVER);
+    for other in ["today", "last_month"] {
+        let only: Vec<_> = of_period(&totals, other).map(|one| (one.scope, one.seconds)).collect();
+        assert_eq!(only, [("fleet", Seconds::default())], "nobody looked at {other}");
+    }
+    let fleet = of_fleet(&totals, "month");
+    assert_eq!(fleet.ratios[1], Ratio::new(210_000, 3 * 86_400));
+    for (scope, names) in [
+        ("site", vec!["", "S-1", "S-2"]),
+        ("region", vec!["", "north"]),
+        ("customer", vec!["", "Bank"]),
+        ("engineer", vec!["", "Li"]),
     ] {
-        assert_eq!(groups.keys().map(String::as_str).collect::<Vec<_>>(), names);
-        assert_eq!(sum(groups.values()), month.fleet);
+        let groups: Vec<_> = of_period(&totals, "month").filter(|one| one.scope == scope).collect();
+        assert_eq!(groups.iter().map(|one| one.id).collect::<Vec<_>>(), names);
+        assert_eq!(sum(groups.iter().map(|one| &one.seconds)), fleet);
     }
     let kiosks = [moved, lost].map(|kiosk| board.kiosk(kiosk, now, EVER)[1].unwrap());
-    assert_eq!(sum(kiosks.iter()), month.fleet);
+    assert_eq!(sum(kiosks.iter()), fleet);
     assert_eq!(kiosks[0].ratios[0], Ratio::new(150_000, 2 * 86_400));
-    let avail = month.fleet.ratios[1];
-    assert_eq!(month.fleet.down_s.iter().sum::<i64>(), avail.den - avail.num);
-    assert_eq!((month.fleet.known_s, month.fleet.unknown_s), (3 * 86_400, 3 * 3_600));
+    let avail = fleet.ratios[1];
+    assert_eq!(fleet.down_s.iter().sum::<i64>(), avail.den - avail.num);
+    assert_eq!((fleet.known_s, fleet.unknown_s), (3 * 86_400, 3 * 3_600));
     // A period that is over is nobody's month any more.
     let later = Timestamp(october().to * 1_000);
-    assert_eq!(board.totals(later, EVER)[1].fleet, Seconds::default());
+    assert_eq!(of_fleet(&board.totals(later, EVER), "month"), Seconds::default());
     assert_eq!(board.kiosk(moved, later, EVER), [None; 3]);
     for unknown in [0, lost - 1, lost + 1] {
         board.stop_growth(unknown, now);

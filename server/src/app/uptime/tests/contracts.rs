@@ -86,8 +86,11 @@ async fn a_month_in_which_a_site_changed_hands_and_came_back_is_shared_out_to_th
     // The same on the board, under both customers.
     let mut board = Board::default();
     board.show(0, shown);
-    let [_, _, last_month] = board.totals(Timestamp(end + DAY), EVER);
-    let of = |name: &str| last_month.customers.get(name).map(|seconds| seconds.known_s + seconds.unknown_s);
+    let last_month = board.totals(Timestamp(end + DAY), EVER);
+    let of = |name: &str| {
+        let mut customers = of_period(&last_month, "last_month").filter(|one| one.scope == "customer");
+        customers.find(|one| one.id == name).map(|one| one.seconds.known_s + one.seconds.unknown_s)
+    };
     assert_eq!((of("A"), of("B")), (Some(counted[0]), Some(counted[1])));
     // Whoever asks why is told of all of it.
     let period = UptimePeriod::Month { year: 2026, month: 10 };
@@ -115,14 +118,14 @@ async fn of_a_few_kiosks_those_belong_to_a_group_that_were_its_own_within_the_mo
     ] {
         for (month, is_member) in [(10, in_october), (11, in_november)] {
             let period = UptimePeriod::Month { year: 2026, month };
-            let query = UptimeQuery { scope: scope.clone(), period, as_of: None };
+            let query = UptimeQuery::of(scope.clone(), period);
             let members = reader.members_among(reads, &query, vec![k.clone()]).await.unwrap();
             assert_eq!(members.contains(&k), is_member, "{scope:?} in {month}");
         }
     }
     // Of the fleet nothing is read: what cannot be booked may not be readable either.
     let period = UptimePeriod::Month { year: 2026, month: 10 };
-    let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Fleet, period);
     assert_eq!(reader.members_among(&Scope::All, &query, vec![gone.clone()]).await.unwrap(), [gone]);
 }
 
@@ -192,9 +195,11 @@ async fn a_month_that_two_people_move_whole_to_another_customer_is_booked_and_re
     let rows = rows().await;
     assert_eq!((of(&rows, 1), of(&rows, 2)), (vec!["B".to_owned()], vec!["A".to_owned()]));
     let asked = |customer: &str, at: i64| UptimeQuery {
-        scope: UptimeScope::Customer(customer.into()),
-        period: UptimePeriod::Between(Timestamp(from), Timestamp(end)),
         as_of: Some(Timestamp(at)),
+        ..UptimeQuery::of(
+            UptimeScope::Customer(customer.into()),
+            UptimePeriod::Between(Timestamp(from), Timestamp(end)),
+        )
     };
     for (customer, at, counts) in [
         ("A", end, all),

@@ -44,7 +44,7 @@ type Told = (MonthSums, usize, Vec<(String, i64, i64)>);
 fn told(answer: &UptimeAnswer) -> Told {
     // Of equally long outages any may be named.
     let sums = MonthSums { longest_outage_at: None, ..answer.sums.clone() };
-    let worst = answer.worst.iter().map(|one| (one.kiosk.to_string(), one.down_s, one.longest_outage_s));
+    let worst = answer.worst.iter().map(|one| (one.kiosk.to_string(), one.lost_s, one.longest_outage_s));
     (sums, answer.kiosks, worst.collect())
 }
 
@@ -70,23 +70,26 @@ impl Shelf {
             }
             all.kiosks += 1;
             all.sums = [&all.sums, &one.sums].into_iter().sum();
-            let avail = one.sums.figures.avail;
+            let Figures { on, avail, full, .. } = one.sums.figures;
+            let by = query.worst_by.of(&one.sums.figures);
             all.worst.push(WorstKiosk {
                 kiosk: id(n).parse().unwrap(),
-                down_s: avail.den - avail.num,
-                avail_of_s: avail.den,
+                lost_s: by.den - by.num,
+                on,
+                avail,
+                full,
                 longest_outage_s: one.sums.longest_outage_s,
             });
         }
-        all.worst.sort_by_key(|one| (-one.down_s, one.kiosk.clone()));
-        all.worst.retain(|one| one.down_s > 0);
+        all.worst.sort_by_key(|one| (-one.lost_s, one.kiosk.clone()));
+        all.worst.retain(|one| one.lost_s > 0);
         all.worst.truncate(10);
         told(&all)
     }
 
     /// Every group of these kiosks is the sum of them.
     async fn adds_up(&self, period: UptimePeriod, as_of: Option<Timestamp>, now: i64) -> UptimeAnswer {
-        let ask = |scope| UptimeQuery { scope, period, as_of };
+        let ask = |scope| UptimeQuery { as_of, worst_by: Measure::On, ..UptimeQuery::of(scope, period) };
         let at = |id: &str| Scope::Sites(BTreeSet::from([SiteId::new(id).unwrap()]));
         let site = |id: &str| UptimeScope::Site(SiteId::new(id).unwrap());
         let (model, region) =
@@ -176,7 +179,7 @@ async fn who_asks_for_many_kiosks_while_the_line_is_full_is_told_so_and_who_asks
     let (app, _requests, _folder) = testing::app(Config::default(), rows).await;
     let now = app.clock().now();
     let period = UptimePeriod::Between(now.plus_ms(-HOUR), now);
-    let ask = async |scope| app.uptime(&Scope::All, &UptimeQuery { scope, period, as_of: None }).await;
+    let ask = async |scope| app.uptime(&Scope::All, &UptimeQuery::of(scope, period)).await;
     let turn = app.books().turns.begin(2_001).await.unwrap();
     let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(app.books().turns.begin(2_001))).collect();
     assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));

@@ -4,7 +4,11 @@ use kioskwatch_domain::{
     uptime::contracts::Contracts,
 };
 
-use super::{super::places::Places, *};
+use super::{
+    super::places::{Alike, Places},
+    basis::flood,
+    *,
+};
 
 fn site_in(id: &str, timezone: &str, region: &str) -> Change {
     let Change::Site(row) = site(id) else { unreachable!() };
@@ -66,6 +70,25 @@ async fn a_kiosk_moved_to_another_zone_does_not_take_its_past_months_along() {
     assert!(rows.iter().all(|row| row.period_from.secs() == october().to), "{rows:?}");
 }
 
+/// The first month of which evidence is kept begins for it where the one before ended, not at midnight on its clock of
+/// now: nothing of it is gone.
+#[tokio::test]
+async fn of_a_kiosk_that_moved_the_first_month_that_is_kept_is_kept_from_its_own_beginning() {
+    let mut shelf = moved_across_the_sea().await;
+    shelf.config.uptime.keep_evidence_months = 1;
+    let (end, now) = (october().to * 1_000, october().to * 1_000 + 40 * DAY);
+    shelf.store.commit(&[full("k", end + 6 * HOUR, end + 40 * DAY)]).await.unwrap();
+    shelf.keep("k", now).await;
+    let (id, november) = ("k".parse().unwrap(), "2026-11".parse().unwrap());
+    let rows = shelf.store.versions_of_month(&Scope::All, &id, november).await.unwrap();
+    let signed: Vec<&MonthRow> = rows.iter().filter(|row| row.version == 1).collect();
+    let signed = books::total(&signed).figures;
+    assert_eq!(signed.on.den - signed.on.num, 6 * 3_600);
+    let period = UptimePeriod::Month { year: 2026, month: 11 };
+    let explained = shelf.reader(now).explain(&Scope::All, &id, period, None).await.unwrap();
+    assert_eq!(explained.figures.on, signed.on, "six silent hours before midnight in New York");
+}
+
 /// Wherever it is carried, and whatever is said of that since: no hour is in no month, and none in two.
 #[test]
 fn the_months_of_a_kiosk_follow_one_another_without_a_gap() {
@@ -76,7 +99,8 @@ fn the_months_of_a_kiosk_follow_one_another_without_a_gap() {
             _ => unreachable!(),
         })
         .collect();
-    let places = Places::of(&sites, &[], &[], &Config::default());
+    let mut places = Places::none(&Config::default());
+    places.learn(&sites, &[], &mut Alike::default());
     let terms = books::Terms::default();
     let january: Month = "2026-01".parse().unwrap();
     let months: Vec<Month> =
@@ -162,7 +186,7 @@ async fn who_sees_some_sites_sees_running_groups_as_signed_ones() {
             [UptimeScope::Fleet, UptimeScope::Model(String::new()), UptimeScope::Region(String::new())]
         {
             let period = UptimePeriod::Month { year: 2026, month: 10 };
-            let query = UptimeQuery { scope, period, as_of: None };
+            let query = UptimeQuery::of(scope, period);
             let answer = shelf.reader(now).figures(&own, &query).await.unwrap();
             seen.push((answer.kiosks, answer.sums.figures));
         }
@@ -173,11 +197,8 @@ async fn who_sees_some_sites_sees_running_groups_as_signed_ones() {
     shelf.keep("k", end + DAY).await;
     assert_eq!(months(end + DAY).await, running, "it left, and its ten days here stay theirs to see");
     let other = Scope::Sites([SiteId::new("S-9").unwrap()].into());
-    let query = UptimeQuery {
-        scope: UptimeScope::Kiosk(KioskId::new("k").unwrap()),
-        period: UptimePeriod::Month { year: 2026, month: 10 },
-        as_of: None,
-    };
+    let period = UptimePeriod::Month { year: 2026, month: 10 };
+    let query = UptimeQuery::of(UptimeScope::Kiosk(KioskId::new("k").unwrap()), period);
     let hidden = shelf.reader(end + HOUR).figures(&other, &query).await;
     assert!(matches!(hidden, Err(UptimeError::NotFound("kiosk"))), "{hidden:?}");
 }
@@ -247,7 +268,7 @@ async fn who_sees_some_sites_is_told_of_a_kiosks_time_there_and_of_no_other() {
     shelf.store.commit(&windows).await.unwrap();
     let id = KioskId::new("k").unwrap();
     let period = UptimePeriod::Month { year: 2026, month: 10 };
-    let query = UptimeQuery { scope: UptimeScope::Kiosk(id.clone()), period, as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Kiosk(id.clone()), period);
     let moved = october().from + 10 * 86_400;
     for now in [end + HOUR, end + DAY] {
         if now == end + DAY {
@@ -302,7 +323,7 @@ async fn who_owns_a_month_does_not_depend_on_who_asks_nor_on_how_much_is_looked_
     assert_eq!(days.sums.figures.accountable_s, 0);
     let scoped = Scope::Sites([SiteId::new("S-1").unwrap()].into());
     let period = UptimePeriod::Between(Timestamp(from + 2 * DAY), Timestamp(from + 42 * DAY));
-    let query = UptimeQuery { scope: UptimeScope::Fleet, period, as_of: None };
+    let query = UptimeQuery::of(UptimeScope::Fleet, period);
     let seen = shelf.reader(now).figures(&scoped, &query).await.unwrap();
     assert_eq!(seen.sums.figures.accountable_s, 2 * 86_400, "since it stands there");
     // The bookkeeper, whose look holds the assignment of November, says the same.
@@ -415,4 +436,35 @@ async fn where_a_kiosk_stood_and_who_answered_for_it_is_restated_and_what_was_si
     assert_eq!(days(end + 9 * DAY).await, [6, 23, 1, 5, 3], "closed at S-3 on a day of wang's");
     assert_eq!(explained(None).await, total(&rows().await, 2));
     assert_eq!(explained(Some(end + 3 * DAY)).await, total(&known, 1), "as it was signed");
+}
+
+#[tokio::test]
+async fn who_would_own_forgiven_time_alone_is_named_among_the_owners() {
+    let shelf = moved_in_mid_month().await;
+    let (from, end) = (october().from * 1_000, october().to * 1_000);
+    let [first, last] = [from + 3 * DAY, from + 5 * DAY];
+    shelf.store.commit(&[flood("k", first, last, last)]).await.unwrap();
+    let what = Correction::Assignment {
+        kiosk: "k".parse().unwrap(),
+        group: GroupKind::Engineer,
+        before: Vec::new(),
+        after: Some("wang".to_owned()),
+    };
+    let row = CorrectionRow {
+        id: Uuid::from_u128(1),
+        what,
+        from: Timestamp(first),
+        to: Timestamp(last),
+        reason: "r".into(),
+        state: CorrectionState::Requested,
+        requested_by: "dispatcher".into(),
+        requested_at: Timestamp(end),
+        decided: None,
+        effect: "{}".into(),
+    };
+    let shown = shelf.reader(end + HOUR).effect(&row, chrono_tz::Asia::Shanghai).await.unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let shares = shown["2026-10"]["after"]["shares"].as_array().unwrap();
+    let wang = shares.iter().find(|share| share["engineer"] == "wang").unwrap_or(&serde_json::Value::Null);
+    assert_eq!((&wang["accountable_s"], &wang["excluded_s"]), (&0.into(), &172_800.into()), "{shown}");
 }

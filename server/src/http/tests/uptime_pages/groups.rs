@@ -287,8 +287,17 @@ async fn the_ten_that_were_down_longest_are_named_worst_first() {
     // Of availability, of which each lost twice what it lost of being on.
     let whole = month.period(chrono_tz::Asia::Shanghai).length();
     assert_eq!((&worst[0]["down_s"], &worst[0]["avail"]["num"]), (&1_320.into(), &(whole - 1_320).into()));
+    assert_eq!((&answer["worst_by"], &worst[0]["on"]["num"]), (&"avail".into(), &(whole - 660).into()));
+    for (measure, down_s) in [("on", 660), ("avail", 1_320), ("full", 1_980)] {
+        let path = format!("/api/v1/uptime?month={month}&measure={measure}");
+        let answer = fixture.get(&path, &viewer).await.json();
+        assert_eq!((&answer["worst_by"], &answer["worst"][0]["down_s"]), (&measure.into(), &down_s.into()));
+    }
+    let refused = fixture.get(&format!("/api/v1/uptime?month={month}&measure=best"), &viewer).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (400, &"bad_query".into()));
     for span in ["month", "quarter"] {
         let page = fixture.get(&format!("/uptime?month={month}&by=site&span={span}"), &viewer).await.text;
+        assert!(page.contains("停机最长的十台 · 开机率</h2>"), "{page}");
         let listed = page.split("停机最长的十台").nth(1).unwrap().split("</ol>").next().unwrap();
         let named = listed.split("/kiosks/").skip(1).map(|one| one.split('/').next().unwrap());
         assert_eq!(named.collect::<Vec<_>>(), ten, "{span}: {listed}");
@@ -325,8 +334,8 @@ async fn how_often_and_how_long_it_broke_and_what_it_was_before_exclusions_stand
             for (fact, says) in [
                 ("不可用次数", "4"),
                 ("最长不可用", "5 小时"),
-                ("平均无故障时间", "7 天 9 小时"),
-                ("平均修复时间", "3 小时"),
+                ("平均无故障时间（按可用率）", "7 天 9 小时"),
+                ("平均修复时间（按可用率）", "3 小时"),
                 ("已批准剔除时间", "1 天"),
                 ("剔除前", before),
             ] {

@@ -7,18 +7,19 @@ use kioskwatch_domain::{
 };
 
 use super::*;
-use crate::{app::uptime::books::Question, metrics::UptimeFigure};
+use crate::{app::uptime::books::Question, metrics::Seconds};
 
 /// Series of single kiosks, and of groups.
 async fn shown(office: &Office) -> (usize, usize) {
     let figures = office.app.figures().await.uptime;
     let of_groups = figures.iter().filter(|figure| figure.scope != "kiosk").count();
-    (figures.len() - of_groups, of_groups)
+    (figures.iter().count() - of_groups, of_groups)
 }
 
-async fn of_month(office: &Office, scope: &str) -> Vec<UptimeFigure> {
+async fn of_month(office: &Office, scope: &str) -> Vec<Seconds> {
     let figures = office.app.figures().await.uptime;
-    figures.into_iter().filter(|figure| figure.scope == scope && figure.period == "month").collect()
+    let of_month = figures.iter().filter(|figure| figure.scope == scope && figure.period == "month");
+    of_month.map(|figure| figure.seconds).collect()
 }
 
 #[tokio::test]
@@ -71,7 +72,7 @@ async fn what_comes_in_during_the_first_look_is_shown_by_it_and_booked_after_it(
     let first = office.place(&id(0));
     office.app.books().dirty().kiosk(first, Timestamp(5));
     assert!(keeper.look_first().await.unwrap());
-    let up_s = async || of_month(&office, "fleet").await.first().map(|fleet| fleet.ratios[0].0);
+    let up_s = async || of_month(&office, "fleet").await.first().map(|fleet| fleet.ratios[0].num);
     assert_eq!(up_s().await, None);
     let now = office.app.clock().now();
     let late = [testing::whole(id(0), now.plus_ms(-3_000_000), now.plus_ms(-2_000_000))];

@@ -13,32 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     change::{EvidenceRow, EvidenceSource, EvidenceState},
-    fleet::count_words as words,
     moment::Moment,
+    uptime::Cause,
 };
 
 /// Evidence that arrives within this time of what it proves counts as prompt.
 pub const PROMPT_MS: i64 = 10 * 60 * 1_000;
 
-words!(
-    /// Why a kiosk does not do its full work, strongest first (uptime definition 2.10).
-    Cause {
-        Power = "power",
-        Network = "network",
-        Host = "host",
-        Hardware = "hardware",
-        Supplies = "supplies",
-        Software = "software",
-        Unexplained = "unexplained",
-    }
-);
-
 impl Cause {
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|cause| cause.as_str() == text)
-    }
-
     /// What a fault explains where it is what stops the kiosk. Power, network and host are the customer's ("uptime
     /// definition 2.10"): of a fault only that the mains failed is. What is wrong with the terminal itself is ours.
     #[must_use]
@@ -263,12 +245,16 @@ impl Cursor {
     pub fn paint(&mut self, kiosk: &KioskId, proof: Proof, received_at: Timestamp) -> EvidenceRow {
         let late = received_at.since(proof.from) > PROMPT_MS;
         let received = late.then(|| Moment::from(received_at));
+        // What counts at an instant is told by the second of its arrival: a freeze, a decision and whoever asks say no
+        // less. A journal that is sent after a silence has many records in one.
+        let second = |received: Option<Moment>| received.map(|at| at.at().secs());
         let span = match self.open {
             Some(open)
                 if open.to == proof.from
-                    && (open.state, open.cause, open.received_at) == (proof.state, proof.cause, received) =>
+                    && (open.state, open.cause) == (proof.state, proof.cause)
+                    && second(open.received_at) == second(received) =>
             {
-                OpenSpan { to: proof.to, ..open }
+                OpenSpan { to: proof.to, received_at: received, ..open }
             }
             _ => OpenSpan {
                 from: proof.from,
@@ -322,7 +308,7 @@ mod ms {
 }
 
 macro_rules! stored_word {
-    ($name:ty, $option:ident) => {
+    ($name:ty, $option:ident, $named:ident) => {
         mod $option {
             use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -333,13 +319,13 @@ macro_rules! stored_word {
             }
             pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$name>, D::Error> {
                 let text = Option::<std::borrow::Cow<'de, str>>::deserialize(d)?;
-                Ok(text.and_then(|text| <$name>::parse(&text)))
+                Ok(text.and_then(|text| <$name>::$named(&text)))
             }
         }
     };
 }
-stored_word!(EvidenceState, word_state_option);
-stored_word!(Cause, word_cause);
+stored_word!(EvidenceState, word_state_option, parse);
+stored_word!(Cause, word_cause, named);
 
 mod word_state {
     use serde::{Deserialize, Deserializer, Serializer, de};

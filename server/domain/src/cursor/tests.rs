@@ -155,6 +155,38 @@ fn a_row_grows_while_nothing_changes_and_prompt_and_late_parts_stay_apart() {
 }
 
 #[test]
+fn what_a_silent_kiosk_sends_in_one_second_is_one_row_and_what_counts_at_an_instant_stays() {
+    let kiosk = KioskId::new("K").unwrap();
+    let minute = 60_000;
+    // An hour of silence, in which something was noted each minute, is sent within three seconds.
+    let sent = (0..60).map(|n| (n * minute, (n + 1) * minute, 3_600_000 + 50 * n + 10));
+    let mut cursor = Cursor::default();
+    let mut rows: Vec<EvidenceRow> = Vec::new();
+    for (from, to, received) in sent.clone() {
+        let proof =
+            Proof { from: Timestamp(from), to: Timestamp(to), state: EvidenceState::Full, cause: None };
+        let row = cursor.paint(&kiosk, proof, Timestamp(received));
+        rows.retain(|old| old.from != row.from);
+        rows.push(row);
+    }
+    assert_eq!(rows.len(), 4, "three seconds, and what was prompt: {rows:?}");
+    for limit in 3_599..3_605 {
+        let known = |from: i64, to: i64, received: Option<i64>| {
+            let is_known = received.is_none_or(|at| Timestamp(at).secs() < limit);
+            if is_known { to.min(received.unwrap_or(i64::MAX)) - from } else { 0 }
+        };
+        let is_late = |from: i64, received: i64| (received - from > PROMPT_MS).then_some(received);
+        let of_rows: i64 = rows
+            .iter()
+            .map(|row| known(row.from.ms(), row.to.ms(), row.received_at.map(Timestamp::ms)))
+            .sum();
+        let of_records: i64 =
+            sent.clone().map(|(from, to, received)| known(from, to, is_late(from, received))).sum();
+        assert_eq!(of_rows, of_records, "before second {limit}");
+    }
+}
+
+#[test]
 fn a_cursor_survives_its_text() {
     let mut cursor = Cursor::default();
     cursor.advance(&record(1, 10, service()), Timestamp(10), None);

@@ -6,20 +6,20 @@ use kioskwatch_domain::uptime::{Cause, Figures, Ratio};
 
 /// Integers that may be added up; whoever wants a ratio divides the sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Seconds {
+pub struct Seconds {
     /// On, avail, full.
-    pub(crate) ratios: [Ratio; 3],
+    pub ratios: [Ratio; 3],
     /// Seconds we answer for and know the state of, and those of which we know nothing.
-    pub(crate) known_s: i64,
-    pub(crate) unknown_s: i64,
+    pub known_s: i64,
+    pub unknown_s: i64,
     /// In the order of [`Cause::ALL`]; they add up to what avail lacks.
-    pub(crate) down_s: [i64; Cause::ALL.len()],
+    pub down_s: [i64; Cause::ALL.len()],
     /// What of the period is still to count, by what is known now.
-    pub(crate) to_come_s: i64,
+    pub to_come_s: i64,
 }
 
 impl Seconds {
-    pub(super) fn of(figures: &Figures) -> Self {
+    pub(crate) fn of(figures: &Figures) -> Self {
         Self {
             ratios: [figures.on, figures.avail, figures.full],
             known_s: figures.known_s,
@@ -30,7 +30,7 @@ impl Seconds {
     }
 
     /// The same so many times over.
-    pub(super) fn times(mut self, n: i64) -> Self {
+    pub(crate) fn times(mut self, n: i64) -> Self {
         let ratios = self.ratios.map(|ratio| Ratio::new(ratio.num * n, ratio.den * n));
         self.known_s *= n;
         self.unknown_s *= n;
@@ -39,7 +39,7 @@ impl Seconds {
     }
 
     /// What most kiosks have in common takes one byte: nothing lost, the same seconds behind every ratio.
-    pub(super) fn pack(&self, bytes: &mut Vec<u8>) {
+    pub(crate) fn pack(&self, bytes: &mut Vec<u8>) {
         let usual = self.ratios[0].den;
         write(bytes, usual);
         for ratio in self.ratios {
@@ -55,7 +55,7 @@ impl Seconds {
     }
 
     /// What was packed, off the front of `bytes`; `None` at their end.
-    pub(super) fn unpack(bytes: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn unpack(bytes: &mut &[u8]) -> Option<Self> {
         let usual = read(bytes)?;
         let mut seconds = Self::default();
         for ratio in &mut seconds.ratios {
@@ -90,7 +90,7 @@ impl AddAssign<&Self> for Seconds {
 }
 
 /// Seven bits a byte, the lowest first, the sign below them (as Protocol Buffers write a `sint64`).
-pub(super) fn write(bytes: &mut Vec<u8>, number: i64) {
+pub(crate) fn write(bytes: &mut Vec<u8>, number: i64) {
     let mut rest = (number << 1 ^ number >> 63).cast_unsigned();
     while rest >= 0x80 {
         bytes.push((rest & 0x7f) as u8 | 0x80);
@@ -99,7 +99,7 @@ pub(super) fn write(bytes: &mut Vec<u8>, number: i64) {
     bytes.push(rest as u8);
 }
 
-pub(super) fn read(bytes: &mut &[u8]) -> Option<i64> {
+pub(crate) fn read(bytes: &mut &[u8]) -> Option<i64> {
     let (mut number, mut shift) = (0_u64, 0);
     loop {
         let (&byte, rest) = bytes.split_first()?;
