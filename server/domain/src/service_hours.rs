@@ -104,6 +104,8 @@ impl Schedule {
     #[must_use]
     pub fn new(mut versions: Vec<ScheduleVersion>) -> Self {
         versions.sort_by_key(|version| version.effective_from);
+        // Made for four, and of thousands of sites most have one.
+        versions.shrink_to_fit();
         Self { versions }
     }
 

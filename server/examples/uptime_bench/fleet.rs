@@ -3,20 +3,28 @@ use std::collections::BTreeMap;
 
 use kioskwatch_domain::{
     change::{
-        Admission, AssignmentRow, Change, EvidenceRow, EvidenceSource, EvidenceState, GroupKind,
-        JournalRecordRow, KioskRow, MonthRow, MonthSums, RecordOutcome, SiteRow, Zone,
+        Admission, AssignmentRow, Change, ClockRow, ClockState, EvidenceRow, EvidenceSource, EvidenceState,
+        GroupKind, IncidentRow, JournalRecordRow, KioskRow, MonthRow, MonthSums, RecordOutcome, SiteRow,
+        TicketRow, TicketSource, Zone,
     },
     interval::Interval,
     uptime::{Cause, Figures, Month, Ratio},
 };
-use kioskwatch_proto::{Epoch, KioskId, SiteId, Timestamp, journal::Digest};
+use kioskwatch_proto::{
+    Epoch, KioskId, PeripheralName, SiteId, Timestamp,
+    faults::{FaultClass, FaultCode},
+    journal::Digest,
+    words::Severity,
+};
 use uuid::Uuid;
 
 pub(crate) const ZONE: chrono_tz::Tz = chrono_tz::Asia::Shanghai;
-pub(crate) const KIOSKS_A_SITE: u64 = 20;
+pub(crate) const KIOSKS_A_SITE: u64 = 3;
 pub(crate) const ENGINEERS: u64 = 400;
 /// The kiosks whose own series a scrape shows.
 pub(crate) const SCRAPED: u64 = 5_000;
+/// One kiosk of so many is out of paper, and has a ticket.
+const OUT_OF_PAPER: u64 = 20;
 const SINCE: Timestamp = secs(1_700_000_000);
 
 pub(crate) const fn secs(t: i64) -> Timestamp {
@@ -98,6 +106,59 @@ pub(crate) fn history(n: u64, period: Interval, count: i64) -> impl Iterator<Ite
             interval_s: None,
         })
     })
+}
+
+pub(crate) const fn is_out_of_paper(n: u64) -> bool {
+    n.is_multiple_of(OUT_OF_PAPER)
+}
+
+/// An open fault, its ticket, and a clock of that which runs.
+pub(crate) fn out_of_paper(n: u64, now: Timestamp) -> [Change; 3] {
+    let fault = FaultCode::new("paper_out").expect("a code of ours");
+    let printer = PeripheralName::new("printer").expect("a good name");
+    let kiosk = kiosk_id(n);
+    let id = Uuid::from_u128(0x1000 + u128::from(n));
+    let ticket = TicketRow {
+        kiosk: Some(kiosk.clone()),
+        site: Some(site_id(n / KIOSKS_A_SITE)),
+        peripheral: Some(printer.clone()),
+        class: FaultClass::Operator,
+        source: TicketSource::Agent,
+        ..TicketRow::new(id, n + 1, fault.clone(), now)
+    };
+    let clock = ClockRow {
+        ticket: id,
+        name: "solution".to_owned(),
+        state: ClockState::Running,
+        started_at: now,
+        budget_s: 7 * 86_400,
+        warn_at: None,
+        due_at: Some(now.plus_ms(7 * 86_400_000)),
+        remaining_s: None,
+        stopped_at: None,
+        breached_at: None,
+    };
+    let incident = IncidentRow {
+        id,
+        fingerprint: format!("{kiosk}/printer/paper_out"),
+        kiosk: Some(kiosk),
+        site: None,
+        peripheral: Some(printer),
+        fault,
+        severity: Severity::Minor,
+        opened_at: now,
+        noticed_at: now,
+        closed_at: None,
+        close_reason: None,
+        raw: None,
+        text: None,
+        ticket: Some(id),
+        triage: "ticket_opened".into(),
+        triage_reason: String::new(),
+        triage_due_at: None,
+        parent: None,
+    };
+    [Change::Ticket(Box::new(ticket)), Change::Clock(clock), Change::Incident(Box::new(incident))]
 }
 
 /// A journal record as an agent sends one for every change.

@@ -1,108 +1,83 @@
-//! A scrape as Prometheus makes it, of a fleet in which every kiosk has everything.
-use std::{sync::Arc, time::Duration};
+//! Scrapes as Prometheus makes them: of 5,000 kiosks in which every kiosk has everything, and of the whole fleet.
+use std::time::Duration;
 
-use kioskwatch_domain::{
-    change::{IncidentRow, KioskStateRow, PresenceVerdict, TicketRow, TicketSource},
-    fleet::Fleet,
-    image::FleetImage,
-};
-use kioskwatch_proto::{
-    KioskId, PeripheralName, Timestamp,
-    faults::{FaultClass, FaultCode},
-    words::{ServiceState, Severity},
-};
+use kioskwatch_proto::topic::Channel;
 use kioskwatch_server::{
-    app::{App, FLUSH_EVERY, Hub, HubError, HubOptions, keep_books},
     clock::{Clock, Stopwatch},
     http::serve_monitoring,
-    mqtt::{BrokerAddress, Lane, Link, LinkOptions},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use uuid::Uuid;
 
-use super::{Bench, Result, fleet::SCRAPED, ms, pages::fetched};
+use super::{
+    Bench, Result,
+    fleet::{SCRAPED, is_out_of_paper, kiosk_id},
+    ms,
+    pages::fetched,
+    server::{Server, heard, heartbeat},
+    until,
+};
 
 const SCRAPES: usize = 15;
+/// Heartbeats whose way is timed, with nothing beside them and beside scrapes.
+const BEATS: u64 = 2_000;
 /// Up, in service, expected, last heard, four devices.
 const OWN_SERIES: usize = 8;
 /// This month: up and counted for three ratios.
 const UPTIME_SERIES: usize = 6;
-/// One kiosk of so many is out of paper, and has a ticket.
-const OUT_OF_PAPER: usize = 20;
 
-/// A server without a broker, with its bookkeeper.
-struct Server {
-    app: App,
-    stop: watch::Sender<bool>,
-    hub: JoinHandle<std::result::Result<(), HubError>>,
-    books: JoinHandle<()>,
+/// `/metrics` of one server.
+struct Monitoring {
+    url: String,
+    serving: JoinHandle<std::io::Result<()>>,
 }
 
-impl Server {
-    async fn stop(self) -> Result<()> {
-        self.stop.send(true)?;
-        self.books.await?;
-        self.hub.await??;
-        Ok(())
+impl Monitoring {
+    async fn of(server: &Server) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}/metrics", listener.local_addr()?);
+        let serving = tokio::spawn(serve_monitoring(server.app.clone(), listener, server.stop.subscribe()));
+        Ok(Self { url, serving })
     }
+
+    async fn scraped(&self) -> Result<String> {
+        let url = self.url.clone();
+        Ok(tokio::task::spawn_blocking(move || fetched(&url)).await??)
+    }
+
+    /// How long each of some scrapes took, the shortest first, and the last page.
+    async fn scrapes(&self) -> Result<(Vec<Duration>, String)> {
+        let (mut took, mut page) = (Vec::new(), String::new());
+        for _ in 0..SCRAPES {
+            let watch = Stopwatch::start();
+            page = self.scraped().await?;
+            took.push(watch.elapsed());
+        }
+        took.sort();
+        Ok((took, page))
+    }
+}
+
+fn series(page: &str) -> usize {
+    page.lines().filter(|line| !line.starts_with('#')).count()
 }
 
 impl Bench {
-    async fn serve(&self, image: FleetImage) -> Result<Server> {
-        let (app, requests) = self.app(Fleet::from_image(Arc::default(), image))?;
-        let mut hub = Hub::new(app.clone(), requests, link(&app, Lane::Journal), link(&app, Lane::Beats));
-        let (stop, stopped) = watch::channel(false);
-        let options =
-            HubOptions { server: Uuid::from_u128(9), last_alive_at: None, flush_every: FLUSH_EVERY };
-        hub.begin(&options, stopped.clone()).await?;
-        let hub = tokio::spawn(hub.run());
-        let books = tokio::spawn(keep_books(app.clone(), stopped));
-        Ok(Server { app, stop, hub, books })
-    }
-
-    /// How long after its start a server of the whole fleet shows its sums.
-    pub(crate) async fn start(&self) -> Result<()> {
-        let image = self.store.load_image(Clock::start().now()).await?;
-        let kiosks = image.kiosks.len();
-        let watch = Stopwatch::start();
-        let server = self.serve(image).await?;
-        while server.app.books_shown() < kiosks {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let took = format!("{:.1} s", watch.elapsed().as_secs_f64());
-        self.line(&format!("sums of {kiosks} kiosks in /metrics after a start"), "< 180 s", &took);
-        server.stop().await
-    }
-
     /// A server of 5,000 kiosks, on the same database.
     pub(crate) async fn scrape(&self) -> Result<()> {
         let now = Clock::start().now();
         let mut image = self.store.load_image(now).await?;
         image.kiosks.truncate(SCRAPED as usize);
         let kiosks = image.kiosks.len();
-        image.states = image.kiosks.iter().map(|kiosk| heard(kiosk.id.clone(), now)).collect();
-        for (n, kiosk) in image.kiosks.iter().enumerate().step_by(OUT_OF_PAPER) {
-            let (incident, ticket) = out_of_paper(n as u64, &kiosk.id, now)?;
-            image.open_incidents.push(incident);
-            image.tickets.push(ticket);
-        }
+        image.states = heard(&image.kiosks, now);
+        let theirs = |kiosk: &Option<_>| image.kiosks.iter().any(|one| Some(&one.id) == kiosk.as_ref());
+        image.open_incidents.retain(|incident| theirs(&incident.kiosk));
+        image.tickets.retain(|ticket| theirs(&ticket.kiosk));
         let broken = image.tickets.len();
-        let server = self.serve(image).await?;
-        let app = &server.app;
-        while app.books_shown() < kiosks {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let url = format!("http://{}/metrics", listener.local_addr()?);
-        let monitoring = tokio::spawn(serve_monitoring(app.clone(), listener, server.stop.subscribe()));
-        let (mut took, mut page) = (Vec::new(), String::new());
-        for _ in 0..SCRAPES {
-            let (url, watch) = (url.clone(), Stopwatch::start());
-            page = tokio::task::spawn_blocking(move || fetched(&url)).await??;
-            took.push(watch.elapsed());
-        }
-        took.sort();
+        assert_eq!(broken, (0..kiosks as u64).filter(|n| is_out_of_paper(*n)).count());
+        let server = self.serve(self.config.clone(), image).await?;
+        server.shows(kiosks).await?;
+        let monitoring = Monitoring::of(&server).await?;
+        let (took, page) = monitoring.scrapes().await?;
         let of_kiosks = |label: &str| page.lines().filter(|line| line.contains(label)).count();
         assert_eq!(of_kiosks("{kiosk=\""), kiosks * OWN_SERIES, "every kiosk has everything");
         assert!(of_kiosks("scope=\"kiosk\"") >= kiosks * UPTIME_SERIES, "and its uptime");
@@ -114,87 +89,63 @@ impl Bench {
             .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
             .sum();
         assert_eq!(open, broken, "and open tickets");
-        let series = page.lines().filter(|line| !line.starts_with('#')).count();
-        let what = format!("/metrics with {kiosks} kiosks' own series, {series} in all, best");
+        let what = format!("/metrics with {kiosks} kiosks' own series, {} in all, best", series(&page));
         self.line(&what, "< 150 ms", &ms(took[0]));
         let what = format!("  median of {SCRAPES}; {:.1} MB over HTTP", page.len() as f64 / 1e6);
         self.line(&what, "", &ms(took[SCRAPES / 2]));
         server.stop().await?;
-        monitoring.await??;
+        monitoring.serving.await??;
+        Ok(())
+    }
+
+    /// The whole fleet, with the series of its sites; and what heartbeats wait for while it is scraped.
+    pub(crate) async fn scrape_whole(&self, server: &Server) -> Result<()> {
+        let monitoring = Monitoring::of(server).await?;
+        let (took, page) = monitoring.scrapes().await?;
+        let kiosks = server.app.fleet().kiosks().len();
+        let sites = page.lines().filter(|line| line.starts_with("kioskwatch_site_kiosks{")).count();
+        let what = format!("/metrics of {kiosks} kiosks: series of {sites} sites, {} in all", series(&page));
+        self.line(&what, "< 1 s", &ms(took[SCRAPES / 2]));
+        self.line("  over HTTP", "", &format!("{:.1} MB", page.len() as f64 / 1e6));
+        waits(server, 1).await?;
+        let alone = waits(server, 1 + BEATS).await?;
+        let what = "a heartbeat, from its arrival until it is known, median";
+        self.line(what, "", &ms(alone[alone.len() / 2]));
+        self.line(&format!("  the slowest of {BEATS}"), "", &ms(alone[alone.len() - 1]));
+        let (stop, mut stopped) = watch::channel(false);
+        let scraping = async {
+            let mut scrapes = 0;
+            while !*stopped.borrow_and_update() {
+                monitoring.scraped().await?;
+                scrapes += 1;
+            }
+            Ok::<_, Box<dyn std::error::Error>>(scrapes)
+        };
+        let waiting = async {
+            let beside = waits(server, 1 + 2 * BEATS).await;
+            stop.send_replace(true);
+            beside
+        };
+        let (scrapes, beside) = tokio::try_join!(scraping, waiting)?;
+        let what = format!("  the slowest of {BEATS} beside {scrapes} scrapes of the fleet");
+        self.line(&what, "< 50 ms", &ms(beside[beside.len() - 1]));
+        monitoring.serving.abort();
         Ok(())
     }
 }
 
-fn link(app: &App, lane: Lane) -> (Link, kioskwatch_server::mqtt::Outlet) {
-    let (host, port) = ("127.0.0.1".into(), 1);
-    let address = BrokerAddress { host, port, tls: None, user: None, password_file: None };
-    let allowance = app.config().flood.allowance();
-    let options = LinkOptions { address, client_id: "bench".into(), lane, allowance };
-    Link::start(options, Arc::clone(app.clock())).expect("the system has threads")
-}
-
-/// A kiosk that was heard just now and told of four devices.
-fn heard(kiosk: KioskId, now: Timestamp) -> KioskStateRow {
-    let devices = ["acceptor", "card_reader", "printer", "ups"];
-    let status = |name: &&str| format!(r#""{name}":{{"status":"online","faults":[]}}"#);
-    let item = |name: &&str| {
-        format!(r#"{{"name":"{name}","kind":"{name}","driver":"none","mode":"owned","required":true}}"#)
-    };
-    let boot = Uuid::from_u128(1);
-    KioskStateRow {
-        kiosk,
-        presence: PresenceVerdict::Online,
-        presence_since: now,
-        presence_reason: "heartbeat".into(),
-        last_seen_at: Some(now),
-        session: None,
-        boot: None,
-        epoch: None,
-        interval_s: 30,
-        service: Some(ServiceState::InService),
-        service_since: Some(now),
-        service_cause: None,
-        peripherals: format!("{{{}}}", devices.iter().map(status).collect::<Vec<_>>().join(",")),
-        inventory: format!(
-            r#"{{"agent_version":"1","os":"linux","boot":"{boot}","epoch":"{boot}","config_hash":"0","peripherals":[{}],"actions":[]}}"#,
-            devices.iter().map(item).collect::<Vec<_>>().join(",")
-        ),
-        clock_offset_ms: None,
-        command_counter: 0,
+/// How long heartbeats of one kiosk take from their arrival until the fleet knows of them, the shortest first.
+async fn waits(server: &Server, first: u64) -> Result<Vec<Duration>> {
+    // One that has paper: what it says is no news.
+    let kiosk = kiosk_id(1);
+    let mut waits = Vec::new();
+    for seq in first..first + BEATS {
+        let watch = Stopwatch::start();
+        let at = server.hear(&kiosk, Channel::Heartbeat, heartbeat(seq, server.app.clock().now())).await?;
+        let seen = || server.app.fleet().kiosk(&kiosk).and_then(|kiosk| kiosk.last_seen_at);
+        until("the heartbeat is known", || seen() >= Some(at)).await?;
+        waits.push(watch.elapsed());
     }
-}
-
-/// An open fault, and its ticket.
-fn out_of_paper(n: u64, kiosk: &KioskId, now: Timestamp) -> Result<(IncidentRow, TicketRow)> {
-    let (fault, printer) =
-        (FaultCode::new("paper_out").ok_or("a code of ours")?, PeripheralName::new("printer")?);
-    let id = Uuid::from_u128(0x1000 + u128::from(n));
-    let ticket = TicketRow {
-        kiosk: Some(kiosk.clone()),
-        peripheral: Some(printer.clone()),
-        class: FaultClass::Operator,
-        source: TicketSource::Agent,
-        ..TicketRow::new(id, n + 1, fault.clone(), now)
-    };
-    let incident = IncidentRow {
-        id,
-        fingerprint: format!("{kiosk}/printer/paper_out"),
-        kiosk: Some(kiosk.clone()),
-        site: None,
-        peripheral: Some(printer),
-        fault,
-        severity: Severity::Minor,
-        opened_at: now,
-        noticed_at: now,
-        closed_at: None,
-        close_reason: None,
-        raw: None,
-        text: None,
-        ticket: Some(id),
-        triage: "ticket_opened".into(),
-        triage_reason: String::new(),
-        triage_due_at: None,
-        parent: None,
-    };
-    Ok((incident, ticket))
+    waits.sort();
+    Ok(waits)
 }

@@ -1,5 +1,7 @@
 //! The first page: the fleet as it is now, problems first.
-use std::collections::BTreeMap;
+mod glance;
+
+use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -7,10 +9,14 @@ use axum::{
     response::Html,
 };
 use chrono_tz::Tz;
-use kioskwatch_domain::change::{Admission, PresenceVerdict, SiteRow};
-use kioskwatch_proto::{KioskId, PeripheralName, SiteId, Timestamp, words::Severity};
+use kioskwatch_domain::{
+    change::{Admission, PresenceVerdict},
+    fleet::WrittenSite,
+};
+use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::Severity};
 use serde::Deserialize;
 
+use self::glance::{Counts, Glance, Group, Wanted};
 use super::{
     shell::{Shell, ago, encoded, render, zone},
     texts::Texts,
@@ -21,10 +27,9 @@ use super::{
 use crate::{
     app::App,
     http::{Caller, May, Problem, See, Web, site_names, view::KioskNow},
-    store::{KioskFilter, PageRequest, StoreError},
 };
 
-/// Kiosks drawn on one page; healthy ones beyond it are only counted.
+/// Kiosks drawn on one page, those with problems first; who is beyond it is only counted.
 const MAX_SHOWN: usize = 1_500;
 /// Tickets beside the fleet.
 const TICKETS_SHOWN: usize = 12;
@@ -76,14 +81,11 @@ struct SiteCard {
     name: String,
     detail: String,
     total: usize,
+    /// Of these: those with a problem, drawn or not.
+    need: usize,
+    worst: Tone,
     problems: Vec<Card>,
     healthy: Vec<Card>,
-}
-
-impl SiteCard {
-    fn worst(&self) -> Tone {
-        self.problems.iter().map(|card| card.tone).min().unwrap_or(Tone::Ok)
-    }
 }
 
 /// A kiosk in the list.
@@ -103,8 +105,6 @@ struct Card {
 
 pub(super) struct Chip {
     pub(super) name: String,
-    /// As alerts and the API call it.
-    code: String,
     pub(super) tone: &'static str,
 }
 
@@ -138,127 +138,77 @@ impl Filter {
         let q: String = self.q.trim().chars().take(200).collect();
         format!("show={show}&q={}", encoded(&q))
     }
-
-    fn matches(&self, card: &Card, site: Option<&SiteRow>) -> bool {
-        let wanted = self.q.trim().to_lowercase();
-        let has = |text: &str| text.to_lowercase().contains(&wanted);
-        let problem = !self.only_problems() || card.tone.is_problem();
-        let named = wanted.is_empty()
-            || has(card.id.as_str())
-            || has(&card.model)
-            || site.is_some_and(|site| has(&site.name) || has(site.id.as_str()) || has(&site.region))
-            || card.faults.iter().any(|chip| has(&chip.name) || has(&chip.code));
-        problem && named
-    }
 }
 
 impl FleetPart {
     async fn load(web: &Web, caller: &Caller, t: &'static Texts, filter: &Filter) -> Result<Self, Problem> {
         let app = web.app();
         let now = app.clock().now();
-        let sites = site_names(web, caller).await?;
-        let models = models(app, caller).await?;
-        let kiosks: Vec<KioskNow> = {
-            let (fleet, floods) = (app.fleet(), app.floods());
-            let all = fleet.kiosks().filter(|kiosk| caller.identity.sees_site(kiosk.site));
-            all.map(|kiosk| KioskNow { flood: floods.of(kiosk.id), ..KioskNow::live(&fleet, &kiosk) })
-                .collect()
-        };
-        let (tickets, open) = open_lines(web, caller, t, TICKETS_SHOWN).await?;
-        let zone_of = |site: Option<&SiteRow>| zone(web, site.map(|site| site.timezone.as_str()));
-        let mut counts = Counts::default();
-        let mut groups: BTreeMap<Option<SiteId>, Vec<Card>> = BTreeMap::new();
-        let empty = kiosks.is_empty();
+        let sites = site_names(web, caller);
+        let (tickets, open) = open_lines(web, caller, t, &sites, TICKETS_SHOWN);
+        let wanted = Wanted::of(app, t, filter, &sites).await?;
+        let glance = Glance::at(app, caller, &wanted).await;
+        let counts = glance.counts;
+        let (groups, hidden) = glance.worst_first(t, &sites, MAX_SHOWN);
+        let drawn: Vec<KioskId> = groups.iter().flat_map(|group| group.drawn().cloned()).collect();
+        let registered = app.store().kiosks_of(&drawn).await?;
+        let models: HashMap<KioskId, String> =
+            registered.into_iter().map(|one| (one.kiosk.id, one.kiosk.model)).collect();
+        let zone_of = |site: Option<&WrittenSite>| zone(web, site.map(|site| site.timezone()));
         let deaf_since = app.fleet().deaf_since();
         let deaf = deaf_since.map(|since| ago(t, zone_of(None), now, since));
-        for kiosk in kiosks {
-            let site = kiosk.site.as_ref().and_then(|id| sites.get(id));
-            let model = models.get(&kiosk.id).cloned().unwrap_or_default();
-            let card = Card::new(app, t, now, zone_of(site), &kiosk, model);
-            counts.add(&kiosk, card.tone);
-            if filter.matches(&card, site) {
-                groups.entry(kiosk.site).or_default().push(card);
+        let card = |id: &KioskId, site: Option<&WrittenSite>| {
+            let kiosk = live(app, id)?;
+            let model = models.get(id).cloned().unwrap_or_default();
+            Some(Card::new(app, t, now, zone_of(site), &kiosk, model))
+        };
+        let site_card = |group: Group| {
+            let row = group.site.as_ref().and_then(|id| sites.get(id)).map(Arc::as_ref);
+            let cards = |ids: &[KioskId]| ids.iter().filter_map(|id| card(id, row)).collect();
+            SiteCard {
+                id: row.map(|row| row.id().clone()),
+                name: group.name,
+                detail: row.map_or_else(String::new, |row| detail(t, row)),
+                total: group.total,
+                need: group.need,
+                worst: group.worst,
+                problems: cards(&group.problems),
+                healthy: cards(&group.healthy),
             }
-        }
-        let mut cards: Vec<SiteCard> =
-            groups.into_iter().map(|(id, group)| site_card(t, id.as_ref(), &sites, group)).collect();
-        cards.sort_by(|a, b| a.worst().cmp(&b.worst()).then_with(|| a.name.cmp(&b.name)));
-        let hidden = cut(&mut cards);
-        let counts = counts.list(t, &open);
-        Ok(Self { t, counts, sites: cards, tickets, open_tickets: open.open, hidden, empty, deaf })
+        };
+        let sites = groups.into_iter().map(site_card).collect();
+        let (counts, empty) = (counts.list(t, &open), counts.total == 0);
+        Ok(Self { t, counts, sites, tickets, open_tickets: open.open, hidden, empty, deaf })
     }
 }
 
-/// Models stand in the register, not in the fleet's memory.
-async fn models(app: &App, caller: &Caller) -> Result<BTreeMap<KioskId, String>, StoreError> {
-    let mut models = BTreeMap::new();
-    let mut page = PageRequest::first();
-    while models.len() < MAX_SHOWN {
-        let found = app.store().kiosks(caller.scope(), &KioskFilter::default(), &page).await?;
-        models.extend(found.items.into_iter().map(|view| (view.kiosk.id, view.kiosk.model)));
-        match found.next_cursor {
-            Some(cursor) => page = page.after(cursor),
-            None => break,
-        }
-    }
-    Ok(models)
+/// As the fleet in memory has it.
+fn live(app: &App, id: &KioskId) -> Option<KioskNow> {
+    let (fleet, floods) = (app.fleet(), app.floods());
+    let kiosk = fleet.kiosk(id)?;
+    Some(KioskNow { flood: floods.of(id), ..KioskNow::live(&fleet, &kiosk) })
 }
 
-fn site_card(
-    t: &'static Texts,
-    id: Option<&SiteId>,
-    sites: &BTreeMap<SiteId, SiteRow>,
-    group: Vec<Card>,
-) -> SiteCard {
-    let total = group.len();
-    let (mut problems, mut healthy): (Vec<Card>, Vec<Card>) =
-        group.into_iter().partition(|card| card.tone.is_problem());
-    problems.sort_by(|a, b| a.tone.cmp(&b.tone).then_with(|| a.id.cmp(&b.id)));
-    healthy.sort_by(|a, b| a.id.cmp(&b.id));
-    let row = id.and_then(|id| sites.get(id));
-    let name = match (id, row) {
-        (None, _) => t.without_site.to_owned(),
-        (Some(id), None) => id.to_string(),
-        (Some(_), Some(row)) => row.name.clone(),
-    };
-    let detail = row.map_or_else(String::new, |row| {
-        let words = [row.region.as_str(), row.customer.as_str(), t.word(row.zone.as_str())];
-        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
-    });
-    SiteCard { id: row.map(|row| row.id.clone()), name, detail, total, problems, healthy }
-}
-
-/// Leaves out healthy kiosks beyond what one page can show, and says how many.
-fn cut(cards: &mut [SiteCard]) -> usize {
-    let mut room = MAX_SHOWN.saturating_sub(cards.iter().map(|card| card.problems.len()).sum());
-    let mut hidden = 0;
-    for card in cards {
-        hidden += card.healthy.len().saturating_sub(room);
-        card.healthy.truncate(room);
-        room -= card.healthy.len();
-    }
-    hidden
+fn detail(t: &'static Texts, row: &WrittenSite) -> String {
+    let words = [&row.contract().region, &row.contract().customer, t.word(row.zone().as_str())];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 
 impl Card {
     fn new(app: &App, t: &'static Texts, now: Timestamp, zone: Tz, kiosk: &KioskNow, model: String) -> Self {
         let catalogue = &app.policy().catalogue;
         let of_all = kiosk.peripherals.iter();
-        let host = PeripheralName::host().to_string();
         let faults = of_all.flat_map(|(device, state)| state.faults.iter().map(move |code| (device, code)));
         let mut faults: Vec<(Severity, Chip)> = faults
             .map(|(device, code)| {
                 let severity = catalogue.severity(code);
                 let tone = Tone::of_severity(severity).class();
-                let fault = t.fault(catalogue, code);
-                let name = if *device == host { fault } else { format!("{fault} · {}", t.word(device)) };
-                (severity, Chip { name, code: code.to_string(), tone })
+                (severity, Chip { name: t.fault_at(catalogue, device, code), tone })
             })
             .collect();
         if kiosk.flood.is_some() {
-            let (code, tone) = ("flood", Tone::of_severity(Severity::Minor).class());
-            faults
-                .push((Severity::Minor, Chip { name: t.word(code).to_owned(), code: code.to_owned(), tone }));
+            let tone = Tone::of_severity(Severity::Minor).class();
+            faults.push((Severity::Minor, Chip { name: t.word("flood").to_owned(), tone }));
         }
         faults.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
         let presence = t.word(kiosk.presence.as_str());
@@ -284,32 +234,7 @@ impl Card {
     }
 }
 
-/// The headline.
-#[derive(Default)]
-struct Counts {
-    total: usize,
-    online: usize,
-    offline: usize,
-    unknown: usize,
-    out: usize,
-    warn: usize,
-}
-
 impl Counts {
-    fn add(&mut self, kiosk: &KioskNow, tone: Tone) {
-        self.total += 1;
-        match kiosk.presence {
-            PresenceVerdict::Online | PresenceVerdict::Late => self.online += 1,
-            PresenceVerdict::Offline => self.offline += 1,
-            PresenceVerdict::Unknown => self.unknown += 1,
-        }
-        match tone {
-            Tone::Out => self.out += 1,
-            Tone::Warn => self.warn += 1,
-            _ => {}
-        }
-    }
-
     fn list(&self, t: &'static Texts, tickets: &OpenTickets) -> Vec<Count> {
         let tone = |number: usize, tone: Tone| if number > 0 { tone.class() } else { "calm" };
         let count = |number: usize, worst: Tone, label| Count {

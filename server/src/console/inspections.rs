@@ -64,9 +64,9 @@ pub(super) async fn page(
     let (t, now) = (shell.t, web.app().clock().now());
     let request = PageRequest::new(Some(KIOSKS), which.cursor);
     let found = web.app().inspections(caller.scope(), now, &request).await?;
-    let sites = site_names(&web, &caller).await?;
+    let sites = site_names(&web, &caller);
     let line = |item: &DueInspection| {
-        let site = item.site.as_ref().and_then(|id| sites.get(id)).map(|site| site.name.clone());
+        let site = item.site.as_ref().and_then(|id| sites.get(id)).map(|site| site.name().to_owned());
         Line::new(t, now, item, site.unwrap_or_default())
     };
     render(&InspectionsPage {

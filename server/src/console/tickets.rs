@@ -1,13 +1,13 @@
 //! Lists of tickets: a page of its own, and the open ones beside the fleet and on a kiosk.
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 
 use askama::Template;
 use axum::{
     extract::{Query, State},
     response::Html,
 };
-use kioskwatch_domain::change::{ClockRow, ClockState, SiteRow, TicketRow, TicketState};
-use kioskwatch_proto::{KioskId, SiteId, Timestamp};
+use kioskwatch_domain::change::{ClockRow, ClockState, TicketRow, TicketState};
+use kioskwatch_proto::{KioskId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -18,16 +18,14 @@ use super::{
     tone::Tone,
 };
 use crate::{
-    http::{Caller, May, Problem, See, Web, site_names},
+    http::{Caller, May, Problem, See, Sites, Web, site_names},
     store::{PageRequest, TicketFilter},
 };
 
 /// Rows of the page.
 const ROWS: u32 = 50;
-/// Open tickets that are looked at for the lists and counts of the first page.
-const MAX_OPEN: usize = 1_000;
-/// Tickets whose clocks are read for the first page.
-const MAX_CLOCKS_READ: usize = 60;
+/// Open tickets of one kiosk that are listed.
+const MAX_OF_KIOSK: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Which {
@@ -87,7 +85,6 @@ pub(super) struct OpenTickets {
     pub(super) open: usize,
     /// Of these: resolved, waiting to close.
     pub(super) resolved: usize,
-    /// Of those that were looked at.
     pub(super) breached: usize,
 }
 
@@ -102,31 +99,31 @@ pub(super) fn of_these(t: &'static Texts, resolved: usize) -> String {
     if resolved == 0 { String::new() } else { t.of_these_resolved.replace("{}", &resolved.to_string()) }
 }
 
-/// The most urgent open tickets, and how many there are.
-pub(super) async fn open_lines(
+/// The most urgent open tickets, and how many there are: from memory, for there may be as many as kiosks.
+pub(super) fn open_lines(
     web: &Web,
     caller: &Caller,
     t: &'static Texts,
+    sites: &Sites,
     shown: usize,
-) -> Result<(Vec<TicketLine>, OpenTickets), Problem> {
-    let filter = TicketFilter { open: Some(true), ..TicketFilter::default() };
-    let mut rows = all(web, caller, &filter).await?;
-    let resolved = |row: &TicketRow| row.state == TicketState::Resolved;
-    let mut count = OpenTickets {
-        open: rows.len(),
-        resolved: rows.iter().filter(|row| resolved(row)).count(),
-        breached: 0,
-    };
-    rows.sort_by_key(|row| (resolved(row), row.priority, row.opened_at));
-    rows.truncate(MAX_CLOCKS_READ);
-    let mut lines = lines(web, caller, t, rows).await?;
-    let is_overdue =
-        |line: &TicketLine| line.clock.as_ref().is_some_and(|clock| clock.tone == Tone::Out.class());
-    count.breached = lines.iter().filter(|line| is_overdue(line)).count();
-    // Stable: among equals the order by priority stays.
-    lines.sort_by_key(|line| !is_overdue(line));
-    lines.truncate(shown);
-    Ok((lines, count))
+) -> (Vec<TicketLine>, OpenTickets) {
+    let now = web.app().clock().now();
+    let fleet = web.app().fleet();
+    let mut count = OpenTickets::default();
+    let mut urgent = Vec::new();
+    let open = fleet.tickets().filter(|row| row.state.is_open());
+    for row in open.filter(|row| caller.scope().shows(row.site.as_ref())) {
+        let is_overdue = fleet.clocks(row.id).iter().any(|clock| clock.state == ClockState::Breached);
+        let is_resolved = row.state == TicketState::Resolved;
+        count.open += 1;
+        count.resolved += usize::from(is_resolved);
+        count.breached += usize::from(is_overdue);
+        urgent.push(((!is_overdue, is_resolved, row.priority, row.opened_at, Reverse(row.number)), row));
+    }
+    urgent.sort_unstable_by_key(|(urgency, _)| *urgency);
+    urgent.truncate(shown);
+    let line = |row: &TicketRow| TicketLine::new(web, t, now, sites, row, fleet.clocks(row.id));
+    (urgent.into_iter().map(|(_, row)| line(row)).collect(), count)
 }
 
 /// The open tickets of one kiosk.
@@ -144,7 +141,7 @@ pub(super) async fn lines_of_kiosk(
 async fn all(web: &Web, caller: &Caller, filter: &TicketFilter) -> Result<Vec<TicketRow>, Problem> {
     let mut rows = Vec::new();
     let mut page = PageRequest::first();
-    while rows.len() < MAX_OPEN {
+    while rows.len() < MAX_OF_KIOSK {
         let found = web.app().store().tickets(caller.scope(), filter, &page).await?;
         rows.extend(found.items);
         match found.next_cursor {
@@ -161,15 +158,14 @@ async fn lines(
     t: &'static Texts,
     rows: Vec<TicketRow>,
 ) -> Result<Vec<TicketLine>, Problem> {
-    let sites = site_names(web, caller).await?;
-    let now = web.app().clock().now();
-    let mut lines = Vec::with_capacity(rows.len());
-    for row in rows {
-        let view = web.app().store().ticket(caller.scope(), row.id).await?;
-        let clocks = view.map(|view| view.clocks).unwrap_or_default();
-        lines.push(TicketLine::new(web, t, now, &sites, &row, &clocks));
-    }
-    Ok(lines)
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let clocks = web.app().store().clocks_of(&ids).await?;
+    let of = |row: &TicketRow| {
+        let clocks: Vec<ClockRow> = clocks.iter().filter(|clock| clock.ticket == row.id).cloned().collect();
+        clocks
+    };
+    let (sites, now) = (site_names(web, caller), web.app().clock().now());
+    Ok(rows.iter().map(|row| TicketLine::new(web, t, now, &sites, row, &of(row))).collect())
 }
 
 impl TicketLine {
@@ -177,17 +173,17 @@ impl TicketLine {
         web: &Web,
         t: &'static Texts,
         now: Timestamp,
-        sites: &BTreeMap<SiteId, SiteRow>,
+        sites: &Sites,
         row: &TicketRow,
         clocks: &[ClockRow],
     ) -> Self {
         let site = row.site.as_ref().and_then(|id| sites.get(id));
-        let zone = zone(web, site.map(|site| site.timezone.as_str()));
+        let zone = zone(web, site.map(|site| site.timezone()));
         let device = row.peripheral.as_ref().filter(|name| !name.is_host());
         let place = [
             row.kiosk.as_ref().map(KioskId::as_str),
             device.map(|name| t.word(name.as_str())),
-            site.map(|site| site.name.as_str()),
+            site.map(|site| site.name()),
         ];
         Self {
             id: row.id,

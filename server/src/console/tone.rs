@@ -1,7 +1,10 @@
 //! How bad something looks: one tone for each kiosk, and the order in which people should look.
-use kioskwatch_domain::change::{Admission, ClockState, CommandState, PresenceVerdict, TicketState};
+use kioskwatch_domain::{
+    change::{Admission, ClockState, CommandState, PresenceVerdict, TicketState},
+    fleet::KioskView,
+};
 use kioskwatch_proto::{
-    faults::Catalogue,
+    faults::{Catalogue, FaultCode},
     words::{ServiceState, Severity},
 };
 
@@ -43,16 +46,33 @@ impl Tone {
     }
 
     pub(super) fn of_kiosk(now: &KioskNow, catalogue: &Catalogue) -> Self {
-        let faults = || now.peripherals.values().flat_map(|state| &state.faults);
-        match (now.admission, now.presence, now.service) {
+        let standing = (now.admission, now.presence, now.service);
+        let faults = now.peripherals.values().flat_map(|state| &state.faults);
+        Self::of_standing(standing, now.flood.is_some(), faults, catalogue)
+    }
+
+    /// The same of one in the fleet's memory.
+    pub(super) fn at_a_glance(now: &KioskView<'_>, floods: bool, catalogue: &Catalogue) -> Self {
+        let standing = (now.admission, now.presence, now.service);
+        let faults = now.peripherals.iter().flat_map(|(_, state)| &state.faults);
+        Self::of_standing(standing, floods, faults, catalogue)
+    }
+
+    fn of_standing<'a>(
+        standing: (Admission, PresenceVerdict, Option<ServiceState>),
+        floods: bool,
+        mut faults: impl Iterator<Item = &'a FaultCode>,
+        catalogue: &Catalogue,
+    ) -> Self {
+        match standing {
             (Admission::Quarantined | Admission::Refused, ..) => Self::Wait,
             (_, PresenceVerdict::Offline, _) => Self::Off,
             (_, PresenceVerdict::Unknown, _) => Self::Unknown,
             (.., Some(ServiceState::OutOfService)) => Self::Out,
             (.., Some(ServiceState::Supervised)) => Self::Busy,
             (_, PresenceVerdict::Late, _) | (.., Some(ServiceState::Degraded)) => Self::Warn,
-            _ if now.flood.is_some() => Self::Warn,
-            _ if faults().any(|code| catalogue.severity(code) != Severity::Info) => Self::Warn,
+            _ if floods => Self::Warn,
+            _ if faults.any(|code| catalogue.severity(code) != Severity::Info) => Self::Warn,
             (.., None) => Self::Unknown,
             _ => Self::Ok,
         }

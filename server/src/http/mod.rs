@@ -47,7 +47,7 @@ pub(crate) use self::{
     input::{Body, Id, ListParams, PageQuery, Params, PeriodQuery, PutBody, parse},
     kiosks::kiosk_in_scope,
     restatements::outcomes as decide_restatements,
-    sites::site_names,
+    sites::{Sites, site_names},
     tickets::{PostAction, act_on, ticket_in_scope},
     timeline::{Span, evidence_of, timeline_of, transitions},
     uptime::uptime_scope,

@@ -1,9 +1,10 @@
 //! `/sites`: places with kiosks.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use kioskwatch_domain::{
     change::{SiteRow, Zone},
+    fleet::WrittenSite,
     service_hours::Schedule,
 };
 use kioskwatch_proto::{SiteId, clean_text};
@@ -18,7 +19,7 @@ use super::{
     openapi::Failures,
     view::{Listed, SiteView},
 };
-use crate::store::{PageRequest, StoreError};
+use crate::store::Scope;
 
 /// A site to register or change; what is left out is empty.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -140,16 +141,15 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// All sites of a reader, for pages that name them.
-pub(crate) async fn site_names(web: &Web, caller: &Caller) -> Result<BTreeMap<SiteId, SiteRow>, StoreError> {
-    let mut sites = BTreeMap::new();
-    let mut page = PageRequest::first();
-    loop {
-        let found = web.app().store().sites(caller.scope(), &page).await?;
-        sites.extend(found.items.into_iter().map(|site| (site.id.clone(), site)));
-        match found.next_cursor {
-            Some(cursor) => page = page.after(cursor),
-            None => return Ok(sites),
-        }
+/// Sites by id, as the fleet in memory has them.
+pub(crate) type Sites = BTreeMap<SiteId, Arc<WrittenSite>>;
+
+/// All sites of a reader, for pages that name them. A fleet has tens of thousands: no page reads them from the database.
+pub(crate) fn site_names(web: &Web, caller: &Caller) -> Sites {
+    let fleet = web.app().fleet();
+    let named = |site: &Arc<WrittenSite>| (site.id().clone(), Arc::clone(site));
+    match caller.scope() {
+        Scope::All => fleet.sites().map(named).collect(),
+        Scope::Sites(ids) => ids.iter().filter_map(|id| fleet.site(id)).map(named).collect(),
     }
 }

@@ -265,3 +265,31 @@ impl Counters {
         page.end().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use kioskwatch_domain::{change::PresenceVerdict, fleet::SiteCount};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_read_in_small_pieces_and_nothing_of_it_is_missing() {
+        let counters = Counters::new().unwrap();
+        let mut figures = FleetFigures::default();
+        for n in 0..5_000 {
+            let site = Some(format!("S-{n:07}").parse().unwrap());
+            let presence = PresenceVerdict::Online;
+            figures.site_kiosks.push(SiteCount { site, presence, kiosks: 3, expected: n % 4 });
+            let seconds = Seconds { known_s: 86_400, ..Seconds::default() };
+            let id = &format!("S-{n:07}");
+            figures.uptime.push(&UptimeFigure { scope: "site", id, period: "month", seconds });
+        }
+        let whole = counters.page(&figures);
+        assert!(whole.lines().filter(|line| line.starts_with("kioskwatch_site_kiosks{")).count() == 5_000);
+        let pieces: Vec<String> = counters.pieces(figures).collect().await;
+        assert!(pieces.iter().all(|piece| piece.len() <= text::PIECE && !piece.is_empty()));
+        assert!(pieces.len() >= whole.len() / text::PIECE, "{} pieces of {}", pieces.len(), whole.len());
+        assert!(pieces.concat() == whole, "the same text");
+    }
+}

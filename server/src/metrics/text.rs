@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use tokio::sync::mpsc;
 
 /// A page of many sites is tens of megabytes: whoever reads it gets it in pieces of this size.
-const PIECE: usize = 64 * 1_024;
+pub(super) const PIECE: usize = 64 * 1_024;
 /// What a line takes at most, as a rule; a longer one makes its piece longer.
 const LINE: usize = 1_024;
 

@@ -9,7 +9,7 @@ use kioskwatch_proto::{KioskId, Timestamp};
 use super::{
     KioskFilter, KioskNow, KioskView, Page, PageRequest, Scope, Store, StoreError,
     image::Ends,
-    row::{Loaded, RowReader, RowWriter, Stored},
+    row::{Loaded, RowReader, RowWriter, Stored, text_array},
     sql::{Sql, sql},
 };
 
@@ -53,6 +53,8 @@ const THESE: Sql = sql!(
     these_kiosks,
     "SELECT " {now_columns, "id"} " FROM kiosk LEFT JOIN kiosk_seen l ON l.kiosk = id WHERE id " AMONG_TEXTS
 );
+const MODELS: Sql = sql!(models_of_kiosks, "SELECT DISTINCT model FROM kiosk");
+const OF_MODELS: Sql = sql!(kiosks_of_models, "SELECT id FROM kiosk WHERE model IN " TEXTS);
 const ONE: Sql = sql!(
     one_kiosk,
     "SELECT " [columns] " FROM kiosk WHERE id = $2 AND ($1 IS NULL OR site IN " TEXTS ")"
@@ -232,6 +234,26 @@ impl Loaded for ServiceDates {
     }
 }
 
+struct Model(String);
+
+impl Loaded for Model {
+    const TABLE: &'static str = "kiosk";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self(row.text()?))
+    }
+}
+
+struct Named(KioskId);
+
+impl Loaded for Named {
+    const TABLE: &'static str = "kiosk";
+
+    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
+        Ok(Self(row.id()?))
+    }
+}
+
 /// Only that the row is there.
 struct Present;
 
@@ -286,6 +308,18 @@ impl Store {
     /// Since when and until when kiosks are in service, of all that ever were.
     pub async fn service_dates(&self) -> Result<Vec<ServiceDates>, StoreError> {
         self.rows(&SERVICE_DATES, |q| q).await
+    }
+
+    /// Every model that stands in the register.
+    pub async fn models(&self) -> Result<Vec<String>, StoreError> {
+        let models: Vec<Model> = self.rows(&MODELS, |q| q).await?;
+        Ok(models.into_iter().map(|model| model.0).collect())
+    }
+
+    pub async fn kiosks_of_models(&self, models: &[&str]) -> Result<Vec<KioskId>, StoreError> {
+        let models = text_array(models);
+        let ids: Vec<Named> = self.rows(&OF_MODELS, |q| q.bind(models)).await?;
+        Ok(ids.into_iter().map(|kiosk| kiosk.0).collect())
     }
 
     /// Those of `ids` that exist, by id.

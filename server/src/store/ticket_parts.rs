@@ -38,6 +38,10 @@ const CLOCKS: Sql = sql!(
     clocks_of_ticket,
     "SELECT " [clock_columns] " FROM clock WHERE ticket = $1 ORDER BY started_at, name"
 );
+const CLOCKS_OF: Sql = sql!(
+    clocks_of_tickets,
+    "SELECT " [clock_columns] " FROM clock WHERE ticket " AMONG_TEXTS " ORDER BY ticket, started_at, name"
+);
 const LIVING_CLOCKS: Sql = sql!(
     clocks_of_living_tickets,
     "SELECT " [clock_columns] " FROM clock WHERE ticket IN " [living] " ORDER BY ticket, name"
@@ -171,6 +175,12 @@ impl Store {
 
     pub(super) async fn clocks(&self, ticket: Uuid) -> Result<Vec<ClockRow>, StoreError> {
         self.rows(&CLOCKS, |q| q.bind(ticket.to_string())).await
+    }
+
+    /// Of several tickets, each one's in the order in which they began.
+    pub async fn clocks_of(&self, tickets: &[Uuid]) -> Result<Vec<ClockRow>, StoreError> {
+        let ids: Vec<String> = tickets.iter().map(Uuid::to_string).collect();
+        self.rows(&CLOCKS_OF, |q| q.bind(serde_json::Value::from(ids).to_string())).await
     }
 
     pub(super) async fn last_ticket_events(

@@ -103,6 +103,7 @@ promises! {
         what_is_out_of_scope_is_not_there,
         tickets_are_narrowed_by_state_kiosk_site_and_openness,
         kiosks_are_narrowed_by_site_and_presence,
+        kiosks_are_found_by_their_models,
         a_ticket_comes_with_all_that_hangs_on_it,
         overlapping_spans_are_found_and_touching_ones_are_not,
         a_gap_of_evidence_grows_and_closes,

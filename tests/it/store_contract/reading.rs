@@ -246,6 +246,19 @@ pub(crate) async fn kiosks_are_narrowed_by_site_and_presence(empty: Empty) {
     assert_eq!(store.kiosk(&Scope::All, &kiosk_id("none")).await.unwrap(), None);
 }
 
+pub(crate) async fn kiosks_are_found_by_their_models(empty: Empty) {
+    let store = empty.open().await;
+    let of = |id: &str, model: &str| Change::Kiosk(KioskRow { model: model.into(), ..kiosk(id, None) });
+    let rows = [of("k3", "KT-2"), of("k1", "KT-2"), of("k2", "kt-2"), of("k4", "")];
+    store.commit(&rows).await.unwrap();
+    let mut models = store.models().await.unwrap();
+    models.sort();
+    assert_eq!(models, ["", "KT-2", "kt-2"]);
+    let mut found = store.kiosks_of_models(&["KT-2", "none"]).await.unwrap();
+    found.sort();
+    assert_eq!(found, [kiosk_id("k1"), kiosk_id("k3")]);
+}
+
 pub(crate) async fn a_ticket_comes_with_all_that_hangs_on_it(empty: Empty) {
     let store = empty.open().await;
     let child = TicketRow { parent: Some(uuid(1000)), ..full_ticket(1001, 2) };
@@ -271,6 +284,11 @@ pub(crate) async fn a_ticket_comes_with_all_that_hangs_on_it(empty: Empty) {
     assert_eq!(view.clocks, [least_clock(1000, "arrive"), full_clock(1000, "total")]);
     assert_eq!(view.incidents, [closed(&own)]);
     assert_eq!(view.children, [child]);
+    let more = least_clock(1001, "arrive");
+    store.commit(&[Change::Clock(more.clone())]).await.unwrap();
+    let of_both = [view.clocks, vec![more.clone()]].concat();
+    assert_eq!(store.clocks_of(&[uuid(1001), uuid(1000), uuid(4)]).await.unwrap(), of_both);
+    assert_eq!(store.clocks_of(&[uuid(1001)]).await.unwrap(), [more]);
     assert_eq!(store.ticket(&Scope::All, uuid(4)).await.unwrap(), None);
 }
 

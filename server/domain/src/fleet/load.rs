@@ -17,7 +17,7 @@ use super::{
     ticket_file::TicketFile,
 };
 use crate::{
-    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict, ServiceSpan},
+    change::{Admission, GroupKind, IncidentRow, KioskStateRow, PresenceVerdict, ServiceSpan, SiteRow},
     image::FleetImage,
     moment::Moment,
     policy::Policy,
@@ -65,11 +65,13 @@ impl Fleet {
     /// Takes in a part of what the store holds. A site comes before its kiosks, a kiosk with its states and
     /// journals, and what is going on after all of them.
     pub fn load(&mut self, image: FleetImage) {
-        for row in &image.sites {
+        let site = |row: &SiteRow| {
             let mut site = Site::of(row, &self.alike);
             self.alike.share(&mut site);
-            self.sites.insert(Arc::new(row.id.clone()), site);
-        }
+            (site.key(), site)
+        };
+        // One by one in their order they would fill half of the map's room.
+        self.sites.append(&mut image.sites.iter().map(site).collect());
         for (id, noted) in &image.terms_noted {
             if let Some(site) = self.sites.get_mut(id) {
                 site.terms_noted = Some(*noted);

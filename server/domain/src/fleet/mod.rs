@@ -65,6 +65,7 @@ pub use self::{
     models::remodel,
     plan::{Answer, Committed, Effect, Notice, NoticeKind, Plan, Refusal, RefusalKind},
     recall::Recalled,
+    site::WrittenSite,
     sweep::Look,
     view::{KioskView, PresenceCounts},
 };
@@ -254,10 +255,10 @@ impl Fleet {
         for (ix, at) in over.rearm {
             self.silence_due.set(ix, at);
         }
-        for (id, mut site) in over.sites {
+        for mut site in over.sites.into_values() {
             site.tidy();
             self.alike.share(&mut site);
-            self.sites.insert(Arc::new(id), site);
+            self.sites.insert(site.key(), site);
         }
         for (id, row) in over.incidents {
             let key = Due::Incident(id);

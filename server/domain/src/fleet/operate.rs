@@ -140,7 +140,7 @@ impl Draft<'_> {
         let (site, service) = (self.kiosk(ix).site().cloned(), self.kiosk(ix).state.service);
         let class = self.class_of(&told.fault);
         let severity = ticket_severity(self.policy.catalogue.severity(&told.fault), service);
-        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.zone);
+        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.written.zone());
         let row = TicketRow {
             kiosk: Some(told.kiosk.clone()),
             site,

@@ -28,7 +28,7 @@ impl Draft<'_> {
     pub(super) fn put_site(&mut self, actor: &Actor, row: &SiteRow) -> Result<Answer, Refusal> {
         Hours::parse(&row.timezone, &row.service_hours).map_err(|e| invalid("service_hours", e))?;
         let row = SiteRow { updated_at: self.now, ..row.clone() };
-        let was = self.site(&row.id).map(|site| (site.row(&row.id), site.terms_noted));
+        let was = self.site(&row.id).map(|site| (site.written.row(), site.terms_noted));
         let (known, noted) = was.map_or((None, None), |(known, noted)| (Some(known), noted));
         let is_anew =
             known.as_ref().is_none_or(|known| !row.has_terms_of(known) || !row.has_contract_of(known));
@@ -104,7 +104,7 @@ impl Draft<'_> {
 
     fn site_row(&self, id: &SiteId) -> Result<SiteRow, Refusal> {
         let missing = || Refusal::new(RefusalKind::NotFound, "site", format!("no site {id}"));
-        Ok(self.site(id).ok_or_else(missing)?.row(id))
+        Ok(self.site(id).ok_or_else(missing)?.written.row())
     }
 
     /// Whoever looked at its dates judged by them.

@@ -17,22 +17,29 @@ use crate::{
     uptime::contracts::Contract,
 };
 
-/// What is stored of it, and how its kiosks are. An office writes the same hours, regions and customers at thousands of
-/// sites: those that say the same share one copy.
+/// What is written of a site, and how its kiosks are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Site {
-    terms: Arc<Terms>,
-    contract: Arc<Contract>,
-    name: Box<str>,
-    contacts: Box<str>,
-    pub(super) zone: Zone,
-    remote_consent: bool,
-    updated_at: Timestamp,
+    pub(super) written: Arc<WrittenSite>,
     /// `None`: registered by a server that noted nothing, and never changed since.
     pub(super) terms_noted: Option<TermsNoted>,
     pub(super) kiosks: Arc<[Ix]>,
     /// What most sites have none of.
     busy: Option<Box<BusySite>>,
+}
+
+/// A site as it is stored. An office writes the same hours, regions and customers at thousands of sites: those that say
+/// the same share one copy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrittenSite {
+    id: Arc<SiteId>,
+    terms: Arc<Terms>,
+    contract: Arc<Contract>,
+    name: Box<str>,
+    contacts: Box<str>,
+    zone: Zone,
+    remote_consent: bool,
+    updated_at: Timestamp,
 }
 
 /// What people or the sweep still have to do with a site.
@@ -80,6 +87,8 @@ impl Alike {
 
     /// A site that is kept shares what it can, and others share it with that site.
     pub(super) fn share(&mut self, site: &mut Site) {
+        // One that others hold was not written anew.
+        let Some(site) = Arc::get_mut(&mut site.written) else { return };
         if let Some(known) = self.terms.get(&site.terms.written) {
             site.terms = Arc::clone(known);
         } else if self.terms.len() < MAX_SHARED {
@@ -93,11 +102,11 @@ impl Alike {
     }
 }
 
-impl Site {
-    /// A new site from its row.
-    pub(super) fn of(row: &SiteRow, alike: &Alike) -> Self {
+impl WrittenSite {
+    fn of(row: &SiteRow, alike: &Alike) -> Self {
         let (region, customer) = (row.region.clone(), row.customer.clone());
         Self {
+            id: Arc::new(row.id.clone()),
             terms: alike.terms(row),
             contract: Arc::new(Contract { region, customer }),
             name: row.name.as_str().into(),
@@ -105,26 +114,70 @@ impl Site {
             zone: row.zone,
             remote_consent: row.remote_consent,
             updated_at: row.updated_at,
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> &SiteId {
+        &self.id
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// To whom it belongs.
+    #[must_use]
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    #[must_use]
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    #[must_use]
+    pub fn timezone(&self) -> &str {
+        &self.terms.written.timezone
+    }
+
+    #[must_use]
+    pub fn service_hours(&self) -> &str {
+        &self.terms.written.service_hours
+    }
+
+    pub(super) fn row(&self) -> SiteRow {
+        SiteRow {
+            id: self.id().clone(),
+            name: self.name().to_owned(),
+            region: self.contract.region.clone(),
+            customer: self.contract.customer.clone(),
+            zone: self.zone,
+            timezone: self.timezone().to_owned(),
+            service_hours: self.service_hours().to_owned(),
+            contacts: self.contacts.to_string(),
+            remote_consent: self.remote_consent,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+impl Site {
+    /// A new site from its row.
+    pub(super) fn of(row: &SiteRow, alike: &Alike) -> Self {
+        Self {
+            written: Arc::new(WrittenSite::of(row, alike)),
             terms_noted: None,
             kiosks: Arc::default(),
             busy: None,
         }
     }
 
-    /// As it is stored.
-    pub(super) fn row(&self, id: &SiteId) -> SiteRow {
-        SiteRow {
-            id: id.clone(),
-            name: self.name.to_string(),
-            region: self.contract.region.clone(),
-            customer: self.contract.customer.clone(),
-            zone: self.zone,
-            timezone: self.terms.written.timezone.clone(),
-            service_hours: self.terms.written.service_hours.clone(),
-            contacts: self.contacts.to_string(),
-            remote_consent: self.remote_consent,
-            updated_at: self.updated_at,
-        }
+    /// Its id, for those who point at it: a name takes three times the room.
+    pub(super) fn key(&self) -> Arc<SiteId> {
+        Arc::clone(&self.written.id)
     }
 
     /// The same site with what people wrote anew.
@@ -133,7 +186,7 @@ impl Site {
     }
 
     pub(super) fn hours(&self) -> &Hours {
-        &self.terms.hours
+        &self.written.terms.hours
     }
 
     pub(super) fn busy(&self) -> &BusySite {
@@ -149,5 +202,63 @@ impl Site {
         if self.busy.as_deref() == Some(&IDLE) {
             self.busy = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(customer: &str, service_hours: &str) -> SiteRow {
+        SiteRow {
+            id: SiteId::new("S-1").unwrap(),
+            name: "hall".into(),
+            region: "north".into(),
+            customer: customer.into(),
+            zone: Zone::Urban,
+            timezone: "Asia/Shanghai".into(),
+            service_hours: service_hours.into(),
+            contacts: r#"[{"name":"Li"}]"#.into(),
+            remote_consent: true,
+            updated_at: Timestamp(7),
+        }
+    }
+
+    #[test]
+    fn sites_share_what_they_say_alike_and_each_is_stored_as_it_was_written() {
+        let day = r#"[{"weekly":{"mon":[["08:00","20:00"]]}}]"#;
+        let mut alike = Alike::default();
+        let mut kept = |customer, hours| {
+            // Both were written before either was kept, as in one plan.
+            let mut site = Site::of(&row(customer, hours), &Alike::default());
+            alike.share(&mut site);
+            assert_eq!(site.written.row(), row(customer, hours));
+            site
+        };
+        let [first, same, other] =
+            [("Bank", day), ("Bank", day), ("Shop", "no hours")].map(|(c, h)| kept(c, h));
+        assert!(
+            Arc::ptr_eq(&first.written.terms, &same.written.terms)
+                && Arc::ptr_eq(&first.written.contract, &same.written.contract)
+        );
+        assert!(
+            !Arc::ptr_eq(&first.written.terms, &other.written.terms)
+                && !Arc::ptr_eq(&first.written.contract, &other.written.contract)
+        );
+        assert_eq!(other.hours(), &Hours::always(), "nobody can read them");
+        let read_again = Site::of(&row("Bank", day), &alike);
+        assert!(Arc::ptr_eq(&read_again.written.terms, &first.written.terms), "hours are read once");
+    }
+
+    #[test]
+    fn what_sites_do_not_share_has_a_limit_and_takes_little_room() {
+        let parts = [size_of::<Site>(), size_of::<WrittenSite>()];
+        assert!(parts[0] <= 56 && parts[1] <= 80, "{parts:?}: a megabyte for every thirty bytes of 33,000");
+        let mut alike = Alike::default();
+        for n in 0..=MAX_SHARED {
+            let mut site = Site::of(&row(&n.to_string(), &n.to_string()), &alike);
+            alike.share(&mut site);
+        }
+        assert_eq!((alike.terms.len(), alike.contracts.len()), (MAX_SHARED, MAX_SHARED));
     }
 }

@@ -1,4 +1,6 @@
 //! What the fleet shows: borrowed, for metrics, the API and tests.
+use std::sync::Arc;
+
 use kioskwatch_proto::{
     BootId, CommandId, Epoch, KioskId, PeripheralName, SessionId, SiteId, Timestamp,
     heartbeat::{HostLoad, PeripheralState},
@@ -7,8 +9,8 @@ use kioskwatch_proto::{
 };
 use uuid::Uuid;
 
-use super::{Fleet, Ix};
-use crate::change::{Admission, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
+use super::{Fleet, Ix, WrittenSite};
+use crate::change::{Admission, ClockRow, CommandRow, IncidentRow, PresenceVerdict, TicketRow};
 use crate::moment::Moment;
 
 /// One kiosk as of now: the committed state plus what heartbeats said since.
@@ -111,6 +113,22 @@ impl Fleet {
     #[must_use]
     pub fn ticket(&self, id: Uuid) -> Option<&TicketRow> {
         self.tickets.get(&id).map(|file| &file.row)
+    }
+
+    /// The clocks of a ticket; none of one that is not [here](Self::tickets).
+    #[must_use]
+    pub fn clocks(&self, ticket: Uuid) -> &[ClockRow] {
+        self.tickets.get(&ticket).map_or(&[], |file| &file.clocks)
+    }
+
+    /// By id.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<WrittenSite>> {
+        self.sites.values().map(|site| &site.written)
+    }
+
+    #[must_use]
+    pub fn site(&self, id: &SiteId) -> Option<&Arc<WrittenSite>> {
+        self.sites.get(id).map(|site| &site.written)
     }
 
     /// Open commands, and those of which the truth may still come.

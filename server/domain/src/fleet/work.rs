@@ -25,7 +25,7 @@ impl Draft<'_> {
         let Some(cause) = self.incident(incident).cloned() else { return };
         let kiosk = self.kiosk(ix);
         let (kiosk_id, site, service) = (kiosk.id.clone(), kiosk.site().cloned(), kiosk.state.service);
-        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.zone);
+        let zone = site.as_ref().and_then(|id| self.site(id)).map_or(Zone::Urban, |site| site.written.zone());
         let class = self.class_of(&cause.fault);
         let severity = ticket_severity(cause.severity, service);
         let source =
@@ -50,7 +50,7 @@ impl Draft<'_> {
 
     pub(super) fn open_site_ticket(&mut self, site: &SiteId, incident: Uuid) {
         let Some(cause) = self.incident(incident).cloned() else { return };
-        let zone = self.site(site).map_or(Zone::Urban, |site| site.zone);
+        let zone = self.site(site).map_or(Zone::Urban, |site| site.written.zone());
         let row = TicketRow {
             site: Some(site.clone()),
             class: FaultClass::Maintenance,

@@ -100,5 +100,7 @@ fn windows(node: &Node<'_>) -> Result<Vec<Window>, ReadError> {
         let window = Window::new(opens.time_of_day()?, closes.time_of_day()?);
         window.ok_or_else(|| row.error("lies outside the day"))
     };
-    node.items()?.iter().map(window).collect()
+    let mut windows: Vec<Window> = node.items()?.iter().map(window).collect::<Result<_, _>>()?;
+    windows.shrink_to_fit();
+    Ok(windows)
 }

@@ -9,8 +9,6 @@ mod desk;
 pub(super) mod many;
 pub(super) mod restatement;
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -34,12 +32,14 @@ use super::{
 };
 use crate::{
     auth::Right,
-    http::{Caller, May, Problem, See, Web, kiosk_in_scope, parse, site_names, view::figures},
+    http::{Caller, May, Problem, See, Sites, Web, kiosk_in_scope, parse, site_names, view::figures},
     store::{CorrectionFilter, MAX_PAGE, PageRequest, RestatementFilter, Scope},
 };
 
 /// Rows of a list that one reads.
 const ROWS: u32 = 50;
+/// Sites to choose from; of more than these one is typed.
+const MAX_OFFERED: usize = 500;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -76,7 +76,10 @@ struct DecisionsPage {
 
 /// What restatements can be narrowed to, and to which of it they are.
 struct Narrowed {
+    /// Empty: there are too many.
     sites: Vec<Offer>,
+    /// The chosen one.
+    site: String,
     month: String,
     changed: Vec<Offer>,
     /// To anything.
@@ -136,7 +139,7 @@ async fn show(
     if let Some(id) = &kiosk {
         kiosk_in_scope(web, caller, id).await?;
     }
-    let sites = site_names(web, caller).await?;
+    let sites = site_names(web, caller);
     let scribe = Scribe { t, web, sites: &sites, reader: caller.scope(), now: web.app().clock().now() };
     let (store, scope) = (web.app().store(), caller.scope());
     let chooses = !decided && caller.identity.may(Right::Restate);
@@ -211,13 +214,15 @@ impl Which {
         format!("/decisions?{}", parts.join("&"))
     }
 
-    fn narrowed(&self, t: &'static Texts, sites: &BTreeMap<SiteId, SiteRow>) -> Narrowed {
-        let mut sites: Vec<Offer> = sites
-            .values()
+    fn narrowed(&self, t: &'static Texts, sites: &Sites) -> Narrowed {
+        let offered = if sites.len() <= MAX_OFFERED { Some(sites) } else { None };
+        let mut sites: Vec<Offer> = offered
+            .into_iter()
+            .flat_map(Sites::values)
             .map(|site| Offer {
-                chosen: site.id.as_str() == self.site,
-                value: site.id.to_string(),
-                text: site.name.clone(),
+                chosen: site.id().as_str() == self.site,
+                value: site.id().to_string(),
+                text: site.name().to_owned(),
             })
             .collect();
         sites.sort_by(|one, other| one.text.cmp(&other.text));
@@ -228,6 +233,7 @@ impl Which {
         });
         Narrowed {
             sites,
+            site: self.site.clone(),
             month: self.month.clone(),
             changed: changed.collect(),
             at_all: [&self.site, &self.month, &self.changed].into_iter().any(|text| !text.is_empty()),
@@ -244,7 +250,7 @@ fn said(text: &str) -> Option<&str> {
 struct Scribe<'a> {
     t: &'static Texts,
     web: &'a Web,
-    sites: &'a BTreeMap<SiteId, SiteRow>,
+    sites: &'a Sites,
     reader: &'a Scope,
     now: Timestamp,
 }
@@ -252,7 +258,7 @@ struct Scribe<'a> {
 impl Scribe<'_> {
     fn at(&self, site: Option<&SiteId>, at: Timestamp) -> At {
         let site = site.and_then(|id| self.sites.get(id));
-        At::new(zone(self.web, site.map(|site| site.timezone.as_str())), self.now, at)
+        At::new(zone(self.web, site.map(|site| site.timezone())), self.now, at)
     }
 
     fn restatement(&self, row: &RestatementRow) -> Line {
@@ -313,8 +319,8 @@ async fn site_row(web: &Web, caller: &Caller, id: Option<&SiteId>) -> Result<Opt
     Ok(web.app().store().site(caller.scope(), id).await?)
 }
 
-fn site_name(sites: &BTreeMap<SiteId, SiteRow>, id: &SiteId) -> String {
-    sites.get(id).map_or_else(|| id.to_string(), |site| site.name.clone())
+fn site_name(sites: &Sites, id: &SiteId) -> String {
+    sites.get(id).map_or_else(|| id.to_string(), |site| site.name().to_owned())
 }
 
 /// What a correction is about: the class of forgiven time, or that hours were wrong.

@@ -32,7 +32,7 @@ pub(super) static TEXTS: Texts = Texts {
     no_match: "No kiosk matches",
     without_site: "Not assigned to a site",
     healthy: "Healthy",
-    more_hidden: "Further healthy kiosks are not listed; narrow the search",
+    more_hidden: "Further kiosks are not listed; narrow the search",
     last_seen: "Last seen",
     never: "never",
     ago_s: "{} s ago",

@@ -5,7 +5,10 @@
 mod en;
 mod zh;
 
-use kioskwatch_proto::faults::{Catalogue, FaultCode};
+use kioskwatch_proto::{
+    PeripheralName,
+    faults::{Catalogue, FaultCode},
+};
 
 use crate::config::Language;
 
@@ -125,6 +128,13 @@ impl Texts {
             Some(sub) => format!("{name} ({sub})"),
             None => name.to_owned(),
         }
+    }
+
+    /// The same with the device that has it; the host's needs none.
+    pub(crate) fn fault_at(&self, catalogue: &Catalogue, device: &str, code: &FaultCode) -> String {
+        let fault = self.fault(catalogue, code);
+        let host = PeripheralName::host();
+        if device == host.as_str() { fault } else { format!("{fault} · {}", self.word(device)) }
     }
 
     pub(crate) fn part(&self, catalogue: &Catalogue, key: &str) -> String {

@@ -32,7 +32,7 @@ pub(super) static TEXTS: Texts = Texts {
     no_match: "没有符合条件的终端",
     without_site: "未分配网点",
     healthy: "正常",
-    more_hidden: "其余正常终端未列出，请用查找缩小范围",
+    more_hidden: "其余终端未列出，请用查找缩小范围",
     last_seen: "最后心跳",
     never: "从未",
     ago_s: "{} 秒前",

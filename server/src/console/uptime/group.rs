@@ -1,6 +1,6 @@
 //! The uptime of a fleet, a region, a site, a customer, an engineer or a model: a month or a quarter of it,
 //! divided among its parts, the worst first.
-use std::collections::BTreeMap;
+use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -8,7 +8,8 @@ use axum::{
     response::Html,
 };
 use kioskwatch_domain::{
-    change::{MonthSums, SiteRow},
+    change::MonthSums,
+    fleet::WrittenSite,
     uptime::{Month, Ratio},
 };
 use kioskwatch_proto::{SiteId, Timestamp};
@@ -32,7 +33,7 @@ use super::{
 use crate::{
     app::{MONTHS, UptimeQuery, UptimeScope, unreadable},
     auth::Right,
-    http::{Caller, May, Problem, See, Web, site_names, uptime_scope},
+    http::{Caller, May, Problem, See, Sites, Web, site_names, uptime_scope},
     store::{MAX_GROUPS, MonthGroup, MonthTotal},
 };
 
@@ -145,7 +146,7 @@ pub(in crate::console) async fn page(
     let month = chosen(choice.month.as_deref(), running)?;
     let quarter = choice.span == "quarter";
     let (from, to) = if quarter { quarter_of(month) } else { (month, month) };
-    let sites = site_names(&web, &caller).await?;
+    let sites = site_names(&web, &caller);
     if kind == "site" && !sites.keys().any(|site| site.as_str() == id) {
         return Err(Problem::not_found("site"));
     }
@@ -209,18 +210,25 @@ pub(in crate::console) async fn page(
 }
 
 /// Of the sites that a page is about; of people and models, of all.
-fn problems(t: &Texts, scope: &UptimeScope, sites: &BTreeMap<SiteId, SiteRow>) -> Vec<String> {
-    let about = |site: &&SiteRow| match scope {
-        UptimeScope::Site(id) => site.id == *id,
-        UptimeScope::Region(name) => site.region == *name,
-        UptimeScope::Customer(name) => site.customer == *name,
+fn problems(t: &Texts, scope: &UptimeScope, sites: &Sites) -> Vec<String> {
+    let about = |site: &&WrittenSite| match scope {
+        UptimeScope::Site(id) => site.id() == id,
+        UptimeScope::Region(name) => site.contract().region == *name,
+        UptimeScope::Customer(name) => site.contract().customer == *name,
         _ => true,
     };
-    let unread = |site: &SiteRow| {
-        let problem = unreadable(&site.timezone, &site.service_hours)?;
-        Some(format!("{}: {}: {problem}", t.unreadable, site.name))
-    };
-    sites.values().filter(about).filter_map(unread).take(MAX_PROBLEMS).collect()
+    // Tens of thousands of sites have the same few hours.
+    let mut read: HashMap<(&str, &str), Option<String>> = HashMap::new();
+    let mut found = Vec::new();
+    for site in sites.values().map(Arc::as_ref).filter(about) {
+        let (zone, hours) = (site.timezone(), site.service_hours());
+        let problem = read.entry((zone, hours)).or_insert_with(|| unreadable(zone, hours));
+        found.extend(problem.as_ref().map(|problem| format!("{}: {}: {problem}", t.unreadable, site.name())));
+        if found.len() == MAX_PROBLEMS {
+            break;
+        }
+    }
+    found
 }
 
 /// What one looks at first.
@@ -302,7 +310,7 @@ async fn trend(
     Ok(months.into_iter().skip_while(|one| one.ratio.den == 0).collect())
 }
 
-fn name_of(t: &Texts, kind: &str, id: &str, sites: &BTreeMap<SiteId, SiteRow>) -> String {
+fn name_of(t: &Texts, kind: &str, id: &str, sites: &Sites) -> String {
     match kind {
         "fleet" => t.whole_fleet.to_owned(),
         "site" => site_name(sites, id),
@@ -310,9 +318,9 @@ fn name_of(t: &Texts, kind: &str, id: &str, sites: &BTreeMap<SiteId, SiteRow>) -
     }
 }
 
-fn site_name(sites: &BTreeMap<SiteId, SiteRow>, id: &str) -> String {
+fn site_name(sites: &Sites, id: &str) -> String {
     let site = SiteId::new(id).ok().and_then(|id| sites.get(&id));
-    site.map_or_else(|| id.to_owned(), |site| site.name.clone())
+    site.map_or_else(|| id.to_owned(), |site| site.name().to_owned())
 }
 
 /// What the addresses of a page have in common.
@@ -328,7 +336,7 @@ fn parts(
     t: &'static Texts,
     groups: &[MonthGroup],
     by: &str,
-    sites: &BTreeMap<SiteId, SiteRow>,
+    sites: &Sites,
     target: (i64, i64),
     link: Link,
 ) -> Vec<Part> {

@@ -25,7 +25,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct KioskNow {
     pub(crate) id: KioskId,
-    pub(crate) site: Option<SiteId>,
     pub(crate) admission: Admission,
     pub(crate) presence: PresenceVerdict,
     pub(crate) presence_since: Option<Timestamp>,
@@ -52,7 +51,6 @@ impl KioskNow {
         let peripherals = view.peripherals.iter();
         Self {
             id: view.id.clone(),
-            site: view.site.cloned(),
             admission: view.admission,
             presence: view.presence,
             presence_since: Some(view.presence_since),
@@ -90,7 +88,6 @@ impl KioskNow {
         let peripherals = state.map(|state| serde_json::from_str(&state.peripherals).unwrap_or_default());
         Self {
             id: kiosk.id.clone(),
-            site: kiosk.site.clone(),
             admission: kiosk.admission,
             presence: state.map_or(PresenceVerdict::Unknown, |state| state.presence),
             presence_since: state.map(|state| state.presence_since),
