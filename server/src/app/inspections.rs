@@ -83,6 +83,7 @@ impl App {
         problems.dedup();
         Ok(DuePage { items, next_cursor: found.next_cursor, problems })
     }
+
     /// How many inspections of the whole fleet stand how, by kind and state.
     pub(super) async fn inspection_counts(&self) -> Result<BTreeMap<(String, String), u64>, StoreError> {
         let now = self.clock().now().secs();

@@ -120,10 +120,17 @@ pub(super) fn open_lines(
         count.breached += usize::from(is_overdue);
         urgent.push(((!is_overdue, is_resolved, row.priority, row.opened_at, Reverse(row.number)), row));
     }
+    // After a mass outage there are tens of thousands, and whoever is heard waits for the fleet.
+    if shown < urgent.len() {
+        urgent.select_nth_unstable_by_key(shown, |(urgency, _)| *urgency);
+        urgent.truncate(shown);
+    }
     urgent.sort_unstable_by_key(|(urgency, _)| *urgency);
-    urgent.truncate(shown);
-    let line = |row: &TicketRow| TicketLine::new(web, t, now, sites, row, fleet.clocks(row.id));
-    (urgent.into_iter().map(|(_, row)| line(row)).collect(), count)
+    let with_clocks = |row: &TicketRow| (row.clone(), fleet.clocks(row.id).to_vec());
+    let most: Vec<_> = urgent.into_iter().map(|(_, row)| with_clocks(row)).collect();
+    drop(fleet);
+    let line = |(row, clocks): &(TicketRow, Vec<ClockRow>)| TicketLine::new(web, t, now, sites, row, clocks);
+    (most.iter().map(line).collect(), count)
 }
 
 /// The open tickets of one kiosk.

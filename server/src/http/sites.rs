@@ -147,9 +147,11 @@ pub(crate) type Sites = BTreeMap<SiteId, Arc<WrittenSite>>;
 /// All sites of a reader, for pages that name them. A fleet has tens of thousands: no page reads them from the database.
 pub(crate) fn site_names(web: &Web, caller: &Caller) -> Sites {
     let fleet = web.app().fleet();
-    let named = |site: &Arc<WrittenSite>| (site.id().clone(), Arc::clone(site));
-    match caller.scope() {
-        Scope::All => fleet.sites().map(named).collect(),
-        Scope::Sites(ids) => ids.iter().filter_map(|id| fleet.site(id)).map(named).collect(),
-    }
+    let sites: Vec<Arc<WrittenSite>> = match caller.scope() {
+        Scope::All => fleet.sites().cloned().collect(),
+        Scope::Sites(ids) => ids.iter().filter_map(|id| fleet.site(id)).cloned().collect(),
+    };
+    // The map takes longer than the list, and whoever is heard waits for the fleet.
+    drop(fleet);
+    sites.into_iter().map(|site| (site.id().clone(), site)).collect()
 }

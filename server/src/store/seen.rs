@@ -4,41 +4,14 @@
 //! the stretches would each take along pages of a table and of two indexes.
 use std::borrow::Cow;
 
-use kioskwatch_domain::{
-    change::{RunningSpan, SeenRow},
-    uptime::lived::{SAME_CLOCK_MS, Witnesses},
-};
-use kioskwatch_proto::{KioskId, Timestamp};
+use kioskwatch_domain::change::{RunningSpan, SeenRow};
+use kioskwatch_proto::KioskId;
 
 use super::{
-    Store, StoreError,
-    row::{Loaded, RowReader, RowWriter, Stored},
-    sql::{Query, Sql, sql},
+    StoreError,
+    row::{RowWriter, Stored},
+    sql::{Sql, sql},
 };
-
-const CLOCKS: Sql = sql!(
-    clocks_of_kiosks,
-    "SELECT CAST(COALESCE(SUM(CASE WHEN clock_offset_ms BETWEEN -$3 AND $3 THEN 1 ELSE 0 END), 0) AS BIGINT),
-            CAST(COUNT(clock_offset_ms) AS BIGINT)
-     FROM kiosk_seen WHERE last_seen_at BETWEEN $1 AND $2"
-);
-
-impl Loaded for Witnesses {
-    const TABLE: &'static str = "kiosk_seen";
-
-    fn decode(row: &mut RowReader<'_>) -> Result<Self, StoreError> {
-        let (agree, all): (u64, u64) = (row.number()?, row.number()?);
-        Ok(Self { agree, differ: all.saturating_sub(agree) })
-    }
-}
-
-impl Store {
-    /// How kiosks that were heard within `from..=to` read their own clocks, beside ours.
-    pub async fn clocks_of_kiosks(&self, from: Timestamp, to: Timestamp) -> Result<Witnesses, StoreError> {
-        let bind = |q: Query| q.bind(from.ms()).bind(to.ms()).bind(SAME_CLOCK_MS);
-        Ok(self.row(&CLOCKS, bind).await?.unwrap_or_default())
-    }
-}
 
 impl Stored for SeenRow {
     const TABLE: &'static str = "kiosk_seen";

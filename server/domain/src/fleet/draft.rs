@@ -79,9 +79,9 @@ pub(super) struct Draft<'a> {
     pub(super) effects: Vec<Effect>,
     pub(super) replies: Vec<(usize, Result<Answer, Refusal>)>,
     pub(super) counts: BTreeMap<Count, u64>,
-    /// Sites whose outage must be judged again at the end of the input.
     /// Those whose verdict one row for all of them takes back.
     pub(super) forgotten: BTreeSet<Ix>,
+    /// Sites whose outage must be judged again at the end of the input.
     pub(super) sites_to_judge: BTreeSet<SiteId>,
 }
 

@@ -2,8 +2,7 @@
 //!
 //! What is said of sites, kiosks and calendars is known from the instant on in which it is said. A server whose clock is
 //! months behind would write over what was known since, and signed months would be explained by what nobody knew. A clock
-//! that was ahead for a while leaves life behind it too, so which of the two is wrong is told by where most of it lies; and at
-//! once where the kiosks that are heard read our time on clocks of their own.
+//! that was ahead for a while leaves life behind it too, so which of the two is wrong is told by where most of it lies.
 use kioskwatch_proto::Timestamp;
 
 use super::rows::span;
@@ -16,37 +15,16 @@ const BEHIND_S: i64 = 86_400;
 /// Whoever lived for less beyond that has signed nothing there.
 const LIVED_S: i64 = 3_600;
 
-/// Within this a kiosk reads the same as we do: nobody who is behind by so little is held up.
-pub const SAME_CLOCK_MS: i64 = 3_600_000;
-
-/// So many clocks do not go wrong alike; where a server is the clock of its kiosks they say nothing.
-const WITNESSES: u64 = 3;
-
-/// What kiosks that were heard lately, by the clock that shows now, read on their own: how many about the same, and how
-/// many something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Witnesses {
-    pub agree: u64,
-    pub differ: u64,
-}
-
-impl Witnesses {
-    const fn vouch(self) -> bool {
-        self.agree >= WITNESSES && self.agree > 2 * self.differ
-    }
-}
-
 /// The newest instant at which a server was alive, if the clock that shows `now` is behind it: if servers lived right
-/// after `now`, or longer behind it than before, and kiosks do not vouch for it.
+/// after `now`, or longer behind it than before.
 #[must_use]
-pub fn behind(now: Timestamp, lived: &[LivenessRow], witnesses: Witnesses) -> Option<Timestamp> {
+pub fn behind(now: Timestamp, lived: &[LivenessRow]) -> Option<Timestamp> {
     let now = now.secs();
     let alive: IntervalSet = lived.iter().map(|row| span(row.from, Some(row.to))).collect();
     let within = |from: i64, to: i64| alive.clip(Interval::new(from, to)).length();
     let soon = now.saturating_add(BEHIND_S);
     let later = within(soon, END);
-    let is_behind =
-        !witnesses.vouch() && later > LIVED_S && (within(now, soon) > 0 || later > within(BEGINNING, now));
+    let is_behind = later > LIVED_S && (within(now, soon) > 0 || later > within(BEGINNING, now));
     lived.iter().map(|row| row.to).max().filter(|_| is_behind)
 }
 
@@ -93,12 +71,7 @@ mod tests {
             (20, vec![], false, "there was none"),
         ] {
             let newest = spans.iter().map(|(_, to)| Timestamp(*to)).max().filter(|_| is_behind);
-            let told =
-                |agree, differ| behind(Timestamp(now * DAY), &lived(&spans), Witnesses { agree, differ });
-            assert_eq!(told(0, 0), newest, "{why}");
-            assert_eq!(told(2, 0), newest, "{why}, and two may be wrong alike");
-            assert_eq!(told(4, 2), newest, "{why}, and kiosks disagree");
-            assert_eq!(told(5, 2), None, "{why}, and most kiosks read the same");
+            assert_eq!(behind(Timestamp(now * DAY), &lived(&spans)), newest, "{why}");
         }
     }
 }

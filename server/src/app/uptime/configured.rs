@@ -4,7 +4,7 @@ use std::time::Duration;
 use kioskwatch_domain::{
     change::{AuditRow, Change},
     fleet::{Actor, Request},
-    uptime::lived::{self, Witnesses},
+    uptime::lived,
 };
 use kioskwatch_proto::Timestamp;
 use tokio::sync::watch;
@@ -14,9 +14,6 @@ use crate::app::{
     App,
     seed::{Seed, SeedError},
 };
-
-/// Kiosks that were heard within this time are asked for theirs.
-const HEARD_LATELY_MS: i64 = 600_000;
 
 /// How often a clock that is behind is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -51,11 +48,7 @@ impl App {
     pub async fn look_at_clock(&self) -> Result<bool, DecisionError> {
         let now = self.clock().now();
         let lived = self.store().server_liveness(Timestamp(i64::MIN), Timestamp(i64::MAX)).await?;
-        let witnesses = match lived::behind(now, &lived, Witnesses::default()) {
-            Some(_) => self.store().clocks_of_kiosks(now.plus_ms(-HEARD_LATELY_MS), now).await?,
-            None => Witnesses::default(),
-        };
-        let newest = lived::behind(now, &lived, witnesses);
+        let newest = lived::behind(now, &lived);
         let decisions = &self.books().decisions;
         match (decisions.clock_is_behind(), newest) {
             (false, Some(newest)) => {

@@ -238,6 +238,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("scope={} needs an id", "范围“{}”须指明编号"),
     ("id: a name has at most {} characters, this one has {}", "名称最多 {} 个字符，现为 {} 个"),
     ("scope is one of {}", "范围须为下列之一：{}"),
+    ("measure is one of {}", "指标须为下列之一：{}"),
     ("{} is none of {}", "“{}”不是下列之一：{}"),
     ("{} is no IANA zone like Asia/Shanghai", "“{}”不是 IANA 时区名（例如 Asia/Shanghai）"),
     // Said of whatever is not there.
