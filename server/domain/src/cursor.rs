@@ -137,6 +137,10 @@ pub struct Cursor {
     cause: Option<Cause>,
     shutdown: Option<ShutdownReason>,
     open: Option<OpenSpan>,
+    /// What came after the last record is missing: nothing is proved from it on. It still says where its boot's clock stood,
+    /// and that the next one came later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    broken: bool,
     /// Records are lost, and no snapshot has come since: what is remembered of the modules may be long over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     outdated: bool,
@@ -166,7 +170,8 @@ impl Cursor {
         let now = Point { boot, placed, at: record.header.at.into(), mono_zero };
         let starts = matches!(record.body, kioskwatch_proto::journal::Body::Boot(_));
         let mut proofs = Vec::new();
-        if let Some(last) = self.last {
+        let before = self.last.filter(|_| !self.broken);
+        if let Some(last) = before {
             if placed < last.placed {
                 return proofs;
             }
@@ -191,13 +196,13 @@ impl Cursor {
                 push(&mut proofs, Proof { from: last.placed, to: placed, state: held, cause: self.cause });
             }
         }
-        if starts || self.last.is_none_or(|last| last.boot != boot) {
+        if starts || before.is_none_or(|last| last.boot != boot) {
             (self.state, self.cause, self.shutdown) = (None, None, None);
         }
         if let kioskwatch_proto::journal::Body::Shutdown(shutdown) = &record.body {
             self.shutdown = Some(shutdown.reason);
         }
-        self.last = Some(now);
+        (self.last, self.broken) = (Some(now), false);
         proofs
     }
 
@@ -221,13 +226,14 @@ impl Cursor {
 
     /// Records are lost: the time across them proves nothing.
     pub fn interrupt(&mut self) {
-        *self = Self { outdated: true, ..Self::default() };
+        self.step_over();
+        self.outdated = true;
     }
 
     /// One record was set aside and uses up its number: the time across it proves nothing. What is remembered of the modules
     /// goes on; without it a required one that is out of order would count as well until the next snapshot.
     pub fn step_over(&mut self) {
-        *self = Self { outdated: self.outdated, ..Self::default() };
+        *self = Self { last: self.last, broken: true, outdated: self.outdated, ..Self::default() };
     }
 
     /// Whether what is remembered of the modules says anything about the time after the last record.

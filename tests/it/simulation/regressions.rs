@@ -264,3 +264,22 @@ fn a_site_called_dark_on_a_wrong_clock_leaves_no_ticket_open_when_it_is_right_ag
 fn a_fleet_torn_off_by_its_broker_has_time_to_come_back() {
     holds(20, 2, CALM, &[(2_880_394, Happening::Tear { ms: 8_667 })]);
 }
+
+/// A restored server did not know where the clock of a boot stood that it had heard before: by the kiosk's own wrong clock
+/// its records were of months ago, and a fault of today had been there ever since.
+#[test]
+fn a_kiosk_with_a_wrong_clock_keeps_its_place_in_time_across_lost_records() {
+    holds(
+        10,
+        1,
+        CALM,
+        &[
+            (600_000, Happening::ClockJump { k: 0, by_ms: -6_422_897_797 }),
+            (1_200_000, Happening::BrokerDeath { ms: 543_207 }),
+            (1_320_000, Happening::ServerBackup),
+            (1_900_000, Happening::ClockJump { k: 0, by_ms: 529_788_442 }),
+            (2_400_000, Happening::Fault { k: 0, fault: 3, ms: 1_800_000 }),
+            (3_000_000, Happening::ServerRestore { ms: 900_500 }),
+        ],
+    );
+}

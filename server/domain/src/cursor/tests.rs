@@ -218,6 +218,32 @@ fn records_are_placed_by_the_boots_quickest_heartbeat_or_between_their_neighbour
     }
 }
 
+/// A restored server has heard no heartbeat of the boot yet: the wrong clock of a kiosk would put what it says months away,
+/// and prove that it was so ever since.
+#[test]
+fn across_missing_records_a_boot_keeps_its_place_in_time() {
+    let at = |at, mono_ms| {
+        let mut record = record(1, at, service());
+        record.header.mono_ms = mono_ms;
+        record
+    };
+    let other = record(2, 100, service());
+    for take in [Cursor::interrupt, Cursor::step_over] {
+        let mut cursor = Cursor::default();
+        cursor.advance(&at(10_000, 4_000), Timestamp(10_000), None);
+        take(&mut cursor);
+        let stands = |record: &Record| place(record, Timestamp(90_000), [], &cursor).0.ms();
+        assert_eq!(stands(&at(20, 7_000)), 13_000, "by its own clock it came before");
+        assert_eq!(stands(&other), 10_000, "no earlier than what came before");
+        let text = serde_json::to_string(&cursor).unwrap();
+        assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor);
+        assert!(cursor.advance(&at(20, 7_000), Timestamp(13_000), None).is_empty());
+        cursor.set_state(EvidenceState::Degraded, None);
+        let next = cursor.advance(&at(50, 8_000), Timestamp(14_000), None);
+        assert_eq!(next.iter().map(|p| (p.from.ms(), p.to.ms())).collect::<Vec<_>>(), [(13_000, 14_000)]);
+    }
+}
+
 #[test]
 fn the_strongest_cause_comes_first() {
     assert!(Cause::Power < Cause::Supplies && Cause::Supplies < Cause::Unexplained);
