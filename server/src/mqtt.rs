@@ -121,6 +121,8 @@ impl Lane {
     }
 }
 
+/// For how long a connection at most leaves what has come to it unread, in milliseconds: heartbeats are read together.
+pub(crate) const HELD_MS: i64 = 20;
 /// Of a thread that reads one connection.
 const STACK_BYTES: usize = 512 << 10;
 

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use super::{
-    Inlet, LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
+    HELD_MS, Inlet, LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
     canary::{Act, Canary},
     flood::Senders,
     owed::Owed,
@@ -52,7 +52,7 @@ const BACKOFF_CAP_MS: u64 = 5_000;
 const HOLD_BACK: Duration = Duration::from_secs(2);
 /// Heartbeats come one by one, and to be woken for each costs more than to read it. Once there was none to read, the next
 /// ones are read together: as long after the first. Their stamps are late by that at most.
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(HELD_MS.unsigned_abs());
 /// Messages handed over for sending and not yet written.
 const SEND_QUEUE: usize = 4_096;
 /// Of ours, sent and not yet acknowledged by the broker. The client's default table costs 14 MB.

@@ -105,7 +105,8 @@ impl Outlet {
         self.events.len()
     }
 
-    /// Nothing that was received is still to be taken, neither here nor in the hands of the connection.
+    /// Nothing that was received is still to be taken, neither here nor in the hands of the connection: all but what came
+    /// within [`HELD_MS`](super::HELD_MS).
     pub fn is_empty(&self) -> bool {
         // In this order: what leaves the hand is in the queue before.
         self.in_hand.load(SeqCst) == 0 && self.events.is_empty()

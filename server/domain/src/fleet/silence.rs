@@ -89,6 +89,7 @@ impl Draft<'_> {
     }
 
     fn set_verdict(&mut self, ix: Ix, step: Step) {
+        self.forgotten.remove(&ix);
         let kiosk = self.kiosk_mut(ix);
         let site = kiosk.site().cloned();
         kiosk.state.presence = step.to;
@@ -213,7 +214,8 @@ impl Draft<'_> {
                 self.server_mut().forgetting = Some((ix, since, reason));
                 return;
             }
-            match as_one {
+            // What one row says is true of what is stored; of whom this plan has said something already, it is not.
+            match as_one && !self.over.kiosks.contains_key(&ix) {
                 true => self.forget_beside(ix, since, reason),
                 false => self.forget_one(ix, since, reason),
             }

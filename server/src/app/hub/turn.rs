@@ -9,7 +9,7 @@ use super::Hub;
 use crate::{
     app::{Asked, Asker, REQUEST_QUEUE, decode},
     clock::Stopwatch,
-    mqtt::{Lane, LinkEvent, RECEIVE_QUEUE, Received, Room},
+    mqtt::{HELD_MS, Lane, LinkEvent, RECEIVE_QUEUE, Received, Room},
     panics::caught_at_once,
 };
 
@@ -78,7 +78,7 @@ impl Hub {
         if let Some(at) = none_waited {
             // Whatever woke us, and whatever journals wait.
             self.beats_read = Stopwatch::start();
-            self.read_to = at;
+            self.read_to = at.plus_ms(-HELD_MS);
         }
     }
 
