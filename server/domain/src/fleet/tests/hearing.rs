@@ -228,6 +228,38 @@ fn that_we_were_deaf_and_hear_again_needs_nothing_stored() {
 }
 
 #[test]
+fn who_is_heard_in_the_plan_that_forgets_the_rest_is_stored_as_it_is() {
+    let mut world = World::with(Policy { unknown_kiosks: UnknownKiosks::Accept, ..Policy::default() });
+    let now = world.now;
+    let mut agents: Vec<_> = (0..10_500).map(|n| ScriptedAgent::new(&format!("K-{n:05}"), now)).collect();
+    let births: Vec<_> = agents.iter_mut().map(|agent| agent.connect(now)).collect();
+    world.tell(&births);
+    world.restart();
+    assert!(world.fleet.forgetting_from().is_some());
+    world.now = world.now.plus_ms(5_000);
+    // The connection on which it was heard before our start.
+    let heartbeat = |agent: &mut ScriptedAgent| Input::Heartbeat {
+        kiosk: agent.id.clone(),
+        received_at: now.plus_ms(5_000),
+        message: Box::new(agent.heartbeat(now.plus_ms(5_000))),
+    };
+    let [before, never, after] = [10_400, 10_420, 10_450];
+    world.tell(&[heartbeat(&mut agents[before]), Input::Sweep, heartbeat(&mut agents[after])]);
+    assert!(world.fleet.forgetting_from().is_none());
+    for (n, verdict) in [(before, "unknown"), (never, "unknown"), (after, "online")] {
+        let id = &agents[n].id;
+        assert_eq!(world.fleet.kiosk(id).unwrap().presence.as_str(), verdict, "{id}");
+        assert_eq!(world.store.states[id].presence.as_str(), verdict, "{id} as it is stored");
+        let mut told = "unknown";
+        for row in world.store.transitions.iter().filter(|row| row.kiosk == *id && row.kind == "presence") {
+            assert_eq!(row.from, told, "{id}: {row:?}");
+            told = &row.to;
+        }
+        assert_eq!(told, verdict, "{id}");
+    }
+}
+
+#[test]
 fn a_large_fleet_is_forgotten_in_several_plans_and_nobody_is_left_out() {
     let mut world = World::with(Policy { unknown_kiosks: UnknownKiosks::Accept, ..Policy::default() });
     let many = 10_500;
