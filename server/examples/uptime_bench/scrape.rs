@@ -1,7 +1,7 @@
 //! Scrapes as Prometheus makes them: of 5,000 kiosks in which every kiosk has everything, and of the whole fleet.
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use kioskwatch_proto::topic::Channel;
+use kioskwatch_proto::{KioskId, topic::Channel};
 use kioskwatch_server::{
     clock::{Clock, Stopwatch},
     http::serve_monitoring,
@@ -66,7 +66,9 @@ impl Bench {
     pub(crate) async fn scrape(&self) -> Result<()> {
         let now = Clock::start().now();
         let mut image = self.store.load_image(now).await?;
-        image.kiosks.truncate(SCRAPED as usize);
+        // Without those that only spoke late.
+        let fleet: BTreeSet<KioskId> = (0..SCRAPED).map(kiosk_id).collect();
+        image.kiosks.retain(|row| fleet.contains(&row.id));
         let kiosks = image.kiosks.len();
         image.states = heard(&image.kiosks, now);
         let theirs = |kiosk: &Option<_>| image.kiosks.iter().any(|one| Some(&one.id) == kiosk.as_ref());
