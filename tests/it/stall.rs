@@ -82,9 +82,15 @@ async fn holds_the_kiosks_back_and_costs_no_memory<T>(
     stall: impl AsyncFnOnce() -> T,
     go_on: impl AsyncFnOnce(T),
 ) {
+    let ears = Ears::at_the_broker_of(stack).await;
     let applications: Vec<_> = stack.kiosks.iter().map(|k| Application::start(&k.socket(), 2)).collect();
     business_goes_on(&applications[0], 20).await;
-    let ears = Ears::at_the_broker_of(stack).await;
+    // From what nobody heard acknowledged a distance would be measured to the journal's beginning.
+    wait_until("a word of the server to each kiosk", PATIENCE, || async {
+        let heard = ears.acknowledged().len();
+        if heard >= stack.kiosks.len() { Ok(()) } else { Err(format!("to {heard}")) }
+    })
+    .await;
     let store = Store::open_beside(database).await.unwrap();
     let pid = stack.server.process().unwrap().id().unwrap();
     let mut neighbours = Fleet::connect(NEIGHBOURS, 4, 30, stack.broker.address()).await.unwrap();
