@@ -11,12 +11,14 @@ use super::{
     sql::{Connection, Query, Sql, sql},
 };
 
-/// What was signed of a kiosk by `$5` and stood then, of those who had time in it; see `months::official`.
+/// What was signed of a kiosk by `$5` and stood then, of those who had time in it; see `months::official`. Of most there
+/// is no later version: that stands in the index, and no other row is read.
 macro_rules! signed {
     () => {
-        "m.version = (SELECT MAX(later.version) FROM uptime_month later
-                      WHERE later.month = m.month AND later.kiosk = m.kiosk AND later.version > 0
-                        AND later.booked_at <= $5)
+        "m.version > 0 AND m.booked_at <= $5
+         AND (SELECT MAX(later.version) FROM uptime_month later
+              WHERE later.month = m.month AND later.kiosk = m.kiosk AND later.version > m.version
+                AND later.booked_at <= $5) IS NULL
          AND m.accountable_s + m.excluded_s > 0"
     };
 }

@@ -8,6 +8,8 @@ use super::StoreError;
 
 /// Rows of one page, whatever the caller asks for.
 pub const MAX_PAGE: u32 = 200;
+/// Rows of one page of a whole table: a site and its terms are some 500 bytes, and a step less is a question less.
+const MANY: u32 = 2_000;
 /// Rows of one page when the caller does not say.
 pub const DEFAULT_PAGE: u32 = 50;
 
@@ -55,6 +57,11 @@ impl PageRequest {
     /// The first page, as large as it may be.
     pub fn first() -> Self {
         Self::new(Some(MAX_PAGE), None)
+    }
+
+    /// For what reads a whole table by itself: its pages go to no caller.
+    pub(crate) fn first_of_many() -> Self {
+        Self { limit: MANY, cursor: None }
     }
 
     /// The same list, further on.

@@ -203,17 +203,19 @@ impl UptimeReader<'_> {
     /// These sites.
     pub(super) async fn places_at(&self, sites: &BTreeSet<SiteId>) -> Result<Places, StoreError> {
         let ids = names(sites);
-        let sites = self.store.sites_of(&ids).await?;
+        let (sites, corrected) =
+            tokio::try_join!(self.store.sites_of(&ids), self.store.contract_corrections(Some(&ids)))?;
         let mut places = Places::none(self.config);
+        // Read after them: of one that changed meanwhile they say what it was.
         places.learn(&sites, &self.store.site_terms(Some(&ids)).await?, &mut Alike::default());
-        places.correct(&self.store.contract_corrections(Some(&ids)).await?);
+        places.correct(&corrected);
         Ok(places)
     }
 
     /// All sites, some at a time: their rows together are most of a large fleet's memory.
     pub(super) async fn places(&self) -> Result<Places, StoreError> {
         let (mut places, mut alike) = (Places::none(self.config), Alike::default());
-        let mut page = PageRequest::first();
+        let mut page = PageRequest::first_of_many();
         loop {
             // Of all sites: hours and zones are no secret of a figure that may be seen.
             let found = self.store.sites(&Scope::All, &page).await?;

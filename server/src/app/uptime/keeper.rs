@@ -436,6 +436,7 @@ impl Keeper {
         }
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
+            let _nobody_looks = app.books().after_looks().await;
             deciding.ask(&app, actor, Request::Book { changes, also: None }).await?;
         }
         if is_late {

@@ -34,7 +34,7 @@ use crate::{
     app::{MONTHS, UptimeQuery, UptimeScope, unreadable},
     auth::Right,
     http::{Caller, May, Problem, See, Sites, Web, site_names, uptime_scope},
-    store::{MAX_GROUPS, MonthGroup, MonthTotal},
+    store::{MAX_GROUPS, MonthGroup, MonthRatios, MonthTotal},
 };
 
 /// Kiosks in the list of the worst.
@@ -151,15 +151,22 @@ pub(in crate::console) async fn page(
         return Err(Problem::not_found("site"));
     }
     let last = to.min(running);
-    let booked = app.booked(caller.scope(), &scope, (from, last), (by, choice.measure.as_str())).await?;
+    let shown: Vec<Month> = months_of(from, last).collect();
+    let before = months_up_to(from.previous(), MONTHS - shown.len());
+    // Neither needs the other.
+    let (booked, ratios) = tokio::try_join!(
+        app.booked(caller.scope(), &scope, (from, last), (by, choice.measure.as_str())),
+        app.trend(caller.scope(), &scope, &before)
+    )?;
     let mut problems = problems(t, &scope, &sites);
     problems.extend(app.not_booked(caller.scope(), &scope, (from, last)).await?.said(t.not_booked));
-    let mut shown = Vec::new();
-    for (month, total) in months_of(from, last).zip(&booked.months) {
-        shown.push((month, Standing::of(&web, &caller, &scope, month, total).await?));
+    let mut standing = Vec::with_capacity(shown.len());
+    for (month, total) in shown.iter().zip(&booked.months) {
+        standing.push(Standing::of(&web, &caller, &scope, *month, total).await?);
     }
-    let trend = trend(&web, &caller, &scope, last, &shown, choice.measure).await?;
-    let shown: Vec<Standing> = shown.into_iter().map(|(_, one)| one).collect();
+    let before = before.into_iter().zip(ratios);
+    let trend = trend(&web, before, shown.into_iter().zip(&standing), choice.measure);
+    let shown = standing;
     let sums: MonthSums = shown.iter().map(|one| &one.sums).sum();
     // Of a quarter as of kiosks with several promises: the highest. A month in which nothing counted promised nothing.
     let counted = shown.iter().filter(|one| one.sums.figures.accountable_s > 0);
@@ -288,26 +295,18 @@ impl Standing {
     }
 }
 
-/// The months shown, the last of which is `last`, and those before them as they are booked.
-async fn trend(
+/// Months as they are booked, and behind them those that are shown.
+fn trend<'a>(
     web: &Web,
-    caller: &Caller,
-    scope: &UptimeScope,
-    last: Month,
-    shown: &[(Month, Standing)],
+    before: impl Iterator<Item = (Month, MonthRatios)>,
+    shown: impl Iterator<Item = (Month, &'a Standing)>,
     measure: Measure,
-) -> Result<Vec<Judged>, Problem> {
-    let first = shown.first().map_or(last, |(month, _)| month.previous());
-    let before = months_up_to(first, MONTHS - shown.len());
-    let ratios = web.app().trend(caller.scope(), scope, &before).await?;
-    let mut months = Vec::with_capacity(MONTHS);
-    months.extend(before.into_iter().zip(ratios).map(|(month, ratios)| {
+) -> Vec<Judged> {
+    let before = before.map(|(month, ratios)| {
         Judged::of(month, measure, &ratios.figures, ratios.promised.unwrap_or_else(|| target(web)))
-    }));
-    let judged =
-        |(month, one): &(Month, Standing)| Judged::of(*month, measure, &one.sums.figures, one.target);
-    months.extend(shown.iter().map(judged));
-    Ok(months.into_iter().skip_while(|one| one.ratio.den == 0).collect())
+    });
+    let shown = shown.map(|(month, one)| Judged::of(month, measure, &one.sums.figures, one.target));
+    before.chain(shown).skip_while(|one| one.ratio.den == 0).collect()
 }
 
 fn name_of(t: &Texts, kind: &str, id: &str, sites: &Sites) -> String {

@@ -18,7 +18,7 @@ use crate::{
     app::{
         Asked, RequestReceiver,
         testing::{self, Folder},
-        uptime::{UptimePeriod, UptimeQuery, UptimeScope},
+        uptime::{Booked, UptimePeriod, UptimeQuery, UptimeScope, books::Question},
     },
     config::Config,
     metrics::PERIODS,
@@ -338,6 +338,30 @@ async fn nobody_decides_between_a_look_of_the_bookkeeper_and_its_booking() {
     commit(&store, asked, None).await;
     assert!(step.await.unwrap().unwrap());
     assert!(!app.books().decisions.is_anybody_deciding());
+}
+
+/// Its rows would be among some of what a page reads: it would be looked up once more, and not be remembered.
+#[tokio::test]
+async fn nothing_is_booked_during_a_look_of_a_page() {
+    let mut office = Office::of(1, true).await;
+    let (app, store) = (office.app.clone(), office.app.store().clone());
+    let month = Month::at(app.default_zone(), app.clock().now().secs());
+    let question = Question::of(&Scope::All, &UptimeScope::Fleet, (month, month));
+    let look = async || {
+        let waits = async {
+            while !app.books().is_a_step_waiting() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waits).await.expect("the bookkeeper waits");
+        let rows = store.months_of_kiosks(&[id(0)], month.previous()).await.unwrap();
+        assert_eq!(rows, []);
+        Ok::<_, StoreError>(Booked { months: Vec::new(), parts: Vec::new(), kiosks: Vec::new() })
+    };
+    let mut keeper = Keeper::new(app.clone());
+    let (page, stepped) = tokio::join!(app.books().divided(&question, look), office.step(&mut keeper, None));
+    assert!(page.is_ok() && stepped);
+    assert_eq!(office.booked().await, BTreeSet::from([id(0)]), "behind it");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Parts and whole are of the same rows, or are not remembered.
-use std::{cell::Cell, convert::Infallible};
+use std::{cell::Cell, convert::Infallible, pin::pin};
+
+use futures_util::FutureExt as _;
 
 use super::*;
 use crate::store::MonthTotal;
@@ -84,4 +86,29 @@ async fn a_page_that_is_read_while_rows_are_committed_is_not_remembered() {
     page.books.note(&changes, |_| Some(0));
     assert_eq!(page.looks(|_, _| {}).await, 1);
     assert!(page.is_remembered().await);
+}
+
+#[tokio::test]
+async fn the_bookkeeper_books_behind_a_look_and_a_look_waits_for_what_is_booked() {
+    let page = Page::of(7);
+    let step = page.books.after_looks().await.expect("nobody looks");
+    let mut look = pin!(page.looks(|books, _| assert!(books.after_looks().now_or_never().is_none())));
+    assert_eq!(look.as_mut().now_or_never(), None, "rows are being booked");
+    drop(step);
+    assert_eq!(look.await, 1);
+    assert!(page.books.after_looks().now_or_never().flatten().is_some());
+}
+
+#[tokio::test]
+async fn neither_a_look_nor_a_step_that_hangs_keeps_the_other_waiting_for_ever() {
+    let page = Page::of(7);
+    let step = page.books.after_looks().await.expect("nobody looks");
+    assert_eq!(page.looks(|_, _| {}).await, 1, "although the step does not end");
+    drop(step);
+    let page = Page::of(7);
+    let look = async || -> Result<Booked, Infallible> {
+        assert!(page.books.after_looks().await.is_none(), "it goes on although the look does not end");
+        Ok(Booked { months: Vec::new(), parts: Vec::new(), kiosks: Vec::new() })
+    };
+    let Ok(_booked) = page.books.divided(&page.question, look).await;
 }
