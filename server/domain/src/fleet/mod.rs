@@ -421,7 +421,7 @@ impl Server {
 
 /// What is one of a whole fleet grows by an eighth and not by as much again: the room for twice as many kiosks is memory
 /// that large pages make real.
-fn push_sparingly<T>(all: &mut Vec<T>, one: T) {
+pub fn push_sparingly<T>(all: &mut Vec<T>, one: T) {
     if all.len() == all.capacity() {
         all.reserve_exact(all.len() / 8 + 64);
     }

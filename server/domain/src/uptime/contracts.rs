@@ -70,17 +70,21 @@ pub struct Belonged {
 /// What is known of each site.
 #[derive(Debug, Clone, Default)]
 pub struct Contracts {
-    of: BTreeMap<SiteId, History>,
+    said: BTreeMap<SiteId, Said>,
+    /// Of the few sites of which there are any, in the order in which two people said so.
+    corrected: BTreeMap<SiteId, Vec<Corrected>>,
     /// Each once: many sites are one customer's in one region.
     alike: HashSet<Arc<Contract>>,
 }
 
-#[derive(Debug, Clone, Default)]
-struct History {
-    /// Each with the second from which on it holds; the first holds since ever.
-    said: SmallVec<[(i64, Arc<Contract>); 1]>,
-    /// In the order in which two people said so.
-    corrected: Vec<Corrected>,
+/// Each with the second from which on it holds; the first holds since ever.
+type Said = SmallVec<[(i64, Arc<Contract>); 1]>;
+
+/// What is known of one site.
+#[derive(Debug, Clone, Copy)]
+struct History<'a> {
+    said: &'a [(i64, Arc<Contract>)],
+    corrected: &'a [Corrected],
 }
 
 #[derive(Debug, Clone)]
@@ -100,7 +104,7 @@ impl Contracts {
             None => Arc::new(contract),
         };
         self.alike.insert(Arc::clone(&contract));
-        let said = &mut self.of.entry(site.clone()).or_default().said;
+        let said = self.said.entry(site.clone()).or_default();
         if let [_, .., (from, last)] = said.as_mut_slice()
             && *from >= entered(since).secs()
         {
@@ -115,14 +119,30 @@ impl Contracts {
     pub fn correct(&mut self, row: &CorrectionRow, said: Timestamp) {
         let Correction::Contract { site, after, .. } = &row.what else { return };
         let within = Interval::new(row.from.secs(), row.to.secs());
-        let corrected = &mut self.of.entry(site.clone()).or_default().corrected;
+        let corrected = self.corrected.entry(site.clone()).or_default();
         corrected.push(Corrected { said: said.secs(), within, to: after.clone() });
     }
 
     /// With everything said of other sites.
-    pub fn extend(&mut self, others: Self) {
-        self.of.extend(others.of);
+    pub fn extend(&mut self, mut others: Self) {
+        // One by one in their order they would fill half of the map's room.
+        self.said.append(&mut others.said);
+        self.corrected.append(&mut others.corrected);
         self.alike.extend(others.alike);
+    }
+
+    /// For what is said of other sites, which [`Self::extend`] puts beside this: what they have in common stands once.
+    #[must_use]
+    pub fn page(&mut self) -> Self {
+        Self { alike: std::mem::take(&mut self.alike), ..Self::default() }
+    }
+
+    fn of(&self, site: &SiteId) -> Option<History<'_>> {
+        let (said, corrected) = (self.said.get(site), self.corrected.get(site));
+        (said.is_some() || corrected.is_some()).then(|| History {
+            said: said.map_or(&[], SmallVec::as_slice),
+            corrected: corrected.map_or(&[], Vec::as_slice),
+        })
     }
 
     /// To whom a site belonged within a time, in order, as is known.
@@ -130,7 +150,7 @@ impl Contracts {
     pub fn belonged(&self, site: &SiteId, (from, to): (Timestamp, Timestamp)) -> Vec<Belonged> {
         let within = Interval::new(from.secs(), to.secs());
         let at = |secs: i64| Timestamp(secs.saturating_mul(1_000));
-        let spans = self.of.get(site).map(|history| history.spans(None)).unwrap_or_default();
+        let spans = self.of(site).map(|history| history.spans(None)).unwrap_or_default();
         let mut belonged: Vec<Belonged> = Vec::new();
         for (contract, span) in spans {
             let span = span.intersect(within);
@@ -146,7 +166,7 @@ impl Contracts {
     /// Whether a site was under this contract at any second of a time, by what is known or ever was.
     #[must_use]
     pub fn held(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {
-        let Some(history) = self.of.get(site) else { return false };
+        let Some(history) = self.of(site) else { return false };
         let stages = (0..=history.corrected.len()).map(|known| history.with(&history.corrected[..known]));
         stages.flatten().any(|(one, span)| one == *contract && !span.intersect(within).is_empty())
     }
@@ -154,7 +174,7 @@ impl Contracts {
     /// Whether two people said that a site was under this contract at any second of a time, and nobody otherwise since.
     #[must_use]
     pub fn was_corrected_to(&self, site: &SiteId, contract: &Contract, within: Interval) -> bool {
-        let Some(history) = self.of.get(site) else { return false };
+        let Some(history) = self.of(site) else { return false };
         let corrected = self.corrected(site, None).clip(within);
         history
             .spans(None)
@@ -165,7 +185,7 @@ impl Contracts {
     /// The time of which two people said to whom a site belonged, as it was known before a second; `None`: by now.
     #[must_use]
     pub fn corrected(&self, site: &SiteId, known_before: Option<i64>) -> IntervalSet {
-        let corrected = self.of.get(site).into_iter().flat_map(|history| history.known(known_before));
+        let corrected = self.of(site).into_iter().flat_map(|history| history.known(known_before));
         corrected.map(|one| one.within).collect()
     }
 
@@ -179,7 +199,7 @@ impl Contracts {
     ) -> Vec<(Owner, IntervalSet)> {
         let mut divided = Vec::with_capacity(owners.len());
         for (owner, set) in owners {
-            let Some(history) = owner.site.as_ref().and_then(|site| self.of.get(site)) else {
+            let Some(history) = owner.site.as_ref().and_then(|site| self.of(site)) else {
                 divided.push((owner, set));
                 continue;
             };
@@ -196,18 +216,18 @@ impl Contracts {
     }
 }
 
-impl History {
+impl<'a> History<'a> {
     /// What was said while the clock was ahead may stand before what was said since, and is known later.
-    fn known(&self, before: Option<i64>) -> impl Iterator<Item = &Corrected> {
+    fn known(self, before: Option<i64>) -> impl Iterator<Item = &'a Corrected> {
         self.corrected.iter().filter(move |one| before.is_none_or(|limit| one.said < limit))
     }
 
-    fn spans(&self, known_before: Option<i64>) -> Vec<(Contract, Interval)> {
+    fn spans(self, known_before: Option<i64>) -> Vec<(Contract, Interval)> {
         self.with(self.known(known_before))
     }
 
     /// From when to when each of what was said held, by these corrections; in order.
-    fn with<'a>(&self, corrected: impl IntoIterator<Item = &'a Corrected>) -> Vec<(Contract, Interval)> {
+    fn with<'c>(self, corrected: impl IntoIterator<Item = &'c Corrected>) -> Vec<(Contract, Interval)> {
         let ends = self.said.iter().skip(1).map(|(from, _)| *from).chain([END]);
         let said = self.said.iter().zip(ends);
         let spans = said

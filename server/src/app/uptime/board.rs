@@ -6,11 +6,12 @@ use std::{
 
 use hashbrown::HashTable;
 use kioskwatch_domain::{
-    fleet::Ix,
+    fleet::{Ix, push_sparingly},
     interval::Interval,
     uptime::{Figures, booking::Owner, contracts::Contract},
 };
 use kioskwatch_proto::{SiteId, Timestamp};
+use smol_str::SmolStr;
 
 use super::pieces::Pieces;
 use crate::{
@@ -89,7 +90,7 @@ const OWNERS: [&str; 4] = ["site", "region", "customer", "engineer"];
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     /// Of each of the [`OWNERS`].
-    names: [Numbered<Box<str>>; OWNERS.len()],
+    names: [Numbered<SmolStr>; OWNERS.len()],
     /// Where shares belong: the numbers of their owners' names.
     places: Numbered<[u32; OWNERS.len()]>,
     /// Times in which a period is today, the month and the last one: those of a zone.
@@ -366,7 +367,7 @@ impl<T> Numbered<T> {
             return known as usize;
         }
         let number = u32::try_from(all.len()).expect("fewer than four thousand million of them");
-        all.push(make());
+        push_sparingly(all, make());
         numbers.insert_unique(hash, number, |&number| hasher.hash_one(all[number as usize].borrow()));
         number as usize
     }

@@ -93,23 +93,24 @@ impl Places {
     /// Sites that were not among them. `terms`: what was ever noted of these, read after them: of one that changed
     /// meanwhile it says what it was.
     pub(super) fn learn(&mut self, sites: &[SiteRow], terms: &[SiteTermsRow], alike: &mut Alike) {
-        let mut told: BTreeMap<SiteId, Told> = BTreeMap::new();
+        let (mut told, mut contracts) = (BTreeMap::<SiteId, Told>::new(), self.contracts.page());
         for row in terms {
             let place = alike.place(&row.timezone, &row.service_hours, self.default_zone);
             told.entry(row.site.clone()).or_default().noted.learn(row.known_from, place);
             let (region, customer) = (row.region.clone(), row.customer.clone());
-            self.contracts.learn(&row.site, row.known_from, Contract { region, customer });
+            contracts.learn(&row.site, row.known_from, Contract { region, customer });
         }
         for site in sites {
             let told = told.entry(site.id.clone()).or_default();
             told.now = Some(alike.place(&site.timezone, &site.service_hours, self.default_zone));
             if told.noted.before(None).is_none() {
                 let (region, customer) = (site.region.clone(), site.customer.clone());
-                self.contracts.learn(&site.id, SiteTermsRow::ALWAYS, Contract { region, customer });
+                contracts.learn(&site.id, SiteTermsRow::ALWAYS, Contract { region, customer });
             }
         }
         // One by one in their order they would fill half of the map's room.
         self.sites.append(&mut told);
+        self.contracts.extend(contracts);
     }
 
     /// What two people said of to whom the sites belonged.
