@@ -90,6 +90,10 @@ pub struct StageOptions {
     /// plays it, which takes some more memory
     #[arg(long, value_name = "PROGRAM")]
     pub server: Option<PathBuf>,
+    /// Messages that Mosquitto keeps for the server before it drops, its max_queued_messages; without it what Mosquitto
+    /// does by itself (1,000), which is less than what we ship
+    #[arg(long)]
+    pub queue: Option<u32>,
 }
 
 impl LiveOptions {
@@ -162,9 +166,6 @@ pub struct StormOptions {
     /// the same certificate
     #[arg(long)]
     pub tls: bool,
-    /// Messages that Mosquitto keeps for the server before it drops, its max_queued_messages
-    #[arg(long, default_value_t = 1_000)]
-    pub queue: u32,
     #[command(flatten)]
     pub stage: StageOptions,
 }

@@ -50,8 +50,6 @@ impl FloodLimit {
 pub struct BrokerOptions<'a> {
     /// Certificates for those that come in over TLS, by name; none: no such door.
     pub over_tls: &'a [&'a str],
-    /// What it keeps for a client before it drops; `None`: Mosquitto's default, which is what we ship.
-    pub queue: Option<u32>,
 }
 
 /// Broker, server and database of one run.
@@ -86,7 +84,7 @@ impl Stage {
             names => Some(Tls::new(dir.path().join("tls"), names)?),
         };
         let listener = tls.as_ref().map_or_else(String::new, Tls::listener);
-        let queue = broker.queue.map_or_else(String::new, |most| format!("max_queued_messages {most}\n"));
+        let queue = options.queue.map_or_else(String::new, |most| format!("max_queued_messages {most}\n"));
         let mosquitto =
             Broker::start_with(dir.path(), &format!("{AS_SHIPPED}{queue}{listener}")).await.map_err(text)?;
         let postgres = options.postgres.then(Postgres::start);

@@ -184,7 +184,7 @@ pub async fn run(options: &StormOptions) -> Result<String, String> {
     raise_file_limit(u64::from(count) + OTHER_FILES)?;
     kioskwatch_server::run::install_tls_provider();
     let over_tls: &[&str] = if options.tls { &[SHOWN] } else { &[] };
-    let broker = BrokerOptions { over_tls, queue: Some(options.queue) };
+    let broker = BrokerOptions { over_tls };
     let mut stage = Stage::set_with_broker(&options.stage, FloodLimit::Default, count, &broker).await?;
     let common = Common::of(&stage, interval_s)?;
     let connecting = Arc::new(Semaphore::new(CONNECTING_AT_ONCE));
