@@ -82,7 +82,7 @@ impl App {
             (&a.site, a.presence.as_str()).cmp(&(&b.site, b.presence.as_str()))
         };
         figures.site_kiosks.sort_by(in_order);
-        figures.kiosks = PresenceVerdict::ALL.into_iter().map(|presence| (presence.as_str(), 0)).collect();
+        figures.kiosks = PresenceVerdict::ALL.iter().map(|presence| (presence.as_str(), 0)).collect();
         for SiteCount { presence, kiosks, .. } in &figures.site_kiosks {
             *figures.kiosks.entry(presence.as_str()).or_default() += kiosks;
         }
