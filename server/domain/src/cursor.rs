@@ -20,12 +20,6 @@ use crate::{
 /// Evidence that arrives within this time of what it proves counts as prompt.
 pub const PROMPT_MS: i64 = 10 * 60 * 1_000;
 
-/// How late the quickest heartbeat of a boot may have come to us: as old as an agent's tick.
-const CLOCK_SLACK_MS: i64 = 10_000;
-
-/// A clock that nobody sets is off by a second in so many, at most: 200 µs a second, several times what is usual.
-const CLOCK_DRIFT: i64 = 5_000;
-
 impl Cause {
     /// What a fault explains where it is what stops the kiosk. Power, network and host are the customer's ("uptime
     /// definition 2.10"): of a fault only that the mains failed is. What is wrong with the terminal itself is ours.
@@ -118,18 +112,6 @@ pub struct Point {
     mono_zero: Option<Moment>,
 }
 
-impl Point {
-    /// Where it stood by the later word of the same boot: from one record to the next passed what the boot has counted, and
-    /// no more. The first may have been placed by a clock that was wrong; what counts is off by a little too.
-    fn no_sooner_than_counted(&self, now: &Self) -> Timestamp {
-        let zeros = self.mono_zero.zip(now.mono_zero).filter(|_| self.boot == now.boot);
-        let missing_ms = zeros.map_or(0, |(before, after)| after.at().since(before.at()));
-        let counted_ms = now.mono_zero.map_or(0, |zero| now.placed.since(zero.at()));
-        let off_by_ms = CLOCK_SLACK_MS + counted_ms / CLOCK_DRIFT;
-        if missing_ms > off_by_ms { self.placed.plus_ms(missing_ms) } else { self.placed }
-    }
-}
-
 /// A row that may still grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSpan {
@@ -194,11 +176,10 @@ impl Cursor {
             return proofs;
         }
         let before = self.last.filter(|_| !self.broken);
-        if let Some(mut last) = before {
+        if let Some(last) = before {
             if placed < last.placed {
                 return proofs;
             }
-            last.placed = last.no_sooner_than_counted(&now).min(placed);
             let held = self.state.unwrap_or(EvidenceState::OnOnly);
             // Without a word about the end of its life, the old run is known to its last record only.
             let end = lived_until

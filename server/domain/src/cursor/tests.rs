@@ -336,10 +336,3 @@ fn after_a_lost_range_a_boot_whose_clock_is_behind_proves_nothing_until_it_is_he
     sent.extend([75, 80].map(|m| (told(2, (720 + m) * MINUTE, m * MINUTE), 811)));
     assert_eq!(after_a_loss(&sent, &[]), [(795, 800, "FULL")]);
 }
-
-/// Of a clock that is an hour behind nobody can tell until the boot is heard: then it proves no more than it has lived.
-#[test]
-fn no_boot_proves_more_time_than_it_has_counted() {
-    let sent = [(told(2, 665 * MINUTE, 5 * MINUTE), 789), (told(2, 750 * MINUTE, 90 * MINUTE), 811)];
-    assert_eq!(after_a_loss(&sent, &[(2, 720)]), [(725, 810, "FULL")]);
-}
