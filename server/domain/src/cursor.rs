@@ -170,6 +170,11 @@ impl Cursor {
         let now = Point { boot, placed, at: record.header.at.into(), mono_zero };
         let starts = matches!(record.body, kioskwatch_proto::journal::Body::Boot(_));
         let mut proofs = Vec::new();
+        // Another boot that came after what is missing, by a clock that says it came before: nobody knows when it ran. Who
+        // took it for the time after the last record would count on what may have been off.
+        if self.broken && self.last.is_some_and(|last| last.boot != boot && placed <= last.placed) {
+            return proofs;
+        }
         let before = self.last.filter(|_| !self.broken);
         if let Some(last) = before {
             if placed < last.placed {

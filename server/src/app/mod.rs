@@ -75,6 +75,8 @@ struct Shared {
     health: Health,
     floods: Mutex<Floods>,
     books: uptime::Books,
+    /// One scrape counts at a time.
+    figuring: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for App {
@@ -183,6 +185,7 @@ impl App {
             health: Health::default(),
             floods: Mutex::default(),
             books: uptime::Books::default(),
+            figuring: Arc::default(),
         };
         (Self { shared: Arc::new(shared) }, RequestReceiver(receiver))
     }

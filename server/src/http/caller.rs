@@ -4,7 +4,7 @@
 //! ([`May`]). A route without a name there sees nobody, and a request without identity never reaches one.
 use std::{
     marker::PhantomData,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
 };
 
 use axum::{
@@ -15,7 +15,7 @@ use axum::{
 };
 use kioskwatch_domain::fleet::Actor;
 
-use super::{Problem, Web};
+use super::{Problem, Web, patience::Peer};
 use crate::{
     auth::{Credential, Identity, Right},
     store::Scope,
@@ -171,8 +171,8 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 pub(crate) fn address(request: &Request) -> IpAddr {
     request
         .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+        .get::<ConnectInfo<Peer>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.0.ip())
 }
 
 #[cfg(test)]

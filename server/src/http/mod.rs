@@ -16,6 +16,7 @@ mod kiosks;
 mod monitoring;
 mod months;
 mod openapi;
+mod patience;
 mod problem;
 mod restatements;
 mod routes;

@@ -268,13 +268,15 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, task::Poll};
+
     use futures_util::StreamExt as _;
     use kioskwatch_domain::{change::PresenceVerdict, fleet::SiteCount};
 
     use super::*;
 
     #[tokio::test]
-    async fn a_page_is_read_in_small_pieces_and_nothing_of_it_is_missing() {
+    async fn a_page_is_read_in_small_pieces_with_time_for_others_between_and_nothing_of_it_is_missing() {
         let counters = Counters::new().unwrap();
         let mut figures = FleetFigures::default();
         for n in 0..5_000 {
@@ -287,7 +289,17 @@ mod tests {
         }
         let whole = counters.page(&figures);
         assert!(whole.lines().filter(|line| line.starts_with("kioskwatch_site_kiosks{")).count() == 5_000);
-        let pieces: Vec<String> = counters.pieces(figures).collect().await;
+        let mut turns = 0;
+        let others = poll_fn(|_| {
+            turns += 1;
+            Poll::<()>::Pending
+        });
+        let pieces: Vec<String> = tokio::select! {
+            biased;
+            pieces = counters.pieces(figures).collect() => pieces,
+            () = others => unreachable!(),
+        };
+        assert!(turns >= pieces.len() - 1, "others had {turns} turns beside {} pieces", pieces.len());
         assert!(pieces.iter().all(|piece| piece.len() <= text::PIECE && !piece.is_empty()));
         assert!(pieces.len() >= whole.len() / text::PIECE, "{} pieces of {}", pieces.len(), whole.len());
         assert!(pieces.concat() == whole, "the same text");

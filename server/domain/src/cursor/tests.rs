@@ -286,3 +286,53 @@ fn an_agent_that_was_stopped_on_purpose_leaves_no_time_unexplained() {
     let got = proofs(&[record(1, 20, service()), record(1, 500, Body::Boot(back))]);
     assert_eq!(got, [(20, 80, "FULL", None), (80, 500, "ON_ONLY", Some("software"))]);
 }
+
+/// A record of a boot whose clock shows `at` and which has run for `mono_ms`.
+fn told(boot: u128, at: i64, mono_ms: i64) -> Record {
+    let mut record = record(boot, mono_ms, service());
+    record.header.at = Timestamp(at);
+    record
+}
+
+/// What the records prove of the minutes after a lost range; `heard` knows when a boot began.
+fn after_a_loss(records: &[(Record, i64)], heard: &[(u128, i64)]) -> Vec<(i64, i64, &'static str)> {
+    let clocks: Vec<BootClock> = heard
+        .iter()
+        .map(|&(boot, zero)| BootClock {
+            boot: BootId(Uuid::from_u128(boot)),
+            mono_zero: Timestamp(zero * MINUTE).into(),
+            interval_s: 30,
+        })
+        .collect();
+    let mut cursor = Cursor::default();
+    cursor.advance(&told(1, 600 * MINUTE, 30 * MINUTE), Timestamp(600 * MINUTE), None);
+    cursor.set_state(EvidenceState::Full, None);
+    cursor.interrupt();
+    let mut all = Vec::new();
+    for (record, received) in records {
+        let received_at = Timestamp(received * MINUTE);
+        // Heard is what was heard before it came.
+        let known = clocks.iter().filter(|_| received_at.ms() > 790 * MINUTE);
+        let (placed, _) = place(record, received_at, known, &cursor);
+        let proofs = cursor.advance(record, placed, None);
+        all.extend(proofs.iter().map(|p| (p.from.ms() / MINUTE, p.to.ms() / MINUTE, p.state.as_str())));
+        cursor.set_state(EvidenceState::Full, None);
+    }
+    all
+}
+
+const MINUTE: i64 = 60_000;
+
+/// The mains fail at 601, and come back at 720; what tells of it is lost.
+#[test]
+fn after_a_lost_range_a_boot_whose_clock_is_behind_proves_nothing_until_it_is_heard() {
+    let mut sent: Vec<_> = [5, 65, 68].map(|m| (told(2, m * MINUTE, m * MINUTE), 789)).into();
+    assert_eq!(after_a_loss(&sent, &[]), [], "nobody can tell when it ran");
+    // From the first record after which it was heard.
+    sent.extend([80, 90].map(|m| (told(2, m * MINUTE, m * MINUTE), 811)));
+    assert_eq!(after_a_loss(&sent, &[(2, 720)]), [(800, 810, "FULL")]);
+    // Or from the first of which its clock was set.
+    sent.truncate(3);
+    sent.extend([75, 80].map(|m| (told(2, (720 + m) * MINUTE, m * MINUTE), 811)));
+    assert_eq!(after_a_loss(&sent, &[]), [(795, 800, "FULL")]);
+}

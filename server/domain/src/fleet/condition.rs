@@ -54,12 +54,19 @@ impl Kiosk {
             .filter(|_| self.state.service == Some(service))
     }
 
+    /// What is told of itself: a cause by its name alone, or a module and what is empty in it.
+    fn said(&self, service: ServiceState) -> Option<Cause> {
+        self.told(service).and_then(|told| match told {
+            codes::APPLICATION_DOWN => Some(Cause::Software),
+            word => Cause::named(word).or(empty_in(word)),
+        })
+    }
+
     /// The strongest of what stops it; where nobody says what does, of what could.
     fn stopped_by(&self, service: ServiceState) -> Option<Cause> {
-        let told = self.told(service);
-        let (named, why) = told.and_then(|told| told.split_once(": ")).unwrap_or_default();
-        // The mains, the line and the host are the customer's: they are no detail of a module.
-        let why = Some(Cause::of_fault(why)).filter(|cause| *cause == Cause::Supplies);
+        let told = self.told(service).unwrap_or_default();
+        let named = told.split_once(": ").map_or("", |(name, _)| name);
+        let why = empty_in(told);
         let mains_failed = self.faults().any(|fault| Cause::of_fault(fault.base()) == Cause::Power);
         let parts = || self.state.peripherals.iter();
         let stops = |(name, part): &&(PeripheralName, PeripheralState)| {
@@ -70,11 +77,7 @@ impl Kiosk {
             let told = why.filter(|_| name.as_str() == named && !is_stopped(part));
             told.unwrap_or_else(|| of_part(part, mains_failed))
         };
-        let said = told.and_then(|told| match told {
-            codes::APPLICATION_DOWN => Some(Cause::Software),
-            word => Cause::named(word).or(why),
-        });
-        let known = parts().filter(stops).map(of).chain(said).min();
+        let known = parts().filter(stops).map(of).chain(self.said(service)).min();
         known
             .or_else(|| parts().filter(|(_, part)| is_stopped(part)).map(of).min())
             .or_else(|| mains_failed.then_some(Cause::Power))
@@ -83,12 +86,19 @@ impl Kiosk {
     /// Every raised fault takes something away.
     fn degraded_by(&self, service: ServiceState) -> Option<Cause> {
         let faults = self.faults().map(|fault| Cause::of_fault(fault.base()));
-        faults.chain(self.told(service).and_then(Cause::named)).min()
+        faults.chain(self.said(service)).min()
     }
 
     fn faults(&self) -> impl Iterator<Item = &FaultCode> {
         self.state.peripherals.iter().flat_map(|(_, part)| &part.faults)
     }
+}
+
+/// The supply that a module is told to lack. The mains, the line and the host are the customer's and no detail of a module;
+/// and a terminal's own faults are told under the name `host`.
+fn empty_in(told: &str) -> Option<Cause> {
+    let (_, why) = told.split_once(": ")?;
+    Some(Cause::of_fault(why)).filter(|cause| *cause == Cause::Supplies)
 }
 
 const fn is_broken(status: &PeripheralStatus) -> bool {

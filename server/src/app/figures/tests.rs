@@ -1,5 +1,9 @@
+use std::{sync::mpsc, time::Duration};
+
+use futures_util::poll;
 use kioskwatch_domain::change::{
-    Admission, Change, ExclusionRow, IncidentRow, KioskRow, SiteRow, TicketRow, TicketState, Zone,
+    Admission, Change, ExclusionRow, IncidentRow, KioskRow, PresenceVerdict, SiteRow, TicketRow, TicketState,
+    Zone,
 };
 use kioskwatch_proto::{KioskId, Timestamp, faults::FaultCode, words::Severity};
 use uuid::Uuid;
@@ -176,4 +180,34 @@ async fn a_ticket_of_a_kiosk_that_left_is_counted_apart_and_ages_nobody() {
     let oldest = value("kioskwatch_tickets_open_oldest_timestamp_seconds{class=\"maintenance\"}");
     let hours = (second - oldest.split('.').next().unwrap().parse::<i64>().unwrap()) / 3_600;
     assert_eq!(hours, 50, "the ticket of who left is older");
+}
+
+/// The hub has its turns on the threads that everybody shares.
+#[tokio::test]
+async fn a_scrape_is_counted_beside_all_else_and_no_two_at_once() {
+    let (app, _requests, _folder) = testing::app(Config::default(), |_| Vec::new()).await;
+    let ((held, is_held), (let_go, may_go)) = (mpsc::channel(), mpsc::channel());
+    let changed = app.clone();
+    let change = std::thread::spawn(move || {
+        let fleet = changed.fleet_mut();
+        held.send(()).unwrap();
+        let told = may_go.recv_timeout(Duration::from_secs(20));
+        drop(fleet);
+        told
+    });
+    is_held.recv().unwrap();
+    let mut gone = Box::pin(app.figures());
+    assert!(poll!(&mut gone).is_pending());
+    drop(gone);
+    assert!(app.shared.figuring.try_lock().is_err(), "it is counted to its end");
+    let (figures, ()) = tokio::join!(app.figures(), async { let_go.send(()).unwrap() });
+    assert_eq!(change.join().unwrap(), Ok(()), "another task had its turn meanwhile");
+    assert_eq!(figures.kiosks.len(), PresenceVerdict::ALL.len());
+}
+
+#[tokio::test]
+#[should_panic(expected = "secret")]
+async fn a_defect_met_while_counting_is_told_as_one_of_whoever_asked() {
+    let (app, _requests, _folder) = testing::app(Config::default(), |_| Vec::new()).await;
+    let _: () = app.beside(|_| panic!("secret")).await;
 }

@@ -126,6 +126,11 @@ fn a_state_is_explained_by_what_makes_it_bad_and_by_nothing_beside_it() {
         (&[], Online, OutOfService, Some("receipts: on_battery"), ""),
         (&[("host", "application_down")], Online, OutOfService, Some("application_down"), "software"),
         (&[("host", "disk_full"), ("printer", "paper_low")], Online, Degraded, None, "supplies"),
+        (&[], Online, Degraded, Some("receipts: paper_out"), "supplies"),
+        (&[], Online, Degraded, Some("network"), "network"),
+        // `host` before a detail is the terminal, and any name before one is a module.
+        (&[], Online, Degraded, Some("host: disk_full"), ""),
+        (&[], Online, Degraded, Some("network: line down"), ""),
     ];
     for (faults, acceptor, service, cause, expected) in table {
         let told = Told { faults, acceptor: acceptor.clone(), service: *service, cause: *cause };
