@@ -34,6 +34,14 @@ pub enum Holds {
     Dropped(BTreeMap<String, u64>),
 }
 
+impl EntryFacts {
+    /// Whether it tells the whole state.
+    #[must_use]
+    pub fn is_snapshot(&self) -> bool {
+        matches!(&self.holds, Holds::Kind(kind) if kind == SNAPSHOT)
+    }
+}
+
 /// Entries `first ..= through` are replaced by one `dropped` record numbered `first`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
@@ -60,9 +68,12 @@ pub struct EvictionPlan {
     pub replace: Vec<Replacement>,
     /// Records that leave unacknowledged.
     pub evicted: u64,
-    /// A range left whole, important records with it: the state must be told anew.
+    /// A range left whole, important records with it, or no snapshot is held any more: the state must be told anew.
     pub snapshot_wanted: bool,
 }
+
+/// The kind of a record that tells the whole state.
+pub const SNAPSHOT: &str = "snapshot";
 
 /// How many of the oldest unacknowledged entries may be on their way or applied: as many as fit in flight
 /// behind `reached`, the highest number the server ever acknowledged in this epoch. After a restored server
@@ -93,6 +104,7 @@ pub fn plan_eviction(entries: &[EntryFacts], acked: u64, need: u64, protect: usi
         }
         unacked += 1;
     }
+    plan.snapshot_wanted = plan.forget_through.is_some_and(|through| loses_snapshots(entries, through));
     let mut slots: Vec<Slot> =
         entries[unacked..].iter().map(|e| Slot { facts: e.clone(), replaced: false }).collect();
     for class in 1..=EVICTED_FIRST.len() {
@@ -119,6 +131,12 @@ pub fn plan_eviction(entries: &[EntryFacts], acked: u64, need: u64, protect: usi
     }
     plan.evicted = newly_evicted(&entries[unacked..], &plan.replace);
     plan
+}
+
+/// Whether the last snapshot is among the entries through this number. A server that was restored to before them could
+/// not know the state from what is still held.
+fn loses_snapshots(entries: &[EntryFacts], through: u64) -> bool {
+    entries.iter().rfind(|entry| entry.is_snapshot()).is_some_and(|last| last.through <= through)
 }
 
 /// Replaces runs of the given kinds, oldest first, until enough is free. Returns the bytes gained.
@@ -263,6 +281,19 @@ mod tests {
                 counts: [("fault".to_owned(), 1), ("transaction".to_owned(), 5)].into()
             }]
         );
+    }
+
+    #[test]
+    fn when_the_last_snapshot_is_forgotten_the_state_is_told_anew() {
+        for (kinds, wanted) in [
+            (["snapshot", "fault", "fault"], true),
+            (["snapshot", "snapshot", "fault"], true),
+            (["fault", "fault", "fault"], false),
+            (["snapshot", "fault", "snapshot"], false),
+        ] {
+            let plan = plan_eviction(&entries(&kinds), 3, 250, 0);
+            assert_eq!((plan.forget_through, plan.snapshot_wanted), (Some(2), wanted), "{kinds:?}");
+        }
     }
 
     #[test]

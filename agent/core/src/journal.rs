@@ -102,7 +102,17 @@ pub struct Appended {
     pub last: u64,
     /// Records that left unacknowledged to keep the cap.
     pub evicted: u64,
-    /// A range went whole: the engine must be told [`crate::input::Input::SnapshotWanted`].
+    /// A range went whole, or the last snapshot that was held: the engine must be told
+    /// [`crate::input::Input::SnapshotWanted`].
+    pub snapshot_wanted: bool,
+}
+
+/// What pruning did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    pub records: u64,
+    /// The last snapshot that was held is gone: the engine must be told [`crate::input::Input::SnapshotWanted`], so that a
+    /// server that is restored from an older backup knows the state by what is held.
     pub snapshot_wanted: bool,
 }
 
@@ -124,8 +134,8 @@ pub trait Journal: JournalView {
     fn ack(&mut self, upto: u64, now: Timestamp) -> Result<(), Self::Error>;
 
     /// Forgets entries that were acknowledged longer ago than the keeping time ([`aged_out`]), from the old end and
-    /// without a hole. Returns how many.
-    fn prune(&mut self, now: Timestamp) -> Result<u64, Self::Error>;
+    /// without a hole.
+    fn prune(&mut self, now: Timestamp) -> Result<Pruned, Self::Error>;
 
     /// Begins a new epoch: its record 1 is `snapshot`, then come the entries that end at `resend_from` or
     /// later under new numbers with `was`; the others are forgotten, and nothing is acknowledged.

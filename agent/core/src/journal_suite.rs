@@ -31,6 +31,7 @@ pub fn run_all(bench: &mut impl Bench) {
     reading_gives_the_exact_bytes_within_its_limits(bench);
     the_acknowledged_mark_moves_both_ways_but_never_beyond_the_end(bench);
     acknowledged_records_stay_until_their_time_is_over(bench);
+    what_is_held_tells_the_whole_state_or_asks_for_a_snapshot(bench);
     a_clock_that_was_set_makes_no_hole_and_keeps_nothing_for_ever(bench);
     a_full_journal_drops_transactions_before_faults_and_leaves_no_hole(bench);
     what_was_ever_acknowledged_is_not_replaced_while_anything_else_is_left(bench);
@@ -89,6 +90,11 @@ pub fn snapshot(previous_epoch: Option<Epoch>) -> Draft {
 
 fn append(journal: &mut impl Journal, drafts: &[Draft]) -> crate::journal::Appended {
     journal.append(drafts, NOW).expect("appending to a sound journal")
+}
+
+/// How many records left.
+fn prune(journal: &mut impl Journal, now: Timestamp) -> u64 {
+    journal.prune(now).expect("pruning a sound journal").records
 }
 
 fn read(journal: &impl Journal, from: u64, limit: ReadLimit) -> Vec<Entry> {
@@ -164,15 +170,41 @@ fn acknowledged_records_stay_until_their_time_is_over(bench: &mut impl Bench) {
     let mut journal = bench.fresh(epoch(1), limits);
     append(&mut journal, &(1..=5).map(fault).collect::<Vec<_>>());
     journal.ack(3, NOW).expect("acknowledging");
-    assert_eq!(journal.prune(NOW.plus_ms(999)).expect("pruning"), 0);
-    assert_eq!(journal.prune(NOW.plus_ms(1_000)).expect("pruning"), 3);
+    assert_eq!(prune(&mut journal, NOW.plus_ms(999)), 0);
+    assert_eq!(prune(&mut journal, NOW.plus_ms(1_000)), 3);
     assert_eq!((journal.first(), journal.last(), journal.acked()), (4, 5, 3));
     journal.ack(5, NOW).expect("acknowledging");
-    assert_eq!(journal.prune(NOW.plus_ms(5_000)).expect("pruning"), 2);
+    assert_eq!(prune(&mut journal, NOW.plus_ms(5_000)), 2);
     let mut journal = bench.reopen(journal);
     assert_eq!((journal.first(), journal.last(), journal.acked()), (6, 5, 5), "numbers are never reused");
     assert_eq!(append(&mut journal, &[fault(6)]).last, 6);
     check_sound(&journal);
+}
+
+fn what_is_held_tells_the_whole_state_or_asks_for_a_snapshot<B: Bench>(bench: &mut B) {
+    let limits = JournalLimits { keep_acked_ms: 1_000, ..JournalLimits::default() };
+    let aged = |journal: &mut B::Journal, upto: u64, at: i64| {
+        journal.ack(upto, NOW.plus_ms(at)).expect("acknowledging");
+        let pruned = journal.prune(NOW.plus_ms(at + 1_000)).expect("pruning");
+        (pruned.records, pruned.snapshot_wanted)
+    };
+    let mut journal = bench.fresh(epoch(1), limits);
+    append(&mut journal, &[snapshot(None), fault(1), snapshot(None), fault(2), fault(3)]);
+    assert_eq!(aged(&mut journal, 1, 0), (1, false), "another one is held");
+    assert_eq!(aged(&mut journal, 2, 2_000), (1, false), "no snapshot");
+    let mut journal = bench.reopen(journal);
+    assert_eq!(aged(&mut journal, 4, 4_000), (2, true), "the last one");
+    assert_eq!(aged(&mut journal, 5, 6_000), (1, false), "asked for once");
+
+    let limits = JournalLimits { cap_bytes: 20_000, protect_head: 5, ..JournalLimits::default() };
+    let mut journal = bench.fresh(epoch(1), limits);
+    append(&mut journal, &[snapshot(None), fault(1)]);
+    journal.ack(2, NOW).expect("acknowledging");
+    let mut wanted = 0;
+    for n in 0..200 {
+        wanted += u32::from(append(&mut journal, &[transaction(n)]).snapshot_wanted);
+    }
+    assert_eq!(wanted, 1, "its place was needed, and it was asked for once");
 }
 
 fn a_clock_that_was_set_makes_no_hole_and_keeps_nothing_for_ever<B: Bench>(bench: &mut B) {
@@ -203,9 +235,9 @@ fn a_clock_that_was_set_makes_no_hole_and_keeps_nothing_for_ever<B: Bench>(bench
     append(&mut journal, &(1..=3).map(fault).collect::<Vec<_>>());
     journal.ack(2, NOW).expect("acknowledging");
     journal.ack(3, Timestamp(10)).expect("acknowledging");
-    assert_eq!(journal.prune(Timestamp(20)).expect("pruning"), 0);
-    assert_eq!(journal.prune(NOW.plus_ms(999)).expect("pruning"), 0);
-    assert_eq!(journal.prune(NOW.plus_ms(1_000)).expect("pruning"), 3);
+    assert_eq!(prune(&mut journal, Timestamp(20)), 0);
+    assert_eq!(prune(&mut journal, NOW.plus_ms(999)), 0);
+    assert_eq!(prune(&mut journal, NOW.plus_ms(1_000)), 3);
 }
 
 fn what_was_ever_acknowledged_is_not_replaced_while_anything_else_is_left(bench: &mut impl Bench) {

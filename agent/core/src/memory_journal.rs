@@ -11,7 +11,7 @@ use kioskwatch_proto::{
 use crate::{
     effect::Draft,
     eviction::{EntryFacts, EvictionPlan, Holds, plan_eviction, protected},
-    journal::{Appended, Entry, Journal, JournalLimits, JournalView, ReadLimit, aged_out},
+    journal::{Appended, Entry, Journal, JournalLimits, JournalView, Pruned, ReadLimit, aged_out},
 };
 
 #[derive(Debug, Clone)]
@@ -190,12 +190,14 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    fn prune(&mut self, now: Timestamp) -> Result<u64, Infallible> {
+    fn prune(&mut self, now: Timestamp) -> Result<Pruned, Infallible> {
         let state = &mut self.state;
         let acked = state.held.iter().take_while(|h| h.entry.through <= state.acked);
         let gone = aged_out(acked.filter_map(|h| h.acked_at), now, self.limits.keep_acked_ms, usize::MAX);
+        let snapshots = |state: &State| state.held.iter().any(|held| held.facts.is_snapshot());
+        let had = snapshots(state);
         (0..gone).for_each(|_| state.pop_front());
-        Ok(gone as u64)
+        Ok(Pruned { records: gone as u64, snapshot_wanted: had && !snapshots(state) })
     }
 
     fn start_epoch(&mut self, epoch: Epoch, snapshot: &Draft, resend_from: u64) -> Result<(), Infallible> {

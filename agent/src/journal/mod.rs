@@ -147,7 +147,7 @@ pub struct Done {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
     /// The size cap replaced unacknowledged records by `dropped`, or they found no place on a full disk; with
-    /// `snapshot_wanted` important ones too, and the whole state must be told anew.
+    /// `snapshot_wanted` important ones too, or the last snapshot left, and the whole state must be told anew.
     Evicted { records: u64, snapshot_wanted: bool },
     /// The file was damaged; a new epoch began. The old file lies at this path.
     SetAside { path: PathBuf, reason: String },

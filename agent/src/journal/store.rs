@@ -1,7 +1,7 @@
 //! The open file: transactions, reading, and the core's view of it. The only SQL of the agent is in this folder.
 use kioskwatch_agent_core::{
     effect::Draft,
-    journal::{Appended, Entry, Journal, JournalView, ReadLimit},
+    journal::{Appended, Entry, Journal, JournalView, Pruned, ReadLimit},
 };
 use kioskwatch_proto::{Epoch, Timestamp, journal::Digest};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
@@ -222,8 +222,8 @@ impl Journal for Store {
         self.apply(&[&[Op::Acked { upto, at: now }]]).map(|_| ())
     }
 
-    fn prune(&mut self, now: Timestamp) -> Result<u64, JournalError> {
-        self.in_transaction(|turn| turn.age_out(now.ms())).map(|(count, _)| count)
+    fn prune(&mut self, now: Timestamp) -> Result<Pruned, JournalError> {
+        self.in_transaction(|turn| turn.age_out(now.ms())).map(|(pruned, _)| pruned)
     }
 
     fn start_epoch(&mut self, epoch: Epoch, snapshot: &Draft, resend_from: u64) -> Result<(), JournalError> {

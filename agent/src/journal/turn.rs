@@ -1,7 +1,8 @@
 //! What one transaction changes: operations applied one after the other to rows and state.
 use kioskwatch_agent_core::{
     effect::Draft,
-    journal::{JournalLimits, aged_out},
+    eviction::SNAPSHOT,
+    journal::{JournalLimits, Pruned, aged_out},
 };
 use kioskwatch_proto::{
     Epoch, Timestamp,
@@ -39,7 +40,9 @@ impl Turn<'_> {
                 self.state.boot = Some(*boot);
                 self.state.alive_until = Some(*at);
                 self.state.clean = false;
-                self.age_out(at.ms())?;
+                if self.age_out(at.ms())?.snapshot_wanted {
+                    self.notices.push(Notice::Evicted { records: 0, snapshot_wanted: true });
+                }
             }
             Op::Clean => self.state.clean = true,
             Op::Acked { upto, at } => self.acknowledge(*upto, at.ms())?,
@@ -107,8 +110,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Forgets acknowledged records whose keeping time is over; returns how many.
-    pub(super) fn age_out(&mut self, now_ms: i64) -> Result<u64, JournalError> {
+    /// Forgets acknowledged records whose keeping time is over.
+    pub(super) fn age_out(&mut self, now_ms: i64) -> Result<Pruned, JournalError> {
         let over = {
             let mut statement = self
                 .conn
@@ -122,15 +125,17 @@ impl Turn<'_> {
             aged_out(times, Timestamp(now_ms), self.limits.keep_acked_ms, MAX_AGED).min(MAX_AGED)
         };
         if over == 0 {
-            return Ok(0);
+            return Ok(Pruned::default());
         }
-        let count = self
+        let snapshot_leaves = holds_snapshot(self.conn, over as u64)?;
+        let records = self
             .conn
             .prepare_cached("DELETE FROM record WHERE seq IN (SELECT seq FROM record ORDER BY seq LIMIT ?1)")
             .and_then(|mut s| s.execute([signed(over as u64)]))
             .map_err(sql("writing"))?;
         self.state.held_bytes = held_bytes(self.conn)?;
-        Ok(count as u64)
+        let snapshot_wanted = snapshot_leaves && !holds_snapshot(self.conn, u64::MAX >> 1)?;
+        Ok(Pruned { records: records as u64, snapshot_wanted })
     }
 
     fn new_epoch(&mut self, epoch: Epoch, first: &Draft, resend_from: u64) -> Result<Written, JournalError> {
@@ -192,4 +197,13 @@ pub(super) fn first_held(conn: &Connection, state: &State) -> Result<u64, Journa
     let first: Option<i64> =
         conn.query_row("SELECT min(seq) FROM record", [], |row| row.get(0)).map_err(sql("reading"))?;
     Ok(first.map_or(state.last_seq + 1, number))
+}
+
+/// Whether there is a snapshot among so many of the oldest records.
+fn holds_snapshot(conn: &Connection, oldest: u64) -> Result<bool, JournalError> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM (SELECT kind FROM record ORDER BY seq LIMIT ?1) WHERE kind = ?2)",
+    )
+    .and_then(|mut s| s.query_row(params![signed(oldest), SNAPSHOT], |row| row.get(0)))
+    .map_err(sql("reading"))
 }

@@ -233,11 +233,13 @@ impl Agent {
         for notice in notices {
             match notice {
                 Notice::Evicted { records, snapshot_wanted } => {
-                    tracing::warn!(
-                        records,
-                        snapshot_wanted,
-                        "records were dropped to keep the journal's cap"
-                    );
+                    if records > 0 {
+                        tracing::warn!(
+                            records,
+                            snapshot_wanted,
+                            "records were dropped to keep the journal's cap"
+                        );
+                    }
                     if snapshot_wanted {
                         self.step(Input::SnapshotWanted);
                     }
