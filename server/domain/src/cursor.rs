@@ -170,9 +170,12 @@ impl Cursor {
         let now = Point { boot, placed, at: record.header.at.into(), mono_zero };
         let starts = matches!(record.body, kioskwatch_proto::journal::Body::Boot(_));
         let mut proofs = Vec::new();
-        // Another boot that came after what is missing, by a clock that says it came before: nobody knows when it ran. Who
-        // took it for the time after the last record would count on what may have been off.
+        // Another boot that came after what is missing, placed before it: nobody knows when it ran. Who took it for the time
+        // after the last record would count on what may have been off. What it says of its state holds nevertheless.
         if self.broken && self.last.is_some_and(|last| last.boot != boot && placed <= last.placed) {
+            if starts {
+                (self.state, self.cause, self.shutdown) = (None, None, None);
+            }
             return proofs;
         }
         let before = self.last.filter(|_| !self.broken);
@@ -201,7 +204,8 @@ impl Cursor {
                 push(&mut proofs, Proof { from: last.placed, to: placed, state: held, cause: self.cause });
             }
         }
-        if starts || before.is_none_or(|last| last.boot != boot) {
+        // Across what is missing nothing was remembered of the boot before.
+        if starts || before.is_some_and(|last| last.boot != boot) {
             (self.state, self.cause, self.shutdown) = (None, None, None);
         }
         if let kioskwatch_proto::journal::Body::Shutdown(shutdown) = &record.body {

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     panic::resume_unwind,
     sync::Arc,
+    time::Duration,
 };
 
 use kioskwatch_domain::{
@@ -11,7 +12,10 @@ use kioskwatch_domain::{
     fleet::{Fleet, InService, SiteCount},
 };
 use kioskwatch_proto::{KioskId, SiteId, Timestamp, words::ServiceState};
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 
 use super::App;
 use crate::{
@@ -21,16 +25,18 @@ use crate::{
 
 /// `[monitoring] per_kiosk = auto` gives single kiosks their own series up to this many.
 const AUTO_PER_KIOSK: usize = 5_000;
+/// How long a scrape waits for the store: Prometheus gives it up after 10 s unless it is told otherwise.
+const STORE_WITHIN: Duration = Duration::from_secs(2);
 
 impl App {
     /// What is, from memory and, for what is not in memory, from the store. A store that does not answer
     /// leaves its part out: a scrape still tells that the server lives.
     pub async fn figures(&self) -> FleetFigures {
-        let now = self.clock().now();
-        let mut figures = self.beside(move |app| app.count(now)).await;
-        match self.inspection_counts().await {
-            Ok(inspections) => figures.inspections = inspections,
-            Err(error) => tracing::debug!(%error, "figures of the store left out of a scrape"),
+        let mut figures = self.beside(|app| app.count(app.clock().now())).await;
+        match timeout(STORE_WITHIN, self.inspection_counts()).await {
+            Ok(Ok(inspections)) => figures.inspections = inspections,
+            Ok(Err(error)) => tracing::debug!(%error, "figures of the store left out of a scrape"),
+            Err(_) => tracing::debug!("the store is slow: its figures are left out of a scrape"),
         }
         figures
     }
@@ -45,13 +51,18 @@ impl App {
             drop(turn);
             done
         });
-        // Nobody calls it off: what ended it was a panic, which is told as one of its request.
-        done.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+        match done.await.map_err(JoinError::try_into_panic) {
+            Ok(done) => done,
+            // Told as one of its request.
+            Err(Ok(panic)) => resume_unwind(panic),
+            // Called off before it began: everything stops.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 
     fn count(&self, now: Timestamp) -> FleetFigures {
         let mut figures = FleetFigures::default();
-        // Three looks at the fleet: the hub waits for the longest, and not for all of them.
+        // Several looks at the fleet: the hub waits for the longest, and not for all of them.
         self.count_kiosks(now, &mut figures);
         self.count_incidents(now, &mut figures);
         self.count_tickets(now, &mut figures);

@@ -25,6 +25,7 @@ mod frame;
 mod gather;
 mod keeper;
 mod look;
+mod looks;
 mod measure;
 mod members;
 mod pieces;

@@ -57,7 +57,8 @@ impl<L: Listener<Addr = SocketAddr>> Connected<IncomingStream<'_, Patient<L>>> f
     }
 }
 
-/// A connection that ends when nobody takes what is written to it. However slowly it is taken, it goes on.
+/// A connection that ends when nobody takes what is written to it. Only what the system does not hold for the reader waits
+/// here, and Linux tells of room when a third of it is free: who takes less than that in the time is given up too.
 pub(super) struct Line<I> {
     io: I,
     peer: SocketAddr,

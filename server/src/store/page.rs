@@ -6,9 +6,9 @@ use kioskwatch_proto::SiteId;
 
 use super::StoreError;
 
-/// Rows of one page, whatever the caller asks for.
+/// Rows of one page that a caller asks for, at most.
 pub const MAX_PAGE: u32 = 200;
-/// Rows of one page of a whole table: a site and its terms are some 500 bytes, and a step less is a question less.
+/// Rows of one page of a whole table: a site and its terms are usually some 500 bytes, and a step less is a question less.
 const MANY: u32 = 2_000;
 /// Rows of one page when the caller does not say.
 pub const DEFAULT_PAGE: u32 = 50;

@@ -283,3 +283,63 @@ fn a_kiosk_with_a_wrong_clock_keeps_its_place_in_time_across_lost_records() {
         ],
     );
 }
+
+/// Here the judge was wrong: the power went before the group commit of the change that ended a stretch, so that not the
+/// change but the last tick is what proves the stretch, and it was ten seconds old.
+#[test]
+fn what_was_told_just_before_the_power_went_proves_nothing() {
+    holds(
+        33_836,
+        3,
+        CALM,
+        &[
+            (7_053_592, Happening::Fault { k: 2, fault: 3, ms: 10_188 }),
+            (7_053_594, Happening::PowerCut { k: 2, ms: 4_573 }),
+        ],
+    );
+}
+
+/// The server was restored to before a fault that the agent had told and forgotten, with the last snapshot, to make room;
+/// the server's word that it knew less was lost on the way, so that nobody told it the state again.
+#[test]
+fn a_journal_that_forgets_its_last_snapshot_tells_the_state_anew() {
+    let bad =
+        |loss_per_mille, twice_per_mille, delay_ms| Weather { loss_per_mille, twice_per_mille, delay_ms };
+    holds(
+        21_118,
+        2,
+        Setup { small_journals: true, ..CALM },
+        &[
+            (87_795, Happening::ServerBackup),
+            (375_583, Happening::Tear { ms: 9_762 }),
+            (705_093, Happening::HalfOpen { k: 1, ms: 512_818 }),
+            (764_995, Happening::Weather { k: 1, weather: bad(169, 50, 14_829), ms: 3_898_190 }),
+            (1_022_882, Happening::Weather { k: 0, weather: bad(28, 74, 607), ms: 5_990_365 }),
+            (2_340_555, Happening::Weather { k: 1, weather: bad(259, 289, 191), ms: 1_585_847 }),
+            (2_715_892, Happening::Fault { k: 1, fault: 1, ms: 6_092_944 }),
+            (3_095_475, Happening::ServerRestore { ms: 559_596 }),
+            (3_431_713, Happening::Transactions { k: 0, count: 400 }),
+            (3_506_155, Happening::Transactions { k: 1, count: 400 }),
+        ],
+    );
+}
+
+/// Here the world was wrong: a snapshot that was due in the last moment had no time to be acknowledged.
+#[test]
+fn a_snapshot_that_is_due_at_the_very_end_is_no_journal_that_does_not_drain() {
+    let weather = Weather { loss_per_mille: 219, twice_per_mille: 247, delay_ms: 231 };
+    holds(
+        95_946,
+        2,
+        Setup { short_memory: true, ..CALM },
+        &[
+            (281_760, Happening::Transactions { k: 0, count: 1 }),
+            (339_128, Happening::Fault { k: 1, fault: 2, ms: 7_200_000 }),
+            (977_988, Happening::PowerCut { k: 0, ms: 9_949 }),
+            (1_235_848, Happening::Weather { k: 1, weather, ms: 37_356 }),
+            (1_529_273, Happening::Transactions { k: 1, count: 4 }),
+            (1_677_374, Happening::PowerCut { k: 1, ms: 783_761 }),
+            (1_742_500, Happening::PowerCut { k: 0, ms: 3_052_663 }),
+        ],
+    );
+}

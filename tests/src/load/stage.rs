@@ -18,7 +18,10 @@ use crate::{
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// What of `deploy/mosquitto/mosquitto.conf` matters for speed.
-const AS_SHIPPED: &str = "set_tcp_nodelay true\nmax_inflight_messages 100\npersistence false\n";
+const AS_SHIPPED: &str =
+    "set_tcp_nodelay true\nmax_inflight_messages 100\npersistence false\nmax_queued_bytes 134217728\n";
+/// Messages that it keeps for each client.
+const QUEUE_AS_SHIPPED: u32 = 20_000;
 /// Heartbeats a second of one kiosk from which on it is a flood in the product's eyes, or soon.
 const NEARLY_A_FLOOD: u64 = 20;
 
@@ -84,7 +87,7 @@ impl Stage {
             names => Some(Tls::new(dir.path().join("tls"), names)?),
         };
         let listener = tls.as_ref().map_or_else(String::new, Tls::listener);
-        let queue = options.queue.map_or_else(String::new, |most| format!("max_queued_messages {most}\n"));
+        let queue = format!("max_queued_messages {}\n", options.queue.unwrap_or(QUEUE_AS_SHIPPED));
         let mosquitto =
             Broker::start_with(dir.path(), &format!("{AS_SHIPPED}{queue}{listener}")).await.map_err(text)?;
         let postgres = options.postgres.then(Postgres::start);

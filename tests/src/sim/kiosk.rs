@@ -48,6 +48,8 @@ static CONFIG: LazyLock<EngineConfig> = LazyLock::new(|| EngineConfig {
     ..EngineConfig::new(KioskId::new("K").expect("a good name"))
 });
 
+/// What is decided is on the disk after at most this.
+pub(super) const COMMIT_MS: i64 = 20;
 /// The application tells everything anew this often.
 const PUSH_EVERY_MS: i64 = 6 * 60 * 60_000;
 /// A connection that held this long was a good one.
@@ -114,6 +116,8 @@ pub(super) struct Machine {
     pub(super) truth: Truth,
     /// A copy that was switched off for good.
     pub(super) removed: bool,
+    /// What was acknowledged long ago leaves its journal; at the end it would be followed by one more record to wait for.
+    pub(super) forgets: bool,
 }
 
 /// What a machine may touch beyond itself.
@@ -177,6 +181,7 @@ impl Machine {
             faults: BTreeMap::new(),
             truth: Truth::default(),
             removed: false,
+            forgets: true,
         }
     }
 
@@ -338,7 +343,7 @@ impl Machine {
             || staged.alive_until.is_some()
             || staged.stop;
         if waits && agent.commit_at.is_none() {
-            agent.commit_at = Some(io.now + io.rng.between(1, 20));
+            agent.commit_at = Some(io.now + io.rng.between(1, COMMIT_MS));
         }
         if tell_inventory {
             self.tell_inventory(io);
@@ -370,7 +375,7 @@ impl Machine {
 
     /// The group commit: from now on a crash takes nothing of it away.
     fn commit(&mut self, io: &mut Io<'_>) {
-        let snapshot_wanted = self.append_staged(io);
+        let mut snapshot_wanted = self.append_staged(io);
         self.disk.journal.commit();
         let (wall, boot) = (self.wall(io.now), self.boot);
         let Some(agent) = &mut self.agent else { return };
@@ -385,7 +390,10 @@ impl Machine {
         }
         if let Some(alive_until) = staged.alive_until {
             facts.previous = Some(PreviousRun { boot, alive_until, clean: staged.stop, unrecorded: false });
-            let Ok(_) = self.disk.journal.prune(wall);
+            if self.forgets {
+                let Ok(pruned) = self.disk.journal.prune(wall);
+                snapshot_wanted |= pruned.snapshot_wanted;
+            }
         }
         if staged.stop {
             return self.say_goodbye(io);

@@ -5,7 +5,7 @@ use kioskwatch_domain::{
     uptime::{Evidence, Explained, Figures, Inputs, Ratio, State, Timeline, booking},
 };
 
-use super::{server::wall, story::clock};
+use super::{kiosk::COMMIT_MS, server::wall, story::clock};
 
 /// What a fault does to the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) enum Harm {
 }
 
 /// The durable tick is at most this old when an agent dies, its group commit included.
-const TICK_MS: i64 = 10_100;
+const TICK_MS: i64 = 10_000 + COMMIT_MS;
 /// Whole seconds on both sides, and the way of a heartbeat.
 const ROUNDING_MS: i64 = 1_500;
 
@@ -31,7 +31,7 @@ enum What {
 struct Mark {
     at: i64,
     what: What,
-    /// The agent died here without a word: its last tick may be old.
+    /// The agent died here without a word: its last tick may be old, and what it had just been told not durable.
     died: bool,
 }
 
@@ -92,12 +92,15 @@ impl Truth {
     /// records are gone.
     fn promises(&self, unknown: &[(i64, i64)], until: i64) -> Vec<(Interval, What)> {
         let edge = ROUNDING_MS + self.slowest_ms;
-        let ends = self.marks.iter().skip(1).copied().map(Some).chain([None]);
-        let stretch = |(mark, end): (&Mark, Option<Mark>)| {
-            let end_at = end.map_or(until, |end| end.at.min(until));
-            let lost = if end.is_some_and(|end| end.died) { TICK_MS } else { 0 };
+        let ends = (1..=self.marks.len()).map(|next| self.marks.get(next..).unwrap_or_default());
+        let stretch = |(mark, rest): (&Mark, &[Mark])| {
+            let end_at = rest.first().map_or(until, |end| end.at);
+            // What ended the stretch is not on the disk either if the agent died before the group commit.
+            let mut at_once = rest.iter().take_while(|later| later.at <= end_at + COMMIT_MS);
+            let death = at_once.find(|later| later.died);
+            let proven_to = death.map_or(end_at, |death| end_at.min(death.at - TICK_MS)).min(until);
             let begins = mark.at.max(self.first_record_at.unwrap_or(until));
-            let (from, to) = (begins + edge, end_at - edge - lost);
+            let (from, to) = (begins + edge, proven_to - edge);
             let span = Interval::new((from + 999).div_euclid(1_000), to.div_euclid(1_000));
             (mark.what != What::Unsure && from < to && !span.is_empty()).then_some((span, mark.what))
         };

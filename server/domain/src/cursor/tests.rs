@@ -309,14 +309,17 @@ fn after_a_loss(records: &[(Record, i64)], heard: &[(u128, i64)]) -> Vec<(i64, i
     cursor.set_state(EvidenceState::Full, None);
     cursor.interrupt();
     let mut all = Vec::new();
-    for (record, received) in records {
+    for (n, (record, received)) in records.iter().enumerate() {
         let received_at = Timestamp(received * MINUTE);
         // Heard is what was heard before it came.
         let known = clocks.iter().filter(|_| received_at.ms() > 790 * MINUTE);
         let (placed, _) = place(record, received_at, known, &cursor);
         let proofs = cursor.advance(record, placed, None);
         all.extend(proofs.iter().map(|p| (p.from.ms() / MINUTE, p.to.ms() / MINUTE, p.state.as_str())));
-        cursor.set_state(EvidenceState::Full, None);
+        // The snapshot of the boot, and nothing changes.
+        if n == 0 {
+            cursor.set_state(EvidenceState::Full, None);
+        }
     }
     all
 }

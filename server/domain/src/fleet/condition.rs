@@ -98,6 +98,7 @@ impl Kiosk {
 /// and a terminal's own faults are told under the name `host`.
 fn empty_in(told: &str) -> Option<Cause> {
     let (_, why) = told.split_once(": ")?;
+    let why = why.split_once('(').map_or(why, |(base, _sub_code)| base);
     Some(Cause::of_fault(why)).filter(|cause| *cause == Cause::Supplies)
 }
 

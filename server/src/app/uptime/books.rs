@@ -12,7 +12,7 @@ use std::{
 use kioskwatch_domain::{change::Change, fleet::Ix, uptime::Month};
 use kioskwatch_proto::{KioskId, Timestamp};
 use tokio::{
-    sync::{RwLock as Turn, RwLockWriteGuard, watch},
+    sync::watch,
     time::{error::Elapsed, timeout},
 };
 
@@ -22,6 +22,7 @@ use super::{
     booked::Booked,
     deciding::Decisions,
     dirty::Dirty,
+    looks::{Booking, Looks},
     remembered::Remembered,
     turns::Turns,
 };
@@ -39,11 +40,6 @@ const ROWS_OF_RATIOS: usize = 1;
 /// Figures go on by themselves for so long after the last of which everything is committed: some rounds in which the
 /// hub says so. Longer than that, nobody can tell whether there is anything to go on.
 const HEARD_WITHIN_MS: i64 = 120_000;
-
-/// A step of the bookkeeper waits for looks so long at most: whoever decides waits for it.
-const LOOKED_WITHIN: Duration = Duration::from_secs(2);
-/// A look waits for a step so long at most: somebody waits for it, and a commit may take longer.
-const BOOKED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Who asked for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,8 +88,9 @@ pub(crate) struct Books {
     skipped: Mutex<BTreeSet<KioskId>>,
     pub(crate) decisions: Decisions,
     pub(super) turns: Turns,
-    /// Looks of several statements go on side by side, and never beside a step of the bookkeeper that books.
-    looks: Turn<()>,
+    /// Keeps looks of several statements and commits of the bookkeeper apart, as a rule. That a look is of one moment
+    /// is known by `bookings` and `under_way` of the answers alone.
+    looks: Looks,
 }
 
 #[derive(Default)]
@@ -143,7 +140,7 @@ impl Default for Books {
             skipped: Mutex::default(),
             decisions: Decisions::default(),
             turns: Turns::default(),
-            looks: Turn::default(),
+            looks: Looks::default(),
         }
     }
 }
@@ -294,21 +291,20 @@ impl Books {
         }
     }
 
-    /// While this is held nobody looks; see [`Self::divided`]. `None`: a look takes too long to wait for.
-    pub(super) async fn after_looks(&self) -> Option<RwLockWriteGuard<'_, ()>> {
-        timeout(LOOKED_WITHIN, self.looks.write()).await.ok()
+    /// Waits for looks that are under way, for a while; see [`Self::divided`].
+    pub(super) async fn after_looks(&self) -> Booking<'_> {
+        self.looks.booking().await
     }
 
-    /// Or is at it.
     #[cfg(test)]
-    pub(super) fn is_a_step_waiting(&self) -> bool {
-        self.looks.try_read().is_err()
+    pub(super) fn is_anybody_waiting(&self) -> bool {
+        self.looks.is_anybody_waiting()
     }
 
     /// A remembered division, or what `look` says, which reads several statements: once more when rows of these
     /// months were booked between them, and remembered unless that happened again. The bookkeeper of a large fleet books
-    /// some rows of the running month every few seconds, so it waits meanwhile: every look would be taken twice, and none
-    /// remembered.
+    /// some rows of the running month every few seconds, so it waits meanwhile ([`Looks`]): every look would be taken twice,
+    /// and none remembered.
     pub(super) async fn divided<E, F>(
         &self,
         question: &Question,
@@ -321,7 +317,11 @@ impl Books {
         if let Some(booked) = known() {
             return Ok(booked);
         }
-        let _nobody_books = timeout(BOOKED_WITHIN, self.looks.read()).await.ok();
+        let _look = self.looks.look().await;
+        // Somebody else may have asked the same meanwhile.
+        if let Some(booked) = known() {
+            return Ok(booked);
+        }
         let mut bookings = self.answers().bookings(question.months);
         let mut booked = Arc::new(look().await?);
         if let Err(meanwhile) = self.remember_divided(question, bookings, &booked) {

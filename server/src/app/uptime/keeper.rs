@@ -93,7 +93,9 @@ pub async fn keep_books(app: App, mut stop: watch::Receiver<bool>) {
         };
         let lengths = if matches!(stage, Stage::FirstLook) { keeper.rest_at_first() } else { REST };
         // One that fails may have worked for long before it did.
-        let rest = (watch.elapsed() * lengths).min(REST_AT_MOST);
+        // To have waited for who looks was no work.
+        let worked = watch.elapsed().saturating_sub(std::mem::take(&mut keeper.waited));
+        let rest = (worked * lengths).min(REST_AT_MOST);
         let rest = match step {
             // Others come meanwhile: to look at one costs nearly as much as to look at ten.
             Ok(true) if keeper.left_nobody => rest.max(IDLE),
@@ -142,6 +144,8 @@ pub(crate) struct Keeper {
     skipped: BTreeMap<KioskId, Since>,
     /// When they were last tried again.
     tried: Option<Stopwatch>,
+    /// For pages that were being read, in this step.
+    waited: Duration,
 }
 
 impl Keeper {
@@ -161,6 +165,7 @@ impl Keeper {
             left_nobody: false,
             skipped: BTreeMap::new(),
             tried: None,
+            waited: Duration::ZERO,
         }
     }
 
@@ -436,7 +441,12 @@ impl Keeper {
         }
         if !changes.is_empty() {
             let actor = Actor { name: BOOKKEEPER.to_owned() };
-            let _nobody_looks = app.books().after_looks().await;
+            let waiting = Stopwatch::start();
+            let booking = app.books().after_looks().await;
+            self.waited += waiting.elapsed();
+            if !booking.is_alone() {
+                tracing::debug!("a page is read for long: the books are written beside it");
+            }
             deciding.ask(&app, actor, Request::Book { changes, also: None }).await?;
         }
         if is_late {

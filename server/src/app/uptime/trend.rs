@@ -1,5 +1,4 @@
 //! How a group's months follow each other, as far as they are booked.
-use futures_util::future::try_join_all;
 use kioskwatch_domain::uptime::Month;
 
 use super::{UptimeScope, books::Question};
@@ -10,9 +9,6 @@ use crate::{
 
 /// Months of a trend: a year.
 pub(crate) const MONTHS: usize = 12;
-/// Months that are summed at once: one reads while the other adds, and other questions have their connections.
-const AT_ONCE: usize = 2;
-
 impl App {
     /// The official ratios of a group in each of these months. What is over is summed once and remembered until rows of it
     /// are booked.
@@ -23,8 +19,9 @@ impl App {
         months: &[Month],
     ) -> Result<Vec<MonthRatios>, StoreError> {
         let mut trend = Vec::with_capacity(months.len());
-        for months in months.chunks(AT_ONCE) {
-            trend.extend(try_join_all(months.iter().map(|month| self.ratios(reader, scope, *month))).await?);
+        // One after the other: a page asks the books beside it, and others need connections too.
+        for month in months {
+            trend.push(self.ratios(reader, scope, *month).await?);
         }
         Ok(trend)
     }

@@ -233,6 +233,7 @@ impl World<'_> {
         self.marked_at = self.now;
         for m in 0..self.story.kiosks {
             self.with(m, |machine, io| machine.transactions(1, io));
+            self.machines[m].forgets = false;
         }
     }
 }

@@ -349,7 +349,7 @@ async fn nothing_is_booked_during_a_look_of_a_page() {
     let question = Question::of(&Scope::All, &UptimeScope::Fleet, (month, month));
     let look = async || {
         let waits = async {
-            while !app.books().is_a_step_waiting() {
+            while !app.books().is_anybody_waiting() {
                 tokio::task::yield_now().await;
             }
         };

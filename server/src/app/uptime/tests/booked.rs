@@ -91,23 +91,24 @@ async fn a_page_that_is_read_while_rows_are_committed_is_not_remembered() {
 #[tokio::test]
 async fn the_bookkeeper_books_behind_a_look_and_a_look_waits_for_what_is_booked() {
     let page = Page::of(7);
-    let step = page.books.after_looks().await.expect("nobody looks");
+    let step = page.books.after_looks().await;
+    assert!(step.is_alone(), "nobody looks");
     let mut look = pin!(page.looks(|books, _| assert!(books.after_looks().now_or_never().is_none())));
     assert_eq!(look.as_mut().now_or_never(), None, "rows are being booked");
     drop(step);
     assert_eq!(look.await, 1);
-    assert!(page.books.after_looks().now_or_never().flatten().is_some());
+    assert!(page.books.after_looks().now_or_never().is_some_and(|step| step.is_alone()));
 }
 
 #[tokio::test]
 async fn neither_a_look_nor_a_step_that_hangs_keeps_the_other_waiting_for_ever() {
     let page = Page::of(7);
-    let step = page.books.after_looks().await.expect("nobody looks");
+    let step = page.books.after_looks().await;
     assert_eq!(page.looks(|_, _| {}).await, 1, "although the step does not end");
     drop(step);
     let page = Page::of(7);
     let look = async || -> Result<Booked, Infallible> {
-        assert!(page.books.after_looks().await.is_none(), "it goes on although the look does not end");
+        assert!(!page.books.after_looks().await.is_alone(), "it goes on although the look does not end");
         Ok(Booked { months: Vec::new(), parts: Vec::new(), kiosks: Vec::new() })
     };
     let Ok(_booked) = page.books.divided(&page.question, look).await;
