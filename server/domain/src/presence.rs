@@ -89,6 +89,19 @@ impl Silence {
     }
 }
 
+/// How often a silence that came about by chance may be taken for a proof.
+const BY_CHANCE: f64 = 1e-9;
+
+/// While of a thousand heartbeats so many are lost, each by itself: how many in a row are lost by chance less than once
+/// in a thousand million times. `None`: none are lost.
+#[must_use]
+pub fn proof_of_silence(per_mille: u16) -> Option<u32> {
+    let share = f64::from(per_mille.min(999)) / 1_000.0;
+    let chances = std::iter::successors(Some(share), |chance| Some(chance * share));
+    let too_likely = chances.take_while(|&chance| chance > BY_CHANCE).count();
+    (per_mille > 0).then(|| u32::try_from(too_likely + 1).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +180,24 @@ mod tests {
         assert_eq!(next(silent, PresenceVerdict::Late), Some(("offline", 150_000, "missed_heartbeats")));
         let will = Silence { will_at: Some(Timestamp(105_000)), ..silent };
         assert_eq!(next(will, PresenceVerdict::Online), Some(("late", 45_000, "heartbeat_late")));
+    }
+
+    #[test]
+    fn the_more_heartbeats_are_lost_the_more_missed_ones_prove_silence() {
+        for (per_mille, missed) in [
+            (0, None),
+            (1, Some(3)),
+            (10, Some(5)),
+            (100, Some(10)),
+            (430, Some(25)),
+            (500, Some(30)),
+            (900, Some(197)),
+            (999, Some(20_713)),
+            (1_000, Some(20_713)),
+            (u16::MAX, Some(20_713)),
+        ] {
+            assert_eq!(proof_of_silence(per_mille), missed, "{per_mille}");
+        }
     }
 
     #[test]

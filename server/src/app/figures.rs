@@ -69,6 +69,7 @@ impl App {
         figures.uptime_target = self.config().uptime.target;
         figures.ready = self.missing().is_empty();
         let waiting = self.health().waiting_messages.load(std::sync::atomic::Ordering::Relaxed);
+        figures.heartbeats_lost = self.health().heartbeats_lost.load(std::sync::atomic::Ordering::Relaxed);
         figures.queues.insert("messages", waiting);
         figures.queues.insert("requests", self.waiting_requests());
         figures.uptime = self.uptime_figures(&figures.each, now);

@@ -18,7 +18,7 @@ mod uptime;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU16, AtomicU64},
     },
     time::Duration,
 };
@@ -95,6 +95,8 @@ pub struct Health {
     pub stopping: AtomicBool,
     /// Messages received and not yet decided.
     pub waiting_messages: AtomicU64,
+    /// Of a thousand heartbeats, those that the broker drops before they reach us.
+    pub heartbeats_lost: AtomicU16,
 }
 
 impl Health {

@@ -41,6 +41,8 @@ pub struct FleetFigures {
     pub queues: BTreeMap<&'static str, u64>,
     /// 1 while the broker and the database are there and the fleet has settled.
     pub ready: bool,
+    /// Of a thousand.
+    pub heartbeats_lost: u16,
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +132,12 @@ impl FleetFigures {
         }
         Family::gauge(page, "kioskwatch_ready", "1 while the server can receive and commit.")
             .sample(&[], u8::from(self.ready));
+        Family::gauge(
+            page,
+            "kioskwatch_heartbeat_loss_ratio",
+            "Share of all heartbeats that the broker drops before they reach the server.",
+        )
+        .sample(&[], f64::from(self.heartbeats_lost) / 1_000.0);
     }
 
     async fn write_uptime(&self, page: &mut Page) {

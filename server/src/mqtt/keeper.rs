@@ -29,9 +29,10 @@ use tokio::{
 };
 
 use super::{
-    HELD_MS, Inlet, LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
+    HELD_MS, Inlet, Lane, LinkCounters, LinkEvent, LinkOptions, MqttConfigError, Received,
     canary::{Act, Canary},
     flood::Senders,
+    loss::Loss,
     owed::Owed,
     subscription::{AskAgain, Subscription},
 };
@@ -53,10 +54,36 @@ const HOLD_BACK: Duration = Duration::from_secs(2);
 /// Heartbeats come one by one, and to be woken for each costs more than to read it. Once there was none to read, the next
 /// ones are read together: as long after the first. Their stamps are late by that at most.
 const REST: Duration = Duration::from_millis(HELD_MS.unsigned_abs());
+/// After so many deliveries in the time of a rest the next ones are not left to wait: Mosquitto, if nobody tells it
+/// otherwise, keeps twice as many for us and drops the others.
+const BUSY: u32 = 500;
 /// Messages handed over for sending and not yet written.
 const SEND_QUEUE: usize = 4_096;
 /// Of ours, sent and not yet acknowledged by the broker. The client's default table costs 14 MB.
 const MAX_INFLIGHT: u16 = 256;
+
+/// When the connection of the heartbeats may leave what comes unread: see [`REST`]. Pure: `now` is an argument.
+#[derive(Debug, Default)]
+struct Rest {
+    delivered: u32,
+    counted_from: Option<Instant>,
+}
+
+impl Rest {
+    /// Whether to rest after a delivery. One that had to be waited for has none behind it.
+    fn is_due(&mut self, was_awaited: bool, now: impl FnOnce() -> Instant) -> bool {
+        self.delivered = self.delivered.saturating_add(1);
+        if !was_awaited {
+            return false;
+        }
+        let now = now();
+        if self.counted_from.is_some_and(|from| now.saturating_duration_since(from) < REST) {
+            return false;
+        }
+        self.counted_from = Some(now);
+        std::mem::take(&mut self.delivered) < BUSY
+    }
+}
 
 /// Up to when a connection has proven to deliver, in milliseconds since 1970.
 #[derive(Debug)]
@@ -149,6 +176,7 @@ impl Keeper {
         let mut owed = Owed::default();
         let mut canary: Option<Canary> = None;
         let mut again = AskAgain::default();
+        let (mut loss, mut rest) = (Loss::default(), Rest::default());
         let own_topic = self.canary_topic();
         loop {
             let mut was_awaited = false;
@@ -163,6 +191,7 @@ impl Keeper {
                     }
                     was_awaited = true;
                     let canary_due = canary.as_ref().map_or(dead_at, Canary::due);
+                    let canary_due = loss.due().map_or(canary_due, |due| due.min(canary_due));
                     tokio::select! {
                         biased;
                         event = &mut poll => break event,
@@ -181,14 +210,17 @@ impl Keeper {
                             again.asked(Instant::now());
                         }
                     }
-                    match canary.as_mut().map(|canary| canary.tick(Instant::now())) {
-                        Some(Act::Send) => self.send_canary(&client),
+                    self.look_for_losses(&client, &mut loss).await;
+                    let now = Instant::now();
+                    match canary.as_mut().filter(|canary| canary.due() <= now).map(|canary| canary.tick(now))
+                    {
+                        Some(Act::Send) => self.send_canary(&client, &mut loss),
                         Some(Act::Deaf) => {
                             return "the broker delivers nothing, not even our own messages".to_owned();
                         }
                         Some(Act::Unanswered) => {
                             self.tell_unanswered();
-                            self.send_canary(&client);
+                            self.send_canary(&client, &mut loss);
                         }
                         Some(Act::Wait) | None => {}
                     }
@@ -227,6 +259,10 @@ impl Keeper {
                     let is_own = publish.topic == own_topic;
                     let at = self.clock.now();
                     let (topic, payload) = (publish.topic, publish.payload);
+                    match is_own {
+                        true => loss.came_back(&payload),
+                        false => loss.delivered(),
+                    }
                     let received = Received { topic, payload, retained: publish.retain, at };
                     let read = Instant::now();
                     self.hand_over(received).await;
@@ -238,6 +274,7 @@ impl Keeper {
                     }
                     let accusable = canary.as_ref().is_some_and(Canary::comes_back);
                     self.proven.set(accusable.then_some(at));
+                    self.look_for_losses(&client, &mut loss).await;
                 }
                 Ok(_) => {}
                 Err(error) => return error.to_string(),
@@ -254,7 +291,7 @@ impl Keeper {
             if *stopped.borrow() && self.client.borrow().is_none() {
                 return "stopped".to_owned();
             }
-            if was_awaited && is_delivery && self.options.lane.has_own_thread() {
+            if is_delivery && self.options.lane.has_own_thread() && rest.is_due(was_awaited, Instant::now) {
                 std::thread::sleep(REST);
             }
         }
@@ -265,8 +302,26 @@ impl Keeper {
     }
 
     /// When the queue is full, the next one is soon enough.
-    fn send_canary(&self, client: &AsyncClient) {
-        let _ = client.try_publish(self.canary_topic(), QoS::AtMostOnce, false, Vec::new());
+    fn send_canary(&self, client: &AsyncClient, loss: &mut Loss) {
+        let payload = loss.send(Instant::now());
+        if client.try_publish(self.canary_topic(), QoS::AtMostOnce, false, payload).is_err() {
+            loss.unsent();
+        }
+    }
+
+    /// Journals are sent again; of heartbeats nobody but we can know.
+    async fn look_for_losses(&self, client: &AsyncClient, loss: &mut Loss) {
+        if self.options.lane != Lane::Beats || !loss.looks() {
+            return;
+        }
+        let now = Instant::now();
+        if loss.is_due(now) {
+            self.send_canary(client, loss);
+        }
+        if let Some(per_mille) = loss.tell(now) {
+            // An ingest that has ended is noticed with the next message.
+            let _ = self.events.say(LinkEvent::Loses(per_mille)).await;
+        }
     }
 
     fn tell_unanswered(&mut self) {
@@ -340,4 +395,25 @@ fn read(what: &'static str, path: &std::path::Path) -> Result<Vec<u8>, MqttConfi
 fn backoff(failures: u32) -> Duration {
     let cap = BACKOFF_BASE_MS.saturating_mul(1 << failures.min(16)).min(BACKOFF_CAP_MS);
     Duration::from_millis(crate::random::below(cap) + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reader_of_heartbeats_rests_unless_more_come_than_the_broker_keeps_for_it() {
+        for (in_a_rest, rests) in [(1, true), (BUSY / 2, true), (BUSY, false), (100_000, false)] {
+            let (mut rest, mut now) = (Rest::default(), Instant::now());
+            assert!(rest.is_due(true, || now), "nothing is known yet");
+            for _ in 0..10 {
+                now += REST;
+                for _ in 0..in_a_rest {
+                    assert!(!rest.is_due(false, || now), "more may wait");
+                }
+                assert_eq!(rest.is_due(true, || now), rests, "{in_a_rest}");
+                assert!(!rest.is_due(true, || now), "{in_a_rest}: at most once in the time of one");
+            }
+        }
+    }
 }

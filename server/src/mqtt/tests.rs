@@ -59,6 +59,16 @@ impl Session {
         self.send(&[&[0x90, length, subscribe[0], subscribe[1], 0], codes].concat()).await;
     }
 
+    /// The next message that was published, as it came; whatever else comes is passed over.
+    async fn own_publish(&mut self) -> Vec<u8> {
+        loop {
+            let (first, body) = self.packet().await;
+            if first >> 4 == 3 {
+                return [&[first, u8::try_from(body.len()).unwrap()], &body[..]].concat();
+            }
+        }
+    }
+
     /// At most once, nothing retained.
     async fn publish(&mut self, topic: &Topic, payload: &[u8]) {
         let topic = topic.to_string();
@@ -210,4 +220,37 @@ async fn a_connection_of_heartbeats_that_hangs_ends_all_the_same() {
     assert_eq!(session.packet().await.0 >> 4, 1, "CONNECT, which nobody answers");
     link.stop().await;
     gone(&mut session).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_broker_drops_of_a_storm_of_heartbeats_is_noticed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Beats);
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[GRANTED]).await;
+    assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Beats)));
+    let beat = Topic::new(KioskId::new("K-1").unwrap(), Channel::Heartbeat);
+    let taker = tokio::spawn(async move {
+        loop {
+            if let LinkEvent::Loses(per_mille) = events.recv().await.unwrap().0 {
+                return per_mille;
+            }
+        }
+    });
+    // Of what the server says to itself every other message is dropped, as of everything else.
+    for number in 0.. {
+        let own = session.own_publish().await;
+        if number % 2 == 0 {
+            session.send(&own).await;
+        }
+        if taker.is_finished() {
+            break;
+        }
+        for _ in 0..300 {
+            session.publish(&beat, b"{}").await;
+        }
+    }
+    assert!((250..=750).contains(&taker.await.unwrap()));
+    link.stop().await;
 }

@@ -37,6 +37,10 @@ pub enum Input {
         /// The last instant at which messages were taken.
         since: Timestamp,
     },
+    /// Of a thousand heartbeats so many are lost on their way to us, whoever sends them; 0: none any more.
+    HeartbeatsLost {
+        per_mille: u16,
+    },
     /// The wall clock of our own machine was set, or the machine was suspended: it showed `before` when it came
     /// to show the plan's `now`. Comes before what was received after the jump.
     ClockJumped {

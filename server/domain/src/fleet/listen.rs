@@ -41,6 +41,7 @@ impl Draft<'_> {
             Input::BrokerUp => self.broker_up(),
             Input::ReadsAgain => self.reads_again(),
             Input::BrokerDown { since } => self.broker_down(*since),
+            Input::HeartbeatsLost { per_mille } => self.heartbeats_lost(*per_mille),
             Input::ClockJumped { before } => self.clock_jumped(*before),
             Input::Read { to } => self.server_mut().read_to = Some(*to),
             Input::Sweep => self.sweep(),
@@ -232,8 +233,7 @@ impl Draft<'_> {
 
     fn has_outlived(&self, ix: Ix, epoch: Epoch) -> bool {
         let live = self.live(ix);
-        let patience =
-            i64::from(live.longest_interval_s()) * 1_000 * i64::from(self.policy.presence.missed_heartbeats);
+        let patience = i64::from(live.longest_interval_s()) * 1_000 * i64::from(self.missed_heartbeats());
         let settled_at = self.server().settled_at;
         let alone =
             live.rare().outlived_since.is_some_and(|since| self.now.since(since.max(settled_at)) >= patience);

@@ -149,6 +149,8 @@ struct Server {
     id: Uuid,
     /// `None` while the broker or we are away.
     hearing_since: Option<Timestamp>,
+    /// While heartbeats are lost on their way to us: after how many missed ones silence proves something.
+    proof: Option<u32>,
     /// What was received until then has been taken. `None`: nobody said so, and all of it has.
     read_to: Option<Timestamp>,
     /// From `unknown` no verdict falls before this.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     change::{Change, ForgottenRow, LivenessRow, PresenceVerdict, SeenRow, TransitionRow},
     incident::CloseReason,
-    presence::{PresenceReason, Silence, Step},
+    presence::{PresenceReason, Silence, Step, proof_of_silence},
 };
 
 /// Kiosks of which one plan says that nothing is known: two rows each.
@@ -33,10 +33,16 @@ impl Draft<'_> {
         Some(Silence {
             since: last_seen.max(hearing_since),
             interval_s: live.interval_s.max(1),
-            missed_heartbeats: self.policy.presence.missed_heartbeats.max(1),
-            will_at: live.rare().will_at,
+            missed_heartbeats: self.missed_heartbeats(),
+            // The heartbeat that would prove it wrong may be lost as well.
+            will_at: live.rare().will_at.filter(|_| server.proof.is_none()),
             settled_at,
         })
+    }
+
+    /// How many in a row prove silence now.
+    pub(super) fn missed_heartbeats(&self) -> u32 {
+        self.policy.presence.missed_heartbeats.max(self.server().proof.unwrap_or(1))
     }
 
     /// Arms the deadline of a kiosk for its next possible step.
@@ -173,6 +179,21 @@ impl Draft<'_> {
                 self.edit_live(ix, LiveEdit::ClockJumped { now });
             }
             self.arm(ix);
+        }
+    }
+
+    /// Who lost some by chance is not called silent. When none is lost any more, everybody has the time of the policy
+    /// once again: of whom the last ones were lost, the next is heard.
+    pub(super) fn heartbeats_lost(&mut self, per_mille: u16) {
+        let (now, proof) = (self.now, proof_of_silence(per_mille));
+        let server = self.server_mut();
+        let before = std::mem::replace(&mut server.proof, proof);
+        if proof.is_none() && before.is_some() && server.hearing_since.is_some() {
+            server.hearing_since = Some(now);
+        }
+        // A deadline that comes too early is set anew when it is looked at.
+        if proof.unwrap_or(0) < before.unwrap_or(0) {
+            (0..self.fleet_len()).for_each(|ix| self.arm(ix));
         }
     }
 

@@ -116,6 +116,22 @@ impl Hub {
                     turn.inputs.push(Input::BrokerUp);
                 }
             }
+            LinkEvent::Loses(per_mille) => {
+                let before = self.app.health().heartbeats_lost.swap(per_mille, Relaxed);
+                match per_mille {
+                    0 => tracing::info!("the broker drops no heartbeats any more"),
+                    _ if before == 0 => tracing::warn!(
+                        per_mille,
+                        "the broker is sent more than we read and drops heartbeats of all kiosks: until that ends, who is \
+                         silent is called offline later"
+                    ),
+                    _ => tracing::debug!(
+                        per_mille,
+                        "the share of heartbeats that the broker drops has changed"
+                    ),
+                }
+                turn.inputs.push(Input::HeartbeatsLost { per_mille });
+            }
             LinkEvent::Down(lane, reason, delivered) => {
                 tracing::warn!(lane = lane.name(), reason, "not connected to the broker");
                 let heard = self.hears();
@@ -125,6 +141,10 @@ impl Hub {
                     // What we might have heard until then, we did not: nobody is judged by it.
                     let deaf_ms = i64::try_from(delivered.elapsed().as_millis()).unwrap_or(i64::MAX);
                     turn.inputs.push(Input::BrokerDown { since: self.app.clock().now().plus_ms(-deaf_ms) });
+                }
+                // The next connection finds out by itself.
+                if lane == Lane::Beats && self.app.health().heartbeats_lost.swap(0, Relaxed) > 0 {
+                    turn.inputs.push(Input::HeartbeatsLost { per_mille: 0 });
                 }
             }
         }

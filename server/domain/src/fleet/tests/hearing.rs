@@ -296,3 +296,54 @@ fn a_large_fleet_is_forgotten_in_several_plans_and_nobody_is_left_out() {
     }
     assert_eq!((plans, world.fleet.presence_counts().unknown), (6, many));
 }
+
+/// A flood of one kiosk fills the broker's queue for us, and what it then drops is anybody's.
+#[test]
+fn while_heartbeats_are_lost_on_their_way_nobody_is_offline_who_missed_some_by_chance() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[Input::HeartbeatsLost { per_mille: 100 }]);
+    world.pass(299_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("late", "heartbeat_late"));
+    world.beat(&mut agent);
+    assert_eq!(verdict(&world, &agent), ("online", "heartbeat"));
+    world.pass(299_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("late", "heartbeat_late"));
+    world.pass(2_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"), "ten in a row are no chance");
+}
+
+#[test]
+fn a_will_shortens_nothing_while_the_heartbeat_that_would_refute_it_may_be_lost() {
+    let (mut world, mut agent) = heard();
+    world.tell(&[Input::HeartbeatsLost { per_mille: 100 }]);
+    let will = agent.presence(world.now, PresenceState::Offline);
+    world.tell(&[will]);
+    world.pass(200_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("late", "heartbeat_late"));
+    world.beat(&mut agent);
+    assert_eq!(verdict(&world, &agent), ("online", "heartbeat"));
+}
+
+#[test]
+fn when_none_is_lost_any_more_everybody_has_his_patience_once_again_and_no_longer() {
+    let (mut world, agent) = heard();
+    world.tell(&[Input::HeartbeatsLost { per_mille: 900 }]);
+    world.pass(240_000, &mut []);
+    world.tell(&[Input::HeartbeatsLost { per_mille: 0 }]);
+    world.pass(89_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("late", "heartbeat_late"));
+    world.pass(2_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"));
+}
+
+#[test]
+fn when_fewer_are_lost_than_before_silence_is_proven_sooner() {
+    let (mut world, agent) = heard();
+    world.tell(&[Input::HeartbeatsLost { per_mille: 900 }]);
+    world.pass(60_000, &mut []);
+    world.tell(&[Input::HeartbeatsLost { per_mille: 10 }]);
+    world.pass(89_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "late");
+    world.pass(2_000, &mut []);
+    assert_eq!(verdict(&world, &agent).0, "offline", "five intervals after the last sign of life");
+}
