@@ -204,7 +204,7 @@ pub struct FleetSection {
 
 impl Default for FleetSection {
     fn default() -> Self {
-        Self { unknown_kiosks: UnknownKiosks::default(), sweep_interval_ms: 1_000, seed_file: None }
+        Self { unknown_kiosks: UnknownKiosks::default(), sweep_interval_ms: 500, seed_file: None }
     }
 }
 

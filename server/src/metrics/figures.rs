@@ -130,14 +130,14 @@ impl FleetFigures {
         for (queue, depth) in &self.queues {
             family.sample(&[("queue", queue)], depth);
         }
-        Family::gauge(page, "kioskwatch_ready", "1 while the server can receive and commit.")
-            .sample(&[], u8::from(self.ready));
         Family::gauge(
             page,
             "kioskwatch_heartbeat_loss_ratio",
             "Share of all heartbeats that the broker drops before they reach the server.",
         )
         .sample(&[], f64::from(self.heartbeats_lost) / 1_000.0);
+        Family::gauge(page, "kioskwatch_ready", "1 while the server can receive and commit.")
+            .sample(&[], u8::from(self.ready));
     }
 
     async fn write_uptime(&self, page: &mut Page) {

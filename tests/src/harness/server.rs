@@ -45,7 +45,7 @@ pub struct Server {
 }
 
 /// [`ServerOptions::sweep_ms`] where the product is measured: its default.
-pub const DEFAULT_SWEEP_MS: u32 = 1_000;
+pub const DEFAULT_SWEEP_MS: u32 = 500;
 /// The same where verdicts are waited for.
 pub const QUICK_SWEEP_MS: u32 = 500;
 
