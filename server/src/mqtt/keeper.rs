@@ -210,7 +210,7 @@ impl Keeper {
                             again.asked(Instant::now());
                         }
                     }
-                    self.look_for_losses(&client, &mut loss).await;
+                    self.look_for_losses(&client, &mut loss);
                     let now = Instant::now();
                     match canary.as_mut().filter(|canary| canary.due() <= now).map(|canary| canary.tick(now))
                     {
@@ -274,7 +274,7 @@ impl Keeper {
                     }
                     let accusable = canary.as_ref().is_some_and(Canary::comes_back);
                     self.proven.set(accusable.then_some(at));
-                    self.look_for_losses(&client, &mut loss).await;
+                    self.look_for_losses(&client, &mut loss);
                 }
                 Ok(_) => {}
                 Err(error) => return error.to_string(),
@@ -310,7 +310,7 @@ impl Keeper {
     }
 
     /// Journals are sent again; of heartbeats nobody but we can know.
-    async fn look_for_losses(&self, client: &AsyncClient, loss: &mut Loss) {
+    fn look_for_losses(&self, client: &AsyncClient, loss: &mut Loss) {
         if self.options.lane != Lane::Beats || !loss.looks() {
             return;
         }
@@ -318,9 +318,11 @@ impl Keeper {
         if loss.is_due(now) {
             self.send_canary(client, loss);
         }
-        if let Some(per_mille) = loss.tell(now) {
-            // An ingest that has ended is noticed with the next message.
-            let _ = self.events.say(LinkEvent::Loses(per_mille)).await;
+        // Where there is no place for it now, there will be.
+        if let Some(per_mille) = loss.news(now)
+            && self.events.try_say(LinkEvent::Loses(per_mille))
+        {
+            loss.told(per_mille, now);
         }
     }
 

@@ -101,7 +101,7 @@ impl Loss {
     }
 
     /// How many of a thousand are lost, when that is to be told: 0 once none of the last ones was.
-    pub(super) fn tell(&mut self, now: Instant) -> Option<u16> {
+    pub(super) fn news(&mut self, now: Instant) -> Option<u16> {
         while let Some(&(_, sent_at)) = self.out.front()
             && now.saturating_duration_since(sent_at) >= OVERDUE
         {
@@ -113,11 +113,13 @@ impl Loss {
         let per_mille = self.per_mille();
         let has_changed = per_mille.abs_diff(self.told_per_mille) >= TOLD_AGAIN_PER_MILLE
             || (per_mille == 0) != (self.told_per_mille == 0);
-        if !has_changed || self.told_at.is_some_and(|at| now.saturating_duration_since(at) < TOLD_EVERY) {
-            return None;
-        }
+        let was_just_told = self.told_at.is_some_and(|at| now.saturating_duration_since(at) < TOLD_EVERY);
+        (has_changed && !was_just_told).then_some(per_mille)
+    }
+
+    /// It was.
+    pub(super) fn told(&mut self, per_mille: u16, now: Instant) {
         (self.told_per_mille, self.told_at) = (per_mille, Some(now));
-        Some(per_mille)
     }
 
     /// A few that all came back, or were all lost, prove neither: the share is taken to be nearer to one half.
@@ -141,7 +143,9 @@ mod tests {
             if !drops(n) {
                 loss.came_back(&payload);
             }
-            loss.tell(*now)
+            let per_mille = loss.news(*now)?;
+            loss.told(per_mille, *now);
+            Some(per_mille)
         };
         (0..count).filter_map(one).collect()
     }

@@ -79,6 +79,11 @@ impl Inlet {
         self.events.send((event, Room(None))).await.map_err(|_| Ended)
     }
 
+    /// The same at once, if there is a place.
+    pub(super) fn try_say(&self, event: LinkEvent) -> bool {
+        self.events.try_send((event, Room(None))).is_ok()
+    }
+
     /// Whether at least half of it is free.
     pub(super) fn has_room(&self) -> bool {
         self.events.capacity() >= RECEIVE_QUEUE / 2
