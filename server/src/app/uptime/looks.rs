@@ -31,20 +31,39 @@ pub(super) struct Booking<'a> {
 
 impl Looks {
     pub(super) async fn look(&self) -> Looking<'_> {
-        let after =
-            timeout(BOOKED_WITHIN, self.0.subscribe().wait_for(|now| now.bookings == 0)).await.is_ok();
-        if !after {
+        if !self.enter(BOOKED_WITHIN, |now| now.bookings == 0, |now| now.looks += 1).await {
             tracing::debug!("the books are written for long: a page is read beside it");
         }
-        self.0.send_modify(|now| now.looks += 1);
         Looking(self)
     }
 
     pub(super) async fn booking(&self) -> Booking<'_> {
-        let is_alone =
-            timeout(LOOKED_WITHIN, self.0.subscribe().wait_for(|now| now.looks == 0)).await.is_ok();
-        self.0.send_modify(|now| now.bookings += 1);
+        let is_alone = self.enter(LOOKED_WITHIN, |now| now.looks == 0, |now| now.bookings += 1).await;
         Booking { looks: self, is_alone }
+    }
+
+    /// Enters as soon as that may be, or when the time is over; says whether it was in time. Nobody comes between the look
+    /// whether it may be and the entry.
+    async fn enter(&self, within: Duration, may: impl Fn(&AtIt) -> bool, enter: impl Fn(&mut AtIt)) -> bool {
+        let enters = |now: &mut AtIt| {
+            let may = may(now);
+            if may {
+                enter(now);
+            }
+            may
+        };
+        let mut changes = self.0.subscribe();
+        let entered = async {
+            while !self.0.send_if_modified(enters) {
+                // The sender is ours and lives as long.
+                let _ = changes.changed().await;
+            }
+        };
+        let in_time = timeout(within, entered).await.is_ok();
+        if !in_time {
+            self.0.send_modify(&enter);
+        }
+        in_time
     }
 
     /// Somebody waits for somebody else.
