@@ -48,6 +48,8 @@ pub struct Silence {
     pub since: Timestamp,
     pub interval_s: u32,
     pub missed_heartbeats: u32,
+    /// How much of the silence proves nothing, because heartbeats were lost.
+    pub in_doubt_ms: i64,
     /// When the will of the current session came, if nothing was heard after it.
     pub will_at: Option<Timestamp>,
     /// Not called offline before this, by silence or by a will: it may still be on its way back to the broker.
@@ -68,7 +70,8 @@ impl Silence {
     pub fn next(&self, verdict: PresenceVerdict) -> Option<Step> {
         let interval_ms = i64::from(self.interval_s) * 1_000;
         let late_after_ms = interval_ms + interval_ms / 2;
-        let missed = self.since.plus_ms(interval_ms.saturating_mul(i64::from(self.missed_heartbeats)));
+        let patience_ms = interval_ms.saturating_mul(i64::from(self.missed_heartbeats));
+        let missed = self.since.plus_ms(patience_ms.saturating_add(self.in_doubt_ms));
         let by_will = self.will_at.map(|will| self.since.max(will).plus_ms(late_after_ms));
         let offline = match by_will {
             Some(at) if at <= missed => {
@@ -111,6 +114,7 @@ mod tests {
             since: Timestamp(100_000),
             interval_s: 30,
             missed_heartbeats: 3,
+            in_doubt_ms: 0,
             will_at: None,
             settled_at: Timestamp(0),
         }

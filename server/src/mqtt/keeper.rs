@@ -210,7 +210,9 @@ impl Keeper {
                             again.asked(Instant::now());
                         }
                     }
-                    self.look_for_losses(&client, &mut loss);
+                    if let Some(reason) = self.look_for_losses(&client, &mut loss) {
+                        return reason;
+                    }
                     let now = Instant::now();
                     match canary.as_mut().filter(|canary| canary.due() <= now).map(|canary| canary.tick(now))
                     {
@@ -274,7 +276,9 @@ impl Keeper {
                     }
                     let accusable = canary.as_ref().is_some_and(Canary::comes_back);
                     self.proven.set(accusable.then_some(at));
-                    self.look_for_losses(&client, &mut loss);
+                    if let Some(reason) = self.look_for_losses(&client, &mut loss) {
+                        return reason;
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => return error.to_string(),
@@ -309,10 +313,10 @@ impl Keeper {
         }
     }
 
-    /// Journals are sent again; of heartbeats nobody but we can know.
-    fn look_for_losses(&self, client: &AsyncClient, loss: &mut Loss) {
+    /// Journals are sent again; of heartbeats nobody but we can know. Gives why the connection is to be made anew.
+    fn look_for_losses(&self, client: &AsyncClient, loss: &mut Loss) -> Option<String> {
         if self.options.lane != Lane::Beats || !loss.looks() {
-            return;
+            return None;
         }
         let now = Instant::now();
         if loss.is_due(now) {
@@ -324,6 +328,7 @@ impl Keeper {
         {
             loss.told(per_mille, now);
         }
+        loss.is_total().then(|| "the broker delivers none of our own messages any more".to_owned())
     }
 
     fn tell_unanswered(&mut self) {

@@ -231,26 +231,70 @@ async fn what_the_broker_drops_of_a_storm_of_heartbeats_is_noticed() {
     session.answer(&subscribe, &[GRANTED]).await;
     assert!(matches!(events.recv().await.unwrap().0, LinkEvent::Up(Lane::Beats)));
     let beat = Topic::new(KioskId::new("K-1").unwrap(), Channel::Heartbeat);
-    let taker = tokio::spawn(async move {
-        loop {
-            if let LinkEvent::Loses(per_mille) = events.recv().await.unwrap().0 {
-                return per_mille;
+    let (told, mut loses) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some((event, _room)) = events.recv().await {
+            if let LinkEvent::Loses(per_mille) = event {
+                told.send(per_mille).unwrap();
             }
         }
     });
-    // Of what the server says to itself every other message is dropped, as of everything else.
-    for number in 0.. {
+    // Of what the server says to itself every other message is dropped, as of everything else; later none is.
+    let (mut storm, mut last) = (true, 0);
+    let story = async {
+        for number in 0.. {
+            let own = session.own_publish().await;
+            if number % 2 == 0 || !storm {
+                session.send(&own).await;
+            }
+            while let Ok(per_mille) = loses.try_recv() {
+                assert!((250..=750).contains(&per_mille) || !storm, "{per_mille}");
+                storm &= number < 30;
+                last = per_mille;
+            }
+            if !storm && last == 0 {
+                return;
+            }
+            for _ in 0..300 {
+                session.publish(&beat, b"{}").await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), story).await.expect("told, and taken back");
+    link.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_on_which_none_of_our_own_messages_comes_back_any_more_is_made_anew() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (link, mut events) = link(listener.local_addr().unwrap(), Lane::Beats);
+    let mut session = Session::accept(&listener).await;
+    let subscribe = session.subscribe().await;
+    session.answer(&subscribe, &[GRANTED]).await;
+    let beat = Topic::new(KioskId::new("K-1").unwrap(), Channel::Heartbeat);
+    let broker = async {
+        // The right to publish is taken away, and everybody else is still heard.
         let own = session.own_publish().await;
-        if number % 2 == 0 {
-            session.send(&own).await;
+        session.send(&own).await;
+        loop {
+            for _ in 0..300 {
+                session.publish(&beat, b"{}").await;
+            }
+            session.own_publish().await;
         }
-        if taker.is_finished() {
-            break;
+    };
+    let down = async {
+        loop {
+            if let LinkEvent::Down(_, reason, _) = events.recv().await.unwrap().0 {
+                return reason;
+            }
         }
-        for _ in 0..300 {
-            session.publish(&beat, b"{}").await;
+    };
+    tokio::select! {
+        () = broker => unreachable!("it goes on"),
+        reason = tokio::time::timeout(Duration::from_secs(120), down) => {
+            assert_eq!(reason.unwrap(), "the broker delivers none of our own messages any more");
         }
     }
-    assert!((250..=750).contains(&taker.await.unwrap()));
     link.stop().await;
 }

@@ -71,6 +71,7 @@ impl Draft<'_> {
         server.settled = false;
         server.hearing.clock_jumped(now);
         server.hearing.begin(now);
+        server.doubt.begin(now);
         if now.since(before) >= policy.deaf_grace_ms {
             self.forget_everybody(before, PresenceReason::ClockJumped);
         }

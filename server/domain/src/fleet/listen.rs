@@ -233,10 +233,13 @@ impl Draft<'_> {
 
     fn has_outlived(&self, ix: Ix, epoch: Epoch) -> bool {
         let live = self.live(ix);
-        let patience = i64::from(live.longest_interval_s()) * 1_000 * i64::from(self.missed_heartbeats());
-        let settled_at = self.server().settled_at;
-        let alone =
-            live.rare().outlived_since.is_some_and(|since| self.now.since(since.max(settled_at)) >= patience);
+        let missed_heartbeats = i64::from(self.policy.presence.missed_heartbeats);
+        let patience = i64::from(live.longest_interval_s()) * 1_000 * missed_heartbeats;
+        let server = self.server();
+        let alone = live.rare().outlived_since.is_some_and(|since| {
+            let since = since.max(server.settled_at);
+            self.now.since(since) >= patience + server.doubt.between(since, self.now)
+        });
         alone && self.is_given_up(ix, epoch)
     }
 

@@ -14,6 +14,7 @@ mod condition;
 mod count;
 mod deadlines;
 mod directory;
+mod doubt;
 mod draft;
 mod engineers;
 mod expected;
@@ -72,6 +73,7 @@ pub use self::{
 use self::{
     deadlines::Deadlines,
     directory::Directory,
+    doubt::Doubt,
     draft::{Draft, is_forgotten},
     hearing::Hearing,
     kiosk::{Kiosk, Liveness, Profile, Shared},
@@ -149,8 +151,7 @@ struct Server {
     id: Uuid,
     /// `None` while the broker or we are away.
     hearing_since: Option<Timestamp>,
-    /// While heartbeats are lost on their way to us: after how many missed ones silence proves something.
-    proof: Option<u32>,
+    doubt: Doubt,
     /// What was received until then has been taken. `None`: nobody said so, and all of it has.
     read_to: Option<Timestamp>,
     /// From `unknown` no verdict falls before this.

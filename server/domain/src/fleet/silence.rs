@@ -12,7 +12,7 @@ use super::{
 use crate::{
     change::{Change, ForgottenRow, LivenessRow, PresenceVerdict, SeenRow, TransitionRow},
     incident::CloseReason,
-    presence::{PresenceReason, Silence, Step, proof_of_silence},
+    presence::{PresenceReason, Silence, Step},
 };
 
 /// Kiosks of which one plan says that nothing is known: two rows each.
@@ -25,27 +25,25 @@ impl Draft<'_> {
     fn silence(&self, ix: Ix) -> Option<Silence> {
         let (server, live) = (self.server(), self.live(ix));
         let (last_seen, hearing_since) = (live.last_seen()?, server.hearing_since?);
+        let since = last_seen.max(hearing_since);
         let settled_at = match self.kiosk(ix).state.presence {
             PresenceVerdict::Unknown => server.settled_at,
             _ if last_seen < hearing_since => server.back_by,
             _ => hearing_since,
         };
         Some(Silence {
-            since: last_seen.max(hearing_since),
+            since,
             interval_s: live.interval_s.max(1),
-            missed_heartbeats: self.missed_heartbeats(),
+            missed_heartbeats: self.policy.presence.missed_heartbeats,
+            in_doubt_ms: server.doubt.between(since, self.now),
             // The heartbeat that would prove it wrong may be lost as well.
-            will_at: live.rare().will_at.filter(|_| server.proof.is_none()),
+            will_at: live.rare().will_at.filter(|&will| !server.doubt.loses_since(will)),
             settled_at,
         })
     }
 
-    /// How many in a row prove silence now.
-    pub(super) fn missed_heartbeats(&self) -> u32 {
-        self.policy.presence.missed_heartbeats.max(self.server().proof.unwrap_or(1))
-    }
-
-    /// Arms the deadline of a kiosk for its next possible step.
+    /// Arms the deadline of a kiosk for its next possible step. While heartbeats are lost that comes too early, and is set
+    /// anew when it is looked at.
     pub(super) fn arm(&mut self, ix: Ix) {
         let step = self.silence(ix).and_then(|silence| silence.next(self.kiosk(ix).state.presence));
         self.over.rearm.insert(ix, step.map(|step| step.at));
@@ -167,6 +165,7 @@ impl Draft<'_> {
         server.settled_at = now.plus_ms(settle);
         server.settled = false;
         server.hearing.begin(now);
+        server.doubt.begin(now);
         let deaf_since = server.deaf_since.take();
         server.all_unknown = false;
         let grace = self.policy.presence.deaf_grace_ms;
@@ -182,19 +181,10 @@ impl Draft<'_> {
         }
     }
 
-    /// Who lost some by chance is not called silent. When none is lost any more, everybody has the time of the policy
-    /// once again: of whom the last ones were lost, the next is heard.
+    /// Who lost some by chance is not called silent.
     pub(super) fn heartbeats_lost(&mut self, per_mille: u16) {
-        let (now, proof) = (self.now, proof_of_silence(per_mille));
-        let server = self.server_mut();
-        let before = std::mem::replace(&mut server.proof, proof);
-        if proof.is_none() && before.is_some() && server.hearing_since.is_some() {
-            server.hearing_since = Some(now);
-        }
-        // A deadline that comes too early is set anew when it is looked at.
-        if proof.unwrap_or(0) < before.unwrap_or(0) {
-            (0..self.fleet_len()).for_each(|ix| self.arm(ix));
-        }
+        let (now, missed_heartbeats) = (self.now, self.policy.presence.missed_heartbeats);
+        self.server_mut().doubt.changes(now, per_mille, missed_heartbeats);
     }
 
     /// Deaf since then: what was proven up to there stays proven.

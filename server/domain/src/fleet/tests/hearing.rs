@@ -325,25 +325,48 @@ fn a_will_shortens_nothing_while_the_heartbeat_that_would_refute_it_may_be_lost(
 }
 
 #[test]
-fn when_none_is_lost_any_more_everybody_has_his_patience_once_again_and_no_longer() {
-    let (mut world, agent) = heard();
-    world.tell(&[Input::HeartbeatsLost { per_mille: 900 }]);
-    world.pass(240_000, &mut []);
-    world.tell(&[Input::HeartbeatsLost { per_mille: 0 }]);
-    world.pass(89_000, &mut []);
-    assert_eq!(verdict(&world, &agent), ("late", "heartbeat_late"));
-    world.pass(2_000, &mut []);
-    assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"));
+fn what_was_missed_while_heartbeats_were_lost_counts_for_what_it_was_then_when_fewer_are_lost() {
+    // So many are lost for so long, then so many: after how many seconds more is silence proven?
+    for (before, seconds, after, more) in
+        [(900, 240, 0, 86), (900, 60, 10, 148), (100, 60, 900, 4_728), (20, 60, 0, 60)]
+    {
+        let (mut world, agent) = heard();
+        world.tell(&[Input::HeartbeatsLost { per_mille: before }]);
+        world.pass(seconds * 1_000, &mut []);
+        world.tell(&[Input::HeartbeatsLost { per_mille: after }]);
+        world.pass((more - 2) * 1_000, &mut []);
+        assert_eq!(verdict(&world, &agent), ("late", "heartbeat_late"), "{before} to {after}");
+        world.pass(4_000, &mut []);
+        assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"), "{before} to {after}");
+    }
 }
 
 #[test]
-fn when_fewer_are_lost_than_before_silence_is_proven_sooner() {
+fn at_the_end_of_a_flood_nobody_is_offline_by_what_its_last_moments_prove() {
+    let (mut world, mut agent) = heard();
+    for (per_mille, seconds) in [(900, 600), (500, 2), (98, 2), (0, 28)] {
+        world.tell(&[Input::HeartbeatsLost { per_mille }]);
+        world.pass(seconds * 1_000, &mut []);
+        assert_eq!(verdict(&world, &agent), ("late", "heartbeat_late"), "{per_mille}");
+    }
+    world.beat(&mut agent);
+    assert_eq!(verdict(&world, &agent), ("online", "heartbeat"));
+}
+
+#[test]
+fn bursts_of_losses_keep_nobody_from_being_called_offline() {
     let (mut world, agent) = heard();
-    world.tell(&[Input::HeartbeatsLost { per_mille: 900 }]);
-    world.pass(60_000, &mut []);
-    world.tell(&[Input::HeartbeatsLost { per_mille: 10 }]);
-    world.pass(89_000, &mut []);
-    assert_eq!(verdict(&world, &agent).0, "late");
-    world.pass(2_000, &mut []);
-    assert_eq!(verdict(&world, &agent).0, "offline", "five intervals after the last sign of life");
+    for _ in 0..2 {
+        for (per_mille, seconds) in [(20, 10), (0, 39)] {
+            world.tell(&[Input::HeartbeatsLost { per_mille }]);
+            world.pass(seconds * 1_000, &mut []);
+        }
+    }
+    assert_eq!(
+        verdict(&world, &agent),
+        ("late", "heartbeat_late"),
+        "98 s, of which ten are half in doubt twice"
+    );
+    world.pass(4_000, &mut []);
+    assert_eq!(verdict(&world, &agent), ("offline", "missed_heartbeats"));
 }
